@@ -1,0 +1,1 @@
+"""PostgreSQL: schema, migrations, named queries. The only package that speaks SQL beside `queue`."""

@@ -1,0 +1,1 @@
+"""The client: takes orders, reads, sends, restores."""

@@ -1,0 +1,111 @@
+"""Who may do what: one enumeration of permissions, roles as sets of them.
+
+Scope (which rows) is a WHERE clause on each resource; this table only says which verbs.
+The matrix is that of the design, section 6.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+
+class Permission(Enum):
+    """One right; the value is the sentence that explains it."""
+
+    READ_USERS = "See users, their groups and roles."
+    WRITE_USERS = "Create, change and delete users and roles."
+    READ_CLIENTS = "See clients and client groups."
+    WRITE_CLIENTS = "Edit and delete clients."
+    AUTHORISE_CLIENTS = "Authorise clients."
+    WRITE_CLIENT_GROUPS = "Create, change and delete client groups."
+    READ_STORAGE = "See media servers, pools and storages."
+    WRITE_STORAGE = "Edit media servers, pools and storages."
+    AUTHORISE_MEDIA = "Authorise and delete media servers."
+    READ_TASKS = "See the task queue and the task log."
+    WRITE_TASKS = "Create, pause, continue, kill, restart and remove tasks."
+    READ_RECORDS = "See the repository of copies."
+    WRITE_RECORDS = "Verify, delete and prolong copies."
+    RESTORE = "Restore copies."
+    BROWSE_CLIENTS = "List the folders of a client."
+    READ_STATE = "See the state of the application."
+    READ_LOOKUPS = "See the lookup tables."
+    READ_CONFIGURATION = "See the global configuration."
+    WRITE_CONFIGURATION = "Change the global configuration and the service mode."
+    READ_AUDIT = "See who changed what."
+    OWN_PASSWORD = "Change the own password."  # noqa: S105 - a sentence, no password
+
+
+P = Permission
+_READ = frozenset(p for p in P if p.name.startswith("READ_"))
+
+
+class Role(Enum):
+    """Roles, named as the login answer names them."""
+
+    SUPERUSER = "superuser"
+    SUPERVISOR = "supervisor"
+    MAINTAINER = "maintainer"
+    ADMINISTRATOR = "administrator"
+    AUDITOR = "auditor"
+    STRATEGY_ADMINISTRATOR = "strategy administrator"
+
+
+GRANTS: dict[Role, frozenset[Permission]] = {
+    Role.SUPERUSER: frozenset(P),
+    Role.SUPERVISOR: frozenset(P) - {P.WRITE_USERS, P.WRITE_CONFIGURATION},
+    Role.MAINTAINER: frozenset(
+        {P.READ_STORAGE, P.WRITE_STORAGE, P.READ_TASKS, P.READ_RECORDS, P.READ_STATE, P.READ_LOOKUPS, P.OWN_PASSWORD}
+    ),
+    Role.ADMINISTRATOR: frozenset(
+        {
+            P.READ_CLIENTS,
+            P.WRITE_CLIENTS,
+            P.AUTHORISE_CLIENTS,
+            P.READ_STORAGE,
+            P.READ_TASKS,
+            P.WRITE_TASKS,
+            P.READ_RECORDS,
+            P.WRITE_RECORDS,
+            P.RESTORE,
+            P.BROWSE_CLIENTS,
+            P.READ_STATE,
+            P.READ_LOOKUPS,
+            P.OWN_PASSWORD,
+        }
+    ),
+    Role.AUDITOR: _READ | {P.OWN_PASSWORD},
+    Role.STRATEGY_ADMINISTRATOR: frozenset({P.READ_STATE, P.READ_LOOKUPS, P.OWN_PASSWORD}),
+}
+NO_ROLE = frozenset({P.READ_LOOKUPS, P.OWN_PASSWORD})
+"""What a user without any role may do."""
+
+GLOBAL = frozenset({Role.SUPERUSER, Role.SUPERVISOR, Role.AUDITOR})
+"""Roles whose scope is everything."""
+
+
+@dataclass(frozen=True)
+class Principal:
+    """The authenticated caller: read from the catalogue for each request, never from a token."""
+
+    user_id: int
+    name: str
+    roles: frozenset[Role] = frozenset()
+    client_group_ids: tuple[int, ...] = ()
+    media_server_ids: tuple[int, ...] = ()
+    strategy_ids: tuple[int, ...] = ()
+    address: str = ""
+    permissions: frozenset[Permission] = field(init=False, default=frozenset())
+
+    def __post_init__(self) -> None:
+        granted = NO_ROLE.union(*(GRANTS[role] for role in self.roles))
+        object.__setattr__(self, "permissions", granted)
+
+    @property
+    def sees_everything(self) -> bool:
+        """Whether no row is out of this caller's scope."""
+        return bool(self.roles & GLOBAL)
+
+    def may(self, permission: Permission) -> bool:
+        """Whether one of the roles grants it."""
+        return permission in self.permissions

@@ -1,0 +1,1 @@
+"""The media server: pools, data sessions, verification."""

@@ -1,0 +1,1 @@
+"""Tasks in the queue: claim, lease, heartbeat, fencing, state moves."""

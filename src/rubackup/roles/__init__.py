@@ -1,0 +1,1 @@
+"""One module a process with `main()`: reads settings, builds adapters, starts."""

@@ -1,0 +1,1 @@
+"""The primary server: control listener, dispatcher, leases."""
