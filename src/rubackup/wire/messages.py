@@ -14,7 +14,7 @@ import msgspec
 PROTOCOL_VERSION = 1
 
 
-class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="t"):
+class Message(msgspec.Struct, tag_field="t"):
     """What travels in one frame of type MESSAGE."""
 
 
@@ -242,7 +242,7 @@ class PoolStates(Message, tag="pool_states"):
 
 
 class AskPools(Message, tag="ask_pools"):
-    """How are the pools?"""
+    """Ask how the pools are."""
 
 
 class CheckFolder(Message, tag="check_folder"):
@@ -448,7 +448,7 @@ class ReadManifest(Message, tag="read_manifest"):
 
 
 class Query(Message, tag="query"):
-    """Which of these chunks (32 bytes each, concatenated) must be sent?"""
+    """Ask which of these chunks (32 bytes each, concatenated) must be sent."""
 
     ids: bytes
 
