@@ -1,0 +1,180 @@
+"""How a resource is declared. One frozen value gives routes, schemas, permissions, scope, lists, OpenAPI and audit.
+
+The route builder (`api.routes`), the list builder (`api.lists`) and the document
+(`api.openapi`) read nothing else. A wrong declaration stops the start (`api.check`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum, Flag, auto
+from typing import Any
+
+import msgspec
+
+from rubackup.domain.lookups import Lookup
+from rubackup.domain.permissions import Permission, Principal
+from rubackup.services.change import Change
+
+
+class Op(Flag):
+    """The seven standard verbs; one that is not listed answers 405."""
+
+    LIST = auto()
+    READ = auto()
+    CREATE = auto()
+    UPDATE = auto()
+    DELETE = auto()
+    BULK_DELETE = auto()
+    BULK_UPDATE = auto()
+
+
+LOG = Op.LIST | Op.READ
+CRUD = Op.LIST | Op.READ | Op.CREATE | Op.UPDATE | Op.DELETE | Op.BULK_DELETE
+
+
+@dataclass(frozen=True)
+class Clause:
+    """A SQL condition. `{}` in `sql` stands for each of `values`, in order."""
+
+    sql: str
+    values: tuple[Any, ...] = ()
+
+
+EVERYTHING = Clause("true")
+NOTHING = Clause("false")
+Scope = Callable[[Principal], Clause]
+
+
+def everyone(_principal: Principal) -> Clause:
+    """The scope of rows that nobody is kept from."""
+    return EVERYTHING
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the rows come from.
+
+    `columns` maps each field of the row struct to a SQL expression over `table` (a FROM
+    clause); `key` is the id column. `indexed` names the fields whose filter or sort has an
+    index; the others work too, bounded by the statement time-out.
+    """
+
+    table: str
+    key: str
+    columns: Mapping[str, str]
+    indexed: frozenset[str] = frozenset()
+    order: str = "id"
+    descending: bool = False
+
+
+@dataclass(frozen=True)
+class Created:
+    """What a creating function did. `task_ids` end the message; `name` is what the row is called."""
+
+    ids: tuple[int, ...] = ()
+    task_ids: tuple[int, ...] = ()
+
+
+Create = Callable[[Change, Any], Awaitable[Created]]
+Update = Callable[[Change, int, Any], Awaitable[None]]
+Delete = Callable[[Change, tuple[int, ...]], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Body:
+    """The body of a call: the struct, and the key that wraps it (None: bare). `many`: `data` is a list."""
+
+    struct: type[msgspec.Struct]
+    wrapper: str | None = "data"
+    many: bool = False
+    example: Any = None
+    optional: bool = False
+
+
+class Answer(Enum):
+    """The form of an action's answer."""
+
+    EMPTY = "empty"
+    """`data` is `{}`; the message tells."""
+    OBJECT = "object"
+    """`data` is one struct."""
+    LIST = "list"
+    """`data` is a list page of structs."""
+    TASKS = "tasks"
+    """201; the message ends with the numbers of the new tasks."""
+    CREATED = "created"
+    """201; `data` is `{}`, the message says that the resource was created."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """What the function of an action gets, beside the Change."""
+
+    change: Change
+    id: int | None = None
+    body: Any = None
+    query: Any = None
+    path_value: str = ""
+
+
+@dataclass(frozen=True)
+class Page:
+    """A list answer that an action made itself."""
+
+    items: list[Any]
+    total: int
+    page: int = 1
+    limit: int = 50
+
+
+@dataclass(frozen=True)
+class Action:
+    """A verb that is none of the seven: a small typed function beside its resource.
+
+    `path` is relative to the resource (`{id}/verification`, `tree`, `''`). With `{id}` the
+    kernel checks scope first: a row out of scope is a 404. `run` returns a struct for OBJECT,
+    a Page for LIST, Created for TASKS and CREATED, None or a message for EMPTY.
+    """
+
+    method: str
+    path: str
+    summary: str
+    permission: Permission
+    run: Callable[[Call], Awaitable[Any]]
+    answer: Answer = Answer.EMPTY
+    body: Body | None = None
+    query: type[msgspec.Struct] | None = None
+    row: type[msgspec.Struct] | None = None
+    status: int | None = None
+    statuses: Mapping[int, str] = field(default_factory=dict)
+    message: str = ""
+    operation_id: str = ""
+    mutates: bool = True
+
+
+@dataclass(frozen=True)
+class Resource:
+    """One family of the API."""
+
+    path: str
+    name: str
+    tag: str
+    summary: str
+    read: Permission
+    row: type[msgspec.Struct] | None = None
+    source: Source | None = None
+    lookup: type[Lookup] | None = None
+    ops: Op = Op(0)
+    write: Permission | None = None
+    scope: Scope = everyone
+    create: Create | None = None
+    create_body: Body | None = None
+    create_query: type[msgspec.Struct] | None = None
+    update: Update | None = None
+    update_body: Body | None = None
+    delete: Delete | None = None
+    actions: tuple[Action, ...] = ()
+    ids_are_digits: bool = False
+    """Whether `{id}` matches digits only, so that an action may take other words in its place."""

@@ -1,0 +1,178 @@
+"""Connections to the catalogue: a pool, transactions, and a listener.
+
+Driver errors become errors of the domain here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from rubackup.domain.errors import Busy, Conflict, Invalid, RubackupError, Unavailable
+
+Connection = Any
+"""An asyncpg connection; the driver carries no types."""
+
+STATEMENT_TIMEOUT_MS = 15_000
+LOCK_TIMEOUT_MS = 10_000
+
+
+@dataclass(frozen=True)
+class DatabaseAddress:
+    """Where the catalogue is. `host` is a name, an address or a folder with the server's socket."""
+
+    host: str
+    port: int
+    user: str
+    password: str
+    database: str
+
+    def __repr__(self) -> str:
+        return f"DatabaseAddress({self.user}@{self.host}:{self.port}/{self.database})"
+
+
+@contextlib.contextmanager
+def translated() -> Any:
+    """Turn the driver's errors into the domain's."""
+    try:
+        yield
+    except RubackupError:
+        raise
+    except asyncpg.UniqueViolationError as error:
+        raise Conflict("The name is already taken.", constraint=error.constraint_name) from error
+    except asyncpg.ForeignKeyViolationError as error:
+        raise Conflict("The resource is in use.", constraint=error.constraint_name) from error
+    except asyncpg.QueryCanceledError as error:
+        raise Invalid("The query took too long; narrow the filter.") from error
+    except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError, asyncpg.SerializationError) as error:
+        raise Busy from error
+    except (
+        asyncpg.PostgresConnectionError,
+        asyncpg.CannotConnectNowError,
+        asyncpg.AdminShutdownError,
+        asyncpg.CrashShutdownError,
+        asyncpg.TooManyConnectionsError,
+        asyncpg.InterfaceError,
+        ConnectionError,
+        OSError,
+        TimeoutError,
+    ) as error:
+        raise Unavailable("The service database does not answer.") from error
+
+
+async def _prepare(connection: Connection) -> None:
+    await connection.set_type_codec(
+        "jsonb", schema="pg_catalog", encoder=_encode_json, decoder=msgspec.json.decode, format="text"
+    )
+
+
+def _encode_json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+class Database:
+    """A pool of connections to the catalogue."""
+
+    def __init__(self, address: DatabaseAddress, *, size: int = 6, application: str = "rubackup") -> None:
+        self.address = address
+        self._size = size
+        self._application = application
+        self._pool: Any = None
+
+    def _settings(self) -> dict[str, str]:
+        return {
+            "application_name": self._application,
+            "timezone": "UTC",
+            "statement_timeout": str(STATEMENT_TIMEOUT_MS),
+            "lock_timeout": str(LOCK_TIMEOUT_MS),
+            "idle_in_transaction_session_timeout": "60000",
+            "tcp_keepalives_idle": "5",
+            "tcp_keepalives_interval": "2",
+            "tcp_keepalives_count": "3",
+        }
+
+    def _arguments(self) -> dict[str, Any]:
+        address = self.address
+        return {
+            "host": address.host,
+            "port": address.port,
+            "user": address.user,
+            "password": address.password,
+            "database": address.database,
+            "server_settings": self._settings(),
+            "timeout": 10,
+        }
+
+    async def open(self) -> None:
+        """Connect; Unavailable when the catalogue does not answer."""
+        with translated():
+            self._pool = await asyncpg.create_pool(
+                **self._arguments(), min_size=1, max_size=self._size, init=_prepare, command_timeout=30
+            )
+
+    async def close(self) -> None:
+        """Give every connection back; connections still busy after 5 s are cut."""
+        if self._pool is None:
+            return
+        try:
+            await asyncio.wait_for(self._pool.close(), 5)
+        except TimeoutError:
+            self._pool.terminate()
+
+    @contextlib.asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """A connection outside a transaction."""
+        with translated():
+            async with self._pool.acquire(timeout=10) as connection:
+                yield connection
+
+    @contextlib.asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """A connection in a transaction that is committed when the block ends well."""
+        async with self.connection() as connection, connection.transaction():
+            yield connection
+
+    async def direct(self) -> Connection:
+        """A connection of its own, outside the pool: for advisory locks and LISTEN. The caller closes it."""
+        with translated():
+            connection = await asyncpg.connect(**self._arguments())
+            await _prepare(connection)
+            return connection
+
+    async def listen(self, channels: tuple[str, ...], heard: Callable[[str, str], Awaitable[None]]) -> None:
+        """Call `heard(channel, payload)` for each NOTIFY; runs until cancelled, reconnects by itself.
+
+        After each (re)connection `heard(channel, "")` is called once a channel, as notifications
+        may have been missed.
+        """
+        queue: asyncio.Queue[tuple[str, str] | None] = asyncio.Queue()
+        while True:
+            try:
+                connection = await self.direct()
+            except Unavailable:
+                await asyncio.sleep(0.5)
+                continue
+            connection.add_termination_listener(lambda _c: queue.put_nowait(None))
+            try:
+                for channel in channels:
+                    await connection.add_listener(
+                        channel, lambda _c, _p, name, payload: queue.put_nowait((name, payload))
+                    )
+                    queue.put_nowait((channel, ""))
+                while (item := await queue.get()) is not None:
+                    await heard(*item)
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                await asyncio.sleep(0.5)
+            finally:
+                connection.terminate()
+
+
+async def notify(connection: Connection, channel: str, payload: str = "") -> None:
+    """NOTIFY at the end of the transaction: a hint that never replaces looking at the tables."""
+    await connection.execute("SELECT pg_notify($1, $2)", channel, payload)
