@@ -30,6 +30,7 @@ class Op(Flag):
     BULK_UPDATE = auto()
 
 
+NO_OPS = Op(0)
 LOG = Op.LIST | Op.READ
 CRUD = Op.LIST | Op.READ | Op.CREATE | Op.UPDATE | Op.DELETE | Op.BULK_DELETE
 
@@ -166,7 +167,7 @@ class Resource:
     row: type[msgspec.Struct] | None = None
     source: Source | None = None
     lookup: type[Lookup] | None = None
-    ops: Op = Op(0)
+    ops: Op = NO_OPS
     write: Permission | None = None
     scope: Scope = everyone
     create: Create | None = None
