@@ -175,14 +175,6 @@ class RunVerify(Message, tag="run_verify"):
     record: str
 
 
-class StopTask(Message, tag="stop_task"):
-    """Stop working on a task. `pause`: at the next checkpoint; `kill`: at once."""
-
-    task_id: int
-    fence: int
-    how: str
-
-
 class ListFilesystem(Message, tag="list_filesystem"):
     """List the folders of a client below `path`."""
 
@@ -337,15 +329,8 @@ class ReportLog(Message, tag="report_log"):
     lines: list[LogLine]
 
 
-class ReportAccepted(Message, tag="report_accepted"):
-    """The agent has taken the task."""
-
-    task_id: int
-    fence: int
-
-
 class ReportFinished(Message, tag="report_finished"):
-    """The agent is through with the task. `outcome`: done, error, stopped."""
+    """The agent is through with the task. `outcome`: done, error, stopped, retry (something was out of reach)."""
 
     task_id: int
     fence: int
@@ -481,8 +466,10 @@ class Checkpointed(Message, tag="checkpointed"):
     """It is durable; a later attempt of this task need not send it again."""
 
 
-class BeginManifest(Message, tag="begin_manifest"):
-    """All chunks are sent; MANIFEST frames may also come between GROUP frames from now on."""
+class Renew(Message, tag="renew"):
+    """The session goes on under this ticket; answered by Ack."""
+
+    ticket: bytes
 
 
 class Seal(Message, tag="seal"):
@@ -518,11 +505,11 @@ class Bye(Message, tag="bye"):
 
 AnyMessage = (
     Fault | Enrol | EnrolPending | EnrolGranted | Hello | Welcome | Call | Answer | Ping | Pong | Ack
-    | RunBackup | RunRestore | RunVerify | StopTask | ListFilesystem | FilesystemListing
+    | RunBackup | RunRestore | RunVerify | ListFilesystem | FilesystemListing
     | ConfigurePools | PoolStates | AskPools | CheckFolder | DropRecord | ListRecord | RecordListing
-    | ReportProgress | ProgressAnswer | ReportLog | ReportAccepted | ReportFinished | RenewTicket | NewTicket
+    | ReportProgress | ProgressAnswer | ReportLog | ReportFinished | RenewTicket | NewTicket
     | RecordSealed | SealVerdict | Relay | Relayed
     | OpenBackup | BackupOpened | OpenRestore | RestoreOpened | ReadManifest | Query | Known | Prove | Proved
-    | Checkpoint | Checkpointed | BeginManifest | Seal | Sealed | ReadChunks | Groups | Bye
+    | Checkpoint | Checkpointed | Renew | Seal | Sealed | ReadChunks | Groups | Bye
 )  # fmt: skip
 """The union of all messages; the tag in `t` tells which."""

@@ -1,0 +1,186 @@
+"""An agent's links to every configured server: enrol, dial, redial, renew the certificate.
+
+An agent holds one control connection to each server; reports go to whichever answers.
+Design sections 2 and 6.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cryptography import x509
+
+from rubackup import __version__
+from rubackup.domain.errors import Refused, RubackupError, Unavailable
+from rubackup.wire import pki
+from rubackup.wire.control import ControlPeer, Handler, dial_control, enrol
+from rubackup.wire.messages import PROTOCOL_VERSION, Enrol, EnrolGranted, Hello, Message, Welcome
+
+log = logging.getLogger(__name__)
+
+FIRST_DELAY_SECONDS = 0.2
+LONGEST_DELAY_SECONDS = 10.0
+RENEW_AT = 2 / 3
+"""A certificate is renewed when this share of its life is over."""
+RENEWAL_CHECK_SECONDS = 3600.0
+
+
+@dataclass(frozen=True)
+class AgentHost:
+    """Who this agent is and where its keys lie."""
+
+    role: str
+    hwid: str
+    hostname: str
+    key: Path
+    chain: Path
+    root: Path
+    servers: tuple[tuple[str, int], ...]
+    os_version: str = ""
+    data_endpoint: str = ""
+    resource_types: tuple[str, ...] = ()
+
+    @property
+    def tls(self) -> pki.TlsFiles:
+        """The files of a granted certificate."""
+        return pki.TlsFiles(key=self.key, chain=self.chain, root=self.root)
+
+    def hello(self) -> Hello:
+        """The first message of a connection."""
+        return Hello(
+            version=PROTOCOL_VERSION,
+            hostname=self.hostname,
+            package_version=__version__,
+            os_version=self.os_version,
+            resource_types=list(self.resource_types),
+            data_endpoint=self.data_endpoint,
+        )
+
+    def request(self) -> Enrol:
+        """The request for a certificate, made with the key that is kept."""
+        if not self.key.exists():
+            pki.write_private(self.key, pki.new_key_pem())
+        return Enrol(
+            version=PROTOCOL_VERSION,
+            role=self.role,
+            hwid=self.hwid,
+            hostname=self.hostname,
+            csr_pem=pki.make_csr(self.key.read_bytes(), self.hostname),
+            package_version=__version__,
+            os_version=self.os_version,
+            data_endpoint=self.data_endpoint,
+        )
+
+
+Connected = Callable[[ControlPeer, Welcome], Awaitable[None]]
+
+
+@dataclass
+class ServerLink:
+    """Keeps the connections; `connected` is awaited after each Welcome."""
+
+    host: AgentHost
+    handle: Handler
+    connected: Connected
+    _peers: list[ControlPeer] = field(default_factory=list)
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+    _enrolling: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def run(self) -> None:
+        """Hold the connections until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for server in self.host.servers:
+                group.create_task(self._keep(server))
+            group.create_task(self._renew())
+
+    async def call(self, message: Message, timeout: float = 10.0, patience: float = 0.0) -> Message:
+        """The answer of a server that is connected; waits up to `patience` seconds for one, then Unavailable."""
+        deadline = time.monotonic() + patience
+        while True:
+            for peer in tuple(self._peers):
+                try:
+                    return await peer.call(message, timeout)
+                except Unavailable:
+                    continue
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise Unavailable("No server is connected.")
+            self._changed.clear()
+            try:
+                await asyncio.wait_for(self._changed.wait(), min(left, 1.0))
+            except TimeoutError:
+                continue
+
+    async def _keep(self, server: tuple[str, int]) -> None:
+        delay, said = FIRST_DELAY_SECONDS, ""
+        while True:
+            try:
+                await self._certificate(server)
+                context = pki.client_context(self.host.tls)
+                peer, welcome = await dial_control(*server, context, self.host.hello(), self.handle)
+            except Refused as error:
+                log.warning("server %s:%d refused this host: %s", *server, error)
+                await self._ask(server)
+            except (RubackupError, OSError) as error:
+                if str(error) != said:
+                    said = str(error)
+                    log.warning("server %s:%d cannot be reached: %s", *server, error)
+            else:
+                log.info("connected to server %s at %s:%d", welcome.hostname, *server)
+                delay, said = FIRST_DELAY_SECONDS, ""
+                await self._hold(peer, welcome)
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, LONGEST_DELAY_SECONDS)
+
+    async def _hold(self, peer: ControlPeer, welcome: Welcome) -> None:
+        self._peers.append(peer)
+        self._changed.set()
+        try:
+            await self.connected(peer, welcome)
+            await peer.wait_closed()
+        except RubackupError as error:
+            log.warning("connection to server %s ended: %s", welcome.hostname, error)
+        finally:
+            self._peers.remove(peer)
+            peer.close()
+
+    async def _certificate(self, server: tuple[str, int]) -> None:
+        """Return once there is a certificate that has not expired."""
+        while not self.host.chain.exists() or self._age() >= 1:
+            async with self._enrolling:
+                if self.host.chain.exists() and self._age() < 1:
+                    return
+                await self._ask(server)
+
+    async def _ask(self, server: tuple[str, int]) -> None:
+        """Ask for a certificate once; when an administrator has to decide, wait as long as the server says."""
+        answer = await enrol(*server, pki.enrolment_context(self.host.root, None), self.host.request())
+        if isinstance(answer, EnrolGranted):
+            pki.write_private(self.host.chain, answer.chain_pem)
+            log.info("the server granted a certificate")
+            return
+        log.info("waiting to be authorised; key fingerprint %s", answer.fingerprint)
+        await asyncio.sleep(answer.retry_after_seconds)
+
+    def _age(self) -> float:
+        """How much of the certificate's life is over, 0 to 1 and beyond."""
+        leaf = x509.load_pem_x509_certificate(self.host.chain.read_bytes())
+        begin, end = leaf.not_valid_before_utc.timestamp(), leaf.not_valid_after_utc.timestamp()
+        return (time.time() - begin) / (end - begin)
+
+    async def _renew(self) -> None:
+        while True:
+            await asyncio.sleep(RENEWAL_CHECK_SECONDS)
+            if not self.host.chain.exists() or self._age() < RENEW_AT:
+                continue
+            for server in self.host.servers:
+                try:
+                    await self._ask(server)
+                    break
+                except (RubackupError, OSError) as error:
+                    log.warning("the certificate could not be renewed at %s:%d: %s", *server, error)

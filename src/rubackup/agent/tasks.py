@@ -1,0 +1,246 @@
+"""Tasks that an agent runs: each in a thread, its progress, log and end reported to a server.
+
+A task is known by its id and fence. The reporter doubles as heartbeat: what the server
+no longer wants is named in its answer and stopped. Design section 7.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from rubackup.domain.errors import Busy, Fenced, RubackupError, Stopped, Unavailable
+from rubackup.wire.messages import (
+    LogLine,
+    Message,
+    NewTicket,
+    Order,
+    Progress,
+    ProgressAnswer,
+    RenewTicket,
+    ReportFinished,
+    ReportLog,
+    ReportProgress,
+)
+
+log = logging.getLogger(__name__)
+
+REPORT_SECONDS = 1.0
+TICKET_RENEWAL_SECONDS = 300.0
+LOG_LINES_KEPT = 20_000
+"""Lines of one attempt that are sent; what comes after is counted in a last line."""
+LOG_BATCH = 500
+PARALLEL_TASKS = 8
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a task ended: done, error, stopped or retry."""
+
+    outcome: str
+    message: str
+    files_done: int = 0
+    files_failed: int = 0
+    bytes_done: int = 0
+    damaged: tuple[str, ...] = ()
+
+
+@dataclass
+class RunningTask:
+    """One attempt of a task, as the thread that does it sees it."""
+
+    task_id: int
+    fence: int
+    ticket: bytes = b""
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _stopped: threading.Event = field(default_factory=threading.Event)
+    _phase: str = "execution"
+    _counts: tuple[int, int, int, int, int] = (0, 0, 0, 0, 0)
+    _lines: list[LogLine] = field(default_factory=list)
+    _logged: int = 0
+    _sent: int = 0
+    ticket_at: float = field(default_factory=time.monotonic)
+
+    def phase(self, name: str) -> None:
+        """What the task is busy with: execution or transmission."""
+        self._phase = name
+
+    def progress(self, files_done: int, files_total: int, bytes_done: int, bytes_total: int, bytes_sent: int) -> None:
+        """How far it is; totals are 0 while unknown."""
+        self._counts = (files_done, files_total, bytes_done, bytes_total, bytes_sent)
+
+    def log(self, level: str, text: str) -> None:
+        """A line for the task log."""
+        with self._lock:
+            self._logged += 1
+            if self._logged <= LOG_LINES_KEPT:
+                self._lines.append(LogLine(at_ns=time.time_ns(), level=level, text=text))
+
+    def check(self) -> None:
+        """Stopped when the server no longer wants this attempt."""
+        if self._stopped.is_set():
+            raise Stopped
+
+    def stop(self) -> None:
+        """Make the next check raise."""
+        self._stopped.set()
+
+    def state(self) -> Progress:
+        """Progress and heartbeat."""
+        files_done, files_total, bytes_done, bytes_total, bytes_sent = self._counts
+        return Progress(
+            task_id=self.task_id, fence=self.fence, phase=self._phase, files_done=files_done, files_total=files_total,
+            bytes_done=bytes_done, bytes_total=bytes_total, bytes_sent=bytes_sent,
+        )  # fmt: skip
+
+    def close_log(self) -> None:
+        """Say how many lines were left out."""
+        with self._lock:
+            if self._logged > LOG_LINES_KEPT:
+                text = f"{self._logged - LOG_LINES_KEPT} more lines are left out."
+                self._lines.append(LogLine(at_ns=time.time_ns(), level="warning", text=text))
+
+    def unsent(self) -> ReportLog | None:
+        """The next lines to send, numbered from 1 within the attempt."""
+        with self._lock:
+            lines = self._lines[:LOG_BATCH]
+            if not lines:
+                return None
+            return ReportLog(task_id=self.task_id, fence=self.fence, first=self._sent + 1, lines=lines)
+
+    def sent(self, report: ReportLog) -> None:
+        """The server has stored these lines."""
+        with self._lock:
+            del self._lines[: len(report.lines)]
+            self._sent += len(report.lines)
+
+
+Body = Callable[[RunningTask], Outcome]
+CallServer = Callable[[Message, float, float], Awaitable[Message]]
+"""message, timeout, patience: `ServerLink.call`."""
+
+
+class TaskRunner:
+    """Starts, stops and reports the tasks of one agent."""
+
+    def __init__(self, call: CallServer) -> None:
+        self._call = call
+        self._tasks: dict[int, RunningTask] = {}
+        self._jobs: set[asyncio.Task[None]] = set()
+        self._threads = ThreadPoolExecutor(PARALLEL_TASKS, thread_name_prefix="task")
+        self._epoch = 0
+
+    def check_epoch(self, epoch: int) -> None:
+        """Fenced for an order of a server that no longer leads."""
+        if epoch < self._epoch:
+            raise Fenced("A newer leader has taken over.")
+        self._epoch = epoch
+
+    def start(self, order: Order, body: Body) -> None:
+        """Run `body` in a thread. A repeated order changes nothing, a newer one stops the older attempt."""
+        self.check_epoch(order.epoch)
+        running = self._tasks.get(order.task_id)
+        if running is not None and running.fence >= order.fence:
+            if running.fence > order.fence:
+                raise Fenced
+            return
+        if running is not None:
+            running.stop()
+        if len(self._jobs) >= PARALLEL_TASKS:
+            raise Busy("This host works on as many tasks as it can.")
+        task = RunningTask(order.task_id, order.fence, order.ticket)
+        self._tasks[order.task_id] = task
+        job = asyncio.get_running_loop().create_task(self._work(task, body))
+        self._jobs.add(job)
+        job.add_done_callback(self._jobs.discard)
+
+    def stop_all(self) -> None:
+        """Stop every task; their threads end at their next check."""
+        for task in self._tasks.values():
+            task.stop()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def report(self) -> None:
+        """Send progress, logs and heartbeats each second; runs until cancelled."""
+        while True:
+            await asyncio.sleep(REPORT_SECONDS)
+            tasks = list(self._tasks.values())
+            if not tasks:
+                continue
+            try:
+                for task in tasks:
+                    await self._send_log(task)
+                answer = await self._call(ReportProgress(tasks=[task.state() for task in tasks]), 10.0, 0.0)
+                await self._renew_tickets(tasks)
+            except RubackupError as error:
+                log.warning("progress could not be reported: %s", error)
+                continue
+            if isinstance(answer, ProgressAnswer):
+                for task in tasks:
+                    if task.task_id in answer.drop:
+                        task.stop()
+
+    async def _renew_tickets(self, tasks: list[RunningTask]) -> None:
+        for task in tasks:
+            if not task.ticket or time.monotonic() - task.ticket_at < TICKET_RENEWAL_SECONDS:
+                continue
+            answer = await self._call(RenewTicket(task_id=task.task_id, fence=task.fence), 10.0, 0.0)
+            if isinstance(answer, NewTicket):
+                task.ticket, task.ticket_at = answer.ticket, time.monotonic()
+
+    async def _work(self, task: RunningTask, body: Body) -> None:
+        loop = asyncio.get_running_loop()
+        outcome = await loop.run_in_executor(self._threads, guarded, task, body)
+        task.close_log()
+        await self._finish(task, outcome)
+        if self._tasks.get(task.task_id) is task:
+            del self._tasks[task.task_id]
+
+    async def _finish(self, task: RunningTask, outcome: Outcome) -> None:
+        report = ReportFinished(
+            task_id=task.task_id, fence=task.fence, outcome=outcome.outcome, message=outcome.message,
+            files_done=outcome.files_done, files_failed=outcome.files_failed, bytes_done=outcome.bytes_done,
+            damaged=list(outcome.damaged),
+        )  # fmt: skip
+        while True:
+            try:
+                await self._send_log(task)
+                await self._call(report, 10.0, 60.0)
+            except Unavailable as error:
+                log.warning("the end of task %d could not be reported yet: %s", task.task_id, error)
+                await asyncio.sleep(REPORT_SECONDS)
+            except RubackupError as error:
+                log.warning("the server did not take the end of task %d: %s", task.task_id, error)
+                return
+            else:
+                return
+
+    async def _send_log(self, task: RunningTask) -> None:
+        while (report := task.unsent()) is not None:
+            try:
+                await self._call(report, 10.0, 0.0)
+            except Fenced:
+                task.stop()
+            task.sent(report)
+
+
+def guarded(task: RunningTask, body: Body) -> Outcome:
+    """The outcome of `body`; errors become outcomes, and only a lost host is worth another attempt."""
+    try:
+        return body(task)
+    except (Stopped, Fenced) as error:
+        return Outcome("stopped", str(error))
+    except (Unavailable, Busy) as error:
+        return Outcome("retry", str(error))
+    except RubackupError as error:
+        task.log("error", str(error))
+        return Outcome("error", str(error))
+    except Exception as error:
+        log.exception("task %d failed", task.task_id)
+        task.log("error", f"Unexpected {type(error).__name__}; the log of this host has the details.")
+        return Outcome("error", f"Unexpected {type(error).__name__}: {error}")
