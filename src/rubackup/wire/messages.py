@@ -488,15 +488,16 @@ class Sealed(Message, tag="sealed"):
 
 
 class ReadChunks(Message, tag="read_chunks"):
-    """Rows of the record's chunk table: (first row, count) each. Answered by Groups and as many GROUP frames."""
+    """Rows of the record's chunk table: (first row, count) each. Answered by GROUP frames, then Groups."""
 
     runs: list[tuple[int, int]]
 
 
 class Groups(Message, tag="groups"):
-    """How many GROUP frames follow; together they hold every chunk asked for."""
+    """How many GROUP frames came; unless `problem` says what is damaged they hold every chunk asked for."""
 
     count: int
+    problem: str = ""
 
 
 class Bye(Message, tag="bye"):

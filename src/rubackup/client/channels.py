@@ -1,0 +1,152 @@
+"""Data sessions with a media server as the channels that modules write to and read from.
+
+One thread at a time uses a channel. A renewed ticket is handed over between two requests.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable, Iterator, Sequence
+
+from typing_extensions import Buffer
+
+from rubackup.domain.errors import Corrupt, WireFault
+from rubackup.wire.data import DataConnection, Frame, connect_data
+from rubackup.wire.framing import FrameType
+from rubackup.wire.messages import (
+    PROTOCOL_VERSION,
+    Ack,
+    BackupOpened,
+    Bye,
+    Checkpoint,
+    Checkpointed,
+    Groups,
+    Known,
+    MediaAddress,
+    OpenBackup,
+    OpenRestore,
+    Prove,
+    Proved,
+    Query,
+    ReadChunks,
+    ReadManifest,
+    Renew,
+    RestoreOpened,
+    Seal,
+    Sealed,
+)
+
+MANIFEST_FRAME_BYTES = 1 << 20
+
+
+class _Session:
+    """What both kinds of session share."""
+
+    def __init__(self, connection: DataConnection, ticket: Callable[[], bytes]) -> None:
+        self._connection = connection
+        self._ticket = ticket
+        self._shown = ticket()
+
+    def _renew(self) -> None:
+        """Show a newer ticket if there is one."""
+        ticket = self._ticket()
+        if ticket != self._shown:
+            self._connection.send(Renew(ticket=ticket))
+            self._connection.expect(Ack)
+            self._shown = ticket
+
+    def _data(self, offset: int, length: int) -> bytes:
+        self._renew()
+        self._connection.send(ReadManifest(offset=offset, length=length))
+        return self._frame(FrameType.DATA)
+
+    def _frame(self, kind: FrameType) -> bytes:
+        item = self._connection.receive()
+        if not isinstance(item, Frame) or item.type is not kind:
+            raise WireFault(f"The media server sent something else than a frame of type {kind.name}.")
+        return bytes(item.data)
+
+    def close(self) -> None:
+        """End the session in order."""
+        try:
+            self._connection.send(Bye())
+        finally:
+            self._connection.close()
+
+
+def connect(address: MediaAddress, context: ssl.SSLContext) -> DataConnection:
+    """A connection to the media server of that name; another one is refused."""
+    return connect_data(address.host, address.port, context, expect=("media", address.hwid))
+
+
+class BackupOverWire(_Session):
+    """A session that writes one record (client.ports.BackupChannel)."""
+
+    def __init__(self, connection: DataConnection, ticket: Callable[[], bytes]) -> None:
+        super().__init__(connection, ticket)
+        connection.send(OpenBackup(version=PROTOCOL_VERSION, ticket=self._shown))
+        self.parent_bytes: int = connection.expect(BackupOpened).parent_bytes
+
+    def read_parent(self, offset: int, length: int) -> bytes:
+        """A range of the parent's manifest."""
+        return self._data(offset, length)
+
+    def query(self, ids: bytes) -> tuple[bytes, bytes]:
+        """One state a chunk (0 send, 1 stored, 2 prove) and the nonce for proofs."""
+        self._renew()
+        self._connection.send(Query(ids=ids))
+        known = self._connection.expect(Known)
+        return known.states, known.nonce
+
+    def prove(self, ids: bytes, proofs: bytes) -> bytes:
+        """One byte a chunk: 1 accepted, 0 send it."""
+        self._connection.send(Prove(ids=ids, proofs=proofs))
+        return self._connection.expect(Proved).states
+
+    def put_group(self, data: Buffer) -> None:
+        """Send a group; what is wrong with it shows at the next answer."""
+        self._connection.send_frame(FrameType.GROUP, data)
+
+    def checkpoint(self) -> None:
+        """Return when everything sent so far is durable."""
+        self._renew()
+        self._connection.send(Checkpoint())
+        self._connection.expect(Checkpointed)
+
+    def put_manifest(self, data: bytes) -> None:
+        """Send the next piece of the manifest."""
+        for start in range(0, len(data), MANIFEST_FRAME_BYTES):
+            self._connection.send_frame(FrameType.MANIFEST, memoryview(data)[start : start + MANIFEST_FRAME_BYTES])
+
+    def seal(self, files: int, files_failed: int, size_bytes: int) -> Sealed:
+        """Publish the record."""
+        self._renew()
+        self._connection.send(Seal(files=files, files_failed=files_failed, size_bytes=size_bytes))
+        return self._connection.expect(Sealed)
+
+
+class RestoreOverWire(_Session):
+    """A session that reads one record (client.ports.RestoreChannel)."""
+
+    def __init__(self, connection: DataConnection, ticket: Callable[[], bytes]) -> None:
+        super().__init__(connection, ticket)
+        connection.send(OpenRestore(version=PROTOCOL_VERSION, ticket=self._shown))
+        self.manifest_bytes: int = connection.expect(RestoreOpened).manifest_bytes
+
+    def read_manifest(self, offset: int, length: int) -> bytes:
+        """A range of the manifest."""
+        return self._data(offset, length)
+
+    def groups(self, runs: Sequence[tuple[int, int]]) -> Iterator[bytes]:
+        """Each group that holds a wanted chunk, once. Corrupt, after the last one, when chunks are damaged."""
+        self._renew()
+        self._connection.send(ReadChunks(runs=list(runs)))
+        while True:
+            item = self._connection.receive()
+            if isinstance(item, Groups):
+                if item.problem:
+                    raise Corrupt(item.problem)
+                return
+            if not isinstance(item, Frame) or item.type is not FrameType.GROUP:
+                raise WireFault("The media server sent something else than a group.")
+            yield bytes(item.data)

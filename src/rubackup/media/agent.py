@@ -1,0 +1,156 @@
+"""The media server's side of the control connection: pools, verification, lists, seals.
+
+Blocking work of the chunk store runs in threads; the loop only talks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from rubackup.agent.tasks import Outcome, RunningTask, TaskRunner
+from rubackup.chunkstore.pool import SealedRecord
+from rubackup.domain.errors import NotFound, RubackupError, WireFault
+from rubackup.media.pools import PoolKeeper, check_folder
+from rubackup.media.seals import Note, SealBook
+from rubackup.wire.control import ControlPeer
+from rubackup.wire.messages import (
+    Ack,
+    AskPools,
+    CheckFolder,
+    ConfigurePools,
+    DropRecord,
+    ListRecord,
+    Message,
+    PoolStates,
+    RecordEntry,
+    RecordListing,
+    RecordSealed,
+    RunVerify,
+    SealVerdict,
+    Welcome,
+)
+from rubackup.wire.tickets import public_key_of
+
+log = logging.getLogger(__name__)
+
+SEAL_RETRY_SECONDS = 2.0
+
+Call = Callable[[Message, float, float], Awaitable[Message]]
+
+
+class MediaAgent:
+    """Answers the servers' orders."""
+
+    def __init__(self, pools: PoolKeeper, seals: SealBook, runner: TaskRunner) -> None:
+        self._pools = pools
+        self._seals = seals
+        self._runner = runner
+        self._keys: dict[str, Any] = {}
+        self._configured = asyncio.Event()
+        self._sealed = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        seals.on_sealed(lambda: loop.call_soon_threadsafe(self._sealed.set))
+
+    def server_keys(self) -> dict[str, Any]:
+        """Public keys of the servers this host is or was connected to, by hwid."""
+        return self._keys
+
+    async def connected(self, peer: ControlPeer, welcome: Welcome) -> None:
+        """Remember the server's key: its tickets are honoured from now on."""
+        self._keys = {**self._keys, welcome.server_hwid: public_key_of(peer.certificate)}
+
+    async def handle(self, _peer: ControlPeer, message: Message) -> Message:
+        """The answer to one order."""
+        match message:
+            case ConfigurePools():
+                self._runner.check_epoch(message.epoch)
+                await asyncio.to_thread(self._pools.configure, message.pools)
+                self._configured.set()
+                self._sealed.set()
+                return PoolStates(pools=await asyncio.to_thread(self._pools.states))
+            case AskPools():
+                return PoolStates(pools=await asyncio.to_thread(self._pools.states))
+            case CheckFolder():
+                await asyncio.to_thread(check_folder, message.path)
+                return Ack()
+            case DropRecord():
+                self._runner.check_epoch(message.epoch)
+                await asyncio.to_thread(self._pools.get(message.pool_id).drop, message.record)
+                return Ack()
+            case ListRecord():
+                return await asyncio.to_thread(self._list, message)
+            case RunVerify():
+                self._runner.start(message.order, lambda task: self._verify(message, task))
+                return Ack()
+        raise WireFault("A media server does not take this order.")
+
+    async def report_seals(self, call: Call) -> None:
+        """Tell a server of each sealed record until it has decided; runs until cancelled."""
+        await self._configured.wait()
+        while True:
+            self._sealed.clear()
+            try:
+                for note in await asyncio.to_thread(self._seals.notes):
+                    await self._report(call, note)
+            except RubackupError as error:
+                log.warning("a sealed record could not be reported yet: %s", error)
+                await asyncio.sleep(SEAL_RETRY_SECONDS)
+                continue
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._sealed.wait(), 10 * SEAL_RETRY_SECONDS)
+
+    async def _report(self, call: Call, note: Note) -> None:
+        if note.pool_id not in self._pools.ids():
+            return
+        pool = self._pools.get(note.pool_id)
+        try:
+            record = await asyncio.to_thread(pool.sealed, note.record)
+        except NotFound:
+            # The session is still at work, or died before its record was sealed; the latter is forgotten.
+            if not pool.writing(note.record):
+                self._seals.settle(note)
+            return
+        verdict = await call(sealed_message(note.pool_id, record), 15.0, 0.0)
+        if not isinstance(verdict, SealVerdict):
+            raise WireFault("The server answered a seal with something else.")
+        if not verdict.keep:
+            log.warning("the server refused record %s: it gets a tombstone", note.record)
+            await asyncio.to_thread(pool.drop, note.record)
+        self._seals.settle(note)
+
+    def _list(self, message: ListRecord) -> RecordListing:
+        entries, total = self._pools.get(message.pool_id).list_folder(
+            message.record, message.path, (message.page - 1) * message.limit, message.limit
+        )
+        return RecordListing(entries=[RecordEntry(**entry) for entry in entries], total=total)
+
+    def _verify(self, message: RunVerify, task: RunningTask) -> Outcome:
+        pool = self._pools.get(message.pool_id)
+
+        def progress(done: int, total: int) -> None:
+            task.progress(0, 0, done, total, 0)
+
+        result = pool.verify(message.record, progress, task.check)
+        for name in result.damaged:
+            task.log("error", f"Damaged: {name}")
+        text = f"{len(result.damaged)} damaged" if result.damaged else "Every chunk was read again and is whole."
+        return Outcome(
+            "error" if result.damaged else "done",
+            text,
+            bytes_done=result.bytes_read,
+            damaged=tuple(result.damaged),
+        )
+
+
+def sealed_message(pool_id: int, record: SealedRecord) -> RecordSealed:
+    """What the server must know of a record."""
+    return RecordSealed(
+        task_id=record.task_id, fence=record.fence, pool_id=pool_id, record=record.record, parent=record.parent,
+        client_hwid=record.owner, resource_type=record.resource_type, resource=record.resource,
+        backup_type=record.backup_type, files=record.files, files_failed=record.files_failed,
+        size_bytes=record.size_bytes, stored_bytes=record.stored_bytes, sealed_at_ns=record.sealed_at_ns,
+    )  # fmt: skip

@@ -1,0 +1,131 @@
+"""The pools of a media server: opened as the server configures them, closed when they go.
+
+A pool that cannot be opened is kept with the sentence that says why, so that the server
+can show it and every use of it is refused with that sentence.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from pathlib import Path
+
+from rubackup.chunkstore.pool import Pool
+from rubackup.domain.errors import Invalid, RubackupError, StorageFault
+from rubackup.wire.messages import PoolConfig, PoolState
+
+log = logging.getLogger(__name__)
+
+LEVELS: dict[str, int | None] = {"None": None, "fast": 1, "optimal": 3, "best": 9}
+"""zstd level by the pool's compression type (domain.lookups.CompressionType)."""
+
+
+class PoolKeeper:
+    """Every configured pool, by its number in the catalogue. Thread-safe."""
+
+    def __init__(self, metadata: Path) -> None:
+        self._metadata = metadata
+        self._lock = threading.Lock()
+        self._configs: dict[int, PoolConfig] = {}
+        self._open: dict[int, Pool] = {}
+        self._problems: dict[int, str] = {}
+
+    def configure(self, configs: list[PoolConfig]) -> None:
+        """Make the open pools those of the list."""
+        with self._lock:
+            wanted = {config.id: config for config in configs}
+            for gone in self._configs.keys() - wanted.keys():
+                self._close(gone)
+                self._problems.pop(gone, None)
+            self._configs = wanted
+            for config in configs:
+                self._apply(config)
+
+    def get(self, pool_id: int) -> Pool:
+        """The open pool; StorageFault says why it cannot be used."""
+        with self._lock:
+            pool = self._open.get(pool_id)
+            if pool is None:
+                problem = self._problems.get(pool_id, "The media server does not serve this pool.")
+                raise StorageFault(problem, pool_id=pool_id)
+            return pool
+
+    def ids(self) -> list[int]:
+        """The pools that are open."""
+        with self._lock:
+            return list(self._open)
+
+    def states(self) -> list[PoolState]:
+        """How each configured pool is."""
+        with self._lock:
+            return [self._state(config) for config in self._configs.values()]
+
+    def close(self) -> None:
+        """Close every pool."""
+        with self._lock:
+            for pool_id in list(self._open):
+                self._close(pool_id)
+
+    def _apply(self, config: PoolConfig) -> None:
+        if not config.storages:
+            self._close(config.id)
+            self._problems[config.id] = f"Pool {config.name} has no storage yet."
+            return
+        storages = [Path(storage.path) for storage in config.storages]
+        level = LEVELS.get(config.compression, 1)
+        try:
+            pool = self._open.get(config.id)
+            if pool is not None:
+                pool.reconfigure(storages, config.reserve_bytes, level)
+            else:
+                self._open[config.id] = Pool.open(
+                    uuid=config.uuid,
+                    metadata=self._metadata / config.uuid,
+                    storages=storages,
+                    reserve_bytes=config.reserve_bytes,
+                    level=level,
+                )
+                log.info("pool %s is open", config.name)
+            self._problems.pop(config.id, None)
+        except (RubackupError, OSError) as error:
+            log.error("pool %s cannot be used: %s", config.name, error)
+            self._problems[config.id] = f"Pool {config.name} cannot be used: {error}"
+
+    def _close(self, pool_id: int) -> None:
+        pool = self._open.pop(pool_id, None)
+        if pool is not None:
+            pool.close()
+
+    def _state(self, config: PoolConfig) -> PoolState:
+        pool = self._open.get(config.id)
+        problem = self._problems.get(config.id, "")
+        if pool is None:
+            return PoolState(
+                id=config.id, problem=problem, free_bytes=0, used_bytes=0, total_bytes=0, chunks=0, records=0
+            )
+        usage = pool.usage()
+        return PoolState(
+            id=config.id,
+            problem=problem or usage.problem,
+            free_bytes=usage.free_bytes,
+            used_bytes=usage.used_bytes,
+            total_bytes=usage.total_bytes,
+            chunks=usage.chunks,
+            records=usage.records,
+        )
+
+
+def check_folder(path: str) -> None:
+    """Invalid, naming the path, when the folder cannot become a storage."""
+    field = "data.path"
+    if not path.startswith("/") or "\0" in path:
+        raise Invalid(fields={field: "must be an absolute path on the media server."})
+    folder = Path(path)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        probe = folder / f".rubackup-probe-{os.getpid()}"
+        probe.write_bytes(b"x")
+        probe.unlink()
+    except OSError as error:
+        raise Invalid(fields={field: f"cannot be used on the media server: {error.strerror}."}) from error

@@ -1,0 +1,209 @@
+"""Data sessions of clients: a ticket opens one, what it names is all the session can reach.
+
+Runs in a thread of its own over a blocking connection. Whatever a client sends is
+checked by the chunk store before it is admitted. Protocol: `docs/design/wire.md`.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from rubackup.chunkstore.pool import ReadSession, WriteSession
+from rubackup.domain.errors import Corrupt, Refused, RubackupError, WireFault
+from rubackup.media.pools import PoolKeeper
+from rubackup.media.seals import SealBook
+from rubackup.wire.data import DataConnection, Frame
+from rubackup.wire.framing import FrameType
+from rubackup.wire.messages import (
+    PROTOCOL_VERSION,
+    Ack,
+    BackupOpened,
+    Bye,
+    Checkpoint,
+    Checkpointed,
+    Groups,
+    Known,
+    Message,
+    OpenBackup,
+    OpenRestore,
+    Prove,
+    Proved,
+    Query,
+    ReadChunks,
+    ReadManifest,
+    Renew,
+    RestoreOpened,
+    Seal,
+    Sealed,
+)
+from rubackup.wire.tickets import Ticket, verify
+
+log = logging.getLogger(__name__)
+
+MANIFEST_READ_BYTES = 4 << 20
+"""The longest range of a manifest in one answer."""
+RUNS_LIMIT = 65_536
+"""Runs of chunks in one request."""
+
+
+class DataSessions:
+    """Opens sessions for clients whose tickets a known server has signed."""
+
+    def __init__(
+        self,
+        hwid: str,
+        pools: PoolKeeper,
+        seals: SealBook,
+        server_keys: Callable[[], Mapping[str, Any]],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._hwid = hwid
+        self._pools = pools
+        self._seals = seals
+        self._server_keys = server_keys
+        self._clock = clock
+
+    def serve(self, connection: DataConnection) -> None:
+        """One session, from its first message to its end; what ended it is logged and goes to the client."""
+        try:
+            self._serve(connection)
+        except RubackupError as error:
+            log.warning("session of client %s ended: %s", connection.identity.hwid, error)
+            raise
+
+    def _serve(self, connection: DataConnection) -> None:
+        if connection.identity.role != "client":
+            raise Refused("Only clients open data sessions.")
+        opening = connection.receive()
+        if isinstance(opening, OpenBackup):
+            ticket = self._admit(connection, opening.version, opening.ticket, "backup")
+            self._backup(connection, ticket)
+        elif isinstance(opening, OpenRestore):
+            ticket = self._admit(connection, opening.version, opening.ticket, "restore")
+            self._restore(connection, ticket)
+        else:
+            raise WireFault("A data session begins with OpenBackup or OpenRestore.")
+
+    def _admit(self, connection: DataConnection, version: int, data: bytes, mode: str) -> Ticket:
+        if version != PROTOCOL_VERSION:
+            raise Refused(f"This media server speaks version {PROTOCOL_VERSION} of the protocol, not {version}.")
+        ticket = verify(
+            data,
+            self._server_keys(),
+            client_hwid=connection.identity.hwid,
+            media_hwid=self._hwid,
+            now=self._clock(),
+        )
+        if ticket.mode != mode:
+            raise Refused(f"The ticket is for a {ticket.mode}.")
+        return ticket
+
+    def _renewed(self, connection: DataConnection, old: Ticket, data: bytes) -> Ticket:
+        new = self._admit(connection, PROTOCOL_VERSION, data, old.mode)
+        if (new.task_id, new.fence, new.record) != (old.task_id, old.fence, old.record):
+            raise Refused("The ticket is for another session.")
+        connection.send(Ack())
+        return new
+
+    def _check(self, ticket: Ticket) -> None:
+        if ticket.expires_at < self._clock():
+            raise Refused("The ticket has expired.")
+
+    def _backup(self, connection: DataConnection, ticket: Ticket) -> None:
+        pool = self._pools.get(ticket.pool_id)
+        session = pool.begin(
+            owner=ticket.client_hwid,
+            task_id=ticket.task_id,
+            fence=ticket.fence,
+            record=ticket.record,
+            parent=ticket.parent or None,
+            share=ticket.share,
+        )
+        sealed = False
+        try:
+            connection.send(BackupOpened(parent_bytes=session.parent_bytes))
+            while True:
+                item = connection.receive()
+                self._check(ticket)
+                if isinstance(item, Frame):
+                    store_frame(session, item)
+                elif isinstance(item, Renew):
+                    ticket = self._renewed(connection, ticket, item.ticket)
+                elif isinstance(item, Seal):
+                    self._seal(connection, session, ticket, item)
+                    sealed = True
+                elif isinstance(item, Bye):
+                    return
+                else:
+                    connection.send(answer_backup(session, item))
+        finally:
+            if not sealed:
+                session.abort()
+
+    def _seal(self, connection: DataConnection, session: WriteSession, ticket: Ticket, seal: Seal) -> None:
+        """Publish the record; the note that the server must hear of it is durable before the record is."""
+        self._seals.expect(ticket.pool_id, ticket.record)
+        record = session.seal(seal.files, seal.files_failed, seal.size_bytes)
+        self._seals.sealed()
+        connection.send(Sealed(record=record.record, stored_bytes=record.stored_bytes))
+
+    def _restore(self, connection: DataConnection, ticket: Ticket) -> None:
+        session = self._pools.get(ticket.pool_id).read(ticket.record)
+        connection.send(RestoreOpened(manifest_bytes=session.manifest_bytes))
+        while True:
+            item = connection.receive()
+            self._check(ticket)
+            if isinstance(item, ReadManifest):
+                data = session.read_manifest(item.offset, min(item.length, MANIFEST_READ_BYTES))
+                connection.send_frame(FrameType.DATA, data)
+            elif isinstance(item, ReadChunks):
+                send_groups(connection, session, item)
+            elif isinstance(item, Renew):
+                ticket = self._renewed(connection, ticket, item.ticket)
+            elif isinstance(item, Bye):
+                return
+            else:
+                raise WireFault("This message does not belong into a restore session.")
+
+
+def store_frame(session: WriteSession, frame: Frame) -> None:
+    """A group or a piece of the manifest."""
+    if frame.type is FrameType.GROUP:
+        session.put_group(frame.data)
+    elif frame.type is FrameType.MANIFEST:
+        session.put_manifest(bytes(frame.data))
+    else:
+        raise WireFault("This frame does not belong into a backup session.")
+
+
+def answer_backup(session: WriteSession, message: Message) -> Message:
+    """The answer to one message of a backup session."""
+    match message:
+        case Query():
+            states, nonce = session.query(message.ids)
+            return Known(states=states, nonce=nonce)
+        case Prove():
+            return Proved(states=session.prove(message.ids, message.proofs))
+        case Checkpoint():
+            session.checkpoint()
+            return Checkpointed()
+    raise WireFault("This message does not belong into a backup session.")
+
+
+def send_groups(connection: DataConnection, session: ReadSession, request: ReadChunks) -> None:
+    """Every group that holds a wanted chunk, once; damage ends the answer and is named there, not the session."""
+    if len(request.runs) > RUNS_LIMIT:
+        raise WireFault(f"At most {RUNS_LIMIT} runs of chunks can be asked for at once.")
+    count = 0
+    try:
+        for group in session.groups(request.runs):
+            connection.send_frame(FrameType.GROUP, group)
+            count += 1
+    except Corrupt as error:
+        log.error("record %s: %s", session.record, error)
+        connection.send(Groups(count=count, problem=str(error)))
+    else:
+        connection.send(Groups(count=count))
