@@ -12,6 +12,7 @@ from enum import Enum, Flag, auto
 from typing import Any
 
 import msgspec
+from starlette.responses import Response
 
 from rubackup.domain.lookups import Lookup
 from rubackup.domain.permissions import Permission, Principal
@@ -59,7 +60,8 @@ class Source:
 
     `columns` maps each field of the row struct to a SQL expression over `table` (a FROM
     clause); `key` is the id column. `indexed` names the fields whose filter or sort has an
-    index; the others work too, bounded by the statement time-out.
+    index; the others work too, bounded by the statement time-out. `lock` is the alias that a
+    change locks (default: the one that `key` begins with, as in `c.id`); `-`: none.
     """
 
     table: str
@@ -68,6 +70,7 @@ class Source:
     indexed: frozenset[str] = frozenset()
     order: str = "id"
     descending: bool = False
+    lock: str = ""
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,8 @@ class Body:
     many: bool = False
     example: Any = None
     optional: bool = False
+    ignored: frozenset[str] = frozenset()
+    """Dotted names of unknown keys that the guide says are ignored; any other unknown key is a 400."""
 
 
 class Answer(Enum):
@@ -135,15 +140,19 @@ class Action:
     """A verb that is none of the seven: a small typed function beside its resource.
 
     `path` is relative to the resource (`{id}/verification`, `tree`, `''`). With `{id}` the
-    kernel checks scope first: a row out of scope is a 404. `run` returns a struct for OBJECT,
-    a Page for LIST, Created for TASKS and CREATED, None or a message for EMPTY.
+    kernel checks scope first: a row out of scope is a 404. Another word in braces (`{status}`)
+    takes any text that is not all digits and arrives as `Call.path_value`. `run` returns a
+    struct for OBJECT, a Page for LIST, Created for TASKS and CREATED, None or a message for
+    EMPTY. `mutates` decides between a transaction with an audit row and a plain connection.
+    An action with `endpoint` has no `run`: it answers itself, before anybody is known
+    (`permission` is None; authentication only).
     """
 
     method: str
     path: str
     summary: str
-    permission: Permission
-    run: Callable[[Call], Awaitable[Any]]
+    permission: Permission | None
+    run: Callable[[Call], Awaitable[Any]] | None = None
     answer: Answer = Answer.EMPTY
     body: Body | None = None
     query: type[msgspec.Struct] | None = None
@@ -153,6 +162,12 @@ class Action:
     message: str = ""
     operation_id: str = ""
     mutates: bool = True
+    replayable: bool = True
+    """Whether an Idempotency-Key is honoured; not where the answer or the body holds a secret."""
+    endpoint: Callable[[Any, Any], Awaitable[Response]] | None = None
+    """`(kernel, request)` of `api.kernel`."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Request headers that the call takes, with a sentence each."""
 
 
 @dataclass(frozen=True)
@@ -177,5 +192,5 @@ class Resource:
     update_body: Body | None = None
     delete: Delete | None = None
     actions: tuple[Action, ...] = ()
-    ids_are_digits: bool = False
-    """Whether `{id}` matches digits only, so that an action may take other words in its place."""
+    ids_are_digits: bool = True
+    """`{id}` matches digits only, so an action may take other words in its place (`{status}`)."""
