@@ -167,6 +167,16 @@ CREATE TABLE unauthorised_media_servers (
     UNIQUE (hwid, fingerprint)
 );
 
+CREATE TABLE issued_certificates (
+    serial text PRIMARY KEY,
+    role text NOT NULL,
+    hwid text NOT NULL,
+    issued_at timestamptz NOT NULL DEFAULT now(),
+    not_after timestamptz NOT NULL
+);
+CREATE INDEX issued_certificates_hwid ON issued_certificates (hwid);
+CREATE INDEX issued_certificates_not_after ON issued_certificates (not_after);
+
 CREATE TABLE revoked_certificates (
     serial text PRIMARY KEY,
     role text NOT NULL,
@@ -309,6 +319,7 @@ CREATE TABLE task_queue (
     pool_id bigint REFERENCES pools ON DELETE SET NULL,
     record_id bigint,
     record_uuid uuid,
+    parent_uuid uuid,  -- the record that the attempt builds on
     resource_type text NOT NULL DEFAULT '',
     resource text NOT NULL DEFAULT '',
     backup_type text NOT NULL DEFAULT '',
@@ -328,7 +339,7 @@ CREATE TABLE task_queue (
     not_before timestamptz
 );
 CREATE INDEX task_queue_ready ON task_queue (priority DESC, id) WHERE status = 'New' AND blocked_on IS NULL;
-CREATE INDEX task_queue_blocked ON task_queue (blocked_on) WHERE blocked_on IS NOT NULL;
+CREATE INDEX task_queue_blocked ON task_queue (blocked_on, priority DESC, id) WHERE blocked_on IS NOT NULL;
 CREATE INDEX task_queue_held ON task_queue (id)
     WHERE status IN ('Assigned', 'At_Client', 'Execution', 'Transmission');
 CREATE INDEX task_queue_status ON task_queue (status, id);
@@ -336,15 +347,18 @@ CREATE INDEX task_queue_client ON task_queue (client_id, id);
 CREATE INDEX task_queue_media ON task_queue (media_server_id, id);
 CREATE INDEX task_queue_pool ON task_queue (pool_id, id);
 CREATE INDEX task_queue_created ON task_queue (created_at, id);
+CREATE INDEX task_queue_record ON task_queue (record_id) WHERE record_id IS NOT NULL;
+CREATE INDEX task_queue_finished ON task_queue (finished_at) WHERE finished_at IS NOT NULL;
 
 CREATE TABLE task_reservations (
     task_id bigint NOT NULL REFERENCES task_queue ON DELETE CASCADE,
     kind text NOT NULL,  -- resource, record, pool, drive
     key text NOT NULL,
     exclusive boolean NOT NULL,
+    held boolean NOT NULL DEFAULT false,  -- in force: a worker holds the task
     PRIMARY KEY (task_id, kind, key)
 );
-CREATE INDEX task_reservations_key ON task_reservations (kind, key);
+CREATE INDEX task_reservations_held ON task_reservations (kind, key) WHERE held;
 
 CREATE TABLE task_progress (
     task_id bigint PRIMARY KEY REFERENCES task_queue ON DELETE CASCADE,

@@ -1,0 +1,1 @@
+"""Alembic's chain of revisions, one module an SQL file."""
