@@ -13,8 +13,8 @@ from pathlib import Path
 
 import asyncpg
 
-import rubackup.catalog
 from rubackup.catalog.database import DatabaseAddress
+from rubackup.catalog.migrate import migrate
 from rubackup.roles.up.postgres import EmbeddedPostgres
 
 ROLE, PASSWORD, TEMPLATE = "rubackup", "test-password", "rubackup_template"
@@ -52,21 +52,11 @@ def running_postgres() -> Iterator[DatabaseAddress]:
         administrator = server.address()
         execute(administrator, f"CREATE ROLE {ROLE} LOGIN PASSWORD '{PASSWORD}'")
         execute(administrator, f"CREATE DATABASE {TEMPLATE} OWNER {ROLE}")
-        _migrate(as_role(administrator, TEMPLATE))
+        asyncio.run(migrate(as_role(administrator, TEMPLATE)))
         yield administrator
     finally:
         server.stop()
         shutil.rmtree(folder)
-
-
-def _migrate(address: DatabaseAddress) -> None:
-    try:
-        from rubackup.catalog.migrate import migrate
-    except ModuleNotFoundError:
-        folder = Path(rubackup.catalog.__file__).parent / "migrations"
-        execute(address, *(file.read_text() for file in sorted(folder.glob("*_pre.sql"))))
-    else:
-        asyncio.run(migrate(address))
 
 
 def as_role(administrator: DatabaseAddress, database: str) -> DatabaseAddress:

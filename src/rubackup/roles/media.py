@@ -1,0 +1,72 @@
+"""`rubackup_media`: the media server's process."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from rubackup.agent.link import AgentHost, ServerLink
+from rubackup.agent.tasks import TaskRunner
+from rubackup.media.agent import MediaAgent
+from rubackup.media.pools import PoolKeeper
+from rubackup.media.seals import SealBook
+from rubackup.media.sessions import DataSessions
+from rubackup.roles.host import agent_host, wait_for_certificate
+from rubackup.roles.process import ready, run_role
+from rubackup.roles.settings import Settings
+from rubackup.wire import pki
+from rubackup.wire.data import DataServer
+
+log = logging.getLogger(__name__)
+
+
+async def serve(settings: Settings) -> None:
+    """Serve until cancelled."""
+    state = settings.path("STATE_DIR")
+    host_name = settings.text("DATA_HOST", "127.0.0.1")
+    port = settings.integer("DATA_PORT", 9993)
+    host = agent_host(settings, "media", data_endpoint=f"{settings.text('DATA_NAME', host_name)}:{port}")
+    pools = PoolKeeper(state / "pools")
+    seals = SealBook(state / "unreported")
+    link: ServerLink | None = None
+
+    async def call(message, timeout, patience):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        assert link is not None
+        return await link.call(message, timeout, patience)
+
+    runner = TaskRunner(call)
+    agent = MediaAgent(pools, seals, runner)
+    link = ServerLink(host, agent.handle, agent.connected)
+    ready(settings, port)
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(link.run())
+            group.create_task(runner.report())
+            group.create_task(agent.report_seals(call))
+            group.create_task(
+                serve_data(host, DataSessions(host.hwid, pools, seals, agent.server_keys), host_name, port)
+            )
+    finally:
+        runner.stop_all()
+        await asyncio.to_thread(pools.close)
+
+
+async def serve_data(host: AgentHost, sessions: DataSessions, address: str, port: int) -> None:
+    """Take data sessions as soon as this host has a certificate; with a renewed one from the next session on."""
+    await wait_for_certificate(host)
+    server = DataServer(address, port, pki.server_context(host.tls), sessions.serve)
+    server.start()
+    log.info("data listener on %s:%d", *server.address)
+    try:
+        await asyncio.Event().wait()
+    finally:
+        await asyncio.to_thread(server.close)
+
+
+def main() -> None:
+    """Entry of the process."""
+    run_role("rubackup_media", serve)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""What every role process does around its work: settings, logging, signals, ready file, exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import uvloop
+
+from rubackup.catalog.database import DatabaseAddress
+from rubackup.domain.errors import Invalid, RubackupError
+from rubackup.roles.settings import Settings
+
+log = logging.getLogger(__name__)
+
+EXIT_CONFIGURATION = 78
+"""sysexits.h EX_CONFIG: the supervisor does not start such a role again."""
+LOG_FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+
+
+def database_address(settings: Settings) -> DatabaseAddress:
+    """Where the catalogue is; the password comes from a file, never from the environment."""
+    return DatabaseAddress(
+        host=settings.text("DB_HOST"),
+        port=settings.integer("DB_PORT", 5432),
+        user=settings.text("DB_USER", "rubackup"),
+        password=settings.path("DB_PASSWORD_FILE").read_text().strip(),
+        database=settings.text("DB_NAME", "rubackup"),
+    )
+
+
+def ready(settings: Settings, port: int) -> None:
+    """Tell the supervisor that this process serves, and on which port."""
+    name = settings.text("READY_FILE", "")
+    if not name:
+        return
+    path = Path(name)
+    part = path.with_name(path.name + ".part")
+    part.write_text(json.dumps({"pid": os.getpid(), "port": port}))
+    part.replace(path)
+
+
+def run_role(name: str, serve: Callable[[Settings], Awaitable[None]]) -> None:
+    """Run `serve` until SIGTERM or SIGINT; a wrong setting exits with 78, everything else that ends it with 1."""
+    parser = argparse.ArgumentParser(prog=name)
+    parser.add_argument("--config", type=Path, required=True, help="settings, KEY=value lines")
+    arguments = parser.parse_args()
+    try:
+        settings = Settings.load(arguments.config)
+        level = settings.text("LOG_LEVEL", "INFO")
+        logging.basicConfig(level=level, format=LOG_FORMAT, stream=sys.stderr)
+    except (Invalid, OSError, ValueError) as error:
+        sys.stderr.write(f"{name}: {error}\n")
+        sys.exit(EXIT_CONFIGURATION)
+    try:
+        uvloop.run(_until_signal(serve(settings)))
+    except Invalid as error:
+        sys.stderr.write(f"{name}: {error}\n")
+        sys.exit(EXIT_CONFIGURATION)
+    except RubackupError as error:
+        log.error("%s ends: %s", name, error)
+        sys.exit(1)
+    except Exception:
+        log.exception("%s ends", name)
+        sys.exit(1)
+
+
+async def _until_signal(work: Awaitable[None]) -> None:
+    task = asyncio.ensure_future(work)
+    loop = asyncio.get_running_loop()
+    stopping = False
+
+    def stop() -> None:
+        nonlocal stopping
+        stopping = True
+        task.cancel()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    try:
+        await task
+    except asyncio.CancelledError:
+        if not stopping:
+            raise
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            with contextlib.suppress(ValueError):
+                loop.remove_signal_handler(number)

@@ -1,0 +1,92 @@
+"""`rubackup_server`: the primary server's process."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+
+from rubackup import __version__
+from rubackup.catalog.database import Database
+from rubackup.roles.process import database_address, ready, run_role
+from rubackup.roles.settings import Settings
+from rubackup.server.control import ControlPlane
+from rubackup.server.dispatcher import LEASE_SECONDS, Dispatcher
+from rubackup.server.heartbeats import Heartbeats
+from rubackup.server.leader import Leader
+from rubackup.server.pools import PoolSync
+from rubackup.server.registry import Registry
+from rubackup.server.reports import Reports
+from rubackup.server.signer import IssuingSigner
+from rubackup.server.tickets import TicketOffice
+from rubackup.server.watch import CatalogueWatch
+from rubackup.services import dispatch, presence
+from rubackup.wire import pki
+from rubackup.wire.control import serve_control
+
+log = logging.getLogger(__name__)
+
+
+async def serve(settings: Settings) -> None:
+    """Serve until cancelled."""
+    hwid, hostname = settings.text("HWID"), settings.text("HOSTNAME")
+    files = pki.TlsFiles(
+        key=settings.path("KEY_FILE"), chain=settings.path("CERT_FILE"), root=settings.path("ROOT_CA_FILE")
+    )
+    database = Database(database_address(settings), size=12, application="rubackup_server")
+    await database.open()
+    try:
+        await presence.reset(database, hwid, hostname=hostname, package_version=__version__)
+        registry = Registry()
+        tickets = TicketOffice(hwid, files.key.read_bytes())
+        heartbeats = Heartbeats(lambda beats: dispatch.heartbeat(database, beats, LEASE_SECONDS))
+        dispatcher = Dispatcher(database, registry, tickets, hwid)
+        leader = Leader(database, hwid, dispatcher)
+        pools = PoolSync(database, registry, lambda: leader.epoch)
+        leader.pools = pools
+        reports = Reports(database, registry, heartbeats, tickets)
+        plane = ControlPlane(
+            database,
+            IssuingSigner(issuing(settings)),
+            registry,
+            (hwid, hostname),
+            lambda: leader.epoch,
+            pools.configure,
+        )
+        watch = CatalogueWatch(database, registry, dispatcher, pools)
+        control = await serve_control(
+            settings.text("CONTROL_HOST", "127.0.0.1"),
+            settings.integer("CONTROL_PORT", 9991),
+            pki.server_context(files, optional_peer=True),
+            enrol=plane.enrol,
+            admit=plane.admit,
+            connected=plane.connected,
+            gone=plane.gone,
+            handle=reports.handle,
+        )
+        ready(settings, control.address[1])
+        log.info("control listener on %s:%d", *control.address)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(heartbeats.run())
+                group.create_task(leader.run())
+                group.create_task(watch.run())
+        finally:
+            await control.close()
+    finally:
+        await database.close()
+
+
+def issuing(settings: Settings) -> pki.Authority:
+    """The CA that signs hosts' certificates."""
+    key: Path = settings.path("ISSUING_KEY_FILE")
+    return pki.Authority(key_pem=key.read_bytes(), cert_pem=settings.path("ISSUING_CERT_FILE").read_bytes())
+
+
+def main() -> None:
+    """Entry of the process."""
+    run_role("rubackup_server", serve)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+"""The settings of one process: an env file (`KEY=value` lines), overruled by the environment.
+
+The guide's names are kept (APP_HOST, APP_PORT, DB_HOST, DB_PORT, RB_SERVER_HOST, DEBUG). Every
+error names the key and where it was read; a process that meets one ends with EXIT_CONFIGURATION.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from rubackup.domain.errors import RubackupError
+
+EXIT_CONFIGURATION = 78
+"""EX_CONFIG of sysexits.h: starting the process again cannot help."""
+SERVER_PORT = 9991
+"""Where servers listen unless RB_SERVER_HOST says otherwise (guide)."""
+
+_KEY = re.compile(r"[A-Z][A-Z0-9_]*")
+_TRUE = frozenset({"true", "yes", "on", "1"})
+_FALSE = frozenset({"false", "no", "off", "0"})
+
+
+class ConfigurationFault(RubackupError):
+    """A setting is missing or wrong."""
+
+    code = "configuration"
+
+
+class Settings:
+    """Values by key; asking for one gives it in the wanted type or raises ConfigurationFault."""
+
+    def __init__(self, values: Mapping[str, str], source: str, environment: Mapping[str, str] | None = None) -> None:
+        self._values = dict(values)
+        self._source = source
+        self._environment = environment or {}
+
+    @classmethod
+    def load(cls, path: Path, environment: Mapping[str, str] | None = None) -> Settings:
+        """The settings of an env file; `environment` (the process' by default) overrules it."""
+        try:
+            text = path.read_text(encoding="utf-8")
+        except OSError as error:
+            raise ConfigurationFault(f"Cannot read the settings {path}: {error.strerror}.") from error
+        except UnicodeDecodeError as error:
+            raise ConfigurationFault(f"The settings {path} are not UTF-8.") from error
+        return cls(parse(text, str(path)), str(path), os.environ if environment is None else environment)
+
+    def text(self, key: str, default: str | None = None) -> str:
+        """A value as it stands; one without a default must be set."""
+        value = self._environment.get(key) or self._values.get(key)
+        if value:
+            return value
+        if default is None:
+            raise ConfigurationFault(f"{key} is not set ({self._source}).")
+        return default
+
+    def integer(self, key: str, default: int | None = None) -> int:
+        """A whole number."""
+        text = self.text(key, None if default is None else str(default))
+        try:
+            return int(text)
+        except ValueError:
+            raise self._wrong(key, text, "a whole number") from None
+
+    def port(self, key: str, default: int | None = None) -> int:
+        """A TCP port; 0 lets the system choose."""
+        number = self.integer(key, default)
+        if not 0 <= number <= 65535:
+            raise self._wrong(key, str(number), "a port from 0 to 65535")
+        return number
+
+    def flag(self, key: str, default: bool | None = None) -> bool:
+        """`True` or `False`, in any of the usual spellings."""
+        text = self.text(key, None if default is None else str(default))
+        if text.lower() in _TRUE:
+            return True
+        if text.lower() in _FALSE:
+            return False
+        raise self._wrong(key, text, "True or False")
+
+    def path(self, key: str, default: Path | None = None) -> Path:
+        """An absolute path."""
+        path = Path(self.text(key, None if default is None else str(default)))
+        if not path.is_absolute():
+            raise self._wrong(key, str(path), "an absolute path")
+        return path
+
+    def secret(self, key: str) -> str:
+        """The text of the file that `key` names, without the line's end. The text is never part of an error."""
+        path = self.path(key)
+        try:
+            text = path.read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise ConfigurationFault(f"{key} names {path}, which cannot be read: {error.strerror}.") from error
+        if not text:
+            raise ConfigurationFault(f"{key} names {path}, which is empty.")
+        return text
+
+    def addresses(self, key: str = "RB_SERVER_HOST", default_port: int = SERVER_PORT) -> tuple[tuple[str, int], ...]:
+        """Hosts with their ports out of `host:port,host`; an IPv6 address with a port stands in brackets."""
+        text = self.text(key)
+        return tuple(self._address(key, part.strip(), default_port) for part in text.split(","))
+
+    def _address(self, key: str, text: str, default_port: int) -> tuple[str, int]:
+        match = re.fullmatch(r"\[([0-9a-fA-F:.]+)\](?::(\d+))?|([^\s:\[\]]+)(?::(\d+))?", text)
+        if match is None:
+            raise self._wrong(key, text, "a list of addresses such as 'backup1:9991,backup2'")
+        port = int(match[2] or match[4] or default_port)
+        if not 0 < port <= 65535:
+            raise self._wrong(key, text, "an address with a port from 1 to 65535")
+        return match[1] or match[3], port
+
+    def _wrong(self, key: str, text: str, wanted: str) -> ConfigurationFault:
+        source = "the environment" if self._environment.get(key) else self._source
+        return ConfigurationFault(f"{key} must be {wanted}, not {text!r} ({source}).")
+
+
+def parse(text: str, source: str) -> dict[str, str]:
+    """The pairs of an env file: comments, `export` and quotes as shells and systemd know them."""
+    values: dict[str, str] = {}
+    for number, raw in enumerate(text.splitlines(), 1):
+        line = raw.strip().removeprefix("export ").strip()
+        if not line or line.startswith("#"):
+            continue
+        key, separator, value = line.partition("=")
+        if not separator or not _KEY.fullmatch(key):
+            raise ConfigurationFault(f"Line {number} of {source} is not of the form KEY=value.")
+        values[key] = _unquoted(value.strip())
+    return values
+
+
+def _unquoted(value: str) -> str:
+    if len(value) >= 2 and value[0] == value[-1] and value[0] in "'\"":
+        return value[1:-1]
+    return value
+
+
+def render(values: Mapping[str, str]) -> str:
+    """An env file of these pairs; a value that has a line break or quote cannot be written."""
+    for key, value in values.items():
+        if not _KEY.fullmatch(key) or any(c in value for c in "\n\r\"'") or value != value.strip():
+            raise ConfigurationFault(f"{key} has a value that cannot stand in a settings file.")
+    return "".join(f"{key}={value}\n" for key, value in values.items())

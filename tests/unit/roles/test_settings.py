@@ -1,0 +1,92 @@
+"""Settings: an env file, overruled by the environment; errors name the key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rubackup.roles.settings import ConfigurationFault, Settings, parse, render
+
+
+def settings(**values: str) -> Settings:
+    """Settings of a file `test.env` with these values."""
+    return Settings(values, "test.env")
+
+
+def test_comments_export_and_quotes_are_understood():
+    """A file written for a shell or for systemd is read alike."""
+    text = "# a comment\n\nexport APP_HOST='api.rubackup.local'\nAPP_PORT = 5656\nEMPTY=\n".replace(" = ", "=")
+
+    assert parse(text, "x.env") == {"APP_HOST": "api.rubackup.local", "APP_PORT": "5656", "EMPTY": ""}
+
+
+@pytest.mark.parametrize("line", ["APP_HOST", "app_host=x", "A B=1", "=1"])
+def test_a_line_of_another_form_is_named(line: str):
+    """Nothing in a file is skipped silently."""
+    with pytest.raises(ConfigurationFault, match=r"Line 2 of x.env"):
+        parse(f"DEBUG=True\n{line}\n", "x.env")
+
+
+def test_the_environment_overrules_the_file():
+    """An exported value wins; an empty one counts as not set."""
+    found = Settings({"APP_PORT": "1", "APP_HOST": "file"}, "x.env", {"APP_PORT": "2", "APP_HOST": ""})
+
+    assert (found.integer("APP_PORT"), found.text("APP_HOST")) == (2, "file")
+
+
+def test_a_missing_value_names_its_key():
+    """Without a default a key must be set."""
+    with pytest.raises(ConfigurationFault, match=r"DB_HOST is not set \(test.env\)"):
+        settings().text("DB_HOST")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "ask"),
+    [
+        ("DB_PORT", "five", Settings.integer),
+        ("DB_PORT", "65536", Settings.port),
+        ("DEBUG", "maybe", Settings.flag),
+        ("KEY_FILE", "keys/server.key", Settings.path),
+        ("RB_SERVER_HOST", "host:port", Settings.addresses),
+        ("RB_SERVER_HOST", "host:0", Settings.addresses),
+        ("RB_SERVER_HOST", "a,,b", Settings.addresses),
+    ],
+)
+def test_a_wrong_value_names_its_key(key: str, value: str, ask):
+    """The sentence names the key and what is allowed."""
+    with pytest.raises(ConfigurationFault, match=f"^{key} must be "):
+        ask(settings(**{key: value}), key)
+
+
+def test_server_addresses_have_a_default_port():
+    """RB_SERVER_HOST is a list; the guide's form without a port means 9991."""
+    found = settings(RB_SERVER_HOST="localhost, b.example:7, [::1]:8,[fe80::1]").addresses()
+
+    assert found == (("localhost", 9991), ("b.example", 7), ("::1", 8), ("fe80::1", 9991))
+
+
+def test_a_secret_is_read_from_its_file_and_never_told(tmp_path: Path):
+    """Secrets stand in files; an error names the file only."""
+    (tmp_path / "password").write_text("s3cret\n")
+    (tmp_path / "empty").write_text("\n")
+
+    assert settings(DB_PASSWORD_FILE=str(tmp_path / "password")).secret("DB_PASSWORD_FILE") == "s3cret"
+    with pytest.raises(ConfigurationFault, match="which is empty"):
+        settings(DB_PASSWORD_FILE=str(tmp_path / "empty")).secret("DB_PASSWORD_FILE")
+    with pytest.raises(ConfigurationFault, match="cannot be read: No such file"):
+        settings(DB_PASSWORD_FILE=str(tmp_path / "none")).secret("DB_PASSWORD_FILE")
+
+
+def test_what_is_rendered_is_parsed_back():
+    """A written file gives the same values."""
+    values = {"APP_HOST": "localhost", "PATH_X": "/a path/with = and #", "EMPTY": ""}
+
+    assert parse(render(values), "x.env") == values
+
+
+@pytest.mark.parametrize("value", ["two\nlines", "'quoted'", " padded"])
+def test_what_cannot_be_read_back_is_not_written(value: str):
+    """A value that would be read otherwise is refused."""
+    with pytest.raises(ConfigurationFault, match="KEY has a value"):
+        render({"KEY": value})
