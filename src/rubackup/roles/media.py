@@ -28,21 +28,17 @@ async def serve(settings: Settings) -> None:
     host = agent_host(settings, "media", data_endpoint=f"{settings.text('DATA_NAME', host_name)}:{port}")
     pools = PoolKeeper(state / "pools")
     seals = SealBook(state / "unreported")
-    link: ServerLink | None = None
-
-    async def call(message, timeout, patience):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-        assert link is not None
-        return await link.call(message, timeout, patience)
-
-    runner = TaskRunner(call)
+    link = ServerLink(
+        host, lambda peer, message: agent.handle(peer, message), lambda peer, welcome: agent.connected(peer, welcome)
+    )
+    runner = TaskRunner(link.call)
     agent = MediaAgent(pools, seals, runner)
-    link = ServerLink(host, agent.handle, agent.connected)
     ready(settings, port)
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(link.run())
             group.create_task(runner.report())
-            group.create_task(agent.report_seals(call))
+            group.create_task(agent.report_seals(link.call))
             group.create_task(
                 serve_data(host, DataSessions(host.hwid, pools, seals, agent.server_keys), host_name, port)
             )

@@ -1,0 +1,151 @@
+"""The client's side of the control connection: backups, restores, folder listings.
+
+Each task runs in a thread of the TaskRunner; its data goes straight to the media server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rubackup.agent.tasks import Outcome, RunningTask, TaskRunner
+from rubackup.client.channels import BackupOverWire, RestoreOverWire, connect
+from rubackup.client.ports import BackupJob, Module, RestoreJob
+from rubackup.domain.errors import Invalid, RubackupError, Stopped, WireFault
+from rubackup.wire import pki
+from rubackup.wire.control import ControlPeer
+from rubackup.wire.messages import (
+    Ack,
+    FilesystemListing,
+    ListFilesystem,
+    Message,
+    RunBackup,
+    RunRestore,
+    Welcome,
+)
+
+log = logging.getLogger(__name__)
+
+LISTING_LIMIT = 10_000
+"""Entries of a live folder in one answer."""
+
+
+class ClientAgent:
+    """Answers the servers' orders with the modules of this host."""
+
+    def __init__(self, hwid: str, files: pki.TlsFiles, modules: Mapping[str, Module], runner: TaskRunner) -> None:
+        self._hwid = hwid
+        self._files = files
+        self._modules = modules
+        self._runner = runner
+
+    async def connected(self, _peer: ControlPeer, welcome: Welcome) -> None:
+        """Nothing to send: the server knows what runs from the reports."""
+        log.debug("server %s leads in epoch %d", welcome.hostname, welcome.epoch)
+
+    async def handle(self, _peer: ControlPeer, message: Message) -> Message:
+        """The answer to one order."""
+        match message:
+            case RunBackup():
+                module = self._module(message.resource_type)
+                self._runner.start(message.order, lambda task: self._backup(module, message, task))
+                return Ack()
+            case RunRestore():
+                module = self._module(message.resource_type)
+                self._runner.start(message.order, lambda task: self._restore(module, message, task))
+                return Ack()
+            case ListFilesystem():
+                return await asyncio.to_thread(list_folder, message.path)
+        raise WireFault("A client does not take this order.")
+
+    def _module(self, resource_type: str) -> Module:
+        module = self._modules.get(resource_type)
+        if module is None:
+            raise Invalid(f"This client cannot back up resources of type {resource_type}.")
+        return module
+
+    def _backup(self, module: Module, message: RunBackup, task: RunningTask) -> Outcome:
+        job = BackupJob(
+            record=message.record,
+            parent=message.parent,
+            client_hwid=self._hwid,
+            resource=message.resource,
+            backup_type=message.backup_type,
+            compression=message.compression,
+            module_parameters=message.module_parameters,
+            common_parameters=message.common_parameters,
+        )
+        with self._session(message, task, BackupOverWire) as channel:
+            try:
+                summary = module.backup(job, channel, task)
+            except Stopped:
+                # What was sent stays: the next attempt finds it stored and does not send it again.
+                channel.checkpoint()
+                raise
+        failed = f", {summary.files_failed} could not be read" if summary.files_failed else ""
+        return Outcome(
+            "done",
+            f"{summary.files} files{failed}",
+            files_done=summary.files,
+            files_failed=summary.files_failed,
+            bytes_done=summary.size_bytes,
+        )
+
+    def _restore(self, module: Module, message: RunRestore, task: RunningTask) -> Outcome:
+        job = RestoreJob(
+            record=message.record,
+            client_hwid=self._hwid,
+            resource=message.resource,
+            destination=message.destination,
+            in_place=message.in_place,
+            paths=tuple(message.paths),
+            overwrite=message.overwrite,
+            module_parameters=message.module_parameters,
+            common_parameters=message.common_parameters,
+        )
+        with self._session(message, task, RestoreOverWire) as channel:
+            summary = module.restore(job, channel, task)
+        text = f"{summary.files} files restored"
+        if summary.files_failed:
+            text = f"{summary.files_failed} of {summary.files + summary.files_failed} files could not be restored"
+        return Outcome(
+            "error" if summary.files_failed else "done",
+            text,
+            files_done=summary.files,
+            files_failed=summary.files_failed,
+            bytes_done=summary.size_bytes,
+        )
+
+    @contextlib.contextmanager
+    def _session(self, message: RunBackup | RunRestore, task: RunningTask, kind: Any) -> Iterator[Any]:
+        """A data session of the kind; it is closed in order when the task ends well, cut otherwise."""
+        connection = connect(message.media, pki.client_context(self._files))
+        try:
+            channel = kind(connection, lambda: task.ticket)
+            yield channel
+            with contextlib.suppress(RubackupError, OSError):
+                channel.close()  # the record is sealed or read: a lost farewell changes nothing
+        finally:
+            connection.close()
+
+
+def list_folder(path: str) -> FilesystemListing:
+    """The entries of a live folder, folders first, each part by name; Invalid when it cannot be read."""
+    if not path.startswith("/") or "\0" in path:
+        raise Invalid(fields={"data.path": "must be an absolute path."})
+    entries = []
+    try:
+        with os.scandir(os.fsencode(path)) as found:
+            for entry in found:
+                is_folder = entry.is_dir(follow_symlinks=False)
+                size = 0 if is_folder else entry.stat(follow_symlinks=False).st_size
+                name = entry.name.decode("utf-8", "backslashreplace")
+                entries.append((name, is_folder, size))
+    except OSError as error:
+        raise Invalid(fields={"data.path": f"cannot be listed: {error.strerror}."}) from error
+    entries.sort(key=lambda item: (not item[1], item[0]))
+    return FilesystemListing(path=path, entries=entries[:LISTING_LIMIT], truncated=len(entries) > LISTING_LIMIT)

@@ -1,0 +1,41 @@
+"""What client and media server read from their settings about themselves."""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+
+from rubackup.agent.link import AgentHost
+from rubackup.domain.errors import Invalid
+from rubackup.domain.identity import CLIENT_HWID, SERVER_HWID
+from rubackup.roles.settings import Settings
+
+CERTIFICATE_POLL_SECONDS = 0.2
+
+
+def agent_host(
+    settings: Settings, role: str, *, data_endpoint: str = "", resource_types: tuple[str, ...] = ()
+) -> AgentHost:
+    """The host as its settings describe it; Invalid names a wrong HWID."""
+    hwid = settings.text("HWID")
+    form = CLIENT_HWID if role == "client" else SERVER_HWID
+    if not form.fullmatch(hwid):
+        raise Invalid(fields={"HWID": f"must be lower-case hex digits, as in {form.pattern}."})
+    return AgentHost(
+        role=role,
+        hwid=hwid,
+        hostname=settings.text("HOSTNAME"),
+        key=settings.path("KEY_FILE"),
+        chain=settings.path("CERT_FILE"),
+        root=settings.path("ROOT_CA_FILE"),
+        servers=tuple(settings.servers()),
+        os_version=f"{platform.system()} {platform.release()}",
+        data_endpoint=data_endpoint,
+        resource_types=resource_types,
+    )
+
+
+async def wait_for_certificate(host: AgentHost) -> None:
+    """Return once the host was authorised and its certificate is on disk."""
+    while not host.chain.exists():
+        await asyncio.sleep(CERTIFICATE_POLL_SECONDS)

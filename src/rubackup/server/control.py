@@ -1,0 +1,121 @@
+"""The listener of port 9991: who may connect, and what follows when a host comes or goes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+
+from rubackup.catalog.database import Database
+from rubackup.domain.errors import Refused, RubackupError
+from rubackup.server.registry import Registry
+from rubackup.services import enrolment, presence
+from rubackup.wire import pki
+from rubackup.wire.control import ControlPeer
+from rubackup.wire.messages import PROTOCOL_VERSION, Enrol, EnrolGranted, EnrolPending, Hello, Welcome
+
+log = logging.getLogger(__name__)
+
+HEARTBEAT_SECONDS = 5.0
+RETRY_ENROLMENT_SECONDS = 1.0
+
+
+class ControlPlane:
+    """Callbacks of `wire.control.serve_control`."""
+
+    def __init__(
+        self,
+        database: Database,
+        signer: enrolment.Signer,
+        registry: Registry,
+        server: tuple[str, str],
+        epoch: Callable[[], int],
+        media_came: Callable[[ControlPeer], Awaitable[None]],
+    ) -> None:
+        self._database = database
+        self._signer = signer
+        self._registry = registry
+        self._hwid, self._hostname = server
+        self._epoch = epoch
+        self._media_came = media_came
+
+    async def enrol(self, message: Enrol, address: str) -> EnrolPending | EnrolGranted:
+        """A host without certificate asks for one."""
+        if message.version != PROTOCOL_VERSION:
+            raise Refused(f"This server speaks version {PROTOCOL_VERSION} of the protocol, not {message.version}.")
+        if message.role not in {"client", "media"}:
+            raise Refused("Only clients and media servers enrol.")
+        fingerprint = pki.csr_fingerprint(message.csr_pem)
+        answer = await enrolment.ask(
+            self._database,
+            self._signer,
+            role=message.role,
+            hwid=message.hwid,
+            hostname=message.hostname,
+            address=address,
+            csr_pem=message.csr_pem,
+            fingerprint=fingerprint,
+            package_version=message.package_version,
+            os_type=message.os_type,
+            os_version=message.os_version,
+            data_endpoint=message.data_endpoint,
+        )
+        if isinstance(answer, enrolment.Granted):
+            return EnrolGranted(chain_pem=answer.chain_pem)
+        return EnrolPending(fingerprint=fingerprint, retry_after_seconds=RETRY_ENROLMENT_SECONDS)
+
+    async def admit(self, identity: pki.Identity, hello: Hello, _address: str) -> Welcome:
+        """Refused when the certificate was revoked, or the host is not in the catalogue any more."""
+        if hello.version != PROTOCOL_VERSION:
+            raise Refused(f"This server speaks version {PROTOCOL_VERSION} of the protocol, not {hello.version}.")
+        if identity.role in {"client", "media"}:
+            await enrolment.admit(self._database, role=identity.role, hwid=identity.hwid, serial=identity.serial)
+        elif identity.role != "api":
+            raise Refused("This role does not connect to a server.")
+        return Welcome(
+            version=PROTOCOL_VERSION,
+            server_hwid=self._hwid,
+            hostname=self._hostname,
+            epoch=self._epoch(),
+            heartbeat_seconds=HEARTBEAT_SECONDS,
+        )
+
+    async def connected(self, peer: ControlPeer, hello: Hello) -> None:
+        """The host is online: its waiting tasks may run."""
+        role, hwid = peer.identity.role, peer.identity.hwid
+        if role == "api":
+            return
+        self._registry.add(peer)
+        log.info("%s %s (%s) is connected from %s", role, hello.hostname, hwid, peer.address)
+        if role == "client":
+            await presence.client_online(
+                self._database,
+                hwid,
+                self._hwid,
+                hostname=hello.hostname,
+                package_version=hello.package_version,
+                os_version=hello.os_version,
+                resource_types=hello.resource_types,
+            )
+        else:
+            await presence.media_online(
+                self._database,
+                hwid,
+                self._hwid,
+                hostname=hello.hostname,
+                package_version=hello.package_version,
+                os_version=hello.os_version,
+                data_endpoint=hello.data_endpoint,
+            )
+            await self._media_came(peer)
+
+    async def gone(self, peer: ControlPeer) -> None:
+        """The host is offline, unless it has already come back on another connection."""
+        role, hwid = peer.identity.role, peer.identity.hwid
+        if role == "api" or not self._registry.remove(peer):
+            return
+        log.info("%s %s is gone", role, hwid)
+        mark = presence.client_offline if role == "client" else presence.media_offline
+        try:
+            await mark(self._database, hwid, self._hwid)
+        except RubackupError as error:
+            log.warning("%s %s could not be marked offline: %s", role, hwid, error)

@@ -1,0 +1,90 @@
+"""Hands queued tasks to the hosts that do them.
+
+Only the leading server dispatches; every claim checks its epoch in its transaction.
+Design section 7.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+
+from rubackup.catalog.database import Database
+from rubackup.domain.errors import Busy, RubackupError, Unavailable
+from rubackup.server.orders import order_of
+from rubackup.server.registry import Registry
+from rubackup.server.tickets import TicketOffice
+from rubackup.services import dispatch
+from rubackup.services.dispatch import Job
+
+log = logging.getLogger(__name__)
+
+LEASE_SECONDS = 15.0
+"""A worker that is silent for so long has lost its task; agents report each second."""
+CLAIM_LIMIT = 32
+POLL_SECONDS = 2.0
+ORDER_SECONDS = 15.0
+
+
+class Dispatcher:
+    """Claims tasks and sends orders until cancelled."""
+
+    def __init__(self, database: Database, registry: Registry, tickets: TicketOffice, server_hwid: str) -> None:
+        self._database = database
+        self._registry = registry
+        self._tickets = tickets
+        self._server_hwid = server_hwid
+        self._wake = asyncio.Event()
+
+    def wake(self) -> None:
+        """Look at the queue now."""
+        self._wake.set()
+
+    async def run(self, epoch: int) -> None:
+        """Dispatch as the leader of this epoch."""
+        async with asyncio.TaskGroup() as group:
+            while True:
+                self._wake.clear()
+                try:
+                    jobs = await dispatch.claim(self._database, epoch, self._server_hwid, LEASE_SECONDS, CLAIM_LIMIT)
+                except (Unavailable, Busy) as error:
+                    log.warning("the queue cannot be read: %s", error)
+                    jobs = []
+                for job in jobs:
+                    group.create_task(self._send(job))
+                if len(jobs) < CLAIM_LIMIT:
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
+
+    async def _send(self, job: Job) -> None:
+        try:
+            await self._order(job)
+        except RubackupError as error:
+            # The lease ends by itself, so a task whose end cannot be written is handed on, not lost.
+            log.warning("task %d could not be dispatched: %s", job.task_id, error)
+
+    async def _order(self, job: Job) -> None:
+        role, hwid = ("client", job.client_hwid) if job.executor == "client" else ("media", job.media_hwid)
+        for needed_role, needed in ((role, hwid), ("media", job.media_hwid)):
+            if self._registry.find(needed_role, needed) is None:
+                name = (
+                    f"client {job.client_hostname} ({needed})" if needed_role == "client" else f"media server {needed}"
+                )
+                await dispatch.wait_for(
+                    self._database, job.task_id, job.fence, f"{needed_role}:{needed}", f"Waits for {name}: offline."
+                )
+                return
+        try:
+            await self._registry.get(role, hwid).call(order_of(job, self._tickets), ORDER_SECONDS)
+        except (Unavailable, Busy) as error:
+            await self._end(job, "retry", str(error))
+        except RubackupError as error:
+            await self._end(job, "error", str(error))
+        else:
+            await dispatch.accepted(self._database, job.task_id, job.fence)
+
+    async def _end(self, job: Job, outcome: str, message: str) -> None:
+        await dispatch.finished(
+            self._database, job.task_id, job.fence, source="server", outcome=outcome, message=message, damaged=[]
+        )

@@ -1,0 +1,55 @@
+"""What is said to a worker to make it do a task."""
+
+from __future__ import annotations
+
+from rubackup.domain.errors import Invalid
+from rubackup.server.tickets import TicketOffice
+from rubackup.services.dispatch import Job
+from rubackup.wire.messages import MediaAddress, Message, Order, RunBackup, RunRestore, RunVerify
+
+
+def media_address(job: Job) -> MediaAddress:
+    """Where the job's pool is served."""
+    host, _, port = job.data_endpoint.rpartition(":")
+    return MediaAddress(host=host, port=int(port), hwid=job.media_hwid)
+
+
+def order_of(job: Job, tickets: TicketOffice) -> Message:
+    """The order for a job; Invalid for a type of task that this version cannot run."""
+    needs_ticket = job.executor == "client"
+    order = Order(
+        task_id=job.task_id, fence=job.fence, epoch=job.epoch, ticket=tickets.issue(job) if needs_ticket else b""
+    )
+    module = job.parameters.get("module", {})
+    common = job.parameters.get("common", {})
+    match job.task_type:
+        case "Backup":
+            return RunBackup(
+                order=order,
+                media=media_address(job),
+                record=job.record_uuid,
+                parent=job.parent_uuid,
+                resource_type=job.resource_type,
+                resource=job.resource,
+                backup_type=job.backup_type,
+                compression=job.compression,
+                module_parameters=module,
+                common_parameters=common,
+            )
+        case "Restore":
+            return RunRestore(
+                order=order,
+                media=media_address(job),
+                record=job.record_uuid,
+                resource_type=job.resource_type,
+                resource=job.resource,
+                destination=job.parameters.get("destination", ""),
+                in_place=job.parameters.get("in_place", False),
+                paths=job.parameters.get("paths", []),
+                overwrite=job.parameters.get("overwrite", "if_changed"),
+                module_parameters=module,
+                common_parameters=common,
+            )
+        case "Verify":
+            return RunVerify(order=order, pool_id=job.pool_id, record=job.record_uuid)
+    raise Invalid(f"Tasks of type {job.task_type} cannot be run by this version.")

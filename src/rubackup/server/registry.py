@@ -1,0 +1,49 @@
+"""The hosts that are connected to this server, by role and hardware id."""
+
+from __future__ import annotations
+
+from rubackup.domain.errors import Unavailable
+from rubackup.wire.control import ControlPeer
+
+
+class Registry:
+    """At most one connection a host: a newer one ends the older."""
+
+    def __init__(self) -> None:
+        self._peers: dict[tuple[str, str], ControlPeer] = {}
+
+    def add(self, peer: ControlPeer) -> None:
+        """Enter a host."""
+        key = (peer.identity.role, peer.identity.hwid)
+        older = self._peers.get(key)
+        self._peers[key] = peer
+        if older is not None:
+            older.close()
+
+    def remove(self, peer: ControlPeer) -> bool:
+        """Take a host out; False when a newer connection has replaced this one."""
+        key = (peer.identity.role, peer.identity.hwid)
+        if self._peers.get(key) is not peer:
+            return False
+        del self._peers[key]
+        return True
+
+    def find(self, role: str, hwid: str) -> ControlPeer | None:
+        """The connection of a host, or None."""
+        return self._peers.get((role, hwid))
+
+    def get(self, role: str, hwid: str, name: str = "") -> ControlPeer:
+        """The connection of a host; Unavailable names it."""
+        peer = self.find(role, hwid)
+        if peer is None:
+            label = "media server" if role == "media" else role
+            raise Unavailable(f"The {label} {name or hwid} is not connected.", host=hwid)
+        return peer
+
+    def all(self, role: str) -> list[ControlPeer]:
+        """Every connected host of a role."""
+        return [peer for (found, _), peer in self._peers.items() if found == role]
+
+    def find_serials(self, serials: set[str]) -> list[ControlPeer]:
+        """The connections that use one of these certificates."""
+        return [peer for peer in self._peers.values() if peer.identity.serial in serials]

@@ -1,0 +1,154 @@
+"""What agents and the API say to the server, and what is done about it.
+
+Each report is one service call; a report of an older fence changes nothing and is
+answered with Fenced or in the list of tasks to drop.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from rubackup.catalog.database import Database
+from rubackup.domain.errors import Refused, WireFault
+from rubackup.domain.tasks import Verb
+from rubackup.queue.ports import Beat
+from rubackup.server.heartbeats import Heartbeats
+from rubackup.server.registry import Registry
+from rubackup.server.tickets import TicketOffice
+from rubackup.services import dispatch, records
+from rubackup.wire.control import ControlPeer
+from rubackup.wire.framing import decode, encode
+from rubackup.wire.messages import (
+    Ack,
+    AnyMessage,
+    AskPools,
+    CheckFolder,
+    ListFilesystem,
+    ListRecord,
+    Message,
+    NewTicket,
+    Progress,
+    ProgressAnswer,
+    RecordSealed,
+    Relay,
+    Relayed,
+    RenewTicket,
+    ReportFinished,
+    ReportLog,
+    ReportProgress,
+    SealVerdict,
+)
+
+RELAYED = (ListFilesystem, ListRecord, CheckFolder, AskPools)
+"""What the API may ask of hosts; everything else goes through the queue."""
+RELAY_SECONDS = 9.0
+VERBS = {"execution": Verb.EXECUTE, "transmission": Verb.TRANSMIT}
+
+
+class Reports:
+    """Handles every Call that reaches the server."""
+
+    def __init__(self, database: Database, registry: Registry, heartbeats: Heartbeats, tickets: TicketOffice) -> None:
+        self._database = database
+        self._registry = registry
+        self._heartbeats = heartbeats
+        self._tickets = tickets
+        self._phases: dict[tuple[int, int], str] = {}
+
+    async def handle(self, peer: ControlPeer, message: Message) -> Message:
+        """The answer to one message."""
+        role = peer.identity.role
+        match message:
+            case Relay() if role == "api":
+                return await self._relay(message)
+            case ReportProgress() if role in {"client", "media"}:
+                return await self._progress(message)
+            case ReportLog() if role in {"client", "media"}:
+                return await self._log(role, message)
+            case ReportFinished() if role in {"client", "media"}:
+                return await self._finished(peer, message)
+            case RenewTicket() if role == "client":
+                return await self._renew(peer, message)
+            case RecordSealed() if role == "media":
+                return await self._sealed(peer, message)
+        raise WireFault("The server does not take this message from this host.")
+
+    async def _progress(self, message: ReportProgress) -> ProgressAnswer:
+        for progress in message.tasks:
+            await self._phase(progress)
+        beats = [
+            Beat(
+                task_id=p.task_id,
+                fence=p.fence,
+                files_done=p.files_done,
+                files_total=p.files_total,
+                bytes_done=p.bytes_done,
+                bytes_total=p.bytes_total,
+                bytes_sent=p.bytes_sent,
+            )
+            for p in message.tasks
+        ]
+        lost = await self._heartbeats.add(beats)
+        return ProgressAnswer(drop=lost)
+
+    async def _phase(self, progress: Progress) -> None:
+        """Move the task when its worker went over to another phase."""
+        key = (progress.task_id, progress.fence)
+        if self._phases.get(key) == progress.phase or progress.phase not in VERBS:
+            return
+        await dispatch.phase(self._database, progress.task_id, progress.fence, VERBS[progress.phase])
+        self._phases[key] = progress.phase
+
+    async def _log(self, role: str, message: ReportLog) -> Ack:
+        lines = [(line.at_ns, line.level, line.text) for line in message.lines]
+        await dispatch.add_log(self._database, message.task_id, role, message.fence, message.first, lines)
+        return Ack()
+
+    async def _finished(self, peer: ControlPeer, message: ReportFinished) -> Ack:
+        self._phases.pop((message.task_id, message.fence), None)
+        await dispatch.finished(
+            self._database,
+            message.task_id,
+            message.fence,
+            source=peer.identity.role,
+            outcome=message.outcome,
+            message=message.message,
+            damaged=message.damaged,
+        )
+        return Ack()
+
+    async def _renew(self, peer: ControlPeer, message: RenewTicket) -> NewTicket:
+        job = await dispatch.job_of(self._database, message.task_id, message.fence)
+        if job.client_hwid != peer.identity.hwid:
+            raise Refused("The task belongs to another client.")
+        return NewTicket(ticket=self._tickets.issue(job))
+
+    async def _sealed(self, peer: ControlPeer, message: RecordSealed) -> SealVerdict:
+        keep = await records.seal(
+            self._database,
+            records.Sealed(
+                task_id=message.task_id,
+                fence=message.fence,
+                pool_id=message.pool_id,
+                media_hwid=peer.identity.hwid,
+                record=message.record,
+                parent=message.parent,
+                client_hwid=message.client_hwid,
+                resource_type=message.resource_type,
+                resource=message.resource,
+                backup_type=message.backup_type,
+                files=message.files,
+                files_failed=message.files_failed,
+                size_bytes=message.size_bytes,
+                stored_bytes=message.stored_bytes,
+                sealed_at=dt.datetime.fromtimestamp(message.sealed_at_ns / 1e9, dt.UTC),
+            ),
+        )
+        return SealVerdict(keep=keep)
+
+    async def _relay(self, message: Relay) -> Relayed:
+        inner = decode(message.body, AnyMessage)
+        if not isinstance(inner, RELAYED):
+            raise Refused("This message is not relayed.")
+        peer = self._registry.get(message.role, message.hwid)
+        return Relayed(body=encode(await peer.call(inner, RELAY_SECONDS)))

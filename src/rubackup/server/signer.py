@@ -1,0 +1,28 @@
+"""Signs the certificates of authorised hosts with the issuing CA (services.enrolment.Signer)."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+
+from rubackup.services.enrolment import Signed
+from rubackup.wire import pki
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
+
+
+class IssuingSigner:
+    """The issuing CA of this server."""
+
+    def __init__(self, issuing: pki.Authority, now: Callable[[], dt.datetime] = _now) -> None:
+        self._issuing = issuing
+        self._now = now
+
+    def sign(self, csr_pem: bytes, role: str, hwid: str, hostname: str) -> Signed:
+        """A leaf for the host, bound to its role and hardware id."""
+        issued = pki.issue(
+            self._issuing, csr_pem, role=role, hwid=hwid, now=self._now(), dns_names=(hostname, "localhost")
+        )
+        return Signed(chain_pem=issued.chain_pem, serial=issued.serial, not_after=issued.not_after)

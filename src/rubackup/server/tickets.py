@@ -1,0 +1,39 @@
+"""Tickets that let a client open a data session for one task (design section 6)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from rubackup.services.dispatch import Job
+from rubackup.wire.tickets import Ticket, sign
+
+TICKET_SECONDS = 900.0
+
+
+class TicketOffice:
+    """Signs with the server's own key, which media servers know from its certificate."""
+
+    def __init__(self, server_hwid: str, key_pem: bytes, clock: Callable[[], float] = time.time) -> None:
+        self._server_hwid = server_hwid
+        self._key_pem = key_pem
+        self._clock = clock
+
+    def issue(self, job: Job) -> bytes:
+        """A ticket for the job's client, record and pool."""
+        backup = job.task_type == "Backup"
+        ticket = Ticket(
+            task_id=job.task_id,
+            fence=job.fence,
+            epoch=job.epoch,
+            mode="backup" if backup else "restore",
+            client_hwid=job.client_hwid,
+            media_hwid=job.media_hwid,
+            pool_id=job.pool_id,
+            record=job.record_uuid,
+            parent=job.parent_uuid if backup else "",
+            share=job.share,
+            server_hwid=self._server_hwid,
+            expires_at=self._clock() + TICKET_SECONDS,
+        )
+        return sign(ticket, self._key_pem)
