@@ -1,0 +1,142 @@
+"""SQL of the PostgreSQL queue. The tables are those of catalog/migrations; design section 7."""
+
+from __future__ import annotations
+
+ADD = """
+INSERT INTO task_queue (task_type, executor, priority, client_id, media_server_id, pool_id, record_id, record_uuid,
+    resource_type, resource, backup_type, crypto, storage_duration, archiving, parameters, created_by, restarted_from)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8::text::uuid, $9, $10, $11, $12, $13::text::interval, $14, $15, $16, $17)
+RETURNING id"""
+
+RESERVE = """
+INSERT INTO task_reservations (task_id, kind, key, exclusive)
+SELECT $1, kind, key, bool_or(exclusive)
+FROM unnest($2::text[], $3::text[], $4::boolean[]) AS wanted (kind, key, exclusive) GROUP BY kind, key"""
+
+CANDIDATES = """
+SELECT id FROM task_queue
+WHERE status = 'New' AND blocked_on IS NULL AND (not_before IS NULL OR not_before <= now()) AND id <> ALL ($2::bigint[])
+ORDER BY priority DESC, id
+LIMIT $1
+FOR UPDATE SKIP LOCKED"""
+
+CLASHES = """
+SELECT mine.task_id, mine.kind, mine.key, mine.exclusive, other.task_id AS holder
+FROM task_reservations mine
+LEFT JOIN LATERAL (
+    SELECT task_id FROM task_reservations
+    WHERE held AND kind = mine.kind AND key = mine.key AND (exclusive OR mine.exclusive)
+    LIMIT 1
+) other ON true
+WHERE mine.task_id = ANY ($1::bigint[])
+ORDER BY mine.task_id, mine.kind, mine.key"""
+
+STILL_HELD = """
+SELECT id FROM task_queue
+WHERE id = ANY ($1::bigint[]) AND status IN ('Assigned', 'At_Client', 'Execution', 'Transmission')
+FOR SHARE SKIP LOCKED"""
+
+CLAIM = """
+UPDATE task_queue SET status = 'Assigned', fence = nextval('task_fence'), attempt = attempt + 1, worker = $2,
+    message = '', not_before = NULL, started_at = coalesce(started_at, now())
+WHERE id = ANY ($1::bigint[])
+RETURNING id, fence, attempt"""
+
+HOLD = "UPDATE task_reservations SET held = true WHERE task_id = ANY ($1::bigint[])"
+
+LEASE = """
+INSERT INTO task_progress AS p (task_id, fence, lease_until)
+SELECT q.id, q.fence, now() + make_interval(secs => $2) FROM task_queue q WHERE q.id = ANY ($1::bigint[])
+ON CONFLICT (task_id) DO UPDATE SET fence = excluded.fence, lease_until = excluded.lease_until, updated_at = now(),
+    files_done = 0, files_total = 0, bytes_done = 0, bytes_total = 0, bytes_sent = 0, speed_bytes_per_second = 0"""
+
+MARK_BLOCKED = """
+UPDATE task_queue q SET blocked_on = b.blocked_on, message = b.message
+FROM unnest($1::bigint[], $2::text[], $3::text[]) AS b (id, blocked_on, message)
+WHERE q.id = b.id"""
+
+EVENTS = """
+INSERT INTO events (kind, family, row_id, client_group_id, media_server_id, data)
+SELECT 'task', 'task_queue', q.id, c.group_id, q.media_server_id, jsonb_build_object('status', $2::text)
+FROM task_queue q LEFT JOIN clients c ON c.id = q.client_id
+WHERE q.id = ANY ($1::bigint[])
+ORDER BY q.id"""
+
+READ = "SELECT status, fence, attempt, blocked_on FROM task_queue WHERE id = $1 FOR UPDATE"
+
+MOVE = """
+UPDATE task_queue SET status = $2, message = CASE WHEN $3 = '' THEN message ELSE $3 END, blocked_on = $4,
+    fence = CASE WHEN $5 THEN nextval('task_fence') ELSE fence END, attempt = attempt - $6,
+    finished_at = CASE WHEN $7 THEN now() ELSE finished_at END
+WHERE id = $1"""
+
+END_LEASE = """
+UPDATE task_progress SET fence = 0, lease_until = 'infinity', speed_bytes_per_second = 0, updated_at = now()
+WHERE task_id = $1"""
+"""The figures stay for lists; fence 0 is nobody's, so no heartbeat revives the lease."""
+
+LET_GO = "UPDATE task_reservations SET held = false WHERE task_id = $1 RETURNING kind || ':' || key AS name"
+
+RESERVED = "SELECT kind || ':' || key FROM task_reservations WHERE task_id = ANY ($1::bigint[]) ORDER BY 1"
+
+FORGET = "DELETE FROM task_reservations WHERE task_id = $1"
+
+HOLDERS = "SELECT exclusive FROM task_reservations WHERE held AND kind = $1 AND key = $2 LIMIT 1"
+
+WAITERS = """
+SELECT q.id, coalesce(r.exclusive, false) AS exclusive
+FROM task_queue q LEFT JOIN task_reservations r ON r.task_id = q.id AND r.kind || ':' || r.key = q.blocked_on
+WHERE q.blocked_on = $1
+ORDER BY q.priority DESC, q.id
+LIMIT $2
+FOR UPDATE OF q"""
+
+FREE = "UPDATE task_queue SET blocked_on = NULL, message = '' WHERE id = ANY ($1::bigint[])"
+
+ORPHANS = """
+WITH RECURSIVE names AS (
+    (SELECT blocked_on FROM task_queue WHERE blocked_on IS NOT NULL ORDER BY blocked_on LIMIT 1)
+    UNION ALL
+    SELECT (SELECT q.blocked_on FROM task_queue q WHERE q.blocked_on > names.blocked_on ORDER BY q.blocked_on LIMIT 1)
+    FROM names WHERE names.blocked_on IS NOT NULL
+)
+SELECT blocked_on FROM names
+WHERE split_part(blocked_on, ':', 1) = ANY ($1::text[]) AND NOT EXISTS (
+    SELECT 1 FROM task_reservations r
+    WHERE r.held AND r.kind = split_part(names.blocked_on, ':', 1)
+        AND r.key = substr(names.blocked_on, strpos(names.blocked_on, ':') + 1))
+LIMIT $2"""
+
+HEARTBEAT = """
+UPDATE task_progress p SET
+    lease_until = now() + make_interval(secs => $8),
+    speed_bytes_per_second = CASE
+        WHEN now() - p.updated_at < interval '50 ms' THEN p.speed_bytes_per_second
+        ELSE (SELECT CASE WHEN p.speed_bytes_per_second = 0 THEN rate
+                  ELSE p.speed_bytes_per_second + (1 - exp(-seconds / $9)) * (rate - p.speed_bytes_per_second) END
+              FROM (SELECT extract(epoch FROM now() - p.updated_at)::float8 AS seconds) s,
+                  LATERAL (SELECT greatest(b.bytes_done - p.bytes_done, 0) / s.seconds AS rate) r)
+        END,
+    updated_at = CASE WHEN now() - p.updated_at < interval '50 ms' THEN p.updated_at ELSE now() END,
+    files_done = b.files_done, files_total = b.files_total,
+    bytes_done = CASE WHEN now() - p.updated_at < interval '50 ms' THEN p.bytes_done ELSE b.bytes_done END,
+    bytes_total = b.bytes_total, bytes_sent = b.bytes_sent
+FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[])
+    AS b (task_id, fence, files_done, files_total, bytes_done, bytes_total, bytes_sent)
+WHERE p.task_id = b.task_id AND p.fence = b.fence
+RETURNING p.task_id"""
+
+SILENT = """
+SELECT q.id, q.attempt FROM task_progress p JOIN task_queue q ON q.id = p.task_id
+WHERE p.lease_until < now() ORDER BY p.lease_until LIMIT $1
+FOR UPDATE OF q, p SKIP LOCKED"""
+
+STATUS = "SELECT status FROM task_queue WHERE id = $1"
+
+LOCK_ALL = "SELECT id, status FROM task_queue WHERE id = ANY ($1::bigint[]) ORDER BY id FOR UPDATE"
+
+REMOVE = "DELETE FROM task_queue WHERE id = ANY ($1::bigint[])"
+
+NOTIFY = "SELECT pg_notify('tasks', $1)"
+
+CLAIMERS = "SELECT pg_advisory_xact_lock($1)"
