@@ -1,7 +1,7 @@
 """The settings of one process: an env file (`KEY=value` lines), overruled by the environment.
 
 The guide's names are kept (APP_HOST, APP_PORT, DB_HOST, DB_PORT, RB_SERVER_HOST, DEBUG). Every
-error names the key and where it was read; a process that meets one ends with EXIT_CONFIGURATION.
+error names the key and where it was read.
 """
 
 from __future__ import annotations
@@ -11,10 +11,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from rubackup.domain.errors import RubackupError
+from rubackup.domain.errors import Invalid
 
-EXIT_CONFIGURATION = 78
-"""EX_CONFIG of sysexits.h: starting the process again cannot help."""
 SERVER_PORT = 9991
 """Where servers listen unless RB_SERVER_HOST says otherwise (guide)."""
 
@@ -23,7 +21,7 @@ _TRUE = frozenset({"true", "yes", "on", "1"})
 _FALSE = frozenset({"false", "no", "off", "0"})
 
 
-class ConfigurationFault(RubackupError):
+class ConfigurationFault(Invalid):
     """A setting is missing or wrong."""
 
     code = "configuration"
@@ -99,16 +97,15 @@ class Settings:
             raise ConfigurationFault(f"{key} names {path}, which is empty.")
         return text
 
-    def addresses(self, key: str = "RB_SERVER_HOST", default_port: int = SERVER_PORT) -> tuple[tuple[str, int], ...]:
-        """Hosts with their ports out of `host:port,host`; an IPv6 address with a port stands in brackets."""
-        text = self.text(key)
-        return tuple(self._address(key, part.strip(), default_port) for part in text.split(","))
+    def servers(self) -> tuple[tuple[str, int], ...]:
+        """RB_SERVER_HOST: hosts with their ports out of `host:port,host`; IPv6 addresses stand in brackets."""
+        return tuple(self._address("RB_SERVER_HOST", part.strip()) for part in self.text("RB_SERVER_HOST").split(","))
 
-    def _address(self, key: str, text: str, default_port: int) -> tuple[str, int]:
+    def _address(self, key: str, text: str) -> tuple[str, int]:
         match = re.fullmatch(r"\[([0-9a-fA-F:.]+)\](?::(\d+))?|([^\s:\[\]]+)(?::(\d+))?", text)
         if match is None:
             raise self._wrong(key, text, "a list of addresses such as 'backup1:9991,backup2'")
-        port = int(match[2] or match[4] or default_port)
+        port = int(match[2] or match[4] or SERVER_PORT)
         if not 0 < port <= 65535:
             raise self._wrong(key, text, "an address with a port from 1 to 65535")
         return match[1] or match[3], port
