@@ -9,16 +9,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from cryptography import x509
 
 from rubackup import __version__
 from rubackup.domain.errors import Refused, RubackupError, Unavailable
 from rubackup.wire import pki
-from rubackup.wire.control import ControlPeer, Handler, dial_control, enrol
+from rubackup.wire.control import ControlPeer, dial_control, enrol
 from rubackup.wire.messages import PROTOCOL_VERSION, Enrol, EnrolGranted, Hello, Message, Welcome
 
 log = logging.getLogger(__name__)
@@ -77,25 +77,30 @@ class AgentHost:
         )
 
 
-Connected = Callable[[ControlPeer, Welcome], Awaitable[None]]
+class Agent(Protocol):
+    """What takes the servers' orders."""
+
+    async def connected(self, peer: ControlPeer, welcome: Welcome, /) -> None:
+        """Called after each Welcome."""
+
+    async def handle(self, peer: ControlPeer, message: Message, /) -> Message:
+        """The answer to one order."""
 
 
 @dataclass
 class ServerLink:
-    """Keeps the connections; `connected` is awaited after each Welcome."""
+    """Keeps the connections of one host."""
 
     host: AgentHost
-    handle: Handler
-    connected: Connected
     _peers: list[ControlPeer] = field(default_factory=list)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
     _enrolling: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def run(self) -> None:
-        """Hold the connections until cancelled."""
+    async def run(self, agent: Agent) -> None:
+        """Hold the connections until cancelled; orders go to `agent`."""
         async with asyncio.TaskGroup() as group:
             for server in self.host.servers:
-                group.create_task(self._keep(server))
+                group.create_task(self._keep(server, agent))
             group.create_task(self._renew())
 
     async def call(self, message: Message, timeout: float = 10.0, patience: float = 0.0) -> Message:
@@ -116,13 +121,13 @@ class ServerLink:
             except TimeoutError:
                 continue
 
-    async def _keep(self, server: tuple[str, int]) -> None:
+    async def _keep(self, server: tuple[str, int], agent: Agent) -> None:
         delay, said = FIRST_DELAY_SECONDS, ""
         while True:
             try:
                 await self._certificate(server)
                 context = pki.client_context(self.host.tls)
-                peer, welcome = await dial_control(*server, context, self.host.hello(), self.handle)
+                peer, welcome = await dial_control(*server, context, self.host.hello(), agent.handle)
             except Refused as error:
                 log.warning("server %s:%d refused this host: %s", *server, error)
                 await self._ask(server)
@@ -133,15 +138,15 @@ class ServerLink:
             else:
                 log.info("connected to server %s at %s:%d", welcome.hostname, *server)
                 delay, said = FIRST_DELAY_SECONDS, ""
-                await self._hold(peer, welcome)
+                await self._hold(peer, welcome, agent)
             await asyncio.sleep(delay)
             delay = min(delay * 2, LONGEST_DELAY_SECONDS)
 
-    async def _hold(self, peer: ControlPeer, welcome: Welcome) -> None:
+    async def _hold(self, peer: ControlPeer, welcome: Welcome, agent: Agent) -> None:
         self._peers.append(peer)
         self._changed.set()
         try:
-            await self.connected(peer, welcome)
+            await agent.connected(peer, welcome)
             await peer.wait_closed()
         except RubackupError as error:
             log.warning("connection to server %s ended: %s", welcome.hostname, error)

@@ -6,9 +6,8 @@ import asyncio
 import platform
 
 from rubackup.agent.link import AgentHost
-from rubackup.domain.errors import Invalid
 from rubackup.domain.identity import CLIENT_HWID, SERVER_HWID
-from rubackup.roles.settings import Settings
+from rubackup.roles.settings import ConfigurationFault, Settings
 
 CERTIFICATE_POLL_SECONDS = 0.2
 
@@ -16,11 +15,11 @@ CERTIFICATE_POLL_SECONDS = 0.2
 def agent_host(
     settings: Settings, role: str, *, data_endpoint: str = "", resource_types: tuple[str, ...] = ()
 ) -> AgentHost:
-    """The host as its settings describe it; Invalid names a wrong HWID."""
+    """The host as its settings describe it; ConfigurationFault names a wrong HWID."""
     hwid = settings.text("HWID")
     form = CLIENT_HWID if role == "client" else SERVER_HWID
     if not form.fullmatch(hwid):
-        raise Invalid(fields={"HWID": f"must be lower-case hex digits, as in {form.pattern}."})
+        raise ConfigurationFault(f"HWID must be of the form {form.pattern}, not {hwid!r}.")
     return AgentHost(
         role=role,
         hwid=hwid,
@@ -28,7 +27,7 @@ def agent_host(
         key=settings.path("KEY_FILE"),
         chain=settings.path("CERT_FILE"),
         root=settings.path("ROOT_CA_FILE"),
-        servers=tuple(settings.servers()),
+        servers=settings.addresses(),
         os_version=f"{platform.system()} {platform.release()}",
         data_endpoint=data_endpoint,
         resource_types=resource_types,

@@ -12,7 +12,7 @@ from rubackup.media.pools import PoolKeeper
 from rubackup.media.seals import SealBook
 from rubackup.media.sessions import DataSessions
 from rubackup.roles.host import agent_host, wait_for_certificate
-from rubackup.roles.process import ready, run_role
+from rubackup.roles.process import announce, run_role, together
 from rubackup.roles.settings import Settings
 from rubackup.wire import pki
 from rubackup.wire.data import DataServer
@@ -24,24 +24,22 @@ async def serve(settings: Settings) -> None:
     """Serve until cancelled."""
     state = settings.path("STATE_DIR")
     host_name = settings.text("DATA_HOST", "127.0.0.1")
-    port = settings.integer("DATA_PORT", 9993)
+    port = settings.port("DATA_PORT", 9993)
     host = agent_host(settings, "media", data_endpoint=f"{settings.text('DATA_NAME', host_name)}:{port}")
     pools = PoolKeeper(state / "pools")
     seals = SealBook(state / "unreported")
-    link = ServerLink(
-        host, lambda peer, message: agent.handle(peer, message), lambda peer, welcome: agent.connected(peer, welcome)
-    )
+    link = ServerLink(host)
     runner = TaskRunner(link.call)
     agent = MediaAgent(pools, seals, runner)
-    ready(settings, port)
+    sessions = DataSessions(host.hwid, pools, seals, agent.server_keys)
+    announce(settings, port)
     try:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(link.run())
-            group.create_task(runner.report())
-            group.create_task(agent.report_seals(link.call))
-            group.create_task(
-                serve_data(host, DataSessions(host.hwid, pools, seals, agent.server_keys), host_name, port)
-            )
+        await together(
+            link.run(agent),
+            runner.report(),
+            agent.report_seals(link.call),
+            serve_data(host, sessions, host_name, port),
+        )
     finally:
         runner.stop_all()
         await asyncio.to_thread(pools.close)

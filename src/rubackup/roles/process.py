@@ -10,19 +10,18 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from pathlib import Path
+from typing import Any
 
 import uvloop
 
 from rubackup.catalog.database import DatabaseAddress
-from rubackup.domain.errors import Invalid, RubackupError
-from rubackup.roles.settings import Settings
+from rubackup.domain.errors import RubackupError
+from rubackup.roles.settings import EXIT_CONFIGURATION, ConfigurationFault, Settings
 
 log = logging.getLogger(__name__)
 
-EXIT_CONFIGURATION = 78
-"""sysexits.h EX_CONFIG: the supervisor does not start such a role again."""
 LOG_FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 
 
@@ -30,14 +29,14 @@ def database_address(settings: Settings) -> DatabaseAddress:
     """Where the catalogue is; the password comes from a file, never from the environment."""
     return DatabaseAddress(
         host=settings.text("DB_HOST"),
-        port=settings.integer("DB_PORT", 5432),
+        port=settings.port("DB_PORT", 5432),
         user=settings.text("DB_USER", "rubackup"),
-        password=settings.path("DB_PASSWORD_FILE").read_text().strip(),
+        password=settings.secret("DB_PASSWORD_FILE"),
         database=settings.text("DB_NAME", "rubackup"),
     )
 
 
-def ready(settings: Settings, port: int) -> None:
+def announce(settings: Settings, port: int = 0) -> None:
     """Tell the supervisor that this process serves, and on which port."""
     name = settings.text("READY_FILE", "")
     if not name:
@@ -48,6 +47,24 @@ def ready(settings: Settings, port: int) -> None:
     part.replace(path)
 
 
+async def together(*loops: Coroutine[Any, Any, None]) -> None:
+    """Run a role's loops side by side until cancelled; raise the first error that ends one of them."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for loop in loops:
+                group.create_task(loop)
+    except* RubackupError as errors:
+        raise next(_leaves(errors)) from errors
+
+
+def _leaves(group: BaseExceptionGroup[Any]) -> Iterator[Any]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
+
+
 def run_role(name: str, serve: Callable[[Settings], Awaitable[None]]) -> None:
     """Run `serve` until SIGTERM or SIGINT; a wrong setting exits with 78, everything else that ends it with 1."""
     parser = argparse.ArgumentParser(prog=name)
@@ -55,14 +72,14 @@ def run_role(name: str, serve: Callable[[Settings], Awaitable[None]]) -> None:
     arguments = parser.parse_args()
     try:
         settings = Settings.load(arguments.config)
-        level = settings.text("LOG_LEVEL", "INFO")
+        level = "DEBUG" if settings.flag("DEBUG", False) else settings.text("LOG_LEVEL", "INFO").upper()
         logging.basicConfig(level=level, format=LOG_FORMAT, stream=sys.stderr)
-    except (Invalid, OSError, ValueError) as error:
+    except (ConfigurationFault, ValueError) as error:
         sys.stderr.write(f"{name}: {error}\n")
         sys.exit(EXIT_CONFIGURATION)
     try:
         uvloop.run(_until_signal(serve(settings)))
-    except Invalid as error:
+    except ConfigurationFault as error:
         sys.stderr.write(f"{name}: {error}\n")
         sys.exit(EXIT_CONFIGURATION)
     except RubackupError as error:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from pathlib import Path
 
 from rubackup import __version__
 from rubackup.catalog.database import Database
-from rubackup.roles.process import database_address, ready, run_role
+from rubackup.roles.process import announce, database_address, run_role, together
 from rubackup.roles.settings import Settings
 from rubackup.server.control import ControlPlane
 from rubackup.server.dispatcher import LEASE_SECONDS, Dispatcher
@@ -56,7 +54,7 @@ async def serve(settings: Settings) -> None:
         watch = CatalogueWatch(database, registry, dispatcher, pools)
         control = await serve_control(
             settings.text("CONTROL_HOST", "127.0.0.1"),
-            settings.integer("CONTROL_PORT", 9991),
+            settings.port("CONTROL_PORT", 9991),
             pki.server_context(files, optional_peer=True),
             enrol=plane.enrol,
             admit=plane.admit,
@@ -64,13 +62,10 @@ async def serve(settings: Settings) -> None:
             gone=plane.gone,
             handle=reports.handle,
         )
-        ready(settings, control.address[1])
+        announce(settings, control.address[1])
         log.info("control listener on %s:%d", *control.address)
         try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(heartbeats.run())
-                group.create_task(leader.run())
-                group.create_task(watch.run())
+            await together(heartbeats.run(), leader.run(), watch.run())
         finally:
             await control.close()
     finally:
@@ -79,8 +74,9 @@ async def serve(settings: Settings) -> None:
 
 def issuing(settings: Settings) -> pki.Authority:
     """The CA that signs hosts' certificates."""
-    key: Path = settings.path("ISSUING_KEY_FILE")
-    return pki.Authority(key_pem=key.read_bytes(), cert_pem=settings.path("ISSUING_CERT_FILE").read_bytes())
+    return pki.Authority(
+        key_pem=settings.path("ISSUING_KEY_FILE").read_bytes(), cert_pem=settings.path("ISSUING_CERT_FILE").read_bytes()
+    )
 
 
 def main() -> None:
