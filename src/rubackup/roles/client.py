@@ -7,7 +7,7 @@ from rubackup.agent.tasks import TaskRunner
 from rubackup.client.agent import ClientAgent
 from rubackup.client.modules import MODULES
 from rubackup.roles.host import agent_host
-from rubackup.roles.process import announce, run_role, together
+from rubackup.roles.process import ready, run_role, together
 from rubackup.roles.settings import Settings
 
 
@@ -18,7 +18,7 @@ async def serve(settings: Settings) -> None:
     link = ServerLink(host)
     runner = TaskRunner(link.call)
     agent = ClientAgent(host.hwid, host.tls, modules, runner)
-    announce(settings)
+    ready(settings)
     try:
         await together(link.run(agent), runner.report())
     finally:

@@ -27,7 +27,7 @@ def agent_host(
         key=settings.path("KEY_FILE"),
         chain=settings.path("CERT_FILE"),
         root=settings.path("ROOT_CA_FILE"),
-        servers=settings.addresses(),
+        servers=tuple(settings.servers()),
         os_version=f"{platform.system()} {platform.release()}",
         data_endpoint=data_endpoint,
         resource_types=resource_types,
@@ -36,5 +36,5 @@ def agent_host(
 
 async def wait_for_certificate(host: AgentHost) -> None:
     """Return once the host was authorised and its certificate is on disk."""
-    while not host.chain.exists():
+    while not host.chain.exists():  # noqa: ASYNC110 - another process of this host may write it
         await asyncio.sleep(CERTIFICATE_POLL_SECONDS)

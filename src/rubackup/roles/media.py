@@ -12,7 +12,7 @@ from rubackup.media.pools import PoolKeeper
 from rubackup.media.seals import SealBook
 from rubackup.media.sessions import DataSessions
 from rubackup.roles.host import agent_host, wait_for_certificate
-from rubackup.roles.process import announce, run_role, together
+from rubackup.roles.process import ready, run_role, together
 from rubackup.roles.settings import Settings
 from rubackup.wire import pki
 from rubackup.wire.data import DataServer
@@ -32,7 +32,7 @@ async def serve(settings: Settings) -> None:
     runner = TaskRunner(link.call)
     agent = MediaAgent(pools, seals, runner)
     sessions = DataSessions(host.hwid, pools, seals, agent.server_keys)
-    announce(settings, port)
+    ready(settings, port)
     try:
         await together(
             link.run(agent),

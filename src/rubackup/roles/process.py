@@ -18,10 +18,12 @@ import uvloop
 
 from rubackup.catalog.database import DatabaseAddress
 from rubackup.domain.errors import RubackupError
-from rubackup.roles.settings import EXIT_CONFIGURATION, ConfigurationFault, Settings
+from rubackup.roles.settings import ConfigurationFault, Settings
 
 log = logging.getLogger(__name__)
 
+EXIT_CONFIGURATION = 78
+"""sysexits.h EX_CONFIG: the supervisor does not start such a role again."""
 LOG_FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 
 
@@ -36,7 +38,7 @@ def database_address(settings: Settings) -> DatabaseAddress:
     )
 
 
-def announce(settings: Settings, port: int = 0) -> None:
+def ready(settings: Settings, port: int = 0) -> None:
     """Tell the supervisor that this process serves, and on which port."""
     name = settings.text("READY_FILE", "")
     if not name:

@@ -6,7 +6,7 @@ import logging
 
 from rubackup import __version__
 from rubackup.catalog.database import Database
-from rubackup.roles.process import announce, database_address, run_role, together
+from rubackup.roles.process import database_address, ready, run_role, together
 from rubackup.roles.settings import Settings
 from rubackup.server.control import ControlPlane
 from rubackup.server.dispatcher import LEASE_SECONDS, Dispatcher
@@ -62,7 +62,7 @@ async def serve(settings: Settings) -> None:
             gone=plane.gone,
             handle=reports.handle,
         )
-        announce(settings, control.address[1])
+        ready(settings, control.address[1])
         log.info("control listener on %s:%d", *control.address)
         try:
             await together(heartbeats.run(), leader.run(), watch.run())

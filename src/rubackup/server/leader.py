@@ -62,9 +62,10 @@ class Leader:
             await self._leadership.release()
 
     async def _watch(self) -> None:
-        while await self._leadership.held():
+        while True:
             await asyncio.sleep(WATCH_SECONDS)
-        raise Fenced("The connection that holds the lead is gone.")
+            if not await self._leadership.held():
+                raise Fenced("The connection that holds the lead is gone.")
 
     async def _reap(self) -> None:
         """Hand on the tasks of silent workers; agents get a full lease to report after a change of leader."""
