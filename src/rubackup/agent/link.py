@@ -41,6 +41,8 @@ class AgentHost:
     chain: Path
     root: Path
     servers: tuple[tuple[str, int], ...]
+    root_fingerprint: str | None = None
+    """SHA-256 of the root certificate, hex: enough to begin with when the root itself is not there yet."""
     os_version: str = ""
     data_endpoint: str = ""
     resource_types: tuple[str, ...] = ()
@@ -164,7 +166,11 @@ class ServerLink:
 
     async def _ask(self, server: tuple[str, int]) -> None:
         """Ask for a certificate once; when an administrator has to decide, wait as long as the server says."""
-        answer = await enrol(*server, pki.enrolment_context(self.host.root, None), self.host.request())
+        known = self.host.root if self.host.root.exists() else None
+        trust = pki.enrolment_context(known, None if known else self.host.root_fingerprint)
+        answer = await enrol(*server, trust, self.host.request())
+        if known is None and trust.root_pem is not None:
+            pki.write_private(self.host.root, trust.root_pem)
         if isinstance(answer, EnrolGranted):
             pki.write_private(self.host.chain, answer.chain_pem)
             log.info("the server granted a certificate")

@@ -28,6 +28,7 @@ def agent_host(
         chain=settings.path("CERT_FILE"),
         root=settings.path("ROOT_CA_FILE"),
         servers=tuple(settings.servers()),
+        root_fingerprint=settings.text("ROOT_CA_FINGERPRINT", "") or None,
         os_version=f"{platform.system()} {platform.release()}",
         data_endpoint=data_endpoint,
         resource_types=resource_types,

@@ -40,8 +40,6 @@ class ControlPlane:
 
     async def enrol(self, message: Enrol, address: str) -> EnrolPending | EnrolGranted:
         """A host without certificate asks for one."""
-        if message.version != PROTOCOL_VERSION:
-            raise Refused(f"This server speaks version {PROTOCOL_VERSION} of the protocol, not {message.version}.")
         if message.role not in {"client", "media"}:
             raise Refused("Only clients and media servers enrol.")
         fingerprint = pki.csr_fingerprint(message.csr_pem)
@@ -63,10 +61,8 @@ class ControlPlane:
             return EnrolGranted(chain_pem=answer.chain_pem)
         return EnrolPending(fingerprint=fingerprint, retry_after_seconds=RETRY_ENROLMENT_SECONDS)
 
-    async def admit(self, identity: pki.Identity, hello: Hello, _address: str) -> Welcome:
+    async def admit(self, identity: pki.Identity, _hello: Hello, _address: str) -> Welcome:
         """Refused when the certificate was revoked, or the host is not in the catalogue any more."""
-        if hello.version != PROTOCOL_VERSION:
-            raise Refused(f"This server speaks version {PROTOCOL_VERSION} of the protocol, not {hello.version}.")
         if identity.role in {"client", "media"}:
             await enrolment.admit(self._database, role=identity.role, hwid=identity.hwid, serial=identity.serial)
         elif identity.role != "api":
