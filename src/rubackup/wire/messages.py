@@ -58,6 +58,16 @@ class EnrolGranted(Message, tag="enrol_granted"):
     chain_pem: bytes
 
 
+class AskRoot(Message, tag="ask_root"):
+    """Ask for the server's root certificate, whose fingerprint the host was given."""
+
+
+class Root(Message, tag="root"):
+    """The root certificate; worth nothing until its fingerprint was compared."""
+
+    certificate_pem: bytes
+
+
 # --- control channel ---
 
 
@@ -505,7 +515,7 @@ class Bye(Message, tag="bye"):
 
 
 AnyMessage = (
-    Fault | Enrol | EnrolPending | EnrolGranted | Hello | Welcome | Call | Answer | Ping | Pong | Ack
+    Fault | Enrol | EnrolPending | EnrolGranted | AskRoot | Root | Hello | Welcome | Call | Answer | Ping | Pong | Ack
     | RunBackup | RunRestore | RunVerify | ListFilesystem | FilesystemListing
     | ConfigurePools | PoolStates | AskPools | CheckFolder | DropRecord | ListRecord | RecordListing
     | ReportProgress | ProgressAnswer | ReportLog | ReportFinished | RenewTicket | NewTicket
