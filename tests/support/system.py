@@ -1,0 +1,149 @@
+"""A whole running system for tests: started by `rubackup up`, spoken to over HTTPS."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+FINAL = {"Done", "Error", "Broken", "Killed"}
+RUBACKUP = [str(Path(sys.executable).with_name("rubackup"))]
+
+
+@dataclass
+class System:
+    """One running system and a logged-in superuser."""
+
+    state: Path
+    facts: dict[str, Any]
+    http: httpx.Client = field(init=False)
+
+    def __post_init__(self) -> None:
+        import ssl
+
+        context = ssl.create_default_context(cafile=self.facts["ca_file"])
+        self.http = httpx.Client(base_url=self.facts["api"] + "/api/v1", verify=context, timeout=30)
+        self.login()
+
+    def login(self) -> None:
+        """Log in as the superuser."""
+        password = Path(self.facts["password_file"]).read_text().strip()
+        body = {"rubackup_database": "rubackup", "rubackup_user": self.facts["superuser"], "password": password}
+        answer = self.http.post("/auth/login", json=body)
+        answer.raise_for_status()
+        data = answer.json()["data"]
+        self.http.headers["Authorization"] = f"Bearer {data['access_token']}"
+        self.http.headers["X-CSRF-TOKEN"] = data["csrf_token"]
+
+    def call(self, method: str, path: str, body: Any = None, *, status: int = 200, **query: Any) -> Any:
+        """The answer's envelope; the call must end with `status`."""
+        answer = self.http.request(method, path, json=body, params=query or None)
+        assert answer.status_code == status, f"{method} {path}: {answer.status_code} {answer.text[:2000]}"
+        return answer.json() if answer.content else None
+
+    def backup(self, folder: Path | str, *, backup_type: str = "full", pool: str = "Default", **extra: Any) -> int:
+        """Queue a backup with exactly the guide's body; the number of its task."""
+        task = {
+            "resource_type": "File system", "resource": str(folder), "client": self.facts["client"],
+            "backup_type": backup_type, "pool": pool, "crypto": "nocrypt", "priority": 100,
+            "storage_duration": "1 Years", "archiving": False,
+        }  # fmt: skip
+        answer = self.call("POST", "/task_queue/", {"data": {"task": task, **extra}}, status=201)
+        return int(answer["message"].rpartition("TASK WAS ADDED TO QUEUE:")[2])
+
+    def restore(self, record: int, destination: Path, files: list[str] | None = None) -> int:
+        """Queue a restore to another folder; the number of its task."""
+        order = {
+            "target_client": self.facts["client"], "destination_path": str(destination), "data_deployment": False,
+            "granular_restore_files": files or [""],
+        }  # fmt: skip
+        answer = self.call("POST", f"/repository/{record}/restoring", {"data": {"restore_task": order}}, status=201)
+        return int(answer["message"].rpartition("TASK WAS ADDED TO QUEUE:")[2])
+
+    def task(self, number: int) -> dict[str, Any]:
+        """A task of the queue."""
+        data: dict[str, Any] = self.call("GET", f"/task_queue/{number}")["data"]
+        return data
+
+    def until(self, number: int, reached: Callable[[dict[str, Any]], bool], seconds: float = 120) -> dict[str, Any]:
+        """The task as soon as `reached` holds for it."""
+        return eventually(
+            lambda: (task := self.task(number)) and reached(task) and task, seconds, lambda: self.task(number)
+        )
+
+    def finished(self, number: int, seconds: float = 120) -> dict[str, Any]:
+        """The task when it has ended."""
+        return self.until(number, lambda task: task["status"] in FINAL, seconds)
+
+    def done(self, number: int, seconds: float = 120) -> dict[str, Any]:
+        """The task, which must end as Done."""
+        task = self.finished(number, seconds)
+        assert task["status"] == "Done", f"{task} {self.log(number)}"
+        return task
+
+    def log(self, number: int) -> list[str]:
+        """The lines of a task's log."""
+        items = self.call("GET", "/task_log", filter_data=f'task_id="{number}"', limit=1000)["data"]["items"]
+        return [line["text"] for line in items]
+
+    def records(self, resource: Path | str) -> list[dict[str, Any]]:
+        """The copies of a resource, oldest first."""
+        answer = self.call("GET", "/repository", filter_data=f'resource="{resource}"', sort_by="id", limit=1000)
+        items: list[dict[str, Any]] = answer["data"]["items"]
+        return items
+
+    def processes(self) -> dict[str, int]:
+        """Process numbers by name, as ready.json has them now."""
+        found: dict[str, int] = json.loads((self.state / "ready.json").read_text())["processes"]
+        return found
+
+
+def eventually(probe: Callable[[], Any], seconds: float, describe: Callable[[], Any] = lambda: "") -> Any:
+    """What `probe` gives as soon as it is true; asserts after `seconds`. Errors of the connection count as false."""
+    deadline = time.monotonic() + seconds
+    while True:
+        with contextlib.suppress(httpx.TransportError):
+            if found := probe():
+                return found
+        assert time.monotonic() < deadline, f"not within {seconds} s: {describe()}"
+        time.sleep(0.1)  # polls a process outside; there is no event to wait on
+
+
+def up(state: Path, *arguments: str, environment: dict[str, str] | None = None) -> System:
+    """Start a system in `state`; its logs stand in the assertion when it does not come up."""
+    command = [*RUBACKUP, "up", "--state", str(state), "--detach", *arguments]
+    result = subprocess.run(
+        command, capture_output=True, text=True, timeout=120, check=False, env={**os.environ, **(environment or {})}
+    )
+    assert result.returncode == 0, f"{result.stdout}\n{result.stderr}\n{logs(state)}"
+    return System(state, json.loads((state / "ready.json").read_text()))
+
+
+def down(state: Path) -> None:
+    """Stop the system in `state`."""
+    subprocess.run([*RUBACKUP, "down", "--state", str(state)], capture_output=True, timeout=60, check=True)
+
+
+def logs(state: Path) -> str:
+    """The ends of all logs."""
+    return "\n".join(f"--- {file.name}\n{file.read_text()[-2000:]}" for file in sorted(state.glob("log/*.log")))
+
+
+@contextlib.contextmanager
+def running(state: Path, *arguments: str, environment: dict[str, str] | None = None) -> Iterator[System]:
+    """A system for the length of a block."""
+    system = up(state, *arguments, environment=environment)
+    try:
+        yield system
+    finally:
+        system.http.close()
+        down(state)
