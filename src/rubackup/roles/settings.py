@@ -136,8 +136,9 @@ def _unquoted(value: str) -> str:
 
 
 def render(values: Mapping[str, str]) -> str:
-    """An env file of these pairs; a value that has a line break or quote cannot be written."""
-    for key, value in values.items():
-        if not _KEY.fullmatch(key) or any(c in value for c in "\n\r\"'") or value != value.strip():
+    """An env file that gives these pairs when it is read; Invalid names a key whose value cannot stand in one."""
+    lines = {key: f"{key}={value}\n" for key, value in values.items()}
+    for key, line in lines.items():
+        if len(line.splitlines()) != 1 or parse(line, key) != {key: values[key]}:
             raise ConfigurationFault(f"{key} has a value that cannot stand in a settings file.")
-    return "".join(f"{key}={value}\n" for key, value in values.items())
+    return "".join(lines.values())

@@ -15,7 +15,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from rubackup.catalog.database import DatabaseAddress
@@ -101,14 +101,18 @@ class EmbeddedPostgres:
                 self._initialise()
             self._give(self.data)
 
-    def start(self, retry_seconds: float = RETRY_SECONDS) -> None:
-        """Run the server until it is ready; StartupFault names what the server's log gave as the reason."""
+    def start(self, retry_seconds: float = RETRY_SECONDS, check: Callable[[], None] = lambda: None) -> None:
+        """Run the server until it is ready; StartupFault names what the server's log gave as the reason.
+
+        `check` is called while waiting; what it raises ends the server and the call.
+        """
         self.prepare()
         deadline = time.monotonic() + retry_seconds
         wanted = self.port
         while True:
+            check()
             self.port = wanted or free_port()
-            told = self._attempt()
+            told = self._attempt(check)
             if told is None:
                 return
             again = _STILL_ENDING.search(told) or (not wanted and "could not bind" in told)
@@ -210,7 +214,7 @@ class EmbeddedPostgres:
         fresh.rename(self.data)
         _sync_folder(self.data.parent)
 
-    def _attempt(self) -> str | None:
+    def _attempt(self, check: Callable[[], None]) -> str | None:
         """Start once. None when the server is ready, else what it wrote before it ended."""
         values = {
             "listen_addresses": "127.0.0.1", "port": str(self.port),
@@ -227,17 +231,28 @@ class EmbeddedPostgres:
                 self.process = spawn(program, log)
         finally:
             os.close(data_fd)
-        deadline = time.monotonic() + READY_SECONDS
-        while self.process.poll() is None:
-            if self._ready():
+        try:
+            if self._becomes_ready(check):
                 return None
-            if time.monotonic() > deadline:
-                finish(self.process, signal.SIGQUIT, 8)
-                raise StartupFault("PostgreSQL does not become ready; its log is in " + str(self.log_file) + ".")
-            time.sleep(0.02)
+        except BaseException:
+            self.stop()
+            raise
         with self.log_file.open("rb") as log:
             log.seek(before)
             return log.read(65536).decode(errors="replace")
+
+    def _becomes_ready(self, check: Callable[[], None]) -> bool:
+        """Whether it did; False when it ended by itself."""
+        assert self.process is not None
+        deadline = time.monotonic() + READY_SECONDS
+        while self.process.poll() is None:
+            if self._ready():
+                return True
+            if time.monotonic() > deadline:
+                raise StartupFault(f"PostgreSQL does not become ready; its log is {self.log_file}.")
+            check()
+            time.sleep(0.02)
+        return False
 
     def _ready(self) -> bool:
         """postmaster.pid tells, but only when it is this server's: an old one says `ready` too."""

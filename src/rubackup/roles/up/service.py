@@ -1,0 +1,146 @@
+"""What the supervisor keeps alive: a role's process, or PostgreSQL."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from rubackup.roles.up.logs import last_line
+from rubackup.roles.up.postgres import EmbeddedPostgres
+from rubackup.roles.up.process import Program, finish, spawn
+
+STOP_SECONDS = 10.0
+_PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "PYTHONPATH")
+
+
+class Service(Protocol):
+    """One process under the supervisor."""
+
+    name: str
+    log_file: Path
+
+    def start(self, check: Callable[[], None]) -> None:
+        """Start it; may wait, calling `check`, which raises when the supervisor is to stop."""
+        ...
+
+    def ready(self) -> bool:
+        """Whether it serves."""
+        ...
+
+    def exit_status(self) -> int | None:
+        """The status it ended with; None while it lives or was not started."""
+        ...
+
+    @property
+    def pid(self) -> int | None:
+        """Its process id while it lives."""
+        ...
+
+    def last_words(self) -> str:
+        """The last line that it wrote since its start."""
+        ...
+
+    def stop(self) -> None:
+        """End it in order, in bounded time."""
+        ...
+
+
+@dataclass
+class RoleService:
+    """`python -m rubackup.roles.<role> --config <file>`; `argv` is another command in tests."""
+
+    name: str
+    config: Path
+    ready_file: Path
+    log_file: Path
+    argv: Sequence[str] = ()
+    stop_seconds: float = STOP_SECONDS
+    _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+    _log_start: int = 0
+
+    def start(self, check: Callable[[], None]) -> None:
+        """Start the process; it tells by itself when it serves."""
+        check()
+        self.ready_file.unlink(missing_ok=True)
+        module = f"rubackup.roles.{self.name.removeprefix('rubackup_')}"
+        argv = self.argv or [sys.executable, "-m", module, "--config", str(self.config)]
+        environment = {key: os.environ[key] for key in _PASSED_ON if key in os.environ} | {"PYTHONUNBUFFERED": "1"}
+        with self.log_file.open("ab") as log:
+            self._log_start = log.tell()
+            self._process = spawn(Program(argv, environment), log)
+
+    def ready(self) -> bool:
+        """Whether the process wrote its ready file; one of an earlier process does not count."""
+        try:
+            told = json.loads(self.ready_file.read_text())
+        except FileNotFoundError:
+            return False
+        return self.pid is not None and told["pid"] == self.pid
+
+    def exit_status(self) -> int | None:
+        """The status it ended with."""
+        return self._process.poll() if self._process else None
+
+    @property
+    def pid(self) -> int | None:
+        """Its process id while it lives."""
+        return self._process.pid if self._process and self._process.poll() is None else None
+
+    def last_words(self) -> str:
+        """The last line that it wrote since its start."""
+        return last_line(self.log_file, self._log_start)
+
+    def stop(self) -> None:
+        """SIGTERM, and SIGKILL when that does not end it in time."""
+        if self._process is not None:
+            finish(self._process, signal.SIGTERM, self.stop_seconds)
+            self._process = None
+        self.ready_file.unlink(missing_ok=True)
+
+
+@dataclass
+class PostgresService:
+    """The embedded PostgreSQL. Its port is chosen at the first start and kept."""
+
+    server: EmbeddedPostgres
+    name: str = "postgres"
+    _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    @property
+    def log_file(self) -> Path:
+        """PostgreSQL's own log."""
+        return self.server.log_file
+
+    def start(self, check: Callable[[], None]) -> None:
+        """Return when it is ready."""
+        self.server.start(check=check)
+        self._process = self.server.process
+
+    def ready(self) -> bool:
+        """Whether it runs: a start returns ready."""
+        return self.server.pid is not None
+
+    def exit_status(self) -> int | None:
+        """The status it ended with."""
+        return self._process.poll() if self._process else None
+
+    @property
+    def pid(self) -> int | None:
+        """The postmaster."""
+        return self.server.pid
+
+    def last_words(self) -> str:
+        """The last line of its log."""
+        return last_line(self.log_file)
+
+    def stop(self) -> None:
+        """In order: fast, then immediate."""
+        self.server.stop()
+        self._process = None
