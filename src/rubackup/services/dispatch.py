@@ -1,0 +1,261 @@
+"""From the queue to the worker and back: claiming jobs, and what workers report about them.
+
+Claims and reaping belong to the leader and check its epoch; what workers report is held
+by the task's fence. Design section 7.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from rubackup.catalog.database import Connection, Database
+from rubackup.domain.errors import Fenced, Refused
+from rubackup.domain.lookups import TaskStatus
+from rubackup.domain.tasks import FINAL, HELD, MOVES, Verb
+from rubackup.queue.ports import Beat, Held, Reaped
+from rubackup.queue.postgres import PostgresQueue
+from rubackup.services import configuration, jobs, records, task_log
+from rubackup.services.jobs import Job
+from rubackup.services.leadership import check_epoch
+
+__all__ = [
+    "Job", "Stop", "accepted", "add_log", "claim", "fail", "finished", "heartbeat", "job_of", "phase", "reap", "stop_of", "suspend",
+]  # fmt: skip
+
+ATTEMPTS = 5
+"""Hand-offs after which a task is Broken."""
+CLAIM_ROUNDS = 10
+RETRY_SECONDS = 2.0
+"""Pause before a task goes to a host that the catalogue calls online and the server could not reach."""
+CONFIRMATION_SECONDS = 60.0
+"""How long a finished backup waits for its media server to report the sealed record."""
+
+_ONLINE_CLIENTS = """
+SELECT p.client_id AS id FROM client_presence p WHERE p.client_id = ANY ($1::bigint[]) AND p.online"""
+_ONLINE_MEDIA = """
+SELECT p.media_server_id AS id FROM media_presence p WHERE p.media_server_id = ANY ($1::bigint[]) AND p.online"""
+_LOCK_CLIENTS = "SELECT 1 FROM client_presence WHERE client_id = ANY ($1::bigint[]) ORDER BY client_id FOR SHARE"
+_LOCK_MEDIA = (
+    "SELECT 1 FROM media_presence WHERE media_server_id = ANY ($1::bigint[]) ORDER BY media_server_id FOR SHARE"
+)
+_ONLINE_NAMED = {
+    "client": """SELECT p.online FROM client_presence p JOIN clients c ON c.id = p.client_id
+                 WHERE c.hwid = $1 FOR SHARE OF p""",
+    "media": """SELECT p.online FROM media_presence p JOIN media_servers m ON m.id = p.media_server_id
+                WHERE m.hwid = $1 FOR SHARE OF p""",
+}
+_LATER = "UPDATE task_queue SET not_before = now() + make_interval(secs => $2) WHERE id = $1"
+_TASK = """
+SELECT t.id, t.status, t.fence, t.task_type, t.executor, t.record_uuid, c.hwid AS client_hwid,
+    m.hwid AS media_hwid
+FROM task_queue t LEFT JOIN clients c ON c.id = t.client_id LEFT JOIN repository r ON r.id = t.record_id
+LEFT JOIN pools p ON p.id = coalesce(r.pool_id, t.pool_id) LEFT JOIN media_servers m ON m.id = p.media_server_id
+WHERE t.id = $1 FOR UPDATE OF t"""
+_AWAIT_SEAL = """
+UPDATE task_progress SET lease_until = greatest(lease_until, now() + make_interval(secs => $3))
+WHERE task_id = $1 AND fence = $2"""
+_SEALED = "SELECT EXISTS (SELECT 1 FROM repository WHERE uuid = $1)"
+
+
+class Stop(msgspec.Struct, frozen=True, kw_only=True):
+    """Who must stop working on a task; `role` is client or media."""
+
+    task_id: int
+    fence: int
+    role: str
+    hwid: str
+
+
+async def claim(database: Database, epoch: int, server_hwid: str, lease_seconds: float, limit: int) -> list[Job]:
+    """Jobs whose hosts are online, leased to this server; Fenced when another server leads.
+
+    Tasks whose host is offline are blocked on it, tasks that can never run end in Error. In
+    service mode there are no new jobs.
+    """
+    async with database.transaction() as db:
+        await check_epoch(db, epoch)
+        if await configuration.enabled(db, "service_mode"):
+            return []
+        found: list[Job] = []
+        for _round in range(CLAIM_ROUNDS):
+            held = await PostgresQueue(db).claim(server_hwid, lease_seconds, limit - len(found))
+            found += await _prepare(db, held)
+            if not held or len(found) >= limit:
+                break
+        return found
+
+
+async def _prepare(db: Connection, held: Sequence[Held]) -> list[Job]:
+    queue = PostgresQueue(db)
+    rows = await jobs.load(db, [h.task_id for h in held])
+    clients = await _online(db, _LOCK_CLIENTS, _ONLINE_CLIENTS, {r["client_id"] for r in rows.values()})
+    media = await _online(db, _LOCK_MEDIA, _ONLINE_MEDIA, {r["media_id"] for r in rows.values()})
+    found = []
+    for one in held:
+        row = rows[one.task_id]
+        if problem := jobs.lacking(row):
+            await queue.step(one.task_id, one.fence, Verb.FAIL, problem)
+            await task_log.say(db, one.task_id, problem, "error")
+        elif row["executor"] == "client" and row["client_id"] not in clients:
+            name = f"{row['client_hostname']} ({row['client_hwid']})"
+            await _wait(db, one, f"client:{row['client_hwid']}", f"Client {name} is offline; the task waits for it.")
+        elif row["media_id"] not in media:
+            name = row["media_hostname"]
+            await _wait(
+                db, one, f"media:{row['media_hwid']}", f"Media server {name} is offline; the task waits for it."
+            )
+        else:
+            found.append(await jobs.begin(db, one, row))
+    return found
+
+
+async def _online(db: Connection, lock: str, read: str, ids: set[int | None]) -> set[int]:
+    """Which of the hosts are online; none of them changes that before the transaction ends."""
+    wanted = [i for i in ids if i is not None]
+    await db.execute(lock, wanted)
+    return {row["id"] for row in await db.fetch(read, wanted)}
+
+
+async def _wait(db: Connection, held: Held, on: str, message: str) -> None:
+    await PostgresQueue(db).block(held.task_id, held.fence, on, message)
+    await task_log.say(db, held.task_id, message)
+
+
+async def suspend(database: Database, task_id: int, fence: int, on: str, message: str) -> None:
+    """The host `on` (`client:<hwid>`, `media:<hwid>`) could not be reached: the task waits for it.
+
+    When the catalogue has it online the task is tried again shortly instead, as nothing would
+    wake it.
+    """
+    role, _, hwid = on.partition(":")
+    async with database.transaction() as db:
+        queue = PostgresQueue(db)
+        if await db.fetchval(_ONLINE_NAMED[role], hwid):
+            await queue.step(task_id, fence, Verb.HAND_ON, message)
+            await db.execute(_LATER, task_id, RETRY_SECONDS)
+        else:
+            await queue.block(task_id, fence, on, message)
+        await task_log.say(db, task_id, message, "warning")
+
+
+async def job_of(database: Database, task_id: int, fence: int) -> Job:
+    """The job again, to renew its ticket; Fenced unless the task is held under this fence."""
+    async with database.transaction() as db:
+        return await jobs.job_of(db, task_id, fence)
+
+
+async def stop_of(database: Database, task_id: int) -> Stop | None:
+    """Who works on a task that was just killed or paused; None when nobody can be named."""
+    async with database.transaction() as db:
+        row = await db.fetchrow(_TASK, task_id)
+    if row is None or not row[f"{row['executor']}_hwid"]:
+        return None
+    return Stop(task_id=task_id, fence=row["fence"], role=row["executor"], hwid=row[f"{row['executor']}_hwid"])
+
+
+async def accepted(database: Database, task_id: int, fence: int) -> None:
+    """The worker has taken the task; a repeat changes nothing. Fenced when it is not its task any more."""
+    async with database.transaction() as db:
+        status = await _status(db, task_id, fence)
+        if status is TaskStatus.ASSIGNED:
+            await PostgresQueue(db).step(task_id, fence, Verb.ACCEPT)
+
+
+async def phase(database: Database, task_id: int, fence: int, verb: Verb) -> bool:
+    """The worker went over to EXECUTE or TRANSMIT; False, and no change, when it is not its task any more."""
+    async with database.transaction() as db:
+        try:
+            status = await _status(db, task_id, fence)
+        except Fenced:
+            return False
+        if status not in HELD:
+            return False
+        if status is not MOVES[verb][1]:
+            await PostgresQueue(db).step(task_id, fence, verb)
+        return True
+
+
+async def _status(db: Connection, task_id: int, fence: int) -> TaskStatus:
+    row = await db.fetchrow(_TASK, task_id)
+    if row is None or row["fence"] != fence:
+        raise Fenced(task_id=task_id)
+    found = TaskStatus.by_label(row["status"])
+    assert isinstance(found, TaskStatus)
+    return found
+
+
+async def finished(
+    database: Database,
+    task_id: int,
+    fence: int,
+    *,
+    source: str,
+    outcome: str,
+    message: str = "",
+    damaged: Sequence[str] = (),
+    hwid: str | None = None,
+) -> None:
+    """The worker is through: `outcome` done, error or stopped. A repeat changes nothing.
+
+    A backup is done when its record is in the catalogue, whatever its client says. `source` is
+    the reporter's role and `hwid`, when given, its id: Refused unless it is the task's worker.
+    Fenced for a task that went to somebody else; for `stopped` that is what was asked for.
+    """
+    async with database.transaction() as db:
+        row = await db.fetchrow(_TASK, task_id)
+        if row is None or row["fence"] != fence:
+            if outcome == "stopped":
+                return
+            raise Fenced(task_id=task_id)
+        if source != row["executor"] or hwid not in {None, row[f"{source}_hwid"]}:
+            raise Refused("The task belongs to another host.")
+        if TaskStatus.by_label(row["status"]) in FINAL:
+            return
+        queue = PostgresQueue(db)
+        if outcome == "stopped":
+            await queue.step(task_id, fence, Verb.HAND_ON, message or "The worker stopped; the task is handed on.")
+        elif outcome == "error" and not damaged:
+            await queue.step(task_id, fence, Verb.FAIL, task_log.printable(message))
+        elif row["task_type"] == "Verify":
+            await records.store_verification(db, task_id, fence, damaged, message)
+        elif row["task_type"] == "Backup" and not await db.fetchval(_SEALED, row["record_uuid"]):
+            await db.execute(_AWAIT_SEAL, task_id, fence, CONFIRMATION_SECONDS)
+        else:
+            await queue.step(task_id, fence, Verb.FINISH, task_log.printable(message))
+        if message:
+            await task_log.say(db, task_id, message, "error" if outcome == "error" else "info")
+
+
+async def heartbeat(database: Database, beats: Sequence[Beat], lease_seconds: float) -> list[int]:
+    """Prolong leases and store progress; the ids that their worker no longer holds."""
+    async with database.transaction() as db:
+        return await PostgresQueue(db).heartbeat(beats, lease_seconds)
+
+
+async def add_log(
+    database: Database, task_id: int, source: str, fence: int, first: int, lines: Sequence[task_log.Line]
+) -> None:
+    """Store lines (unix time in ns, level, text) of a worker, numbered from `first`; a repeat changes nothing."""
+    async with database.transaction() as db:
+        await task_log.add(db, task_id, source, fence, first, lines)
+
+
+async def reap(database: Database, epoch: int) -> list[Reaped]:
+    """Take tasks from workers that fell silent; the log of each says what became of it."""
+    async with database.transaction() as db:
+        await check_epoch(db, epoch)
+        reaped = await PostgresQueue(db).reap(ATTEMPTS)
+        for one in reaped:
+            broken = one.status is TaskStatus.BROKEN
+            text = "it was the last of its attempts." if broken else "another attempt follows."
+            await task_log.say(db, one.task_id, f"The worker fell silent; {text}", "error" if broken else "warning")
+        return reaped
+
+
+async def fail(database: Database, task_id: int, fence: int, message: str) -> None:
+    """End a task that cannot be ordered in Error; Fenced when it is not held under this fence, NotFound."""
+    async with database.transaction() as db:
+        await PostgresQueue(db).step(task_id, fence, Verb.FAIL, message)
+        await task_log.say(db, task_id, message, "error")

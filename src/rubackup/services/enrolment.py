@@ -1,0 +1,257 @@
+"""How clients and media servers become known: asking, authorising, signing, withdrawing.
+
+A hardware id is a name, not a secret: a certificate is only signed for the key that an
+administrator has seen and authorised. Design section 6.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from rubackup.catalog.database import Connection, Database
+from rubackup.domain.errors import Conflict, Forbidden, Invalid, NotFound, Refused, TooManyAttempts
+from rubackup.domain.identity import CLIENT_HWID, HOSTNAME, SERVER_HWID
+from rubackup.domain.lookups import TaskStatus
+from rubackup.domain.permissions import Permission, Principal, Role
+from rubackup.domain.tasks import FINAL, Verb
+from rubackup.queue.postgres import PostgresQueue
+from rubackup.services import _enrolment_sql as sql
+from rubackup.services.change import Change
+
+WAITING_LIMIT = 1000
+RETRY_AFTER_SECONDS = 60
+_COUNT_LOCK = 0x52_42_45_4E_52  # "RBENR"
+_HWIDS = {"client": CLIENT_HWID, "media": SERVER_HWID}
+
+
+class Signed(msgspec.Struct, frozen=True):
+    """A leaf certificate followed by the issuing CA, the leaf's serial number, and its end."""
+
+    chain_pem: bytes
+    serial: str
+    not_after: dt.datetime
+
+
+class Signer(Protocol):
+    """Signs with the issuing CA."""
+
+    def sign(self, csr_pem: bytes, role: str, hwid: str, hostname: str) -> Signed:
+        """A leaf for the host, bound to its role and hardware id."""
+        ...
+
+
+class Pending(msgspec.Struct, frozen=True):
+    """An administrator has not decided yet; `fingerprint` is what he is shown."""
+
+    fingerprint: str
+
+
+class Granted(msgspec.Struct, frozen=True):
+    """The certificate."""
+
+    chain_pem: bytes
+
+
+async def ask(
+    database: Database,
+    signer: Signer,
+    *,
+    role: str,
+    hwid: str,
+    hostname: str,
+    address: str,
+    csr_pem: bytes,
+    fingerprint: str,
+    package_version: str,
+    os_type: str,
+    os_version: str,
+    data_endpoint: str = "",
+) -> Pending | Granted:
+    """A certificate if this key is authorised for the hardware id, signed anew each time; else the host waits.
+
+    `fingerprint` is that of the key in `csr_pem`, whose signature the caller has checked. Another
+    key for a known hwid waits in a row of its own. Invalid for a malformed name, TooManyAttempts
+    when 1,000 hosts of the role are waiting.
+    """
+    if role not in _HWIDS or not _HWIDS[role].fullmatch(hwid):
+        raise Invalid(fields={"hwid": "is not a hardware id of this role."})
+    if not HOSTNAME.fullmatch(hostname):
+        raise Invalid(fields={"hostname": "is not a host name."})
+    table = sql.TABLES[role]
+    async with database.transaction() as db:
+        known = await db.fetchrow(table.find, hwid)
+        if known is None or known["fingerprint"] != fingerprint:
+            facts = [hwid, hostname, address, os_type, os_version, package_version, csr_pem, fingerprint]
+            await _wait(db, table, [*facts, data_endpoint] if role == "media" else facts)
+            return Pending(fingerprint)
+        signed = await asyncio.to_thread(signer.sign, csr_pem, role, hwid, hostname)
+        await db.execute(table.sign, known["id"], signed.serial, signed.not_after, csr_pem)
+        await db.execute(sql.ISSUED, signed.serial, role, hwid, signed.not_after)
+    return Granted(signed.chain_pem)
+
+
+async def _wait(db: Connection, table: sql.Table, facts: list[Any]) -> None:
+    seen = await db.fetchval(table.seen, *facts)
+    if seen is not None:
+        return
+    await db.execute("SELECT pg_advisory_xact_lock($1)", _COUNT_LOCK)
+    if await db.fetchval(table.count) >= WAITING_LIMIT:
+        raise TooManyAttempts("Too many hosts wait for authorisation.", retry_after_seconds=RETRY_AFTER_SECONDS)
+    row_id = await db.fetchval(table.wait, *facts)
+    await db.execute(sql.EVENT, "created", f"unauthorised_{table.family}", row_id, None, None)
+
+
+async def authorise_clients(change: Change, ids: Sequence[int]) -> list[int]:
+    """Authorise these waiting clients; the ids of the clients that they become, in the order of `ids`.
+
+    An administrator's clients land in his first group, others' in 'No group'. NotFound names
+    missing ids; Conflict when a hardware id is authorised already.
+    """
+    _require(change.principal, Permission.AUTHORISE_CLIENTS)
+    db = change.db
+    wanted = list(dict.fromkeys(ids))
+    rows = {row["id"]: row for row in await db.fetch(sql.CLIENTS_WAITING, wanted)}
+    missing = [i for i in wanted if i not in rows]
+    if missing:
+        raise NotFound(f"No such unauthorised clients: {_join(missing)}.", ids=missing)
+    group_id = await _group(db, change.principal)
+    created = [await _authorise_client(change, rows[i], group_id) for i in wanted]
+    change.row_ids.extend(created)
+    change.after = [_public(rows[i]) for i in wanted]
+    await change.wake("certificates")
+    return created
+
+
+async def _authorise_client(change: Change, row: Any, group_id: int) -> int:
+    db = change.db
+    client_id: int | None = await db.fetchval(sql.CLIENT_FROM_WAITING, row["id"], group_id)
+    if client_id is None:
+        raise Conflict(f"The hardware id {row['hwid']} is already authorised with another key.", hwid=row["hwid"])
+    await db.execute(sql.CLIENT_PRESENCE, client_id)
+    await db.execute(sql.CLIENT_RECORDS, client_id, row["hwid"])
+    await db.execute("DELETE FROM unauthorised_clients WHERE id = $1", row["id"])
+    await change.event("deleted", "unauthorised_clients", row["id"])
+    await change.event("created", "clients", client_id, client_group_id=group_id)
+    return client_id
+
+
+async def _group(db: Connection, principal: Principal) -> int:
+    wide = {Role.SUPERUSER, Role.SUPERVISOR} & principal.roles
+    if principal.client_group_ids and not wide:
+        return principal.client_group_ids[0]
+    found: int = await db.fetchval("SELECT id FROM client_groups WHERE name = 'No group'")
+    return found
+
+
+async def authorise_media_server(change: Change, hostname: str) -> int:
+    """Authorise the media server that waits under this host name; its id.
+
+    NotFound when none waits; Conflict when several do, or when the host name or the hardware id
+    is in use.
+    """
+    _require(change.principal, Permission.AUTHORISE_MEDIA)
+    rows = await change.db.fetch(sql.MEDIA_WAITING, hostname)
+    if not rows:
+        raise NotFound(f"No media server with host name {hostname} waits for authorisation.")
+    if len(rows) > 1:
+        raise Conflict(f"{len(rows)} keys wait under the host name {hostname}; delete those that are not yours.")
+    row = rows[0]
+    media_id: int | None = await change.db.fetchval(sql.MEDIA_FROM_WAITING, row["id"])
+    if media_id is None:
+        raise Conflict(f"The host name {hostname} or the hardware id {row['hwid']} is already authorised.")
+    await change.db.execute(sql.MEDIA_PRESENCE, media_id)
+    await change.db.execute("DELETE FROM unauthorised_media_servers WHERE id = $1", row["id"])
+    await change.event("deleted", "unauthorised_media_servers", row["id"])
+    await change.event("created", "media_servers", media_id, media_server_id=media_id)
+    change.row_ids.append(media_id)
+    change.after = _public(row)
+    await change.wake("certificates")
+    return media_id
+
+
+async def admit(database: Database, *, role: str, hwid: str, serial: str) -> int:
+    """The id of the host's row; Refused when it is unknown or deleted, or the certificate was revoked."""
+    if role not in sql.TABLES:
+        raise Refused("This role is not in the catalogue.")
+    async with database.connection() as db:
+        if await db.fetchval(sql.IS_REVOKED, serial):
+            raise Refused("The certificate was revoked.")
+        row = await db.fetchrow(sql.TABLES[role].admit, hwid)
+    if row is None:
+        raise Refused(f"The hardware id {hwid} is not authorised.")
+    found: int = row["id"]
+    return found
+
+
+async def withdraw_clients(change: Change, ids: Sequence[int]) -> None:
+    """Delete these clients: their certificates are revoked and they wait for authorisation again.
+
+    Their unfinished tasks are killed; their copies stay. NotFound names missing ids.
+    """
+    db = change.db
+    rows = await _deleting(change, sql.CLIENTS, ids, "clients")
+    queue = PostgresQueue(db)
+    for task in await db.fetch(sql.CLIENT_TASKS, list(rows), _final()):
+        await queue.operate(task["id"], Verb.KILL, "The client was deleted.")
+    for client_id, row in rows.items():
+        await _revoke(change, "client", row["hwid"])
+        await db.execute(sql.CLIENT_BACK, client_id)
+        await db.execute("DELETE FROM clients WHERE id = $1", client_id)
+        await change.event("deleted", "clients", client_id, client_group_id=row["group_id"])
+    await change.wake("certificates")
+
+
+async def withdraw_media_servers(change: Change, ids: Sequence[int]) -> None:
+    """Delete these media servers: their certificates are revoked and they wait for authorisation again.
+
+    Conflict names those that still have pools or unfinished tasks; NotFound names missing ids.
+    """
+    db = change.db
+    rows = await _deleting(change, sql.MEDIA_SERVERS, ids, "media servers")
+    used = await db.fetch(sql.MEDIA_IN_USE, list(rows), _final())
+    if used:
+        names = ", ".join(row["hostname"] for row in used)
+        raise Conflict(f"Media servers still have pools or tasks: {names}.", ids=[row["id"] for row in used])
+    for media_id, row in rows.items():
+        await _revoke(change, "media", row["hwid"])
+        await db.execute(sql.MEDIA_BACK, media_id)
+        await db.execute("DELETE FROM media_servers WHERE id = $1", media_id)
+        await change.event("deleted", "media_servers", media_id, media_server_id=media_id)
+    await change.wake("certificates")
+
+
+async def _deleting(change: Change, read: str, ids: Sequence[int], what: str) -> dict[int, Any]:
+    wanted = sorted(set(ids))
+    rows = {row["id"]: row for row in await change.db.fetch(read, wanted)}
+    missing = [i for i in wanted if i not in rows]
+    if missing:
+        raise NotFound(f"No such {what}: {_join(missing)}.", ids=missing)
+    change.row_ids.extend(wanted)
+    change.before = [_public(row) for row in rows.values()]
+    return rows
+
+
+async def _revoke(change: Change, role: str, hwid: str) -> None:
+    await change.db.execute(sql.REVOKE, role, hwid, f"deleted by {change.principal.name}")
+
+
+def _require(principal: Principal, permission: Permission) -> None:
+    if not principal.may(permission):
+        raise Forbidden
+
+
+def _final() -> list[str]:
+    return [status.label for status in TaskStatus if status in FINAL]
+
+
+def _public(row: Any) -> dict[str, Any]:
+    return {key: row[key] for key in ("id", "hwid", "hostname", "fingerprint")}
+
+
+def _join(ids: Sequence[int]) -> str:
+    return ", ".join(map(str, ids))

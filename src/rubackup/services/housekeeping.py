@@ -1,0 +1,79 @@
+"""What the leading server tidies up each minute: rows whose time is over.
+
+Works in bounded batches, so that one run never holds many locks; what is left comes next minute.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from rubackup.catalog.database import Connection, Database
+from rubackup.domain.lookups import TaskStatus
+from rubackup.services import configuration
+from rubackup.services.leadership import check_epoch
+
+BATCH = 1000
+EVENTS_KEPT_DAYS = 7
+FAILURES_KEPT_DAYS = 1
+REMOVE_PERIODS = {
+    TaskStatus.DONE: "done_tasks_remove_period",
+    TaskStatus.ERROR: "error_tasks_remove_period",
+    TaskStatus.BROKEN: "broken_tasks_remove_period",
+    TaskStatus.KILLED: "killed_tasks_remove_period",
+}
+"""For each final state the configuration key that says how many minutes its tasks stay in the queue."""
+
+_FAMILIES = """
+DELETE FROM token_families WHERE family IN (SELECT family FROM token_families WHERE ends_at < now() LIMIT $1)"""
+_TASKS = """
+WITH gone AS (
+    SELECT t.id FROM task_queue t
+    WHERE t.status = $1 AND t.finished_at < now() - make_interval(mins => $2)
+    ORDER BY t.finished_at LIMIT $3 FOR UPDATE SKIP LOCKED
+), told AS (
+    INSERT INTO events (kind, family, row_id, client_group_id, media_server_id, data)
+    SELECT 'task', 'task_queue', t.id, c.group_id, t.media_server_id, '{"status": "Removed"}'
+    FROM gone JOIN task_queue t ON t.id = gone.id LEFT JOIN clients c ON c.id = t.client_id
+)
+DELETE FROM task_queue WHERE id IN (SELECT id FROM gone)"""
+_FAILURES = """
+DELETE FROM login_failures WHERE last_failed_at < now() - make_interval(days => $1)
+    AND (blocked_until IS NULL OR blocked_until < now())"""
+_EVENTS = """
+DELETE FROM events WHERE id IN (SELECT id FROM events WHERE at < now() - make_interval(days => $1) ORDER BY id LIMIT $2)"""
+_CERTIFICATES = """
+WITH gone AS (DELETE FROM issued_certificates WHERE not_after < now() RETURNING serial)
+DELETE FROM revoked_certificates WHERE serial IN (SELECT serial FROM gone)"""
+
+
+class Tidied(msgspec.Struct, frozen=True):
+    """How many rows one run removed."""
+
+    families: int
+    tasks: int
+    events: int
+
+
+async def run(database: Database, epoch: int) -> Tidied:
+    """Remove what is over: login sessions, finished tasks, old events, failed logins, expired certificates."""
+    async with database.transaction() as db:
+        await check_epoch(db, epoch)
+        families = _count(await db.execute(_FAMILIES, BATCH))
+        await db.execute(_FAILURES, FAILURES_KEPT_DAYS)
+        await db.execute(_CERTIFICATES)
+        tasks = await _remove_tasks(db)
+        events = _count(await db.execute(_EVENTS, EVENTS_KEPT_DAYS, BATCH))
+        return Tidied(families, tasks, events)
+
+
+async def _remove_tasks(db: Connection) -> int:
+    removed = 0
+    for status, key in REMOVE_PERIODS.items():
+        minutes = await configuration.number(db, key)
+        removed += _count(await db.execute(_TASKS, status.label, minutes, BATCH))
+    return removed
+
+
+def _count(tag: str) -> int:
+    """The number of rows in a command tag such as `DELETE 3`."""
+    return int(tag.rpartition(" ")[2])

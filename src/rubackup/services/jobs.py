@@ -1,0 +1,159 @@
+"""A claimed task with everything that an order for it needs.
+
+A backup's record gets a new uuid at each attempt, and the record that it builds on is chosen then;
+both are stored on the task, so `job_of` gives the same job again for as long as the task is held.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from rubackup.catalog.database import Connection
+from rubackup.domain.errors import Fenced, Invalid
+from rubackup.domain.lookups import BackupType, TaskStatus, TaskType, VerificationStatus
+from rubackup.domain.tasks import HELD
+from rubackup.queue.ports import Held
+from rubackup.services import configuration, task_log
+
+_LOAD = """
+SELECT t.id, t.status, t.fence, t.attempt, t.task_type, t.executor, t.client_id, t.record_id, t.crypto, t.parameters,
+    t.record_uuid AS own_uuid, t.parent_uuid, t.backup_type,
+    coalesce(nullif(t.resource_type, ''), r.resource_type, '') AS resource_type,
+    coalesce(nullif(t.resource, ''), r.resource, '') AS resource,
+    r.uuid AS record_uuid, c.hwid AS client_hwid, c.hostname AS client_hostname,
+    p.id AS pool_id, p.uuid AS pool_uuid, p.compression_type, m.id AS media_id, m.hwid AS media_hwid,
+    m.hostname AS media_hostname, m.data_endpoint, l.epoch
+FROM task_queue t
+LEFT JOIN clients c ON c.id = t.client_id
+LEFT JOIN repository r ON r.id = t.record_id
+LEFT JOIN pools p ON p.id = coalesce(r.pool_id, t.pool_id)
+LEFT JOIN media_servers m ON m.id = p.media_server_id
+CROSS JOIN leadership l
+WHERE t.id = ANY ($1::bigint[])"""
+_PARENT = """
+SELECT uuid FROM repository
+WHERE client_hwid = $1 AND resource_type = $2 AND resource = $3 AND pool_id = $4 AND crypto = $5
+    AND verification_status <> $6 AND ($7 OR backup_type = 'full')
+ORDER BY created_at DESC, id DESC LIMIT 1"""
+_STORE_ATTEMPT = """
+UPDATE task_queue SET record_uuid = $2, parent_uuid = $3, backup_type = $4, message = $5 WHERE id = $1"""
+
+Row = Any
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """What the server needs to build an order. UUIDs are hex without dashes, '' where there is none."""
+
+    task_id: int
+    fence: int
+    attempt: int
+    epoch: int
+    task_type: str
+    executor: str
+    client_hwid: str
+    client_hostname: str
+    media_hwid: str
+    data_endpoint: str
+    pool_id: int
+    pool_uuid: str
+    compression: str
+    resource_type: str
+    resource: str
+    backup_type: str
+    crypto: str
+    record_uuid: str
+    parent_uuid: str
+    parameters: dict[str, Any]
+    share: bool
+    """Whether chunks of other clients may be taken over after proof."""
+
+
+async def load(db: Connection, tasks: Sequence[int]) -> dict[int, Row]:
+    """The tasks with client, record, pool and media server, by task id."""
+    return {row["id"]: row for row in await db.fetch(_LOAD, list(tasks))}
+
+
+def lacking(row: Row) -> str:
+    """Why the task can never run, as a sentence; '' when it can."""
+    if row["pool_id"] is None:
+        return "The pool of the task does not exist any more."
+    if row["executor"] == "client" and row["client_hwid"] is None:
+        return "The client of the task does not exist any more."
+    if not is_backup(row) and row["record_uuid"] is None:
+        return "The copy is not in the repository any more."
+    return ""
+
+
+def is_backup(row: Row) -> bool:
+    """Whether the task makes a copy."""
+    return bool(row["task_type"] == TaskType.BACKUP.label)
+
+
+async def begin(db: Connection, held: Held, row: Row) -> Job:
+    """The job of a task that was just claimed."""
+    share = await configuration.enabled(db, "dedup_provide_common_hash_table")
+    if not is_backup(row):
+        return _job(row, held.fence, held.attempt, row["record_uuid"], None, row["backup_type"], share)
+    parent, backup_type = await _parent(db, row)
+    message = ""
+    if backup_type != row["backup_type"]:
+        message = f"There is no full copy of this resource in the pool yet; the {row['backup_type']} backup becomes a full one."
+        await task_log.say(db, held.task_id, message)
+    record = uuid.uuid4()
+    await db.execute(_STORE_ATTEMPT, held.task_id, record, parent, backup_type, message)
+    return _job(row, held.fence, held.attempt, record, parent, backup_type, share)
+
+
+async def _parent(db: Connection, row: Row) -> tuple[uuid.UUID | None, str]:
+    """The record to build on and the type that the copy gets. A record found damaged is never built on."""
+    if row["backup_type"] == BackupType.FULL.label:
+        return None, BackupType.FULL.label
+    found: uuid.UUID | None = await db.fetchval(
+        _PARENT, row["client_hwid"], row["resource_type"], row["resource"], row["pool_id"], row["crypto"],
+        VerificationStatus.NOT_TRUSTED.label, row["backup_type"] == BackupType.INCREMENTAL.label,
+    )  # fmt: skip
+    return (found, row["backup_type"]) if found else (None, BackupType.FULL.label)
+
+
+async def job_of(db: Connection, task_id: int, fence: int) -> Job:
+    """The job of a task that is held under this fence; Fenced otherwise."""
+    row = (await load(db, [task_id])).get(task_id)
+    if row is None or row["fence"] != fence or TaskStatus.by_label(row["status"]) not in HELD:
+        raise Fenced(task_id=task_id)
+    if problem := lacking(row):
+        raise Invalid(problem)
+    share = await configuration.enabled(db, "dedup_provide_common_hash_table")
+    record = row["own_uuid"] if is_backup(row) else row["record_uuid"]
+    return _job(row, fence, row["attempt"], record, row["parent_uuid"], row["backup_type"], share)
+
+
+def _job(
+    row: Row, fence: int, attempt: int, record: uuid.UUID, parent: uuid.UUID | None, backup_type: str, share: bool
+) -> Job:
+    return Job(
+        task_id=row["id"],
+        fence=fence,
+        attempt=attempt,
+        epoch=row["epoch"],
+        task_type=row["task_type"],
+        executor=row["executor"],
+        client_hwid=row["client_hwid"] or "",
+        client_hostname=row["client_hostname"] or "",
+        media_hwid=row["media_hwid"],
+        data_endpoint=row["data_endpoint"],
+        pool_id=row["pool_id"],
+        pool_uuid=row["pool_uuid"].hex,
+        compression=row["compression_type"],
+        resource_type=row["resource_type"],
+        resource=row["resource"],
+        backup_type=backup_type,
+        crypto=row["crypto"],
+        record_uuid=record.hex,
+        parent_uuid=parent.hex if parent else "",
+        parameters=row["parameters"],
+        share=share,
+    )

@@ -1,0 +1,90 @@
+"""What a media server must serve, and what it says of its pools."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from rubackup.catalog.database import Database
+from rubackup.domain.lookups import StorageType
+from rubackup.services import configuration as settings
+
+_POOLS = """
+SELECT p.id, p.uuid, p.pool_name, p.compression_type, p.ignore_free_space_check
+FROM pools p JOIN media_servers m ON m.id = p.media_server_id
+WHERE m.hwid = $1 AND p.pool_type = $2 ORDER BY p.id"""
+_STORAGES = """
+SELECT s.id, s.path, s.pool_id FROM storage_local_catalogs s WHERE s.pool_id = ANY ($1::bigint[]) ORDER BY s.id"""
+_REPORT = """
+INSERT INTO pool_state AS state (pool_id, problem, free_bytes, used_bytes, total_bytes, chunks, reported_at)
+SELECT p.id, r.problem, r.free_bytes, r.used_bytes, r.total_bytes, r.chunks, now()
+FROM unnest($2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[])
+    AS r (id, problem, free_bytes, used_bytes, total_bytes, chunks)
+JOIN pools p ON p.id = r.id JOIN media_servers m ON m.id = p.media_server_id AND m.hwid = $1
+ORDER BY p.id
+ON CONFLICT (pool_id) DO UPDATE SET problem = excluded.problem, free_bytes = excluded.free_bytes,
+    used_bytes = excluded.used_bytes, total_bytes = excluded.total_bytes, chunks = excluded.chunks,
+    reported_at = excluded.reported_at"""
+_PROBLEMS = """
+SELECT s.pool_id, s.problem FROM pool_state s
+JOIN pools p ON p.id = s.pool_id JOIN media_servers m ON m.id = p.media_server_id WHERE m.hwid = $1"""
+_EVENT = """
+INSERT INTO events (kind, family, row_id, media_server_id, data)
+SELECT 'changed', 'pool_list', p.id, p.media_server_id, $2 FROM pools p WHERE p.id = $1"""
+
+
+class PoolRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A pool as its media server must serve it. `storages`: (id, path); `reserve_bytes` a backup must leave free."""
+
+    id: int
+    uuid: str
+    name: str
+    compression: str
+    reserve_bytes: int
+    storages: list[tuple[int, str]]
+
+
+class PoolReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What a media server says of a pool; '' in `problem` when it can be used."""
+
+    id: int
+    problem: str
+    free_bytes: int
+    used_bytes: int
+    total_bytes: int
+    chunks: int
+
+
+async def configuration(database: Database, media_hwid: str) -> list[PoolRow]:
+    """The complete list of the media server's pools of type File system."""
+    async with database.transaction() as db:
+        rows = await db.fetch(_POOLS, media_hwid, StorageType.FILE_SYSTEM.label)
+        storages: dict[int, list[tuple[int, str]]] = {row["id"]: [] for row in rows}
+        for storage in await db.fetch(_STORAGES, list(storages)):
+            storages[storage["pool_id"]].append((storage["id"], storage["path"]))
+        reserve = await settings.number(db, "pool_storage_capacity_reserve")
+        return [
+            PoolRow(
+                id=row["id"],
+                uuid=row["uuid"].hex,
+                name=row["pool_name"],
+                compression=row["compression_type"],
+                reserve_bytes=0 if row["ignore_free_space_check"] else reserve,
+                storages=storages[row["id"]],
+            )
+            for row in rows
+        ]
+
+
+async def report(database: Database, media_hwid: str, states: Sequence[PoolReport]) -> None:
+    """Store how the pools are; states of pools of other media servers are ignored."""
+    async with database.transaction() as db:
+        before = {row["pool_id"]: row["problem"] for row in await db.fetch(_PROBLEMS, media_hwid)}
+        await db.execute(
+            _REPORT, media_hwid, [s.id for s in states], [s.problem for s in states], [s.free_bytes for s in states],
+            [s.used_bytes for s in states], [s.total_bytes for s in states], [s.chunks for s in states],
+        )  # fmt: skip
+        for row in await db.fetch(_PROBLEMS, media_hwid):
+            if before.get(row["pool_id"]) != row["problem"]:
+                await db.execute(_EVENT, row["pool_id"], {"problem": row["problem"]})

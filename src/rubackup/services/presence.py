@@ -1,0 +1,132 @@
+"""Which clients and media servers are connected, and to which server.
+
+Coming online changes the presence row first and unblocks after that; whoever blocks a task on an
+offline host holds that row FOR SHARE. So no task is blocked on a host that has just come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rubackup.catalog.database import Connection, Database
+from rubackup.queue.postgres import PostgresQueue
+
+UNBLOCK_AT_ONCE = 1000
+
+_CLIENT_FACTS = """
+UPDATE clients SET hostname = $2, package_version = $3, os_type = $4, os_version = $5, resource_types = $6
+WHERE hwid = $1 RETURNING id, group_id"""
+_MEDIA_FACTS = """
+UPDATE media_servers m SET package_version = $3, os_type = $4, os_version = $5, data_endpoint = $6,
+    hostname = CASE WHEN EXISTS (SELECT 1 FROM media_servers o WHERE o.hostname = $2 AND o.id <> m.id)
+        THEN m.hostname ELSE $2 END
+WHERE hwid = $1 RETURNING id"""
+_CLIENT_COMES = """
+INSERT INTO client_presence (client_id, online, server_hwid, last_online) VALUES ($1, true, $2, now())
+ON CONFLICT (client_id) DO UPDATE SET online = true, server_hwid = $2, last_online = now()"""
+_MEDIA_COMES = """
+INSERT INTO media_presence (media_server_id, online, server_hwid, last_online) VALUES ($1, true, $2, now())
+ON CONFLICT (media_server_id) DO UPDATE SET online = true, server_hwid = $2, last_online = now()"""
+_CLIENT_GOES = """
+UPDATE client_presence p SET online = false, last_online = now() FROM clients c
+WHERE c.id = p.client_id AND p.online AND c.hwid = $1 AND p.server_hwid = $2 RETURNING c.id, c.group_id"""
+_MEDIA_GOES = """
+UPDATE media_presence p SET online = false, last_online = now() FROM media_servers m
+WHERE m.id = p.media_server_id AND p.online AND m.hwid = $1 AND p.server_hwid = $2 RETURNING m.id"""
+_RESET = """
+WITH gone AS (UPDATE {table} SET online = false WHERE online AND ($1 = '' OR server_hwid = $1) RETURNING {key})
+INSERT INTO events (kind, family, row_id, client_group_id, media_server_id, data)
+SELECT 'presence', '{family}', h.id, {group}, {media}, '{{"online": false}}' FROM gone JOIN {family} h ON h.id = gone.{key}"""
+_EVENT = """
+INSERT INTO events (kind, family, row_id, client_group_id, media_server_id, data)
+VALUES ('presence', $1, $2, $3, $4, $5)"""
+
+
+async def client_online(
+    database: Database,
+    hwid: str,
+    server_hwid: str,
+    *,
+    hostname: str,
+    package_version: str,
+    os_type: str = "Linux",
+    os_version: str = "",
+    resource_types: Sequence[str] = (),
+) -> None:
+    """Store what the client says of itself and let its waiting tasks run. Unknown clients are left alone."""
+    async with database.transaction() as db:
+        row = await db.fetchrow(
+            _CLIENT_FACTS, hwid, hostname, package_version, os_type, os_version, list(resource_types)
+        )
+        if row is None:
+            return
+        await db.execute(_CLIENT_COMES, row["id"], server_hwid)
+        await db.execute(_EVENT, "clients", row["id"], row["group_id"], None, {"online": True})
+        await _unblock(db, f"client:{hwid}")
+
+
+async def media_online(
+    database: Database,
+    hwid: str,
+    server_hwid: str,
+    *,
+    hostname: str,
+    package_version: str,
+    os_type: str = "Linux",
+    os_version: str = "",
+    data_endpoint: str = "",
+) -> None:
+    """Store what the media server says of itself and let the tasks that wait for it run.
+
+    A new host name is taken over unless another media server has it.
+    """
+    async with database.transaction() as db:
+        row = await db.fetchrow(_MEDIA_FACTS, hwid, hostname, package_version, os_type, os_version, data_endpoint)
+        if row is None:
+            return
+        await db.execute(_MEDIA_COMES, row["id"], server_hwid)
+        await db.execute(_EVENT, "media_servers", row["id"], None, row["id"], {"online": True})
+        await _unblock(db, f"media:{hwid}")
+
+
+async def client_offline(database: Database, hwid: str, server_hwid: str) -> None:
+    """The connection to this server is gone; nothing changes when the client is connected to another by now."""
+    async with database.transaction() as db:
+        row = await db.fetchrow(_CLIENT_GOES, hwid, server_hwid)
+        if row is not None:
+            await db.execute(_EVENT, "clients", row["id"], row["group_id"], None, {"online": False})
+
+
+async def media_offline(database: Database, hwid: str, server_hwid: str) -> None:
+    """As `client_offline`, for a media server."""
+    async with database.transaction() as db:
+        row = await db.fetchrow(_MEDIA_GOES, hwid, server_hwid)
+        if row is not None:
+            await db.execute(_EVENT, "media_servers", row["id"], None, row["id"], {"online": False})
+
+
+async def reset(database: Database, server_hwid: str = "") -> None:
+    """Nobody is connected to this server (it starts); without a hwid: to no server (it has become the leader)."""
+    async with database.transaction() as db:
+        await db.execute(
+            _RESET.format(
+                table="client_presence", key="client_id", family="clients", group="h.group_id", media="NULL::bigint"
+            ),
+            server_hwid,
+        )
+        await db.execute(
+            _RESET.format(
+                table="media_presence",
+                key="media_server_id",
+                family="media_servers",
+                group="NULL::bigint",
+                media="h.id",
+            ),
+            server_hwid,
+        )
+
+
+async def _unblock(db: Connection, on: str) -> None:
+    queue = PostgresQueue(db)
+    while await queue.unblock(on, UNBLOCK_AT_ONCE) == UNBLOCK_AT_ONCE:
+        pass
