@@ -1,0 +1,62 @@
+"""kill -9 of each process while a backup runs: the task goes on, earlier copies stay, the next backup succeeds."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from rubackup.client.compare import compare
+
+from support.system import System, eventually
+
+SIZE_BYTES = 400_000_000
+"""Enough to be killed in the middle of it."""
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder whose backup takes a while: data that neither compresses nor repeats."""
+    folder = tmp_path_factory.mktemp("kill") / "source"
+    folder.mkdir()
+    for number in range(4):
+        with (folder / f"part{number}").open("wb") as file:
+            for _ in range(SIZE_BYTES // 4 // 1_000_000):
+                file.write(os.urandom(1_000_000))
+    return folder
+
+
+def renewed(source: Path) -> None:
+    """Replace a part, so that the next backup has something to send."""
+    with (source / "part0").open("wb") as file:
+        for _ in range(SIZE_BYTES // 4 // 1_000_000):
+            file.write(os.urandom(1_000_000))
+
+
+@pytest.mark.parametrize("process", ["client", "media", "server", "api", "postgres"])
+def test_a_killed_process_costs_no_copy(system: System, source: Path, tmp_path: Path, process: str) -> None:
+    """Within a minute of kill -9 the task goes on to its end, or is honestly Broken; nothing hangs."""
+    small = tmp_path / "small"
+    small.mkdir()
+    (small / "file").write_bytes(os.urandom(100_000))
+    system.done(system.backup(small))
+    earlier = system.records(small)[-1]
+    renewed(source)
+    number = system.backup(source)
+    system.until(number, lambda task: task["bytes_done"] > 0, 60)
+
+    victim = system.processes()[process]
+    os.kill(victim, signal.SIGKILL)
+    eventually(lambda: system.processes().get(process, victim) != victim, 30)
+    eventually(lambda: system.http.get("/server_hello").status_code in {200, 401}, 30)
+    system.login()
+    task = system.finished(number, 90)
+
+    assert task["status"] in {"Done", "Broken"}, f"{task} {system.log(number)}"
+    system.done(system.restore(earlier["id"], tmp_path / "target"), 60)
+    assert compare(small, tmp_path / "target" / str(small).lstrip("/")).differences == []
+    system.done(system.backup(source, backup_type="incremental"), 90)
+    latest = system.records(source)[-1]
+    system.done(system.restore(latest["id"], tmp_path / "again"), 90)
+    assert compare(source, tmp_path / "again" / str(source).lstrip("/")).differences == []
