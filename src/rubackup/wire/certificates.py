@@ -15,7 +15,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from rubackup.domain.errors import Invalid, WireFault
+from rubackup.domain.errors import Invalid, Refused, WireFault
 
 
 class Role(StrEnum):
@@ -86,6 +86,11 @@ def require_p256(key: object) -> ec.EllipticCurvePublicKey:
     raise Invalid("The key must be ECDSA P-256.")
 
 
+def expires_at(der_cert: bytes) -> float:
+    """When a certificate ends, in Unix seconds."""
+    return x509.load_der_x509_certificate(der_cert).not_valid_after_utc.timestamp()
+
+
 def load_csr(csr_pem: bytes) -> x509.CertificateSigningRequest:
     """A certificate request whose key is P-256 and has signed it; Invalid otherwise."""
     try:
@@ -121,3 +126,17 @@ def load_certificates(pem: bytes) -> list[x509.Certificate]:
 def root_fingerprint(root_pem: bytes) -> str:
     """SHA-256 of the certificate (DER), hex: what a new host is given."""
     return hashlib.sha256(load_certificates(root_pem)[0].public_bytes(serialization.Encoding.DER)).hexdigest()
+
+
+def require_grant(chain_pem: bytes, root_pem: bytes, csr_pem: bytes, role: str, hwid: str) -> None:
+    """Refused unless the chain is a leaf for the request's key, role and hwid, and leads to the root."""
+    try:
+        leaf, issuing, root = *load_certificates(chain_pem), *load_certificates(root_pem)[:1]
+        leaf.verify_directly_issued_by(issuing)
+        issuing.verify_directly_issued_by(root)
+        named = identity_of(leaf.public_bytes(serialization.Encoding.DER))
+        same_key = key_fingerprint(require_p256(leaf.public_key())) == csr_fingerprint(csr_pem)
+    except (ValueError, TypeError, InvalidSignature, Invalid, WireFault) as error:
+        raise Refused("The server granted a certificate that does not lead to the root.") from error
+    if not same_key or (named.role, named.hwid) != (role, hwid):
+        raise Refused(f"The server granted a certificate for {named} or another key, not for {role} {hwid}.")

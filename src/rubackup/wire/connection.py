@@ -19,10 +19,12 @@ from rubackup.domain.errors import Refused, RubackupError, Unavailable, WireFaul
 from rubackup.wire import framing, sockets
 from rubackup.wire.certificates import Identity, identity_of
 from rubackup.wire.framing import Buffer, FrameType
-from rubackup.wire.messages import Ack, Fault, Message
+from rubackup.wire.messages import Ack, Fault, Message, Ping
 
 IDLE_SECONDS = 60.0
 """The longest wait for one piece of a frame to be taken or to come."""
+PATIENCE_SECONDS = 600.0
+"""The longest wait for a frame to begin: the other side may be busy with a disk. One that vanished is noticed by TCP."""
 SALVAGE_SECONDS = 5.0
 """How long a failed write looks for the Fault that explains it."""
 
@@ -46,13 +48,15 @@ class Frame:
 class DataConnection:
     """One end of a connection whose handshake is done; made by `connect_data` and `DataServer`."""
 
-    def __init__(self, sock: ssl.SSLSocket, peer: str, timeout: float = IDLE_SECONDS) -> None:
+    def __init__(self, sock: ssl.SSLSocket, peer: str, timeout: float, patience: float) -> None:
         self._sock = sock
         self.certificate = sock.getpeercert(binary_form=True) or b""
         """The other side's certificate (DER)."""
         self.identity: Identity = identity_of(self.certificate)
         self.peer = f"{self.identity.role} {peer}"
         """How errors name the other side."""
+        self.patience = patience
+        """Seconds that `receive` waits for a frame to begin."""
         self._timeout = timeout
         self._header = bytearray(framing.HEADER.size)
         self._room = memoryview(bytearray(_PIECE_BYTES))
@@ -78,10 +82,15 @@ class DataConnection:
         self._send(type, views)
 
     def receive(self) -> Message | Frame:
-        """The next message or frame; Unavailable when the connection ended or was idle too long."""
+        """The next message or frame; Unavailable when the connection ended or was idle too long.
+
+        Pings, by which the other side says that it is still busy, only renew the patience.
+        """
         if self._early:
             return self._early.popleft()
-        return self._guarded_read()
+        while isinstance(got := self._guarded_read(), Ping):
+            pass
+        return got
 
     def expect(self, kind: type[M]) -> M:
         """The next message, which must be a `kind`; a Fault is raised as the domain error, else WireFault."""
@@ -151,7 +160,8 @@ class DataConnection:
                 framing.raise_fault(got)
             if isinstance(got, Frame):
                 raise WireFault(f"The {self.peer} sent a frame out of turn.")
-            self._early.append(got)
+            if not isinstance(got, Ping):
+                self._early.append(got)
 
     def _something_came(self) -> bool:
         return not self._ended and (self._sock.pending() > 0 or bool(self._poll.poll(0)))
@@ -160,7 +170,7 @@ class DataConnection:
         """Raises the Fault that explains why the other side closed, or else what happened."""
         failure = self._failure(error)
         if not self._ended:
-            self._sock.settimeout(SALVAGE_SECONDS)
+            self.patience = self._timeout = SALVAGE_SECONDS
             try:
                 for _ in range(_EARLY + 1):
                     got = self._read()
@@ -196,7 +206,7 @@ class DataConnection:
         if self._lent is not None:
             self._lent.release()
             self._lent = None
-        self._fill(memoryview(self._header))
+        self._await_frame()
         length, kind = framing.parse_header(self._header)
         if length > len(self._room):
             self._room = memoryview(bytearray(length))
@@ -206,6 +216,15 @@ class DataConnection:
             return framing.decode(view)
         self._lent = view
         return Frame(kind, view)
+
+    def _await_frame(self) -> None:
+        header = memoryview(self._header)
+        self._sock.settimeout(self.patience)
+        count = self._sock.recv_into(header)
+        if not count:
+            raise EOFError
+        self._sock.settimeout(self._timeout)
+        self._fill(header[count:])
 
     def _fill(self, view: memoryview) -> None:
         got = 0
@@ -217,10 +236,17 @@ class DataConnection:
 
 
 def connect_data(
-    host: str, port: int, context: ssl.SSLContext, *, expect: tuple[str, str], timeout: float = IDLE_SECONDS
+    host: str,
+    port: int,
+    context: ssl.SSLContext,
+    *,
+    expect: tuple[str, str],
+    timeout: float = IDLE_SECONDS,
+    patience: float = PATIENCE_SECONDS,
 ) -> DataConnection:
     """A connection to the process of the role and hwid in `expect`; `context` is `client_context(files)`.
 
+    `timeout` bounds each step within a frame, `patience` the wait for one to begin, both in seconds.
     Returns when the other side has accepted our certificate. Refused when it is somebody else or does not accept it,
     Busy when it has too many sessions, Unavailable when it cannot be reached.
     """
@@ -232,10 +258,11 @@ def connect_data(
         raise sockets.connection_error(error, peer) from error
     try:
         sock.do_handshake()
-        connection = DataConnection(sock, peer, timeout)
+        connection = DataConnection(sock, peer, timeout, timeout)
         if (connection.identity.role, connection.identity.hwid) != expect:
             raise Refused(f"{peer} is {connection.identity}, not {expect[0]} {expect[1]}.")
         connection.expect(Ack)
+        connection.patience = patience
     except OSError as error:
         sock.close()
         raise sockets.connection_error(error, peer) from error

@@ -10,8 +10,10 @@ import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cryptography.hazmat.primitives import serialization
+
 from rubackup.domain.errors import Invalid, Refused, SystemFault
-from rubackup.wire.certificates import root_fingerprint
+from rubackup.wire.certificates import load_certificates, root_fingerprint
 
 
 @dataclass(frozen=True)
@@ -67,11 +69,14 @@ class Trust:
     """Filled in by the first exchange when only the fingerprint was known; to be kept by the host."""
     fingerprint: str = field(repr=False)
 
-    def accept(self, root_pem: bytes) -> None:
-        """Takes a root over; Refused when it is not the one of the fingerprint."""
-        if root_fingerprint(root_pem) != self.fingerprint:
-            raise Refused("The server's root certificate does not have the fingerprint that was given.")
-        self.root_pem = root_pem
+    def accept(self, roots_pem: bytes) -> None:
+        """Takes over the root that has the fingerprint; Refused when none has."""
+        for certificate in load_certificates(roots_pem):
+            pem = certificate.public_bytes(serialization.Encoding.PEM)
+            if root_fingerprint(pem) == self.fingerprint:
+                self.root_pem = pem
+                return
+        raise Refused("The server's root certificate does not have the fingerprint that was given.")
 
     def context(self) -> ssl.SSLContext:
         """For dialling without a certificate of our own; the server's must be good."""

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from rubackup.domain.errors import Refused, RubackupError, TooManyAttempts, WireFault
 from rubackup.wire import framing, sockets, streams
-from rubackup.wire.certificates import Identity, Role
+from rubackup.wire.certificates import Identity, Role, require_grant
 from rubackup.wire.contexts import Trust
 from rubackup.wire.limits import Allowance, Arrivals, Limits
 from rubackup.wire.messages import (
@@ -157,7 +157,7 @@ class ControlServer:
             raise TooManyAttempts(f"Too many enrolments come from {address}; wait before the next one.")
 
     def _root_pem(self) -> bytes:
-        return ssl.DER_cert_to_PEM_cert(self._context.get_ca_certs(binary_form=True)[0]).encode()
+        return "".join(map(ssl.DER_cert_to_PEM_cert, self._context.get_ca_certs(binary_form=True))).encode()
 
     async def _attend(self, peer: ControlPeer, hello: Hello) -> None:
         """Lives as long as the connection. `connected` begins before the first request is handled."""
@@ -242,7 +242,8 @@ async def enrol(host: str, port: int, context: Trust, message: Enrol) -> EnrolPe
     """The server's answer to a request for a certificate; `context` is `enrolment_context(...)`.
 
     When only the root's fingerprint is known, the root is asked for first, compared, and left in
-    `context.root_pem` for the host to keep. Refused when it or the server's certificate is another.
+    `context.root_pem` for the host to keep. Refused when it or the server's certificate is another,
+    or when what is granted is not for the key, role and hwid of the request.
     """
     if context.root_pem is None:
         root = await _exchange(host, port, Trust.blind_context(), AskRoot(), None)
@@ -252,6 +253,9 @@ async def enrol(host: str, port: int, context: Trust, message: Enrol) -> EnrolPe
     answer = await _exchange(host, port, context.context(), message, Role.SERVER)
     if not isinstance(answer, EnrolPending | EnrolGranted):
         raise WireFault(f"The server answered Enrol by {type(answer).__name__}.")
+    if isinstance(answer, EnrolGranted):
+        root_pem = context.root_pem or b""
+        require_grant(answer.chain_pem, root_pem, message.csr_pem, message.role, message.hwid)
     return answer
 
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection
 from rubackup.domain.errors import Busy, Refused, RubackupError
 from rubackup.wire import framing, sockets
 from rubackup.wire.certificates import Role
-from rubackup.wire.connection import DataConnection, Frame, connect_data
+from rubackup.wire.connection import IDLE_SECONDS, PATIENCE_SECONDS, DataConnection, Frame, connect_data
 from rubackup.wire.limits import Arrivals, Limits
 from rubackup.wire.messages import Ack
 
@@ -43,7 +43,8 @@ class DataServer:
         *,
         limit: int = 64,
         roles: Collection[str] = (Role.CLIENT, Role.SERVER),
-        timeout: float = 60.0,
+        timeout: float = IDLE_SECONDS,
+        patience: float = PATIENCE_SECONDS,
     ) -> None:
         self._listener = sockets.listen(host, port)
         self.address: tuple[str, int] = self._listener.getsockname()[:2]
@@ -52,6 +53,7 @@ class DataServer:
         self._limit = limit
         self._roles = frozenset(roles)
         self._timeout = timeout
+        self._patience = patience
         self._closing = threading.Event()
         self._lock = threading.Lock()  # guards all below
         self._arrivals = Arrivals(_ARRIVALS)
@@ -95,7 +97,14 @@ class DataServer:
                 raw.close()
                 return
             self._threads[thread] = _nothing
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError:  # the system gives no more threads
+            _LOG.exception("a connection of %s is turned away", address)
+            raw.close()
+            with self._lock:
+                self._arrivals.leave(address)
+                del self._threads[thread]
 
     def _run(self, raw: socket.socket, address: str) -> None:
         try:
@@ -118,7 +127,7 @@ class DataServer:
             sock = sockets.wrap(raw, self._context, server_side=True)
             self._cut_by(functools.partial(sockets.cut, sock))
             sock.do_handshake()
-            connection = DataConnection(sock, address, self._timeout)
+            connection = DataConnection(sock, address, self._timeout, self._patience)
         except (OSError, EOFError, RubackupError) as error:
             self._cut_by(_nothing)
             if sock is not None:

@@ -39,7 +39,7 @@ class FrameType(IntEnum):
 
 _ENCODER = msgspec.msgpack.Encoder()
 _UNENCODABLE = (ValueError, TypeError, OverflowError, RecursionError)
-_UNDECODABLE = (ValueError, RecursionError)  # msgspec's own errors and UnicodeDecodeError are ValueErrors
+_UNDECODABLE = (ValueError, TypeError, RecursionError)  # msgspec's own errors and UnicodeDecodeError are ValueErrors
 
 
 @cache
@@ -77,20 +77,19 @@ def decode(data: Buffer, kind: type[M]) -> M: ...
 def decode(data: Buffer, kind: Any) -> Message: ...
 def decode(data: Buffer, kind: Any = AnyMessage) -> Message:
     """The message of a MESSAGE payload; WireFault when it is not a well-formed message of `kind` (a type or union)."""
-    view = memoryview(data)
-    if view.nbytes > MAX_MESSAGE_BYTES:
-        raise WireFault(f"A message of {view.nbytes} bytes came, more than {MAX_MESSAGE_BYTES}.")
+    if len(data) > MAX_MESSAGE_BYTES:
+        raise WireFault(f"A message of {len(data)} bytes came, more than {MAX_MESSAGE_BYTES}.")
     try:
-        message: Message = _decode_any(view, kind)
+        message: Message = _decode_any(bytes(data), kind)
     except _UNDECODABLE as error:
         raise WireFault(f"A message came that cannot be read: {error}.") from error
     return message
 
 
-def _decode_any(view: memoryview, kind: Any) -> Any:
-    if text.MARK not in bytes(view):
-        return _decoder(kind).decode(view)
-    tree = text.in_tree(msgspec.msgpack.decode(view), text.from_wire)
+def _decode_any(data: bytes, kind: Any) -> Any:
+    if text.MARK not in data:
+        return _decoder(kind).decode(data)
+    tree = text.in_tree(msgspec.msgpack.decode(data), text.from_wire)
     return msgspec.convert(tree, kind, builtin_types=(bytes,))
 
 

@@ -6,13 +6,15 @@ Knows no listener and no meaning of messages. Design: `docs/design/wire.md`.
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 import logging
+import time
 from collections.abc import Awaitable, Callable
 
 from rubackup.domain.errors import Busy, RubackupError, Unavailable, WireFault
 from rubackup.wire import framing
-from rubackup.wire.certificates import Identity
+from rubackup.wire.certificates import Identity, expires_at
 from rubackup.wire.messages import Answer, Call, Fault, Message, Ping, Pong
 from rubackup.wire.streams import MessageStream
 
@@ -20,9 +22,13 @@ HANDLED_AT_ONCE = 32
 """Requests of the other side that are worked on at the same time."""
 HANDLED_AND_WAITING = 256
 """Requests of the other side in all; one more is answered by Busy."""
+HELD_BYTES = 32 << 20
+"""Sum of the bodies of these requests; one more is answered by Busy."""
 CALLS_AT_ONCE = 128
 """Calls of ours without an answer; further ones wait."""
 MISSED_PINGS = 3
+LARGEST_BODY_BYTES = framing.MAX_MESSAGE_BYTES - 64
+"""What fits into a Call or Answer."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -37,6 +43,7 @@ class ControlPeer:
         handle: Callable[[ControlPeer, Message], Awaitable[Message]],
         heartbeat_seconds: float,
         hostname: str = "",
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self.identity = identity
         self.certificate = stream.certificate
@@ -46,11 +53,14 @@ class ControlPeer:
         self._stream = stream
         self._handle = handle
         self._heartbeat_seconds = heartbeat_seconds
+        self._clock = clock
+        self._expires_at = expires_at(stream.certificate)
         self._numbers = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[bytes]] = {}
         self._calls = asyncio.Semaphore(CALLS_AT_ONCE)
         self._turns = asyncio.Semaphore(HANDLED_AT_ONCE)
         self._handling: set[asyncio.Task[None]] = set()
+        self._held_bytes = 0
         self._closing = False
         self._running: asyncio.Task[None] | None = None
 
@@ -124,6 +134,8 @@ class ControlPeer:
             level = logging.WARNING if isinstance(error, WireFault) else logging.INFO
             if not self._closing:
                 _LOG.log(level, "connection to %s ended: %s", self, error.message)
+        except Exception:
+            _LOG.exception("connection to %s ended", self)
         finally:
             self._end(f"The connection to the {self} ended before it answered.")
             tasks = [heart, *self._handling]
@@ -151,28 +163,34 @@ class ControlPeer:
                 raise WireFault(f"The message {type(message).__name__} came outside a call.")
 
     def _accept(self, call: Call) -> None:
-        if len(self._handling) < HANDLED_AND_WAITING:
+        if len(self._handling) < HANDLED_AND_WAITING and self._held_bytes + len(call.body) <= HELD_BYTES:
+            self._held_bytes += len(call.body)
             task = asyncio.get_running_loop().create_task(self._answer(call))
             self._handling.add(task)
-            task.add_done_callback(self._handling.discard)
+            task.add_done_callback(functools.partial(self._answered, len(call.body)))
             return
         busy = framing.encode(framing.as_fault(Busy("Too many requests are waiting on this connection.")))
         if not self._stream.send_soon(Answer(id=call.id, body=busy)):
             raise WireFault(f"The {self} asks without reading the answers.")
+
+    def _answered(self, size: int, task: asyncio.Task[None]) -> None:
+        self._handling.discard(task)
+        self._held_bytes -= size
 
     async def _answer(self, call: Call) -> None:
         async with self._turns:
             body = await self._outcome(call.body)
         try:
             await self._stream.send(Answer(id=call.id, body=body))
-        except WireFault as error:  # larger than a frame may be
-            await self._stream.send(Answer(id=call.id, body=framing.encode(framing.as_fault(error))))
-        except Unavailable:
-            _LOG.debug("no way left to answer %s", self)
+        except RubackupError as error:
+            _LOG.debug("%s cannot be answered: %s", self, error.message)
 
     async def _outcome(self, body: bytes) -> bytes:
         try:
-            return framing.encode(await self._handle(self, framing.decode(body)))
+            answer = framing.encode(await self._handle(self, framing.decode(body)))
+            if len(answer) > LARGEST_BODY_BYTES:
+                raise WireFault(f"The answer has {len(answer)} bytes, more than {LARGEST_BODY_BYTES}.")
+            return answer
         except RubackupError as error:
             return framing.encode(framing.as_fault(error))
         except Exception as error:
@@ -180,9 +198,9 @@ class ControlPeer:
             return framing.encode(framing.as_fault(error))
 
     async def _beat(self) -> None:
-        """Pings, and ends the connection when nothing at all was heard during three intervals."""
+        """Pings, and ends the connection when nothing at all was heard for three intervals or a certificate expired."""
         missed, heard = 0, self._stream.heard
-        while missed < MISSED_PINGS:
+        while missed < MISSED_PINGS and self._clock() < self._expires_at:
             try:
                 self._stream.send_soon(Ping())
             except Unavailable:
@@ -190,6 +208,7 @@ class ControlPeer:
             await asyncio.sleep(self._heartbeat_seconds)
             missed = missed + 1 if self._stream.heard == heard else 0
             heard = self._stream.heard
-        _LOG.warning("%s is silent for %g s", self, MISSED_PINGS * self._heartbeat_seconds)
-        self._end(f"The {self} has gone silent.")
+        reason = "has gone silent" if missed else "has a certificate that has expired"
+        _LOG.warning("%s %s", self, reason)
+        self._end(f"The {self} {reason}.")
         self._stream.abort()

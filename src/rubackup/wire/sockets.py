@@ -24,12 +24,16 @@ _OPTIONS = (
     (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30),
     (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10),
     (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
-    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 60_000),
+    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 120_000),
 )
 
 
 def tune(sock: socket.socket) -> None:
-    """Sends small frames at once, and lets the kernel notice a peer that vanished within a minute."""
+    """Sends small frames at once, and lets the kernel notice a peer that vanished.
+
+    An idle connection within a minute, one with unsent data within two: that long a live peer
+    may take to read on, as its disk does.
+    """
     for level, option, value in _OPTIONS:
         sock.setsockopt(level, option, value)
 

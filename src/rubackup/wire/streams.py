@@ -56,7 +56,7 @@ class MessageStream:
                 payload += piece
         except (OSError, EOFError) as error:
             raise sockets.connection_error(error, self.peer) from error
-        return framing.decode(bytes(payload))
+        return framing.decode(payload)
 
     async def send(self, message: Message) -> None:
         """Returns when the frame is handed to the kernel or small enough to be; Unavailable when the connection ended.
