@@ -7,12 +7,13 @@ by the task's fence. Design section 7.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
 from rubackup.catalog.database import Connection, Database
 from rubackup.domain.errors import Fenced, Refused
-from rubackup.domain.lookups import TaskStatus
+from rubackup.domain.lookups import TaskStatus, TaskType
 from rubackup.domain.tasks import FINAL, HELD, MOVES, Verb
 from rubackup.queue.ports import Beat, Held, Reaped
 from rubackup.queue.postgres import PostgresQueue
@@ -21,12 +22,15 @@ from rubackup.services.jobs import Job
 from rubackup.services.leadership import check_epoch
 
 __all__ = [
-    "Job", "Stop", "accepted", "add_log", "claim", "fail", "finished", "heartbeat", "job_of", "phase", "reap", "stop_of", "suspend",
+    "Job", "Stop", "accepted", "add_log", "claim", "fail", "finished", "heartbeat", "job_of", "phase", "reap", "stop_of",
+    "wait_for",
 ]  # fmt: skip
 
 ATTEMPTS = 5
 """Hand-offs after which a task is Broken."""
 CLAIM_ROUNDS = 10
+LEVELS = {"done": "info", "error": "error"}
+"""Levels of the log lines that outcomes leave."""
 RETRY_SECONDS = 2.0
 """Pause before a task goes to a host that the catalogue calls online and the server could not reach."""
 CONFIRMATION_SECONDS = 60.0
@@ -123,7 +127,7 @@ async def _wait(db: Connection, held: Held, on: str, message: str) -> None:
     await task_log.say(db, held.task_id, message)
 
 
-async def suspend(database: Database, task_id: int, fence: int, on: str, message: str) -> None:
+async def wait_for(database: Database, task_id: int, fence: int, on: str, message: str) -> None:
     """The host `on` (`client:<hwid>`, `media:<hwid>`) could not be reached: the task waits for it.
 
     When the catalogue has it online the task is tried again shortly instead, as nothing would
@@ -197,11 +201,12 @@ async def finished(
     damaged: Sequence[str] = (),
     hwid: str | None = None,
 ) -> None:
-    """The worker is through: `outcome` done, error or stopped. A repeat changes nothing.
+    """The worker is through: `outcome` done, error, stopped (handed on) or retry (handed on after a pause).
 
-    A backup is done when its record is in the catalogue, whatever its client says. `source` is
-    the reporter's role and `hwid`, when given, its id: Refused unless it is the task's worker.
-    Fenced for a task that went to somebody else; for `stopped` that is what was asked for.
+    A repeat changes nothing. A backup is done when its record is in the catalogue, whatever its
+    client says. `source` is the reporter's role or `server`, and `hwid`, when given, the host's id:
+    Refused unless it is the task's worker. Fenced for a task that went to somebody else; for
+    `stopped` that is what was asked for.
     """
     async with database.transaction() as db:
         row = await db.fetchrow(_TASK, task_id)
@@ -209,23 +214,29 @@ async def finished(
             if outcome == "stopped":
                 return
             raise Fenced(task_id=task_id)
-        if source != row["executor"] or hwid not in {None, row[f"{source}_hwid"]}:
+        if source != "server" and (source != row["executor"] or hwid not in {None, row[f"{source}_hwid"]}):
             raise Refused("The task belongs to another host.")
         if TaskStatus.by_label(row["status"]) in FINAL:
             return
-        queue = PostgresQueue(db)
-        if outcome == "stopped":
-            await queue.step(task_id, fence, Verb.HAND_ON, message or "The worker stopped; the task is handed on.")
-        elif outcome == "error" and not damaged:
-            await queue.step(task_id, fence, Verb.FAIL, task_log.printable(message))
-        elif row["task_type"] == "Verify":
-            await records.store_verification(db, task_id, fence, damaged, message)
-        elif row["task_type"] == "Backup" and not await db.fetchval(_SEALED, row["record_uuid"]):
-            await db.execute(_AWAIT_SEAL, task_id, fence, CONFIRMATION_SECONDS)
-        else:
-            await queue.step(task_id, fence, Verb.FINISH, task_log.printable(message))
+        await _end(db, row, outcome, message, damaged)
         if message:
-            await task_log.say(db, task_id, message, "error" if outcome == "error" else "info")
+            await task_log.say(db, task_id, message, LEVELS.get(outcome, "warning"))
+
+
+async def _end(db: Connection, row: Any, outcome: str, message: str, damaged: Sequence[str]) -> None:
+    queue, task_id, fence, text = PostgresQueue(db), row["id"], row["fence"], task_log.printable(message)
+    if outcome in {"stopped", "retry"}:
+        await queue.step(task_id, fence, Verb.HAND_ON, text)
+        if outcome == "retry":
+            await db.execute(_LATER, task_id, RETRY_SECONDS)
+    elif outcome == "error" and not damaged:
+        await queue.step(task_id, fence, Verb.FAIL, text)
+    elif row["task_type"] == TaskType.VERIFY.label:
+        await records.store_verification(db, task_id, fence, damaged, text)
+    elif row["task_type"] == TaskType.BACKUP.label and not await db.fetchval(_SEALED, row["record_uuid"]):
+        await db.execute(_AWAIT_SEAL, task_id, fence, CONFIRMATION_SECONDS)
+    else:
+        await queue.step(task_id, fence, Verb.FINISH if outcome == "done" else Verb.FAIL, text)
 
 
 async def heartbeat(database: Database, beats: Sequence[Beat], lease_seconds: float) -> list[int]:
@@ -242,10 +253,14 @@ async def add_log(
         await task_log.add(db, task_id, source, fence, first, lines)
 
 
-async def reap(database: Database, epoch: int) -> list[Reaped]:
-    """Take tasks from workers that fell silent; the log of each says what became of it."""
+async def reap(database: Database, epoch: int | None = None) -> list[Reaped]:
+    """Take tasks from workers that fell silent; the log of each says what became of it.
+
+    Fenced when `epoch` is given and another server leads.
+    """
     async with database.transaction() as db:
-        await check_epoch(db, epoch)
+        if epoch is not None:
+            await check_epoch(db, epoch)
         reaped = await PostgresQueue(db).reap(ATTEMPTS)
         for one in reaped:
             broken = one.status is TaskStatus.BROKEN

@@ -54,10 +54,14 @@ class Tidied(msgspec.Struct, frozen=True):
     events: int
 
 
-async def run(database: Database, epoch: int) -> Tidied:
-    """Remove what is over: login sessions, finished tasks, old events, failed logins, expired certificates."""
+async def run(database: Database, epoch: int | None = None) -> Tidied:
+    """Remove what is over: login sessions, finished tasks, old events, failed logins, expired certificates.
+
+    Fenced when `epoch` is given and another server leads.
+    """
     async with database.transaction() as db:
-        await check_epoch(db, epoch)
+        if epoch is not None:
+            await check_epoch(db, epoch)
         families = _count(await db.execute(_FAMILIES, BATCH))
         await db.execute(_FAILURES, FAILURES_KEPT_DAYS)
         await db.execute(_CERTIFICATES)
