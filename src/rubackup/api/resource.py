@@ -188,6 +188,7 @@ class Resource:
     create: Create | None = None
     create_body: Body | None = None
     create_query: type[msgspec.Struct] | None = None
+    """What the query of a creating call may say; `create` then gets `(body, query)`."""
     update: Update | None = None
     update_body: Body | None = None
     delete: Delete | None = None

@@ -1,0 +1,178 @@
+"""The ASGI application: a path to its route, the caller to a principal, whatever happens to an envelope.
+
+Built from parts of Starlette only. Errors are translated here and nowhere else; ours are
+logged once, with a reference that the caller is given instead of the cause.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Iterable
+from datetime import tzinfo
+from typing import Protocol
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from rubackup.api import documents
+from rubackup.api.access import identify, permit, source_address
+from rubackup.api.check import check
+from rubackup.api.envelope import SECURITY_HEADERS, failure, internal, success
+from rubackup.api.kernel import BASE, Address, Asked, Kernel, Route
+from rubackup.api.mutations import note_refusal
+from rubackup.api.resource import Resource
+from rubackup.api.router import Match, Router
+from rubackup.api.routes import routes_of
+from rubackup.catalog.database import Database
+from rubackup.domain.errors import (
+    CallerError,
+    Forbidden,
+    MethodNotAllowed,
+    NotFound,
+    RubackupError,
+    TooLarge,
+    Unavailable,
+)
+from rubackup.domain.permissions import Principal
+from rubackup.services.auth import Revoked, Sessions
+from rubackup.services.ports import Hosts
+from rubackup.services.tokens import Tokens
+
+log = logging.getLogger("rubackup.api")
+
+
+class Settings(Protocol):
+    """What the application asks of the process' settings."""
+
+    def text(self, key: str, default: str | None = None) -> str:
+        """A value."""
+        ...
+
+    def integer(self, key: str, default: int | None = None) -> int:
+        """A whole number."""
+        ...
+
+
+class Application:
+    """The whole API as an ASGI callable."""
+
+    def __init__(self, kernel: Kernel, resources: Iterable[Resource]) -> None:
+        self.kernel = kernel
+        self.routes = routes_of(resources)
+        check(self.routes)
+        self._router: Router[Route] = Router(self.routes)
+        self._pages = documents.pages(self.routes)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: D102 - the ASGI protocol
+        if scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+            return
+        if scope["type"] != "http":
+            return
+        request = Request(scope, receive)
+        answer = await self._answer(request)
+        self._headers(request, answer)
+        await answer(scope, receive, send)
+
+    async def _answer(self, request: Request) -> Response:
+        try:
+            return await self._page(request) or await self._call(request)
+        except MethodNotAllowed as error:
+            return failure(error, {"allow": str(error.facts.get("allowed", ""))})
+        except TooLarge as error:
+            return failure(error, {"connection": "close"})
+        except CallerError as error:
+            return failure(error)
+        except RubackupError as error:
+            log.warning("%s %s: %s (%s)", request.method, request.url.path, error.message, error.code)
+            return failure(error)
+        except Exception:
+            reference = secrets.token_hex(6)
+            log.exception("%s %s failed; reference %s", request.method, request.url.path, reference)
+            return internal(reference)
+
+    async def _page(self, request: Request) -> Response | None:
+        """Pages that need no login: Swagger UI, its document, the health check."""
+        path = request.url.path
+        if path == "/":
+            return RedirectResponse(f"{BASE}/", 302)
+        if path == "/healthz":
+            return await self._health()
+        page = self._pages.get(path.removesuffix("/") if path != "/" else path)
+        if page is None:
+            return None
+        if request.method not in {"GET", "HEAD"}:
+            raise MethodNotAllowed("The method is not allowed for this path; allowed: GET.", allowed="GET")
+        return page.answer(request)
+
+    async def _health(self) -> Response:
+        async with self.kernel.database.connection() as db:
+            if await db.fetchval("SELECT 1") != 1:
+                raise Unavailable("The service database does not answer.")
+        return success({"status": "ok"})
+
+    async def _call(self, request: Request) -> Response:
+        path = request.url.path
+        if not path.startswith(f"{BASE}/"):
+            raise NotFound("There is no such path.")
+        match = self._router.find(request.method, path.removeprefix(BASE))
+        action = match.route.action
+        if action is not None and action.endpoint is not None:
+            return await action.endpoint(self.kernel, request)
+        principal = await self._admit(request, match)
+        assert match.route.endpoint is not None
+        return await match.route.endpoint(self.kernel, Asked(request, principal, match.route, match.id, match.word))
+
+    async def _admit(self, request: Request, match: Match[Route]) -> Principal:
+        """The caller, allowed to make this call; a refusal of somebody known is an audit row."""
+        try:
+            principal, csrf = await identify(self.kernel, request)
+        except Revoked as error:
+            who = Principal(error.user_id, error.name, address=source_address(request))
+            await note_refusal(self.kernel, Asked(request, who, match.route), "the session is over")
+            raise
+        try:
+            permit(match.route, principal, request, csrf)
+        except Forbidden as error:
+            await note_refusal(self.kernel, Asked(request, principal, match.route), error.message)
+            raise
+        return principal
+
+    def _headers(self, request: Request, answer: Response) -> None:
+        for name, value in SECURITY_HEADERS.items():
+            answer.headers.setdefault(name, value)
+        answer.headers["vary"] = "Origin"
+        if request.headers.get("origin", "").lower() == self.kernel.address.origin:
+            answer.headers["access-control-allow-origin"] = self.kernel.address.origin
+            answer.headers["access-control-allow-credentials"] = "true"
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    """What the application needs is opened and closed by its role; here is nothing to do."""
+    while True:
+        message = await receive()
+        await send({"type": message["type"] + ".complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
+
+
+def build(
+    database: Database,
+    hosts: Hosts,
+    settings: Settings,
+    resources: Iterable[Resource],
+    *,
+    secret: bytes | None = None,
+    zone: tzinfo | None = None,
+    sessions: Sessions | None = None,
+) -> Application:
+    """The application over an open database. `secret` is random unless given: then tokens die with the process."""
+    sessions = sessions or Sessions(database, Tokens(secret or secrets.token_bytes(32)), zone=zone)
+    address = Address(
+        settings.text("APP_HOST", "localhost"), settings.integer("APP_PORT", 5656), settings.text("COOKIE_DOMAIN", "")
+    )
+    server = settings.text("RB_SERVER_HOST", "localhost").split(",")[0].strip()
+    kernel = Kernel(database, hosts, sessions, address, server, zone)
+    return Application(kernel, resources)

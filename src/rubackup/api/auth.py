@@ -1,0 +1,131 @@
+"""Login, refresh and logout as the guide shows them, answer key by answer key."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from rubackup import __version__
+from rubackup.api.access import (
+    ACCESS_COOKIE,
+    CSRF_HEADER,
+    REFRESH_COOKIE,
+    bearer,
+    drop_cookies,
+    set_cookies,
+    source_address,
+)
+from rubackup.api.envelope import success
+from rubackup.api.kernel import Kernel
+from rubackup.api.requests import read_json
+from rubackup.api.validate import build
+from rubackup.domain.errors import Unauthenticated
+from rubackup.domain.permissions import Principal
+from rubackup.services.auth import Issued, Revoked
+from rubackup.services.change import write_audit
+
+
+class Login(msgspec.Struct):
+    """Who logs in."""
+
+    rubackup_database: Annotated[str, msgspec.Meta(description="Name of the service database.", max_length=128)]
+    rubackup_user: Annotated[str, msgspec.Meta(description="Name of the user.", max_length=256)]
+    password: Annotated[str, msgspec.Meta(description="Password of the user.", max_length=1024)]
+
+
+class Refreshed(msgspec.Struct, kw_only=True):
+    """A new pair of tokens."""
+
+    access_token: Annotated[str, msgspec.Meta(description="Goes into Authorization: Bearer; lives 15 minutes.")]
+    csrf_token: Annotated[str, msgspec.Meta(description="Goes into X-CSRF-TOKEN of every call.")]
+    refresh_token: Annotated[str, msgspec.Meta(description="Gets the next pair; lives until 24 hours after login.")]
+    role: Annotated[list[str], msgspec.Meta(description="Roles of the user.")]
+    rubackup_server_address: Annotated[str, msgspec.Meta(description="Address of the RuBackup server.")]
+    user_name: Annotated[str, msgspec.Meta(description="Name of the user.")]
+
+
+class LoggedIn(Refreshed, kw_only=True):
+    """A new session."""
+
+    last_fail_login: Annotated[
+        str | None, msgspec.Meta(description="When a login of this user failed last, on the server's clock.")
+    ]
+    last_success_login: Annotated[
+        str | None, msgspec.Meta(description="When this user logged in before, on the server's clock.")
+    ]
+    package_version: Annotated[str, msgspec.Meta(description="Version of the software.")]
+
+
+async def login(kernel: Kernel, request: Request) -> Response:
+    """POST /auth/login."""
+    asked = build(Login, await read_json(request) or {}, "")
+    address = source_address(request)
+    who = Principal(0, asked.rubackup_user, address=address)
+    try:
+        issued = await kernel.sessions.login(asked.rubackup_database, asked.rubackup_user, asked.password, address)
+    except Unauthenticated:
+        await _note(kernel, request, who, "refused: login")
+        raise
+    await _note(kernel, request, who, "done")
+    answer = success(
+        LoggedIn(
+            last_fail_login=issued.last_fail_login,
+            last_success_login=issued.last_success_login,
+            package_version=__version__,
+            **_pair(kernel, issued),
+        )
+    )
+    set_cookies(answer, request, kernel.address, issued)
+    return answer
+
+
+def _pair(kernel: Kernel, issued: Issued) -> dict[str, Any]:
+    return {
+        "access_token": issued.access_token,
+        "csrf_token": issued.csrf_token,
+        "refresh_token": issued.refresh_token,
+        "role": issued.roles,
+        "rubackup_server_address": kernel.server_address,
+        "user_name": issued.name,
+    }
+
+
+async def refresh(kernel: Kernel, request: Request) -> Response:
+    """POST /auth/refresh: both tokens from headers, or both from cookies together with X-CSRF-TOKEN."""
+    access, old = bearer(request, "authorization-access-token"), bearer(request)
+    csrf: str | None = None
+    if access is None and old is None:
+        access, old = request.cookies.get(ACCESS_COOKIE), request.cookies.get(REFRESH_COOKIE)
+        csrf = request.headers.get(CSRF_HEADER, "")
+    if not access or not old:
+        raise Unauthenticated
+    try:
+        issued = await kernel.sessions.refresh(access, old, csrf)
+    except Revoked as error:
+        who = Principal(error.user_id, error.name, address=source_address(request))
+        await _note(kernel, request, who, "refused: the session is over, or the refresh token was used before")
+        raise
+    answer = success(Refreshed(**_pair(kernel, issued)))
+    set_cookies(answer, request, kernel.address, issued)
+    return answer
+
+
+async def logout(kernel: Kernel, request: Request) -> Response:
+    """DELETE /auth/logout: the access or the refresh token, by header or by cookie."""
+    token = bearer(request) or request.cookies.get(ACCESS_COOKIE) or request.cookies.get(REFRESH_COOKIE)
+    if not token:
+        raise Unauthenticated
+    csrf = request.headers.get(CSRF_HEADER, "")
+    who = await kernel.sessions.logout(token, csrf, source_address(request))
+    await _note(kernel, request, who, "done")
+    answer = success({}, "Authentication data has been revoked")
+    drop_cookies(answer, request, kernel.address)
+    return answer
+
+
+async def _note(kernel: Kernel, request: Request, who: Principal, outcome: str) -> None:
+    async with kernel.database.transaction() as db:
+        await write_audit(db, who, method=request.method, path=str(request.url.path), resource="auth", outcome=outcome)

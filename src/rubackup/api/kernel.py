@@ -1,0 +1,98 @@
+"""What every call has at hand: the catalogue, the hosts, the sessions, the settings of the API's own address."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import tzinfo
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from rubackup.api.resource import Action, Body, Op, Resource
+from rubackup.catalog.database import Database
+from rubackup.domain.permissions import Permission, Principal
+from rubackup.services.auth import Sessions
+from rubackup.services.ports import Hosts
+
+BASE = "/api/v1"
+
+
+@dataclass(frozen=True)
+class Address:
+    """How callers reach this API: cookies and CORS answers are for this name only."""
+
+    host: str
+    port: int
+    cookie_domain: str = ""
+
+    @property
+    def origin(self) -> str:
+        """The origin of our own pages, as a browser writes it."""
+        host = f"[{self.host}]" if ":" in self.host else self.host.lower()
+        return f"https://{host}" if self.port == 443 else f"https://{host}:{self.port}"
+
+    def is_own(self, host_header: str) -> bool:
+        """Whether a request came under this name, whatever the port."""
+        name = host_header.rsplit(":", 1)[0] if not host_header.endswith("]") else host_header
+        return name.strip("[]").casefold() == self.host.strip("[]").casefold()
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """Everything that a call needs."""
+
+    database: Database
+    hosts: Hosts
+    sessions: Sessions
+    address: Address
+    server_address: str = "localhost"
+    zone: tzinfo | None = None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A call that was let in: who asks, and what its path held."""
+
+    request: Request
+    principal: Principal
+    route: Route
+    id: int | None = None
+    word: str = ""
+
+    @property
+    def method(self) -> str:
+        """The HTTP method."""
+        return self.request.method
+
+    @property
+    def path(self) -> str:
+        """The path as it was asked for, for the audit."""
+        return str(self.request.url.path)
+
+
+Endpoint = Callable[[Kernel, Asked], Awaitable[Response]]
+
+
+@dataclass(frozen=True)
+class Route:
+    """One operation of the API, all of it: routing, access, document and tests read this."""
+
+    method: str
+    path: str
+    operation_id: str
+    summary: str
+    resource: Resource
+    permission: Permission | None
+    endpoint: Endpoint | None
+    status: int
+    op: Op | None = None
+    action: Action | None = None
+    body: Body | None = None
+    query: Any = None
+
+    @property
+    def mutates(self) -> bool:
+        """Whether the call changes something."""
+        return self.action.mutates if self.action else self.op not in {Op.LIST, Op.READ}

@@ -1,0 +1,284 @@
+"""The OpenAPI 3.1 document, from the same routes that are served. Knows nothing that they do not say."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from rubackup import __version__
+from rubackup.api.envelope import STATUS_BY_CODE
+from rubackup.api.filters import FORM
+from rubackup.api.kernel import BASE, Route
+from rubackup.api.lists import DEFAULT_LIMIT, MAX_LIMIT
+from rubackup.api.resource import Answer, Body, Op
+from rubackup.api.validate import struct_type
+from rubackup.domain.errors import all_errors
+
+REF = "#/components/schemas/{name}"
+_SECURITY: list[dict[str, list[str]]] = [{"csrf": [], "bearer": []}, {"csrf": [], "cookie": []}]
+_ERRORS = {
+    400: "The request is not valid; `errors` names each field",
+    401: "Verification failed",
+    403: "The CSRF token is missing or wrong, or the role of the user does not allow the call",
+    404: "Not found, or out of the caller's scope",
+    405: "The method is not allowed for this path",
+    409: "In use, name taken, or not possible in this state",
+    412: "`If-Match` names another version of the resource",
+    413: "The body is too large",
+    415: "The body must be application/json",
+    500: "Unexpected error",
+    503: "The service database or a host that is needed does not answer",
+}
+
+
+def document(routes: Iterable[Route]) -> dict[str, Any]:
+    """The document as a tree."""
+    routes = tuple(routes)
+    paths: dict[str, dict[str, Any]] = {}
+    for route in routes:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
+    tags = {r.resource.tag: r.resource.summary for r in reversed(routes)}
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "RuBackup REST API",
+            "version": __version__,
+            "description": "Log in with `POST /auth/login`, press Authorize and enter the `csrf_token`.",
+        },
+        "servers": [{"url": BASE}],
+        "tags": [{"name": tag, "description": tags[tag]} for tag in dict.fromkeys(r.resource.tag for r in routes)],
+        "paths": paths,
+        "components": {"schemas": _schemas(routes), "securitySchemes": _schemes()},
+    }
+
+
+def document_bytes(routes: Sequence[Route]) -> bytes:
+    """The document as it is served and as its golden file is written."""
+    return msgspec.json.format(msgspec.json.encode(document(routes)), indent=1) + b"\n"
+
+
+def _schemes() -> dict[str, Any]:
+    return {
+        "csrf": {
+            "type": "apiKey",
+            "in": "header",
+            "name": "X-CSRF-TOKEN",
+            "description": "The csrf_token of the login's answer. In a browser nothing else is needed.",
+        },
+        "bearer": {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "JWT",
+            "description": "The access_token of the login's answer; not needed where the browser keeps cookies.",
+        },
+        "cookie": {
+            "type": "apiKey",
+            "in": "cookie",
+            "name": "access_token_cookie",
+            "description": "Set by login and refresh; the browser sends it by itself.",
+        },
+    }
+
+
+def _operation(route: Route) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "tags": [route.resource.tag],
+        "operationId": route.operation_id,
+        "summary": route.summary,
+        "parameters": _parameters(route),
+        "responses": _responses(route),
+        "security": _security(route),
+    }
+    if route.permission is not None:
+        operation["description"] = f"Permission: {route.permission.value}"
+    if route.body is not None:
+        operation["requestBody"] = _request_body(route.body)
+    return operation
+
+
+def _security(route: Route) -> list[dict[str, list[str]]]:
+    if route.permission is not None:
+        return _SECURITY
+    return [{}, {"csrf": []}] if route.body is None else []
+
+
+def _parameters(route: Route) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for name in re.findall(r"\{(\w+)\}", route.path):
+        schema = {"type": "integer", "minimum": 1} if name == "id" else {"type": "string"}
+        found.append({"name": name, "in": "path", "required": True, "schema": schema})
+    if route.op is Op.LIST:
+        found += _list_parameters(route)
+    if isinstance(route.query, type):
+        found += _query_parameters(route.query)
+    if route.action is not None:
+        found += [
+            {"name": name, "in": "header", "description": text, "schema": {"type": "string"}}
+            for name, text in route.action.headers.items()
+        ]
+    if route.mutates and route.permission is not None and (route.action is None or route.action.replayable):
+        found.append(_header("Idempotency-Key", "A call repeated under its key within 24 hours is done once."))
+    if route.op in {Op.UPDATE, Op.DELETE}:
+        found.append(_header("If-Match", "The ETag of a read; 412 when the resource was changed since."))
+    return found
+
+
+def _header(name: str, text: str) -> dict[str, Any]:
+    return {"name": name, "in": "header", "description": text, "schema": {"type": "string"}}
+
+
+def _list_parameters(route: Route) -> list[dict[str, Any]]:
+    assert route.resource.row is not None
+    columns = [f.encode_name for f in struct_type(route.resource.row).fields]
+    if route.resource.source is not None:
+        columns = [c for c in columns if c in route.resource.source.columns]
+
+    def query(name: str, text: str, schema: dict[str, Any]) -> dict[str, Any]:
+        return {"name": name, "in": "query", "description": text, "schema": schema}
+
+    return [
+        query("page", "Number of the page, from 1.", {"type": "integer", "minimum": 1, "default": 1}),
+        query(
+            "limit", "Rows on a page.",
+            {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
+        ),
+        query("sort_by", "Column to sort by.", {"type": "string", "enum": columns}),
+        query("sort_order", "Direction.", {"type": "string", "enum": ["asc", "desc"]}),
+        query("filter_data", f"Conditions; each {FORM} Columns: {', '.join(columns)}.", {"type": "string"}),
+        query("cursor", "`next_cursor` of the answer before; instead of page.", {"type": "string"}),
+    ]  # fmt: skip
+
+
+def _query_parameters(struct: type[msgspec.Struct]) -> list[dict[str, Any]]:
+    schema = msgspec.json.schema_components([struct], ref_template=REF)[1]
+    properties = schema[struct.__name__].get("properties", {})
+    found = []
+    for field in struct_type(struct).fields:
+        described = dict(properties[field.encode_name])
+        text = described.pop("description", "") or _described(described)
+        found.append(
+            {
+                "name": field.encode_name,
+                "in": "query",
+                "description": text,
+                "required": field.required,
+                "schema": described,
+            }
+        )
+    return found
+
+
+def _described(schema: dict[str, Any]) -> str:
+    return next((str(s["description"]) for s in schema.get("anyOf", ()) if "description" in s), "")
+
+
+def _request_body(body: Body) -> dict[str, Any]:
+    schema: dict[str, Any] = {"$ref": REF.format(name=body.struct.__name__)}
+    if body.many:
+        schema = {"type": "array", "items": schema, "minItems": 1}
+    if body.wrapper is not None:
+        schema = {"type": "object", "properties": {body.wrapper: schema}, "required": [body.wrapper]}
+    media: dict[str, Any] = {"schema": schema}
+    if body.example is not None:
+        media["example"] = body.example
+    return {"required": not body.optional, "content": {"application/json": media}}
+
+
+def _responses(route: Route) -> dict[str, Any]:
+    told = dict(route.action.statuses) if route.action else {}
+    good = {"description": told.pop(route.status, _good(route)), **_content(_data(route))}
+    if route.status == 201:
+        good["headers"] = {"Location": {"description": "Where the new resource is", "schema": {"type": "string"}}}
+    found = {str(route.status): good}
+    for status in sorted({*_statuses(route), *told}):
+        text = told.get(status) or _ERRORS.get(status, "Partly done")
+        found[str(status)] = {"description": text, **_content({"$ref": REF.format(name="Failure")})}
+    return found
+
+
+def _good(route: Route) -> str:
+    return "Created" if route.status == 201 else "Done" if route.mutates else "Found"
+
+
+def _content(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"content": {"application/json": {"schema": schema}}}
+
+
+def _statuses(route: Route) -> set[int]:
+    found = {400, 401, 403, 500, 503} if route.permission is not None else {400, 500, 503}
+    if "{" in route.path or route.op is Op.BULK_DELETE:
+        found.add(404)
+    if route.mutates and route.permission is not None:
+        found |= {404, 409}
+    if route.op in {Op.UPDATE, Op.DELETE}:
+        found.add(412)
+    if route.body is not None:
+        found |= {413, 415}
+    return found
+
+
+def _data(route: Route) -> dict[str, Any]:
+    """The schema of the whole answer that went well."""
+    data: dict[str, Any] = {"type": "object", "maxProperties": 0}
+    answer = route.action.answer if route.action else None
+    row = route.action.row if route.action else route.resource.row
+    if row is not None and (route.op is Op.READ or answer is Answer.OBJECT):
+        data = {"$ref": REF.format(name=row.__name__)}
+    elif row is not None and (route.op is Op.LIST or answer is Answer.LIST):
+        data = _list_schema(row)
+    return _envelope(data, is_error=False)
+
+
+def _envelope(data: dict[str, Any], *, is_error: bool) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "required": ["data", "errors", "is_error", "message"],
+        "properties": {
+            "data": data,
+            "errors": {
+                "type": "object",
+                "additionalProperties": {"type": "string"},
+                "description": "Dotted names of wrong fields, with a sentence each.",
+            },
+            "is_error": {"const": is_error},
+            "message": {"type": "string"},
+        },
+    }
+
+
+def _list_schema(row: type[msgspec.Struct]) -> dict[str, Any]:
+    count = {"type": "integer", "minimum": 0}
+    properties = {
+        "items": {"type": "array", "items": {"$ref": REF.format(name=row.__name__)}},
+        "total": count | {"description": "Matches: exact to 10,000, beyond that an estimate."},
+        "total_is_estimate": {"type": "boolean"},
+        "page": count,
+        "limit": count,
+        "pages": count,
+        "next_cursor": {"type": ["string", "null"], "description": "Asks for the next page; null on the last."},
+    }
+    return {"type": "object", "required": list(properties), "properties": properties}
+
+
+def _schemas(routes: Iterable[Route]) -> dict[str, Any]:
+    structs: dict[str, type[msgspec.Struct]] = {}
+    for route in routes:
+        shown = (
+            route.resource.row,
+            route.action.row if route.action else None,
+            route.body.struct if route.body else None,
+        )
+        for struct in shown:
+            if struct is not None and structs.setdefault(struct.__name__, struct) is not struct:
+                raise ValueError(f"two structs are called {struct.__name__}")
+    found = msgspec.json.schema_components(list(structs.values()), ref_template=REF)[1]
+    inputs = {r.body.struct.__name__ for r in routes if r.body is not None}
+    for name in inputs & found.keys():
+        found[name]["additionalProperties"] = False
+    codes = sorted(c for c in all_errors() if c in STATUS_BY_CODE)
+    failed = _envelope({"type": "object", "maxProperties": 0}, is_error=True)
+    failed["description"] = f"Something was wrong. Kinds: {', '.join(codes)}."
+    return dict(sorted((found | {"Failure": failed}).items()))

@@ -1,0 +1,88 @@
+"""Reading a request: its body within the limit, its query, its instants. Input errors are 400, 413 or 415."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import parse_qsl
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+
+from rubackup.domain.errors import Invalid, TooLarge, UnsupportedMedia
+
+MAX_BODY_BYTES = 4 << 20
+MAX_QUERY_FIELDS = 200
+
+
+async def read_body(request: Request, limit: int = MAX_BODY_BYTES) -> bytes:
+    """The whole body; TooLarge as soon as it is known to be over the limit."""
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared[:18]) > limit:
+        raise TooLarge(f"The body of the request may be at most {limit} bytes long.")
+    parts: list[bytes] = []
+    size = 0
+    try:
+        async for part in request.stream():
+            size += len(part)
+            if size > limit:
+                raise TooLarge(f"The body of the request may be at most {limit} bytes long.")
+            parts.append(part)
+    except ClientDisconnect as error:
+        raise Invalid("The request ended before its body was complete.") from error
+    return b"".join(parts)
+
+
+async def read_json(request: Request) -> Any:
+    """The decoded body, None when it is empty; UnsupportedMedia unless it is declared as JSON."""
+    raw = await read_body(request)
+    if not raw.strip():
+        return None
+    kind, _, parameters = request.headers.get("content-type", "").partition(";")
+    charset = parameters.replace(" ", "").lower()
+    if kind.strip().lower() != "application/json" or charset not in {"", "charset=utf-8", 'charset="utf-8"'}:
+        raise UnsupportedMedia("The body must be sent as Content-Type: application/json, in UTF-8.")
+    return decode_json(raw)
+
+
+def decode_json(raw: bytes) -> Any:
+    """A JSON text as Python values; Invalid says what is wrong with it."""
+    try:
+        value = msgspec.json.decode(raw)
+    except UnicodeDecodeError as error:
+        raise Invalid("The body is not valid UTF-8.") from error
+    except RecursionError as error:
+        raise Invalid("The body is nested too deeply.") from error
+    except (msgspec.DecodeError, ValueError) as error:
+        raise Invalid(f"The body is not valid JSON: {error}.") from error
+    if b"\\u0000" in raw or b"\x00" in raw:
+        _refuse_nulls(value, "")
+    return value
+
+
+def _refuse_nulls(value: Any, path: str) -> None:
+    if isinstance(value, str) and "\0" in value:
+        raise Invalid(fields={path or "body": "must not hold null bytes."})
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _refuse_nulls(key, path or "body")
+            _refuse_nulls(item, f"{path}.{key}" if path else key)
+    if isinstance(value, list):
+        for number, item in enumerate(value):
+            _refuse_nulls(item, f"{path}.{number}" if path else str(number))
+
+
+def read_query(request: Request) -> dict[str, list[str]]:
+    """The query's parameters in the order given, each with all its values."""
+    raw = request.scope.get("query_string", b"")
+    try:
+        pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MAX_QUERY_FIELDS)
+    except UnicodeDecodeError as error:
+        raise Invalid("The query is not valid UTF-8.") from error
+    except ValueError as error:
+        raise Invalid(f"The query may have at most {MAX_QUERY_FIELDS} parameters.") from error
+    found: dict[str, list[str]] = {}
+    for name, value in pairs:
+        if "\0" in name or "\0" in value:
+            raise Invalid(fields={name.replace("\0", "?"): "must not hold null bytes."})
+        found.setdefault(name, []).append(value)
+    return found

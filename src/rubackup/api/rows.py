@@ -1,0 +1,141 @@
+"""SQL for reading rows of a resource, built from its declaration; values are parameters, always."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from rubackup.api.columns import columns_of
+from rubackup.api.lists import EXACT_COUNT, ListQuery, list_answer, next_cursor
+from rubackup.api.resource import EVERYTHING, Clause, Resource, Source
+from rubackup.catalog.database import Connection
+
+
+@dataclass
+class Parameters:
+    """The parameters of one statement."""
+
+    values: list[Any] = field(default_factory=list)
+
+    def bind(self, value: Any) -> str:
+        """Add a value; its placeholder."""
+        self.values.append(value)
+        return f"${len(self.values)}"
+
+    def clause(self, clause: Clause) -> str:
+        """A clause with its `{}` replaced by placeholders."""
+        parts = clause.sql.split("{}")
+        if len(parts) != len(clause.values) + 1:
+            raise ValueError(f"{clause.sql!r} has {len(parts) - 1} places for {len(clause.values)} values")
+        filled = "".join(part + self.bind(v) for part, v in zip(parts, clause.values, strict=False))
+        return filled + parts[-1]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Reads the rows of one resource."""
+
+    source: Source
+    row: type[msgspec.Struct]
+
+    @classmethod
+    def of(cls, resource: Resource) -> Rows:
+        """The reader of a resource that has a source."""
+        assert resource.source is not None
+        assert resource.row is not None
+        return cls(resource.source, resource.row)
+
+    @property
+    def _fields(self) -> str:
+        return ", ".join(f'{sql} AS "{name}"' for name, sql in self.source.columns.items())
+
+    def _make(self, record: Any) -> msgspec.Struct:
+        return self.row(**{name: record[name] for name in self.source.columns})
+
+    async def page(self, db: Connection, query: ListQuery, scope: Clause) -> dict[str, Any]:
+        """One page in a total order, with the number of all matches: exact to 10,000, an estimate beyond."""
+        total, estimate = await self._count(db, query, scope)
+        parameters = Parameters()
+        where = [parameters.clause(scope), *(c.sql(parameters.bind) for c in query.conditions)]
+        if query.after is not None:
+            where.append(self._after(query, parameters))
+        way = "DESC" if query.descending else "ASC"
+        records = await db.fetch(
+            f"SELECT {self._fields}, {self.source.key} AS _key FROM {self.source.table}"  # noqa: S608 - declared
+            f" WHERE {' AND '.join(f'({w})' for w in where)}"
+            f" ORDER BY {query.sort.sql} {way}, {self.source.key} {way}"
+            f" LIMIT {query.limit + 1} OFFSET {query.offset}",
+            *parameters.values,
+        )
+        shown = records[: query.limit]
+        more = len(records) > query.limit
+        cursor = next_cursor(query, shown[-1][query.sort.name], shown[-1]["_key"]) if more else None
+        items = [self._make(record) for record in shown]
+        return list_answer(items, total, estimate=estimate, page=query.page, limit=query.limit, cursor=cursor)
+
+    def _after(self, query: ListQuery, parameters: Parameters) -> str:
+        """Rows after the cursor. PostgreSQL puts nulls last when rising and first when falling."""
+        assert query.after is not None
+        sort, key = query.sort, self.source.key
+        row_id = parameters.bind(query.after.id) + "::bigint"
+        sign = "<" if query.descending else ">"
+        if query.after.value is None:
+            here = f"({sort.sql} IS NULL AND {key} {sign} {row_id})"
+            return f"{here} OR {sort.sql} IS NOT NULL" if query.descending else here
+        value = f"{parameters.bind(query.after.value)}::{sort.kind.value}"
+        beyond = f"({sort.sql}, {key}) {sign} ({value}, {row_id})"
+        return f"{beyond} OR {sort.sql} IS NULL" if sort.nullable and not query.descending else beyond
+
+    async def _count(self, db: Connection, query: ListQuery, scope: Clause) -> tuple[int, bool]:
+        parameters = Parameters()
+        where = " AND ".join(
+            f"({w})" for w in (parameters.clause(scope), *(c.sql(parameters.bind) for c in query.conditions))
+        )
+        counted = f"SELECT 1 FROM {self.source.table} WHERE {where}"  # noqa: S608 - declared
+        total = await db.fetchval(
+            f"SELECT count(*) FROM ({counted} LIMIT {EXACT_COUNT + 1}) AS counted",  # noqa: S608 - declared
+            *parameters.values,
+        )
+        if total <= EXACT_COUNT:
+            return int(total), False
+        plan = msgspec.json.decode(await db.fetchval(f"EXPLAIN (FORMAT JSON) {counted}", *parameters.values))
+        return max(int(plan[0]["Plan"]["Plan Rows"]), EXACT_COUNT + 1), True
+
+    async def fetch(
+        self, db: Connection, ids: Sequence[int], scope: Clause = EVERYTHING, lock: str = ""
+    ) -> dict[int, msgspec.Struct]:
+        """The rows of these ids within the scope, by id; `lock` (UPDATE, NO KEY UPDATE) holds them to the end."""
+        parameters = Parameters()
+        wanted = parameters.bind(list(ids))
+        where = f"{self.source.key} = ANY({wanted}::bigint[]) AND ({parameters.clause(scope)})"
+        if lock and self.locked_alias:
+            await db.execute(
+                f"SELECT 1 FROM {self.source.table} WHERE {where}"  # noqa: S608 - declared
+                f" ORDER BY {self.source.key} FOR {lock} OF {self.locked_alias}",
+                *parameters.values,
+            )
+        records = await db.fetch(
+            f"SELECT {self._fields}, {self.source.key} AS _key FROM {self.source.table}"  # noqa: S608 - declared
+            f" WHERE {where} ORDER BY {self.source.key}",
+            *parameters.values,
+        )
+        return {record["_key"]: self._make(record) for record in records}
+
+    @property
+    def locked_alias(self) -> str:
+        """The alias of the table that a change locks, or '' for none."""
+        if self.source.lock:
+            return "" if self.source.lock == "-" else self.source.lock
+        alias, dot, _ = self.source.key.partition(".")
+        return alias if dot else self.source.table.split()[0]
+
+
+def sort_default(resource: Resource) -> tuple[str, bool]:
+    """The column that a list is sorted by unless told, and whether it falls."""
+    assert resource.row is not None
+    if resource.source is not None:
+        return resource.source.order, resource.source.descending
+    return next(iter(columns_of(resource.row, None))), False
