@@ -48,6 +48,8 @@ def translated() -> Any:
         raise Conflict("The name is already taken.", constraint=error.constraint_name) from error
     except asyncpg.ForeignKeyViolationError as error:
         raise Conflict("The resource is in use.", constraint=error.constraint_name) from error
+    except asyncpg.DataError as error:
+        raise Invalid("A value is out of the range that can be stored.") from error
     except asyncpg.QueryCanceledError as error:
         raise Invalid("The query took too long; narrow the filter.") from error
     except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError, asyncpg.SerializationError) as error:

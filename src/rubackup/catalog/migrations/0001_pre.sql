@@ -49,6 +49,21 @@ CREATE TABLE login_failures (
     PRIMARY KEY (name, network)
 );
 
+-- answers to calls that came with an Idempotency-Key, stored with their effect
+CREATE TABLE idempotency_keys (
+    user_id bigint NOT NULL REFERENCES users ON DELETE CASCADE,
+    method text NOT NULL,
+    path text NOT NULL,
+    key text NOT NULL,
+    body_hash text NOT NULL,
+    status integer NOT NULL,
+    body bytea NOT NULL,
+    location text NOT NULL DEFAULT '',
+    created_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (user_id, method, path, key)
+);
+CREATE INDEX idempotency_keys_created ON idempotency_keys (created_at);
+
 -- --- clients ---
 
 CREATE TABLE client_groups (
