@@ -71,20 +71,18 @@ class Dispatcher:
                 name = (
                     f"client {job.client_hostname} ({needed})" if needed_role == "client" else f"media server {needed}"
                 )
-                await dispatch.wait_for(
-                    self._database, job.task_id, job.fence, f"{needed_role}:{needed}", f"Waits for {name}: offline."
+                await self._suspend(
+                    job, f"{needed_role}:{needed}", f"The {name} is not connected; the task waits for it."
                 )
                 return
         try:
             await self._registry.get(role, hwid).call(order_of(job, self._tickets), ORDER_SECONDS)
         except (Unavailable, Busy) as error:
-            await self._end(job, "retry", str(error))
+            await self._suspend(job, f"{role}:{hwid}", str(error))
         except RubackupError as error:
-            await self._end(job, "error", str(error))
+            await dispatch.fail(self._database, job.task_id, job.fence, str(error))
         else:
             await dispatch.accepted(self._database, job.task_id, job.fence)
 
-    async def _end(self, job: Job, outcome: str, message: str) -> None:
-        await dispatch.finished(
-            self._database, job.task_id, job.fence, source="server", outcome=outcome, message=message, damaged=[]
-        )
+    async def _suspend(self, job: Job, on: str, message: str) -> None:
+        await dispatch.suspend(self._database, job.task_id, job.fence, on, message)

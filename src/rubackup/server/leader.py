@@ -55,9 +55,9 @@ class Leader:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._watch())
                 group.create_task(self._dispatcher.run(epoch))
-                group.create_task(self._reap())
+                group.create_task(self._reap(epoch))
                 group.create_task(self._refresh())
-                group.create_task(self._keep_house())
+                group.create_task(self._keep_house(epoch))
         finally:
             await self._leadership.release()
 
@@ -67,11 +67,11 @@ class Leader:
             if not await self._leadership.held():
                 raise Fenced("The connection that holds the lead is gone.")
 
-    async def _reap(self) -> None:
+    async def _reap(self, epoch: int) -> None:
         """Hand on the tasks of silent workers; agents get a full lease to report after a change of leader."""
         await asyncio.sleep(LEASE_SECONDS)
         while True:
-            await self._guarded("reaping", dispatch.reap(self._database))
+            await self._guarded("reaping", dispatch.reap(self._database, epoch))
             await asyncio.sleep(REAP_SECONDS)
 
     async def _refresh(self) -> None:
@@ -81,10 +81,10 @@ class Leader:
             await asyncio.sleep(REFRESH_SECONDS)
             await self.pools.refresh()
 
-    async def _keep_house(self) -> None:
+    async def _keep_house(self, epoch: int) -> None:
         while True:
             await asyncio.sleep(HOUSEKEEPING_SECONDS)
-            await self._guarded("housekeeping", housekeeping.run(self._database))
+            await self._guarded("housekeeping", housekeeping.run(self._database, epoch))
 
     async def _guarded(self, name: str, work: Awaitable[object]) -> None:
         try:

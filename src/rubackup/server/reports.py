@@ -111,6 +111,7 @@ class Reports:
             message.task_id,
             message.fence,
             source=peer.identity.role,
+            hwid=peer.identity.hwid,
             outcome=message.outcome,
             message=message.message,
             damaged=message.damaged,
