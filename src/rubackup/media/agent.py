@@ -53,7 +53,11 @@ class MediaAgent:
         self._configured = asyncio.Event()
         self._sealed = asyncio.Event()
         loop = asyncio.get_running_loop()
-        seals.on_sealed(lambda: loop.call_soon_threadsafe(self._sealed.set))
+
+        def wake() -> None:
+            loop.call_soon_threadsafe(self._sealed.set)
+
+        seals.on_sealed(wake)
 
     def server_keys(self) -> dict[str, Any]:
         """Public keys of the servers this host is or was connected to, by hwid."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from rubackup import __version__
 from rubackup.catalog.database import Database
 from rubackup.roles.process import database_address, ready, run_role, together
 from rubackup.roles.settings import Settings
@@ -33,7 +34,7 @@ async def serve(settings: Settings) -> None:
     database = Database(database_address(settings), size=12, application="rubackup_server")
     await database.open()
     try:
-        await presence.reset(database, hwid)
+        await presence.reset(database, hwid, hostname=hostname, package_version=__version__)
         registry = Registry()
         tickets = TicketOffice(hwid, files.key.read_bytes())
         heartbeats = Heartbeats(lambda beats: dispatch.heartbeat(database, beats, LEASE_SECONDS))

@@ -85,4 +85,4 @@ class Dispatcher:
             await dispatch.accepted(self._database, job.task_id, job.fence)
 
     async def _suspend(self, job: Job, on: str, message: str) -> None:
-        await dispatch.suspend(self._database, job.task_id, job.fence, on, message)
+        await dispatch.wait_for(self._database, job.task_id, job.fence, on, message)
