@@ -105,7 +105,7 @@ class BackupOverWire(_Session):
 
     def put_group(self, data: Buffer) -> None:
         """Send a group; what is wrong with it shows at the next answer."""
-        self._connection.send_frame(FrameType.GROUP, data)
+        self._connection.send_frame(FrameType.GROUP, memoryview(data))
 
     def checkpoint(self) -> None:
         """Return when everything sent so far is durable."""
