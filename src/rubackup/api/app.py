@@ -167,11 +167,17 @@ def build(
     secret: bytes | None = None,
     zone: tzinfo | None = None,
     sessions: Sessions | None = None,
+    port: int | None = None,
 ) -> Application:
-    """The application over an open database. `secret` is random unless given: then tokens die with the process."""
+    """The application over an open database. `secret` is random unless given: then tokens die with the process.
+
+    `port` is the one really listened on, where APP_PORT leaves the choice to the system.
+    """
     sessions = sessions or Sessions(database, Tokens(secret or secrets.token_bytes(32)), zone=zone)
     address = Address(
-        settings.text("APP_HOST", "localhost"), settings.integer("APP_PORT", 5656), settings.text("COOKIE_DOMAIN", "")
+        settings.text("APP_HOST", "localhost"),
+        port or settings.integer("APP_PORT", 5656),
+        settings.text("COOKIE_DOMAIN", ""),
     )
     server = settings.text("RB_SERVER_HOST", "localhost").split(",")[0].strip()
     kernel = Kernel(database, hosts, sessions, address, server, zone)

@@ -1,0 +1,127 @@
+"""Live hosts for the API: one connection to a server, which relays each question. Design section 2.
+
+The API never dials a client or media server itself. Adapter of `services.ports.Hosts`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Sequence
+from typing import TypeVar
+
+from rubackup import __version__
+from rubackup.domain.errors import Refused, RubackupError, Unavailable, WireFault
+from rubackup.services.ports import CopyEntry, FolderEntry
+from rubackup.wire import framing, pki
+from rubackup.wire.control import ControlPeer, dial_control
+from rubackup.wire.messages import (
+    PROTOCOL_VERSION,
+    Ack,
+    CheckFolder,
+    FilesystemListing,
+    Hello,
+    ListFilesystem,
+    ListRecord,
+    Message,
+    RecordListing,
+    Relay,
+    Relayed,
+)
+
+log = logging.getLogger(__name__)
+
+ANSWER_SECONDS = 10.0
+"""Design section 2: no answer in 10 s is a 503 that names the host."""
+
+M = TypeVar("M", bound=Message)
+
+
+class RelayHosts:
+    """Asks hosts through whichever server answers, the first of the list preferred."""
+
+    def __init__(self, servers: Sequence[tuple[str, int]], files: pki.TlsFiles) -> None:
+        self._servers = tuple(servers)
+        self._files = files
+        self._peer: ControlPeer | None = None
+        self._dialling = asyncio.Lock()
+
+    async def list_filesystem(self, client_hwid: str, path: str) -> list[FolderEntry]:
+        """Entries of a folder of a client."""
+        answer = await self._request("client", client_hwid, ListFilesystem(path=path), FilesystemListing)
+        return [FolderEntry(name, is_folder, size) for name, is_folder, size in answer.entries]
+
+    async def list_record(
+        self, media_hwid: str, pool_id: int, record_uuid: str, path: str, page: int, limit: int
+    ) -> tuple[list[CopyEntry], int]:
+        """A page of a folder of a copy, and how many entries the folder has."""
+        asked = ListRecord(pool_id=pool_id, record=record_uuid, path=path, page=page, limit=limit)
+        answer = await self._request("media", media_hwid, asked, RecordListing)
+        entries = [
+            CopyEntry(
+                path=entry.path,
+                type=entry.type,
+                size_bytes=entry.size_bytes,
+                mode=entry.mode,
+                uid=entry.uid,
+                gid=entry.gid,
+                user=entry.user,
+                group=entry.group,
+                mtime_ns=entry.mtime_ns,
+                target=entry.target,
+            )
+            for entry in answer.entries
+        ]
+        return entries, answer.total
+
+    async def check_folder(self, media_hwid: str, path: str) -> None:
+        """Return when the folder can become a storage of the media server."""
+        await self._request("media", media_hwid, CheckFolder(path=path), Ack)
+
+    async def close(self) -> None:
+        """End the connection."""
+        if self._peer is not None:
+            self._peer.close()
+            await self._peer.wait_closed()
+
+    async def _request(self, role: str, hwid: str, message: Message, wanted: type[M]) -> M:
+        """The host's answer; its own error is raised as it is."""
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                peer = await self._server()
+                relayed = await peer.call(Relay(role=role, hwid=hwid, body=framing.encode(message)), ANSWER_SECONDS)
+        except TimeoutError as error:
+            raise Unavailable(f"The {role} {hwid} did not answer in {ANSWER_SECONDS:g} s.") from error
+        if not isinstance(relayed, Relayed):
+            raise WireFault(f"The server relayed {type(relayed).__name__}.")
+        answer = framing.decode(relayed.body)
+        if not isinstance(answer, wanted):
+            raise WireFault(f"The {role} {hwid} answered by {type(answer).__name__}.")
+        return answer
+
+    async def _server(self) -> ControlPeer:
+        """A living connection to a server, dialled when there is none."""
+        async with self._dialling:
+            if self._peer is None or self._peer.is_closed:
+                self._peer = await self._dial()
+            return self._peer
+
+    async def _dial(self) -> ControlPeer:
+        hello = Hello(version=PROTOCOL_VERSION, hostname=socket.gethostname(), package_version=__version__)
+        context = pki.client_context(self._files)
+        for host, port in self._servers:
+            try:
+                peer, welcome = await dial_control(host, port, context, hello, _refuse)
+            except RubackupError as error:
+                log.warning("server %s:%d cannot be asked: %s", host, port, error.message)
+                continue
+            log.info("connected to server %s (%s:%d)", welcome.hostname, host, port)
+            return peer
+        names = ", ".join(f"{host}:{port}" for host, port in self._servers)
+        raise Unavailable(f"No server answers at {names}.")
+
+
+async def _refuse(_peer: ControlPeer, message: Message) -> Message:
+    """A server has nothing to ask of the API."""
+    raise Refused(f"The API does not answer {type(message).__name__}.")
