@@ -19,9 +19,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from support.system import System, running
-
 from rubackup.client.compare import compare
+
+from support.system import System, running
 
 LIMIT_MIB = 300
 
