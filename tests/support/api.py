@@ -33,14 +33,17 @@ class NoHosts:
     """The hosts of a system where none is online: what the adapter says then."""
 
     async def list_filesystem(self, client_hwid: str, path: str) -> list[FolderEntry]:
+        """Nobody answers."""
         raise Unavailable(f"Host {client_hwid} does not answer.")
 
     async def list_record(
         self, media_hwid: str, pool_id: int, record_uuid: str, path: str, page: int, limit: int
     ) -> tuple[list[CopyEntry], int]:
+        """Nobody answers."""
         raise Unavailable(f"Host {media_hwid} does not answer.")
 
     async def check_folder(self, media_hwid: str, path: str) -> None:
+        """Nobody answers."""
         raise Unavailable(f"Host {media_hwid} does not answer.")
 
 
@@ -48,9 +51,11 @@ class Values(dict[str, str]):
     """Settings of the API's process."""
 
     def text(self, key: str, default: str | None = None) -> str:
+        """A value."""
         return self.get(key, default or "")
 
     def integer(self, key: str, default: int | None = None) -> int:
+        """A whole number."""
         return int(self.get(key, default or 0))
 
 
@@ -78,15 +83,19 @@ class Api:
         return self.run(send())
 
     def get(self, path: str, **given: Any) -> httpx.Response:
+        """A GET."""
         return self.request("GET", path, **given)
 
     def post(self, path: str, json: Any = None, **given: Any) -> httpx.Response:
+        """A POST."""
         return self.request("POST", path, json=json, **given)
 
     def patch(self, path: str, json: Any = None, **given: Any) -> httpx.Response:
+        """A PATCH."""
         return self.request("PATCH", path, json=json, **given)
 
     def delete(self, path: str, json: Any = None, **given: Any) -> httpx.Response:
+        """A DELETE."""
         return self.request("DELETE", path, json=json, **given)
 
     def login(self, name: str, password: str = PASSWORD) -> dict[str, Any]:

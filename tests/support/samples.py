@@ -1,0 +1,48 @@
+"""What the inherited suite needs to know of a resource; `tests/api/samples.py` holds one for each.
+
+Every function makes its own rows with names of its own (`unique`), as several tests share a database.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from support.api import Api
+
+_numbers = itertools.count(1)
+
+
+def unique(word: str) -> str:
+    """A name that no other row has."""
+    return f"{word}-{next(_numbers)}"
+
+
+@dataclass(frozen=True)
+class Samples:
+    """How to make rows of a resource, and bodies that it takes.
+
+    `api` is always a superuser's. A body is the whole JSON of the call.
+    """
+
+    rows: Callable[[Api], list[int]]
+    """Make at least three new rows by whatever way; their ids. Each may be deleted where the resource can delete."""
+    create: Callable[[Api], list[Any]] | None = None
+    """Bodies for POST, each of them good."""
+    create_query: Mapping[str, str] = field(default_factory=dict)
+    """The query that goes with them."""
+    update: Callable[[Api], list[Any]] | None = None
+    """Bodies for PATCH of a row that `rows` made, each of them good."""
+    unread: frozenset[str] = frozenset()
+    """Keys of `update` that a read does not give back as they were written (passwords)."""
+    actions: Mapping[str, Callable[[Api], httpx.Response]] = field(default_factory=dict)
+    """By operation id: one call of each action that goes well, with all that must be there before it."""
+    foreign: bool | None = None
+    """Whether an administrator of another group, or a maintainer of another server, sees none of `rows`.
+
+    None: yes, if the resource has a scope.
+    """
