@@ -24,7 +24,11 @@ class Service(Protocol):
     """One process under the supervisor."""
 
     name: str
-    log_file: Path
+
+    @property
+    def log_file(self) -> Path:
+        """Where it writes what it has to say."""
+        ...
 
     def start(self, check: Callable[[], None]) -> None:
         """Start it; may wait, calling `check`, which raises when the supervisor is to stop."""

@@ -55,7 +55,7 @@ class Supervisor:
         self._stop = False
         self._wake = -1
         self._rotated_at = 0.0
-        self.changed: Callable[[], None] = lambda: None
+        self.changed: Callable[[], object] = lambda: None
 
     # --- signals ---
 

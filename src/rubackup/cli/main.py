@@ -1,0 +1,68 @@
+"""The command `rubackup`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from rubackup import __version__
+from rubackup.domain.errors import RubackupError
+from rubackup.roles.up import background
+from rubackup.roles.up.main import serve
+
+app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False, help="RuBackup.")
+
+StateOption = Annotated[Path, typer.Option("--state", help="Folder that holds everything of the installation.")]
+PortOption = Annotated[int, typer.Option("--port", min=0, max=65535, help="Port of the API; 0: a free one.")]
+
+
+@app.command()
+def up(
+    state: StateOption,
+    port: PortOption = 0,
+    detach: Annotated[bool, typer.Option("--detach", help="Return as soon as everything runs.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Log everything.")] = False,
+) -> None:
+    """Run the whole system on this machine, on loopback. Ctrl-C or `rubackup down` stops it."""
+    level = "DEBUG" if debug else "INFO"
+    if detach:
+        told = background.running(state)
+        show(told if told and not port else background.start(state, port=port, log_level=level))
+        return
+    serve(state, port=port, log_level=level, announce=show)
+
+
+@app.command()
+def down(state: StateOption) -> None:
+    """Stop the system of a state and wait until it has stopped."""
+    stopped = background.shut_down(state)
+    print("Stopped." if stopped else f"Nothing runs on {state}.")
+
+
+@app.command()
+def version() -> None:
+    """Show the version."""
+    print(__version__)
+
+
+def show(ready: dict[str, Any]) -> None:
+    """Tell where the system is and how to log in."""
+    print(
+        f"API       {ready['api']}/api/v1\n"
+        f"Swagger   {ready['api']}/api/v1/\n"
+        f"Login     {ready['superuser']}, password in {ready['password_file']}\n"
+        f"CA        {ready['ca_file']}\n"
+        f"Client    {ready['client']}",
+        flush=True,
+    )
+
+
+def main() -> None:
+    """Entry of the command. An error is one sentence on stderr and exit status 1."""
+    try:
+        app()
+    except RubackupError as error:
+        sys.exit(f"rubackup: {error.message}")

@@ -1,0 +1,166 @@
+"""The service database of a state: role, database, schema, superuser. Every step may be repeated.
+
+The catalogue is in the embedded PostgreSQL, or in the one that DB_HOST names. There,
+DB_ADMIN_USER and DB_ADMIN_PASSWORD_FILE, when given, are used to make role and database.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import asyncpg
+
+from rubackup.catalog.database import Connection, DatabaseAddress
+from rubackup.catalog.migrate import check_version, migrate
+from rubackup.roles.settings import Settings
+from rubackup.roles.up.faults import StartupFault
+from rubackup.roles.up.state import State
+from rubackup.services.passwords import hash_password
+
+DATABASE = "rubackup"
+SUPERUSER = "rubackup"
+SUPERUSER_PASSWORD = "superuser-password"  # noqa: S105 - a file's name
+DATABASE_PASSWORD = "database-password"  # noqa: S105 - a file's name
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Where the product's own role finds its database, and who can make both (None: they are there)."""
+
+    address: DatabaseAddress
+    password_file: Path
+    administrator: DatabaseAddress | None
+
+
+def external(state: State, environment: Mapping[str, str]) -> Catalogue | None:
+    """The catalogue that DB_HOST and its companions name; None without DB_HOST."""
+    if not environment.get("DB_HOST"):
+        return None
+    settings = Settings({}, "the environment", environment)
+    password_file = settings.path("DB_PASSWORD_FILE", state.secret(DATABASE_PASSWORD))
+    if not environment.get("DB_PASSWORD_FILE"):
+        state.keep_secret(DATABASE_PASSWORD)
+    address = DatabaseAddress(
+        host=settings.text("DB_HOST"),
+        port=settings.port("DB_PORT", 5432),
+        user=settings.text("DB_USER", DATABASE),
+        password=password_file.read_text().strip(),
+        database=settings.text("DB_NAME", DATABASE),
+    )
+    administrator = None
+    if environment.get("DB_ADMIN_USER"):
+        password = settings.secret("DB_ADMIN_PASSWORD_FILE")
+        administrator = replace(
+            address, user=settings.text("DB_ADMIN_USER"), password=password,
+            database=settings.text("DB_ADMIN_NAME", "postgres"),
+        )  # fmt: skip
+    return Catalogue(address, password_file, administrator)
+
+
+def embedded(state: State, administrator: DatabaseAddress) -> Catalogue:
+    """The catalogue in our own PostgreSQL."""
+    password = state.keep_secret(DATABASE_PASSWORD)
+    address = replace(administrator, user=DATABASE, password=password, database=DATABASE)
+    return Catalogue(address, state.secret(DATABASE_PASSWORD), administrator)
+
+
+def prepare(state: State, catalogue: Catalogue) -> None:
+    """Make role, database, schema and superuser where they are missing. StartupFault says what is not possible."""
+    password = state.keep_secret(SUPERUSER_PASSWORD)
+    asyncio.run(_prepare(catalogue, password))
+
+
+async def _prepare(catalogue: Catalogue, password: str) -> None:
+    if catalogue.administrator is not None:
+        await _make_database(catalogue.administrator, catalogue.address)
+    async with connected(catalogue.address):
+        pass  # a wrong password or a database that is missing is told before anything is changed
+    await check_version(catalogue.address)
+    await migrate(catalogue.address)
+    async with connected(catalogue.address) as connection:
+        await _make_superuser(connection, password)
+
+
+async def _make_database(administrator: DatabaseAddress, wanted: DatabaseAddress) -> None:
+    async with connected(administrator) as connection:
+        role, database = _quoted(wanted.user), _quoted(wanted.database)
+        if not await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", wanted.user):
+            await connection.execute(f"CREATE ROLE {role} LOGIN")
+        secret = await connection.fetchval("SELECT quote_literal($1::text)", wanted.password)
+        await connection.execute(f"ALTER ROLE {role} LOGIN PASSWORD {secret}")
+        if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", wanted.database):
+            await connection.execute(f"CREATE DATABASE {database} OWNER {role} ENCODING 'UTF8' TEMPLATE template0")
+        await connection.execute(f"REVOKE ALL ON DATABASE {database} FROM PUBLIC")
+
+
+async def _make_superuser(connection: Connection, password: str) -> None:
+    """The first superuser; an installation that has one keeps it, whatever it is called."""
+    if await connection.fetchval("SELECT 1 FROM users WHERE is_superuser LIMIT 1"):
+        return
+    await connection.execute(
+        """INSERT INTO users (username, password_hash, fullname, group_id, is_superuser)
+           SELECT $1, $2, 'Superuser', id, true FROM user_groups ORDER BY id LIMIT 1""",
+        SUPERUSER, await hash_password(password),
+    )  # fmt: skip
+
+
+def online_hosts(catalogue: Catalogue) -> set[str]:
+    """Hardware ids of the clients and media servers that are connected."""
+    return asyncio.run(_column(catalogue.address, _ONLINE))
+
+
+def known_hosts(catalogue: Catalogue) -> set[str]:
+    """Hardware ids of the authorised clients and media servers."""
+    return asyncio.run(_column(catalogue.address, "SELECT hwid FROM clients UNION SELECT hwid FROM media_servers"))
+
+
+def pool_problems(catalogue: Catalogue) -> set[str]:
+    """What keeps pools from being used, a sentence each."""
+    return asyncio.run(_column(catalogue.address, _PROBLEMS))
+
+
+_PROBLEMS = """SELECT 'Pool ' || p.pool_name || ': ' || coalesce(s.problem, 'not reported yet') FROM pools p
+               LEFT JOIN pool_state s ON s.pool_id = p.id WHERE s.problem IS DISTINCT FROM ''"""
+_ONLINE = """SELECT c.hwid FROM clients c JOIN client_presence p ON p.client_id = c.id WHERE p.online
+             UNION
+             SELECT m.hwid FROM media_servers m JOIN media_presence p ON p.media_server_id = m.id WHERE p.online"""
+
+
+async def _column(address: DatabaseAddress, query: str) -> set[str]:
+    async with connected(address) as connection:
+        return {row[0] for row in await connection.fetch(query)}
+
+
+@contextlib.asynccontextmanager
+async def connected(address: DatabaseAddress) -> AsyncIterator[Connection]:
+    """A connection of its own; StartupFault when there is none to be had."""
+    where = f"the PostgreSQL at {address.host}:{address.port}"
+    try:
+        connection = await asyncpg.connect(
+            host=address.host, port=address.port, user=address.user, password=address.password,
+            database=address.database, timeout=15,
+        )  # fmt: skip
+    except asyncpg.InvalidPasswordError as error:
+        raise StartupFault(f"The password of {address.user} is refused by {where}.") from error
+    except asyncpg.InvalidCatalogNameError as error:
+        raise StartupFault(
+            f"There is no database {address.database} in {where}; make it, or give DB_ADMIN_USER."
+        ) from error
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+        raise StartupFault(f"Cannot connect to {where} as {address.user}: {error}.") from error
+    try:
+        yield connection
+    except asyncpg.DiskFullError as error:
+        raise StartupFault(f"The disk of {where} is full.") from error
+    except asyncpg.PostgresError as error:
+        raise StartupFault(f"The service database cannot be prepared in {where}: {error}.") from error
+    finally:
+        await connection.close()
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

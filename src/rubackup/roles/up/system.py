@@ -1,0 +1,159 @@
+"""The whole system on one machine: PostgreSQL, API, server, media server, client, in this order.
+
+Called by `main`; what is started here is looked after by the supervisor.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rubackup.domain.identity import client_label
+from rubackup.roles.rest import RestClient
+from rubackup.roles.up import catalogue as catalogues
+from rubackup.roles.up.catalogue import Catalogue
+from rubackup.roles.up.certificates import hwid, make_certificates
+from rubackup.roles.up.enrolment import Enrolment
+from rubackup.roles.up.faults import StartupFault, explained
+from rubackup.roles.up.postgres import EmbeddedPostgres
+from rubackup.roles.up.service import PostgresService, RoleService
+from rubackup.roles.up.settings import api_host, choose_ports, write_settings
+from rubackup.roles.up.state import State, write_json
+from rubackup.roles.up.supervisor import Supervisor
+
+ROLES = ("api", "server", "media", "client")
+READY_SECONDS = 60.0
+POLL_SECONDS = 0.2
+POOL_SECONDS = 10.0
+
+log = logging.getLogger(__name__)
+
+
+class System:
+    """Brings everything up on a state; `ready` is what ready.json says."""
+
+    def __init__(self, state: State, runtime: Path, supervisor: Supervisor, *, port: int, log_level: str) -> None:
+        self._state = state
+        self._runtime = runtime
+        self._supervisor = supervisor
+        self._port = port
+        self._log_level = log_level
+        self._url = ""
+
+    def bring_up(self) -> dict[str, Any]:
+        """Start all processes and complete the installation; the text of ready.json, which is written last."""
+        with explained(f"Cannot write the state {self._state.root}"):
+            ports = choose_ports(self._state, self._port)
+            self._url = f"https://{api_host()}:{ports.api}"
+            make_certificates(self._state, [api_host()])
+        catalogue = self._catalogue()
+        catalogues.prepare(self._state, catalogue)
+        write_settings(self._state, catalogue, ports, self._log_level)
+        self._start_roles()
+        self._complete(catalogue)
+        self._wait_connected(catalogue)
+        self._supervisor.changed = self.write_ready
+        return self.write_ready()
+
+    def write_ready(self) -> dict[str, Any]:
+        """Write ready.json, whole, as things are now."""
+        ready = {
+            "api": self._url,
+            "superuser": catalogues.SUPERUSER,
+            "password_file": str(self._state.secret(catalogues.SUPERUSER_PASSWORD)),
+            "ca_file": str(self._state.root_certificate),
+            "client": client_label(socket.gethostname(), hwid(self._state, "client")),
+            "processes": self._supervisor.pids(),
+        }
+        write_json(self._state.ready_file, ready)
+        return ready
+
+    # --- parts ---
+
+    def _catalogue(self) -> Catalogue:
+        """The catalogue that DB_HOST names, or our own PostgreSQL, started. A state keeps to its kind."""
+        found = catalogues.external(self._state, os.environ)
+        wanted = "external" if found else "embedded"
+        kept = self._state.keep_text(self._state.root / "etc/catalogue", wanted)
+        if kept != wanted:
+            raise StartupFault(
+                f"The state {self._state.root} was made with "
+                + ("DB_HOST; set it again." if kept == "external" else "an embedded PostgreSQL; unset DB_HOST.")
+            )
+        if found:
+            return found
+        server = EmbeddedPostgres(self._state.root, self._runtime)
+        self._supervisor.start(PostgresService(server))
+        return catalogues.embedded(self._state, server.address())
+
+    def _start_roles(self) -> None:
+        services = [
+            RoleService(
+                f"rubackup_{role}",
+                self._state.settings(role),
+                self._state.ready_mark(role),
+                self._state.log(f"rubackup_{role}"),
+            )
+            for role in ROLES
+        ]
+        for service in services:
+            self._supervisor.start(service)
+        for service in services:
+            self._supervisor.wait_ready(service, READY_SECONDS)
+
+    def _complete(self, catalogue: Catalogue) -> None:
+        """On a new state authorise our hosts and make the pool; what an administrator removes later stays away."""
+        done = self._state.root / "etc/complete"
+        if done.exists():
+            return
+        password = self._state.secret(catalogues.SUPERUSER_PASSWORD).read_text().strip()
+        api = RestClient(
+            self._url, self._state.root_certificate, catalogues.SUPERUSER, password,
+            database=catalogue.address.database, timeout_seconds=10,
+        )  # fmt: skip
+        enrolment = Enrolment(
+            api, hwid(self._state, "client"), hwid(self._state, "media"), self._state.root / "pools/Default"
+        )
+        try:
+            self._poll(
+                enrolment.advance, READY_SECONDS, lambda: f"The installation is not complete: {enrolment.problem}."
+            )
+            api.logout()
+        finally:
+            api.close()
+        self._state.keep_text(done, "yes")
+
+    def _wait_connected(self, catalogue: Catalogue) -> None:
+        """Wait for our hosts, unless an administrator removed them, and a moment for the pools."""
+        ours = {hwid(self._state, role) for role in ("client", "media")}
+        expected = ours & catalogues.known_hosts(catalogue)
+        self._poll(
+            lambda: expected <= catalogues.online_hosts(catalogue),
+            READY_SECONDS,
+            lambda: f"Client or media server do not connect to the server; see {self._state.root / 'log'}.",
+        )
+        deadline = time.monotonic() + POOL_SECONDS
+        self._poll(
+            lambda: not catalogues.pool_problems(catalogue) or time.monotonic() > deadline, READY_SECONDS, lambda: ""
+        )
+        for problem in catalogues.pool_problems(catalogue):
+            log.warning("%s", problem)
+
+    def _poll(self, condition: Callable[[], bool], limit_seconds: float, complaint: Callable[[], str]) -> None:
+        """Like Supervisor.wait, for conditions that cost something: asked a few times a second."""
+        asked_at = 0.0
+
+        def held() -> bool:
+            nonlocal asked_at
+            if time.monotonic() - asked_at < POLL_SECONDS:
+                return False
+            holds = condition()
+            asked_at = time.monotonic()
+            return holds
+
+        self._supervisor.wait(held, limit_seconds, complaint)
