@@ -1,0 +1,73 @@
+"""Opens the folder that a restore may write below: the destination, or in place the resource's own.
+
+Its path is the administrator's, so links on it are followed, /home to /data/home for
+example, but only those that nobody else could have put there: a link that belongs to root
+or to us, in a folder that only root or we can write to (or that is sticky, as /tmp is). A user whose
+folder lies on the way could otherwise send what root writes to where he likes.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from rubackup.client.modules.filesystem.folders import FOLDER
+from rubackup.client.modules.filesystem.paths import ROOT, components, join, printable, reason, split
+from rubackup.domain.errors import Invalid
+
+MOST_LINKS = 40
+"""As the kernel's own limit (path_resolution(7))."""
+
+
+def open_anchor(path: bytes) -> tuple[int, list[bytes]]:
+    """A descriptor of `path`, and which folders of it had to be made. Invalid when it cannot be reached."""
+    todo = components(path)[::-1]
+    current = os.open(ROOT, FOLDER)
+    at = ROOT
+    links = 0
+    made = []
+    try:
+        while todo:
+            name = todo.pop()
+            try:
+                following, new = _step(current, name)
+            except OSError as error:
+                raise Invalid(f"{printable(join(at, name))} cannot be opened: {reason(error)}.") from error
+            if isinstance(following, bytes):
+                links += 1
+                if links > MOST_LINKS:
+                    raise Invalid(f"{printable(path)} cannot be opened: too many links.")
+                todo.extend(components(following)[::-1])
+                if following.startswith(ROOT):
+                    os.close(current)
+                    current, at = os.open(ROOT, FOLDER), ROOT
+                continue
+            os.close(current)
+            current, at = following, split(at)[0] if name == b".." else join(at, name)
+            if new:
+                made.append(at)
+    except BaseException:
+        os.close(current)
+        raise
+    return current, made
+
+
+def _step(current: int, name: bytes) -> tuple[int | bytes, bool]:
+    """The descriptor of a folder, or the target of a link; and whether the folder is new."""
+    try:
+        st = os.stat(name, dir_fd=current, follow_symlinks=False)
+    except FileNotFoundError:
+        os.mkdir(name, 0o777, dir_fd=current)
+        return os.open(name, FOLDER | os.O_NOFOLLOW, dir_fd=current), True
+    if stat.S_ISLNK(st.st_mode):
+        _check_link(current, st)
+        return os.readlink(name, dir_fd=current), False
+    return os.open(name, FOLDER | os.O_NOFOLLOW, dir_fd=current), False
+
+
+def _check_link(folder: int, link: os.stat_result) -> None:
+    trusted = {0, os.geteuid()}
+    st = os.fstat(folder)
+    open_to_others = st.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not st.st_mode & stat.S_ISVTX
+    if link.st_uid not in trusted or st.st_uid not in trusted or open_to_others:
+        raise PermissionError(1, "it is a link that others could have put there; name the folder it points to")

@@ -1,0 +1,163 @@
+"""Sets owner, mode, extended attributes, ACLs and times of a restored entry, in the order that keeps them.
+
+Owner first, as changing it clears setuid and capabilities; then attributes, mode, ACLs,
+and the times last. An entry whose owner could not be set loses setuid and setgid.
+
+Only root may give files away. For anybody else what the kernel refuses for that reason is
+one warning a task and kind; everything else that could not be set makes the entry one that
+failed: its contents are there, but it is not what the copy holds.
+"""
+
+from __future__ import annotations
+
+import errno
+import grp
+import os
+import pwd
+import stat
+from functools import lru_cache
+
+from rubackup.chunkstore.manifest import Entry, EntryType
+from rubackup.client.modules.filesystem.metadata import NAMES_CACHED, XATTRS_UNSUPPORTED
+from rubackup.client.modules.filesystem.paths import reason
+from rubackup.client.modules.filesystem.report import Report
+
+ACLS = frozenset({"system.posix_acl_access", "system.posix_acl_default"})
+OWNED_NAMESPACES = ("user.", "trusted.", "system.posix_acl_")
+"""Attributes in these that the copy does not hold are removed: an inherited ACL opens a file to others."""
+
+_REFUSED = frozenset({errno.EPERM, errno.EACCES})
+_NODE_MODES = 0o777
+
+
+@lru_cache(NAMES_CACHED)
+def _uid(name: str) -> int | None:
+    try:
+        return pwd.getpwnam(name).pw_uid
+    except KeyError:
+        return None
+
+
+@lru_cache(NAMES_CACHED)
+def _gid(name: str) -> int | None:
+    try:
+        return grp.getgrnam(name).gr_gid
+    except KeyError:
+        return None
+
+
+def forget_ids() -> None:
+    """Ask the host again: users may have been added since the last task."""
+    _uid.cache_clear()
+    _gid.cache_clear()
+
+
+class Applier:
+    """Gives entries their metadata; works on descriptors only, so nothing can be put in an entry's place."""
+
+    def __init__(self, report: Report, *, numeric_owner: bool) -> None:
+        """`numeric_owner`: ids as recorded, else the ids that this host has for the recorded names."""
+        self._report = report
+        self._numeric_owner = numeric_owner
+        self._is_root = os.geteuid() == 0
+
+    def owner(self, entry: Entry) -> tuple[int, int]:
+        """Whose the entry becomes."""
+        uid = gid = None
+        if not self._numeric_owner:
+            uid = _uid(entry.user) if entry.user else None
+            gid = _gid(entry.group) if entry.group else None
+        return (entry.uid if uid is None else uid, entry.gid if gid is None else gid)
+
+    def apply(self, fd: int, entry: Entry) -> list[str]:
+        """Set everything on an open file or folder; sentences on what could not be set."""
+        return self._apply(fd, entry, entry.mode)
+
+    def apply_node(self, fd: int, entry: Entry) -> list[str]:
+        """The same for an O_PATH descriptor of a link, fifo, socket or device."""
+        return self._apply(b"/proc/self/fd/%d" % fd, entry, entry.mode & _NODE_MODES)
+
+    def _apply(self, at: int | bytes, entry: Entry, mode: int) -> list[str]:
+        problems: list[str] = []
+        st = os.stat(at)  # noqa: PTH116 - `at` may be a descriptor
+        mode = self._set_owner(at, entry, st, mode, problems)
+        self._remove_attributes(at, entry, problems)
+        acls = []
+        for raw, value in entry.xattrs:
+            name = os.fsdecode(raw)
+            if name in ACLS:
+                acls.append((name, value))
+            else:
+                self._set_attribute(at, name, value, problems)
+        if entry.type != EntryType.SYMLINK:
+            try:
+                os.chmod(at, mode)  # noqa: PTH101 - `at` may be a descriptor
+            except OSError as error:
+                problems.append(f"mode: {reason(error)}")
+        for name, value in acls:
+            self._set_attribute(at, name, value, problems)
+        try:
+            os.utime(at, ns=(st.st_atime_ns, entry.mtime_ns))
+        except OSError as error:
+            problems.append(f"time: {reason(error)}")
+        return problems
+
+    def _set_owner(self, at: int | bytes, entry: Entry, st: os.stat_result, mode: int, problems: list[str]) -> int:
+        """The mode that may be set afterwards."""
+        uid, gid = self.owner(entry)
+        if (st.st_uid, st.st_gid) == (uid, gid):
+            return mode
+        try:
+            os.chown(at, uid, gid)
+            return mode
+        except OSError as error:
+            if self._is_root or error.errno not in _REFUSED:
+                problems.append(f"owner: {reason(error)}")
+                return mode & ~(stat.S_ISUID | stat.S_ISGID)
+        self._report.warn_once("owner", "Owners of other users are not restored: only root may set them.")
+        if st.st_uid != uid:
+            mode &= ~stat.S_ISUID
+        if st.st_gid != gid:
+            try:
+                os.chown(at, -1, gid)
+            except OSError:
+                # Not a member of the group: told by the warning above.
+                mode &= ~stat.S_ISGID
+        return mode
+
+    def _remove_attributes(self, at: int | bytes, entry: Entry, problems: list[str]) -> None:
+        try:
+            present = os.listxattr(at)
+        except OSError as error:
+            if error.errno not in XATTRS_UNSUPPORTED:
+                problems.append(f"extended attributes: {reason(error)}")
+            return
+        if not present:
+            return
+        kept = {os.fsdecode(name) for name, _ in entry.xattrs}
+        for name in present:
+            if name.startswith(OWNED_NAMESPACES) and name not in kept:
+                try:
+                    os.removexattr(at, name)
+                except OSError as error:
+                    if error.errno != errno.ENODATA:
+                        problems.append(f"extended attribute {name}: {reason(error)}")
+
+    def _set_attribute(self, at: int | bytes, name: str, value: bytes, problems: list[str]) -> None:
+        try:
+            os.setxattr(at, name, value)
+        except OSError as error:
+            namespace = name.partition(".")[0]
+            if not self._is_root and error.errno in _REFUSED and namespace in {"trusted", "security"}:
+                self._report.warn_once(
+                    namespace, f"Extended attributes of {namespace} are not restored: only root may set them."
+                )
+            else:
+                problems.append(f"extended attribute {name}: {reason(error)}")
+
+
+def make_usable(fd: int) -> None:
+    """Let the owner write into an existing folder of his; its mode is set again when it is finished."""
+    st = os.fstat(fd)
+    if os.geteuid() == st.st_uid and st.st_uid and st.st_mode & stat.S_IRWXU != stat.S_IRWXU:
+        os.fchmod(fd, stat.S_IMODE(st.st_mode) | stat.S_IRWXU)

@@ -1,0 +1,218 @@
+"""Turns one entry of the live file system into an entry of the manifest, its contents into chunks.
+
+A file that changes while it is read is read again, twice at most; then what was read is
+kept and the log says so. What cannot be read is reported and left out. Nothing of this
+ends the backup.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from rubackup.chunkstore.identity import HOLE
+from rubackup.chunkstore.manifest import Entry, EntryType
+from rubackup.client.modules.filesystem.folders import entry_path, open_noatime
+from rubackup.client.modules.filesystem.metadata import GONE, entry_type, make_entry, read_xattrs
+from rubackup.client.modules.filesystem.parent import Parent
+from rubackup.client.modules.filesystem.paths import join, reason
+from rubackup.client.modules.filesystem.reader import OPEN, FileReader
+from rubackup.client.modules.filesystem.report import Report
+from rubackup.client.modules.filesystem.rows import Row
+from rubackup.domain.errors import Corrupt
+
+ATTEMPTS = 3
+ROWS_HELD = 8192
+"""Rows of one file held back; a file with more (about 1 GiB) is not read again when it changes."""
+
+VANISHED = "vanished before it could be read; it is not in the copy"
+CHANGED = "changed while being read; the copy holds what was read"
+
+
+@dataclass
+class Contents:
+    """Where the contents of a file stand in the chunk table."""
+
+    first_row: int = 0
+    rows: int = 0
+    size: int = 0
+    final: bool = False
+    """Whether rows were written early, so that there is no second attempt."""
+
+
+@dataclass
+class _Linked:
+    """The first name met of an inode that has several."""
+
+    path: bytes
+    entry: Entry
+    remaining: int
+
+
+class Copier:
+    """Copies entries in the order of the manifest."""
+
+    def __init__(
+        self,
+        *,
+        add_chunk: Callable[[bytes], bytes],
+        add_rows: Callable[[Sequence[Row]], int],
+        reader: FileReader,
+        parent: Parent | None,
+        report: Report,
+    ) -> None:
+        self._add_chunk = add_chunk
+        self._add_rows = add_rows
+        self._reader = reader
+        self._parent = parent
+        self._report = report
+        self._linked: dict[tuple[int, int], _Linked] = {}
+
+    def enter(self, folder: bytes) -> None:
+        """The entries that follow are of this folder."""
+        if self._parent:
+            try:
+                self._parent.enter(folder)
+            except Corrupt as error:
+                self._orphan(error)
+
+    def copy(self, fd: int, folder: bytes, name: bytes, st: os.stat_result) -> Entry | None:
+        """The manifest's entry for `name`; None when it could not be read, which is then reported."""
+        path = join(folder, name)
+        kind = entry_type(st.st_mode)
+        if kind is EntryType.FOLDER:
+            self._report.folders += 1
+            return make_entry(name, st, xattrs=self._xattrs(entry_path(fd, name), path))
+        entry = self._other_name(name, st)
+        if entry is None:
+            try:
+                entry = self._file(fd, path, name, st) if kind is EntryType.FILE else self._node(fd, path, name, st)
+            except OSError as error:
+                self._lost(path, error)
+                return None
+            if entry is None:
+                return None
+            if entry.links > 1:
+                self._linked[st.st_dev, st.st_ino] = _Linked(path, entry, entry.links - 1)
+        self._report.files += 1
+        return entry
+
+    def lost(self, path: bytes, error: OSError) -> None:
+        """Report an entry that cannot be read."""
+        self._lost(path, error)
+
+    def _lost(self, path: bytes, error: OSError) -> None:
+        if error.errno in GONE:
+            self._report.warn(path, VANISHED)
+        else:
+            self._report.failed(path, f"cannot be read: {reason(error)}")
+
+    def _other_name(self, name: bytes, st: os.stat_result) -> Entry | None:
+        """The entry of a further name of an inode that this copy has already."""
+        first = self._linked.get((st.st_dev, st.st_ino)) if st.st_nlink > 1 else None
+        if first is None:
+            return None
+        first.remaining -= 1
+        if not first.remaining:
+            del self._linked[st.st_dev, st.st_ino]
+        return msgspec.structs.replace(first.entry, name=name, hardlink=first.path)
+
+    def _node(self, fd: int, path: bytes, name: bytes, st: os.stat_result) -> Entry:
+        """A symbolic link, fifo, socket or device: nothing is opened."""
+        target = os.readlink(name, dir_fd=fd) if stat.S_ISLNK(st.st_mode) else b""
+        return make_entry(name, st, target=target, xattrs=self._xattrs(entry_path(fd, name), path))
+
+    def _file(self, fd: int, path: bytes, name: bytes, st: os.stat_result) -> Entry | None:
+        taken = self._take_over(make_entry(name, st, xattrs=[]), path)
+        if taken is not None:
+            self._report.bytes_done += taken.size
+            return taken
+        entry = None
+        for _ in range(ATTEMPTS):
+            try:
+                file = open_noatime(name, OPEN, fd)
+            except OSError as error:
+                if entry is None or error.errno not in GONE:
+                    raise
+                break  # removed since the first attempt, which was whole or not: it says below
+            try:
+                before = os.fstat(file)
+                if not stat.S_ISREG(before.st_mode):
+                    self._report.failed(path, "was replaced by something that is not a file")
+                    return None
+                if entry is not None:
+                    self._report.bytes_done -= entry.size
+                contents = self._contents(file, before)
+                entry = make_entry(name, before, size=contents.size, xattrs=self._xattrs(file, path))
+                entry = msgspec.structs.replace(entry, first_row=contents.first_row, rows=contents.rows)
+                unchanged = _stamp(before) == _stamp(os.fstat(file)) and contents.size == before.st_size
+            finally:
+                os.close(file)
+            if unchanged:
+                return entry
+            if contents.final:
+                break
+        self._report.warn(path, CHANGED)
+        return entry
+
+    def _contents(self, file: int, st: os.stat_result) -> Contents:
+        """Read a file, hand its chunks over and write its rows."""
+        found = Contents()
+        rows: list[Row] = []
+        try:
+            for piece in self._reader.pieces(file, st):
+                length = piece if isinstance(piece, int) else len(piece)
+                rows.append((HOLE if isinstance(piece, int) else self._add_chunk(piece), length))
+                found.size += length
+                self._report.bytes_done += length
+                if len(rows) >= ROWS_HELD:
+                    found.final = True
+                    self._write_rows(found, rows)
+                    rows = []
+        except OSError:
+            self._report.bytes_done -= found.size
+            raise
+        self._write_rows(found, rows)
+        return found
+
+    def _write_rows(self, found: Contents, rows: Sequence[Row]) -> None:
+        if rows:
+            first = self._add_rows(rows)
+            if not found.rows:
+                found.first_row = first
+            found.rows += len(rows)
+
+    def _take_over(self, now: Entry, path: bytes) -> Entry | None:
+        """The entry with the parent's contents if the file is unchanged since."""
+        if self._parent is None:
+            return None
+        try:
+            before = self._parent.unchanged(now)
+            if before is None:
+                return None
+            taken = Contents()
+            for rows in self._parent.rows(before):
+                taken.size += sum(length for _, length in rows)
+                self._write_rows(taken, rows)
+        except Corrupt as error:
+            self._orphan(error)
+            return None
+        if taken.size != now.size:
+            self._report.warn(path, "its contents in the earlier copy are not whole; it is read again")
+            return None
+        return msgspec.structs.replace(now, xattrs=before.xattrs, first_row=taken.first_row, rows=taken.rows)
+
+    def _orphan(self, error: Corrupt) -> None:
+        self._parent = None
+        self._report.warn_once("parent", f"The earlier copy cannot be used any further: {error} Everything is read.")
+
+    def _xattrs(self, at: int | bytes, path: bytes) -> list[tuple[bytes, bytes]]:
+        return read_xattrs(at, lambda why: self._report.warn(path, why))
+
+
+def _stamp(st: os.stat_result) -> tuple[int, int, int]:
+    return st.st_size, st.st_mtime_ns, st.st_ctime_ns

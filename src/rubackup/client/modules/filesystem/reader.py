@@ -1,0 +1,121 @@
+"""The contents of a regular file as chunks and holes.
+
+Files up to the chunker's minimum are one chunk; larger ones are cut by content. Every
+chunk is a copy of its own: the read buffer is used again. Holes are told by the file
+system (SEEK_HOLE); a file system that cannot tell them gives zeros, which are stored.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Generator, Iterator
+
+from rubackup.chunkstore.chunker import Chunker
+
+READ_BYTES = 4 << 20
+HOLE_BYTES = 1 << 30
+"""Longest hole in one row: rows hold lengths of 32 bits."""
+
+OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+"""O_NONBLOCK: a fifo that took the place of a file must not make us wait for a writer."""
+
+BYTES_PER_BLOCK = 512
+"""Unit of st_blocks, whatever the file system's block size (stat(2))."""
+
+
+class FileReader:
+    """Cuts one file after the other with one buffer; not for two threads at a time."""
+
+    def __init__(
+        self, chunker: Chunker, minimum: int, maximum: int, check: Callable[[], None], read_bytes: int = READ_BYTES
+    ) -> None:
+        """`minimum`, `maximum`: the chunker's; `check` is called every `read_bytes` and may raise to end it."""
+        self._chunker = chunker
+        self._minimum = minimum
+        self._check = check
+        self._buffer = memoryview(bytearray(read_bytes + maximum))
+        self._read_bytes = read_bytes
+
+    def pieces(self, fd: int, st: os.stat_result) -> Iterator[bytes | int]:
+        """Chunks, and lengths of holes between them, up to the size that `st` tells or an earlier end of the file."""
+        if st.st_size <= self._minimum:
+            if data := _read_small(fd, st.st_size):
+                yield data
+            return
+        sparse = st.st_blocks * BYTES_PER_BLOCK < st.st_size
+        for start, end, is_data in _extents(fd, st.st_size) if sparse else ((0, st.st_size, True),):
+            if not is_data:
+                yield from _hole(end - start)
+                continue
+            ended_at = yield from self._cut(fd, start, end)
+            if ended_at < end:
+                return  # truncated meanwhile
+
+    def _cut(self, fd: int, start: int, end: int) -> Generator[bytes, None, int]:
+        waiting = 0
+        offset = start
+        while True:
+            self._check()
+            wanted = min(self._read_bytes, end - offset)
+            got = _read_into(fd, self._buffer[waiting : waiting + wanted], offset)
+            offset += got
+            final = got < wanted or offset == end
+            view = self._buffer[: waiting + got]
+            position = 0
+            for length in self._chunker.cut(view, final=final):
+                yield bytes(view[position : position + length])
+                position += length
+            waiting += got - position
+            if final:
+                return offset
+            # The rest is shorter than a chunk; it goes to the front, before what is read next.
+            self._buffer[:waiting] = bytes(view[position:])
+
+
+def _read_small(fd: int, size: int) -> bytes:
+    data = os.pread(fd, size, 0)
+    while data and len(data) < size:
+        more = os.pread(fd, size - len(data), len(data))
+        if not more:
+            break
+        data += more
+    return data
+
+
+def _read_into(fd: int, view: memoryview, offset: int) -> int:
+    got = 0
+    while got < len(view):
+        count = os.preadv(fd, [view[got:]], offset + got)
+        if not count:
+            break
+        got += count
+    return got
+
+
+def _hole(length: int) -> Iterator[int]:
+    while length > 0:
+        yield min(length, HOLE_BYTES)
+        length -= HOLE_BYTES
+
+
+def _extents(fd: int, size: int) -> Iterator[tuple[int, int, bool]]:
+    """(start, end, whether it holds data) from 0 to `size`."""
+    offset = 0
+    while offset < size:
+        try:
+            data = min(os.lseek(fd, offset, os.SEEK_DATA), size)
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                yield offset, size, True  # no holes on this file system
+                return
+            data = size
+        if data > offset:
+            yield offset, data, False
+        if data == size:
+            return
+        hole = min(os.lseek(fd, data, os.SEEK_HOLE), size)
+        if hole <= data:
+            hole = size  # truncated meanwhile: the read finds the end
+        yield data, hole, True
+        offset = hole

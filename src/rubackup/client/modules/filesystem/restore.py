@@ -1,0 +1,260 @@
+"""Puts a copy back: walks the manifest, makes folders, queues the rest, writes it in batches.
+
+Files land below the destination at their full original path, or in place. Folders above
+what was chosen are made where they are missing, with their recorded metadata, and are left
+alone where they exist. A folder's own metadata is set when all below it was written. An
+existing file is judged by `overwrite`; a folder in the place of a file is never removed.
+What failed is listed one by one and ends nothing else. At the end the destination is synced.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass, field
+
+import msgspec
+
+from rubackup.chunkstore.manifest import Entry, EntryType, ManifestReader
+from rubackup.client.modules.filesystem.anchor import open_anchor
+from rubackup.client.modules.filesystem.apply import Applier, forget_ids
+from rubackup.client.modules.filesystem.existing import Overwrite, is_same
+from rubackup.client.modules.filesystem.fetch import Fetcher
+from rubackup.client.modules.filesystem.folders import Folders
+from rubackup.client.modules.filesystem.paths import (
+    ROOT,
+    absolute,
+    is_safe_folder,
+    is_safe_name,
+    is_within,
+    join,
+    printable,
+    reason,
+    split,
+)
+from rubackup.client.modules.filesystem.report import Report
+from rubackup.client.modules.filesystem.rows import Rows
+from rubackup.client.modules.filesystem.selection import Place, Selection, blocks, choose
+from rubackup.client.modules.filesystem.sync import Syncer
+from rubackup.client.modules.filesystem.target import Target
+from rubackup.client.modules.filesystem.write import Writer
+from rubackup.client.ports import RestoreChannel, RestoreJob, RestoreSummary, Watch
+from rubackup.domain.errors import Invalid
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Entry).decode
+
+
+@dataclass
+class Frame:
+    """A folder of the manifest that the walk is in or below."""
+
+    path: bytes
+    blocked: bool = False
+    """It could not be made: nothing below it can be restored."""
+    unfinished: dict[bytes, bytes] = field(default_factory=dict)
+    """Sub-folders that get their metadata when the walk leaves them, as encoded entries: there may be a million."""
+    known: set[bytes] = field(default_factory=set)
+    """Sub-folders that exist and keep their metadata."""
+
+
+class Restore:
+    """One restore of one record."""
+
+    def __init__(self, job: RestoreJob, channel: RestoreChannel, watch: Watch) -> None:
+        try:
+            self._overwrite = Overwrite(job.overwrite)
+        except ValueError:
+            raise Invalid(f"overwrite must be one of {', '.join(item.value for item in Overwrite)}.") from None
+        self._job = job
+        self._is_root = os.geteuid() == 0
+        self._kept = 0
+        self._resource = absolute(job.resource, "resource")
+        self._watch = watch
+        self._report = Report(watch)
+        self._reader = ManifestReader(channel.read_manifest, channel.manifest_bytes)
+        self._selection = Selection(self._resource, choose(job.paths, self._reader))
+        self._applier = Applier(self._report, numeric_owner=job.module_parameters.get("numeric_owner") is True)
+        self._fetcher = Fetcher(channel, self._report.tick)
+        self._frames: list[Frame] = []
+        self._made: dict[bytes, Entry | None] = {}
+
+    def run(self) -> RestoreSummary:
+        """Restore what was chosen."""
+        forget_ids()
+        self._watch.phase("execution")
+        self._report.sent = lambda: self._fetcher.received_bytes
+        if not self._job.paths:
+            summary = self._reader.summary
+            self._report.totals = lambda: (summary.files, summary.size_bytes)
+        anchor, fd = self._open_anchor()
+        syncer = Syncer()
+        folders = Folders(anchor, fd, opened=syncer.saw)
+        self._anchor = anchor
+        self._target = Target(folders, self._applier)
+        self._writer = Writer(
+            self._target, self._fetcher, Rows(self._reader), self._report, lambda: self._watch.phase("transmission")
+        )
+        try:
+            syncer.saw(fd)
+            self._walk()
+            for problem in syncer.sync():
+                self._report.failed(anchor, problem)
+        finally:
+            self._writer.close()
+            folders.close()
+            syncer.close()
+        if self._kept:
+            self._report.info(f"{self._kept} files were there already and were left as they are.")
+        self._report.finish()
+        return RestoreSummary(self._report.files, self._report.files_failed, self._report.bytes_done)
+
+    def _open_anchor(self) -> tuple[bytes, int]:
+        """The path in the copy that the destination's descriptor stands for, and the descriptor."""
+        if not self._job.in_place:
+            fd, _ = open_anchor(absolute(self._job.destination, "destination"))
+            return ROOT, fd
+        anchor = split(self._resource)[0]
+        fd, made = open_anchor(anchor)
+        self._made = dict.fromkeys(made)
+        return anchor, fd
+
+    def _walk(self) -> None:
+        for folder, entries in blocks(self._reader, self._selection):
+            self._report.tick()
+            place = self._selection.folder(folder)
+            if folder != self._anchor and is_within(self._anchor, folder):
+                self._pass_by(folder, list(entries), place)
+                continue
+            frame = self._enter(folder)
+            for entry in entries:
+                self._report.tick()
+                self._entry(frame, place, entry)
+        self._leave_to(b"")
+        self._writer.flush()
+        for path in sorted(self._made, reverse=True):
+            self._finish_made(path)
+        for path in sorted(self._selection.missing):
+            self._report.failed(path, "is not in the copy")
+
+    # --- folders ---
+
+    def _pass_by(self, folder: bytes, entries: list[Entry], place: Place) -> None:
+        """A folder above the resource, in place: it is left alone unless this restore had to make it."""
+        for entry in entries:
+            path = join(folder, entry.name)
+            self._selection.entry(place, path)
+            if path in self._made:
+                self._made[path] = entry
+
+    def _finish_made(self, path: bytes) -> None:
+        entry = self._made[path]
+        if entry is None:
+            return
+        fd, _ = open_anchor(path)
+        try:
+            self._problems(path, self._applier.apply(fd, entry))
+        finally:
+            os.close(fd)
+
+    def _enter(self, folder: bytes) -> Frame:
+        """The folder's frame; a blocked one when its parent did not name it or it could not be made."""
+        if self._frames and self._frames[-1].path == folder:
+            return self._frames[-1]
+        self._leave_to(folder)
+        frame = Frame(folder)
+        if folder != self._anchor:
+            parent_path, name = split(folder)
+            parent = self._frames[-1] if self._frames else None
+            if parent is None or parent.path != parent_path or not is_safe_folder(folder):
+                self._report.failed(folder, "the manifest does not name it in the folder above")
+                frame.blocked = True
+            else:
+                frame.blocked = parent.blocked or (name not in parent.unfinished and name not in parent.known)
+        self._frames.append(frame)
+        return frame
+
+    def _leave_to(self, folder: bytes) -> None:
+        """Finish the folders that do not lead to `folder`, deepest first."""
+        while self._frames and not (folder and is_within(folder, self._frames[-1].path)):
+            frame = self._frames.pop()
+            for name in list(frame.unfinished):
+                self._finish(frame, name)
+            if self._frames and self._frames[-1].path == split(frame.path)[0]:
+                self._finish(self._frames[-1], split(frame.path)[1])
+
+    def _finish(self, parent: Frame, name: bytes) -> None:
+        encoded = parent.unfinished.pop(name, None)
+        if encoded is not None:
+            path = join(parent.path, name)
+            self._writer.then(lambda: self._finish_folder(path, encoded))
+
+    def _finish_folder(self, path: bytes, encoded: bytes) -> None:
+        try:
+            self._problems(path, self._target.finish_folder(path, _decode(encoded)))
+        except OSError as error:
+            self._report.failed(path, f"its metadata cannot be set: {reason(error)}")
+
+    def _problems(self, path: bytes, problems: list[str]) -> None:
+        if problems:
+            self._report.failed(path, "was restored, but not its " + "; ".join(problems))
+
+    # --- entries ---
+
+    def _entry(self, frame: Frame, place: Place, entry: Entry) -> None:
+        path = join(frame.path, entry.name)
+        if not is_safe_name(entry.name):
+            self._report.failed(path, f"the manifest holds the name {printable(entry.name)!r}, which no file can have")
+            return
+        place = self._selection.entry(place, path)
+        is_folder = entry.type == EntryType.FOLDER
+        if place is Place.OUTSIDE and not self._job.paths:
+            self._report.failed(path, "lies outside the resource of the copy")
+        elif place is Place.OUTSIDE or (place is Place.ABOVE and not is_folder):
+            return
+        elif frame.blocked:
+            self._report.failed(path, "its folder could not be restored")
+        elif is_folder:
+            self._folder(frame, path, entry, chosen=place is Place.INSIDE)
+        else:
+            self._other(path, entry)
+
+    def _folder(self, frame: Frame, path: bytes, entry: Entry, *, chosen: bool) -> None:
+        changes = chosen and self._overwrite is not Overwrite.NEVER
+        try:
+            made = self._target.make_folder(path, usable=changes)
+        except OSError as error:
+            self._report.failed(path, f"the folder cannot be made: {reason(error)}")
+            return
+        self._report.folders += 1
+        if made or changes:
+            frame.unfinished[entry.name] = _encode(entry)
+        else:
+            frame.known.add(entry.name)
+
+    def _other(self, path: bytes, entry: Entry) -> None:
+        try:
+            existing = self._target.look(path)
+            if existing is not None and self._stays(path, entry, existing):
+                self._kept += 1
+                return
+        except OSError as error:
+            self._report.failed(path, f"cannot be restored: {reason(error)}")
+            return
+        if existing is not None and stat.S_ISDIR(existing.st_mode):
+            self._report.failed(path, "a folder stands in its place")
+            return
+        self._writer.restore(path, entry)
+
+    def _stays(self, path: bytes, entry: Entry, existing: os.stat_result) -> bool:
+        """Whether what exists is left as it is; the writer is told."""
+        if self._overwrite is Overwrite.ALWAYS:
+            return False
+        if self._overwrite is Overwrite.IF_CHANGED and self._writer.is_other_name(path, entry):
+            return False  # whether it is the same file already shows when it is linked
+        owner = self._applier.owner(entry) if self._is_root else None
+        same = is_same(entry, existing, owner, lambda: self._target.read_link(path))
+        stays = same or self._overwrite is Overwrite.NEVER
+        if stays:
+            self._writer.keep(path, entry, existing, same=same)
+        return stays

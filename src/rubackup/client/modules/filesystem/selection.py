@@ -1,0 +1,112 @@
+"""Which entries of a copy a restore takes, and the shortest way to them through the manifest."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from enum import Enum
+
+from rubackup.chunkstore.manifest import Entry, EntryType, ManifestReader
+from rubackup.client.modules.filesystem.paths import ROOT, absolute, ancestors, is_within, order, split
+
+DIRECT = 256
+"""Up to so many single files are looked up in the manifest's index; for more it is read through."""
+
+_ESCAPE = re.compile(rb"\\x([0-9a-f]{2})")
+
+Block = tuple[bytes, Sequence[Entry]]
+
+
+class Place(Enum):
+    """Where a path stands to what was chosen."""
+
+    INSIDE = "chosen, or below what was chosen"
+    ABOVE = "on the way to what was chosen"
+    OUTSIDE = "neither"
+
+
+class Selection:
+    """The chosen paths; without any the resource itself, which is everything."""
+
+    def __init__(self, resource: bytes, chosen: Sequence[bytes]) -> None:
+        # A folder above the resource stands for the resource: nothing else of it is in the copy.
+        self.roots = {resource if is_within(resource, path) else path for path in chosen} or {resource}
+        self._above = {folder for root in self.roots for folder in ancestors(root)}
+        self._last = max(self.roots, key=order)
+        self.missing = set(self.roots) - {ROOT}
+
+    def folder(self, path: bytes) -> Place:
+        """Where a folder stands."""
+        if any(root == path or is_within(path, root) for root in self._candidates(path)):
+            return Place.INSIDE
+        return Place.ABOVE if path in self._above else Place.OUTSIDE
+
+    def entry(self, place: Place, path: bytes) -> Place:
+        """Where an entry of a folder at `place` stands; a chosen one counts as found."""
+        if path in self.roots:
+            self.missing.discard(path)
+            return Place.INSIDE
+        if place is Place.INSIDE:
+            return place
+        return Place.ABOVE if path in self._above else Place.OUTSIDE
+
+    def is_past(self, folder: bytes) -> bool:
+        """Whether nothing that was chosen can follow in the order of the manifest."""
+        return order(folder) > order(self._last) and not is_within(folder, self._last)
+
+    def _candidates(self, path: bytes) -> Iterator[bytes]:
+        while path != ROOT:
+            if path in self.roots:
+                yield path
+            path, _ = split(path)
+        if ROOT in self.roots:
+            yield ROOT
+
+
+def choose(paths: Sequence[str], reader: ManifestReader) -> list[bytes]:
+    r"""The paths of an order as bytes; Invalid when one is not absolute.
+
+    A path that the copy does not have is tried once more with `\xNN` read as the byte that
+    a listing shows so because it is not UTF-8.
+    """
+    chosen = []
+    for text in paths:
+        if text:
+            path = absolute(text, "data.granular_restore_files")
+            other = _ESCAPE.sub(lambda match: bytes([int(match[1], 16)]), path)
+            if other != path and b"/../" not in other + b"/" and b"\0" not in other and reader.find(path) is None:
+                path = other
+            chosen.append(path)
+    return chosen
+
+
+def blocks(reader: ManifestReader, selection: Selection) -> Iterator[Block]:
+    """The folders of the manifest in which something was chosen, in its order."""
+    direct = _direct(reader, selection) if len(selection.roots) <= DIRECT else None
+    if direct is not None:
+        yield from direct
+        return
+    for folder, entries in reader.folders():
+        if selection.folder(folder) is not Place.OUTSIDE:
+            yield folder, entries
+        elif selection.is_past(folder):
+            return
+
+
+def _direct(reader: ManifestReader, selection: Selection) -> list[Block] | None:
+    """The chosen entries and the folders above them, looked up one by one; None when a folder was chosen."""
+    found: dict[bytes, dict[bytes, Entry]] = {}
+    for root in selection.roots:
+        entry = reader.find(root) if root != ROOT else None
+        if root == ROOT or (entry is not None and entry.type == EntryType.FOLDER):
+            return None
+        if entry is None:
+            continue
+        for path in (*ancestors(root)[1:], root):
+            folder, name = split(path)
+            if name in found.setdefault(folder, {}):
+                continue
+            part = entry if path == root else reader.find(path)
+            if part is not None:
+                found[folder][name] = part
+    return [(folder, [found[folder][name] for name in sorted(found[folder])]) for folder in sorted(found, key=order)]

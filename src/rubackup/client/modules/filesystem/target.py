@@ -1,0 +1,188 @@
+"""Writes entries below one folder, and nowhere else, whatever the manifest or the disk says.
+
+Every name is made in a folder that was reached name by name without following a link,
+from the destination's own descriptor. A link that stands where a folder must be is an
+error for what lies below it. New entries are made under a temporary name and renamed over
+what was there: an existing file, fifo or device is never opened, a link never followed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+
+from rubackup.chunkstore.manifest import Entry, EntryType
+from rubackup.client.modules.filesystem.apply import Applier, make_usable
+from rubackup.client.modules.filesystem.folders import Folders
+from rubackup.client.modules.filesystem.metadata import entry_type
+from rubackup.client.modules.filesystem.paths import split
+
+TEMPORARY = b".rubackup-restore-"
+"""Begin of temporary names; a restore that was killed may leave one such file for each folder."""
+
+WRITE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+Identity = tuple[int, int]
+
+_NODES = {
+    EntryType.FIFO: stat.S_IFIFO,
+    EntryType.SOCKET: stat.S_IFSOCK,
+    EntryType.CHAR: stat.S_IFCHR,
+    EntryType.BLOCK: stat.S_IFBLK,
+}
+
+
+class Target:
+    """The destination."""
+
+    def __init__(self, folders: Folders, applier: Applier) -> None:
+        self._folders = folders
+        self._applier = applier
+
+    def look(self, path: bytes) -> os.stat_result | None:
+        """What stands at `path` now, None for nothing."""
+        folder, name = split(path)
+        try:
+            return os.stat(name, dir_fd=self._folders.open(folder), follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+
+    def read_link(self, path: bytes) -> bytes:
+        """Where the link at `path` points to."""
+        folder, name = split(path)
+        return os.readlink(name, dir_fd=self._folders.open(folder))
+
+    def make_folder(self, path: bytes, *, usable: bool) -> bool:
+        """Whether the folder was made; it may be there already. OSError when something else is.
+
+        `usable`: an existing one of ours is made writable until `finish_folder` sets its mode.
+        """
+        folder, name = split(path)
+        try:
+            os.mkdir(name, 0o700, dir_fd=self._folders.open(folder))
+            made = True
+        except FileExistsError:
+            made = False
+        fd = self._folders.open(path)  # refuses what is no folder
+        if usable and not made:
+            make_usable(fd)
+        return made
+
+    def finish_folder(self, path: bytes, entry: Entry) -> list[str]:
+        """Set a folder's owner, mode, attributes and times; what could not be set."""
+        return self._applier.apply(self._folders.open(path), entry)
+
+    def create(self, path: bytes) -> NewFile:
+        """Begin a file that will replace what stands at `path`."""
+        folder, _ = split(path)
+        name = temporary_name()
+        return NewFile(path, name, os.open(name, WRITE, 0o600, dir_fd=self._folders.open(folder)))
+
+    def publish(self, file: NewFile, entry: Entry) -> tuple[Identity, list[str]]:
+        """Give a written file its metadata and its name."""
+        folder, name = split(file.path)
+        fd = self._folders.open(folder)
+        problems = self._applier.apply(file.fd, entry)
+        st = os.fstat(file.fd)
+        os.rename(file.temporary, name, src_dir_fd=fd, dst_dir_fd=fd)
+        file.close()
+        return (st.st_dev, st.st_ino), problems
+
+    def discard(self, file: NewFile) -> None:
+        """Remove a file that was begun."""
+        file.close()
+        folder, _ = split(file.path)
+        with contextlib.suppress(OSError):
+            os.unlink(file.temporary, dir_fd=self._folders.open(folder))
+
+    def make_node(self, path: bytes, entry: Entry) -> tuple[Identity, list[str]]:
+        """Make a symbolic link, fifo, socket or device with its metadata."""
+        folder, name = split(path)
+        fd = self._folders.open(folder)
+        with _temporary(fd) as temporary:
+            if entry.type == EntryType.SYMLINK:
+                os.symlink(entry.target, temporary, dir_fd=fd)
+            else:
+                kind = _NODES[EntryType(entry.type)]
+                os.mknod(temporary, kind | 0o600, entry.rdev, dir_fd=fd)
+            node = os.open(temporary, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd)
+            try:
+                st = os.fstat(node)
+                if entry_type(st.st_mode) != entry.type:
+                    raise PermissionError(1, "somebody else replaced it while it was restored")
+                problems = self._applier.apply_node(node, entry)
+            finally:
+                os.close(node)
+            os.rename(temporary, name, src_dir_fd=fd, dst_dir_fd=fd)
+        return (st.st_dev, st.st_ino), problems
+
+    def link(self, first: bytes, path: bytes, identity: Identity) -> bool:
+        """Make `path` another name of `first`; False when `first` is no longer the file that was restored."""
+        existing = self.look(path)
+        if existing is not None and (existing.st_dev, existing.st_ino) == identity:
+            return True
+        folder, name = split(path)
+        source_folder, source = split(first)
+        source_fd = os.dup(self._folders.open(source_folder))
+        try:
+            fd = self._folders.open(folder)
+            with _temporary(fd) as temporary:
+                os.link(source, temporary, src_dir_fd=source_fd, dst_dir_fd=fd, follow_symlinks=False)
+                st = os.stat(temporary, dir_fd=fd, follow_symlinks=False)
+                if (st.st_dev, st.st_ino) != identity:
+                    return False
+                os.rename(temporary, name, src_dir_fd=fd, dst_dir_fd=fd)
+        finally:
+            os.close(source_fd)
+        return True
+
+
+class NewFile:
+    """A file under its temporary name."""
+
+    def __init__(self, path: bytes, temporary: bytes, fd: int) -> None:
+        self.path = path
+        self.temporary = temporary
+        self.fd = fd
+        self.offset = 0
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Append."""
+        view = memoryview(data)
+        while view:
+            count = os.pwrite(self.fd, view, self.offset)
+            self.offset += count
+            view = view[count:]
+
+    def skip(self, length: int) -> None:
+        """Leave a hole."""
+        self.offset += length
+
+    def end(self) -> None:
+        """Set the size: a hole at the end was not written."""
+        os.ftruncate(self.fd, self.offset)
+
+    def close(self) -> None:
+        """Close the descriptor, once."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+
+def temporary_name() -> bytes:
+    """A name that nobody can guess."""
+    return TEMPORARY + secrets.token_hex(8).encode()
+
+
+@contextlib.contextmanager
+def _temporary(fd: int) -> Iterator[bytes]:
+    """A temporary name that is gone afterwards, whether it was used, renamed or neither."""
+    name = temporary_name()
+    try:
+        yield name
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=fd)
