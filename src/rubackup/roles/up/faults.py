@@ -14,6 +14,7 @@ _REASONS = {
     errno.EACCES: "permission is missing",
     errno.EPERM: "permission is missing",
     errno.EROFS: "the file system is read-only",
+    errno.EEXIST: "something else is in the way",
     errno.ENOTDIR: "a part of the path is not a folder",
     errno.ENAMETOOLONG: "the path is too long",
     errno.EADDRINUSE: "the port is in use",
