@@ -20,6 +20,7 @@ from rubackup.services.ports import CopyEntry, FolderEntry
 T = TypeVar("T")
 PASSWORD = "Testing12345*"
 SECRET = b"a secret of tests, 32 bytes long"
+ENVELOPE = {"data", "errors", "is_error", "message"}
 HOST = "api.rubackup.local"
 
 
@@ -80,7 +81,12 @@ class Api:
             async with httpx.AsyncClient(transport=transport, base_url=f"https://{HOST}:5656") as client:
                 return await client.request(method, url, **given)
 
-        return self.run(send())
+        answer = self.run(send())
+        spoken = method != "HEAD" and answer.headers.get("content-type") == "application/json"
+        if spoken and not url.endswith("/openapi.json"):
+            assert set(answer.json()) == ENVELOPE, answer.text
+            assert answer.json()["is_error"] == (answer.status_code >= 400), answer.text
+        return answer
 
     def get(self, path: str, **given: Any) -> httpx.Response:
         """A GET."""

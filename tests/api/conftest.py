@@ -1,0 +1,22 @@
+"""Callers of the API."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from rubackup.catalog.database import DatabaseAddress
+from rubackup.resources.auth import AUTH
+from rubackup.resources.lookups import LOOKUPS
+from support.api import Api, running_api
+from support.widgets import TABLE, WIDGETS
+
+
+@pytest.fixture
+def api(database: DatabaseAddress) -> Iterator[Api]:
+    """The superuser, logged in, of an API with widgets, lookups and auth."""
+    with running_api(database, (AUTH, *LOOKUPS, WIDGETS)) as caller:
+        caller.execute(TABLE)
+        caller.login("rubackup")
+        yield caller
