@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from rubackup.domain.errors import Invalid, StorageFault
+from rubackup.domain.errors import Invalid, StorageFault, SystemFault
 from rubackup.wire.certificates import (
     Identity,
     Role,
@@ -91,7 +91,7 @@ def load_key(key_pem: bytes) -> ec.EllipticCurvePrivateKey:
 
 def make_csr(key_pem: bytes, hostname: str) -> bytes:
     """A certificate request; what the certificate will say is decided by the authority."""
-    subject = _name(hostname[:64] or "host")
+    subject = _name(hostname.encode("utf-8", "replace")[:64].decode("utf-8", "ignore") or "host")
     csr = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(load_key(key_pem), hashes.SHA256())
     return csr.public_bytes(serialization.Encoding.PEM)
 
@@ -129,10 +129,14 @@ def issue(
 ) -> Issued:
     """A leaf for the key of the request, for role and hwid; of the request nothing else is taken over.
 
-    Invalid when the request is not signed by its own key, or a name cannot stand in a certificate.
+    Invalid when the request is not signed by its own key, or a name cannot stand in a certificate;
+    SystemFault when the issuing CA has expired.
     """
+    uri = identity_uri(role, hwid)
     key = require_p256(load_csr(csr_pem).public_key())
     signer = load_certificates(issuing.cert_pem)[0]
+    if signer.not_valid_after_utc <= now:
+        raise SystemFault("The issuing CA has expired; no certificate can be signed.")
     signer_key = load_key(issuing.key_pem)
     until = min(now + timedelta(days=days), signer.not_valid_after_utc)
     builder = _builder(_name(hwid), signer.subject, key, signer_key.public_key(), now, until)
@@ -141,7 +145,7 @@ def issue(
     builder = builder.add_extension(
         x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False
     )
-    names = _alternative_names(identity_uri(role, hwid), dns_names, addresses)
+    names = _alternative_names(uri, dns_names, addresses)
     builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
     leaf = builder.sign(signer_key, hashes.SHA256())
     chain = leaf.public_bytes(serialization.Encoding.PEM) + issuing.cert_pem

@@ -67,7 +67,8 @@ def connection_error(error: Exception, peer: str) -> RubackupError:
         return Unavailable(f"{peer} did not answer in time.")
     if isinstance(error, EOFError | ssl.SSLEOFError | ssl.SSLZeroReturnError):
         return Unavailable(f"The connection to {peer} ended.")
-    return Unavailable(f"The connection to {peer} failed: {getattr(error, 'strerror', None) or error}.")
+    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return Unavailable(f"The connection to {peer} failed: {reason}.")
 
 
 def wrap(raw: socket.socket, context: ssl.SSLContext, *, server_side: bool) -> ssl.SSLSocket:
