@@ -14,6 +14,7 @@ from typing import Any
 from rubackup.agent.tasks import Outcome, RunningTask, TaskRunner
 from rubackup.chunkstore.pool import SealedRecord
 from rubackup.domain.errors import NotFound, RubackupError, WireFault
+from rubackup.media.listing import list_folder
 from rubackup.media.pools import PoolKeeper, check_folder
 from rubackup.media.seals import Note, SealBook
 from rubackup.wire.control import ControlPeer
@@ -26,7 +27,6 @@ from rubackup.wire.messages import (
     ListRecord,
     Message,
     PoolStates,
-    RecordEntry,
     RecordListing,
     RecordSealed,
     RunVerify,
@@ -114,8 +114,8 @@ class MediaAgent:
         try:
             record = await asyncio.to_thread(pool.sealed, note.record)
         except NotFound:
-            # The session is still at work, or died before its record was sealed; the latter is forgotten.
-            if not pool.writing(note.record):
+            # Its session is sealing it just now, or died before it could; the latter is forgotten.
+            if not self._seals.is_sealing(note):
                 self._seals.settle(note)
             return
         verdict = await call(sealed_message(note.pool_id, record), 15.0, 0.0)
@@ -127,10 +127,8 @@ class MediaAgent:
         self._seals.settle(note)
 
     def _list(self, message: ListRecord) -> RecordListing:
-        entries, total = self._pools.get(message.pool_id).list_folder(
-            message.record, message.path, (message.page - 1) * message.limit, message.limit
-        )
-        return RecordListing(entries=[RecordEntry(**entry) for entry in entries], total=total)
+        pool = self._pools.get(message.pool_id)
+        return list_folder(pool, message.record, message.path, message.page, message.limit)
 
     def _verify(self, message: RunVerify, task: RunningTask) -> Outcome:
         pool = self._pools.get(message.pool_id)

@@ -7,9 +7,10 @@ catalogue nor be listed twice. Design section 8, write order.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,21 +30,32 @@ class SealBook:
         self._folder = folder
         self._lock = threading.Lock()
         self._wake: Callable[[], None] = lambda: None
+        self._sealing: set[Note] = set()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def on_sealed(self, wake: Callable[[], None]) -> None:
         """Call `wake` (from any thread) when a record was sealed."""
         self._wake = wake
 
-    def expect(self, pool_id: int, record: str) -> None:
-        """Make the note durable."""
+    @contextlib.contextmanager
+    def sealing(self, pool_id: int, record: str) -> Iterator[None]:
+        """Seal a record inside: the note is durable before; afterwards the server should hear of it."""
+        note = Note(pool_id, record)
         with self._lock:
+            self._sealing.add(note)
             (self._folder / f"{pool_id}-{record}").touch(mode=0o600)
             self._sync()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._sealing.discard(note)
+            self._wake()
 
-    def sealed(self) -> None:
-        """The record is there: the server should hear of it."""
-        self._wake()
+    def is_sealing(self, note: Note) -> bool:
+        """Whether a session is sealing the record just now."""
+        with self._lock:
+            return note in self._sealing
 
     def settle(self, note: Note) -> None:
         """The server has decided."""

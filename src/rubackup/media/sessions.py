@@ -145,9 +145,8 @@ class DataSessions:
 
     def _seal(self, connection: DataConnection, session: WriteSession, ticket: Ticket, seal: Seal) -> None:
         """Publish the record; the note that the server must hear of it is durable before the record is."""
-        self._seals.expect(ticket.pool_id, ticket.record)
-        record = session.seal(seal.files, seal.files_failed, seal.size_bytes)
-        self._seals.sealed()
+        with self._seals.sealing(ticket.pool_id, ticket.record):
+            record = session.seal(seal.files, seal.files_failed, seal.size_bytes)
         connection.send(Sealed(record=record.record, stored_bytes=record.stored_bytes))
 
     def _restore(self, connection: DataConnection, ticket: Ticket) -> None:
@@ -203,7 +202,7 @@ def send_groups(connection: DataConnection, session: ReadSession, request: ReadC
             connection.send_frame(FrameType.GROUP, group)
             count += 1
     except Corrupt as error:
-        log.error("record %s: %s", session.record, error)
+        log.error("a record is damaged: %s", error)
         connection.send(Groups(count=count, problem=str(error)))
     else:
         connection.send(Groups(count=count))
