@@ -1,0 +1,110 @@
+"""An LMDB environment that grows, and whose errors are ours.
+
+The map must not be resized while a transaction of this process is open: readers hold the gate
+for one batch, growing waits for them. Transactions are synced at commit.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final, TypeVar
+
+import lmdb
+
+from rubackup.domain.errors import Corrupt, StorageFault, StorageFull
+
+_T = TypeVar("_T")
+_DAMAGED: Final = "damaged"
+_DAMAGE: Final = (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.InvalidError, lmdb.VersionMismatchError)
+
+
+class Environment:
+    """Named databases in one folder. Safe for threads; no transaction may be nested in another of the same thread."""
+
+    def __init__(self, folder: Path, databases: tuple[str, ...], map_bytes: int) -> None:
+        """Open or create; Corrupt when the file cannot be one of ours or is shorter than it says."""
+        self.folder = folder
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = folder / "data.mdb"
+        if (folder / _DAMAGED).exists():
+            raise Corrupt(f"The index in {folder} was found damaged.")
+        size = file.stat().st_size if file.exists() else 0
+        self._map_bytes = max(map_bytes, 2 * size)
+        self._gate = threading.Condition()
+        self._readers = 0
+        self._writing = threading.Lock()
+        with self._translated():
+            self._env = lmdb.open(
+                str(folder),
+                map_size=self._map_bytes,
+                max_dbs=len(databases),
+                readahead=False,
+                meminit=False,
+                mode=0o600,
+            )
+            try:
+                # Pages beyond the end of a cut file would kill the process when they are touched.
+                used = (self._env.info()["last_pgno"] + 1) * self._env.stat()["psize"]
+                if size and used > size:
+                    raise Corrupt(f"The index in {folder} is cut off.")
+                self.databases = {name: self._env.open_db(name.encode()) for name in databases}
+            except BaseException:
+                self._env.close()
+                raise
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except lmdb.MapFullError:
+            raise
+        except _DAMAGE as error:
+            with suppress(OSError):  # so that the next opening rebuilds it
+                (self.folder / _DAMAGED).touch()
+            raise Corrupt(f"The index in {self.folder} is damaged: {error}.") from error
+        except lmdb.Error as error:
+            if "No space left" in str(error) or "quota" in str(error).lower():
+                raise StorageFull(f"There is no room left in {self.folder}.", folder=str(self.folder)) from error
+            raise StorageFault(f"The index in {self.folder} cannot be used: {error}.") from error
+
+    @contextmanager
+    def read(self) -> Iterator[lmdb.Transaction[bytes]]:
+        """A transaction that reads one state; keep it short."""
+        with self._gate:
+            self._readers += 1
+        try:
+            with self._translated(), self._env.begin() as transaction:
+                yield transaction
+        finally:
+            with self._gate:
+                self._readers -= 1
+                self._gate.notify_all()
+
+    def write(self, change: Callable[[lmdb.Transaction[bytes]], _T]) -> _T:
+        """Run `change` in a transaction and commit it durably; it is run again when the map had to grow."""
+        with self._writing:
+            while True:
+                try:
+                    with self._translated(), self._env.begin(write=True) as transaction:
+                        return change(transaction)
+                except lmdb.MapFullError:
+                    self._grow()
+
+    def _grow(self) -> None:
+        with self._gate:
+            self._gate.wait_for(lambda: not self._readers)
+            self._map_bytes *= 2
+            with self._translated():
+                self._env.set_mapsize(self._map_bytes)
+
+    def entries(self, name: str) -> int:
+        """Number of rows of a database."""
+        with self.read() as transaction:
+            return transaction.stat(self.databases[name])["entries"]
+
+    def close(self) -> None:
+        """Release the files; everything committed is durable."""
+        self._env.close()

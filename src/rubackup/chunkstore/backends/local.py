@@ -1,0 +1,210 @@
+"""Packs and manifests in a folder of a local file system.
+
+The only module of the chunk store that turns OS errors into ours. One process at a time
+(the pool's lock file sees to it), so create-only is a check before the rename.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from rubackup.chunkstore.backends.base import Capabilities, Item, Space
+from rubackup.chunkstore.identity import Buffer
+from rubackup.domain.errors import Conflict, Corrupt, NotFound, StorageFault, StorageFull
+
+TEMPORARY = ".tmp"
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+@contextmanager
+def translated(label: str, name: str) -> Iterator[None]:
+    """OS errors as errors of ours that name the folder and the file."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise NotFound(f"{label}/{name} does not exist.") from error
+    except OSError as error:
+        if error.errno in _FULL:
+            raise StorageFull(f"There is no room left in {label}: {error.strerror}.", folder=label) from error
+        raise StorageFault(f"{label}/{name}: {error.strerror or error}.") from error
+
+
+def sync_folder(path: Path) -> None:
+    """Make the names in a folder durable."""
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+class LocalAppender:
+    """A growing file; writes go to a fixed offset, so a failed one is simply overwritten or cut."""
+
+    def __init__(self, label: str, path: Path, size_bytes: int | None) -> None:
+        self._label, self._path = label, path
+        self._named = size_bytes is not None
+        self.size_bytes = size_bytes or 0
+        flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | (0 if self._named else os.O_CREAT | os.O_EXCL)
+        self._handle = os.open(path, flags, 0o600)
+
+    def write(self, data: Buffer) -> None:
+        """Add `data` at the end, wholly or with an error."""
+        view = memoryview(data).cast("B")
+        at = self.size_bytes
+        with translated(self._label, self._path.name):
+            while view:
+                written = os.pwrite(self._handle, view, at)
+                at += written
+                view = view[written:]
+        self.size_bytes = at
+
+    def truncate(self, size_bytes: int) -> None:
+        """Cut the file to this size."""
+        with translated(self._label, self._path.name):
+            os.ftruncate(self._handle, size_bytes)
+        self.size_bytes = size_bytes
+
+    def sync(self) -> None:
+        """Make content and, the first time, the name durable."""
+        with translated(self._label, self._path.name):
+            os.fsync(self._handle)
+            if not self._named:
+                sync_folder(self._path.parent)
+                self._named = True
+
+    def close(self) -> None:
+        """Release the handle; twice is fine."""
+        if self._handle >= 0:
+            os.close(self._handle)
+            self._handle = -1
+
+
+class LocalBackend:
+    """A folder."""
+
+    capabilities = Capabilities(append=True, overwrite=True)
+
+    def __init__(self, folder: Path) -> None:
+        self._root = folder
+        self.label = str(folder)
+
+    def _file(self, name: str) -> Path:
+        """The path of a name; its folder is made, durably, when it is missing."""
+        path = self._root / name
+        missing = []
+        folder = path.parent
+        while not folder.is_dir():
+            missing.append(folder)
+            folder = folder.parent
+        for folder in reversed(missing):
+            folder.mkdir(mode=0o700, exist_ok=True)
+            sync_folder(folder.parent)
+        return path
+
+    def put(self, name: str, data: Buffer) -> None:
+        """Create a durable file at once or not at all."""
+        with translated(self.label, name):
+            path = self._file(name)
+            if path.exists():
+                raise Conflict(f"{path} exists already.")
+            temporary = path.with_name(path.name + TEMPORARY)
+            temporary.unlink(missing_ok=True)
+            file = LocalAppender(self.label, temporary, None)
+            try:
+                file.write(data)
+                file.sync()
+            except BaseException:
+                with suppress(OSError):
+                    temporary.unlink()
+                raise
+            finally:
+                file.close()
+            temporary.rename(path)
+            sync_folder(path.parent)
+
+    def append(self, name: str, at: int | None = None) -> LocalAppender:
+        """A new file that grows, or with `at` the existing one, cut to that size."""
+        with translated(self.label, name):
+            path = self._file(name)
+            try:
+                file = LocalAppender(self.label, path, at)
+            except FileExistsError as error:
+                raise Conflict(f"{path} exists already.") from error
+        if at is not None:
+            file.truncate(at)
+        return file
+
+    def publish(self, name: str, final: str) -> None:
+        """Give a synced file its final name, durably."""
+        with translated(self.label, name):
+            source, target = self._root / name, self._file(final)
+            if target.exists():
+                raise Conflict(f"{target} exists already.")
+            source.rename(target)
+            sync_folder(target.parent)
+            if source.parent != target.parent:
+                sync_folder(source.parent)
+
+    def read(self, name: str, offset: int, length: int) -> bytes:
+        """Exactly these bytes."""
+        with translated(self.label, name):
+            handle = os.open(self._root / name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            try:
+                data = os.pread(handle, length, offset)
+                while len(data) < length:
+                    more = os.pread(handle, length - len(data), offset + len(data))
+                    if not more:
+                        raise Corrupt(f"{self.label}/{name} ends before byte {offset + length}.")
+                    data += more
+            finally:
+                os.close(handle)
+        return data
+
+    def size(self, name: str) -> int:
+        """Length of a file."""
+        with translated(self.label, name):
+            return (self._root / name).stat().st_size
+
+    def list(self, folder: str) -> Iterator[Item]:
+        """Every file below a folder; a folder that does not exist has none."""
+        with translated(self.label, folder):
+            for parent, _, files in os.walk(self._root / folder, onerror=_unless_missing):
+                for file in files:
+                    if not file.endswith(TEMPORARY):
+                        path = Path(parent, file)
+                        yield Item(str(path.relative_to(self._root)), path.stat().st_size)
+
+    def delete(self, name: str) -> None:
+        """Remove a file durably; that it is gone already is no error."""
+        with translated(self.label, name):
+            path = self._root / name
+            try:
+                path.unlink()
+            except FileNotFoundError:
+                return
+            sync_folder(path.parent)
+
+    def sweep(self) -> None:
+        """Remove what an interrupted `put` left."""
+        with translated(self.label, ""):
+            for parent, _, files in os.walk(self._root, onerror=_unless_missing):
+                for file in files:
+                    if file.endswith(TEMPORARY):
+                        Path(parent, file).unlink(missing_ok=True)
+
+    def space(self) -> Space:
+        """How much room an ordinary user has."""
+        with translated(self.label, ""):
+            found = os.statvfs(self._root)
+            device = str(self._root.stat().st_dev)
+        return Space(found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize, device)
+
+
+def _unless_missing(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error

@@ -1,0 +1,347 @@
+"""The index: where each chunk is, who owns it, which packs, records and fences there are.
+
+Everything in it can be rebuilt from the storages. It knows which chunks can be read now:
+those in a pack that is present and in a group that was not found damaged.
+Tables: `docs/design/chunkstore.md`, Index.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import lmdb
+import msgspec
+
+from rubackup.chunkstore._lmdb import Environment
+from rubackup.chunkstore.seals import SealedRecord
+from rubackup.domain.errors import Corrupt, StorageFault
+
+MAP_BYTES: Final = 256 << 20
+FORMAT: Final = b"0"
+NOBODY: Final = 0
+_DATABASES = ("meta", "chunks", "owners", "packs", "pack_ids", "owner_names", "fences", "records", "bad")
+
+_PLACE = struct.Struct("<6I")
+_PACK = struct.Struct("<16s16sBQ")
+_NUMBER = struct.Struct(">I")
+_TASK = struct.Struct(">Q")
+_SPOT = struct.Struct(">II")
+
+
+class Place(NamedTuple):
+    """Where a chunk is."""
+
+    pack: int
+    offset: int
+    group_bytes: int
+    position: int
+    chunk_bytes: int
+    owner: int
+
+    def encode(self) -> bytes:
+        """The value in the index."""
+        return _PLACE.pack(*self)
+
+    @classmethod
+    def decode(cls, value: bytes) -> Place:
+        """The place a value names."""
+        return cls(*_PLACE.unpack(value))
+
+
+class PackRow(NamedTuple):
+    """A pack the index knows."""
+
+    number: int
+    id: bytes
+    storage: bytes
+    closed: bool
+    indexed_bytes: int
+    """The groups before this offset are durable and in the index."""
+
+
+class RecordRow(msgspec.Struct, array_like=True, frozen=True):
+    """A sealed record and where its manifest is."""
+
+    sealed: SealedRecord
+    stream_bytes: int
+    storage: bytes
+    file_bytes: int
+
+
+@dataclass
+class Batch:
+    """What one transaction adds for one owner; places carry that owner."""
+
+    owner: int
+    packs: list[PackRow] = field(default_factory=list)
+    chunks: dict[bytes, Place] = field(default_factory=dict)
+    grants: set[bytes] = field(default_factory=set)
+    """Chunks that the index has, and that the owner showed to hold."""
+
+
+class Index:
+    """The index of one pool."""
+
+    def __init__(self, folder: Path, pool: bytes, map_bytes: int = MAP_BYTES) -> None:
+        """Open or create; Corrupt when it is damaged, unfinished, or of another pool."""
+        self._env = Environment(folder, _DATABASES, map_bytes)
+        self._db = self._env.databases
+        self.present: frozenset[bytes] = frozenset()
+        """Ids of the storages that can be used."""
+        self.missing: set[int] = set()
+        """Packs that no storage holds."""
+        self._usable: dict[int, bool] = {}
+        try:
+            with self._env.read() as txn:
+                told = [txn.get(key, db=self._db["meta"]) for key in (b"format", b"pool", b"complete")]
+                self._bad = set(txn.cursor(self._db["bad"]).iternext(values=False))
+                last = txn.cursor(self._db["packs"])
+                self._next_pack = _NUMBER.unpack(last.key())[0] + 1 if last.last() else 1
+            self.fresh = told == [None, None, None]
+            if not self.fresh and told != [FORMAT, pool, b"1"]:
+                raise Corrupt(f"The index in {folder} is of another pool or version, or not finished.")
+            if self.fresh:
+                self._put("meta", b"format", FORMAT)
+                self._put("meta", b"pool", pool)
+        except BaseException:
+            self._env.close()
+            raise
+
+    def close(self) -> None:
+        """Release the files."""
+        self._env.close()
+
+    def _put(self, name: str, key: bytes, value: bytes) -> None:
+        self._env.write(lambda txn: txn.put(key, value, db=self._db[name]))
+
+    def _get(self, name: str, key: bytes) -> bytes | None:
+        with self._env.read() as txn:
+            return txn.get(key, db=self._db[name])
+
+    def complete(self) -> None:
+        """Say that the index knows everything the storages hold; until then it is rebuilt at each opening."""
+        self._put("meta", b"complete", b"1")
+
+    # --- storages and packs ---
+
+    def storage_paths(self) -> dict[bytes, str]:
+        """Path of each storage that ever belonged to the pool, by storage id."""
+        with self._env.read() as txn:
+            rows = list(txn.cursor(self._db["meta"]))
+        return {key[8:]: value.decode() for key, value in rows if key.startswith(b"storage:")}
+
+    def remember_storage(self, storage: bytes, path: str) -> None:
+        """Keep a storage's path, so that an unmounted one is noticed."""
+        self._put("meta", b"storage:" + storage, path.encode(errors="surrogateescape"))
+
+    def new_pack_number(self) -> int:
+        """A number no pack of this pool has; the pool's lock is held."""
+        self._next_pack += 1
+        return self._next_pack - 1
+
+    def pack(self, number: int) -> PackRow | None:
+        """A pack by number."""
+        value = self._get("packs", _NUMBER.pack(number))
+        return _pack_row(number, value) if value else None
+
+    def pack_by_id(self, pack: bytes) -> PackRow | None:
+        """A pack by its id."""
+        key = self._get("pack_ids", pack)
+        return self.pack(_NUMBER.unpack(key)[0]) if key else None
+
+    def packs(self) -> Iterator[PackRow]:
+        """Every pack, in batches, so that no transaction is long."""
+        start = 0
+        while True:
+            with self._env.read() as txn:
+                cursor = txn.cursor(self._db["packs"])
+                rows: list[PackRow] = []
+                found = cursor.set_range(_NUMBER.pack(start))
+                while found and len(rows) < 1000:
+                    number = _NUMBER.unpack(cursor.key())[0]
+                    rows.append(_pack_row(number, cursor.value()))
+                    found = cursor.next()
+            yield from rows
+            if not found:
+                return
+            start = rows[-1].number + 1
+
+    def set_present(self, storages: Iterable[bytes], missing: set[int]) -> None:
+        """Say which storages can be used, and which packs they should hold but do not."""
+        self.present = frozenset(storages)
+        self.missing = missing
+        self._usable = {}
+
+    def mark_missing(self, pack: int) -> None:
+        """A pack was not found where it should be."""
+        self.missing.add(pack)
+        self._usable[pack] = False
+
+    def mark_bad(self, pack: int, offset: int) -> None:
+        """A group was found damaged: its chunks count as unknown from now on."""
+        spot = _SPOT.pack(pack, offset)
+        if spot not in self._bad:
+            self._bad.add(spot)
+            with suppress(StorageFault):  # without room it is known until the process ends
+                self._put("bad", spot, b"")
+
+    def usable(self, value: bytes) -> bool:
+        """Whether the chunk of this row can be read, as far as is known."""
+        pack, offset = struct.unpack_from("<II", value)
+        known = self._usable.get(pack)
+        if known is None:
+            known = self._pack_usable(pack, self._usable)
+        return known and not (self._bad and _SPOT.pack(pack, offset) in self._bad)
+
+    def _pack_usable(self, number: int, cache: dict[int, bool]) -> bool:
+        # The cache is handed in: `set_present` may replace it meanwhile, and must not get this answer.
+        row = self.pack(number)
+        usable = row is not None and row.storage in self.present and number not in self.missing
+        if len(cache) > 200_000:
+            cache.clear()
+        cache[number] = usable
+        return usable
+
+    # --- chunks and owners ---
+
+    def lookup(self, ids: Collection[bytes]) -> dict[bytes, bytes]:
+        """The encoded place of each of these chunks that can be read."""
+        return {key: value for key, value in self.places(ids).items() if self.usable(value)}
+
+    def places(self, ids: Collection[bytes]) -> dict[bytes, bytes]:
+        """The encoded place of each of these chunks, whether it can be read or not."""
+        with self._env.read() as txn:
+            return dict(txn.cursor(self._db["chunks"]).getmulti(ids))
+
+    def not_owned(self, found: dict[bytes, bytes], owner: int) -> set[bytes]:
+        """Which of these chunks (as `lookup` gave them) this owner does not own."""
+        mark = owner.to_bytes(4, "little")
+        others = [name for name, value in found.items() if value[20:] != mark]
+        if not others:
+            return set()
+        suffix = _NUMBER.pack(owner)
+        with self._env.read() as txn:
+            rows = txn.cursor(self._db["owners"]).getmulti([name + suffix for name in others])
+        return set(others).difference(key[:32] for key, _ in rows)
+
+    def owner(self, name: str) -> int:
+        """The number of an owner, made when it is new; '' is nobody."""
+        if not name:
+            return NOBODY
+
+        def change(txn: lmdb.Transaction[bytes]) -> int:
+            table = self._db["owner_names"]
+            value = txn.get(name.encode(), db=table)
+            if value is None:
+                value = _NUMBER.pack(txn.stat(table)["entries"] + 1)
+                txn.put(name.encode(), value, db=table)
+            return int(_NUMBER.unpack(value)[0])
+
+        known = self._get("owner_names", name.encode())
+        return int(_NUMBER.unpack(known)[0]) if known else self._env.write(change)
+
+    def commit(self, batch: Batch) -> None:
+        """Add durable packs, their chunks and grants. A chunk that can be read already keeps its place."""
+        self._env.write(lambda txn: self._apply(txn, batch))
+        for row in batch.packs:
+            self._usable.pop(row.number, None)
+
+    def _apply(self, txn: lmdb.Transaction[bytes], batch: Batch) -> None:
+        for row in batch.packs:
+            number = _NUMBER.pack(row.number)
+            txn.put(number, _PACK.pack(row.id, row.storage, row.closed, row.indexed_bytes), db=self._db["packs"])
+            txn.put(row.id, number, db=self._db["pack_ids"])
+        names = sorted(batch.chunks)
+        cursor = txn.cursor(self._db["chunks"])
+        shared = set(batch.grants)
+        former: list[tuple[bytes, bytes]] = []
+        for name, value in cursor.getmulti(names):
+            if self._readable(txn, value):
+                shared.add(name)
+            elif (owner := Place.decode(value).owner) != batch.owner:
+                former.append((name + _NUMBER.pack(owner), b""))
+        cursor.putmulti([(name, batch.chunks[name].encode()) for name in names if name not in shared])
+        suffix = _NUMBER.pack(batch.owner)
+        rows = former + ([(name + suffix, b"") for name in shared] if batch.owner != NOBODY else [])
+        txn.cursor(self._db["owners"]).putmulti(sorted(rows))
+
+    def _readable(self, txn: lmdb.Transaction[bytes], value: bytes) -> bool:
+        """As `usable`, within a transaction."""
+        pack, offset = struct.unpack_from("<II", value)
+        row = txn.get(_NUMBER.pack(pack), db=self._db["packs"])
+        return (
+            row is not None
+            and pack not in self.missing
+            and _SPOT.pack(pack, offset) not in self._bad
+            and _pack_row(pack, row).storage in self.present
+        )
+
+    def forget_beyond(self, number: int, end: int) -> None:
+        """Remove the chunks of a pack from offset `end` on: their bytes turned out not to be there."""
+
+        def change(txn: lmdb.Transaction[bytes]) -> None:
+            cursor = txn.cursor(self._db["chunks"])
+            found = cursor.first()
+            while found:
+                place = Place.decode(cursor.value())
+                found = cursor.delete() if place.pack == number and place.offset >= end else cursor.next()
+
+        self._env.write(change)
+
+    def forget_pack(self, row: PackRow) -> None:
+        """Remove a pack that holds nothing any more."""
+
+        def change(txn: lmdb.Transaction[bytes]) -> None:
+            txn.delete(_NUMBER.pack(row.number), db=self._db["packs"])
+            txn.delete(row.id, db=self._db["pack_ids"])
+
+        self._env.write(change)
+        self._usable.pop(row.number, None)
+
+    @property
+    def chunk_count(self) -> int:
+        """Number of chunks known."""
+        return self._env.entries("chunks")
+
+    # --- fences and records ---
+
+    def fence(self, task_id: int) -> int:
+        """The highest fence a task was begun with; 0 for a new one."""
+        value = self._get("fences", _TASK.pack(task_id))
+        return int(_TASK.unpack(value)[0]) if value else 0
+
+    def set_fence(self, task_id: int, fence: int) -> None:
+        """Keep it durably."""
+        self._put("fences", _TASK.pack(task_id), _TASK.pack(fence))
+
+    def records(self) -> list[RecordRow]:
+        """Every sealed record."""
+        with self._env.read() as txn:
+            values = list(txn.cursor(self._db["records"]).iternext(keys=False))
+        return [_records.decode(value) for value in values]
+
+    def record(self, record: str) -> RecordRow | None:
+        """One sealed record."""
+        value = self._get("records", bytes.fromhex(record))
+        return _records.decode(value) if value else None
+
+    def put_record(self, row: RecordRow) -> None:
+        """Add a record whose manifest is durable."""
+        self._put("records", bytes.fromhex(row.sealed.record), msgspec.msgpack.encode(row))
+
+    def delete_record(self, record: str) -> None:
+        """Remove a record; that it is gone already is no error."""
+        self._env.write(lambda txn: txn.delete(bytes.fromhex(record), db=self._db["records"]))
+
+
+_records = msgspec.msgpack.Decoder(RecordRow)
+
+
+def _pack_row(number: int, value: bytes) -> PackRow:
+    pack, storage, closed, indexed = _PACK.unpack(value)
+    return PackRow(number, pack, storage, bool(closed), indexed)

@@ -1,0 +1,379 @@
+"""A pool: its storages, index, records and sessions. The one door to the chunk store.
+
+Safe for threads. One Pool object per pool and process; a lock file keeps a second process out.
+Design: `docs/design/chunkstore.md`.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import threading
+import time
+import uuid as uuids
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from rubackup.chunkstore import pack, seals
+from rubackup.chunkstore._groups import GroupReader
+from rubackup.chunkstore.backends.base import Backend
+from rubackup.chunkstore.backends.local import LocalBackend, translated
+from rubackup.chunkstore.index import MAP_BYTES, Index, RecordRow
+from rubackup.chunkstore.read import ReadSession, StoredManifest
+from rubackup.chunkstore.recovery import Recovery
+from rubackup.chunkstore.seals import SealedRecord
+from rubackup.chunkstore.storage import MakeBackend, Storage, Storages, bind
+from rubackup.chunkstore.verify import Verification, VerifyResult
+from rubackup.chunkstore.write import WriteSession
+from rubackup.domain.errors import Busy, Conflict, Corrupt, Fenced, Invalid, NotFound, RubackupError, StorageFault
+
+__all__ = ["Pool", "ReadSession", "SealedRecord", "Usage", "VerifyResult", "WriteSession"]
+log = logging.getLogger(__name__)
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """How a pool is; `problem` is '' when it can be used."""
+
+    problem: str
+    free_bytes: int
+    used_bytes: int
+    total_bytes: int
+    chunks: int
+    records: int
+
+
+class Pool:
+    """A pool that is open in this process; made by `Pool.open`."""
+
+    def __init__(
+        self, pool: bytes, metadata: Path, lock: int, make_backend: MakeBackend, now_ns: Callable[[], int]
+    ) -> None:
+        self._pool = pool
+        self._metadata = metadata
+        self._lock_file = lock
+        self._make_backend = make_backend
+        self.now_ns = now_ns
+        self._lock = threading.RLock()
+        self._sessions: dict[int, WriteSession] = {}
+        self._abandoned: list[tuple[Storage, bytes]] = []
+        self._storages = Storages((), 0)
+        self._closed = False
+        self.level: int | None = None
+        self.problems: list[str] = []
+        """What recovery could not repair, a sentence each."""
+
+    @classmethod
+    def open(
+        cls,
+        *,
+        uuid: str,
+        metadata: Path,
+        storages: Sequence[Path],
+        reserve_bytes: int,
+        level: int | None,
+        now_ns: Callable[[], int] = time.time_ns,
+        make_backend: MakeBackend = LocalBackend,
+        map_bytes: int = MAP_BYTES,
+    ) -> Pool:
+        """The pool, recovered: every listed record is whole as far as the storages are.
+
+        Busy when another process (or object) serves it; StorageFault when a folder is not the pool's.
+        """
+        try:
+            name = uuids.UUID(uuid).bytes
+        except ValueError as error:
+            raise Invalid("A pool's id must be a uuid.") from error
+        with translated(str(metadata), ""):
+            metadata.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = _take_lock(metadata)
+        try:
+            pool = cls(name, metadata, lock, make_backend, now_ns)
+            pool._start(storages, reserve_bytes, level, map_bytes)
+        except BaseException:
+            os.close(lock)
+            raise
+        return pool
+
+    def _start(self, storages: Sequence[Path], reserve_bytes: int, level: int | None, map_bytes: int) -> None:
+        self._index = _open_index(self._metadata, self._pool, map_bytes)
+        try:
+            self._groups = GroupReader(self._index, lambda: self._storages)
+            self.reconfigure(storages, reserve_bytes, level)
+            if self._index.fresh:
+                self._index.complete()
+        except BaseException:
+            self._index.close()
+            raise
+
+    def reconfigure(self, storages: Sequence[Path], reserve_bytes: int, level: int | None) -> None:
+        """Use these storages, reserve and compression level from now on; new folders are recovered first.
+
+        Sessions go on; Busy when a folder would leave the pool while one is open.
+        """
+        with self._lock:
+            known = self._index.storage_paths()
+            bound: list[Storage] = []
+            for path in storages:
+                bound.append(bind(self._make_backend(path), self._pool, known, bound))
+            current = {one.id: one for one in self._storages.all}
+            bound = [current.get(one.id, one) for one in bound]
+            if set(current) - {one.id for one in bound} and self._sessions:
+                raise Busy("A storage cannot leave the pool while backups write to it.")
+            new = [one for one in bound if one.id not in current]
+            recovery = Recovery(self._index, self._pool)
+            recovery.run(new, [one for one in bound if one.id in current])
+            self.problems += recovery.problems
+            for storage in bound:
+                if known.get(storage.id) != storage.backend.label:
+                    self._index.remember_storage(storage.id, storage.backend.label)
+            self._storages = Storages(tuple(bound), reserve_bytes)
+            self.level = level
+
+    # --- sessions ---
+
+    def begin(
+        self, *, owner: str, task_id: int, fence: int, record: str, parent: str | None, share: bool
+    ) -> WriteSession:
+        """A session that writes `record` for a task; it ends an older session of the same task.
+
+        Fenced when the task was begun with a higher fence, Conflict when the record is sealed or dropped already.
+        """
+        seals.check_record_id(record)
+        if not owner or len(owner.encode()) > pack.MAX_OWNER_BYTES:
+            raise Invalid(f"An owner's name has 1 to {pack.MAX_OWNER_BYTES} bytes.")
+        with self._lock:
+            self._check_begin(task_id, fence, record)
+            older = self._sessions.get(task_id)
+            if older is not None:
+                older.stale = True
+        if older is not None:
+            older.abort()
+        with self._lock:
+            self._check_begin(task_id, fence, record)
+            if task_id in self._sessions:
+                raise Fenced(f"Task {task_id} was begun again by another worker.")
+            self._tidy()
+            session = WriteSession(
+                self,
+                self._index,
+                lambda: self._storages,
+                self._groups,
+                pool=self._pool,
+                owner=owner,
+                task_id=task_id,
+                fence=fence,
+                record=record,
+                parent=parent or "",
+                parent_manifest=self._parent(owner, parent),
+                share=share,
+            )
+            self._sessions[task_id] = session
+            return session
+
+    def _check_begin(self, task_id: int, fence: int, record: str) -> None:
+        self._check_open()
+        known = self._index.fence(task_id)
+        if fence < known:
+            raise Fenced(f"Task {task_id} was handed to another worker (fence {known}).")
+        if self._index.record(record) is not None or self._dropped(record):
+            raise Conflict(f"Record {record} was written already.")
+        if fence > known:
+            self._index.set_fence(task_id, fence)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StorageFault("The pool is closed.")
+
+    def _parent(self, owner: str, parent: str | None) -> StoredManifest | None:
+        """The parent's manifest, when it is this owner's and can be read."""
+        row = self._index.record(seals.check_record_id(parent)) if parent else None
+        if row is None or row.sealed.owner != owner:
+            return None
+        try:
+            manifest = self._stored(row)
+            manifest.reader()
+        except RubackupError as error:
+            log.warning("the parent %s cannot be used: %s", parent, error.message)
+            return None
+        return manifest
+
+    def _stored(self, row: RecordRow) -> StoredManifest:
+        storage = self._storages.get(row.storage)
+        if storage is None:
+            raise StorageFault(f"Record {row.sealed.record} lies in a storage that is not configured now.")
+        return StoredManifest(storage, row)
+
+    def _tidy(self) -> None:
+        """Close and index what failed sessions left."""
+        left, self._abandoned = self._abandoned, []
+        for storage, name in left:
+            recovery = Recovery(self._index, self._pool)
+            with suppress(NotFound):
+                try:
+                    if self._has(storage.backend, pack.open_name(name)):
+                        recovery.recover_open(storage, name)
+                    elif self._has(storage.backend, pack.closed_name(name)):
+                        recovery.adopt_closed(storage, name)
+                except RubackupError as error:
+                    log.warning("pack %s stays open: %s", name.hex(), error.message)
+                    self._abandoned.append((storage, name))
+
+    @staticmethod
+    def _has(backend: Backend, name: str) -> bool:
+        try:
+            backend.size(name)
+        except NotFound:
+            return False
+        return True
+
+    def abandon(self, storage: Storage, pack: bytes) -> None:
+        """A session left this pack for recovery."""
+        with self._lock:
+            self._abandoned.append((storage, pack))
+
+    def forget(self, session: WriteSession) -> None:
+        """A session has ended."""
+        with self._lock:
+            if self._sessions.get(session.task_id) is session:
+                del self._sessions[session.task_id]
+
+    def publish(self, session: WriteSession, storage: Storage, row: RecordRow) -> None:
+        """Give a durable manifest its final name and list the record."""
+        record = row.sealed.record
+        with self._lock:
+            self._check_open()
+            if session.stale or self._index.fence(session.task_id) != session.fence:
+                raise Fenced(f"Task {session.task_id} was handed to another worker.")
+            if self._dropped(record):
+                raise Conflict(f"Record {record} was dropped.")
+            storage.backend.publish(seals.open_name(record), seals.manifest_name(record))
+            try:
+                self._index.put_record(row)
+            except RubackupError:
+                # Not listed must mean not there; if this fails too, the next opening lists the record.
+                storage.backend.delete(seals.manifest_name(record))
+                raise
+            storage.count(row.file_bytes)
+
+    # --- records ---
+
+    def records(self) -> list[SealedRecord]:
+        """Every record that is listed, in no order."""
+        return [row.sealed for row in self._index.records()]
+
+    def _row(self, record: str) -> RecordRow:
+        self._check_open()
+        row = self._index.record(seals.check_record_id(record))
+        if row is None:
+            raise NotFound(f"The pool has no record {record}.")
+        return row
+
+    def sealed(self, record: str) -> SealedRecord:
+        """One record; NotFound when it was never sealed or is dropped."""
+        return self._row(record).sealed
+
+    def read(self, record: str) -> ReadSession:
+        """A session that reads a record; NotFound, or Corrupt when its manifest is damaged."""
+        row = self._row(record)
+        try:
+            return ReadSession(self._stored(row), self._index, self._groups)
+        except Corrupt as error:
+            raise Corrupt(f"The manifest {self.manifest_file(record)} is damaged: {error.message}") from error
+
+    def manifest_file(self, record: str) -> str:
+        """Where a record's manifest lies, for messages."""
+        row = self._row(record)
+        storage = self._storages.get(row.storage)
+        return f"{storage.backend.label if storage else '?'}/{seals.manifest_name(record)}"
+
+    def verify(self, record: str, progress: Callable[[int, int], None], check: Callable[[], None]) -> VerifyResult:
+        """Read and hash every chunk of a record; `progress` gets bytes done and total, `check` may raise Stopped.
+
+        Damaged and missing packs are findings. Corrupt only when the manifest itself is damaged.
+        """
+        row = self._row(record)
+        try:
+            reader = self._stored(row).reader()
+            return Verification(reader, self._index, self._groups, progress, check).run()
+        except (Corrupt, Invalid) as error:
+            raise Corrupt(f"The manifest {self.manifest_file(record)} is damaged: {error.message}") from error
+
+    def _dropped(self, record: str) -> bool:
+        return any(self._has(one.backend, seals.tombstone_name(record)) for one in self._storages.all)
+
+    def drop(self, record: str) -> None:
+        """Remove a record for good: tombstone first, then its manifest. Repeating it changes nothing."""
+        seals.check_record_id(record)
+        with self._lock:
+            self._check_open()
+            row = self._index.record(record)
+            storage = self._storages.get(row.storage) if row else self._storages.all[0]
+            if storage is None:
+                raise StorageFault(f"Record {record} lies in a storage that is not configured now.")
+            if not self._dropped(record):
+                storage.backend.put(seals.tombstone_name(record), msgspec.msgpack.encode([record, self.now_ns()]))
+            if row is not None:
+                storage.backend.delete(seals.manifest_name(record))
+                self._index.delete_record(record)
+                storage.count(-row.file_bytes)
+
+    # --- the pool as a whole ---
+
+    def usage(self) -> Usage:
+        """Room and contents; `problem` says why nothing can be written or read, if so."""
+        try:
+            self._check_open()
+            storages = self._storages
+            space = storages.space()
+            storages.room_for(0)
+            problem = ""
+        except RubackupError as error:
+            problem = error.message
+            if self._closed:
+                return Usage(problem, 0, 0, 0, 0, 0)
+            space = None
+        used = sum(one.used_bytes for one in self._storages.all)
+        free, total = (space.free_bytes, space.total_bytes) if space else (0, 0)
+        return Usage(problem, free, used, total, self._index.chunk_count, len(self._index.records()))
+
+    def close(self) -> None:
+        """End the sessions and release everything. Twice is fine."""
+        with self._lock:
+            sessions = list(self._sessions.values())
+            for session in sessions:
+                session.stale = True
+        for session in sessions:
+            session.abort()
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                self._index.close()
+                os.close(self._lock_file)
+
+
+def _take_lock(metadata: Path) -> int:
+    with translated(str(metadata), "lock"):
+        handle = os.open(metadata / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(handle)
+            raise Busy(f"The pool with its metadata in {metadata} is served by another process.") from None
+    return handle
+
+
+def _open_index(metadata: Path, pool: bytes, map_bytes: int) -> Index:
+    """The index; one that cannot be used is set aside, and a new one will be filled from the storages."""
+    folder = metadata / "index"
+    try:
+        return Index(folder, pool, map_bytes)
+    except Corrupt as error:
+        log.error("%s It is rebuilt from the storages.", error.message)
+        aside = metadata / f"index.damaged-{time.time_ns()}"
+        with translated(str(metadata), "index"):
+            folder.rename(aside)
+        return Index(folder, pool, map_bytes)

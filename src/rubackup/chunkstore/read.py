@@ -1,0 +1,94 @@
+"""A session that reads one record: its manifest, and the groups that hold its chunks."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from rubackup.chunkstore import seals
+from rubackup.chunkstore._groups import GroupReader, Spot
+from rubackup.chunkstore.identity import HOLE
+from rubackup.chunkstore.index import Index, Place, RecordRow
+from rubackup.chunkstore.manifest import ManifestReader
+from rubackup.chunkstore.storage import Storage
+from rubackup.domain.errors import Corrupt, Invalid
+
+MAX_MANIFEST_READ: Final = 8 << 20
+MAX_ROWS: Final = 1 << 20
+
+
+class GroupStream(Iterator[bytes]):
+    """Stored groups, one after another; `len` says how many are left.
+
+    A damaged one raises Corrupt in its place; iteration can go on behind it.
+    """
+
+    def __init__(self, reader: GroupReader, spots: list[Spot], lost: list[bytes]) -> None:
+        self._reader = reader
+        self._spots = spots
+        self._lost = lost
+        self._at = 0
+
+    def __len__(self) -> int:
+        return len(self._spots) - self._at
+
+    def __next__(self) -> bytes:
+        if self._at < len(self._spots):
+            self._at += 1
+            return self._reader.read(self._spots[self._at - 1])
+        if self._lost:
+            name, count = self._lost[0].hex(), len(self._lost)
+            self._lost = []
+            raise Corrupt(f"{count} chunks are not in the pool any more, the first is {name}.")
+        raise StopIteration
+
+
+class StoredManifest:
+    """A sealed manifest in its file."""
+
+    def __init__(self, storage: Storage, row: RecordRow) -> None:
+        self._backend = storage.backend
+        self._name = seals.manifest_name(row.sealed.record)
+        self.size_bytes = row.stream_bytes
+
+    def read(self, offset: int, length: int) -> bytes:
+        """A range of the client's stream, cut at its end; Invalid when it is too much at once."""
+        if offset < 0 or not 0 <= length <= MAX_MANIFEST_READ:
+            raise Invalid(f"A manifest is read in parts of at most {MAX_MANIFEST_READ} bytes.")
+        return self._backend.read(self._name, offset, max(0, min(length, self.size_bytes - offset)))
+
+    def reader(self) -> ManifestReader:
+        """A reader of its own."""
+        return ManifestReader(self.read, self.size_bytes)
+
+
+class ReadSession:
+    """Reads one sealed record. Safe for threads."""
+
+    def __init__(self, manifest: StoredManifest, index: Index, groups: GroupReader) -> None:
+        self._manifest = manifest
+        self._index = index
+        self._groups = groups
+        self._reader = manifest.reader()
+        self._lock = threading.Lock()
+        self.manifest_bytes = manifest.size_bytes
+
+    def read_manifest(self, offset: int, length: int) -> bytes:
+        """A range of the manifest, cut at its end."""
+        return self._manifest.read(offset, length)
+
+    def groups(self, runs: Sequence[tuple[int, int]]) -> GroupStream:
+        """Each stored group that holds a chunk of these rows (first, count), once, in pack order."""
+        if sum(max(0, count) for _, count in runs) > MAX_ROWS:
+            raise Invalid(f"At most {MAX_ROWS} rows can be asked for at once.")
+        ids: set[bytes] = set()
+        with self._lock:
+            for first, count in runs:
+                if first < 0 or count < 0 or first + count > self._reader.row_count:
+                    raise Invalid(f"The record has no rows {first} to {first + count}.")
+                ids.update(name for name, _ in self._reader.rows(first, count))
+        ids.discard(HOLE)
+        found = self._index.places(ids)
+        spots = {Spot(place.pack, place.offset, place.group_bytes) for place in map(Place.decode, found.values())}
+        return GroupStream(self._groups, sorted(spots), sorted(ids.difference(found)))

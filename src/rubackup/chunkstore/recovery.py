@@ -1,0 +1,217 @@
+"""Makes index and storages agree again: at each opening, and after a session that failed.
+
+It works from what lies in the storages, never from what should be there. Order and
+reasons: `docs/design/chunkstore.md`, Recovery.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import PurePosixPath
+from typing import Final
+
+from rubackup.chunkstore import pack, seals
+from rubackup.chunkstore.backends.base import Item
+from rubackup.chunkstore.group import Head
+from rubackup.chunkstore.identity import HOLE
+from rubackup.chunkstore.index import NOBODY, Batch, Index, PackRow, Place, RecordRow
+from rubackup.chunkstore.manifest import ManifestReader
+from rubackup.chunkstore.manifest.format import SEGMENT_ROWS
+from rubackup.chunkstore.pack import Extent
+from rubackup.chunkstore.storage import Storage
+from rubackup.domain.errors import Corrupt, NotFound, StorageFault
+
+log = logging.getLogger(__name__)
+_BATCH: Final = 50_000
+_PACK = re.compile(r"[0-9a-f]{32}")
+
+
+class Recovery:
+    """One pass over some storages of a pool."""
+
+    def __init__(self, index: Index, pool: bytes) -> None:
+        self._index = index
+        self._pool = pool
+        self.problems: list[str] = []
+        """A sentence for each file that is damaged or could not be repaired."""
+
+    def run(self, storages: Iterable[Storage], others: Iterable[Storage] = ()) -> None:
+        """Repair everything in `storages`; the index then names what they hold, and nothing else of them.
+
+        `others` belong to the pool too and were recovered before.
+        """
+        storages = list(storages)
+        scanned = {storage.id for storage in storages}
+        present = scanned.union(storage.id for storage in others)
+        missing = self._index.missing
+        self._index.set_present(present, missing)
+        seen: set[int] = set()
+        for storage in storages:
+            storage.backend.sweep()
+            storage.used_bytes = 0
+            for item in list(storage.backend.list("packs")):
+                number = self._take_pack(storage, item)
+                if number is not None:
+                    seen.add(number)
+        missing = {row.number for row in self._index.packs() if row.storage in scanned} - seen | (missing - seen)
+        if missing:
+            self._problem(f"{len(missing)} packs are missing from the storages of the pool.")
+        self._index.set_present(present, missing)
+        self._manifests(storages)
+
+    def _problem(self, text: str) -> None:
+        log.error("%s", text)
+        self.problems.append(text)
+
+    # --- packs ---
+
+    def _take_pack(self, storage: Storage, item: Item) -> int | None:
+        """The number of a pack that is there, indexed by now; None when there is none (any more)."""
+        path = PurePosixPath(item.name)
+        if not _PACK.fullmatch(path.stem) or path.suffix not in {".pack", ".open"}:
+            self._problem(f"{storage.backend.label}/{item.name} is no file of the pool.")
+            return None
+        name = bytes.fromhex(path.stem)
+        if path.suffix == ".open":
+            return self.recover_open(storage, name)
+        storage.count(item.size_bytes)
+        row = self._index.pack_by_id(name)
+        if row is not None and row.closed:
+            if row.storage != storage.id:  # the folder was copied to another storage
+                self._index.commit(Batch(NOBODY, packs=[row._replace(storage=storage.id)]))
+            return row.number
+        return self.adopt_closed(storage, name)
+
+    def recover_open(self, storage: Storage, name: bytes) -> int | None:
+        """Close and index a pack that was being written, cut behind its last whole group; its number, if it stays."""
+        row = self._index.pack_by_id(name)
+        file = pack.open_name(name)
+        label = f"{storage.backend.label}/{file}"
+        try:
+            header = pack.parse_header(storage.backend.read(file, 0, pack.HEADER_BYTES))
+        except Corrupt:
+            if row is None:  # nothing in it was ever made durable
+                storage.backend.delete(file)
+                return None
+            self._problem(f"{label} has a damaged header and stays open.")
+            return row.number
+        if header.pool != self._pool or header.pack != name:
+            self._problem(f"{label} is of another pool.")
+            return None
+        groups = list(pack.scan(storage.backend, file))
+        end = groups[-1][0].offset + groups[-1][0].length if groups else 0
+        if row is not None and row.indexed_bytes > end:
+            self._problem(f"{label} lost what lay behind byte {end}.")
+            self._index.forget_beyond(row.number, end)
+        if not groups:
+            storage.backend.delete(file)
+            if row is not None:
+                self._index.forget_pack(row)
+            return None
+        try:
+            pack.finish(storage.backend, name, [extent for extent, _ in groups])
+        except StorageFault as error:  # what the index names of it is durable; the rest waits for room
+            self._problem(f"{label} could not be closed: {error.message}")
+            return row.number if row else None
+        with suppress(NotFound):
+            storage.count(storage.backend.size(pack.closed_name(name)))
+        return self._adopt(storage, name, header.owner, groups, end)
+
+    def adopt_closed(self, storage: Storage, name: bytes) -> int | None:
+        """Index a closed pack that the index does not know as closed; its number."""
+        file = pack.closed_name(name)
+        label = f"{storage.backend.label}/{file}"
+        owner = ""
+        try:
+            header = pack.parse_header(storage.backend.read(file, 0, pack.HEADER_BYTES))
+            if header.pool != self._pool or header.pack != name:
+                self._problem(f"{label} is of another pool.")
+                return None
+            owner = header.owner
+            extents = pack.read_extents(storage.backend, file)
+            groups = list(pack.read_heads(storage.backend, file, extents))
+            if len(groups) < len(extents):
+                self._problem(f"{label} has {len(extents) - len(groups)} damaged groups.")
+        except Corrupt as error:
+            self._problem(f"{label} is damaged: {error.message}")
+            groups = list(pack.scan(storage.backend, file))
+        return self._adopt(storage, name, owner, groups, storage.backend.size(file))
+
+    def _adopt(self, storage: Storage, name: bytes, owner: str, groups: list[tuple[Extent, Head]], end: int) -> int:
+        row = self._index.pack_by_id(name)
+        number = row.number if row else self._index.new_pack_number()
+        holder = self._index.owner(owner)
+        batch = Batch(holder)
+        for extent, head in groups:
+            for position, (chunk, length) in enumerate(zip(head.ids, head.lengths, strict=True)):
+                batch.chunks[chunk] = Place(number, extent.offset, extent.length, position, length, holder)
+            if len(batch.chunks) > _BATCH:
+                batch.packs = [PackRow(number, name, storage.id, False, 0)]
+                self._index.commit(batch)
+                batch = Batch(holder)
+        batch.packs = [PackRow(number, name, storage.id, True, end)]
+        self._index.commit(batch)
+        return number
+
+    # --- manifests ---
+
+    def _manifests(self, storages: list[Storage]) -> None:
+        tombstones: set[str] = set()
+        found: list[tuple[Storage, Item, str]] = []
+        for storage in storages:
+            for item in list(storage.backend.list("manifests")):
+                path = PurePosixPath(item.name)
+                if path.suffix == ".tombstone":
+                    tombstones.add(path.stem)
+                elif path.suffix == ".manifest":
+                    found.append((storage, item, path.stem))
+                else:
+                    storage.backend.delete(item.name)
+        listed: set[str] = set()
+        for storage, item, record in found:
+            if record in tombstones:
+                storage.backend.delete(item.name)
+            else:
+                listed.add(record)
+                storage.count(item.size_bytes)
+                self._take_manifest(storage, item, record)
+        present = {storage.id for storage in storages}
+        for row in self._index.records():
+            gone = row.storage in present and row.sealed.record not in listed
+            if gone and row.sealed.record not in tombstones:
+                self._problem(f"The manifest of record {row.sealed.record} is missing: the record is lost.")
+            if gone or row.sealed.record in tombstones:
+                self._index.delete_record(row.sealed.record)
+
+    def _take_manifest(self, storage: Storage, item: Item, record: str) -> None:
+        row = self._index.record(record) if len(record) == 32 else None
+        if row is not None and row.file_bytes == item.size_bytes and row.storage == storage.id:
+            return
+        try:
+            sealed, stream_bytes, file_bytes = seals.read_seal(storage.backend, item.name)
+            if sealed.record != record:
+                raise Corrupt("its seal names another record.")
+            self._grant_rows(storage, item.name, stream_bytes, sealed.owner)
+        except Corrupt as error:
+            self._problem(f"{storage.backend.label}/{item.name} is damaged: {error.message}")
+            return
+        if sealed.fence > self._index.fence(sealed.task_id):
+            self._index.set_fence(sealed.task_id, sealed.fence)
+        self._index.put_record(RecordRow(sealed, stream_bytes, storage.id, file_bytes))
+
+    def _grant_rows(self, storage: Storage, name: str, stream_bytes: int, owner: str) -> None:
+        """The owner of a sealed record owns its chunks: that was checked when it was sealed."""
+        reader = ManifestReader(lambda offset, length: storage.backend.read(name, offset, length), stream_bytes)
+        batch = Batch(self._index.owner(owner))
+        for first in range(0, reader.row_count, SEGMENT_ROWS):
+            rows = reader.rows(first, min(SEGMENT_ROWS, reader.row_count - first))
+            found = self._index.lookup({chunk for chunk, _ in rows if chunk != HOLE})
+            batch.grants |= self._index.not_owned(found, batch.owner)
+            if len(batch.grants) > _BATCH:
+                self._index.commit(batch)
+                batch = Batch(batch.owner)
+        if batch.grants:
+            self._index.commit(batch)

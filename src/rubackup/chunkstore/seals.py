@@ -1,0 +1,98 @@
+"""What the pool adds to a manifest when it is sealed, and the tombstone of a dropped record.
+
+Byte table: `docs/design/chunkstore.md`, Manifest.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from typing import Final
+
+import msgspec
+from blake3 import blake3
+
+from rubackup.chunkstore.backends.base import Backend
+from rubackup.domain.errors import Corrupt, Invalid
+
+_END = b"RBSEAL\0\0"
+_FOOTER = struct.Struct("<I4x32s8s")
+_MAX_SEAL_BYTES: Final = 1 << 20
+_RECORD = re.compile(r"[0-9a-f]{32}")
+
+
+class SealedRecord(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
+    """A record that can be restored. `record` and `parent` are uuids in hex, parent may be ''."""
+
+    record: str
+    parent: str
+    owner: str
+    task_id: int
+    fence: int
+    resource_type: str
+    resource: str
+    backup_type: str
+    files: int
+    files_failed: int
+    size_bytes: int
+    """Sum of the sizes of all files."""
+    stored_bytes: int
+    """What this record added to the pool."""
+    sealed_at_ns: int
+
+
+class _Seal(msgspec.Struct, array_like=True, frozen=True):
+    record: SealedRecord
+    stream_bytes: int
+    stream_sum: bytes
+
+
+_seals = msgspec.msgpack.Decoder(_Seal)
+
+
+def check_record_id(record: str) -> str:
+    """The id itself; Invalid unless it is a uuid as 32 hex digits."""
+    if not _RECORD.fullmatch(record):
+        raise Invalid("A record's id must be 32 lower-case hex digits.")
+    return record
+
+
+def open_name(record: str) -> str:
+    """Name of a manifest that is being received."""
+    return f"manifests/{record}.open"
+
+
+def manifest_name(record: str) -> str:
+    """Name of a sealed manifest."""
+    return f"manifests/{record}.manifest"
+
+
+def tombstone_name(record: str) -> str:
+    """Name of a dropped record's tombstone."""
+    return f"manifests/{record}.tombstone"
+
+
+def seal_bytes(record: SealedRecord, stream_bytes: int, stream_sum: bytes) -> bytes:
+    """What follows the client's stream in a sealed manifest."""
+    seal = msgspec.msgpack.encode(_Seal(record, stream_bytes, stream_sum))
+    return seal + _FOOTER.pack(len(seal), blake3(seal).digest(), _END)
+
+
+def read_seal(backend: Backend, name: str) -> tuple[SealedRecord, int, int]:
+    """The sealed record of a manifest file, the length of the client's stream, and that of the file."""
+    size = backend.size(name)
+    if size < _FOOTER.size:
+        raise Corrupt(f"{backend.label}/{name} has no seal.")
+    length, total, end = _FOOTER.unpack(backend.read(name, size - _FOOTER.size, _FOOTER.size))
+    if end != _END or length > min(_MAX_SEAL_BYTES, size - _FOOTER.size):
+        raise Corrupt(f"{backend.label}/{name} has no seal.")
+    data = backend.read(name, size - _FOOTER.size - length, length)
+    if blake3(data).digest() != total:
+        raise Corrupt(f"{backend.label}/{name} has a damaged seal.")
+    try:
+        seal = _seals.decode(data)
+    except msgspec.DecodeError as error:
+        raise Corrupt(f"{backend.label}/{name} has a damaged seal.") from error
+    if seal.stream_bytes + length + _FOOTER.size != size:
+        raise Corrupt(f"{backend.label}/{name} is not as long as its seal says.")
+    return seal.record, seal.stream_bytes, size

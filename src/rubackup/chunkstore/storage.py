@@ -1,0 +1,115 @@
+"""The folders of a pool: bound to it by a marker, filled one after another, never below the reserve."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from rubackup.chunkstore import pack
+from rubackup.chunkstore.backends.base import Backend, Space
+from rubackup.domain.errors import Corrupt, NotFound, StorageFault, StorageFull
+
+MARKER: Final = "pool"
+_MARKER = re.compile(rb"rubackup pool 0 ([0-9a-f]{32}) ([0-9a-f]{32})\n")
+MakeBackend = Callable[[Path], Backend]
+
+
+@dataclass
+class Storage:
+    """One folder of the pool."""
+
+    id: bytes
+    backend: Backend
+    used_bytes: int = 0
+    """Packs and sealed manifests."""
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def count(self, size_bytes: int) -> None:
+        """Note that so much was added (or removed)."""
+        with self._lock:
+            self.used_bytes += size_bytes
+
+
+@dataclass(frozen=True)
+class Storages:
+    """The pool's folders in the order in which they are filled."""
+
+    all: tuple[Storage, ...]
+    reserve_bytes: int
+
+    def get(self, storage: bytes) -> Storage | None:
+        """A folder by id; None when it does not belong to the pool now."""
+        return next((one for one in self.all if one.id == storage), None)
+
+    def room_for(self, size_bytes: int) -> Storage:
+        """The first folder that can take so much and keep the reserve; StorageFull names each folder."""
+        told: list[str] = []
+        for storage in self.all:
+            free = storage.backend.space().free_bytes
+            if free - size_bytes >= self.reserve_bytes:
+                return storage
+            told.append(f"{storage.backend.label} has {free} bytes free")
+        raise StorageFull(
+            f"There is no room left in the pool: {'; '.join(told)}; {self.reserve_bytes} bytes are kept in reserve.",
+            reserve_bytes=self.reserve_bytes,
+        )
+
+    def has_room(self, storage: Storage, size_bytes: int) -> bool:
+        """Whether a folder can take so much and keep the reserve."""
+        return storage.backend.space().free_bytes - size_bytes >= self.reserve_bytes
+
+    def check_room(self, storage: Storage, size_bytes: int) -> None:
+        """StorageFull unless this folder can take so much and keep the reserve."""
+        if not self.has_room(storage, size_bytes):
+            Storages((storage,), self.reserve_bytes).room_for(size_bytes)
+
+    def space(self) -> Space:
+        """Room in all folders; those on one device are counted once."""
+        found = {space.device: space for space in (storage.backend.space() for storage in self.all)}
+        free = sum(space.free_bytes for space in found.values())
+        return Space(free, sum(space.total_bytes for space in found.values()), "")
+
+
+def bind(backend: Backend, pool: bytes, known: dict[bytes, str], taken: Sequence[Storage]) -> Storage:
+    """The storage in a folder: by its marker, or newly marked when nothing of a pool is in it.
+
+    StorageFault when it belongs to another pool, or when the pool knows the folder but its marker
+    is gone (a disk that is not mounted looks like that).
+    """
+    try:
+        found = _MARKER.fullmatch(backend.read(MARKER, 0, backend.size(MARKER)))
+    except NotFound:
+        return _mark(backend, pool, known)
+    if found is None:
+        raise StorageFault(f"The marker {backend.label}/{MARKER} is damaged.")
+    owner, storage = (bytes.fromhex(text.decode()) for text in found.groups())
+    if owner != pool:
+        raise StorageFault(f"The folder {backend.label} belongs to another pool ({owner.hex()}).")
+    if any(other.id == storage for other in taken):
+        raise StorageFault(f"The folder {backend.label} is given twice, or is a copy of another one of the pool.")
+    return Storage(storage, backend)
+
+
+def _mark(backend: Backend, pool: bytes, known: dict[bytes, str]) -> Storage:
+    former = next((name for name, path in known.items() if path == backend.label), None)
+    item = next(backend.list("packs"), None)
+    if item is None:
+        if former is not None:
+            raise StorageFault(f"The folder {backend.label} has lost its marker: is its disk mounted?")
+    elif not _is_ours(backend, item.name, pool):
+        raise StorageFault(f"The folder {backend.label} holds packs of another pool.")
+    storage = former or os.urandom(16)
+    backend.put(MARKER, f"rubackup pool 0 {pool.hex()} {storage.hex()}\n".encode())
+    return Storage(storage, backend)
+
+
+def _is_ours(backend: Backend, name: str, pool: bytes) -> bool:
+    try:
+        return pack.parse_header(backend.read(name, 0, pack.HEADER_BYTES)).pool == pool
+    except Corrupt:
+        return False

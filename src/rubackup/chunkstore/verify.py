@@ -1,0 +1,115 @@
+"""Reads every chunk of a record again and hashes it; names the files that are damaged."""
+
+from __future__ import annotations
+
+import os
+from array import array
+from bisect import bisect_left
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from rubackup.chunkstore import group
+from rubackup.chunkstore._groups import GroupReader, Spot
+from rubackup.chunkstore.identity import HOLE
+from rubackup.chunkstore.index import Index, Place
+from rubackup.chunkstore.manifest import ManifestReader
+from rubackup.chunkstore.manifest.format import SEGMENT_ROWS
+from rubackup.domain.errors import Corrupt
+
+_BATCH_ROWS: Final = 8 * SEGMENT_ROWS
+_REMEMBERED: Final = 100_000
+
+
+class VerifyResult(msgspec.Struct, frozen=True):
+    """What a verification found."""
+
+    bytes_read: int
+    """Bytes of stored groups that were read."""
+    damaged: list[str]
+    """Paths of files that cannot be restored whole, as os.fsdecode gives them."""
+
+
+class Verification:
+    """One pass over a record, in bounded memory."""
+
+    def __init__(
+        self,
+        reader: ManifestReader,
+        index: Index,
+        groups: GroupReader,
+        progress: Callable[[int, int], None],
+        check: Callable[[], None],
+    ) -> None:
+        self._reader, self._index, self._groups = reader, index, groups
+        self._progress, self._check = progress, check
+        self._bytes_read = 0
+        self._bytes_done = 0
+        self._bad_rows = array("Q")
+        self._whole: OrderedDict[Spot, None] = OrderedDict()  # groups lately found whole
+
+    def run(self) -> VerifyResult:
+        """Check the manifest, then the chunks; Corrupt when the manifest itself is damaged."""
+        self._reader.verify()
+        count = self._reader.row_count
+        for first in range(0, count, _BATCH_ROWS):
+            self._rows(first, min(_BATCH_ROWS, count - first))
+        self._progress(self._reader.row_bytes, self._reader.row_bytes)
+        return VerifyResult(self._bytes_read, self._damaged() if self._bad_rows else [])
+
+    def _rows(self, first: int, count: int) -> None:
+        rows = self._reader.rows(first, count)
+        found = self._index.places({name for name, _ in rows})
+        wanted: defaultdict[Spot, list[tuple[int, bytes, int, int]]] = defaultdict(list)
+        bad: list[int] = []
+        for number, (name, length) in enumerate(rows, first):
+            if name == HOLE:
+                continue
+            if name not in found:
+                bad.append(number)
+                continue
+            place = Place.decode(found[name])
+            spot = Spot(place.pack, place.offset, place.group_bytes)
+            wanted[spot].append((number, name, length, place.position))
+        for spot in sorted(wanted):
+            self._check()
+            if spot not in self._whole:
+                bad += self._group(spot, wanted[spot])
+            self._bytes_done += sum(length for _, _, length, _ in wanted[spot])
+            self._progress(self._bytes_done, self._reader.row_bytes)
+        self._bad_rows.extend(sorted(bad))
+
+    def _group(self, spot: Spot, wanted: list[tuple[int, bytes, int, int]]) -> list[int]:
+        """Numbers of the rows that this group does not give."""
+        try:
+            stored = group.decode(self._groups.read(spot))
+        except Corrupt:
+            return [number for number, _, _, _ in wanted]
+        self._bytes_read += spot.length
+        wrong = set(stored.wrong())
+        if wrong:
+            self._index.mark_bad(spot.pack, spot.offset)
+        bad = [
+            number
+            for number, name, length, position in wanted
+            if position >= len(stored.ids)
+            or position in wrong
+            or (stored.ids[position], stored.lengths[position]) != (name, length)
+        ]
+        if not bad and not wrong:
+            self._whole[spot] = None
+            if len(self._whole) > _REMEMBERED:
+                self._whole.popitem(last=False)
+        return bad
+
+    def _damaged(self) -> list[str]:
+        names: list[str] = []
+        for path, entries in self._reader.folders():
+            self._check()
+            for entry in entries:
+                begin, end = entry.first_row, entry.first_row + entry.rows
+                if entry.rows and bisect_left(self._bad_rows, begin) < bisect_left(self._bad_rows, end):
+                    names.append(os.fsdecode(path.rstrip(b"/") + b"/" + entry.name))
+        return names

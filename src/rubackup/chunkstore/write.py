@@ -1,0 +1,307 @@
+"""A session that writes one record: it answers what is known, takes groups and the manifest, and seals.
+
+Order of writing: `docs/design/chunkstore.md`. The client at the other end may be hostile: nothing it
+says is believed, and nothing it sends is kept beyond the bounds.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Final, Protocol
+
+from blake3 import blake3
+
+from rubackup.chunkstore import group, seals
+from rubackup.chunkstore._groups import GroupReader, Spot
+from rubackup.chunkstore._packing import Packing
+from rubackup.chunkstore.backends.base import Appender
+from rubackup.chunkstore.identity import HOLE, ID_BYTES, Buffer, possession_proof, split_ids
+from rubackup.chunkstore.index import Index, Place, RecordRow
+from rubackup.chunkstore.manifest import format as fmt
+from rubackup.chunkstore.manifest.check import check_manifest
+from rubackup.chunkstore.read import StoredManifest
+from rubackup.chunkstore.seals import SealedRecord
+from rubackup.chunkstore.storage import Storage, Storages
+from rubackup.domain.errors import Corrupt, Fenced, Invalid, RubackupError
+
+MAX_IDS: Final = 65_536
+SEND, YOURS, PROVE = 0, 1, 2
+
+
+class Host(Protocol):
+    """What a session needs of its pool."""
+
+    def publish(self, session: WriteSession, storage: Storage, row: RecordRow) -> None:
+        """Give a durable manifest its final name and list the record; Fenced when the session is stale."""
+
+    def abandon(self, storage: Storage, pack: bytes) -> None:
+        """A pack was left behind for recovery."""
+
+    def forget(self, session: WriteSession) -> None:
+        """The session has ended."""
+
+    def now_ns(self) -> int:
+        """Unix time."""
+
+
+class WriteSession:
+    """Writes one record. Safe for threads; after an error other than Invalid or Corrupt it is over."""
+
+    def __init__(
+        self,
+        host: Host,
+        index: Index,
+        storages: Callable[[], Storages],
+        groups: GroupReader,
+        *,
+        pool: bytes,
+        owner: str,
+        task_id: int,
+        fence: int,
+        record: str,
+        parent: str,
+        parent_manifest: StoredManifest | None,
+        share: bool,
+    ) -> None:
+        self.record, self.parent, self.owner, self.task_id, self.fence = record, parent, owner, task_id, fence
+        self.stale = False
+        """Set by the pool when the task was begun again."""
+        self.parent_bytes = parent_manifest.size_bytes if parent_manifest else 0
+        self._parent_manifest = parent_manifest
+        self._host, self._index, self._storages, self._groups = host, index, storages, groups
+        self._share = share
+        self._nonce = os.urandom(32)
+        self._lock = threading.RLock()
+        self._over = False
+        self._sealed: SealedRecord | None = None
+        self._packing = Packing(index, storages, host.abandon, pool=pool, owner=owner)
+        self._manifest: Appender | None = None
+        self._manifest_storage: Storage | None = None
+        self._manifest_sum = blake3()
+
+    @contextmanager
+    def _working(self) -> Iterator[None]:
+        """One operation: refused when the session is over; a failing storage ends it."""
+        with self._lock:
+            if self.stale:
+                raise Fenced(f"Task {self.task_id} was begun again by another worker.")
+            if self._over:
+                raise Invalid("The session is over.")
+            try:
+                yield
+            except (Invalid, Corrupt):
+                raise
+            except BaseException:
+                self.abort()
+                raise
+
+    def read_parent(self, offset: int, length: int) -> bytes:
+        """A range of the parent's manifest, cut at its end; Invalid when there is no usable parent."""
+        if self._parent_manifest is None:
+            raise Invalid("The session has no parent.")
+        return self._parent_manifest.read(offset, length)
+
+    # --- what is known ---
+
+    def query(self, ids: bytes) -> tuple[bytes, bytes]:
+        """One state a chunk (0 send, 1 stored and yours, 2 prove it), and the nonce when there is a 2."""
+        with self._working():
+            names = _names(ids)
+            states = self._states(names)
+            return states, self._nonce if PROVE in states else b""
+
+    def _states(self, names: list[bytes]) -> bytes:
+        found = self._index.lookup(names)
+        foreign = self._index.not_owned(found, self._packing.owner)
+        pending, granted = self._packing.pending, self._packing.grants
+        other = PROVE if self._share else SEND
+        return bytes(
+            [
+                YOURS
+                if name in pending or name in granted
+                else (SEND if name not in found else other if name in foreign else YOURS)
+                for name in names
+            ]
+        )
+
+    def prove(self, ids: bytes, proofs: bytes) -> bytes:
+        """One state a chunk: 1 the proof is right and the chunk is yours now, 0 send it."""
+        with self._working():
+            names = _names(ids)
+            given = _names(proofs)
+            if len(given) != len(names):
+                raise Invalid("There must be one proof a chunk.")
+            states = bytearray(len(names))
+            if self._share:
+                right = self._proved(names, given)
+                for i, name in enumerate(names):
+                    states[i] = name in right
+                self._packing.grant(right)
+            return bytes(states)
+
+    def _proved(self, names: list[bytes], proofs: list[bytes]) -> set[bytes]:
+        """The chunks whose proof is right; each group is read once."""
+        found = self._index.lookup(names)
+        wanted: defaultdict[Spot, list[tuple[bytes, bytes, int]]] = defaultdict(list)
+        for name, proof in zip(names, proofs, strict=True):
+            if name in found:
+                place = Place.decode(found[name])
+                wanted[Spot(place.pack, place.offset, place.group_bytes)].append((name, proof, place.position))
+        right: set[bytes] = set()
+        for spot in sorted(wanted):
+            try:
+                stored = group.decode(self._groups.read(spot))
+            except Corrupt:  # noted by the reader; the chunk is sent again
+                continue
+            for name, proof, position in wanted[spot]:
+                if position < len(stored.ids) and stored.ids[position] == name:
+                    expected = possession_proof(stored.chunk(position), self._nonce)
+                    if hmac.compare_digest(expected, proof):
+                        right.add(name)
+        return right
+
+    # --- what is sent ---
+
+    def put_group(self, data: Buffer) -> None:
+        """Take a group: stored when at least one of its chunks is new, all become the owner's.
+
+        Corrupt when it is damaged or an id is false (the session goes on); StorageFull ends the session.
+        """
+        with self._working():
+            received = group.decode(data)
+            received.check()
+            new = {name for name in received.ids if name not in self._packing.pending}
+            found = self._index.lookup(new)
+            if foreign := self._index.not_owned(found, self._packing.owner):
+                self._packing.grant(foreign)
+            new.difference_update(found)
+            if new:
+                self._packing.add(data, received, new)
+
+    def checkpoint(self) -> None:
+        """Make everything sent so far durable and known: a later session of this owner need not send it."""
+        with self._working():
+            self._packing.checkpoint()
+
+    def put_manifest(self, data: Buffer) -> None:
+        """Append to the record's manifest."""
+        with self._working():
+            if self._manifest is None:
+                self._manifest_storage = self._storages().room_for(len(data))
+                backend = self._manifest_storage.backend
+                backend.delete(seals.open_name(self.record))
+                self._manifest = backend.append(seals.open_name(self.record))
+            assert self._manifest_storage is not None
+            self._storages().check_room(self._manifest_storage, len(data))
+            self._manifest.write(data)
+            self._manifest_sum.update(data)
+
+    # --- the end ---
+
+    def seal(self, files: int, files_failed: int, size_bytes: int) -> SealedRecord:
+        """Check the manifest, make it durable and publish the record; repeating it gives the same answer.
+
+        Invalid when the manifest is not whole, contradicts these numbers, or names a chunk the owner does not own.
+        """
+        with self._lock:
+            if self._sealed is not None:
+                return self._sealed
+            with self._working():
+                try:
+                    self._sealed = self._seal(fmt.Summary(files, files_failed, 0, size_bytes))
+                except (Invalid, Corrupt):
+                    self.abort()
+                    raise
+                self._finish()
+                return self._sealed
+
+    def _seal(self, told: fmt.Summary) -> SealedRecord:
+        if self._manifest is None or self._manifest_storage is None:
+            raise Invalid("There is no manifest.")
+        self._packing.close()
+        size = self._manifest.size_bytes
+        header = self._check_manifest(size, told)
+        sealed = SealedRecord(
+            record=self.record,
+            parent=self.parent,
+            owner=self.owner,
+            task_id=self.task_id,
+            fence=self.fence,
+            resource_type=header.resource_type,
+            resource=header.resource,
+            backup_type=header.backup_type,
+            files=told.files,
+            files_failed=told.files_failed,
+            size_bytes=told.size_bytes,
+            stored_bytes=self._packing.stored_bytes + size,
+            sealed_at_ns=self._host.now_ns(),
+        )
+        self._manifest.write(seals.seal_bytes(sealed, size, self._manifest_sum.digest()))
+        self._manifest.sync()
+        row = RecordRow(sealed, size, self._manifest_storage.id, self._manifest.size_bytes)
+        self._host.publish(self, self._manifest_storage, row)
+        return sealed
+
+    def _check_manifest(self, size: int, told: fmt.Summary) -> fmt.Header:
+        assert self._manifest_storage is not None
+        backend, name = self._manifest_storage.backend, seals.open_name(self.record)
+        try:
+            header, trailer = check_manifest(lambda at, length: backend.read(name, at, length), size, self._check_rows)
+        except Corrupt as error:
+            raise Invalid(f"The manifest is refused: {error.message}") from error
+        if (header.record, header.client_hwid) != (self.record, self.owner):
+            raise Invalid("The manifest is of another record or client.")
+        if header.parent not in {"", self.parent}:
+            raise Invalid("The manifest names another parent.")
+        summary = trailer.summary
+        if (summary.files, summary.files_failed, summary.size_bytes) != (
+            told.files,
+            told.files_failed,
+            told.size_bytes,
+        ):
+            raise Invalid("The manifest's summary is not what the client told.")
+        return header
+
+    def _check_rows(self, raw: memoryview) -> None:
+        """Every chunk of a segment must be readable, owned, and as long as the row says."""
+        rows = [row for row in fmt.ROW.iter_unpack(raw) if row[0] != HOLE]
+        found = self._index.lookup({name for name, _ in rows})
+        foreign = self._index.not_owned(found, self._packing.owner)
+        for name, length in rows:
+            value = found.get(name)
+            if value is None or name in foreign:
+                raise Invalid(f"The manifest names chunk {name.hex()}, which this client did not show to have.")
+            if Place.decode(value).chunk_bytes != length:
+                raise Invalid(f"The manifest gives chunk {name.hex()} a wrong length.")
+
+    def abort(self) -> None:
+        """End the session; chunks that arrived whole stay, for a later session. Twice is fine."""
+        with self._lock:
+            if self._over:
+                return
+            self._packing.give_up()
+            self._finish()
+            if self._manifest_storage is not None:
+                # What cannot be removed now is removed when the pool is opened.
+                with suppress(RubackupError):
+                    self._manifest_storage.backend.delete(seals.open_name(self.record))
+
+    def _finish(self) -> None:
+        self._over = True
+        if self._manifest is not None:
+            self._manifest.close()
+        self._host.forget(self)
+
+
+def _names(ids: bytes) -> list[bytes]:
+    if len(ids) > MAX_IDS * ID_BYTES:
+        raise Invalid(f"At most {MAX_IDS} chunks can be asked for at once.")
+    try:
+        return split_ids(ids)
+    except ValueError as error:
+        raise Invalid("Chunk ids have 32 bytes each.") from error

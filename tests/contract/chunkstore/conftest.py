@@ -1,0 +1,42 @@
+"""Fixtures of the chunk store's suites."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rubackup.chunkstore.backends.base import Backend
+from rubackup.chunkstore.backends.faults import FaultyBackend
+from rubackup.chunkstore.backends.local import LocalBackend
+from rubackup.chunkstore.backends.memory import MemoryBackend
+from support.chunkstore import Place
+
+
+@pytest.fixture(params=["local", "memory", "faults"])
+def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
+    """Each backend and wrapper, empty."""
+    if request.param == "local":
+        return LocalBackend(tmp_path)
+    inner = MemoryBackend()
+    return inner if request.param == "memory" else FaultyBackend(inner, lambda *_: None)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    """A pool with storages in memory."""
+    found = Place(tmp_path)
+    yield found
+    found.close()
+
+
+@pytest.fixture(params=["local", "memory"])
+def any_place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    """A pool with one storage, on disk or in memory."""
+    found = Place(tmp_path)
+    if request.param == "local":
+        (tmp_path / "storage").mkdir()
+        found.backends["one"] = LocalBackend(tmp_path / "storage")
+    yield found
+    found.close()
