@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from rubackup import __version__
+from rubackup.cli.demo.run import default_folder, demonstrate
 from rubackup.domain.errors import RubackupError
 from rubackup.roles.up import background
 from rubackup.roles.up.main import serve
@@ -40,6 +41,23 @@ def down(state: StateOption) -> None:
     """Stop the system of a state and wait until it has stopped."""
     stopped = background.shut_down(state)
     print("Stopped." if stopped else f"Nothing runs on {state}.")
+
+
+@app.command()
+def demo(
+    path: Annotated[Path | None, typer.Argument(help="What to back up; the standard library unless given.")] = None,
+    once: Annotated[
+        bool, typer.Option("--once", help="Stop everything afterwards; exit 0 only if all matched.")
+    ] = False,
+    state: StateOption = Path("demo-state"),
+    port: PortOption = 0,
+) -> None:
+    """Back a folder up, list, verify and restore it, compare every byte, and leave the system running."""
+    try:
+        equal = demonstrate(path or default_folder(), state, port=port, once=once)
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+    raise typer.Exit(0 if equal else 1)
 
 
 @app.command()

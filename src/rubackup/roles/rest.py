@@ -74,7 +74,7 @@ class RestClient:
             self._connection.close()
             self._connection = None
 
-    def get(self, path: str, **query: str | int) -> Any:
+    def get(self, path: str, /, **query: str | int) -> Any:
         """The `data` of an answer."""
         return self.call("GET", f"{path}?{urlencode(query, quote_via=quote)}" if query else path)["data"]
 
@@ -82,7 +82,7 @@ class RestClient:
         """The whole envelope of an answer."""
         return self.call("POST", path, body)
 
-    def items(self, path: str, **query: str | int) -> Iterator[dict[str, Any]]:
+    def items(self, path: str, /, **query: str | int) -> Iterator[dict[str, Any]]:
         """The rows of a list, page by page."""
         page = 1
         while True:

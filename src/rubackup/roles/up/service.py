@@ -17,7 +17,17 @@ from rubackup.roles.up.postgres import EmbeddedPostgres
 from rubackup.roles.up.process import Program, finish, spawn
 
 STOP_SECONDS = 10.0
-_PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "PYTHONPATH")
+_PASSED_ON = (
+    "PATH",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "TMPDIR",
+    "LD_LIBRARY_PATH",
+    "PYTHONPATH",
+    "PYTHONDONTWRITEBYTECODE",
+)
 
 
 class Service(Protocol):

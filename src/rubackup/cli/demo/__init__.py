@@ -1,0 +1,1 @@
+"""The demonstration: one folder backed up, listed, verified, restored elsewhere and compared."""
