@@ -118,7 +118,7 @@ class Api:
         return Api(self.runner, self.app, self.database)
 
     def user(self, name: str, *roles: Role) -> Api:
-        """A caller logged in as a new user with these roles; scoped roles cover nothing yet."""
+        """A caller logged in as a new user with these roles, scoped ones over a new group or media server."""
         self.add_user(name, *roles)
         caller = self.another()
         caller.login(name)
@@ -139,6 +139,13 @@ class Api:
             self.execute(
                 "INSERT INTO administrators (user_id, client_group_id) VALUES ($1, $2)", row["id"], group["id"]
             )
+        if Role.MAINTAINER in roles:
+            server = self.fetch(
+                """INSERT INTO media_servers (hwid, hostname, csr_pem, fingerprint)
+                   VALUES (encode(sha256($1::bytea), 'hex'), $2, '', '') RETURNING id""",
+                name.encode(), f"server-of-{name}",
+            )[0]  # fmt: skip
+            self.execute("INSERT INTO maintainers (user_id, media_server_id) VALUES ($1, $2)", row["id"], server["id"])
         return int(row["id"])
 
     def fetch(self, sql: str, *values: Any) -> list[Any]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 
+from rubackup.domain.permissions import Role
 from support.api import Api
 
 _numbers = itertools.count(1)
@@ -41,8 +42,5 @@ class Samples:
     """Keys of `update` that a read does not give back as they were written (passwords)."""
     actions: Mapping[str, Callable[[Api], httpx.Response]] = field(default_factory=dict)
     """By operation id: one call of each action that goes well, with all that must be there before it."""
-    foreign: bool | None = None
-    """Whether an administrator of another group, or a maintainer of another server, sees none of `rows`.
-
-    None: yes, if the resource has a scope.
-    """
+    foreign: frozenset[Role] = frozenset({Role.ADMINISTRATOR, Role.MAINTAINER})
+    """Roles that see none of `rows` when theirs is another group or media server; asked of scoped resources only."""
