@@ -38,7 +38,7 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: SmallApi
 
-    def log_message(self, format: str, *args) -> None:
+    def log_message(self, *args) -> None:
         """Silent."""
 
     def do_POST(self) -> None:
