@@ -148,6 +148,7 @@ class NewFile:
         self.temporary = temporary
         self.fd = fd
         self.offset = 0
+        self._ends_in_hole = False
 
     def write(self, data: bytes | memoryview) -> None:
         """Append."""
@@ -156,14 +157,17 @@ class NewFile:
             count = os.pwrite(self.fd, view, self.offset)
             self.offset += count
             view = view[count:]
+        self._ends_in_hole = False
 
     def skip(self, length: int) -> None:
         """Leave a hole."""
         self.offset += length
+        self._ends_in_hole = True
 
     def end(self) -> None:
         """Set the size: a hole at the end was not written."""
-        os.ftruncate(self.fd, self.offset)
+        if self._ends_in_hole:
+            os.ftruncate(self.fd, self.offset)
 
     def close(self) -> None:
         """Close the descriptor, once."""
