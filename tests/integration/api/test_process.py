@@ -1,0 +1,203 @@
+"""The API as a process of its own: TLS, the guide's curl lines, certificates that change, orderly ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from rubackup.catalog.database import DatabaseAddress
+from rubackup.roles.api import listen
+from rubackup.roles.settings import ConfigurationFault
+from rubackup.wire import pki
+from support.api import PASSWORD, password_hash
+from support.databases import execute
+from support.system import eventually
+
+CURL = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+LOGIN = """curl -k --cookie-jar - -X POST
+'https://localhost:{port}/api/v1/auth/login' \\
+-H 'accept: application/json' \\
+-H 'Content-Type: application/json' \\
+-d '{{"rubackup_database": "{database}", "rubackup_user": "rubackup", "password": "Testing12345*"}}'
+""".replace("POST\n", "POST \\\n")
+
+
+class Authority:
+    """A CA of the test, and the API's files made by it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        root = pki.make_root(datetime.now(UTC))
+        self.issuing = pki.make_issuing(root, datetime.now(UTC))
+        (folder / "root.crt").write_bytes(root.cert_pem)
+        self.renew()
+
+    def renew(self) -> None:
+        """A new leaf under a new key."""
+        key = pki.new_key_pem()
+        leaf = pki.issue(
+            self.issuing, pki.make_csr(key, "localhost"), role="api", hwid="a" * 64, now=datetime.now(UTC),
+            dns_names=["localhost"], addresses=["127.0.0.1"],
+        )  # fmt: skip
+        (self.folder / "api.key").write_bytes(key)
+        (self.folder / "api.crt").write_bytes(leaf.chain_pem)
+
+
+@contextmanager
+def process(folder: Path, database: DatabaseAddress, **more: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """A running API process and its port."""
+    (folder / "password").write_text(database.password)
+    values = {
+        "APP_HOST": "localhost", "APP_PORT": "0", "DB_HOST": database.host, "DB_PORT": str(database.port),
+        "DB_USER": database.user, "DB_NAME": database.database, "DB_PASSWORD_FILE": str(folder / "password"),
+        "CERT_FILE": str(folder / "api.crt"), "KEY_FILE": str(folder / "api.key"),
+        "ROOT_CA_FILE": str(folder / "root.crt"), "RB_SERVER_HOST": "127.0.0.1:1",
+        "READY_FILE": str(folder / "ready"),
+    } | more  # fmt: skip
+    (folder / "ready").unlink(missing_ok=True)
+    config = folder / "api.env"
+    config.write_text("".join(f"{key}={value}\n" for key, value in values.items()))
+    with (folder / "log").open("wb") as log:
+        command = [sys.executable, "-m", "rubackup.roles.api", "--config", str(config)]
+        running = subprocess.Popen(command, stderr=log, env={"PATH": os.environ["PATH"]})
+    try:
+        ready = folder / "ready"
+        eventually(lambda: ready.exists() or running.poll() is not None, 30)
+        assert ready.exists(), (folder / "log").read_text()
+        yield running, json.loads(ready.read_text())["port"]
+    finally:
+        running.kill()
+        running.wait(10)
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    """Certificates in the test's folder."""
+    return Authority(tmp_path)
+
+
+@pytest.fixture
+def superuser(database: DatabaseAddress) -> DatabaseAddress:
+    """A catalogue with the guide's superuser."""
+    sql = "INSERT INTO users (username, password_hash, group_id, is_superuser) VALUES ('rubackup', '{}', 1, true)"
+    execute(database, sql.format(password_hash()))
+    return database
+
+
+def fingerprint(port: int) -> bytes:
+    """The certificate that the API shows at a handshake."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    with socket.create_connection(("127.0.0.1", port), 10) as raw, context.wrap_socket(raw) as tls:
+        return tls.getpeercert(binary_form=True) or b""
+
+
+def shell(line: str) -> str:
+    """What a command line prints."""
+    done = subprocess.run(["/bin/sh", "-c", line], capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@CURL
+def test_the_guides_login_with_cookie_jar(authority: Authority, superuser: DatabaseAddress) -> None:
+    """Curl prints the answer and, from its jar, both cookies of this host."""
+    with process(authority.folder, superuser) as (_, port):
+        output = shell(LOGIN.format(port=port, database=superuser.database))
+
+    body, _, jar = output.partition("\n# Netscape") if "\n# Netscape" in output else output.partition("# Netscape")
+    data = json.loads(body)["data"]
+    cookies = [line.split("\t") for line in jar.splitlines() if line.startswith("#HttpOnly_")]
+    assert data["user_name"] == "rubackup"
+    assert {c[5]: c[6] for c in cookies} == {
+        "access_token_cookie": data["access_token"], "refresh_token_cookie": data["refresh_token"],
+    }  # fmt: skip
+    assert all(c[0] == "#HttpOnly_localhost" and c[2:5] == ["/", "TRUE", "0"] for c in cookies)
+
+
+@CURL
+def test_the_certificate_verifies_against_our_root(authority: Authority, superuser: DatabaseAddress) -> None:
+    """Whoever has the root needs no -k."""
+    with process(authority.folder, superuser) as (_, port):
+        output = shell(f"curl -sS --cacert {authority.folder}/root.crt https://localhost:{port}/healthz")
+
+    assert json.loads(output)["data"] == {"status": "ok"}
+
+
+def test_a_new_certificate_is_taken_on_sighup(authority: Authority, superuser: DatabaseAddress) -> None:
+    """Handshakes after the signal show the new one; the process and its port stay."""
+    with process(authority.folder, superuser) as (running, port):
+        before = fingerprint(port)
+        authority.renew()
+        running.send_signal(signal.SIGHUP)
+
+        eventually(lambda: fingerprint(port) != before, 10)
+        assert running.poll() is None
+
+
+def test_a_broken_certificate_leaves_the_old_one(authority: Authority, superuser: DatabaseAddress) -> None:
+    """A mistake in the files does not take the API down; the log says what is wrong."""
+    with process(authority.folder, superuser) as (running, port):
+        before = fingerprint(port)
+        (authority.folder / "api.crt").write_text("no certificate")
+        running.send_signal(signal.SIGHUP)
+
+        eventually(lambda: "was not reloaded" in (authority.folder / "log").read_text(), 10)
+        assert fingerprint(port) == before
+
+
+def test_sigterm_ends_it_in_order(authority: Authority, superuser: DatabaseAddress) -> None:
+    """Exit code 0, without a traceback."""
+    with process(authority.folder, superuser) as (running, _):
+        running.terminate()
+
+        assert running.wait(20) == 0
+    assert "Traceback" not in (authority.folder / "log").read_text()
+
+
+def test_a_port_in_use_is_told(authority: Authority, superuser: DatabaseAddress) -> None:
+    """One sentence and the exit code of a wrong configuration."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with (
+            pytest.raises(AssertionError, match=f"cannot listen on port {port}"),
+            process(authority.folder, superuser, APP_PORT=str(port)),
+        ):
+            pass
+
+
+def test_a_name_without_address_is_told() -> None:
+    """APP_HOST is named."""
+    with pytest.raises(ConfigurationFault, match="APP_HOST"):
+        listen("no-such-name.invalid", 0)
+
+
+def test_a_shared_secret_lets_tokens_live_on(authority: Authority, superuser: DatabaseAddress) -> None:
+    """With TOKEN_SECRET_FILE a token outlives the process that issued it; without one it does not."""
+    secret = authority.folder / "secret"
+    secret.write_text("s" * 40)
+    line = LOGIN.format(port="{port}", database=superuser.database).replace("--cookie-jar - ", "-sS ")
+    statuses = []
+    for more in ({"TOKEN_SECRET_FILE": str(secret)}, {}):
+        with process(authority.folder, superuser, **more) as (_, port):
+            data = json.loads(shell(line.replace("{port}", str(port))))["data"]
+        with process(authority.folder, superuser, **more) as (_, port):
+            headers = f"-H 'Authorization: Bearer {data['access_token']}' -H 'X-CSRF-TOKEN: {data['csrf_token']}'"
+            url = f"https://localhost:{port}/api/v1/crypto"
+            statuses.append(shell(f"curl -k -sS -o /dev/null -w '%{{http_code}}' {headers} {url}"))
+
+    assert statuses == ["200", "401"]
+    assert PASSWORD in line
