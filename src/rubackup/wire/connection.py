@@ -84,31 +84,32 @@ class DataConnection:
     def receive(self) -> Message | Frame:
         """The next message or frame; Unavailable when the connection ended or was idle too long.
 
+        A Fault of the other side is raised as the domain error; the connection stays usable.
         Pings, by which the other side says that it is still busy, only renew the patience.
         """
         if self._early:
             return self._early.popleft()
         while isinstance(got := self._guarded_read(), Ping):
             pass
+        if isinstance(got, Fault):
+            framing.raise_fault(got)
         return got
 
     def expect(self, kind: type[M]) -> M:
-        """The next message, which must be a `kind`; a Fault is raised as the domain error, else WireFault."""
+        """The next message, which must be a `kind`; WireFault otherwise."""
         got = self.receive()
         if isinstance(got, kind):
             return got
         raise self._unexpected(got, kind.__name__)
 
     def expect_frame(self, kind: FrameType) -> memoryview:
-        """The bytes of the next frame, which must be of `kind`; a Fault is raised as the domain error."""
+        """The bytes of the next frame, which must be of `kind`; WireFault otherwise."""
         got = self.receive()
         if isinstance(got, Frame) and got.type is kind:
             return got.data
         raise self._unexpected(got, f"a frame {kind.name}")
 
-    def _unexpected(self, got: Message | Frame, wanted: str) -> RubackupError:
-        if isinstance(got, Fault):
-            return from_code(got.code, got.message)
+    def _unexpected(self, got: Message | Frame, wanted: str) -> WireFault:
         came = f"a frame {got.type.name}" if isinstance(got, Frame) else type(got).__name__
         return WireFault(f"The {self.peer} sent {came} where {wanted} was due.")
 

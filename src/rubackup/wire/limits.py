@@ -21,10 +21,10 @@ class Limits:
     arriving_per_address: int = 128
     arriving_seconds: float = 20.0
     """From accept to Welcome, or to the answer of an enrolment."""
-    enrol_burst: int = 30
+    enrol_burst: int = 100
     """Enrolment requests that one address may make at once."""
-    enrol_per_second: float = 1.0
-    """How fast an address gets them back."""
+    enrol_per_second: float = 10.0
+    """How fast an address gets them back; many hosts may share one, and each asks once a second."""
 
 
 class Arrivals:

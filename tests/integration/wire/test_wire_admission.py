@@ -130,7 +130,7 @@ def test_a_leaf_signs_nobody(run, installation, server_files, client_files):
     key = pki.new_key_pem()
     forged = pki.issue(forger, pki.make_csr(key, "x"), role="server", hwid=MEDIA, now=installation.now)
     pki.write_private(installation.folder / "forged.key", key)
-    pki.write_private(installation.folder / "forged.pem", forged.chain_pem + leaf[leaf.index(b"-----END") :][25:])
+    pki.write_private(installation.folder / "forged.pem", forged.chain_pem)
     files = pki.TlsFiles(installation.folder / "forged.key", installation.folder / "forged.pem", installation.root_file)
 
     async def main():
@@ -173,7 +173,7 @@ def test_another_version_is_refused_by_number(run, server_files, client_files):
 
 def test_a_connection_ends_with_its_certificate(run, installation, server_files):
     """A certificate that expires takes the living connection with it."""
-    brief = installation.files("client", CLIENT, now=datetime.now(UTC), days=2 / 86_400)
+    brief = installation.files("client", CLIENT, now=datetime.now(UTC), days=4 / 86_400)
 
     async def main():
         how = Behaviour(heartbeat_seconds=0.05)
@@ -359,7 +359,7 @@ def test_who_says_nothing_is_sent_away(run, server_files, client_files):
     """Before and after TLS a connection has only so long to say who it is."""
 
     async def main():
-        how = Behaviour(limits=control.Limits(arriving_seconds=0.1))
+        how = Behaviour(limits=control.Limits(arriving_seconds=0.5))
         async with serving(server_files, how) as (address, _):
             reader, writer = await soon(asyncio.open_connection(*address))
             assert await soon(reader.read()) == b""
