@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 from typing import Any
 
@@ -50,6 +51,19 @@ class NumberingSigner:
 def change(db: Connection, principal: Principal = SUPERUSER) -> Change:
     """A change by this caller in the connection's transaction."""
     return Change(db, principal, NoHosts())
+
+
+async def waiting_for_locks(db: Connection, sessions: int, limit_seconds: float = 10) -> None:
+    """Returns once so many sessions of this database wait for a lock."""
+    async with asyncio.timeout(limit_seconds):
+        while (
+            await db.fetchval(
+                """SELECT count(*) FROM pg_stat_activity
+                   WHERE datname = current_database() AND wait_event_type = 'Lock'"""
+            )
+            != sessions
+        ):
+            await db.execute("SELECT pg_stat_clear_snapshot()")
 
 
 async def insert(db: Connection, table: str, **values: Any) -> int:

@@ -181,17 +181,18 @@ def test_the_turn_is_passed_on_by_a_task_that_waits_for_another_key(run):
     """A task woken for one key that clashes in another does not keep the first key from others."""
 
     async def scenario(queue):
-        home, pool = [await queue.add(backup(r)) for r in (HOME, WHOLE_POOL)]
-        held = {h.task_id: h for h in await queue.claim("server", LEASE, 2)}
-        both, only_home = await queue.add(backup(HOME, WHOLE_POOL)), await queue.add(backup(HOME))
+        holder = await queue.add(backup(WHOLE_POOL))
+        held = await claim_one(queue)
+        both, third = await queue.add(backup(WHOLE_POOL, HOME)), await queue.add(backup(WHOLE_POOL))
         assert await claimed(queue) == []
-        await queue.step(home, held[home].fence, Verb.FINISH)
-        await queue.step(pool, held[pool].fence, Verb.FINISH)
-        again = await claimed(queue)
+        home = await queue.add(backup(HOME))
+        assert await claimed(queue) == [home]
+        await queue.step(holder, held.fence, Verb.FINISH)
 
-        assert again == [both]
-        await queue.operate(both, Verb.KILL)
-        assert await claimed(queue) == [only_home]
+        assert await claimed(queue) == [third]
+        await queue.operate(third, Verb.KILL)
+        await queue.operate(home, Verb.KILL)
+        assert await claimed(queue) == [both]
 
     run(scenario)
 

@@ -13,7 +13,7 @@ from rubackup.queue.postgres import PooledQueue
 from rubackup.services import dispatch, presence
 from rubackup.services.dispatch import Job
 from rubackup.services.leadership import Leadership
-from support.catalogue import CLIENT, MEDIA, OTHER_CLIENT, SERVER, World
+from support.catalogue import CLIENT, MEDIA, OTHER_CLIENT, SERVER, World, waiting_for_locks
 
 pytestmark = pytest.mark.postgres
 
@@ -341,17 +341,19 @@ def test_a_host_that_cannot_be_reached_is_waited_for(run):
     run(scenario)
 
 
-def test_a_host_that_comes_while_its_task_is_blocked_wakes_it(run):
-    """Coming online and blocking at the same moment never leave a task waiting for a host that is there."""
+def test_a_host_that_comes_while_its_task_is_claimed_is_not_missed(run):
+    """A claim waits for a host that is just coming online, so no task is blocked on a host that is there."""
 
     async def scenario(database: Database):
         world = await World.build(database)
-        for _ in range(15):
-            await presence.client_offline(database, CLIENT, SERVER)
-            task = await world.backup(reservations=())
-            jobs, _ = await asyncio.gather(claim(world), world.client_online())
-            jobs += await claim(world)
-            assert [job.task_id for job in jobs] == [task]
+        await presence.client_offline(database, CLIENT, SERVER)
+        task = await world.backup()
+        async with database.transaction() as db:
+            await db.execute("UPDATE client_presence SET online = true")
+            claiming = asyncio.create_task(claim(world))
+            await waiting_for_locks(db, 1)
+
+        assert [job.task_id for job in await claiming] == [task]
 
     run(scenario)
 

@@ -11,7 +11,7 @@ from rubackup.domain.errors import Conflict, Forbidden, Invalid, NotFound, Refus
 from rubackup.domain.permissions import Principal, Role
 from rubackup.services import dispatch, enrolment
 from rubackup.services.enrolment import Granted, Pending
-from support.catalogue import CLIENT, MEDIA, SERVER, SUPERUSER, NumberingSigner, World, change
+from support.catalogue import CLIENT, MEDIA, SERVER, SUPERUSER, NumberingSigner, World, change, waiting_for_locks
 
 pytestmark = pytest.mark.postgres
 
@@ -105,9 +105,11 @@ def test_a_thousand_hosts_may_wait(run):
                 """INSERT INTO unauthorised_clients (hwid, hostname, csr_pem, fingerprint)
                    SELECT lpad(n::text, 16, '0'), 'h', '', 'f0' FROM generate_series(1, 999) n"""
             )
-        answers = await asyncio.gather(
-            *(ask(database, signer, fingerprint=f"new {n}") for n in range(5)), return_exceptions=True
-        )
+        async with database.transaction() as db:
+            await db.execute("LOCK TABLE events IN EXCLUSIVE MODE")  # nobody commits before all five have asked
+            asking = [asyncio.create_task(ask(database, signer, fingerprint=f"new {n}")) for n in range(5)]
+            await waiting_for_locks(db, 5)
+        answers = await asyncio.gather(*asking, return_exceptions=True)
 
         assert sum(isinstance(answer, TooManyAttempts) for answer in answers) == 4
         assert sum(isinstance(answer, Pending) for answer in answers) == 1
