@@ -1,0 +1,100 @@
+"""Clients: editing, deleting, authorising. How they become known is `services.enrolment`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from rubackup.domain.lookups import ResourceType
+from rubackup.services import enrolment, scopes
+from rubackup.services.change import Change
+from rubackup.services.fields import Problems, Ref, given, update_columns
+
+_READ = """
+SELECT c.group_id, c.lsf_flag, c.ls_pool_id, c.resource_types FROM clients c WHERE c.id = $1"""
+
+
+class ClientChange(msgspec.Struct, kw_only=True):
+    """What to change of a client."""
+
+    group_id: Annotated[Ref | UnsetType, Meta(description="Client group: name or id.")] = UNSET
+    lsf_flag: Annotated[
+        bool | UnsetType, Meta(description="Whether the client's own tools may store copies in `ls_pool`.")
+    ] = UNSET
+    ls_pool: Annotated[
+        Ref | UnsetType | None, Meta(description="Pool for the client's own tools: name or id; null: none.")
+    ] = UNSET
+    lrl_flag: Annotated[
+        bool | UnsetType, Meta(description="Whether the client's own tools may use its local list of rules.")
+    ] = UNSET
+    storage_capacity: Annotated[
+        int | UnsetType,
+        Meta(description="Storage that the client's copies may take, in gigabytes; 0: no limit.", ge=0, le=2**40),
+    ] = UNSET
+    description: Annotated[str | UnsetType, Meta(description="Free text.", max_length=4096)] = UNSET
+    centralized_restore: Annotated[
+        bool | UnsetType, Meta(description="Whether the client's own tools offer centralised restores.")
+    ] = UNSET
+    client_side_backup: Annotated[
+        bool | UnsetType, Meta(description="Whether the client's own tools may start backups.")
+    ] = UNSET
+    client_side_restore: Annotated[
+        bool | UnsetType, Meta(description="Whether the client's own tools may start restores.")
+    ] = UNSET
+
+
+class ClientIds(msgspec.Struct):
+    """Clients that wait for authorisation."""
+
+    clients_ids: Annotated[
+        list[Annotated[int, Meta(ge=1)]],
+        Meta(description="Ids of unauthorised clients: all of them or none.", min_length=1, max_length=1000),
+    ]
+
+
+async def update(change: Change, client_id: int, wanted: ClientChange) -> None:
+    """Change what is given. A client can only be moved into a group that the caller administers."""
+    problems, db = Problems(), change.db
+    before = await db.fetchrow(_READ, client_id)
+    columns = given(
+        lsf_flag=wanted.lsf_flag, lrl_flag=wanted.lrl_flag, storage_capacity=wanted.storage_capacity,
+        description=wanted.description, centralized_restore=wanted.centralized_restore,
+        client_side_backup=wanted.client_side_backup, client_side_restore=wanted.client_side_restore,
+    )  # fmt: skip
+    if wanted.group_id is not UNSET:
+        limit = scopes.clients(change.principal, "x.id", write=True)
+        group = await problems.client_group(db, wanted.group_id, "data.group_id", limit)
+        columns["group_id"] = group and group["id"]
+    if wanted.ls_pool is None:
+        columns["ls_pool_id"] = None
+    elif wanted.ls_pool is not UNSET:
+        pool = await problems.pool(db, wanted.ls_pool, "data.ls_pool", scopes.storage(change.principal))
+        columns["ls_pool_id"] = pool and pool["id"]
+    merged = dict(before) | columns
+    if merged["lsf_flag"] and merged["ls_pool_id"] is None:
+        problems.add("data.ls_pool", "is required while lsf_flag is true.")
+    problems.raise_any()
+    await update_columns(db, "clients", client_id, columns)
+    await change.event("changed", "clients", client_id, client_group_id=before["group_id"])
+    if merged["group_id"] != before["group_id"]:
+        await change.event("changed", "clients", client_id, client_group_id=merged["group_id"])
+
+
+async def delete(change: Change, ids: Sequence[int]) -> None:
+    """Delete clients: their certificates are revoked, they wait for authorisation again, their copies stay."""
+    await enrolment.withdraw_clients(change, ids)
+
+
+async def authorise(change: Change, wanted: ClientIds) -> list[int]:
+    """Authorise clients that wait; the ids of the clients that they become."""
+    return await enrolment.authorise_clients(change, wanted.clients_ids)
+
+
+async def resource_types(change: Change, client_id: int) -> list[ResourceType]:
+    """What the client said that it can back up, as far as this version serves it."""
+    row = await change.db.fetchrow(_READ, client_id)
+    told = {name.casefold() for name in row["resource_types"]}
+    return [one for one in ResourceType if one.label.casefold() in told]

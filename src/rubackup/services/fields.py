@@ -1,0 +1,136 @@
+"""What is wrong with a request, field by field, and the rows that its names and ids stand for.
+
+Names and ids in a body are looked up within the caller's scope: a row out of scope is unknown.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from rubackup.catalog.database import Connection
+from rubackup.domain.errors import Invalid
+from rubackup.domain.identity import parse_client_label
+from rubackup.domain.lookups import Lookup
+from rubackup.domain.units import parse_interval
+from rubackup.services.scopes import EVERYTHING, Limit
+
+Ref = int | str
+"""A row by its id, or by its name (a client: `hostname (hwid)`)."""
+Set = msgspec.UnsetType
+Row = Any
+
+
+class Problems:
+    """Gathers the errors of all fields before any is raised."""
+
+    def __init__(self) -> None:
+        self.fields: dict[str, str] = {}
+
+    def add(self, field: str, text: str) -> None:
+        """Note an error; the first one of a field is kept."""
+        self.fields.setdefault(field, text)
+
+    def raise_any(self) -> None:
+        """Raise Invalid with everything that was noted, if anything was."""
+        if self.fields:
+            raise Invalid(fields=dict(self.fields))
+
+    def interval(self, text: str, field: str) -> str | None:
+        """The interval as the catalogue takes it, or None after a note."""
+        try:
+            return parse_interval(text, field)
+        except Invalid as error:
+            self.fields.update(error.fields)
+            return None
+
+    def label(self, table: type[Lookup], text: str, field: str) -> str:
+        """The name of a lookup table as it is written there; '' after a note."""
+        found = table.by_label(text)
+        if found is None:
+            self.add(field, f"must be one of: {', '.join(table.labels())}.")
+        return found.label if found else ""
+
+    def folder(self, text: str, field: str) -> str:
+        """An absolute path without doubled and trailing slashes; '' after a note."""
+        parts = [part for part in text.split("/") if part not in {"", "."}]
+        if not text.startswith("/") or ".." in parts or "\0" in text:
+            self.add(field, "must be an absolute path without '..'.")
+            return ""
+        return "/" + "/".join(parts)
+
+    async def find(self, db: Connection, statement: str, what: str, value: Ref, field: str, limit: Limit) -> Row:
+        """The row that `value` names within `limit`, or None after a note.
+
+        `statement` is a SELECT that ends in WHERE; the columns of id and name are `x.id` and `x.name`.
+        """
+        column = "x.id" if isinstance(value, int) else "x.name"
+        kind = "bigint" if isinstance(value, int) else "text"
+        row = await db.fetchrow(f"{statement} {column} = $1::{kind} AND ({limit.numbered(2)})", value, *limit.values)
+        if row is None:
+            self.add(field, f"unknown {what}.")
+        return row
+
+    async def user(self, db: Connection, value: Ref, field: str) -> Row:
+        """A user: id."""
+        return await self.find(
+            db, "SELECT x.id FROM (SELECT id, username AS name FROM users) x WHERE", "user", value, field, EVERYTHING
+        )
+
+    async def user_group(self, db: Connection, value: Ref, field: str) -> Row:
+        """A user group: id."""
+        return await self.find(db, "SELECT x.id FROM user_groups x WHERE", "user group", value, field, EVERYTHING)
+
+    async def client_group(self, db: Connection, value: Ref, field: str, limit: Limit) -> Row:
+        """A client group: id; the limit is about `x.id`."""
+        return await self.find(db, "SELECT x.id FROM client_groups x WHERE", "client group", value, field, limit)
+
+    async def media_server(self, db: Connection, value: Ref, field: str, limit: Limit) -> Row:
+        """A media server: id, hwid; the limit is about `x.id`."""
+        return await self.find(db, _MEDIA_SERVER, "media server", value, field, limit)
+
+    async def pool(self, db: Connection, value: Ref, field: str, limit: Limit) -> Row:
+        """A pool: id, name, pool_type, retention_period, its media server and number of storages.
+
+        The limit is about `x.media_server_id`. The row is kept until the transaction ends.
+        """
+        return await self.find(db, _POOL, "pool", value, field, limit)
+
+    async def client(self, db: Connection, value: Ref, field: str, limit: Limit) -> Row:
+        """A client: id, hwid, hostname, group_id, resource_types; the limit is about `x.group_id`."""
+        if isinstance(value, str):
+            try:
+                hostname, hwid = parse_client_label(value, field)
+            except Invalid as error:
+                self.fields.update(error.fields)
+                return None
+            value = f"{hostname.casefold()} ({hwid})"
+        return await self.find(db, _CLIENT, "client", value, field, limit)
+
+
+_MEDIA_SERVER = "SELECT x.id, x.hwid FROM (SELECT id, hwid, hostname AS name FROM media_servers) x WHERE"
+_POOL = """
+SELECT x.* FROM (
+    SELECT p.id, p.pool_name AS name, p.pool_type, p.retention_period, p.media_server_id, m.hwid AS media_hwid,
+        m.hostname AS media_hostname, m.local_service_mode,
+        (SELECT count(*) FROM storage_local_catalogs s WHERE s.pool_id = p.id) AS storages
+    FROM pools p JOIN media_servers m ON m.id = p.media_server_id
+) x WHERE"""
+_CLIENT = """
+SELECT x.* FROM (
+    SELECT id, hwid, hostname, group_id, resource_types, lower(hostname) || ' (' || hwid || ')' AS name FROM clients
+) x WHERE"""
+
+
+def given(**fields: Any) -> dict[str, Any]:
+    """The columns that a change sets: those that were given."""
+    return {name: value for name, value in fields.items() if value is not msgspec.UNSET}
+
+
+async def update_columns(db: Connection, table: str, row_id: int, columns: dict[str, Any]) -> None:
+    """Set columns of one row; names come from the code, never from a request."""
+    if not columns:
+        return
+    assignments = ", ".join(f"{name} = ${number}" for number, name in enumerate(columns, 2))
+    await db.execute(f"UPDATE {table} SET {assignments} WHERE id = $1", row_id, *columns.values())  # noqa: S608 - names of the code

@@ -1,0 +1,51 @@
+"""Media servers: editing, deleting, authorising. How they become known is `services.enrolment`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from rubackup.services import enrolment
+from rubackup.services.change import Change
+from rubackup.services.fields import given, update_columns
+
+
+class MediaServerChange(msgspec.Struct, kw_only=True):
+    """What to change of a media server."""
+
+    description: Annotated[str | UnsetType, Meta(description="Free text.", max_length=4096)] = UNSET
+    local_service_mode: Annotated[
+        Literal["yes", "no"] | UnsetType,
+        Meta(description="yes: no new tasks for this media server's pools."),
+    ] = UNSET
+
+
+class MediaServerName(msgspec.Struct):
+    """A media server that waits for authorisation."""
+
+    hostname: Annotated[
+        str, Meta(description="Host name of an unauthorised media server.", min_length=1, max_length=253)
+    ]
+
+
+async def update(change: Change, media_id: int, wanted: MediaServerChange) -> None:
+    """Change what is given."""
+    columns = given(description=wanted.description)
+    if wanted.local_service_mode is not UNSET:
+        columns["local_service_mode"] = wanted.local_service_mode == "yes"
+    await update_columns(change.db, "media_servers", media_id, columns)
+    await change.event("changed", "media_servers", media_id, media_server_id=media_id)
+    await change.wake("tasks")
+
+
+async def delete(change: Change, ids: Sequence[int]) -> None:
+    """Delete media servers without pools: certificates are revoked, they wait for authorisation again."""
+    await enrolment.withdraw_media_servers(change, ids)
+
+
+async def authorise(change: Change, wanted: MediaServerName) -> int:
+    """Authorise the media server that waits under this host name; its id."""
+    return await enrolment.authorise_media_server(change, wanted.hostname)

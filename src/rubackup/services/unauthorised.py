@@ -1,0 +1,23 @@
+"""Hosts that wait for authorisation: forgetting them. One that still asks comes back as a new row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rubackup.services.change import Change
+
+
+async def forget_clients(change: Change, ids: Sequence[int]) -> None:
+    """Delete clients that wait."""
+    await _forget(change, "unauthorised_clients", ids)
+
+
+async def forget_media_servers(change: Change, ids: Sequence[int]) -> None:
+    """Delete media servers that wait."""
+    await _forget(change, "unauthorised_media_servers", ids)
+
+
+async def _forget(change: Change, family: str, ids: Sequence[int]) -> None:
+    await change.db.execute(f"DELETE FROM {family} WHERE id = ANY ($1::bigint[])", list(ids))  # noqa: S608 - one of two names
+    for row_id in ids:
+        await change.event("deleted", family, row_id)
