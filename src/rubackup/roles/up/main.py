@@ -49,6 +49,9 @@ def serve(root: Path, *, port: int, log_level: str, announce: Announce) -> None:
             except OSError as error:
                 log.exception("cannot go on")
                 raise StartupFault(f"The system cannot run: {reason(error)}.") from error
+            except Exception:
+                log.exception("stopped by an error that nobody foresaw")
+                raise
             finally:
                 state.ready_file.unlink(missing_ok=True)
                 supervisor.stop()

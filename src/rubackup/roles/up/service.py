@@ -83,8 +83,7 @@ class RoleService:
         """Start the process; it tells by itself when it serves."""
         check()
         self.ready_file.unlink(missing_ok=True)
-        module = f"rubackup.roles.{self.name.removeprefix('rubackup_')}"
-        argv = self.argv or [sys.executable, "-m", module, "--config", str(self.config)]
+        argv = self.argv or [sys.executable, "-m", f"rubackup.roles.{self.name}", "--config", str(self.config)]
         environment = {key: os.environ[key] for key in _PASSED_ON if key in os.environ} | {"PYTHONUNBUFFERED": "1"}
         with self.log_file.open("ab") as log:
             self._log_start = log.tell()

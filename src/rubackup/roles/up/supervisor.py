@@ -127,7 +127,10 @@ class Supervisor:
         """Stop everything, the last started first; a repeated signal changes nothing."""
         for watched in reversed(self._watched):
             log.info("stopping %s", watched.service.name)
-            watched.service.stop()
+            try:
+                watched.service.stop()
+            except OSError:
+                log.exception("%s was not stopped in order", watched.service.name)
         self._watched.clear()
 
     def pids(self) -> dict[str, int]:

@@ -93,12 +93,7 @@ class System:
 
     def _start_roles(self) -> None:
         services = [
-            RoleService(
-                f"rubackup_{role}",
-                self._state.settings(role),
-                self._state.ready_mark(role),
-                self._state.log(f"rubackup_{role}"),
-            )
+            RoleService(role, self._state.settings(role), self._state.ready_mark(role), self._state.log(role))
             for role in ROLES
         ]
         for service in services:
