@@ -27,7 +27,6 @@ OWNED_NAMESPACES = ("user.", "trusted.", "system.posix_acl_")
 """Attributes in these that the copy does not hold are removed: an inherited ACL opens a file to others."""
 
 _REFUSED = frozenset({errno.EPERM, errno.EACCES})
-_NODE_MODES = 0o777
 
 
 @lru_cache(NAMES_CACHED)
@@ -71,16 +70,16 @@ class Applier:
 
     def apply(self, fd: int, entry: Entry) -> list[str]:
         """Set everything on an open file or folder; sentences on what could not be set."""
-        return self._apply(fd, entry, entry.mode)
+        return self._apply(fd, entry)
 
     def apply_node(self, fd: int, entry: Entry) -> list[str]:
         """The same for an O_PATH descriptor of a link, fifo, socket or device."""
-        return self._apply(b"/proc/self/fd/%d" % fd, entry, entry.mode & _NODE_MODES)
+        return self._apply(b"/proc/self/fd/%d" % fd, entry)
 
-    def _apply(self, at: int | bytes, entry: Entry, mode: int) -> list[str]:
+    def _apply(self, at: int | bytes, entry: Entry) -> list[str]:
         problems: list[str] = []
         st = os.stat(at)  # noqa: PTH116 - `at` may be a descriptor
-        mode = self._set_owner(at, entry, st, mode, problems)
+        mode = self._set_owner(at, entry, st, problems)
         self._remove_attributes(at, entry, problems)
         acls = []
         for raw, value in entry.xattrs:
@@ -102,8 +101,9 @@ class Applier:
             problems.append(f"time: {reason(error)}")
         return problems
 
-    def _set_owner(self, at: int | bytes, entry: Entry, st: os.stat_result, mode: int, problems: list[str]) -> int:
+    def _set_owner(self, at: int | bytes, entry: Entry, st: os.stat_result, problems: list[str]) -> int:
         """The mode that may be set afterwards."""
+        mode = entry.mode
         uid, gid = self.owner(entry)
         if (st.st_uid, st.st_gid) == (uid, gid):
             return mode
