@@ -130,6 +130,9 @@ class DataSessions:
                 self._check(ticket)
                 if isinstance(item, Frame):
                     store_frame(session, item)
+                elif isinstance(item, ReadManifest):
+                    parent = session.read_parent(item.offset, min(item.length, MANIFEST_READ_BYTES))
+                    connection.send_frame(FrameType.DATA, parent)
                 elif isinstance(item, Renew):
                     ticket = self._renewed(connection, ticket, item.ticket)
                 elif isinstance(item, Seal):
