@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 
 ANSWER_SECONDS = 10.0
 """Design section 2: no answer in 10 s is a 503 that names the host."""
+DIAL_SECONDS = 3.0
+"""A server that is silent for so long is passed over, so that the next one is still in time."""
 
 M = TypeVar("M", bound=Message)
 
@@ -90,7 +92,8 @@ class RelayHosts:
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 peer = await self._server()
-                relayed = await peer.call(Relay(role=role, hwid=hwid, body=framing.encode(message)), ANSWER_SECONDS)
+                # our limit is the one that acts, as its error names the host and not the server
+                relayed = await peer.call(Relay(role=role, hwid=hwid, body=framing.encode(message)), ANSWER_SECONDS + 1)
         except TimeoutError as error:
             raise Unavailable(f"The {role} {hwid} did not answer in {ANSWER_SECONDS:g} s.") from error
         if not isinstance(relayed, Relayed):
@@ -112,7 +115,11 @@ class RelayHosts:
         context = pki.client_context(self._files)
         for host, port in self._servers:
             try:
-                peer, welcome = await dial_control(host, port, context, hello, _refuse)
+                async with asyncio.timeout(DIAL_SECONDS):
+                    peer, welcome = await dial_control(host, port, context, hello, _refuse)
+            except TimeoutError:
+                log.warning("server %s:%d does not answer in %g s", host, port, DIAL_SECONDS)
+                continue
             except RubackupError as error:
                 log.warning("server %s:%d cannot be asked: %s", host, port, error.message)
                 continue

@@ -1,0 +1,155 @@
+"""Live hosts through a real server connection: relayed questions, relayed errors, silence."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from rubackup.domain.errors import Invalid, Unavailable, WireFault
+from rubackup.roles import hosts
+from rubackup.roles.hosts import RelayHosts
+from rubackup.services.ports import CopyEntry, FolderEntry
+from rubackup.wire import framing
+from rubackup.wire.control import ControlPeer
+from rubackup.wire.messages import (
+    Ack,
+    CheckFolder,
+    FilesystemListing,
+    ListFilesystem,
+    ListRecord,
+    Message,
+    RecordEntry,
+    RecordListing,
+    Relay,
+    Relayed,
+)
+from support.control import Behaviour, serving
+from support.wire import CLIENT, MEDIA, SERVER, Installation
+
+Told = Callable[[Relay, Message], Awaitable[Message]]
+ENTRY = {
+    "path": "/etc/hosts", "type": "file", "size_bytes": 7, "mode": 0o644, "uid": 0, "gid": 0, "user": "root",
+    "group": "root", "mtime_ns": 5,
+}  # fmt: skip
+
+
+async def host(relay: Relay, message: Message) -> Message:
+    """A client and a media server that answer what the tests ask."""
+    match message:
+        case ListFilesystem(path="/secret"):
+            raise Invalid("/secret: permission denied.")
+        case ListFilesystem(path=path) if relay.role == "client" and relay.hwid == CLIENT:
+            return FilesystemListing(path=path, entries=[("etc", True, 0), ("motd", False, 9)])
+        case ListRecord() if relay.role == "media":
+            return RecordListing(entries=[RecordEntry(**ENTRY)], total=41)
+        case CheckFolder():
+            return Ack()
+        case _:
+            raise Unavailable(f"The {relay.role} {relay.hwid} is not connected.")
+
+
+@asynccontextmanager
+async def asking(folder: Path, told: Told = host):
+    """Hosts behind a server that relays to `told`."""
+    installation = Installation(folder)
+
+    async def handle(_peer: ControlPeer, message: Message) -> Message:
+        assert isinstance(message, Relay)
+        return Relayed(body=framing.encode(await told(message, framing.decode(message.body))))
+
+    async with serving(installation.files("server", SERVER), Behaviour(handle=handle)) as (address, notes):
+        # nobody listens at the first address: the second has to be tried
+        relay = RelayHosts([("127.0.0.1", 1), address], installation.files("api", "d" * 64))
+        try:
+            yield relay, notes
+        finally:
+            await relay.close()
+
+
+def test_questions_reach_the_host_and_answers_come_back(tmp_path: Path) -> None:
+    """One connection serves them all."""
+
+    async def scenario() -> None:
+        async with asking(tmp_path) as (relay, notes):
+            folder = await relay.list_filesystem(CLIENT, "/")
+            copy = await relay.list_record(MEDIA, 1, "f" * 32, "/etc", 1, 50)
+            await relay.check_folder(MEDIA, "/pool")
+            assert folder == [FolderEntry("etc", is_folder=True, size_bytes=0), FolderEntry("motd", False, 9)]
+            assert copy == ([CopyEntry(**ENTRY)], 41)
+            assert notes.admitted == [(f"api {'d' * 64}", "127.0.0.1")]
+
+    asyncio.run(scenario())
+
+
+def test_a_hosts_own_error_arrives_as_it_is(tmp_path: Path) -> None:
+    """What the host says is what the caller reads."""
+
+    async def scenario() -> None:
+        async with asking(tmp_path) as (relay, _):
+            with pytest.raises(Invalid, match="permission denied"):
+                await relay.list_filesystem(CLIENT, "/secret")
+            with pytest.raises(Unavailable, match=r"e{16} is not connected"):
+                await relay.list_filesystem("e" * 16, "/")
+
+    asyncio.run(scenario())
+
+
+def test_silence_names_the_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No answer in time is Unavailable, and says who did not answer."""
+    monkeypatch.setattr(hosts, "ANSWER_SECONDS", 0.5)
+
+    async def never(_relay: Relay, _message: Message) -> Message:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def scenario() -> None:
+        async with asking(tmp_path, never) as (relay, _):
+            with pytest.raises(Unavailable, match=CLIENT):
+                await relay.list_filesystem(CLIENT, "/")
+
+    asyncio.run(scenario())
+
+
+def test_an_answer_of_another_kind_is_refused(tmp_path: Path) -> None:
+    """Nothing is made of what does not answer the question."""
+
+    async def wrong(_relay: Relay, _message: Message) -> Message:
+        return Ack()
+
+    async def scenario() -> None:
+        async with asking(tmp_path, wrong) as (relay, _):
+            with pytest.raises(WireFault, match="Ack"):
+                await relay.list_filesystem(CLIENT, "/")
+
+    asyncio.run(scenario())
+
+
+def test_a_lost_connection_is_dialled_again(tmp_path: Path) -> None:
+    """The next question after the server dropped the connection is answered."""
+
+    async def scenario() -> None:
+        async with asking(tmp_path) as (relay, notes):
+            await relay.check_folder(MEDIA, "/pool")
+            peer = await notes.peers.get()
+            peer.close()
+            await relay._peer.wait_closed()
+            await relay.check_folder(MEDIA, "/pool")
+            assert len(notes.admitted) == 2
+
+    asyncio.run(scenario())
+
+
+def test_without_any_server_all_are_named(tmp_path: Path) -> None:
+    """The error lists the addresses that were tried."""
+    files = Installation(tmp_path).files("api", "d" * 64)
+
+    async def scenario() -> None:
+        relay = RelayHosts([("127.0.0.1", 1), ("127.0.0.1", 2)], files)
+        with pytest.raises(Unavailable, match=r"127.0.0.1:1, 127.0.0.1:2"):
+            await relay.check_folder(MEDIA, "/pool")
+
+    asyncio.run(scenario())
