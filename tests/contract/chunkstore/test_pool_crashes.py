@@ -1,0 +1,227 @@
+"""After a crash at any step older records are whole, and the next backup works."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from rubackup.chunkstore import _packing, pack
+from rubackup.chunkstore.backends.base import Backend
+from rubackup.chunkstore.backends.faults import FaultyBackend
+from rubackup.chunkstore.backends.memory import MemoryBackend
+from rubackup.domain.errors import RubackupError
+from support.chunkstore import Client, Place, begin, noise, record_id, restore
+
+OLD = {"/old": noise(90_000, 1), "/both": noise(50_000, 2)}
+NEW = {"/new": noise(120_000, 3), "/both": noise(50_000, 2), "/text": b"text " * 5000}
+
+
+class Crash(Exception):
+    """The power is gone."""
+
+
+class Crasher:
+    """Ends the world at one step, keeping what a disk would hold: the storage, and a copy of the index."""
+
+    def __init__(self, place: Place, step: int, survivors: Callable[[MemoryBackend], MemoryBackend]) -> None:
+        self.place, self.left, self.survivors = place, step, survivors
+        self.crashed: Place | None = None
+        self.promised = [record_id(1)]
+
+    def __call__(self, operation: str, name: str, done: bool) -> None:
+        """Called before and after each operation on the storage."""
+        if self.crashed is None and operation != "read":
+            self.left -= 1
+            if self.left < 0:
+                self.crashed = self._copy()
+        if self.crashed is not None:
+            raise Crash
+
+    def _copy(self) -> Place:
+        folder = Path(f"{self.place.folder}-crashed")
+        shutil.copytree(self.place.folder, folder)
+        survivor = Place(folder)
+        survivor.backends["one"] = self.survivors(self.place.memory())
+        return survivor
+
+
+def _everything(backend: MemoryBackend) -> MemoryBackend:
+    """The process died, the machine did not: all that was written is there."""
+    copy = MemoryBackend(backend.label)
+    for name, file in backend.files.items():
+        copy.put(name, bytes(file.data))
+    return copy
+
+
+def _nothing_unsynced(backend: MemoryBackend) -> MemoryBackend:
+    return backend.after_power_loss()
+
+
+def _half(backend: MemoryBackend) -> MemoryBackend:
+    return backend.after_power_loss(torn=True)
+
+
+def _run(place: Place, step: int, survivors: Callable[[MemoryBackend], MemoryBackend]) -> Crasher:
+    """A pool with an old record, crashed at a step of a backup and a drop, unless it came to its end before."""
+    pool = place.open()
+    Client().backup(begin(pool, 1), OLD)
+    Client().backup(begin(pool, 5), {"/dropped": noise(1000, 9)})
+    place.close()
+    crasher = Crasher(place, step, survivors)
+    place.wrap = lambda backend: FaultyBackend(backend, crasher)
+    try:
+        pool = place.open()
+        Client().backup(begin(pool, 2), NEW)
+        crasher.promised.append(record_id(2))
+        pool.drop(record_id(5))
+    except (Crash, RubackupError):
+        assert crasher.crashed is not None
+    for left in place.opened:
+        try:
+            left.close()
+        except Crash:
+            left._index.close()
+    place.opened.clear()
+    return crasher
+
+
+def _check(survivor: Place, promised: list[str]) -> None:
+    """What was promised is listed; what is listed is whole; a backup of the same data works and, later, sends nothing."""
+    pool = survivor.open()
+    assert {*promised} <= {record.record for record in pool.records()} <= {record_id(n) for n in (1, 2, 5)}
+    assert restore(pool, record_id(1)) == OLD
+    for record in pool.records():
+        result = pool.verify(record.record, lambda *_: None, lambda: None)
+        assert result.damaged == []
+    Client().backup(begin(pool, 3), NEW)
+    pool = survivor.reopen()
+    assert pool.problems == []
+    assert restore(pool, record_id(3)) == NEW
+    again = Client()
+    again.backup(begin(pool, 4), NEW)
+    assert again.sent == 0
+    assert not [name for name in survivor.memory().files if name.endswith(".open")]
+    survivor.close()
+
+
+@pytest.mark.parametrize("survivors", [_everything, _nothing_unsynced, _half])
+@pytest.mark.parametrize("lose_index", [False, True])
+def test_a_crash_at_any_step_harms_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, survivors: Callable, lose_index: bool
+) -> None:
+    """Before and after every operation on the storage, with and without the index left."""
+    monkeypatch.setattr(pack, "TARGET_BYTES", 100_000)
+    step = 0
+    while True:
+        place = Place(tmp_path / str(step))
+        crasher = _run(place, step, survivors)
+        if crasher.crashed is None:
+            break
+        if lose_index:
+            crasher.crashed.lose_index()
+        _check(crasher.crashed, crasher.promised)
+        step += 1
+
+    assert step > 30
+
+
+def test_what_was_sent_before_a_checkpoint_is_not_sent_again(place: Place) -> None:
+    """A checkpoint survives a loss of power, also in a pack that is still open."""
+    pool = place.open()
+    client = Client()
+    session = begin(pool, 1)
+    client.send(session, client.chunks(noise(100_000)))
+    session.checkpoint()
+    client.send(session, client.chunks(noise(100_000, 1)))
+    crashed = Place(Path(f"{place.folder}-crashed"))
+    shutil.copytree(place.folder, crashed.folder)
+    crashed.backends["one"] = place.memory().after_power_loss()
+    after = crashed.open()
+    again = Client()
+    again.send(begin(after, 1, fence=2, record=record_id(2)), client.chunks(noise(100_000)))
+
+    assert again.sent == 0
+    again.backup(begin(after, 3), {"/a": noise(100_000), "/b": noise(100_000, 1)})
+    assert restore(after, record_id(3)) == {"/a": noise(100_000), "/b": noise(100_000, 1)}
+    crashed.close()
+
+
+def test_an_interrupted_session_leaves_what_arrived(place: Place) -> None:
+    """After an abort the chunks stay, without a record."""
+    pool = place.open()
+    client = Client()
+    session = begin(pool, 1)
+    client.send(session, client.chunks(noise(100_000)))
+    session.put_manifest(b"half a manifest")
+    session.abort()
+    session.abort()
+    client.sent = 0
+    client.backup(begin(pool, 1, fence=2, record=record_id(2)), {"/a": noise(100_000)})
+
+    assert client.sent == 0
+    assert [record.record for record in pool.records()] == [record_id(2)]
+    assert not [name for name in place.memory().files if name.endswith(".open")]
+
+
+def test_an_interrupted_rebuild_is_begun_again(place: Place) -> None:
+    """An index that was not finished is not believed."""
+    Client().backup(begin(place.open(), 1), OLD)
+    place.close()
+    place.lose_index()
+    calls = 0
+
+    def script(operation: str, name: str, done: bool) -> None:
+        nonlocal calls
+        calls += operation == "read" and name.endswith(".manifest")
+        if calls == 2:
+            raise Crash
+
+    place.wrap = lambda backend: FaultyBackend(backend, script)
+    with pytest.raises(Crash):
+        place.open()
+    place.wrap = lambda backend: backend
+
+    assert restore(place.open(), record_id(1)) == OLD
+
+
+def test_a_failed_fsync_is_never_believed_later(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After an fsync that failed, the pack is neither closed nor indexed by this process."""
+    broken = [False]
+
+    def script(operation: str, name: str, done: bool) -> None:
+        if broken[0] and operation == "sync":
+            broken[0] = False
+            raise OSError("the disk is failing")
+
+    def wrap(backend: Backend) -> Backend:
+        return FaultyBackend(backend, script)
+
+    place.wrap = wrap
+    pool = place.open()
+    client = Client()
+    session = begin(pool, 1)
+    client.send(session, client.chunks(noise(100_000)))
+    broken[0] = True
+    with pytest.raises(OSError, match="failing"):
+        session.checkpoint()
+    client.sent = 0
+    client.backup(begin(pool, 2), {"/a": noise(100_000)})
+
+    assert client.sent > 0
+    assert [name for name in place.memory().files if name.endswith(".open")]
+    assert restore(place.reopen(), record_id(2)) == {"/a": noise(100_000)}
+
+
+def test_what_waits_for_the_index_is_bounded(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session makes a checkpoint by itself before it holds too many chunks."""
+    monkeypatch.setattr(_packing, "MAX_PENDING", 100)
+    session = begin(place.open(), 1)
+    client = Client(group_bytes=1000)
+    tree = {f"/{i}": noise(50, i) for i in range(1000)}
+    client.send(session, [chunk for data in tree.values() for chunk in client.chunks(data)])
+
+    assert len(session._packing.pending) <= 100 + 20
+    client.backup(session, tree)
