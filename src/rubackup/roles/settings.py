@@ -17,6 +17,7 @@ SERVER_PORT = 9991
 """Where servers listen unless RB_SERVER_HOST says otherwise (guide)."""
 
 _KEY = re.compile(r"[A-Z][A-Z0-9_]*")
+_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 _TRUE = frozenset({"true", "yes", "on", "1"})
 _FALSE = frozenset({"false", "no", "off", "0"})
 
@@ -78,6 +79,13 @@ class Settings:
         if text.lower() in _FALSE:
             return False
         raise self._wrong(key, text, "True or False")
+
+    def log_level(self) -> str:
+        """LOG_LEVEL, or DEBUG when the guide's switch of that name is True."""
+        level = "DEBUG" if self.flag("DEBUG", default=False) else self.text("LOG_LEVEL", "INFO").upper()
+        if level not in _LEVELS:
+            raise self._wrong("LOG_LEVEL", level, f"one of {', '.join(_LEVELS)}")
+        return level
 
     def path(self, key: str, default: Path | None = None) -> Path:
         """An absolute path."""

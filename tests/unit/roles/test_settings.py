@@ -70,6 +70,21 @@ def test_server_addresses_have_a_default_port():
     assert found == (("localhost", 9991), ("b.example", 7), ("::1", 8), ("fe80::1", 9991))
 
 
+@pytest.mark.parametrize(
+    ("values", "level"),
+    [({}, "INFO"), ({"LOG_LEVEL": "warning"}, "WARNING"), ({"LOG_LEVEL": "ERROR", "DEBUG": "True"}, "DEBUG")],
+)
+def test_debug_overrules_the_log_level(values: dict[str, str], level: str):
+    """The guide's DEBUG=True logs everything."""
+    assert settings(**values).log_level() == level
+
+
+def test_a_wrong_log_level_is_named():
+    """The sentence lists what is allowed."""
+    with pytest.raises(ConfigurationFault, match=r"^LOG_LEVEL must be one of DEBUG, INFO, WARNING, ERROR, not 'LOUD'"):
+        settings(LOG_LEVEL="loud").log_level()
+
+
 def test_a_secret_is_read_from_its_file_and_never_told(tmp_path: Path):
     """Secrets stand in files; an error names the file only."""
     (tmp_path / "password").write_text("s3cret\n")
