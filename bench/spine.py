@@ -19,8 +19,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from rubackup.client.compare import compare
-
+from rubackup.client.compare import compare_trees
 from support.system import System, running
 
 LIMIT_MIB = 300
@@ -78,7 +77,7 @@ def run(system: System, source: Path, target: Path) -> dict[str, Any]:
     answer = system.call("POST", f"/repository/{record['id']}/verification", status=201)
     result["verify_s"] = timed(system, int(answer["message"].rpartition(":")[2]), [])
     result["restore_s"] = timed(system, system.restore(record["id"], target), [])
-    outcome = compare(source, target / str(source).lstrip("/"))
+    outcome = compare_trees(source, target / str(source).lstrip("/"))
     result["differences"] = len(outcome.differences)
     result["progress_seen"] = [step for step in shown if 0 < (step["percent"] or 0) < 100][:: max(1, len(shown) // 5)]
     result["peak_mib"] = peak_mib(system)

@@ -44,7 +44,7 @@ class System:
         self.http.headers["Authorization"] = f"Bearer {data['access_token']}"
         self.http.headers["X-CSRF-TOKEN"] = data["csrf_token"]
 
-    def call(self, method: str, path: str, body: Any = None, *, status: int = 200, **query: Any) -> Any:
+    def call(self, method: str, path: str, body: Any = None, /, *, status: int = 200, **query: Any) -> Any:
         """The answer's envelope; the call must end with `status`."""
         answer = self.http.request(method, path, json=body, params=query or None)
         assert answer.status_code == status, f"{method} {path}: {answer.status_code} {answer.text[:2000]}"

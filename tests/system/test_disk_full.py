@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from rubackup.client.compare import compare
 
+from rubackup.client.compare import compare_trees
 from support.system import System
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system needs root")
@@ -55,4 +55,4 @@ def test_a_full_disk_ends_the_task_with_a_sentence_and_harms_nothing(
     subprocess.run(["mount", "-o", "remount,size=200m", str(small_disk)], check=True)
     system.done(system.backup(source, pool="Tiny"))
     system.done(system.restore(system.records(source)[-1]["id"], tmp_path / "again"))
-    assert compare(source, tmp_path / "again" / str(source).lstrip("/")).differences == []
+    assert compare_trees(source, tmp_path / "again" / str(source).lstrip("/")).differences == []

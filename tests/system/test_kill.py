@@ -7,8 +7,8 @@ import signal
 from pathlib import Path
 
 import pytest
-from rubackup.client.compare import compare
 
+from rubackup.client.compare import compare_trees
 from support.system import System, eventually
 
 SIZE_BYTES = 400_000_000
@@ -55,8 +55,8 @@ def test_a_killed_process_costs_no_copy(system: System, source: Path, tmp_path: 
 
     assert task["status"] in {"Done", "Broken"}, f"{task} {system.log(number)}"
     system.done(system.restore(earlier["id"], tmp_path / "target"), 60)
-    assert compare(small, tmp_path / "target" / str(small).lstrip("/")).differences == []
+    assert compare_trees(small, tmp_path / "target" / str(small).lstrip("/")).differences == []
     system.done(system.backup(source, backup_type="incremental"), 90)
     latest = system.records(source)[-1]
     system.done(system.restore(latest["id"], tmp_path / "again"), 90)
-    assert compare(source, tmp_path / "again" / str(source).lstrip("/")).differences == []
+    assert compare_trees(source, tmp_path / "again" / str(source).lstrip("/")).differences == []
