@@ -7,7 +7,6 @@ Keys and defaults are the guide's example body (its misspelt keys are the contra
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import Any
 
 from rubackup.catalog.database import Connection
 
@@ -77,10 +76,10 @@ _READ = "SELECT value FROM global_configuration WHERE key = $1"
 
 
 async def value(connection: Connection, key: str) -> Value:
-    """What is configured for a key of DEFAULTS, of the default's type; KeyError for another key."""
+    """What is configured for a key of DEFAULTS; KeyError for another key."""
     default = DEFAULTS[key]
-    stored: Any = await connection.fetchval(_READ, key)
-    return default if stored is None else type(default)(stored)
+    stored: Value | None = await connection.fetchval(_READ, key)
+    return default if stored is None else stored
 
 
 async def number(connection: Connection, key: str) -> int:
@@ -90,5 +89,4 @@ async def number(connection: Connection, key: str) -> int:
 
 async def enabled(connection: Connection, key: str) -> bool:
     """The value of a switch, which the guide writes as yes and no or as true and false."""
-    found = await value(connection, key)
-    return found if isinstance(found, bool) else str(found).lower() == "yes"
+    return str(await value(connection, key)).lower() in {"yes", "true"}

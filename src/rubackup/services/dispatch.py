@@ -50,6 +50,8 @@ _ONLINE_NAMED = {
     "media": """SELECT p.online FROM media_presence p JOIN media_servers m ON m.id = p.media_server_id
                 WHERE m.hwid = $1 FOR SHARE OF p""",
 }
+_SHORTLY = """
+UPDATE task_queue SET blocked_on = NULL, not_before = now() + make_interval(secs => $2) WHERE id = $1"""
 _LATER = "UPDATE task_queue SET not_before = now() + make_interval(secs => $2) WHERE id = $1"
 _TASK = """
 SELECT t.id, t.status, t.fence, t.task_type, t.executor, t.record_uuid, c.hwid AS client_hwid,
@@ -124,24 +126,22 @@ async def _online(db: Connection, lock: str, read: str, ids: set[int | None]) ->
 
 async def _wait(db: Connection, held: Held, on: str, message: str) -> None:
     await PostgresQueue(db).block(held.task_id, held.fence, on, message)
-    await task_log.say(db, held.task_id, message)
+    await task_log.say(db, held.task_id, message, once=True)
 
 
 async def wait_for(database: Database, task_id: int, fence: int, on: str, message: str) -> None:
     """The host `on` (`client:<hwid>`, `media:<hwid>`) could not be reached: the task waits for it.
 
     When the catalogue has it online the task is tried again shortly instead, as nothing would
-    wake it.
+    wake it. Neither counts as an attempt. Fenced when the task is not held under this fence.
     """
     role, _, hwid = on.partition(":")
     async with database.transaction() as db:
-        queue = PostgresQueue(db)
-        if await db.fetchval(_ONLINE_NAMED[role], hwid):
-            await queue.step(task_id, fence, Verb.HAND_ON, message)
-            await db.execute(_LATER, task_id, RETRY_SECONDS)
-        else:
-            await queue.block(task_id, fence, on, message)
-        await task_log.say(db, task_id, message, "warning")
+        online = await db.fetchval(_ONLINE_NAMED[role], hwid)
+        await PostgresQueue(db).block(task_id, fence, on, message)
+        if online:
+            await db.execute(_SHORTLY, task_id, RETRY_SECONDS)
+        await task_log.say(db, task_id, message, "warning", once=True)
 
 
 async def job_of(database: Database, task_id: int, fence: int) -> Job:

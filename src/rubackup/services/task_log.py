@@ -24,6 +24,7 @@ FROM task_queue q, unnest($4::bigint[], $5::timestamptz[], $6::text[], $7::text[
 WHERE q.id = $1
 ORDER BY l.line
 ON CONFLICT (task_id, source, fence, line) WHERE line > 0 DO NOTHING"""
+_LAST = "SELECT text FROM task_log WHERE task_id = $1 AND source = 'server' ORDER BY id DESC LIMIT 1"
 _SAY = "INSERT INTO task_log (task_id, source, level, text) VALUES ($1, 'server', $2, $3)"
 
 
@@ -49,6 +50,9 @@ def _instant(at_ns: int) -> dt.datetime:
     return dt.datetime.fromtimestamp(at_ns / 1e9, dt.UTC)
 
 
-async def say(db: Connection, task_id: int, text: str, level: str = "info") -> None:
-    """A line of the server's own."""
-    await db.execute(_SAY, task_id, level, printable(text))
+async def say(db: Connection, task_id: int, text: str, level: str = "info", *, once: bool = False) -> None:
+    """A line of the server's own; with `once` not if it would only repeat the server's last one."""
+    stored = printable(text)
+    if once and await db.fetchval(_LAST, task_id) == stored:
+        return
+    await db.execute(_SAY, task_id, level, stored)

@@ -337,6 +337,8 @@ def test_a_host_that_cannot_be_reached_is_waited_for(run):
         await presence.client_offline(database, CLIENT, SERVER)
         await dispatch.wait_for(database, task, again.fence, f"client:{CLIENT}", "Waits for the client.")
         assert await state(world, task) == ("New", f"client:{CLIENT}")
+        assert await log(world, task) == ["Waits for the client."]
+        assert again.attempt == 1
 
     run(scenario)
 
