@@ -17,27 +17,41 @@ _UNITS = {
     "year": "years", "yr": "years", "y": "years",
 }  # fmt: skip
 _PART = re.compile(r"(\d{1,6})\s*([a-z]+)")
+_CLOCK = re.compile(r"(\d{1,6}):([0-5]\d):([0-5]\d)")
+_SECONDS = {
+    "seconds": 1, "minutes": 60, "hours": 3600, "days": 86_400, "weeks": 7 * 86_400, "months": 30 * 86_400,
+    "years": 365 * 86_400,
+}  # fmt: skip
+MAX_YEARS = 1000
+"""Longer intervals are refused: an instant that far from now has no calendar date in the catalogue."""
 
 
 def parse_interval(text: str, field: str) -> str:
     """A PostgreSQL interval such as `1 day` or `1 Years`, normalised to `1 days` for the catalogue.
 
-    Raises Invalid that names `field` for anything else, negative and zero intervals too.
+    What PostgreSQL prints is taken back, a clock at the end (`1 day 02:30:00`) too.
+    Raises Invalid that names `field` for anything else: negative, zero and above 1,000 years, too.
     """
-    rest = text.strip().lower()
-    parts: list[str] = []
-    total = 0
+    parts = _interval_parts(text.strip().lower())
+    total = sum(number * _SECONDS[unit] for number, unit in parts)
+    if not 0 < total <= MAX_YEARS * _SECONDS["years"]:
+        raise Invalid(fields={field: "must be an interval such as '30 min', '1 day' or '1 Years'."})
+    return " ".join(f"{number} {unit}" for number, unit in parts)
+
+
+def _interval_parts(rest: str) -> list[tuple[int, str]]:
+    """Numbers with their units; none when the text is no interval."""
+    parts: list[tuple[int, str]] = []
     while rest:
+        if clock := _CLOCK.fullmatch(rest):
+            return [*parts, *zip(map(int, clock.groups()), ("hours", "minutes", "seconds"), strict=True)]
         match = _PART.match(rest)
         unit = _UNITS.get(match[2]) or _UNITS.get(match[2].removesuffix("s")) if match else None
         if not match or not unit:
-            break
-        parts.append(f"{int(match[1])} {unit}")
-        total += int(match[1])
+            return []
+        parts.append((int(match[1]), unit))
         rest = rest[match.end() :].lstrip(" ,")
-    if rest or not total:
-        raise Invalid(fields={field: "must be an interval such as '30 min', '1 day' or '1 Years'."})
-    return " ".join(parts)
+    return parts
 
 
 def format_interval(value: timedelta) -> str:
