@@ -1,0 +1,101 @@
+"""Extension parameters of backups and restores: what there is, of which kind, with which limits.
+
+`module_extensions` hold the parameters of the resource type's module, `common_modules_extensions`
+those that every module knows. Keys are the guide's. A parameter that promises something that this
+version does not do is `fixed`: it takes only the value that asks for nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rubackup.domain.lookups import ResourceType
+
+Value = bool | int | str
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter; its kind is that of the default."""
+
+    name: str
+    default: Value
+    description: str
+    minimum: int = 0
+    maximum: int = 0
+    fixed: bool = False
+
+    @property
+    def kind(self) -> str:
+        """boolean, integer or string."""
+        return {bool: "boolean", int: "integer", str: "string"}[type(self.default)]
+
+    def problem(self, value: Any) -> str:
+        """What is wrong with a value, as a sentence; '' when it is good."""
+        if type(value) is not type(self.default):
+            return f"must be {'an' if self.kind == 'integer' else 'a'} {self.kind}."
+        if self.fixed and value != self.default:
+            return f"is not served by this version; only {_shown(self.default)} is taken."
+        if self.kind == "integer" and not self.minimum <= int(value) <= self.maximum:
+            return f"must be an integer from {self.minimum} to {self.maximum}."
+        return ""
+
+
+Table = Mapping[str, Parameter]
+
+
+def _table(*parameters: Parameter) -> Table:
+    return {parameter.name: parameter for parameter in parameters}
+
+
+COMMON_BACKUP = _table(
+    Parameter("worker_parallelism", 8, "How many threads read and compress at most", 1, 1024),
+    Parameter("enable_multithreading", False, "Whether several threads may be used; they are used in any case"),
+    Parameter("enable_flexible_dedup", False, "Whether the pool's block size may be left", fixed=True),
+    Parameter("network_parallelism", 8, "How many connections to the media server are used at most", 1, 1024),
+    Parameter("memory_threshold", 0, "Megabytes that the task should not exceed; 0: the client decides", 0, 2**31),
+    Parameter("deny_memory_exceed", False, "Whether the task ends when the threshold is exceeded", fixed=True),
+)
+COMMON_RESTORE = _table(
+    Parameter("worker_parallelism", 8, "How many threads decompress and write at most", 1, 1024),
+    Parameter("memory_threshold", 0, "Megabytes that the task should not exceed; 0: the client decides", 0, 2**31),
+)
+_FILE_SYSTEM_BACKUP = _table(
+    Parameter("file_list", True, "Whether the copy can be listed; every copy can"),
+    Parameter("numeric_owner", False, "Whether owners are told by numbers; names and numbers are both recorded"),
+    Parameter("use_snapshot", False, "Whether an LVM snapshot is read instead of the live folder", fixed=True),
+    Parameter("ignore_errors_snapshot", True, "Whether the live folder is read when the snapshot fails"),
+    Parameter("snapshot_type", "", "Type of the snapshot", fixed=True),
+    Parameter("snapshot_size", 10, "Size of the snapshot in percent", 1, 100),
+    Parameter("script_before_snapshot", "", "Script on the client, run before the snapshot", fixed=True),
+    Parameter("script_after_snapshot", "", "Script on the client, run after the snapshot", fixed=True),
+    Parameter("script_error_snapshot", "", "Script on the client, run when the snapshot fails", fixed=True),
+)
+_FILE_SYSTEM_RESTORE = _table(
+    Parameter(
+        "numeric_owner", False, "Whether owners are restored by their numbers, not by the names of the target host"
+    ),
+    Parameter("new_name", "", "New name of what is restored; only for resources that have one", fixed=True),
+)
+
+BACKUP: Mapping[str, Table] = {ResourceType.FILE_SYSTEM.label: _FILE_SYSTEM_BACKUP}
+"""Parameters of a resource type's module for backups."""
+RESTORE: Mapping[str, Table] = {ResourceType.FILE_SYSTEM.label: _FILE_SYSTEM_RESTORE}
+"""Parameters of a resource type's module for restores."""
+
+
+def problems(values: Mapping[str, Any], table: Table, prefix: str) -> dict[str, str]:
+    """What is wrong with given parameters, by dotted field name below `prefix`."""
+    found: dict[str, str] = {}
+    for name, value in values.items():
+        known = table.get(name)
+        text = known.problem(value) if known else f"is unknown; known here: {', '.join(sorted(table))}."
+        if text:
+            found[f"{prefix}.{name}"] = text
+    return found
+
+
+def _shown(value: Value) -> str:
+    return str(value).lower() if isinstance(value, bool) else repr(value)
