@@ -168,7 +168,10 @@ class DataConnection:
         return not self._ended and (self._sock.pending() > 0 or bool(self._poll.poll(0)))
 
     def _fail_sending(self, error: Exception) -> NoReturn:
-        """Raises the Fault that explains why the other side closed, or else what happened."""
+        """Raises the Fault that explains why the other side closed, or else what happened.
+
+        Other messages that had come can still be received.
+        """
         failure = self._failure(error)
         if not self._ended:
             self.patience = self._timeout = SALVAGE_SECONDS
@@ -178,9 +181,11 @@ class DataConnection:
                     if isinstance(got, Fault):
                         failure = from_code(got.code, got.message)
                         break
+                    if isinstance(got, Message) and not isinstance(got, Ping):
+                        self._early.append(got)
             except ssl.SSLError as told:  # the alert that refuses our certificate
                 failure = self._failure(told)
-            except (OSError, ValueError, RubackupError):
+            except (OSError, EOFError, ValueError, RubackupError):
                 pass  # nothing more is said: the first error stands
         self.close()
         raise failure from error

@@ -15,7 +15,7 @@ import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from rubackup.domain.errors import Refused, RubackupError, TooManyAttempts, WireFault
+from rubackup.domain.errors import Refused, RubackupError, TooManyAttempts, Unavailable, WireFault
 from rubackup.wire import framing, sockets, streams
 from rubackup.wire.certificates import Identity, Role, require_grant
 from rubackup.wire.contexts import Trust
@@ -222,7 +222,7 @@ async def dial_control(
     try:
         identity = _require_role(stream, expect_role)
         async with asyncio.timeout(DIAL_SECONDS):
-            welcome = await _ask(stream, hello)
+            welcome = await _introduce(stream, hello)
         if not isinstance(welcome, Welcome):
             raise WireFault(f"The server answered Hello by {type(welcome).__name__}.")
         _require_version(welcome.version)
@@ -236,6 +236,15 @@ async def dial_control(
     peer = ControlPeer(stream, identity, handle, welcome.heartbeat_seconds, welcome.hostname)
     peer.start()
     return peer, welcome
+
+
+async def _introduce(stream: MessageStream, hello: Hello) -> Message:
+    try:
+        return await _ask(stream, hello)
+    except Unavailable as error:
+        # TLS 1.3 lets the server verify us after our side is done, and the loops close without sending the alert
+        hint = "it may not accept this host's certificate"
+        raise Unavailable(f"{stream.peer} ended the connection before it said anything; {hint}.") from error
 
 
 async def enrol(host: str, port: int, context: Trust, message: Enrol) -> EnrolPending | EnrolGranted:
