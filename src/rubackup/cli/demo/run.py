@@ -61,8 +61,8 @@ def _system(state: Path, port: int, screen: Screen) -> Iterator[tuple[subprocess
     if ready is not None:
         yield None, ready
         return
-    with screen.step("Starting the system"):
-        supervisor, ready = background.start_bound(state, port=port)
+    screen.say("Starting the system ...")  # no bar: its thread and a fork do not go together
+    supervisor, ready = background.start_bound(state, port=port)
     try:
         yield supervisor, ready
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,15 +16,17 @@ from rich.table import Table
 
 Row = dict[str, Any]
 LISTED_DIFFERENCES = 20
+LINE_SECONDS = 5.0
 
 
 class Screen:
-    """The console. Steps are numbered lines with a bar that follows the task of the step."""
+    """The console. A step has a bar that follows its task; without a terminal a line every few seconds."""
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(highlight=False)
         self._progress: Progress | None = None
         self._bar: TaskID | None = None
+        self._said_at = 0.0
 
     def say(self, text: str) -> None:
         """A line."""
@@ -38,6 +41,11 @@ class Screen:
             TextColumn("{task.percentage:>3.0f} %"),
             TextColumn("{task.fields[told]}", markup=False),
         )
+        if not self._console.is_terminal:
+            self.say(f"{title} ...")
+            self._said_at = time.monotonic()
+            yield
+            return
         with Progress(*columns, console=self._console, transient=True) as progress:
             self._progress, self._bar = progress, progress.add_task(title, total=100, told="")
             try:
@@ -49,6 +57,9 @@ class Screen:
         """Show how far a task is."""
         if self._progress is not None and self._bar is not None:
             self._progress.update(self._bar, completed=float(task["percent"] or 0), told=told(task))
+        elif time.monotonic() - self._said_at > LINE_SECONDS:
+            self._said_at = time.monotonic()
+            self.say(f"   {task['percent'] or 0:.0f} %, {told(task)}")
 
     def entries(self, rows: list[Row], total: int) -> None:
         """The beginning of a folder of a copy."""
@@ -56,7 +67,7 @@ class Screen:
         for title in ("mode", "owner", "size", "name"):
             table.add_column(title, justify="right" if title == "size" else "left", overflow="fold")
         for row in rows:
-            name = str(row["path"]) + (f" -> {row['target']}" if row.get("target") else "")
+            name = str(row["path"]).rpartition("/")[2] + (f" -> {row['target']}" if row.get("target") else "")
             owner = f"{row['user'] or row['uid']}:{row['group'] or row['gid']}"
             table.add_row(f"{row['type']} {int(row['mode']):04o}", owner, decimal(int(row["size_bytes"])), name)
         self._console.print(table, markup=False)
