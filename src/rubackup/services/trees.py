@@ -21,7 +21,7 @@ FROM client_groups x WHERE ({limit}) AND ($1::text = '' OR EXISTS (
     SELECT 1 FROM clients c WHERE c.group_id = x.id AND strpos(lower(c.hostname), lower($1)) > 0))"""
 _GROUPS = f"""
 SELECT x.id, x.name, x.shared, x.description, (SELECT count(*) {_MATCHING}) AS total
-{_MATCHING} ORDER BY x.name, x.id LIMIT $2 OFFSET $3"""  # noqa: S608 - fixed text
+{_MATCHING} ORDER BY x.name, x.id LIMIT $2 OFFSET $3"""
 _KNOWN = "SELECT x.id FROM client_groups x WHERE x.id = ANY ($1::bigint[]) AND ({limit})"
 _CLIENTS = """
 SELECT w.group_id, n.total, c.id, c.hostname, c.hwid, c.online
