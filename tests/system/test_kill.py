@@ -11,7 +11,7 @@ import pytest
 from rubackup.client.compare import compare_trees
 from support.system import System, eventually
 
-SIZE_BYTES = 400_000_000
+SIZE_BYTES = 600_000_000
 """Enough to be killed in the middle of it."""
 
 
@@ -20,18 +20,15 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder whose backup takes a while: data that neither compresses nor repeats."""
     folder = tmp_path_factory.mktemp("kill") / "source"
     folder.mkdir()
-    for number in range(4):
-        with (folder / f"part{number}").open("wb") as file:
-            for _ in range(SIZE_BYTES // 4 // 1_000_000):
-                file.write(os.urandom(1_000_000))
     return folder
 
 
-def renewed(source: Path) -> None:
-    """Replace a part, so that the next backup has something to send."""
-    with (source / "part0").open("wb") as file:
-        for _ in range(SIZE_BYTES // 4 // 1_000_000):
-            file.write(os.urandom(1_000_000))
+def renew(source: Path) -> None:
+    """Replace all of it, so that the next backup has everything to send."""
+    for number in range(4):
+        with (source / f"part{number}").open("wb") as file:
+            for _ in range(SIZE_BYTES // 4 // 1_000_000):
+                file.write(os.urandom(1_000_000))
 
 
 @pytest.mark.parametrize("process", ["client", "media", "server", "api", "postgres"])
@@ -42,14 +39,15 @@ def test_a_killed_process_costs_no_copy(system: System, source: Path, tmp_path: 
     (small / "file").write_bytes(os.urandom(100_000))
     system.done(system.backup(small))
     earlier = system.records(small)[-1]
-    renewed(source)
+    renew(source)
     number = system.backup(source)
-    system.until(number, lambda task: task["bytes_done"] > 0, 60)
+    running = system.until(number, lambda task: task["bytes_done"] > 0, 60)
+    assert running["status"] not in {"Done", "Error"}, "the backup was too quick to be killed"
 
     victim = system.processes()[process]
     os.kill(victim, signal.SIGKILL)
     eventually(lambda: system.processes().get(process, victim) != victim, 30)
-    eventually(lambda: system.http.get("/server_hello").status_code in {200, 401}, 30)
+    eventually(lambda: system.http.get("/task_queue").status_code in {200, 401}, 30)
     system.login()
     task = system.finished(number, 90)
 

@@ -115,6 +115,7 @@ class Reports:
             outcome=message.outcome,
             message=message.message,
             damaged=message.damaged,
+            figures=(message.files_done, message.bytes_done) if message.outcome in {"done", "error"} else None,
         )
         return Ack()
 

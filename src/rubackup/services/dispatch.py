@@ -54,7 +54,7 @@ _SHORTLY = """
 UPDATE task_queue SET blocked_on = NULL, not_before = now() + make_interval(secs => $2) WHERE id = $1"""
 _LATER = "UPDATE task_queue SET not_before = now() + make_interval(secs => $2) WHERE id = $1"
 _TASK = """
-SELECT t.id, t.status, t.fence, t.task_type, t.executor, t.record_uuid, c.hwid AS client_hwid,
+SELECT t.id, t.status, t.fence, t.attempt, t.task_type, t.executor, t.record_uuid, c.hwid AS client_hwid,
     m.hwid AS media_hwid
 FROM task_queue t LEFT JOIN clients c ON c.id = t.client_id LEFT JOIN repository r ON r.id = t.record_id
 LEFT JOIN pools p ON p.id = coalesce(r.pool_id, t.pool_id) LEFT JOIN media_servers m ON m.id = p.media_server_id
@@ -62,6 +62,7 @@ WHERE t.id = $1 FOR UPDATE OF t"""
 _AWAIT_SEAL = """
 UPDATE task_progress SET lease_until = greatest(lease_until, now() + make_interval(secs => $3))
 WHERE task_id = $1 AND fence = $2"""
+_FIGURES = "UPDATE task_progress SET files_done = $2, bytes_done = $3 WHERE task_id = $1"
 _SEALED = "SELECT EXISTS (SELECT 1 FROM repository WHERE uuid = $1)"
 
 
@@ -200,13 +201,14 @@ async def finished(
     message: str = "",
     damaged: Sequence[str] = (),
     hwid: str | None = None,
+    figures: tuple[int, int] | None = None,
 ) -> None:
     """The worker is through: `outcome` done, error, stopped (handed on) or retry (handed on after a pause).
 
     A repeat changes nothing. A backup is done when its record is in the catalogue, whatever its
     client says. `source` is the reporter's role or `server`, and `hwid`, when given, the host's id:
     Refused unless it is the task's worker. Fenced for a task that went to somebody else; for
-    `stopped` that is what was asked for.
+    `stopped` that is what was asked for. `figures`: files and bytes that were done.
     """
     async with database.transaction() as db:
         row = await db.fetchrow(_TASK, task_id)
@@ -219,16 +221,20 @@ async def finished(
         if TaskStatus.by_label(row["status"]) in FINAL:
             return
         await _end(db, row, outcome, message, damaged)
+        if figures is not None:
+            await db.execute(_FIGURES, task_id, *figures)
         if message:
             await task_log.say(db, task_id, message, LEVELS.get(outcome, "warning"))
 
 
 async def _end(db: Connection, row: Any, outcome: str, message: str, damaged: Sequence[str]) -> None:
     queue, task_id, fence, text = PostgresQueue(db), row["id"], row["fence"], task_log.printable(message)
-    if outcome in {"stopped", "retry"}:
+    if outcome == "retry" and row["attempt"] >= ATTEMPTS:
+        await queue.step(task_id, fence, Verb.BREAK, text)
+    elif outcome in {"stopped", "retry"}:
         await queue.step(task_id, fence, Verb.HAND_ON, text)
         if outcome == "retry":
-            await db.execute(_LATER, task_id, RETRY_SECONDS)
+            await db.execute(_LATER, task_id, RETRY_SECONDS * row["attempt"])
     elif outcome == "error" and not damaged:
         await queue.step(task_id, fence, Verb.FAIL, text)
     elif row["task_type"] == TaskType.VERIFY.label:

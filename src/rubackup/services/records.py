@@ -49,6 +49,8 @@ _EVENT = """
 INSERT INTO events (kind, family, row_id, client_group_id, media_server_id, data)
 SELECT $2, 'repository', r.id, r.client_group_id, p.media_server_id, $3
 FROM repository r JOIN pools p ON p.id = r.pool_id WHERE r.id = ANY ($1::bigint[]) ORDER BY r.id"""
+_FIGURES = """
+UPDATE task_progress SET files_done = $2, files_total = $2, bytes_done = $3, bytes_total = $3 WHERE task_id = $1"""
 _TASK_RECORD = "UPDATE task_queue SET record_id = $2 WHERE id = $1"
 _WAITING = """
 SELECT t.pool_id, t.uuid FROM record_tombstones t JOIN pools p ON p.id = t.pool_id
@@ -117,6 +119,7 @@ async def seal(database: Database, sealed: Sealed) -> bool:
         await db.execute(_LOG, [record_id], sealed.task_id, "", "created", text)
         await db.execute(_EVENT, [record_id], "created", {})
         await PostgresQueue(db).step(sealed.task_id, sealed.fence, Verb.FINISH, f"Copy {record_id}: {text}")
+        await db.execute(_FIGURES, sealed.task_id, sealed.files, sealed.size_bytes)
         await task_log.say(db, sealed.task_id, f"Copy {record_id} is in the repository: {text}")
         return True
 
