@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from support.api import Api
+from support.api import PASSWORD, Api
 from support.widgets import fill
 
 
@@ -75,6 +75,27 @@ def test_list_bodies_name_the_item(api: Api) -> None:
     answer = api.patch("/widgets", {"data": [{"name": "a"}, {"name": ""}, {}]})
 
     assert answer.json()["errors"].keys() == {"data.1.name", "data.2.name"}
+
+
+def test_a_flood_of_wrong_keys_gets_a_small_answer(api: Api) -> None:
+    """The hundred first errors are told, long names cut."""
+    body = {"data": {f"{n}{'x' * 500}": 1 for n in range(2000)}}
+
+    answer = api.post("/widgets", body)
+
+    assert answer.status_code == 400
+    assert len(answer.json()["errors"]) == 100
+    assert len(answer.content) < 100_000
+
+
+@pytest.mark.parametrize("host", ["[", "a b", "", "x:y:z", "[::1]:5656"])
+def test_no_host_header_makes_a_500(api: Api, host: str) -> None:
+    """What names us wrongly gets no cookies, and nothing else changes."""
+    body = {"rubackup_database": api.database.address.database, "rubackup_user": "rubackup", "password": PASSWORD}
+
+    assert api.get("/widgets", headers={"Host": host}).status_code == 200
+    answer = api.another().post("/auth/login", body, headers={"Host": host})
+    assert (answer.status_code, "set-cookie" in answer.headers) == (200, False)
 
 
 def test_own_faults_hide_their_cause(api: Api, caplog: pytest.LogCaptureFixture) -> None:

@@ -146,10 +146,12 @@ def test_many_matches_are_estimated(api: Api) -> None:
     api.execute("ANALYZE widgets")
 
     every = api.get("/widgets").json()["data"]
+    most = api.get("/widgets", params={"filter_data": 'name~"n"'}).json()["data"]
     some = api.get("/widgets", params={"filter_data": 'size="1"'}).json()["data"]
 
     assert every["total_is_estimate"]
     assert 10_001 <= every["total"] < 12_000
+    assert (most["total"] >= 10_001, most["total_is_estimate"]) == (True, True)
     assert (some["total"], some["total_is_estimate"]) == (5250, False)
 
 

@@ -33,7 +33,7 @@ async def run_action(kernel: Kernel, asked: Asked) -> Response:
     async def work(change: Change) -> Response:
         if asked.id is not None and asked.route.resource.source is not None:
             await locked(asked, change, [asked.id], "NO KEY UPDATE")
-        result = await _run(action, Call(change, asked.id, body, query, asked.word))
+        result = await _run(action, Call(change, asked.id, body, query, asked.word, kernel.zone))
         if isinstance(result, Created):
             change.row_ids.extend(result.ids)
         return answer_of(action, asked.route.resource, result)
@@ -44,7 +44,7 @@ async def run_action(kernel: Kernel, asked: Asked) -> Response:
         change = Change(db, asked.principal, kernel.hosts)
         if asked.id is not None and asked.route.resource.source is not None:
             await _visible(asked, change, asked.id)
-        result = await _run(action, Call(change, asked.id, body, query, asked.word))
+        result = await _run(action, Call(change, asked.id, body, query, asked.word, kernel.zone))
     return answer_of(action, asked.route.resource, result)
 
 

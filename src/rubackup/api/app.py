@@ -27,6 +27,7 @@ from rubackup.api.router import Match, Router
 from rubackup.api.routes import routes_of
 from rubackup.catalog.database import Database
 from rubackup.domain.errors import (
+    Busy,
     CallerError,
     Forbidden,
     MethodNotAllowed,
@@ -41,6 +42,9 @@ from rubackup.services.ports import Hosts
 from rubackup.services.tokens import Tokens
 
 log = logging.getLogger("rubackup.api")
+
+MAX_ACTIVE = 500
+"""Calls that may be under way at once; each waits for one of a few database connections."""
 
 
 class Settings(Protocol):
@@ -64,6 +68,7 @@ class Application:
         check(self.routes)
         self._router: Router[Route] = Router(self.routes)
         self._pages = documents.pages(self.routes)
+        self._active = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: D102 - the ASGI protocol
         if scope["type"] == "lifespan":
@@ -72,13 +77,20 @@ class Application:
         if scope["type"] != "http":
             return
         request = Request(scope, receive)
-        answer = await self._answer(request)
+        self._active += 1
+        try:
+            answer = await self._answer(request)
+        finally:
+            self._active -= 1
         self._headers(request, answer)
         await answer(scope, receive, send)
 
     async def _answer(self, request: Request) -> Response:
+        path = request.scope["path"]
         try:
-            return await self._page(request) or await self._call(request)
+            if self._active > MAX_ACTIVE:
+                raise Busy("Too many calls are being worked on; try again later.")
+            return await self._page(request, path) or await self._call(request, path)
         except MethodNotAllowed as error:
             return failure(error, {"allow": str(error.facts.get("allowed", ""))})
         except TooLarge as error:
@@ -86,21 +98,20 @@ class Application:
         except CallerError as error:
             return failure(error)
         except RubackupError as error:
-            log.warning("%s %s: %s (%s)", request.method, request.url.path, error.message, error.code)
+            log.warning("%s %s: %s (%s)", request.method, path, error.message, error.code)
             return failure(error)
         except Exception:
             reference = secrets.token_hex(6)
-            log.exception("%s %s failed; reference %s", request.method, request.url.path, reference)
+            log.exception("%s %s failed; reference %s", request.method, path, reference)
             return internal(reference)
 
-    async def _page(self, request: Request) -> Response | None:
+    async def _page(self, request: Request, path: str) -> Response | None:
         """Pages that need no login: Swagger UI, its document, the health check."""
-        path = request.url.path
         if path == "/":
             return RedirectResponse(f"{BASE}/", 302)
         if path == "/healthz":
             return await self._health()
-        page = self._pages.get(path.removesuffix("/") if path != "/" else path)
+        page = self._pages.get(path.removesuffix("/"))
         if page is None:
             return None
         if request.method not in {"GET", "HEAD"}:
@@ -113,8 +124,7 @@ class Application:
                 raise Unavailable("The service database does not answer.")
         return success({"status": "ok"})
 
-    async def _call(self, request: Request) -> Response:
-        path = request.url.path
+    async def _call(self, request: Request, path: str) -> Response:
         if not path.startswith(f"{BASE}/"):
             raise NotFound("There is no such path.")
         match = self._router.find(request.method, path.removeprefix(BASE))

@@ -27,6 +27,9 @@ from rubackup.domain.permissions import Principal
 from rubackup.services.auth import Issued, Revoked
 from rubackup.services.change import write_audit
 
+MAX_LOGIN_BYTES = 16 << 10
+"""Nobody is known yet, so nobody may make us read much."""
+
 
 class Login(msgspec.Struct):
     """Who logs in."""
@@ -61,7 +64,7 @@ class LoggedIn(Refreshed, kw_only=True):
 
 async def login(kernel: Kernel, request: Request) -> Response:
     """POST /auth/login."""
-    asked = build(Login, await read_json(request) or {}, "")
+    asked = build(Login, await read_json(request, MAX_LOGIN_BYTES) or {}, "")
     address = source_address(request)
     who = Principal(0, asked.rubackup_user, address=address)
     try:
@@ -128,4 +131,4 @@ async def logout(kernel: Kernel, request: Request) -> Response:
 
 async def _note(kernel: Kernel, request: Request, who: Principal, outcome: str) -> None:
     async with kernel.database.transaction() as db:
-        await write_audit(db, who, method=request.method, path=str(request.url.path), resource="auth", outcome=outcome)
+        await write_audit(db, who, method=request.method, path=request.scope["path"], resource="auth", outcome=outcome)

@@ -36,7 +36,9 @@ async def once(change: Change, asked: Asked, body: Any, work: Callable[[], Await
         return await work()
     if len(key) > MAX_KEY or not key.isprintable():
         raise Invalid(fields={"Idempotency-Key": f"must have 1 to {MAX_KEY} printable characters."})
-    digest = hashlib.sha256(msgspec.json.encode([body, asked.request.url.query], order="sorted")).hexdigest()
+    digest = hashlib.sha256(
+        msgspec.json.encode([body, asked.request.scope["query_string"]], order="sorted")
+    ).hexdigest()
     scope = (change.principal.user_id, asked.method, asked.path.rstrip("/"), key)
     await _refuse_other(change, scope, digest)
     answer = await work()

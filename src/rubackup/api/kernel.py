@@ -69,7 +69,7 @@ class Asked:
     @property
     def path(self) -> str:
         """The path as it was asked for, for the audit."""
-        return str(self.request.url.path)
+        return str(self.request.scope["path"])
 
 
 Endpoint = Callable[[Kernel, Asked], Awaitable[Response]]

@@ -61,12 +61,13 @@ def document_bytes(routes: Sequence[Route]) -> bytes:
 
 
 def _schemes() -> dict[str, Any]:
+    """The CSRF token comes last: that is the field that Swagger UI's Authorize puts the cursor in."""
     return {
-        "csrf": {
+        "cookie": {
             "type": "apiKey",
-            "in": "header",
-            "name": "X-CSRF-TOKEN",
-            "description": "The csrf_token of the login's answer. In a browser nothing else is needed.",
+            "in": "cookie",
+            "name": "access_token_cookie",
+            "description": "Set by login and refresh; the browser sends it by itself.",
         },
         "bearer": {
             "type": "http",
@@ -74,11 +75,11 @@ def _schemes() -> dict[str, Any]:
             "bearerFormat": "JWT",
             "description": "The access_token of the login's answer; not needed where the browser keeps cookies.",
         },
-        "cookie": {
+        "csrf": {
             "type": "apiKey",
-            "in": "cookie",
-            "name": "access_token_cookie",
-            "description": "Set by login and refresh; the browser sends it by itself.",
+            "in": "header",
+            "name": "X-CSRF-TOKEN",
+            "description": "The csrf_token of the login's answer. In a browser nothing else is needed.",
         },
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -11,6 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from rubackup.domain.errors import Invalid, TooLarge, UnsupportedMedia
 
 MAX_BODY_BYTES = 4 << 20
+BODY_SECONDS = 60
 MAX_QUERY_FIELDS = 200
 
 
@@ -22,19 +24,22 @@ async def read_body(request: Request, limit: int = MAX_BODY_BYTES) -> bytes:
     parts: list[bytes] = []
     size = 0
     try:
-        async for part in request.stream():
-            size += len(part)
-            if size > limit:
-                raise TooLarge(f"The body of the request may be at most {limit} bytes long.")
-            parts.append(part)
+        async with asyncio.timeout(BODY_SECONDS):
+            async for part in request.stream():
+                size += len(part)
+                if size > limit:
+                    raise TooLarge(f"The body of the request may be at most {limit} bytes long.")
+                parts.append(part)
+    except TimeoutError as error:
+        raise Invalid(f"The body of the request did not arrive in {BODY_SECONDS} s.") from error
     except ClientDisconnect as error:
         raise Invalid("The request ended before its body was complete.") from error
     return b"".join(parts)
 
 
-async def read_json(request: Request) -> Any:
+async def read_json(request: Request, limit: int = MAX_BODY_BYTES) -> Any:
     """The decoded body, None when it is empty; UnsupportedMedia unless it is declared as JSON."""
-    raw = await read_body(request)
+    raw = await read_body(request, limit)
     if not raw.strip():
         return None
     kind, _, parameters = request.headers.get("content-type", "").partition(";")

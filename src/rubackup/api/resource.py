@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import tzinfo
 from enum import Enum, Flag, auto
 from typing import Any
 
@@ -123,6 +124,8 @@ class Call:
     body: Any = None
     query: Any = None
     path_value: str = ""
+    zone: tzinfo | None = None
+    """The zone of instants that are written without one; None: the host's."""
 
 
 @dataclass(frozen=True)
@@ -185,6 +188,9 @@ class Resource:
     ops: Op = NO_OPS
     write: Permission | None = None
     scope: Scope = everyone
+    """Rows that the caller may know of; others do not exist for him."""
+    changeable: Scope = everyone
+    """Of those, the rows that he may change: a call that changes another is a 403."""
     create: Create | None = None
     create_body: Body | None = None
     create_query: type[msgspec.Struct] | None = None

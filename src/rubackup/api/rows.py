@@ -63,11 +63,12 @@ class Rows:
         if query.after is not None:
             where.append(self._after(query, parameters))
         way = "DESC" if query.descending else "ASC"
+        skipped = f" OFFSET {parameters.bind(query.offset)}::bigint" if query.offset else ""
         records = await db.fetch(
             f"SELECT {self._fields}, {self.source.key} AS _key FROM {self.source.table}"  # noqa: S608 - declared
             f" WHERE {' AND '.join(f'({w})' for w in where)}"
             f" ORDER BY {query.sort.sql} {way}, {self.source.key} {way}"
-            f" LIMIT {query.limit + 1} OFFSET {query.offset}",
+            f" LIMIT {query.limit + 1}{skipped}",
             *parameters.values,
         )
         shown = records[: query.limit]

@@ -22,6 +22,8 @@ from rubackup.api.instants import parse_instant
 from rubackup.domain.errors import Invalid
 
 INT_MIN, INT_MAX = -(2**63), 2**63 - 1
+MAX_ERRORS, MAX_NAME = 100, 100
+"""An answer stays small, however many wrong keys of whatever length a body has."""
 _TRUE = frozenset({"true", "yes", "1", "on"})
 _FALSE = frozenset({"false", "no", "0", "off"})
 _BAD = object()
@@ -107,6 +109,11 @@ class _Walk:
     ignored: frozenset[str] = frozenset()
     errors: dict[str, str] = field(default_factory=dict)
 
+    def note(self, path: str, sentence: str) -> None:
+        """Gather an error; what is beyond the limit is left for the caller's next attempt."""
+        if len(self.errors) < MAX_ERRORS:
+            self.errors[path] = sentence
+
     def value(self, kind: types.Type, value: Any, path: str) -> Any:
         """The value as msgspec may take it; an error is noted under `path`."""
         options = members(kind)
@@ -121,7 +128,7 @@ class _Walk:
             return {k: self.value(one.value_type, v, _join(path, str(k))) for k, v in value.items()}
         accepted = self._leaf(one, value)
         if accepted is _BAD:
-            self.errors[path] = f"must be {describe(kind)}."
+            self.note(path, f"must be {describe(kind)}.")
         return accepted
 
     def _union(self, kind: types.Type, options: Sequence[types.Type], value: Any, path: str) -> Any:
@@ -141,28 +148,29 @@ class _Walk:
 
     def _struct(self, kind: types.StructType, value: Any, path: str) -> Any:
         if not isinstance(value, dict):
-            self.errors[path or "body"] = "must be an object."
+            self.note(path or "body", "must be an object.")
             return _BAD
         known = {f.encode_name: f for f in kind.fields}
         for name in value:
             if name not in known and _join(path, name) not in self.ignored:
-                self.errors[_join(path, name)] = f"is unknown; known here: {', '.join(sorted(known))}."
+                self.note(_join(path, name), f"is unknown; known here: {', '.join(sorted(known))}.")
         result: dict[str, Any] = {}
         for name, field_ in known.items():
             if name in value:
                 result[name] = self.value(field_.type, value[name], _join(path, name))
             elif field_.required:
-                self.errors[_join(path, name)] = f"is required; it must be {describe(field_.type)}."
+                self.note(_join(path, name), f"is required; it must be {describe(field_.type)}.")
         return result
 
     def _list(self, kind: types.ListType | types.VarTupleType | types.SetType, value: Any, path: str) -> Any:
         if not isinstance(value, list):
             if not self.loose:
-                self.errors[path] = f"must be {describe(kind)}."
+                self.note(path, f"must be {describe(kind)}.")
                 return _BAD
             value = [value]
         if not (kind.min_length or 0) <= len(value) <= (INT_MAX if kind.max_length is None else kind.max_length):
-            self.errors[path] = f"must be {describe(kind)}."
+            self.note(path, f"must be {describe(kind)}.")
+            return _BAD
         return [self.value(kind.item_type, item, _join(path, str(n))) for n, item in enumerate(value)]
 
     def _leaf(self, kind: types.Type, value: Any) -> Any:
@@ -235,7 +243,7 @@ _LEAVES: dict[type, Callable[[_Walk, Any, Any], Any]] = {
 
 
 def _join(path: str, name: str) -> str:
-    return f"{path}.{name}" if path else name
+    return f"{path}.{name[:MAX_NAME]}" if path else name[:MAX_NAME]
 
 
 def parse_bool(text: str) -> bool | None:

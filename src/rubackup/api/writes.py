@@ -17,10 +17,10 @@ from rubackup.api.kernel import BASE, Asked, Kernel
 from rubackup.api.mutations import mutate
 from rubackup.api.reads import missing, refuse_query
 from rubackup.api.requests import read_json, read_query
-from rubackup.api.resource import Body, Created, Resource
+from rubackup.api.resource import EVERYTHING, Body, Created, Resource
 from rubackup.api.rows import Rows
 from rubackup.api.validate import build, build_query
-from rubackup.domain.errors import Invalid, PreconditionFailed
+from rubackup.domain.errors import Forbidden, Invalid, PreconditionFailed
 from rubackup.services.change import Change
 
 
@@ -179,6 +179,7 @@ async def locked(asked: Asked, change: Change, ids: Sequence[int], strength: str
     absent = [i for i in ids if i not in found]
     if absent:
         raise missing(resource.name, absent)
+    await _refuse_foreign(asked, change, ids)
     change.row_ids.extend(ids)
     change.before = _told(found)
     wanted = asked.request.headers.get("if-match", "").strip()
@@ -186,6 +187,20 @@ async def locked(asked: Asked, change: Change, ids: Sequence[int], strength: str
         tags = {tag.strip() for tag in wanted.split(",")}
         if len(ids) != 1 or etag_of(found[ids[0]]) not in tags:
             raise PreconditionFailed
+
+
+async def _refuse_foreign(asked: Asked, change: Change, ids: Sequence[int]) -> None:
+    """Forbidden for rows that the caller may see but not change: a role that reads adds to one that changes."""
+    resource = asked.route.resource
+    changeable = resource.changeable(asked.principal)
+    if changeable == EVERYTHING:
+        return
+    own = await Rows.of(resource).fetch(change.db, ids, changeable)
+    foreign = [i for i in ids if i not in own]
+    if foreign:
+        raise Forbidden(
+            f"Resource with name '{resource.name}' may be seen, not changed: {', '.join(map(str, foreign))}."
+        )
 
 
 def _told(rows: dict[int, msgspec.Struct]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -96,12 +97,28 @@ def superuser(database: DatabaseAddress) -> DatabaseAddress:
     return database
 
 
-def fingerprint(port: int) -> bytes:
-    """The certificate that the API shows at a handshake."""
+@contextmanager
+def connected(port: int) -> Iterator[ssl.SSLSocket]:
+    """A TLS connection to the API."""
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     with socket.create_connection(("127.0.0.1", port), 10) as raw, context.wrap_socket(raw) as tls:
+        yield tls
+
+
+def answered(tls: ssl.SSLSocket) -> bytes:
+    """Everything until the API closes the connection."""
+    parts = []
+    with contextlib.suppress(ConnectionResetError):
+        while part := tls.recv(65536):
+            parts.append(part)
+    return b"".join(parts)
+
+
+def fingerprint(port: int) -> bytes:
+    """The certificate that the API shows at a handshake."""
+    with connected(port) as tls:
         return tls.getpeercert(binary_form=True) or b""
 
 
@@ -157,6 +174,29 @@ def test_a_broken_certificate_leaves_the_old_one(authority: Authority, superuser
 
         eventually(lambda: "was not reloaded" in (authority.folder / "log").read_text(), 10)
         assert fingerprint(port) == before
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"\x16\x03garbage\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET /\xff HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nX: " + b"x" * 70_000 + b"\r\n\r\n",
+        b"GET /" + b"x" * 70_000 + b" HTTP/1.1\r\n\r\n",
+    ],
+    ids=["garbage", "version", "bytes", "header", "path"],
+)
+def test_broken_heads_are_answered_in_the_envelope(
+    authority: Authority, superuser: DatabaseAddress, head: bytes
+) -> None:
+    """What is no HTTP, or too much of it, is a 400 like any other."""
+    with process(authority.folder, superuser) as (_, port), connected(port) as tls:
+        tls.sendall(head)
+        status, _, body = answered(tls).partition(b"\r\n\r\n")
+
+    assert status.startswith(b"HTTP/1.1 400")
+    assert json.loads(body).keys() == {"data", "errors", "is_error", "message"}
 
 
 def test_sigterm_ends_it_in_order(authority: Authority, superuser: DatabaseAddress) -> None:

@@ -1,0 +1,175 @@
+"""Logging in as the guide shows it, and what an attacker gets."""
+
+from __future__ import annotations
+
+import re
+
+import jwt
+import pytest
+
+from rubackup.services.tokens import Tokens
+from support.api import HOST, SECRET, Api
+from support.sessions import GUIDE, Clock, claims, refresh, try_login
+
+
+def test_login_answers_exactly_the_guides_keys(api: Api) -> None:
+    """Nine keys, roles as a list, times without a zone."""
+    data = try_login(api).json()["data"]
+
+    assert data.keys() == {
+        "access_token", "csrf_token", "last_fail_login", "last_success_login", "package_version",
+        "refresh_token", "role", "rubackup_server_address", "user_name",
+    }  # fmt: skip
+    assert (data["role"], data["user_name"], data["package_version"]) == (["superuser"], "rubackup", "2.0.0")
+    assert data["rubackup_server_address"] == "10.0.0.1"
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}", data["last_success_login"])
+
+
+def test_login_tells_of_the_logins_before(api: Api, slept: list[float]) -> None:
+    """The times are those before this login; a failure shows at the next one."""
+    first = try_login(api).json()["data"]
+    try_login(api, password="wrong")
+    second = try_login(api).json()["data"]
+
+    assert first["last_fail_login"] is None
+    assert second["last_fail_login"] > first["last_success_login"]
+    assert second["last_success_login"] > first["last_success_login"]
+
+
+def test_tokens_carry_the_guides_claims(api: Api) -> None:
+    """HS256, 15 minutes and 24 hours, the CSRF token in both, one family of 16 letters."""
+    pair = api.login("rubackup")
+    access, renewal = claims(pair["access_token"]), claims(pair["refresh_token"])
+
+    assert list(access) == ["fresh", "iat", "jti", "type", "sub", "nbf", "csrf", "exp", "family"]
+    assert (access["exp"] - access["nbf"], renewal["exp"] - renewal["nbf"]) == (900, 86400)
+    assert (access["type"], renewal["type"], access["fresh"]) == ("access", "refresh", False)
+    assert access["csrf"] == renewal["csrf"] == pair["csrf_token"]
+    assert access["family"] == renewal["family"]
+    assert re.fullmatch("[a-z]{16}", access["family"])
+    assert jwt.get_unverified_header(pair["access_token"])["alg"] == "HS256"
+
+
+def test_csrf_token_stays_the_same_until_a_restart(api: Api) -> None:
+    """The same over logins and refreshes of one user, another for another user or secret."""
+    first, second = api.login("rubackup"), api.login("rubackup")
+    anna = api.user("anna")
+
+    assert first["csrf_token"] == second["csrf_token"] == refresh(api, second).json()["data"]["csrf_token"]
+    assert anna.headers["X-CSRF-TOKEN"] != first["csrf_token"]
+    assert Tokens(b"x" * 32).csrf_token(1, "rubackup") != Tokens(SECRET).csrf_token(1, "rubackup")
+
+
+@pytest.mark.parametrize(
+    "changed", [{"password": "wrong"}, {"rubackup_user": "nobody"}, {"rubackup_database": "other"}, {"password": ""}]
+)
+def test_every_failure_is_the_same(api: Api, slept: list[float], changed: dict[str, str]) -> None:
+    """Neither the body nor the headers tell what was wrong."""
+    answer = try_login(api, **changed)
+
+    assert answer.status_code == 401
+    assert answer.json() == {"data": {}, "errors": {}, "is_error": True, "message": "Verification failed"}
+    assert "set-cookie" not in answer.headers
+
+
+def test_unknown_users_cost_a_hash_too(api: Api, slept: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    """One Argon2 verification is done whatever is wrong: the time does not tell either."""
+    from rubackup.services import passwords
+
+    hashes: list[str] = []
+    verify = passwords._verify
+    monkeypatch.setattr(passwords, "_verify", lambda h, p: hashes.append(h) or verify(h, p))
+    try_login(api, rubackup_user="nobody")
+    try_login(api, password="wrong")
+
+    assert [h.split("$")[1:4] for h in hashes] == [["argon2id", "v=19", "m=19456,t=2,p=1"]] * 2
+
+
+def test_too_many_failures_block_the_pair(api: Api, slept: list[float], clock: Clock) -> None:
+    """Five failures block name and network for 30 minutes, right password or not; then it is over."""
+    failed = [try_login(api, password="wrong").status_code for _ in range(5)]
+    blocked = try_login(api)
+    clock.ahead = 1801
+
+    assert failed == [401] * 5
+    assert blocked.status_code == 429
+    assert 1790 <= int(blocked.headers["retry-after"]) <= 1801
+    assert try_login(api).status_code == 200
+
+
+def test_unknown_names_are_blocked_alike(api: Api, slept: list[float]) -> None:
+    """Whether a name exists cannot be told from the lockout."""
+    statuses = [try_login(api, rubackup_user="nobody").status_code for _ in range(6)]
+
+    assert statuses == [401] * 5 + [429]
+
+
+def test_a_name_alone_is_only_slowed_down(api: Api, slept: list[float]) -> None:
+    """From another network the superuser still gets in, after 5 s at most."""
+    api.execute(
+        """INSERT INTO login_failures (name, network, failures, blocked_until)
+           SELECT 'rubackup', '10.0.' || g || '.0/24', 5, now() + interval '1 hour' FROM generate_series(1, 20) g"""
+    )
+
+    assert try_login(api).status_code == 200
+    assert slept == [5.0]
+
+
+def test_the_configuration_sets_the_lockout(api: Api, slept: list[float]) -> None:
+    """`wrong_auth_attempts_count` and `wrong_auth_block_period` act on what starts afterwards."""
+    api.execute(
+        """INSERT INTO global_configuration VALUES ('wrong_auth_attempts_count', '1'), ('wrong_auth_block_period', '2')
+           ON CONFLICT (key) DO UPDATE SET value = excluded.value"""
+    )
+    try_login(api, password="wrong")
+
+    assert 110 <= int(try_login(api).headers["retry-after"]) <= 121
+
+
+def test_logins_and_failures_are_audited(api: Api, slept: list[float]) -> None:
+    """Who tried, from where, with what outcome; never the password."""
+    try_login(api, password="my wrong secret")
+
+    rows = api.fetch(
+        "SELECT user_name, address, outcome, after FROM audit WHERE path = '/api/v1/auth/login' ORDER BY id"
+    )
+    assert [(r["user_name"], r["address"], r["outcome"]) for r in rows] == [
+        ("rubackup", "192.0.2.7", "done"), ("rubackup", "192.0.2.7", "refused: login"),
+    ]  # fmt: skip
+
+
+def test_cookies_are_set_for_our_own_name(api: Api) -> None:
+    """Both tokens, HttpOnly, Secure, SameSite=Strict, for this host only, as long as the browser runs."""
+    cookies = try_login(api).headers.get_list("set-cookie")
+
+    assert [c.split("=")[0] for c in cookies] == ["refresh_token_cookie", "access_token_cookie"]
+    for cookie in cookies:
+        attributes = {a.strip().lower() for a in cookie.split(";")[1:]}
+        assert attributes == {"httponly", "secure", "path=/", "samesite=strict"}
+
+
+def test_no_cookies_under_another_name(api: Api) -> None:
+    """The guide's warning: who calls by another name than APP_HOST has to use headers."""
+    body = GUIDE | {"rubackup_database": api.database.address.database}
+    answer = api.another().post("/auth/login", body, headers={"Host": "192.0.2.1:5656"})
+
+    assert answer.status_code == 200
+    assert "set-cookie" not in answer.headers
+    assert try_login(api).headers.get_list("set-cookie")
+
+
+def test_login_body_is_checked(api: Api) -> None:
+    """All three keys are asked for at once."""
+    answer = api.another().post("/auth/login", {"rubackup_user": 5})
+
+    assert answer.status_code == 400
+    assert answer.json()["errors"].keys() == {"rubackup_database", "rubackup_user", "password"}
+
+
+def test_own_host_is_compared_without_its_port(api: Api) -> None:
+    """APP_HOST decides, whatever the port and case."""
+    address = api.app.kernel.address
+
+    assert address.is_own(HOST)
+    assert address.is_own(f"{HOST.upper()}:1")
+    assert not address.is_own(f"x{HOST}:5656")
