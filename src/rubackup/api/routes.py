@@ -45,7 +45,7 @@ def _routes(resource: Resource) -> Iterator[Route]:
             yield Route(
                 method=verb.method,
                 path=f"/{resource.path}{verb.suffix}",
-                operation_id=f"{verb.name}_{resource.path}",
+                operation_id=f"{verb.name}_{resource.path.replace('/', '_')}",
                 summary=f"{verb.sentence}: {resource.name}",
                 resource=resource,
                 permission=resource.read if verb.op in Op.LIST | Op.READ else resource.write,

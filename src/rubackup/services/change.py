@@ -70,7 +70,7 @@ async def changing(
         yield change
         await write_audit(
             connection, principal, method=method, path=path, resource=resource, outcome="done",
-            row_ids=change.row_ids, before=change.before, after=change.after,
+            row_ids=list(dict.fromkeys(change.row_ids)), before=change.before, after=change.after,
         )  # fmt: skip
 
 
