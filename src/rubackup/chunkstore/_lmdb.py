@@ -41,6 +41,7 @@ class Environment:
                 str(folder),
                 map_size=self._map_bytes,
                 max_dbs=len(databases),
+                max_readers=1024,
                 readahead=False,
                 meminit=False,
                 mode=0o600,

@@ -182,6 +182,11 @@ class Index:
         self.missing.add(pack)
         self._usable[pack] = False
 
+    def mark_found(self, pack: int) -> None:
+        """A pack that was missing is back."""
+        self.missing.discard(pack)
+        self._usable.pop(pack, None)
+
     def mark_bad(self, pack: int, offset: int) -> None:
         """A group was found damaged: its chunks count as unknown from now on."""
         spot = _SPOT.pack(pack, offset)
@@ -259,13 +264,17 @@ class Index:
         names = sorted(batch.chunks)
         cursor = txn.cursor(self._db["chunks"])
         shared = set(batch.grants)
+        kept: set[bytes] = set()
         former: list[tuple[bytes, bytes]] = []
         for name, value in cursor.getmulti(names):
+            owner = Place.decode(value).owner
             if self._readable(txn, value):
-                shared.add(name)
-            elif (owner := Place.decode(value).owner) != batch.owner:
+                kept.add(name)
+                if owner != batch.owner:
+                    shared.add(name)
+            elif owner not in {batch.owner, NOBODY}:  # the chunk moves, and stays its former owner's too
                 former.append((name + _NUMBER.pack(owner), b""))
-        cursor.putmulti([(name, batch.chunks[name].encode()) for name in names if name not in shared])
+        cursor.putmulti([(name, batch.chunks[name].encode()) for name in names if name not in kept])
         suffix = _NUMBER.pack(batch.owner)
         rows = former + ([(name + suffix, b"") for name in shared] if batch.owner != NOBODY else [])
         txn.cursor(self._db["owners"]).putmulti(sorted(rows))

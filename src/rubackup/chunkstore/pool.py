@@ -13,7 +13,6 @@ import threading
 import time
 import uuid as uuids
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -127,6 +126,7 @@ class Pool:
             recovery = Recovery(self._index, self._pool)
             recovery.run(new, [one for one in bound if one.id in current])
             self.problems += recovery.problems
+            self._abandoned += recovery.left
             for storage in bound:
                 if known.get(storage.id) != storage.backend.label:
                     self._index.remember_storage(storage.id, storage.backend.label)
@@ -212,15 +212,15 @@ class Pool:
         left, self._abandoned = self._abandoned, []
         for storage, name in left:
             recovery = Recovery(self._index, self._pool)
-            with suppress(NotFound):
-                try:
-                    if self._has(storage.backend, pack.open_name(name)):
-                        recovery.recover_open(storage, name)
-                    elif self._has(storage.backend, pack.closed_name(name)):
-                        recovery.adopt_closed(storage, name)
-                except RubackupError as error:
-                    log.warning("pack %s stays open: %s", name.hex(), error.message)
-                    self._abandoned.append((storage, name))
+            try:
+                if self._has(storage.backend, pack.open_name(name)):
+                    recovery.recover_open(storage, name)
+                elif self._has(storage.backend, pack.closed_name(name)):
+                    recovery.adopt_closed(storage, name)
+                self._abandoned += recovery.left
+            except RubackupError as error:
+                log.warning("pack %s stays open: %s", name.hex(), error.message)
+                self._abandoned.append((storage, name))
 
     @staticmethod
     def _has(backend: Backend, name: str) -> bool:
@@ -311,7 +311,7 @@ class Pool:
         with self._lock:
             self._check_open()
             row = self._index.record(record)
-            storage = self._storages.get(row.storage) if row else self._storages.all[0]
+            storage = self._storages.get(row.storage) if row else next(iter(self._storages.all), None)
             if storage is None:
                 raise StorageFault(f"Record {record} lies in a storage that is not configured now.")
             if not self._dropped(record):

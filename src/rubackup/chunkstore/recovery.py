@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import PurePosixPath
 from typing import Final
 
@@ -22,11 +21,11 @@ from rubackup.chunkstore.manifest import ManifestReader
 from rubackup.chunkstore.manifest.format import SEGMENT_ROWS
 from rubackup.chunkstore.pack import Extent
 from rubackup.chunkstore.storage import Storage
-from rubackup.domain.errors import Corrupt, NotFound, StorageFault
+from rubackup.domain.errors import Corrupt, StorageFault
 
 log = logging.getLogger(__name__)
 _BATCH: Final = 50_000
-_PACK = re.compile(r"[0-9a-f]{32}")
+_ID = re.compile(r"[0-9a-f]{32}")
 
 
 class Recovery:
@@ -37,6 +36,8 @@ class Recovery:
         self._pool = pool
         self.problems: list[str] = []
         """A sentence for each file that is damaged or could not be repaired."""
+        self.left: list[tuple[Storage, bytes]] = []
+        """Packs that could not be closed yet, as there was no room."""
 
     def run(self, storages: Iterable[Storage], others: Iterable[Storage] = ()) -> None:
         """Repair everything in `storages`; the index then names what they hold, and nothing else of them.
@@ -46,20 +47,18 @@ class Recovery:
         storages = list(storages)
         scanned = {storage.id for storage in storages}
         present = scanned.union(storage.id for storage in others)
-        missing = self._index.missing
-        self._index.set_present(present, missing)
-        seen: set[int] = set()
+        items = [(storage, item) for storage in storages for item in storage.backend.list("packs")]
+        there = {PurePosixPath(item.name).stem for _, item in items}
+        lost = {row.number for row in self._index.packs() if row.storage in scanned and row.id.hex() not in there}
+        if lost:
+            self._problem(f"{len(lost)} packs are missing from the storages of the pool.")
+        # Known before any pack is indexed: a copy of a chunk takes the place of one that is lost.
+        self._index.set_present(present, lost | self._index.missing)
         for storage in storages:
             storage.backend.sweep()
             storage.used_bytes = 0
-            for item in list(storage.backend.list("packs")):
-                number = self._take_pack(storage, item)
-                if number is not None:
-                    seen.add(number)
-        missing = {row.number for row in self._index.packs() if row.storage in scanned} - seen | (missing - seen)
-        if missing:
-            self._problem(f"{len(missing)} packs are missing from the storages of the pool.")
-        self._index.set_present(present, missing)
+        for storage, item in items:
+            self._take_pack(storage, item)
         self._manifests(storages)
 
     def _problem(self, text: str) -> None:
@@ -68,25 +67,26 @@ class Recovery:
 
     # --- packs ---
 
-    def _take_pack(self, storage: Storage, item: Item) -> int | None:
-        """The number of a pack that is there, indexed by now; None when there is none (any more)."""
+    def _take_pack(self, storage: Storage, item: Item) -> None:
+        """Index a pack, and close it when it is open."""
         path = PurePosixPath(item.name)
-        if not _PACK.fullmatch(path.stem) or path.suffix not in {".pack", ".open"}:
+        if not _ID.fullmatch(path.stem) or path.suffix not in {".pack", ".open"}:
             self._problem(f"{storage.backend.label}/{item.name} is no file of the pool.")
-            return None
+            return
         name = bytes.fromhex(path.stem)
         if path.suffix == ".open":
-            return self.recover_open(storage, name)
+            self.recover_open(storage, name)
+            return
         storage.count(item.size_bytes)
         row = self._index.pack_by_id(name)
-        if row is not None and row.closed:
-            if row.storage != storage.id:  # the folder was copied to another storage
-                self._index.commit(Batch(NOBODY, packs=[row._replace(storage=storage.id)]))
-            return row.number
-        return self.adopt_closed(storage, name)
+        self._index.mark_found(row.number if row else 0)
+        if row is None or not row.closed:
+            self.adopt_closed(storage, name)
+        elif row.storage != storage.id:  # it was moved to another storage
+            self._index.commit(Batch(NOBODY, packs=[row._replace(storage=storage.id)]))
 
-    def recover_open(self, storage: Storage, name: bytes) -> int | None:
-        """Close and index a pack that was being written, cut behind its last whole group; its number, if it stays."""
+    def recover_open(self, storage: Storage, name: bytes) -> None:
+        """Close and index a pack that was being written, cut behind its last whole group."""
         row = self._index.pack_by_id(name)
         file = pack.open_name(name)
         label = f"{storage.backend.label}/{file}"
@@ -95,12 +95,12 @@ class Recovery:
         except Corrupt:
             if row is None:  # nothing in it was ever made durable
                 storage.backend.delete(file)
-                return None
-            self._problem(f"{label} has a damaged header and stays open.")
-            return row.number
+            else:
+                self._problem(f"{label} has a damaged header and stays open.")
+            return
         if header.pool != self._pool or header.pack != name:
             self._problem(f"{label} is of another pool.")
-            return None
+            return
         groups = list(pack.scan(storage.backend, file))
         end = groups[-1][0].offset + groups[-1][0].length if groups else 0
         if row is not None and row.indexed_bytes > end:
@@ -110,18 +110,18 @@ class Recovery:
             storage.backend.delete(file)
             if row is not None:
                 self._index.forget_pack(row)
-            return None
+            return
         try:
             pack.finish(storage.backend, name, [extent for extent, _ in groups])
         except StorageFault as error:  # what the index names of it is durable; the rest waits for room
             self._problem(f"{label} could not be closed: {error.message}")
-            return row.number if row else None
-        with suppress(NotFound):
-            storage.count(storage.backend.size(pack.closed_name(name)))
-        return self._adopt(storage, name, header.owner, groups, end)
+            self.left.append((storage, name))
+            return
+        storage.count(storage.backend.size(pack.closed_name(name)))
+        self._adopt(storage, name, header.owner, groups, end)
 
-    def adopt_closed(self, storage: Storage, name: bytes) -> int | None:
-        """Index a closed pack that the index does not know as closed; its number."""
+    def adopt_closed(self, storage: Storage, name: bytes) -> None:
+        """Index a closed pack that the index does not know as closed."""
         file = pack.closed_name(name)
         label = f"{storage.backend.label}/{file}"
         owner = ""
@@ -129,7 +129,7 @@ class Recovery:
             header = pack.parse_header(storage.backend.read(file, 0, pack.HEADER_BYTES))
             if header.pool != self._pool or header.pack != name:
                 self._problem(f"{label} is of another pool.")
-                return None
+                return
             owner = header.owner
             extents = pack.read_extents(storage.backend, file)
             groups = list(pack.read_heads(storage.backend, file, extents))
@@ -138,9 +138,9 @@ class Recovery:
         except Corrupt as error:
             self._problem(f"{label} is damaged: {error.message}")
             groups = list(pack.scan(storage.backend, file))
-        return self._adopt(storage, name, owner, groups, storage.backend.size(file))
+        self._adopt(storage, name, owner, groups, storage.backend.size(file))
 
-    def _adopt(self, storage: Storage, name: bytes, owner: str, groups: list[tuple[Extent, Head]], end: int) -> int:
+    def _adopt(self, storage: Storage, name: bytes, owner: str, groups: list[tuple[Extent, Head]], end: int) -> None:
         row = self._index.pack_by_id(name)
         number = row.number if row else self._index.new_pack_number()
         holder = self._index.owner(owner)
@@ -154,7 +154,6 @@ class Recovery:
                 batch = Batch(holder)
         batch.packs = [PackRow(number, name, storage.id, True, end)]
         self._index.commit(batch)
-        return number
 
     # --- manifests ---
 
@@ -166,10 +165,12 @@ class Recovery:
                 path = PurePosixPath(item.name)
                 if path.suffix == ".tombstone":
                     tombstones.add(path.stem)
-                elif path.suffix == ".manifest":
+                elif path.suffix == ".manifest" and _ID.fullmatch(path.stem):
                     found.append((storage, item, path.stem))
-                else:
+                elif path.suffix == ".open":
                     storage.backend.delete(item.name)
+                else:
+                    self._problem(f"{storage.backend.label}/{item.name} is no file of the pool.")
         listed: set[str] = set()
         for storage, item, record in found:
             if record in tombstones:
@@ -187,7 +188,7 @@ class Recovery:
                 self._index.delete_record(row.sealed.record)
 
     def _take_manifest(self, storage: Storage, item: Item, record: str) -> None:
-        row = self._index.record(record) if len(record) == 32 else None
+        row = self._index.record(record)
         if row is not None and row.file_bytes == item.size_bytes and row.storage == storage.id:
             return
         try:

@@ -48,6 +48,8 @@ class Storages:
 
     def room_for(self, size_bytes: int) -> Storage:
         """The first folder that can take so much and keep the reserve; StorageFull names each folder."""
+        if not self.all:
+            raise StorageFault("The pool has no storages.")
         told: list[str] = []
         for storage in self.all:
             free = storage.backend.space().free_bytes

@@ -228,7 +228,7 @@ class WriteSession:
         header = self._check_manifest(size, told)
         sealed = SealedRecord(
             record=self.record,
-            parent=self.parent,
+            parent=header.parent,
             owner=self.owner,
             task_id=self.task_id,
             fence=self.fence,

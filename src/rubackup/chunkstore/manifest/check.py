@@ -51,6 +51,8 @@ class _Check:
     def run(self) -> tuple[Header, Trailer]:
         if self._size < len(fmt.MAGIC) + fmt.FOOTER.size or self._read(0, len(fmt.MAGIC)) != fmt.MAGIC:
             raise Corrupt("This is no manifest of a known version.")
+        if self._peek().raw_bytes > fmt.MAX_HEADER_BYTES:
+            raise Invalid("The manifest's header is too long.")
         _, raw = self._next(b"H")
         header = fmt.decode(fmt.headers, raw, len(fmt.MAGIC))
         self._body()
@@ -161,7 +163,10 @@ class _Check:
         if (
             entry.type not in _TYPES
             or not 0 <= entry.mode <= 0o7777
-            or entry.size < 0
+            or not 0 <= entry.uid < 2**32
+            or not 0 <= entry.gid < 2**32
+            or not 0 <= entry.size < 2**63
+            or not -(2**63) <= entry.mtime_ns < 2**63
             or entry.first_row < 0
             or entry.rows < 0
             or (entry.rows and entry.type != EntryType.FILE)
@@ -219,5 +224,6 @@ class _Check:
         if self._rows_named > self._rows:
             raise Invalid("An entry of the manifest names rows that it does not have.")
         summary = trailer.summary
-        if min(summary.files, summary.files_failed, summary.folders, summary.size_bytes) < 0:
-            raise Invalid("The manifest's summary has a negative number.")
+        numbers = (summary.files, summary.files_failed, summary.folders, summary.size_bytes)
+        if not all(0 <= number < 2**63 for number in numbers):
+            raise Invalid("The manifest's summary has an impossible number.")

@@ -32,6 +32,7 @@ OFFSETS_PER_FRAME: Final = 1024
 BLOCK_BYTES: Final = 64 << 10
 """Raw size at which a block of entries or of the index is ended."""
 MAX_BLOCK_BYTES: Final = 4 << 20
+MAX_HEADER_BYTES: Final = 64 << 10
 MAX_ENTRY_BYTES: Final = 2 << 20
 MAX_PATH_BYTES: Final = 64 << 10
 MAX_NAME_BYTES: Final = 4 << 10

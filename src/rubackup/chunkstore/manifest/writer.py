@@ -73,7 +73,7 @@ class ManifestWriter:
         self._last_name = b""
         self._index = IndexBuilder(self._frame)
         self._write(fmt.MAGIC)
-        self._frame(b"H", fmt.encoder.encode(header), 0, 0)
+        self._frame(b"H", fmt.encoder.encode(header), 0, 0, None)
 
     def _write(self, data: bytes) -> None:
         self._sink(data)
