@@ -24,6 +24,7 @@ from rubackup.client.modules.filesystem.parent import Parent
 from rubackup.client.modules.filesystem.paths import absolute, ancestors, join, printable, reason, split
 from rubackup.client.modules.filesystem.reader import FileReader
 from rubackup.client.modules.filesystem.report import Report
+from rubackup.client.modules.filesystem.rows import whole
 from rubackup.client.modules.filesystem.upload import Uploader
 from rubackup.client.ports import BackupChannel, BackupJob, BackupSummary, Watch
 from rubackup.domain.errors import Corrupt, Invalid
@@ -112,7 +113,7 @@ class Backup:
             self._report.info("There is no earlier copy to build on: everything is read.")
             return None
         try:
-            return Parent(ManifestReader(uploader.read_parent, self._channel.parent_bytes))
+            return Parent(ManifestReader(whole(uploader.read_parent), self._channel.parent_bytes))
         except Corrupt as error:
             self._report.warn_once("parent", f"The earlier copy cannot be used: {error} Everything is read.")
             return None

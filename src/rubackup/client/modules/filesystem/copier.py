@@ -16,6 +16,7 @@ import msgspec
 
 from rubackup.chunkstore.identity import HOLE
 from rubackup.chunkstore.manifest import Entry, EntryType
+from rubackup.chunkstore.manifest.format import MAX_PATH_BYTES
 from rubackup.client.modules.filesystem.folders import entry_path, open_noatime
 from rubackup.client.modules.filesystem.metadata import GONE, entry_type, make_entry, read_xattrs
 from rubackup.client.modules.filesystem.parent import Parent
@@ -26,6 +27,8 @@ from rubackup.client.modules.filesystem.rows import Row
 from rubackup.domain.errors import Corrupt
 
 ATTEMPTS = 3
+XATTR_BYTES = 1 << 20
+"""Extended attributes of one entry; a manifest takes entries of up to 2 MiB."""
 ROWS_HELD = 8192
 """Rows of one file held back; a file with more (about 1 GiB) is not read again when it changes."""
 
@@ -83,6 +86,9 @@ class Copier:
     def copy(self, fd: int, folder: bytes, name: bytes, st: os.stat_result) -> Entry | None:
         """The manifest's entry for `name`; None when it could not be read, which is then reported."""
         path = join(folder, name)
+        if len(path) > MAX_PATH_BYTES:
+            self._report.failed(path[:200] + b"...", f"its path has more than {MAX_PATH_BYTES} bytes")
+            return None
         kind = entry_type(st.st_mode)
         if kind is EntryType.FOLDER:
             self._report.folders += 1
@@ -211,7 +217,11 @@ class Copier:
         self._report.warn_once("parent", f"The earlier copy cannot be used any further: {error} Everything is read.")
 
     def _xattrs(self, at: int | bytes, path: bytes) -> list[tuple[bytes, bytes]]:
-        return read_xattrs(at, lambda why: self._report.warn(path, why))
+        found = read_xattrs(at, lambda why: self._report.warn(path, why))
+        while sum(len(name) + len(value) for name, value in found) > XATTR_BYTES:
+            name, _ = found.pop(max(range(len(found)), key=lambda i: len(found[i][1])))
+            self._report.warn(path, f"extended attribute {name.decode(errors='replace')} is too large for a manifest")
+        return found
 
 
 def _stamp(st: os.stat_result) -> tuple[int, int, int]:

@@ -33,7 +33,7 @@ from rubackup.client.modules.filesystem.paths import (
     split,
 )
 from rubackup.client.modules.filesystem.report import Report
-from rubackup.client.modules.filesystem.rows import Rows
+from rubackup.client.modules.filesystem.rows import Rows, whole
 from rubackup.client.modules.filesystem.selection import Place, Selection, blocks, choose
 from rubackup.client.modules.filesystem.sync import Syncer
 from rubackup.client.modules.filesystem.target import Target
@@ -72,7 +72,7 @@ class Restore:
         self._resource = absolute(job.resource, "resource")
         self._watch = watch
         self._report = Report(watch)
-        self._reader = ManifestReader(channel.read_manifest, channel.manifest_bytes)
+        self._reader = ManifestReader(whole(channel.read_manifest), channel.manifest_bytes)
         self._selection = Selection(self._resource, choose(job.paths, self._reader))
         self._applier = Applier(self._report, numeric_owner=job.module_parameters.get("numeric_owner") is True)
         self._fetcher = Fetcher(channel, self._report.tick)

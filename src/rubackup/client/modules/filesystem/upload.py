@@ -161,14 +161,26 @@ class Uploader:
     # --- the upload thread ---
 
     def _run(self) -> None:
-        while (item := self._queue.get()) is not None:
+        while True:
             try:
-                if self._failure is None:
-                    self._take(item)
-            except BaseException as error:
-                self._failure = error
+                item = self._queue.get(timeout=WAIT_SECONDS)
+            except queue.Empty:
+                self._guarded(self._checkpoint_if_due)
+                continue
+            if item is None:
+                return
+            taken = item
+            self._guarded(lambda: self._take(taken))  # noqa: B023 - it is called at once
             if isinstance(item, threading.Event):
                 item.set()
+
+    def _guarded(self, step: Callable[[], None]) -> None:
+        """Do a step unless one has failed before; the reader raises what failed."""
+        try:
+            if self._failure is None:
+                step()
+        except BaseException as error:
+            self._failure = error
 
     def _take(self, item: list[Chunk] | bytes | threading.Event) -> None:
         if isinstance(item, list):
@@ -218,8 +230,12 @@ class Uploader:
         with self._channel_lock:
             self._channel.put_group(data)
             self.sent_bytes += len(data)
-            at, sent = self._checkpoint_at
-            now = self._clock()
-            if self.sent_bytes - sent >= CHECKPOINT_BYTES or now - at >= CHECKPOINT_SECONDS:
+        self._checkpoint_if_due()
+
+    def _checkpoint_if_due(self) -> None:
+        """Also while nothing is sent, during a long walk of unchanged files: it keeps the session and its ticket alive."""
+        at, sent = self._checkpoint_at
+        if self.sent_bytes - sent >= CHECKPOINT_BYTES or self._clock() - at >= CHECKPOINT_SECONDS:
+            with self._channel_lock:
                 self._channel.checkpoint()
-                self._checkpoint_at = self._clock(), self.sent_bytes
+            self._checkpoint_at = self._clock(), self.sent_bytes

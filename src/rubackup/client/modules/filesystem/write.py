@@ -21,6 +21,8 @@ from rubackup.domain.errors import Corrupt
 
 BATCH_BYTES = 16 << 20
 BATCH_STEPS = 2048
+BATCH_ROWS = 16_384
+"""Rows of a batch: what is asked for at once stays well below what a media server answers."""
 
 Chunks = dict[bytes, bytes]
 
@@ -59,6 +61,7 @@ class Writer:
         self._started = started
         self._steps: list[_Part | Callable[[], None]] = []
         self._bytes = 0
+        self._row_count = 0
         self._open: _Making | None = None
         self._standing_for: dict[bytes, bytes] = {}
         self._restored: dict[bytes, Identity] = {}
@@ -126,14 +129,15 @@ class Writer:
     def _queue(self, part: _Part, size: int) -> None:
         self._steps.append(part)
         self._bytes += size
-        if self._bytes >= BATCH_BYTES or len(self._steps) >= BATCH_STEPS:
+        self._row_count += len(part.rows)
+        if self._bytes >= BATCH_BYTES or len(self._steps) >= BATCH_STEPS or self._row_count >= BATCH_ROWS:
             self.flush()
 
     # --- carrying out ---
 
     def flush(self) -> None:
         """Carry out what is queued."""
-        steps, self._steps, self._bytes = self._steps, [], 0
+        steps, self._steps, self._bytes, self._row_count = self._steps, [], 0, 0
         parts: list[NumberedRows] = [
             (step.first, step.rows) for step in steps if isinstance(step, _Part) and not step.making.failed
         ]
