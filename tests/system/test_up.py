@@ -225,6 +225,30 @@ def test_the_demo_matches(folder: Path, again: bool):
     assert holder(State(folder / "state")) is None
 
 
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_the_lines_that_the_demo_prints_work_as_they_stand(folder: Path):
+    """Pasted into a shell, they log in, list the queue and queue a backup; Ctrl-C then stops the system."""
+    source = folder / "it's a source"
+    source.mkdir()
+    command = [*RUBACKUP, "demo", str(source), "--state", str(folder / "state")]
+    demo = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert demo.stdout is not None
+    with demo.stdout:
+        lines = list(iter(demo.stdout.readline, "The system runs until Ctrl-C.\n"))
+        pasted = "".join(lines[lines.index("Paste into a shell:\n") + 1 :])
+
+        answers = subprocess.run(
+            ["/bin/sh", "-c", pasted.replace("\n\n", "\necho\n")], capture_output=True, text=True, check=True
+        ).stdout.splitlines()
+        demo.send_signal(signal.SIGINT)
+
+        assert demo.wait(60) == 0
+    queue, created = (json.loads(line) for line in answers if line.startswith("{"))
+    assert [task["status"] for task in queue["data"]["items"]] == ["Done"] * 3
+    assert "TASK WAS ADDED TO QUEUE:4" in created["message"]
+    assert holder(State(folder / "state")) is None
+
+
 def test_the_command_needs_no_terminal_and_no_home(folder: Path):
     """Errors are one sentence on stderr, whatever the environment."""
     result = subprocess.run(
