@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from rubackup.domain.permissions import Role
 from support.api import Api
+from support.catalogue import waiting_for_locks
 from support.widgets import fill
 
 
@@ -192,3 +194,36 @@ def test_a_failed_call_frees_its_key(api: Api) -> None:
     assert api.post("/widgets/refuse", headers=key).status_code == 400
     assert api.post("/widgets/refuse", headers=key).status_code == 400
     assert api.fetch("SELECT 1 FROM idempotency_keys") == []
+
+
+def test_a_call_that_still_runs_holds_its_key(api: Api) -> None:
+    """A second call under the key is a 409 as long as the first is not through; then it is the first's answer."""
+    (row,) = fill(api, 1)
+    key = {"Idempotency-Key": "k1"}
+
+    async def scenario() -> list[int]:
+        async with api.database.transaction() as db:
+            await db.execute("SELECT 1 FROM widgets FOR UPDATE")
+            first = asyncio.create_task(api.send("POST", f"/widgets/{row}/polish", headers=key))
+            await waiting_for_locks(db, 1)
+            second = await api.send("POST", f"/widgets/{row}/polish", headers=key)
+        third = await first, await api.send("POST", f"/widgets/{row}/polish", headers=key)
+        return [second.status_code, *(answer.status_code for answer in third)]
+
+    assert api.run(scenario()) == [409, 200, 200]
+    assert len(audits(api)) == 1
+
+
+def test_two_editors_of_one_row_wait_for_each_other(api: Api) -> None:
+    """Of two changes under the same ETag only the first is done."""
+    (row,) = fill(api, 1)
+    tag = {"If-Match": api.get(f"/widgets/{row}").headers["etag"]}
+
+    async def scenario() -> set[int]:
+        calls = [
+            api.send("PATCH", f"/widgets/{row}", json={"data": {"name": name}}, headers=tag) for name in ("a", "b", "c")
+        ]
+        return {answer.status_code for answer in await asyncio.gather(*calls)}
+
+    assert api.run(scenario()) == {200, 412}
+    assert len(audits(api)) == 1

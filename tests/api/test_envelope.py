@@ -18,6 +18,11 @@ def test_unknown_path_is_404(api: Api) -> None:
     assert answer.json()["is_error"]
 
 
+def test_a_null_byte_in_a_path_is_404(api: Api) -> None:
+    """Not even a place for words takes it."""
+    assert api.delete("/widgets/a%00b").status_code == 404
+
+
 def test_wrong_method_names_the_right_ones(api: Api) -> None:
     """A wrong method is a 405 whose Allow lists the others."""
     answer = api.request("PUT", "/widgets/1")

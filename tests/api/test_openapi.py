@@ -1,7 +1,6 @@
 """The OpenAPI document and Swagger UI: from the same declarations, from our own disk.
 
-Renew the golden file with `RENEW_GOLDENS=1 .venv/bin/pytest tests/api/test_openapi.py`, and
-review its diff: it is what callers will see change.
+The golden file's diff is what callers will see change; the failing test says how to renew it.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from rubackup.resources import RESOURCES
 from support.api import Api
 
 GOLDEN = Path(__file__).parents[2] / "docs" / "openapi.json"
+RENEW = "RENEW_GOLDENS=1 .venv/bin/pytest tests/api/test_openapi.py"
 ROUTES = routes_of(RESOURCES)
 
 
@@ -35,7 +35,7 @@ def test_the_document_is_the_golden_one() -> None:
     if os.environ.get("RENEW_GOLDENS"):
         GOLDEN.write_bytes(document_bytes(ROUTES))
 
-    assert GOLDEN.read_bytes() == document_bytes(ROUTES), "renew it as the top of this file says"
+    assert GOLDEN.read_bytes() == document_bytes(ROUTES), f"renew it: {RENEW}"
 
 
 def test_every_route_is_in_the_document_once() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 import jwt
 import pytest
 
@@ -85,6 +88,20 @@ def test_a_lost_answer_is_given_once_more(api: Api, clock: Clock) -> None:
 
     assert refresh(api, old).json()["data"] == first
     assert refresh(api, first).status_code == 200
+
+
+def test_two_tabs_get_the_same_pair(api: Api) -> None:
+    """Refreshing at the same moment is no theft."""
+    old = api.login("rubackup")
+    headers = bearer(old["access_token"], old["refresh_token"])
+
+    async def scenario() -> list[Any]:
+        calls = (api.send("POST", "/auth/refresh", headers=headers) for _ in range(2))
+        return [answer.json()["data"] for answer in await asyncio.gather(*calls)]
+
+    one, two = api.run(scenario())
+    assert one == two
+    assert refresh(api, one).status_code == 200
 
 
 @pytest.mark.parametrize(("uses", "wait"), [(1, 31), (2, 0)])

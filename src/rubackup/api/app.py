@@ -125,7 +125,7 @@ class Application:
         return success({"status": "ok"})
 
     async def _call(self, request: Request, path: str) -> Response:
-        if not path.startswith(f"{BASE}/"):
+        if not path.startswith(f"{BASE}/") or "\0" in path:
             raise NotFound("There is no such path.")
         match = self._router.find(request.method, path.removeprefix(BASE))
         action = match.route.action
