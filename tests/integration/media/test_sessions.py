@@ -1,0 +1,217 @@
+"""Data sessions over real TLS, with a real pool: what a ticket opens, and that nothing else does."""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from rubackup.agent.tasks import RunningTask
+from rubackup.chunkstore import group
+from rubackup.chunkstore.identity import chunk_id
+from rubackup.client.channels import BackupOverWire, RestoreOverWire, connect
+from rubackup.client.compare import compare_trees
+from rubackup.client.modules.filesystem import FileSystemModule
+from rubackup.client.ports import BackupJob, RestoreJob
+from rubackup.domain.errors import Fenced, Refused, RubackupError, WireFault
+from rubackup.media.pools import PoolKeeper
+from rubackup.media.seals import SealBook
+from rubackup.media.sessions import DataSessions
+from rubackup.wire import pki
+from rubackup.wire.data import DataConnection, DataServer
+from rubackup.wire.messages import Ack, Hello, MediaAddress, PoolConfig, StorageConfig
+from rubackup.wire.tickets import Ticket, sign
+from support.wire import CLIENT, MEDIA, SERVER, Installation
+
+POOL = 7
+
+
+@dataclass
+class Place:
+    """A media server with one pool, and what a client needs to reach it."""
+
+    installation: Installation
+    address: MediaAddress
+    server_key: bytes
+    seals: SealBook
+    opened: list[DataConnection] = field(default_factory=list)
+
+    def connection(self, hwid: str = CLIENT) -> DataConnection:
+        """A connection of a client with a good certificate."""
+        found = connect(self.address, pki.client_context(self.installation.files("client", hwid)))
+        self.opened.append(found)
+        return found
+
+    def ticket(self, **changes: Any) -> bytes:
+        """A good ticket of CLIENT, with changes."""
+        good = Ticket(
+            task_id=1, fence=1, epoch=1, mode="backup", client_hwid=CLIENT, media_hwid=MEDIA, pool_id=POOL,
+            record=uuid.uuid4().hex, parent="", share=True, server_hwid=SERVER, expires_at=time.time() + 900,
+        )  # fmt: skip
+        fields = {name: getattr(good, name) for name in good.__struct_fields__}
+        return sign(Ticket(**{**fields, **changes}), self.server_key)
+
+    def backup(self, **changes: Any) -> BackupOverWire:
+        """An open backup session."""
+        ticket = self.ticket(**changes)
+        return BackupOverWire(self.connection(changes.get("client_hwid", CLIENT)), lambda: ticket)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    """A media server on a port of its own."""
+    installation = Installation(tmp_path)
+    server_key = pki.new_key_pem()
+    pools = PoolKeeper(tmp_path / "metadata")
+    storage = StorageConfig(id=1, path=str(tmp_path / "storage"))
+    config = PoolConfig(
+        id=POOL, uuid=uuid.uuid4().hex, name="Default", compression="fast", reserve_bytes=0, storages=[storage]
+    )
+    pools.configure([config])
+    public = load_pem_private_key(server_key, None).public_key()
+    seals = SealBook(tmp_path / "unreported")
+    sessions = DataSessions(MEDIA, pools, seals, lambda: {SERVER: public})
+    server = DataServer("127.0.0.1", 0, pki.server_context(installation.files("media", MEDIA)), sessions.serve)
+    server.start()
+    address = MediaAddress(host=server.address[0], port=server.address[1], hwid=MEDIA)
+    found = Place(installation, address, server_key, seals)
+    yield found
+    for connection in found.opened:
+        connection.close()
+    server.close()
+    pools.close()
+
+
+def make_source(folder: Path) -> Path:
+    """A few files."""
+    folder.mkdir()
+    for number in range(20):
+        (folder / f"file{number}").write_bytes(os.urandom(number * 10_000))
+    return folder
+
+
+def keep_asking(channel: BackupOverWire) -> None:
+    """Checkpoints for up to five seconds."""
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        channel.checkpoint()
+
+
+def backed_up(place: Place, source: Path, record: str) -> None:
+    """One record of the source."""
+    channel = place.backup(record=record)
+    FileSystemModule().backup(BackupJob(record, "", CLIENT, str(source)), channel, RunningTask(1, 1))
+    channel.close()
+
+
+def test_a_folder_goes_through_the_wire_and_back(place: Place, tmp_path: Path) -> None:
+    """A backup session writes a record that a restore session reads byte for byte; the server will hear of it."""
+    source, record = make_source(tmp_path / "source"), uuid.uuid4().hex
+    backed_up(place, source, record)
+    ticket = place.ticket(record=record, mode="restore")
+    channel = RestoreOverWire(place.connection(), lambda: ticket)
+    job = RestoreJob(record, CLIENT, str(source), str(tmp_path / "target"))
+
+    FileSystemModule().restore(job, channel, RunningTask(2, 1))
+
+    assert compare_trees(source, tmp_path / "target" / str(source).lstrip("/")).equal
+    assert [note.record for note in place.seals.notes()] == [record]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"expires_at": time.time() - 1},
+        {"client_hwid": "d" * 16},
+        {"media_hwid": "e" * 64},
+        {"server_hwid": "f" * 64},
+        {"mode": "restore"},
+    ],
+)
+def test_a_ticket_for_something_else_opens_nothing(place: Place, changes: dict[str, Any]) -> None:
+    """Expired, another client's, another media server's, an unknown server's, another mode's: all are refused."""
+    ticket = place.ticket(**changes)
+
+    with pytest.raises(Refused):
+        BackupOverWire(place.connection(), lambda: ticket)
+
+
+def test_a_forged_ticket_opens_nothing(place: Place) -> None:
+    """A ticket that another key has signed is refused."""
+    forger = replace(place, server_key=pki.new_key_pem())
+
+    with pytest.raises(Refused):
+        forger.backup()
+
+
+def test_an_older_attempt_is_fenced(place: Place) -> None:
+    """Once a task was begun under a fence, a lower one writes nothing any more."""
+    place.backup(task_id=5, fence=9).close()
+
+    with pytest.raises(Fenced):
+        place.backup(task_id=5, fence=8)
+
+
+def test_a_session_lives_no_longer_than_its_ticket(place: Place) -> None:
+    """Without a renewed ticket a session ends when the ticket does; a renewed one carries on."""
+    record = uuid.uuid4().hex
+    tickets = [place.ticket(record=record, expires_at=time.time() + 0.5)]
+    channel = BackupOverWire(place.connection(), lambda: tickets[-1])
+    tickets.append(place.ticket(record=record))
+    channel.checkpoint()
+    dying = place.backup(task_id=2, expires_at=time.time() + 0.3)
+
+    with pytest.raises(Refused):
+        keep_asking(dying)
+    channel.checkpoint()
+
+
+def test_a_renewed_ticket_for_another_record_is_refused(place: Place) -> None:
+    """A session cannot be turned to another record."""
+    tickets = [place.ticket()]
+    channel = BackupOverWire(place.connection(), lambda: tickets[-1])
+    tickets.append(place.ticket())
+
+    with pytest.raises(Refused):
+        channel.checkpoint()
+
+
+def test_chunks_of_others_cannot_be_named(place: Place) -> None:
+    """A chunk that another client stored is not 'known': it must be proved, and a wrong proof gives nothing."""
+    data = os.urandom(50_000)
+    owner = place.backup(task_id=1)
+    owner.put_group(group.encode([(chunk_id(data), data)], 1))
+    owner.checkpoint()
+    thief = place.backup(task_id=2, client_hwid="d" * 16)
+
+    states, nonce = thief.query(chunk_id(data))
+    accepted = thief.prove(chunk_id(data), bytes(32))
+
+    assert states == b"\2"
+    assert len(nonce) == 32
+    assert accepted == b"\0"
+
+
+def test_a_chunk_under_a_false_id_ends_the_session(place: Place) -> None:
+    """Content that does not hash to its id is never admitted."""
+    channel = place.backup()
+    channel.put_group(group.encode([(bytes(range(32)), b"something else")], 1))
+
+    with pytest.raises(RubackupError):
+        channel.checkpoint()
+
+
+def test_control_messages_do_not_belong_here(place: Place) -> None:
+    """A data session answers a message of the control channel by ending."""
+    connection = place.connection()
+    connection.send(Hello(version=1, hostname="x", package_version="1"))
+
+    with pytest.raises(WireFault):
+        connection.expect(Ack)
