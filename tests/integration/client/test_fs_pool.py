@@ -140,7 +140,7 @@ def test_next_attempt_goes_on(pool: Pool, tmp_path: Path) -> None:
 
     with pytest.raises(Stopped):
         backup(pool, source, watch=RecordingWatch(on_check=stop_when_enough), send=send)
-    assert len(sent) == 4
+    assert 4 <= len(sent) < 20
     record, made = backup(pool, source)
 
     restore(pool, source, tmp_path / "target", record)

@@ -11,6 +11,7 @@ import stat
 import time
 from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 
 from rubackup.chunkstore.chunker import Chunker
 from rubackup.chunkstore.manifest import Entry, Header, ManifestReader, ManifestWriter, Summary
@@ -75,6 +76,10 @@ class Backup:
         counter = Counter(self._resource)
         try:
             self._watch.phase("execution")
+            if not Path("/proc/self/fd").is_dir():
+                self._report.warn_once(
+                    "proc", "/proc is not mounted: extended attributes of folders and links are not copied."
+                )
             self._report.sent = lambda: uploader.sent_bytes
             parent = self._parent(uploader)
             if parent:
