@@ -409,6 +409,18 @@ def test_large_requests_that_wait_are_bounded_by_their_bytes(run, server_files, 
     run(main())
 
 
+def test_answered_requests_make_room(run, server_files, client_files):
+    """The bounds count what waits, not what a connection has carried in all."""
+
+    async def main():
+        async with serving(server_files) as (address, _), dialled(address, client_files) as mine:
+            large = Query(ids=bytes(4_000_000))
+            for _ in range(peer.HELD_BYTES // 4_000_000 + 2):
+                assert await soon(mine.call(large)) == Ack()
+
+    run(main())
+
+
 async def _next_answer(reader) -> Answer:
     while not isinstance(message := await read_message(reader), Answer):
         assert isinstance(message, Ping)
