@@ -187,6 +187,8 @@ class Resource:
     lookup: type[Lookup] | None = None
     ops: Op = NO_OPS
     write: Permission | None = None
+    remove: Permission | None = None
+    """The permission to delete, where it is not `write`."""
     scope: Scope = everyone
     """Rows that the caller may know of; others do not exist for him."""
     changeable: Scope = everyone

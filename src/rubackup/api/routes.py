@@ -11,6 +11,7 @@ from rubackup.api.kernel import Endpoint, Route
 from rubackup.api.reads import list_rows, read_row
 from rubackup.api.resource import Action, Body, Op, Resource
 from rubackup.api.writes import IDS_BODY, create_row, delete_row, delete_rows, update_row
+from rubackup.domain.permissions import Permission
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def _routes(resource: Resource) -> Iterator[Route]:
                 operation_id=f"{verb.name}_{resource.path.replace('/', '_')}",
                 summary=f"{verb.sentence}: {resource.name}",
                 resource=resource,
-                permission=resource.read if verb.op in Op.LIST | Op.READ else resource.write,
+                permission=_permission(resource, verb.op),
                 endpoint=verb.endpoint,
                 status=verb.status,
                 op=verb.op,
@@ -57,6 +58,13 @@ def _routes(resource: Resource) -> Iterator[Route]:
             )
     for action in resource.actions:
         yield _action_route(resource, action)
+
+
+def _permission(resource: Resource, op: Op) -> Permission | None:
+    if op in Op.LIST | Op.READ:
+        return resource.read
+    removes = op in Op.DELETE | Op.BULK_DELETE
+    return resource.remove if removes and resource.remove is not None else resource.write
 
 
 def _body(resource: Resource, op: Op) -> Body | None:

@@ -43,11 +43,11 @@ class NewClientGroup(msgspec.Struct, kw_only=True):
 class ClientGroupChange(msgspec.Struct, kw_only=True):
     """What to change of a client group."""
 
-    name: Annotated[str | UnsetType, _NAME] = UNSET
-    shared: Annotated[bool | UnsetType, _SHARED] = UNSET
-    clustered: Annotated[bool | UnsetType, _CLUSTERED] = UNSET
-    description: Annotated[str | UnsetType, _DESCRIPTION] = UNSET
-    launch_attempts_limit: Annotated[int | UnsetType, _ATTEMPTS] = UNSET
+    name: Annotated[str, _NAME] | UnsetType = UNSET
+    shared: Annotated[bool, _SHARED] | UnsetType = UNSET
+    clustered: Annotated[bool, _CLUSTERED] | UnsetType = UNSET
+    description: Annotated[str, _DESCRIPTION] | UnsetType = UNSET
+    launch_attempts_limit: Annotated[int, _ATTEMPTS] | UnsetType = UNSET
 
 
 async def create(change: Change, new: NewClientGroup) -> int:

@@ -20,30 +20,33 @@ SELECT c.group_id, c.lsf_flag, c.ls_pool_id, c.resource_types FROM clients c WHE
 class ClientChange(msgspec.Struct, kw_only=True):
     """What to change of a client."""
 
-    group_id: Annotated[Ref | UnsetType, Meta(description="Client group: name or id.")] = UNSET
-    lsf_flag: Annotated[
-        bool | UnsetType, Meta(description="Whether the client's own tools may store copies in `ls_pool`.")
-    ] = UNSET
-    ls_pool: Annotated[
-        Ref | UnsetType | None, Meta(description="Pool for the client's own tools: name or id; null: none.")
-    ] = UNSET
-    lrl_flag: Annotated[
-        bool | UnsetType, Meta(description="Whether the client's own tools may use its local list of rules.")
-    ] = UNSET
-    storage_capacity: Annotated[
-        int | UnsetType,
-        Meta(description="Storage that the client's copies may take, in gigabytes; 0: no limit.", ge=0, le=2**40),
-    ] = UNSET
-    description: Annotated[str | UnsetType, Meta(description="Free text.", max_length=4096)] = UNSET
-    centralized_restore: Annotated[
-        bool | UnsetType, Meta(description="Whether the client's own tools offer centralised restores.")
-    ] = UNSET
-    client_side_backup: Annotated[
-        bool | UnsetType, Meta(description="Whether the client's own tools may start backups.")
-    ] = UNSET
-    client_side_restore: Annotated[
-        bool | UnsetType, Meta(description="Whether the client's own tools may start restores.")
-    ] = UNSET
+    group_id: Annotated[Ref, Meta(description="Client group: name or id.")] | UnsetType = UNSET
+    lsf_flag: (
+        Annotated[bool, Meta(description="Whether the client's own tools may store copies in `ls_pool`.")] | UnsetType
+    ) = UNSET
+    ls_pool: (
+        Annotated[Ref, Meta(description="Pool for the client's own tools: name or id; null: none.")] | UnsetType | None
+    ) = UNSET
+    lrl_flag: (
+        Annotated[bool, Meta(description="Whether the client's own tools may use its local list of rules.")] | UnsetType
+    ) = UNSET
+    storage_capacity: (
+        Annotated[
+            int,
+            Meta(description="Storage that the client's copies may take, in gigabytes; 0: no limit.", ge=0, le=2**40),
+        ]
+        | UnsetType
+    ) = UNSET
+    description: Annotated[str, Meta(description="Free text.", max_length=4096)] | UnsetType = UNSET
+    centralized_restore: (
+        Annotated[bool, Meta(description="Whether the client's own tools offer centralised restores.")] | UnsetType
+    ) = UNSET
+    client_side_backup: (
+        Annotated[bool, Meta(description="Whether the client's own tools may start backups.")] | UnsetType
+    ) = UNSET
+    client_side_restore: (
+        Annotated[bool, Meta(description="Whether the client's own tools may start restores.")] | UnsetType
+    ) = UNSET
 
 
 class ClientIds(msgspec.Struct):

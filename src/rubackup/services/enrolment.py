@@ -232,7 +232,7 @@ async def _deleting(change: Change, read: str, ids: Sequence[int], what: str) ->
     if missing:
         raise NotFound(f"No such {what}: {_join(missing)}.", ids=missing)
     change.row_ids.extend(wanted)
-    change.before = [_public(row) for row in rows.values()]
+    change.before = change.before or [_public(row) for row in rows.values()]
     return rows
 
 

@@ -16,11 +16,14 @@ from rubackup.services.fields import given, update_columns
 class MediaServerChange(msgspec.Struct, kw_only=True):
     """What to change of a media server."""
 
-    description: Annotated[str | UnsetType, Meta(description="Free text.", max_length=4096)] = UNSET
-    local_service_mode: Annotated[
-        Literal["yes", "no"] | UnsetType,
-        Meta(description="yes: no new tasks for this media server's pools."),
-    ] = UNSET
+    description: Annotated[str, Meta(description="Free text.", max_length=4096)] | UnsetType = UNSET
+    local_service_mode: (
+        Annotated[
+            Literal["yes", "no"],
+            Meta(description="yes: no new tasks for this media server's pools."),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class MediaServerName(msgspec.Struct):

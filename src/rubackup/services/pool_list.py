@@ -58,11 +58,11 @@ class NewPool(msgspec.Struct, kw_only=True):
 class PoolChange(msgspec.Struct, kw_only=True):
     """What to change of a pool."""
 
-    pool_name: Annotated[str | UnsetType, _NAME] = UNSET
-    compression_type: Annotated[str | UnsetType, _COMPRESSION] = UNSET
-    description: Annotated[str | UnsetType, _DESCRIPTION] = UNSET
-    retention_period: Annotated[str | UnsetType | None, _PERIOD] = UNSET
-    ignore_free_space_check: Annotated[bool | UnsetType, _NO_CHECK] = UNSET
+    pool_name: Annotated[str, _NAME] | UnsetType = UNSET
+    compression_type: Annotated[str, _COMPRESSION] | UnsetType = UNSET
+    description: Annotated[str, _DESCRIPTION] | UnsetType = UNSET
+    retention_period: Annotated[str, _PERIOD] | UnsetType | None = UNSET
+    ignore_free_space_check: Annotated[bool, _NO_CHECK] | UnsetType = UNSET
 
 
 async def create(change: Change, new: NewPool) -> int:

@@ -199,7 +199,9 @@ async def delete_records(change: Change, ids: Sequence[int]) -> None:
         named = ", ".join(f"{row['id']} (task {row['task_id']})" for row in used)
         raise Conflict(f"Copies are in use: {named}.", ids=[row["id"] for row in used])
     change.row_ids.extend(wanted)
-    change.before = [{k: str(v) for k, v in row.items() if k not in {"locked", "pool_id"}} for row in rows]
+    change.before = change.before or [
+        {k: str(v) for k, v in row.items() if k not in {"locked", "pool_id"}} for row in rows
+    ]
     await db.execute(_BURY, wanted)
     await db.execute(_LOG, wanted, None, change.principal.name, "deleted", "")
     await db.execute(_EVENT, wanted, "deleted", {})

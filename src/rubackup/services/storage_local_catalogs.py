@@ -43,7 +43,7 @@ class NewStorage(msgspec.Struct, kw_only=True):
 class StorageChange(msgspec.Struct, kw_only=True):
     """What to change of a storage."""
 
-    description: Annotated[str | UnsetType, _DESCRIPTION] = UNSET
+    description: Annotated[str, _DESCRIPTION] | UnsetType = UNSET
 
 
 async def create(change: Change, new: NewStorage) -> int:

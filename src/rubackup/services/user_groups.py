@@ -32,10 +32,10 @@ class NewUserGroup(msgspec.Struct, kw_only=True):
 class UserGroupChange(msgspec.Struct, kw_only=True):
     """What to change of a user group."""
 
-    groupname: Annotated[
-        str | UnsetType, Meta(description="Name of the group; unique.", min_length=1, max_length=128)
-    ] = UNSET
-    description: Annotated[str | UnsetType, Meta(description="Free text.", max_length=4096)] = UNSET
+    groupname: (
+        Annotated[str, Meta(description="Name of the group; unique.", min_length=1, max_length=128)] | UnsetType
+    ) = UNSET
+    description: Annotated[str, Meta(description="Free text.", max_length=4096)] | UnsetType = UNSET
 
 
 async def create(change: Change, new: NewUserGroup) -> int:

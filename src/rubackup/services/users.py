@@ -55,20 +55,23 @@ class NewUserRole(msgspec.Struct, kw_only=True):
 class UserChange(msgspec.Struct, kw_only=True):
     """What to change of a user."""
 
-    group_id: Annotated[Ref | UnsetType, Meta(description="The user group: name or id.")] = UNSET
-    fullname: Annotated[str | UnsetType, Meta(description="Full name.", max_length=_TEXT)] = UNSET
-    address: Annotated[str | UnsetType, Meta(description="Postal address.", max_length=_TEXT)] = UNSET
-    tel: Annotated[str | UnsetType, Meta(description="Telephone number.", max_length=_TEXT)] = UNSET
-    office: Annotated[str | UnsetType, Meta(description="Office.", max_length=_TEXT)] = UNSET
-    email: Annotated[str | UnsetType, Meta(description="E-mail address, or empty.", max_length=_TEXT)] = UNSET
-    new_password: Annotated[
-        str | UnsetType,
-        Meta(
-            description="The new password: 8 to 1024 characters. All sessions of the user end.",
-            min_length=8,
-            max_length=1024,
-        ),
-    ] = UNSET
+    group_id: Annotated[Ref, Meta(description="The user group: name or id.")] | UnsetType = UNSET
+    fullname: Annotated[str, Meta(description="Full name.", max_length=_TEXT)] | UnsetType = UNSET
+    address: Annotated[str, Meta(description="Postal address.", max_length=_TEXT)] | UnsetType = UNSET
+    tel: Annotated[str, Meta(description="Telephone number.", max_length=_TEXT)] | UnsetType = UNSET
+    office: Annotated[str, Meta(description="Office.", max_length=_TEXT)] | UnsetType = UNSET
+    email: Annotated[str, Meta(description="E-mail address, or empty.", max_length=_TEXT)] | UnsetType = UNSET
+    new_password: (
+        Annotated[
+            str,
+            Meta(
+                description="The new password: 8 to 1024 characters. All sessions of the user end.",
+                min_length=8,
+                max_length=1024,
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class OwnPassword(msgspec.Struct):

@@ -1,0 +1,148 @@
+"""Pools and the folders in which they keep their data."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from rubackup.api.resource import CRUD, Body, Op, Resource, Source
+from rubackup.domain.permissions import Permission
+from rubackup.resources._adapters import limited, making
+from rubackup.services import pool_list, scopes, storage_local_catalogs
+
+
+class PoolRow(msgspec.Struct, kw_only=True):
+    """A pool, with what its media server last said of it."""
+
+    id: Annotated[int, Meta(description="Id of the pool.")]
+    uuid: Annotated[str, Meta(description="The pool's name in its storages.")]
+    pool_name: Annotated[str, Meta(description="Name of the pool.")]
+    pool_type: Annotated[str, Meta(description="A name of destination_storage_types.")]
+    media_server: Annotated[str, Meta(description="Host name of the media server that owns it.")]
+    media_server_ref: Annotated[int, Meta(description="Id of that media server.")]
+    compression_type: Annotated[str, Meta(description="A name of compression_type.")]
+    description: Annotated[str, Meta(description="Free text.")]
+    retention_period: Annotated[str | None, Meta(description="How long a copy may stay at most; null: no limit.")]
+    ignore_free_space_check: Annotated[bool, Meta(description="Whether the reserve of free space may be used.")]
+    problem: Annotated[str, Meta(description="What keeps the pool from being used; empty when nothing does.")]
+    free_bytes: Annotated[int, Meta(description="Free space of its storages in bytes.")]
+    used_bytes: Annotated[int, Meta(description="What the pool's data takes in bytes.")]
+    total_bytes: Annotated[int, Meta(description="Size of its storages in bytes.")]
+    chunks: Annotated[int, Meta(description="How many different chunks it holds.")]
+    reported_at: Annotated[datetime | None, Meta(description="When the media server reported last.")]
+    created_at: Annotated[datetime, Meta(description="When the pool was made.")]
+
+
+_TABLE = "pools p JOIN media_servers m ON m.id = p.media_server_id LEFT JOIN pool_state s ON s.pool_id = p.id"
+_WITH_STORAGE = """(SELECT * FROM pools o WHERE o.pool_type = 'File system' AND EXISTS (
+    SELECT 1 FROM storage_local_catalogs l WHERE l.pool_id = o.id)) p"""
+_COLUMNS = {
+    "id": "p.id", "uuid": "p.uuid::text", "pool_name": "p.pool_name", "pool_type": "p.pool_type",
+    "media_server": "m.hostname", "media_server_ref": "p.media_server_id", "compression_type": "p.compression_type",
+    "description": "p.description", "retention_period": "p.retention_period::text",
+    "ignore_free_space_check": "p.ignore_free_space_check",
+    "problem": "coalesce(s.problem, 'The media server has not reported yet.')",
+    "free_bytes": "coalesce(s.free_bytes, 0)", "used_bytes": "coalesce(s.used_bytes, 0)",
+    "total_bytes": "coalesce(s.total_bytes, 0)", "chunks": "coalesce(s.chunks, 0)", "reported_at": "s.reported_at",
+    "created_at": "p.created_at",
+}  # fmt: skip
+_INDEXED = frozenset({"id", "uuid", "pool_name", "media_server_ref"})
+_SCOPE = limited(lambda principal: scopes.storage(principal, "p.media_server_id"))
+
+POOL_LIST = Resource(
+    path="pool_list",
+    name="Pool List",
+    tag="Pool List",
+    summary="What copies are stored in",
+    read=Permission.READ_STORAGE,
+    write=Permission.WRITE_STORAGE,
+    row=PoolRow,
+    source=Source(_TABLE, "p.id", _COLUMNS, _INDEXED),
+    ops=CRUD,
+    scope=_SCOPE,
+    changeable=limited(lambda principal: scopes.storage(principal, "p.media_server_id", write=True)),
+    create=making(pool_list.create),
+    create_body=Body(
+        pool_list.NewPool,
+        example={
+            "data": {
+                "pool_name": "my_pool_name", "pool_type": "File system", "media_server": "rubackup-server",
+                "compression_type": "fast", "description": "", "retention_period": "1 year",
+                "ignore_free_space_check": False,
+            }
+        },
+    ),
+    update=pool_list.update,
+    update_body=Body(
+        pool_list.PoolChange,
+        example={
+            "data": {
+                "pool_name": "my_pool_name", "compression_type": "None", "description": "",
+                "retention_period": "1 year", "ignore_free_space_check": False,
+            }
+        },
+    ),
+    delete=pool_list.delete,
+)  # fmt: skip
+
+POOLS_FOR_COPIES = Resource(
+    path="pool_list/available_for_copy_or_move",
+    name="Pool List",
+    tag="Pool List",
+    summary="What copies are stored in",
+    read=Permission.READ_STORAGE,
+    row=PoolRow,
+    source=Source(
+        _WITH_STORAGE + _TABLE.removeprefix("pools p"), "p.id", _COLUMNS, _INDEXED, lock="-"
+    ),
+    ops=Op.LIST,
+    scope=_SCOPE,
+)  # fmt: skip
+
+
+class StorageLocalCatalogRow(msgspec.Struct, kw_only=True):
+    """A folder of a media server in which a pool keeps data."""
+
+    id: Annotated[int, Meta(description="Id of the storage.")]
+    path: Annotated[str, Meta(description="Folder on the media server.")]
+    pool: Annotated[str, Meta(description="Name of the pool that uses it.")]
+    pool_ref: Annotated[int, Meta(description="Id of that pool.")]
+    media_server: Annotated[str, Meta(description="Host name of the media server.")]
+    media_server_ref: Annotated[int, Meta(description="Id of the media server.")]
+    description: Annotated[str, Meta(description="Free text.")]
+    created_at: Annotated[datetime, Meta(description="When it was added.")]
+
+
+STORAGE_LOCAL_CATALOGS = Resource(
+    path="storage_local_catalogs",
+    name="Storage Local Catalogs",
+    tag="Storage Local Catalogs",
+    summary="Folders in which pools keep their data",
+    read=Permission.READ_STORAGE,
+    write=Permission.WRITE_STORAGE,
+    row=StorageLocalCatalogRow,
+    source=Source(
+        "storage_local_catalogs s JOIN pools p ON p.id = s.pool_id JOIN media_servers m ON m.id = s.media_server_id",
+        "s.id",
+        {
+            "id": "s.id", "path": "s.path", "pool": "p.pool_name", "pool_ref": "s.pool_id",
+            "media_server": "m.hostname", "media_server_ref": "s.media_server_id", "description": "s.description",
+            "created_at": "s.created_at",
+        },
+        frozenset({"id", "pool_ref", "media_server_ref"}),
+    ),
+    ops=CRUD,
+    scope=limited(lambda principal: scopes.storage(principal, "s.media_server_id")),
+    changeable=limited(lambda principal: scopes.storage(principal, "s.media_server_id", write=True)),
+    create=making(storage_local_catalogs.create),
+    create_body=Body(
+        storage_local_catalogs.NewStorage,
+        example={"data": {"path": "/rubackup/default", "pool": "Default", "description": ""}},
+    ),
+    update=storage_local_catalogs.update,
+    update_body=Body(storage_local_catalogs.StorageChange, example={"data": {"description": ""}}),
+    delete=storage_local_catalogs.delete,
+)  # fmt: skip
