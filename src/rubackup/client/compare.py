@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from dataclasses import dataclass, field
 
 from rubackup.client.modules.filesystem.folders import Folders, Pending, entry_path, open_following, open_noatime
@@ -21,12 +21,6 @@ READ_BYTES = 1 << 20
 LISTED = 1000
 """Differences that are spelled out; beyond them they are only counted."""
 
-_ATTRIBUTES: tuple[tuple[str, Callable[[os.stat_result], str]], ...] = (
-    ("mode", lambda st: oct(stat.S_IMODE(st.st_mode))),
-    ("owner", lambda st: f"{st.st_uid}:{st.st_gid}"),
-    ("mtime_ns", lambda st: str(st.st_mtime_ns)),
-)
-
 
 @dataclass
 class Comparison:
@@ -38,6 +32,8 @@ class Comparison:
     others: int = 0
     size_bytes: int = 0
     xattrs: int = 0
+    taken_over: int = 0
+    """Entries of other owners that an ordinary user restored and that are therefore its own."""
     difference_count: int = 0
     differences: list[str] = field(default_factory=list)
     """The first differences, each with the path below both roots."""
@@ -54,9 +50,13 @@ class Comparison:
             self.differences.append(f"{printable(path)}: {what}")
 
 
-def compare_trees(left: str | bytes, right: str | bytes) -> Comparison:
-    """Compare `left` and `right`: two folders, files or links. OSError when one of them is not there."""
-    return _Comparer(os.fsencode(left), os.fsencode(right)).run()
+def compare_trees(left: str | bytes, right: str | bytes, *, ordinary_user: bool = False) -> Comparison:
+    """Compare `left` and `right`: two folders, files or links. OSError when one of them is not there.
+
+    With `ordinary_user` the right one was restored by the caller, who is not root: what belongs to
+    others on the left must be the caller's on the right, without the set-id bit, and is counted.
+    """
+    return _Comparer(os.fsencode(left), os.fsencode(right), ordinary_user=ordinary_user).run()
 
 
 class _Side:
@@ -111,8 +111,10 @@ class _Side:
 
 
 class _Comparer:
-    def __init__(self, left: bytes, right: bytes) -> None:
+    def __init__(self, left: bytes, right: bytes, *, ordinary_user: bool) -> None:
         self._found = Comparison()
+        self._ordinary_user = ordinary_user
+        self._groups = {os.getegid(), *os.getgroups()}
         self._left = _Side(left)
         self._right = _Side(right)
         self._pending = Pending()
@@ -151,13 +153,28 @@ class _Comparer:
                 path, f"is a {kinds[0].name.lower()} on the left, a {kinds[1].name.lower()} on the right"
             )
             return False
-        for name, value in _ATTRIBUTES:
-            if value(left) != value(right):
-                self._found.differs(path, f"{name} {value(left)} on the left, {value(right)} on the right")
+        self._inode(path, left, right)
         self._attributes(path)
         self._names(path, left, right)
         self._content(path, left, right)
         return stat.S_ISDIR(left.st_mode)
+
+    def _inode(self, path: bytes, left: os.stat_result, right: os.stat_result) -> None:
+        """Mode, owner and time."""
+        mode, uid, gid = stat.S_IMODE(left.st_mode), left.st_uid, left.st_gid
+        if self._ordinary_user:
+            if uid != os.geteuid():
+                uid, mode = os.geteuid(), mode & ~stat.S_ISUID
+            if gid not in self._groups and right.st_gid in self._groups:
+                gid, mode = right.st_gid, mode & ~stat.S_ISGID
+            self._found.taken_over += (uid, gid) != (left.st_uid, left.st_gid)
+        for name, expected, found in (
+            ("mode", oct(mode), oct(stat.S_IMODE(right.st_mode))),
+            ("owner", f"{uid}:{gid}", f"{right.st_uid}:{right.st_gid}"),
+            ("mtime_ns", left.st_mtime_ns, right.st_mtime_ns),
+        ):
+            if expected != found:
+                self._found.differs(path, f"{name} {expected} on the left, {found} on the right")
 
     def _attributes(self, path: bytes) -> None:
         left, right = dict(self._left.xattrs(path)), dict(self._right.xattrs(path))

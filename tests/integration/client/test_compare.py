@@ -94,3 +94,23 @@ def test_nothing_to_compare(tmp_path: Path) -> None:
     """A tree that is not there is an error, not an equal tree."""
     with pytest.raises(FileNotFoundError):
         compare_trees(tmp_path / "no", tmp_path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files of other owners")
+def test_what_an_ordinary_user_restored_may_be_its_own(tmp_path: Path) -> None:
+    """Owners that it may not set, and their set-id bits, are the one thing that is excused; it is counted."""
+    left, right = tmp_path / "left", tmp_path / "right"
+    for folder in (left, right):
+        folder.mkdir()
+        (folder / "tool").write_text("x")
+        os.utime(folder / "tool", ns=(1, 1))
+        os.utime(folder, ns=(1, 1))
+    os.chown(left / "tool", 1234, 1234)
+    (left / "tool").chmod(0o6755)
+    (right / "tool").chmod(0o755)
+
+    assert compare_trees(left, right).difference_count == 2
+    found = compare_trees(left, right, ordinary_user=True)
+    assert (found.equal, found.taken_over) == (True, 1)
+    os.chown(right / "tool", 4321, 4321)
+    assert compare_trees(left, right, ordinary_user=True).difference_count == 1

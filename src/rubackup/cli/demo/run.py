@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -96,7 +97,7 @@ def _steps(screen: Screen, job: Job, scratch: Path) -> Comparison:
         restored = job.restore(record, destination)
     screen.say(f"4. Restored to {restored} in {took():.1f} s.")
     with screen.step("Comparing"), _timed() as took, explained("Cannot compare"):
-        found = compare_trees(str(job.folder), str(restored))
+        found = compare_trees(str(job.folder), str(restored), ordinary_user=os.geteuid() != 0)
     _tell_comparison(screen, found, took())
     if status != "Trusted":
         found.differs(b"/", f"the verification says {status}")
@@ -110,6 +111,8 @@ def _tell_comparison(screen: Screen, found: Comparison, seconds: float) -> None:
     )
     if found.equal:
         screen.say(f"5. Equal: {counted}: every byte, mode, owner, time, link and attribute, in {seconds:.1f} s.")
+        if found.taken_over:
+            screen.say(f"   {found.taken_over} entries of other owners are yours now: only root can give files away.")
         return
     screen.say(f"5. {found.difference_count} DIFFERENCES among {counted}:")
     screen.differences(found.differences, found.difference_count)
