@@ -110,13 +110,13 @@ def _check(survivor: Place, promised: list[str]) -> None:
 @pytest.mark.parametrize("survivors", [_everything, _nothing_unsynced, _half])
 @pytest.mark.parametrize("lose_index", [False, True])
 def test_a_crash_at_any_step_harms_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, survivors: Callable, lose_index: bool
+    quick_folder: Path, monkeypatch: pytest.MonkeyPatch, survivors: Callable, lose_index: bool
 ) -> None:
     """Before and after every operation on the storage, with and without the index left."""
     monkeypatch.setattr(pack, "TARGET_BYTES", 100_000)
     step = 0
     while True:
-        place = Place(tmp_path / str(step))
+        place = Place(quick_folder / str(step))
         crasher = _run(place, step, survivors)
         if crasher.crashed is None:
             break

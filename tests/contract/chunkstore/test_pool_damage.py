@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import uuid
+from pathlib import Path
+
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rubackup.chunkstore import pack
@@ -145,13 +148,11 @@ def test_a_damaged_manifest_is_named(place: Place) -> None:
         pool.read(record_id(1))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(which=st.integers(0), at=st.integers(0), flip=st.integers(1, 255), lose_index=st.booleans())
-def test_any_damaged_byte_is_survived(
-    tmp_path_factory: pytest.TempPathFactory, which: int, at: int, flip: int, lose_index: bool
-) -> None:
+def test_any_damaged_byte_is_survived(quick_folder: Path, which: int, at: int, flip: int, lose_index: bool) -> None:
     """Whatever byte of whatever file changes: what verification calls whole restores, and nothing crashes."""
-    place = Place(tmp_path_factory.mktemp("damaged"))
+    place = Place(quick_folder / uuid.uuid4().hex)
     Client().backup(begin(place.open(), 1), TREE)
     place.close()
     files = sorted(place.memory().files)

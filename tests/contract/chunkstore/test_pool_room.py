@@ -39,12 +39,14 @@ def test_the_reserve_is_kept(place: Place) -> None:
 
 
 @pytest.mark.parametrize("reserve", [0, UNCHECKED])
-def test_a_full_disk_at_any_moment_harms_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reserve: int) -> None:
+def test_a_full_disk_at_any_moment_harms_nothing(
+    quick_folder: Path, monkeypatch: pytest.MonkeyPatch, reserve: int
+) -> None:
     """However much room there was, older records stay whole and the next backup works once there is room."""
     monkeypatch.setattr(pack, "TARGET_BYTES", 100_000)
     full = 0
     for room in range(0, 400_000, 9_973):
-        place = Place(tmp_path / str(room), reserve_bytes=reserve)
+        place = Place(quick_folder / str(room), reserve_bytes=reserve)
         pool = place.open()
         Client().backup(begin(pool, 1), {"/old": noise(30_000, 99)})
         place.memory().capacity_bytes = _used(place) + room
