@@ -512,3 +512,15 @@ def test_no_session_can_be_resumed(media_files, client_files):
 
         assert not mine._sock.session.has_ticket
         mine.send(Bye())
+
+
+def test_a_server_that_is_through_does_not_reset_the_connection(media_files, client_files):
+    """It reads on until the client has closed: a reset could overtake its last words."""
+
+    def handler(connection):
+        connection.send(Sealed(record="r", stored_bytes=1))
+
+    with listening(media_files, handler) as address, connected(address, client_files) as mine:
+        mine.expect(Sealed)
+
+        mine._sock.sendall(bytes(32 << 20))
