@@ -22,7 +22,6 @@ class IssuingSigner:
 
     def sign(self, csr_pem: bytes, role: str, hwid: str, hostname: str) -> Signed:
         """A leaf for the host, bound to its role and hardware id."""
-        issued = pki.issue(
-            self._issuing, csr_pem, role=role, hwid=hwid, now=self._now(), dns_names=(hostname, "localhost")
-        )
+        names = (hostname, "localhost") if hostname.isascii() else ("localhost",)
+        issued = pki.issue(self._issuing, csr_pem, role=role, hwid=hwid, now=self._now(), dns_names=names)
         return Signed(chain_pem=issued.chain_pem, serial=issued.serial, not_after=issued.not_after)

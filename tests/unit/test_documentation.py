@@ -1,0 +1,79 @@
+"""The manual mentions everything that an administrator can meet."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import rubackup.roles.settings
+import rubackup.roles.up.faults  # noqa: F401 - its error classes count too
+from rubackup.api.envelope import STATUS_BY_CODE
+from rubackup.domain.errors import all_errors
+from rubackup.domain.permissions import Permission
+from rubackup.resources import RESOURCES
+
+ROOT = Path(__file__).parents[2]
+SOURCES = ROOT / "src" / "rubackup"
+REFERENCE = (ROOT / "docs" / "reference.md").read_text()
+MAP = (ROOT / "docs" / "architecture.md").read_text()
+LONGEST_MODULE = 600
+SETTING = re.compile(r"""\.(?:text|integer|port|flag|path|secret)\(\s*["']([A-Z][A-Z_]+)["']""")
+
+
+def settings_keys() -> set[str]:
+    """Every key that a role reads."""
+    return {key for file in (SOURCES / "roles").rglob("*.py") for key in SETTING.findall(file.read_text())}
+
+
+def test_every_setting_is_explained() -> None:
+    """A key that a process reads stands in the reference."""
+    assert len(settings_keys()) > 20
+    assert [key for key in sorted(settings_keys()) if f"`{key}`" not in REFERENCE] == []
+
+
+def test_every_permission_is_explained() -> None:
+    """Each permission stands in the reference with its sentence."""
+    assert [p.name for p in Permission if f"| `{p.name}` | {p.value} |" not in REFERENCE] == []
+
+
+def test_every_error_code_is_explained_with_its_status() -> None:
+    """Each code stands in the reference with the status that the API gives it."""
+    missing = [
+        code
+        for code in all_errors()
+        if f"| `{code}` | {STATUS_BY_CODE.get(code, 'never over HTTP')} |" not in REFERENCE
+    ]
+
+    assert missing == []
+
+
+def test_every_resource_is_in_the_contract_page() -> None:
+    """docs/contract.md names each family that is served."""
+    contract = (ROOT / "docs" / "contract.md").read_text()
+
+    assert [r.path for r in RESOURCES if f"/{r.path}" not in contract] == []
+
+
+def test_every_package_is_on_the_map() -> None:
+    """A package of the source tree stands on the architecture page."""
+    packages = [folder.name for folder in SOURCES.iterdir() if (folder / "__init__.py").exists()]
+
+    assert len(packages) > 10
+    assert [name for name in packages if f"`{name}/`" not in MAP] == []
+
+
+def test_no_module_is_too_long_to_live_in() -> None:
+    """Modules stay below 600 lines."""
+    long = [str(f) for f in SOURCES.rglob("*.py") if len(f.read_text().splitlines()) > LONGEST_MODULE]
+
+    assert long == []
+
+
+@pytest.mark.parametrize("file", [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md"])
+def test_links_of_the_documentation_lead_somewhere(file: Path) -> None:
+    """A relative link in a page names a file that is there."""
+    targets = re.findall(r"\]\(([^)#:]+)\)", file.read_text())
+
+    assert [target for target in targets if not (file.parent / target).exists()] == []
