@@ -15,6 +15,7 @@ from rubackup.api.routes import routes_of
 from rubackup.catalog.database import DatabaseAddress
 from support.api import Api, running_api
 from support.databases import fresh_database
+from support.hosts import AnsweringHosts
 from support.samples import Samples, unique
 from support.widgets import TABLE, WIDGETS
 
@@ -95,7 +96,7 @@ def running_family(
     postgres: DatabaseAddress, resource: Resource, samples: Samples, resources: tuple[Resource, ...]
 ) -> Iterator[Family]:
     """The family in a database of its own, with rows in it; `api` is a superuser."""
-    with fresh_database(postgres) as address, running_api(address, (*resources, WIDGETS)) as api:
+    with fresh_database(postgres) as address, running_api(address, (*resources, WIDGETS), AnsweringHosts()) as api:
         api.execute(TABLE)
         api.login("rubackup")
         yield Family(api, resource, samples, samples.rows(api))

@@ -42,7 +42,9 @@ class TaskRow(msgspec.Struct, kw_only=True):
     parameters: Annotated[
         dict[str, Any], Meta(description="Extension parameters (`module`, `common`), and where a restore goes.")
     ]
-    percent: Annotated[float, Meta(description="How much of the bytes is done; 100 when the task is done.")]
+    percent: Annotated[
+        int, Meta(description="Percent of the bytes that are done, rounded down; 100 when the task is done.")
+    ]
     speed_bytes_per_second: Annotated[int, Meta(description="Average speed of the last seconds.")]
     eta_seconds: Annotated[int | None, Meta(description="Seconds that are left at this speed; null while unknown.")]
     files_done: Annotated[int, Meta(description="Files read or written.")]
@@ -122,7 +124,7 @@ TASK_QUEUE = Resource(
             "record": "t.record_id",
             "storage_duration": "t.storage_duration::text",
             "percent": "CASE WHEN t.status = 'Done' THEN 100 WHEN coalesce(g.bytes_total, 0) > 0 "
-            "THEN least(round(100.0 * g.bytes_done / g.bytes_total, 1), 100) ELSE 0 END::float8",
+            "THEN least(floor(100.0 * g.bytes_done / g.bytes_total), 100) ELSE 0 END::bigint",
             "speed_bytes_per_second": f"CASE WHEN {_HELD} THEN coalesce(g.speed_bytes_per_second, 0) ELSE 0 END",
             "eta_seconds": f"CASE WHEN {_HELD} AND g.speed_bytes_per_second > 0 AND g.bytes_total > 0 "
             "THEN ceil(greatest(g.bytes_total - g.bytes_done, 0) / g.speed_bytes_per_second::numeric)::bigint END",

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from rubackup.domain.errors import Conflict, Invalid, NotFound
 from rubackup.domain.lookups import TaskType
@@ -51,7 +51,11 @@ JOIN pools p ON p.id = r.pool_id WHERE """
 class RecordChange(msgspec.Struct):
     """How long a copy is kept."""
 
-    store_until: Annotated[dt.datetime, Meta(description="When the copy may be deleted by itself.", tz=True)]
+    store_until: (
+        Annotated[dt.datetime, Meta(description="When the copy may be deleted by itself; null: never.", tz=True)]
+        | UnsetType
+        | None
+    ) = UNSET
 
 
 class RecordIds(msgspec.Struct):
@@ -91,17 +95,19 @@ async def note(change: Change, record_id: int, task_id: int | None, action: str,
 
 async def keep_until(change: Change, record_id: int, wanted: RecordChange) -> None:
     """Change how long a copy is kept; Invalid beyond what the pool allows, Conflict before its lock ends."""
-    record = await record_of(change, record_id)
     until = wanted.store_until
-    if until <= record["created_at"]:
+    if until is UNSET:
+        return
+    record = await record_of(change, record_id)
+    if until is not None and until <= record["created_at"]:
         raise Invalid(fields={"data.store_until": "must be later than the creation of the copy."})
-    if record["pool_until"] is not None and until > record["pool_until"]:
+    if record["pool_until"] is not None and (until is None or until > record["pool_until"]):
         text = f"must not be later than {record['pool_until'].isoformat()}: the pool keeps copies no longer."
         raise Invalid(fields={"data.store_until": text})
-    if record["locked_until"] is not None and until < record["locked_until"]:
+    if record["locked_until"] is not None and until is not None and until < record["locked_until"]:
         raise Conflict(f"The copy is locked until {record['locked_until'].isoformat()}; that can only be extended.")
     await change.db.execute(_KEEP, record_id, until)
-    await note(change, record_id, None, "changed", f"Kept until {until.isoformat()}.")
+    await note(change, record_id, None, "changed", f"Kept until {until.isoformat() if until else 'it is deleted'}.")
     await _event(change, record, "changed")
 
 
