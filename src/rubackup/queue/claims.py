@@ -108,7 +108,11 @@ def _kind(name: str) -> str:
 
 
 async def wake(db: Connection, names: Iterable[str]) -> None:
-    """Make claimable who can run now that these keys are freer: the first that waits exclusively, or the first shared ones."""
+    """Make claimable who can run now that these keys are freer: the first that waits exclusively, or the first shared ones.
+
+    A holder counts only if its row can be held FOR SHARE: then it lets go later than this
+    transaction ends, sees what this one freed, and wakes the rest.
+    """
     for name in sorted(names):
         kind, _, key = name.partition(":")
         holder = await db.fetchrow(sql.HOLDERS, kind, key)

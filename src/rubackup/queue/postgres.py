@@ -72,7 +72,7 @@ class PostgresQueue:
 
     async def unblock(self, on: str, limit: int = 100) -> int:
         """`on` is there: make its tasks claimable again; how many."""
-        tasks = [row["id"] for row in await self._db.fetch(sql.WAITERS, on, limit)]
+        tasks = [row["id"] for row in await self._db.fetch(sql.BLOCKED, on, limit)]
         await claims.free(self._db, tasks)
         return len(tasks)
 

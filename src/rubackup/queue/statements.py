@@ -18,7 +18,8 @@ SELECT id FROM task_queue
 WHERE status = 'New' AND blocked_on IS NULL AND (not_before IS NULL OR not_before <= now()) AND id <> ALL ($2::bigint[])
 ORDER BY priority DESC, id
 LIMIT $1
-FOR UPDATE SKIP LOCKED"""
+FOR NO KEY UPDATE SKIP LOCKED"""
+"""NO KEY, here and below: log lines, which refer to the task, may be written meanwhile."""
 
 CLASHES = """
 SELECT mine.task_id, mine.kind, mine.key, mine.exclusive, other.task_id AS holder
@@ -62,7 +63,7 @@ FROM task_queue q LEFT JOIN clients c ON c.id = q.client_id
 WHERE q.id = ANY ($1::bigint[])
 ORDER BY q.id"""
 
-READ = "SELECT status, fence, attempt, blocked_on FROM task_queue WHERE id = $1 FOR UPDATE"
+READ = "SELECT status, fence, attempt, blocked_on FROM task_queue WHERE id = $1 FOR NO KEY UPDATE"
 
 MOVE = """
 UPDATE task_queue SET status = $2, message = CASE WHEN $3 = '' THEN message ELSE $3 END, blocked_on = $4,
@@ -81,7 +82,12 @@ RESERVED = "SELECT kind || ':' || key FROM task_reservations WHERE task_id = ANY
 
 FORGET = "DELETE FROM task_reservations WHERE task_id = $1"
 
-HOLDERS = "SELECT exclusive FROM task_reservations WHERE held AND kind = $1 AND key = $2 LIMIT 1"
+HOLDERS = """
+SELECT r.exclusive FROM task_reservations r JOIN task_queue q ON q.id = r.task_id
+WHERE r.held AND r.kind = $1 AND r.key = $2 AND q.status IN ('Assigned', 'At_Client', 'Execution', 'Transmission')
+LIMIT 1
+FOR SHARE OF q SKIP LOCKED"""
+"""A holder that is just changing is not counted: whoever is woken too early is blocked again by the next claim."""
 
 WAITERS = """
 SELECT q.id, coalesce(r.exclusive, false) AS exclusive
@@ -89,7 +95,11 @@ FROM task_queue q LEFT JOIN task_reservations r ON r.task_id = q.id AND r.kind |
 WHERE q.blocked_on = $1
 ORDER BY q.priority DESC, q.id
 LIMIT $2
-FOR UPDATE OF q"""
+FOR NO KEY UPDATE OF q SKIP LOCKED"""
+"""Waking waits for nobody. Who takes a waiter out of the queue meanwhile passes the turn on itself."""
+
+BLOCKED = """
+SELECT id FROM task_queue WHERE blocked_on = $1 ORDER BY priority DESC, id LIMIT $2 FOR NO KEY UPDATE"""
 
 FREE = "UPDATE task_queue SET blocked_on = NULL, message = '' WHERE id = ANY ($1::bigint[])"
 
@@ -129,7 +139,7 @@ RETURNING p.task_id"""
 SILENT = """
 SELECT q.id, q.attempt FROM task_progress p JOIN task_queue q ON q.id = p.task_id
 WHERE p.lease_until < now() ORDER BY p.lease_until LIMIT $1
-FOR UPDATE OF q, p SKIP LOCKED"""
+FOR NO KEY UPDATE OF q, p SKIP LOCKED"""
 
 STATUS = "SELECT status FROM task_queue WHERE id = $1"
 

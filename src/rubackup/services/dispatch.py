@@ -58,7 +58,7 @@ SELECT t.id, t.status, t.fence, t.attempt, t.task_type, t.executor, t.record_uui
     m.hwid AS media_hwid
 FROM task_queue t LEFT JOIN clients c ON c.id = t.client_id LEFT JOIN repository r ON r.id = t.record_id
 LEFT JOIN pools p ON p.id = coalesce(r.pool_id, t.pool_id) LEFT JOIN media_servers m ON m.id = p.media_server_id
-WHERE t.id = $1 FOR UPDATE OF t"""
+WHERE t.id = $1 FOR NO KEY UPDATE OF t"""
 _AWAIT_SEAL = """
 UPDATE task_progress SET lease_until = greatest(lease_until, now() + make_interval(secs => $3))
 WHERE task_id = $1 AND fence = $2"""

@@ -30,7 +30,7 @@ SELECT t.status, t.fence, t.task_type, t.record_uuid, t.pool_id, t.created_at, c
     m.hwid AS media_hwid
 FROM task_queue t JOIN clients c ON c.id = t.client_id JOIN pools p ON p.id = t.pool_id
 JOIN media_servers m ON m.id = p.media_server_id
-WHERE t.id = $1 FOR UPDATE OF t"""
+WHERE t.id = $1 FOR NO KEY UPDATE OF t"""
 _KNOWN = "SELECT id FROM repository WHERE uuid = $1"
 _INSERT = """
 INSERT INTO repository (uuid, parent_id, parent_uuid, task_id, client_id, client_hostname, client_hwid,

@@ -69,6 +69,40 @@ def test_no_waiting_task_is_forgotten_while_workers_finish_at_the_same_time(run)
     run(scenario)
 
 
+def test_two_sharers_that_let_go_at_once_do_not_leave_the_waiter_to_each_other(run):
+    """An exclusive task is woken when its last two sharers end in transactions that do not see each other."""
+
+    async def scenario(database: Database):
+        queue = PooledQueue(database)
+        pool = [Reservation("pool", "1", exclusive=exclusive) for exclusive in (False, True)]
+        tasks = [
+            await queue.add(NewTask(task_type="Backup", executor="client", reservations=(pool[n],))) for n in (0, 0, 1)
+        ]
+        first, second = await queue.claim("server", 60, 3)
+        async with database.transaction() as one, database.transaction() as other:
+            await other.execute("SELECT 1 FROM task_queue WHERE id = $1 FOR NO KEY UPDATE", second.task_id)
+            await PostgresQueue(one).step(first.task_id, first.fence, Verb.FINISH)
+            await PostgresQueue(other).step(second.task_id, second.fence, Verb.FINISH)
+
+        assert [held.task_id for held in await queue.claim("server", 60, 3)] == [tasks[2]]
+
+    run(scenario)
+
+
+def test_log_lines_do_not_wait_for_the_queue(run):
+    """A worker's line is stored while a transaction has the task in hand."""
+
+    async def scenario(database: Database):
+        queue = PooledQueue(database)
+        task = await queue.add(BACKUP)
+        async with database.transaction() as one, database.transaction() as other:
+            await PostgresQueue(one).claim("server", 60)
+            await other.execute("SET LOCAL lock_timeout = '1 s'")
+            await other.execute("INSERT INTO task_log (task_id, source, text) VALUES ($1, 'client', 'x')", task)
+
+    run(scenario)
+
+
 def test_the_claim_reads_the_partial_index(run):
     """A claim's cost depends on what can run, not on how long the queue is."""
 
