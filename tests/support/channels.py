@@ -111,7 +111,7 @@ class MemoryBackup:
 
 
 class MemoryRestore:
-    """client.ports.RestoreChannel; `damaged` groups are not given."""
+    """client.ports.RestoreChannel; a `damaged` group ends an answer, as a media server does it."""
 
     def __init__(self, pool: MemoryPool, manifest: bytes) -> None:
         self.pool = pool
@@ -129,10 +129,10 @@ class MemoryRestore:
         numbers = set()
         for first, count in runs:
             numbers |= {self.pool.places[name] for name, _ in reader.rows(first, count) if name != HOLE}
-        for number in sorted(numbers - self.damaged):
+        for number in sorted(numbers):
+            if number in self.damaged:
+                raise Corrupt("Pack 7 is damaged.")
             yield self.pool.groups[number]
-        if numbers & self.damaged:
-            raise Corrupt("Pack 7 is damaged.")
 
 
 @dataclass

@@ -53,8 +53,9 @@ def make_rich_tree(root: Path) -> None:
     (root / "a-b").write_text("sorts between a and a/c in a string order")
     (root / "a" / "c").write_text("c")
     (root / "a.txt").write_text("a")
-    (root / "locked").mkdir(mode=0o500)
+    (root / "locked").mkdir()
     (root / "locked" / "inside").write_text("x")
+    (root / "locked").chmod(0o500)
     Path(os.fsdecode(raw + b"/not utf-8 \xff\xfe")).write_bytes(b"bytes")
     (root / "line\nfeed").write_text("x")
     (root / "link").symlink_to("small")
@@ -96,6 +97,11 @@ class Copies:
     watch: RecordingWatch = field(default_factory=RecordingWatch)
     module: FileSystemModule = field(default_factory=FileSystemModule)
     channel: MemoryBackup | None = None
+
+    def told(self) -> list[str]:
+        """Warnings and errors of the log, but for the one that tells an ordinary user that it is not root."""
+        lines = self.watch.texts("warning") + self.watch.texts("error")
+        return [line for line in lines if not line.startswith("Owners of other users")]
 
     def backup(self, resource: Path | str, record: str = "full", parent: str = "", **more: Any) -> BackupSummary:
         """Copy `resource` as `record`."""

@@ -13,6 +13,8 @@ import pytest
 from rubackup.client.compare import compare_trees
 from support.trees import make_rich_tree
 
+NEEDS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root makes devices and gives files away")
+
 
 @pytest.fixture
 def trees(tmp_path: Path) -> tuple[Path, Path]:
@@ -65,7 +67,7 @@ def unlink_name(path: Path) -> None:
         ("empty", lambda path: path.write_text("x"), "contents differ from byte 0"),
         ("link", relink, "points elsewhere"),
         ("small", lambda path: path.chmod(0o600), "mode"),
-        ("small", lambda path: os.chown(path, 1, 1), "owner"),
+        pytest.param("small", lambda path: os.chown(path, 1, 1), "owner", marks=NEEDS_ROOT),
         ("a", lambda path: os.utime(path, ns=(0, path.stat().st_mtime_ns + 1)), "mtime_ns"),
         ("link", lambda path: os.utime(path, ns=(0, 2), follow_symlinks=False), "mtime_ns"),
         ("small", lambda path: os.setxattr(path, "user.note", b"other"), "extended attribute user.note"),
@@ -74,10 +76,11 @@ def unlink_name(path: Path) -> None:
         ("empty", lambda path: path.unlink(), "is missing on the right"),
         ("empty 2", lambda path: path.touch(), "is missing on the left"),
         ("fifo", lambda path: (path.unlink(), path.touch()), "is a fifo on the left, a file on the right"),
-        (
+        pytest.param(
             "char",
             lambda path: (path.unlink(), os.mknod(path, stat.S_IFCHR | 0o620, os.makedev(1, 5))),
             "is another device",
+            marks=NEEDS_ROOT,
         ),
     ],
 )

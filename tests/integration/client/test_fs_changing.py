@@ -68,7 +68,7 @@ def test_file_that_settles(source: Path, tmp_path: Path, monkeypatch: pytest.Mon
     made = copies.backup(source)
     copies.restore(source, tmp_path / "target")
 
-    assert copies.watch.texts("warning") == []
+    assert copies.told() == []
     assert_same(source, landed(tmp_path / "target", source))
     assert made.size_bytes == sum(path.stat().st_size for path in source.rglob("*") if path.is_file())
 
@@ -92,7 +92,7 @@ def test_file_that_never_settles(source: Path, tmp_path: Path, monkeypatch: pyte
 
     assert reads == [3, 4, 5]
     assert (landed(tmp_path / "target", source) / "two").read_text() == "two++"
-    assert copies.watch.texts("warning") == [f"{source}/two: {copier.CHANGED}"]
+    assert copies.told() == [f"{source}/two: {copier.CHANGED}"]
 
 
 def test_truncated_while_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

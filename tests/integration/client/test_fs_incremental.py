@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from rubackup.client.modules.filesystem.copier import NOT_WHOLE
+from rubackup.client.modules.filesystem.parent import Parent
 from support.trees import Copies, assert_same, landed, make_rich_tree
 
 
@@ -143,6 +145,16 @@ def test_damaged_parent_is_left(copies: Copies, source: Path, tmp_path: Path) ->
 
     assert check(copies, source, tmp_path) > 0
     assert any("Everything is read" in text for text in copies.watch.texts("warning"))
+
+
+def test_parent_whose_contents_are_not_whole(
+    copies: Copies, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file whose rows in the parent do not give its size is read again, and the log says so."""
+    monkeypatch.setattr(Parent, "rows", lambda _self, entry: iter(()))
+
+    assert check(copies, source, tmp_path) > 0
+    assert f"{source}/small: {NOT_WHOLE}" in copies.watch.texts("warning")
 
 
 def test_without_parent_everything_is_read(source: Path, tmp_path: Path) -> None:

@@ -188,6 +188,18 @@ def test_overwrite(copies: Copies, source: Path, target: Path, overwrite: str, t
     assert (differs.read_text() == "spoiled") == (spoiled == "kept")
 
 
+def test_same_time_other_size(copies: Copies, source: Path, target: Path) -> None:
+    """A file of another size is restored even where its time is the copy's."""
+    copies.restore(source, target)
+    spoiled = landed(target, source) / "a-b"
+    before = spoiled.stat()
+    spoiled.write_text("spoiled")
+    os.utime(spoiled, ns=(0, before.st_mtime_ns))
+    copies.restore(source, target)
+
+    assert_same(source, landed(target, source))
+
+
 def test_overwrite_of_links(copies: Copies, source: Path, target: Path) -> None:
     """Links, fifos and further names are restored over what took their place."""
     copies.restore(source, target)
@@ -227,6 +239,7 @@ def test_file_in_the_place_of_a_folder(copies: Copies, source: Path, target: Pat
     assert (landed(target, source) / "small").samefile(landed(target, source) / "zz third name")
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
 def test_owner_by_name(copies: Copies, source: Path, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Owners are found by name on the host that restores; `numeric_owner` takes the ids as they were."""
     from rubackup.client.modules.filesystem import apply
@@ -286,6 +299,20 @@ def test_large_file_over_several_batches(tmp_path: Path, target: Path, monkeypat
     copies.restore(source, target)
 
     assert_same(source, landed(target, source))
+
+
+def test_damage_at_the_start_of_a_large_file(tmp_path: Path, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A large file that fails in its first batch fails once, and its other batches leave nothing behind."""
+    monkeypatch.setattr(write, "BATCH_BYTES", 1_000_000)
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "large").write_bytes(os.urandom(5_500_000))
+    copies = Copies()
+    copies.backup(source)
+    done = copies.restore(source, target, change=lambda channel: channel.damaged.add(0))
+
+    assert (done.files, done.files_failed, len(copies.watch.texts("error"))) == (0, 1, 1)
+    assert names(landed(target, source)) == set()
 
 
 def test_stop_leaves_no_half_file(tmp_path: Path, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,8 @@ from rubackup.client.modules.filesystem.anchor import open_anchor
 from rubackup.domain.errors import Invalid
 from support.trees import Copies, landed
 
+NEEDS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root makes devices and gives files away")
+
 
 @pytest.fixture
 def target(tmp_path: Path) -> Path:
@@ -285,7 +287,7 @@ def test_first_name_swapped_before_it_is_linked(
     assert (landed(target, source) / "second").stat().st_nlink == 1
 
 
-@pytest.mark.parametrize("kind", [stat.S_IFIFO, stat.S_IFCHR])
+@pytest.mark.parametrize("kind", [stat.S_IFIFO, pytest.param(stat.S_IFCHR, marks=NEEDS_ROOT)])
 def test_node_where_a_file_must_be(copied: tuple[Copies, Path], target: Path, kind: int) -> None:
     """A fifo or a device in the place of a file is replaced, never opened: nothing hangs, nothing is written to it."""
     copies, source = copied
@@ -312,6 +314,7 @@ def test_inherited_acl_is_removed(copied: tuple[Copies, Path], target: Path) -> 
     assert os.listxattr(landed(target, source) / "folder") == []
 
 
+@NEEDS_ROOT
 def test_destination_through_somebody_elses_link(copied: tuple[Copies, Path], tmp_path: Path, outside: Path) -> None:
     """A destination through a link that another user could have set is refused with a sentence."""
     copies, source = copied

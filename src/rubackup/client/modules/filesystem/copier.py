@@ -33,6 +33,7 @@ ROWS_HELD = 8192
 """Rows of one file held back; a file with more (about 1 GiB) is not read again when it changes."""
 
 VANISHED = "vanished before it could be read; it is not in the copy"
+NOT_WHOLE = "its contents in the earlier copy are not whole; it is read again"
 CHANGED = "changed while being read; the copy holds what was read"
 
 
@@ -208,7 +209,7 @@ class Copier:
             self._orphan(error)
             return None
         if taken.size != now.size:
-            self._report.warn(path, "its contents in the earlier copy are not whole; it is read again")
+            self._report.warn(path, NOT_WHOLE)
             return None
         return msgspec.structs.replace(now, xattrs=before.xattrs, first_row=taken.first_row, rows=taken.rows)
 
