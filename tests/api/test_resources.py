@@ -303,7 +303,7 @@ def test_unknown_keys_of_a_change_are_named(family: Family) -> None:
     answer = family.api.patch(f"{family.path}/{row}", {"data": {"no_such_key": 1}})
 
     assert answer.status_code == 400
-    assert answer.json()["errors"].keys() == {"data.no_such_key"}
+    assert "data.no_such_key" in answer.json()["errors"]
     assert family.api.get(f"{family.path}/{row}").content == before
 
 

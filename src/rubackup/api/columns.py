@@ -36,7 +36,7 @@ class Kind(Enum):
 OPERATORS = {
     Kind.TEXT: "=~<>",
     Kind.INTEGER: "=~<>",
-    Kind.NUMBER: "=~<>",
+    Kind.NUMBER: "=<>",
     Kind.BOOLEAN: "=",
     Kind.INSTANT: "=<>",
     Kind.LIST: "=~",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
 from rubackup import __version__
+from rubackup.api.columns import OPERATORS, columns_of
 from rubackup.api.envelope import STATUS_BY_CODE
 from rubackup.api.filters import FORM
 from rubackup.api.kernel import BASE, Route
@@ -51,13 +52,19 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
         "servers": [{"url": BASE}],
         "tags": [{"name": tag, "description": tags[tag]} for tag in dict.fromkeys(r.resource.tag for r in routes)],
         "paths": paths,
-        "components": {"schemas": _schemas(routes), "securitySchemes": _schemes()},
+        "components": {
+            "schemas": _schemas(routes),
+            "responses": {_error_name(s): _error(text) for s, text in _ERRORS.items()},
+            "parameters": _shared_parameters(),
+            "securitySchemes": _schemes(),
+        },
     }
 
 
-def document_bytes(routes: Sequence[Route]) -> bytes:
-    """The document as it is served and as its golden file is written."""
-    return msgspec.json.format(msgspec.json.encode(document(routes)), indent=1) + b"\n"
+def document_bytes(routes: Iterable[Route], *, readable: bool = False) -> bytes:
+    """The document as it is served, or `readable` as its golden file is written."""
+    compact = msgspec.json.encode(document(routes))
+    return msgspec.json.format(compact, indent=1) + b"\n" if readable else compact
 
 
 def _schemes() -> dict[str, Any]:
@@ -121,9 +128,9 @@ def _parameters(route: Route) -> list[dict[str, Any]]:
             for name, text in route.action.headers.items()
         ]
     if route.mutates and route.permission is not None and (route.action is None or route.action.replayable):
-        found.append(_header("Idempotency-Key", "A call repeated under its key within 24 hours is done once."))
+        found.append(_shared("Idempotency-Key"))
     if route.op in {Op.UPDATE, Op.DELETE}:
-        found.append(_header("If-Match", "The ETag of a read; 412 when the resource was changed since."))
+        found.append(_shared("If-Match"))
     return found
 
 
@@ -131,26 +138,40 @@ def _header(name: str, text: str) -> dict[str, Any]:
     return {"name": name, "in": "header", "description": text, "schema": {"type": "string"}}
 
 
+def _in_query(name: str, text: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "in": "query", "description": text, "schema": schema}
+
+
+def _shared_parameters() -> dict[str, Any]:
+    """Parameters that every list has, and headers that every change has."""
+    rows = {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT}
+    return {
+        "page": _in_query("page", "Number of the page, from 1.", {"type": "integer", "minimum": 1, "default": 1}),
+        "limit": _in_query("limit", "Rows on a page.", rows),
+        "sort_order": _in_query("sort_order", "Direction.", {"type": "string", "enum": ["asc", "desc"]}),
+        "cursor": _in_query("cursor", "`next_cursor` of the answer before; instead of page.", {"type": "string"}),
+        "Idempotency-Key": _header("Idempotency-Key", "A call repeated under its key within 24 hours is done once."),
+        "If-Match": _header("If-Match", "The ETag of a read; 412 when the resource was changed since."),
+    }
+
+
+def _shared(name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/parameters/{name}"}
+
+
 def _list_parameters(route: Route) -> list[dict[str, Any]]:
     assert route.resource.row is not None
-    columns = [f.encode_name for f in struct_type(route.resource.row).fields]
-    if route.resource.source is not None:
-        columns = [c for c in columns if c in route.resource.source.columns]
-
-    def query(name: str, text: str, schema: dict[str, Any]) -> dict[str, Any]:
-        return {"name": name, "in": "query", "description": text, "schema": schema}
-
+    columns = columns_of(route.resource.row, route.resource.source).values()
+    sortable = [c.name for c in columns if c.sortable]
+    filtered = ", ".join(c.name for c in columns if OPERATORS[c.kind])
     return [
-        query("page", "Number of the page, from 1.", {"type": "integer", "minimum": 1, "default": 1}),
-        query(
-            "limit", "Rows on a page.",
-            {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
-        ),
-        query("sort_by", "Column to sort by.", {"type": "string", "enum": columns}),
-        query("sort_order", "Direction.", {"type": "string", "enum": ["asc", "desc"]}),
-        query("filter_data", f"Conditions; each {FORM} Columns: {', '.join(columns)}.", {"type": "string"}),
-        query("cursor", "`next_cursor` of the answer before; instead of page.", {"type": "string"}),
-    ]  # fmt: skip
+        _shared("page"),
+        _shared("limit"),
+        _in_query("sort_by", "Column to sort by.", {"type": "string", "enum": sortable}),
+        _shared("sort_order"),
+        _in_query("filter_data", f"Conditions; each {FORM} Columns: {filtered}.", {"type": "string"}),
+        _shared("cursor"),
+    ]
 
 
 def _query_parameters(struct: type[msgspec.Struct]) -> list[dict[str, Any]]:
@@ -195,9 +216,17 @@ def _responses(route: Route) -> dict[str, Any]:
         good["headers"] = {"Location": {"description": "Where the new resource is", "schema": {"type": "string"}}}
     found = {str(route.status): good}
     for status in sorted({*_statuses(route), *told}):
-        text = told.get(status) or _ERRORS.get(status, "Partly done")
-        found[str(status)] = {"description": text, **_content({"$ref": REF.format(name="Failure")})}
+        shared = {"$ref": f"#/components/responses/{_error_name(status)}"}
+        found[str(status)] = _error(told[status]) if status in told else shared
     return found
+
+
+def _error_name(status: int) -> str:
+    return f"Error{status}"
+
+
+def _error(text: str) -> dict[str, Any]:
+    return {"description": text, **_content({"$ref": REF.format(name="Failure")})}
 
 
 def _good(route: Route) -> str:
