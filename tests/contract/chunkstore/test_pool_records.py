@@ -170,3 +170,18 @@ def test_the_index_grows_past_its_first_map(place: Place) -> None:
 
     assert restore(pool, record_id(1)) == tree
     assert pool.usage().chunks == 4000
+
+
+@pytest.mark.parametrize("lose_index", [False, True])
+def test_a_manifest_beside_its_tombstone_is_removed(place: Place, lose_index: bool) -> None:
+    """A crash between the two steps of a drop is finished at the next opening."""
+    Client().backup(begin(place.open(), 1), TREE)
+    place.close()
+    place.memory().put(f"manifests/{record_id(1)}.tombstone", b"")
+    if lose_index:
+        place.lose_index()
+
+    assert place.open().records() == []
+    assert [name for name in place.memory().files if name.startswith("manifests/")] == [
+        f"manifests/{record_id(1)}.tombstone"
+    ]

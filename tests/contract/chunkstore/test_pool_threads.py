@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from rubackup.chunkstore import pack
+from rubackup.chunkstore import pack, seals
+from rubackup.chunkstore.backends.faults import FaultyBackend
 from rubackup.chunkstore.pool import Pool
 from rubackup.domain.errors import Fenced, Invalid
 from support.chunkstore import Client, Place, begin, noise, record_id, restore
@@ -66,6 +67,29 @@ def test_only_the_last_of_many_workers_seals(quick_folder: Path) -> None:
     assert max(sealed, default=0) == 6
     assert {record.fence for record in pool.records()} == set(sealed)
     place.close()
+
+
+def test_a_hand_over_in_the_middle_of_a_seal_wins(place: Place) -> None:
+    """A worker that lost its task after it wrote the manifest, but before it was published, publishes nothing."""
+    fenced = threading.Event()
+    takers: list[threading.Thread] = []
+
+    def script(operation: str, name: str, done: bool) -> None:
+        if operation == "sync" and name == seals.open_name(record_id(1)) and not done:
+            takers.append(threading.Thread(target=lambda: begin(pool, 1, fence=2, record=record_id(2))))
+            takers[0].start()
+            assert fenced.wait(timeout=30)
+
+    place.wrap = lambda backend: FaultyBackend(backend, script)
+    pool = place.open()
+    keep = pool._index.set_fence
+    pool._index.set_fence = lambda task, fence: (keep(task, fence), fence == 2 and fenced.set())
+    session = begin(pool, 1)
+    with pytest.raises(Fenced):
+        Client().backup(session, SHARED)
+    takers[0].join(timeout=30)
+
+    assert pool.records() == []
 
 
 def test_closing_ends_the_sessions(place: Place) -> None:
