@@ -187,6 +187,17 @@ def test_a_key_belongs_to_one_body_and_one_user(api: Api) -> None:
     assert boss.post("/widgets", {"data": {"name": "two"}}, headers=key).status_code == 201
 
 
+def test_a_stored_answer_does_not_help_to_guess_a_password(api: Api) -> None:
+    """What is kept of a body is the same whatever the secret in it."""
+    for number, secret in enumerate(("one", "two")):
+        body = {"data": {"name": "same", "password": secret}}
+        api.post("/widgets", body, headers={"Idempotency-Key": f"k{number}"})
+        api.execute("DELETE FROM widgets")
+
+    (first, second) = api.fetch("SELECT body_hash FROM idempotency_keys")
+    assert first == second
+
+
 def test_a_failed_call_frees_its_key(api: Api) -> None:
     """Only effects are stored: after an error the key can be used again."""
     key = {"Idempotency-Key": "k1"}

@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from rubackup.api.kernel import Asked
 from rubackup.domain.errors import Conflict, Invalid
-from rubackup.services.change import Change
+from rubackup.services.change import Change, starred
 
 KEPT_HOURS = 24
 MAX_KEY = 255
