@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from rubackup.client.compare import compare_trees
-from support.system import RUBACKUP, System, down, running, up
+from support.system import RUBACKUP, System, down, running
 
 pytestmark = pytest.mark.system
 
