@@ -7,9 +7,12 @@ from collections.abc import Iterator
 import pytest
 
 from rubackup.catalog.database import DatabaseAddress
+from rubackup.resources import RESOURCES
 from rubackup.resources.auth import AUTH
 from rubackup.resources.lookups import LOOKUPS
 from support.api import Api, running_api
+from support.fixtures import Stock, stock
+from support.hosts import AnsweringHosts
 from support.sessions import Clock
 from support.widgets import TABLE, WIDGETS
 
@@ -39,3 +42,30 @@ def slept(api: Api, monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def clock(api: Api, monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The clock of the API's sessions."""
     return Clock(api, monkeypatch)
+
+
+@pytest.fixture
+def office(database: DatabaseAddress) -> Iterator[Api]:
+    """The superuser, logged in, of the whole API; hosts answer."""
+    with running_api(database, RESOURCES, AnsweringHosts()) as caller:
+        caller.login("rubackup")
+        yield caller
+
+
+@pytest.fixture
+def rows(office: Api) -> Stock:
+    """Makes rows for `office`."""
+    return stock(office)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the inherited suite's tests of one resource together, so that each database is made once."""
+
+    def resource(item: pytest.Item) -> str:
+        parameters = getattr(item, "callspec", None)
+        family = parameters.params.get("family") if parameters else None
+        return family.path if family else ""
+
+    suite = [number for number, item in enumerate(items) if resource(item)]
+    for number, item in zip(suite, sorted((items[n] for n in suite), key=resource), strict=True):
+        items[number] = item

@@ -168,3 +168,20 @@ class Stock:
             "repository_log", record_id=record, record_uuid=row["uuid"], client_group_id=row["client_group_id"],
             pool_id=row["pool_id"], action="created", text="2 files.",
         )  # fmt: skip
+
+    def administrator(self, *groups: int) -> Api:
+        """A caller who administers these client groups, and nothing else."""
+        return self._scoped("administrators", "client_group_id", groups)
+
+    def maintainer(self, *servers: int) -> Api:
+        """A caller who maintains these media servers, and nothing else."""
+        return self._scoped("maintainers", "media_server_id", servers)
+
+    def _scoped(self, table: str, column: str, covered: tuple[int, ...]) -> Api:
+        name = unique("scoped")
+        user = self.api.add_user(name)
+        for row_id in covered:
+            self.insert(table, user_id=user, **{column: row_id})
+        caller = self.api.another()
+        caller.login(name)
+        return caller

@@ -1,0 +1,126 @@
+"""Pools and local catalogues."""
+
+from __future__ import annotations
+
+import pytest
+from samples import new_pool
+
+from support.api import Api
+from support.fixtures import Stock
+
+
+def test_a_pool_is_told_to_the_servers(office: Api) -> None:
+    """A new pool has no storage yet and says that nobody reported."""
+    office.post("/pool_list", new_pool(office, pool_name="p"))
+
+    row = office.get("/pool_list", params={"filter_data": 'pool_name="p"'}).json()["data"]["items"][0]
+    assert (row["compression_type"], row["pool_type"], row["retention_period"]) == ("fast", "File system", None)
+    assert "not reported" in row["problem"]
+
+
+def test_every_wrong_field_of_a_pool_is_told(office: Api) -> None:
+    """Type, compression, media server and interval are told at once, with what is allowed."""
+    answer = office.post(
+        "/pool_list",
+        new_pool(office, pool_type="Punch cards", compression_type="max", media_server="x", retention_period="soon"),
+    )
+
+    assert answer.status_code == 400
+    assert answer.json()["errors"].keys() == {
+        "data.pool_type", "data.compression_type", "data.media_server", "data.retention_period",
+    }  # fmt: skip
+    assert "Tape library" in answer.json()["errors"]["data.pool_type"]
+
+
+@pytest.mark.parametrize("pool_type", ["Tape library", "Cloud", "Block device", "Client defined"])
+def test_types_that_are_not_served_are_409(office: Api, pool_type: str) -> None:
+    """The answer names the type; nothing is stored."""
+    answer = office.post("/pool_list", new_pool(office, pool_type=pool_type))
+
+    assert answer.status_code == 409
+    assert pool_type in answer.json()["message"]
+    assert office.get("/pool_list").json()["data"]["total"] == 0
+
+
+def test_a_taken_name_is_409(office: Api) -> None:
+    """Names of pools are unique, for new ones and for renamed ones."""
+    for name in ("one", "two"):
+        assert office.post("/pool_list", new_pool(office, pool_name=name)).status_code == 201
+    second = office.get("/pool_list", params={"filter_data": 'pool_name="two"'}).json()["data"]["items"][0]["id"]
+
+    assert office.post("/pool_list", new_pool(office, pool_name="one")).status_code == 409
+    assert office.patch(f"/pool_list/{second}", {"data": {"pool_name": "one"}}).status_code == 409
+
+
+def test_a_pool_in_use_is_not_deleted(office: Api, rows: Stock) -> None:
+    """Storages, copies and unfinished tasks keep it; an empty pool goes."""
+    with_storage, with_record, empty = rows.pool_with_storage(), rows.pool(), rows.pool()
+    rows.record(pool=with_record)
+
+    for pool, word in ((with_storage, "storages"), (with_record, "copies")):
+        answer = office.delete(f"/pool_list/{pool}")
+        assert answer.status_code == 409
+        assert word in answer.json()["message"]
+    assert office.delete(f"/pool_list/{empty}").status_code == 200
+
+
+def test_the_interval_is_read_as_postgresql_writes_it(office: Api, rows: Stock) -> None:
+    """Whatever unit was written, a read can be sent back."""
+    pool = rows.pool()
+    office.patch(f"/pool_list/{pool}", {"data": {"retention_period": "90 Min"}})
+    shown = office.get(f"/pool_list/{pool}").json()["data"]["retention_period"]
+
+    assert shown == "01:30:00"
+    assert office.patch(f"/pool_list/{pool}", {"data": {"retention_period": shown}}).status_code == 200
+
+
+def storage(pool: str | int, path: str) -> dict[str, object]:
+    """A body of POST /storage_local_catalogs."""
+    return {"data": {"path": path, "pool": pool, "description": ""}}
+
+
+def test_a_folder_is_asked_of_its_media_server(office: Api, rows: Stock) -> None:
+    """What the media server refuses is told under data.path."""
+    answer = office.post("/storage_local_catalogs", storage(rows.pool(), "/refused"))
+
+    assert answer.status_code == 400
+    assert answer.json()["errors"] == {"data.path": "The folder /refused cannot be written."}
+
+
+@pytest.mark.parametrize("path", ["", "relative", "/a/../b", "//../etc"])
+def test_a_folder_must_be_absolute(office: Api, rows: Stock, path: str) -> None:
+    """And have no `..` in it."""
+    answer = office.post("/storage_local_catalogs", storage(rows.pool(), path))
+
+    assert answer.json()["errors"].keys() == {"data.path"}
+
+
+def test_storages_of_a_media_server_do_not_overlap(office: Api, rows: Stock) -> None:
+    """The same folder, one within and one around are 409; on another media server they are free."""
+    pool = rows.pool()
+    assert office.post("/storage_local_catalogs", storage(pool, "/data/one")).status_code == 201
+
+    for path in ("/data/one", "/data/one/", "/data/one/deeper", "/data", "/"):
+        assert office.post("/storage_local_catalogs", storage(pool, path)).status_code == 409, path
+    assert office.post("/storage_local_catalogs", storage(pool, "/data/one_more")).status_code == 201
+    assert office.post("/storage_local_catalogs", storage(rows.pool(), "/data/one")).status_code == 201
+
+
+def test_a_storage_stays_while_its_pool_has_copies(office: Api, rows: Stock) -> None:
+    """Deleting it would lose them."""
+    pool = rows.pool()
+    kept, free = rows.storage(pool=pool), rows.storage()
+    rows.record(pool=pool)
+
+    assert office.delete(f"/storage_local_catalogs/{kept}").status_code == 409
+    assert office.delete(f"/storage_local_catalogs/{free}").status_code == 200
+
+
+def test_pools_for_copies_have_a_storage(office: Api, rows: Stock) -> None:
+    """available_for_copy_or_move leaves out pools without one."""
+    usable = rows.pool_with_storage()
+    rows.pool()
+
+    answer = office.get("/pool_list/available_for_copy_or_move").json()["data"]
+
+    assert [row["id"] for row in answer["items"]] == [usable]
