@@ -273,16 +273,19 @@ def test_damaged_pack(copies: Copies, source: Path, target: Path) -> None:
     assert all("Pack 7 is damaged." in text for text in copies.watch.texts("error"))
 
 
-def test_chunk_with_false_content(copies: Copies, source: Path, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chunk_with_false_content(source: Path, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every chunk is hashed again before it is written: a false one never reaches a file."""
     from rubackup.chunkstore import group
 
     monkeypatch.setattr(group, "check_stored", group.read_head)  # a server that forges sums
+    copies = Copies()
+    copies.backup(source, compression="None")
     for number, data in copies.pool.groups.items():
         copies.pool.groups[number] = data[:-1] + bytes([data[-1] ^ 1])
     spoiled = copies.restore(source, target, paths=[f"{source}/large"])
 
     assert spoiled.files_failed == 1
+    assert "does not have the content that its id names" in copies.watch.texts("error")[0]
     assert names(landed(target, source)) == set()
 
 

@@ -82,14 +82,14 @@ def test_depth_beyond_open_files(deep: Path, target: Path) -> None:
     """A tree deeper than the folders kept open, and than Python's recursion, is copied and restored."""
     source = deep / "source"
     source.mkdir()
-    make_deep(os.fsencode(source), b"d", 1500)
+    make_deep(os.fsencode(source), b"d", 1100)
     before = open_descriptors()
     copies = Copies()
     copies.backup(source)
     copies.restore(source, target)
 
     found = compare_trees(source, landed(target, source))
-    assert (found.differences, found.folders) == ([], 1501)
+    assert (found.differences, found.folders) == ([], 1101)
     assert open_descriptors() == before
 
 

@@ -257,6 +257,29 @@ def test_temporary_swapped_for_a_link(
     assert (now.st_mtime_ns, now.st_mode, now.st_ctime_ns) == (before.st_mtime_ns, before.st_mode, before.st_ctime_ns)
 
 
+def test_node_swapped_for_a_file(tmp_path: Path, target: Path, outside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fifo that somebody swaps for a name of another file fails; that file gets none of its metadata."""
+    source = tmp_path / "source"
+    source.mkdir()
+    os.mkfifo(source / "fifo", 0o777)
+    copies = Copies()
+    copies.backup(source)
+    real = os.mknod
+
+    def swap(path: bytes, mode: int, device: int, *, dir_fd: int) -> None:
+        real(path, mode, device, dir_fd=dir_fd)
+        os.unlink(path, dir_fd=dir_fd)
+        os.link(outside / "precious", path, dst_dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "mknod", swap)
+    before = (outside / "precious").stat()
+    done = copies.restore(source, target)
+
+    assert done.files_failed == 1
+    assert (outside / "precious").stat().st_mode == before.st_mode
+    assert_untouched(outside)
+
+
 def test_first_name_swapped_before_it_is_linked(
     tmp_path: Path, target: Path, outside: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
