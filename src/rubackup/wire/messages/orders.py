@@ -1,0 +1,182 @@
+"""What the server asks of clients and media servers.
+
+Design: `docs/design/wire.md`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from rubackup.wire.messages.base import Message
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """What every order carries."""
+
+    task_id: int
+    fence: int
+    """Rises with every hand-off of the task."""
+    epoch: int
+    ticket: bytes = b""
+    """Lets the client open a data session (`wire.tickets`)."""
+
+
+class MediaAddress(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a data session is opened, and who must answer there."""
+
+    host: str
+    port: int
+    hwid: str
+
+
+class RunBackup(Message, tag="run_backup"):
+    """Make a copy of `resource`."""
+
+    order: Order
+    media: MediaAddress
+    record: str
+    """UUID of the record to write, new for each attempt, hex without dashes."""
+    parent: str
+    """UUID of the record whose unchanged files are taken over, or ''."""
+    resource_type: str
+    resource: str
+    backup_type: str
+    compression: str
+    module_parameters: dict[str, Any] = {}
+    common_parameters: dict[str, Any] = {}
+
+
+class RunRestore(Message, tag="run_restore"):
+    """Put a record back."""
+
+    order: Order
+    media: MediaAddress
+    record: str
+    resource_type: str
+    resource: str
+    destination: str
+    """Absolute folder; files land below it at their full original path. '' with in_place."""
+    in_place: bool
+    paths: list[str]
+    """Absolute paths to restore, folders with all below; empty: everything. Surrogate escapes as in os.fsdecode."""
+    overwrite: str = "if_changed"
+    module_parameters: dict[str, Any] = {}
+    common_parameters: dict[str, Any] = {}
+
+
+class RunVerify(Message, tag="run_verify"):
+    """Read every chunk of a record again (media server)."""
+
+    order: Order
+    pool_id: int
+    record: str
+
+
+class ListFilesystem(Message, tag="list_filesystem"):
+    """List the folders of a client below `path`."""
+
+    path: str
+
+
+class FilesystemListing(Message, tag="filesystem_listing"):
+    """Entries of one folder, sorted by name: name, is_folder, size_bytes."""
+
+    path: str
+    entries: list[tuple[str, bool, int]]
+    truncated: bool = False
+
+
+class StorageConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """One local catalogue of a pool."""
+
+    id: int
+    path: str
+
+
+class PoolConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """A pool as its media server must serve it."""
+
+    id: int
+    uuid: str
+    name: str
+    compression: str
+    reserve_bytes: int
+    """Free space that a backup must leave."""
+    storages: list[StorageConfig]
+
+
+class ConfigurePools(Message, tag="configure_pools"):
+    """The complete list of the media server's pools; sent at each connection and change."""
+
+    epoch: int
+    pools: list[PoolConfig]
+
+
+class PoolState(msgspec.Struct, frozen=True, kw_only=True):
+    """What a media server says of a pool: '' in `problem` when it can be used."""
+
+    id: int
+    problem: str
+    free_bytes: int
+    used_bytes: int
+    total_bytes: int
+    chunks: int
+    records: int
+
+
+class PoolStates(Message, tag="pool_states"):
+    """The answer to ConfigurePools and AskPools."""
+
+    pools: list[PoolState]
+
+
+class AskPools(Message, tag="ask_pools"):
+    """Ask how the pools are."""
+
+
+class CheckFolder(Message, tag="check_folder"):
+    """Can this folder become a local catalogue? Answered by Ack or by a Fault that says why not."""
+
+    path: str
+
+
+class DropRecord(Message, tag="drop_record"):
+    """The catalogue has deleted the record: write its tombstone. Repeating it changes nothing."""
+
+    epoch: int
+    pool_id: int
+    record: str
+
+
+class ListRecord(Message, tag="list_record"):
+    """List one folder of a record."""
+
+    pool_id: int
+    record: str
+    path: str
+    page: int
+    limit: int
+
+
+class RecordEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry of a copy: `type` is file, folder, symlink, fifo, socket, char, block."""
+
+    path: str
+    type: str
+    size_bytes: int
+    mode: int
+    uid: int
+    gid: int
+    user: str
+    group: str
+    mtime_ns: int
+    target: str = ""
+
+
+class RecordListing(Message, tag="record_listing"):
+    """A page of a folder of a record."""
+
+    entries: list[RecordEntry]
+    total: int

@@ -1,0 +1,120 @@
+"""What clients, media servers and the API say to the server.
+
+Design: `docs/design/wire.md`.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from rubackup.wire.messages.base import Message
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a task is; totals are 0 while unknown."""
+
+    task_id: int
+    fence: int
+    phase: str
+    """`execution` or `transmission`."""
+    files_done: int = 0
+    files_total: int = 0
+    bytes_done: int = 0
+    bytes_total: int = 0
+    bytes_sent: int = 0
+
+
+class ReportProgress(Message, tag="report_progress"):
+    """Progress and heartbeat of every task the agent holds, at most once a second."""
+
+    tasks: list[Progress]
+
+
+class ProgressAnswer(Message, tag="progress_answer"):
+    """Tasks that the agent must drop because their fence is old or they ended."""
+
+    drop: list[int]
+
+
+class LogLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of a task's log; `level` is info, warning or error; `at_ns` unix time."""
+
+    at_ns: int
+    level: str
+    text: str
+
+
+class ReportLog(Message, tag="report_log"):
+    """Lines for the task log. `first` numbers the first line of the attempt, so a repeat is stored once."""
+
+    task_id: int
+    fence: int
+    first: int
+    lines: list[LogLine]
+
+
+class ReportFinished(Message, tag="report_finished"):
+    """The agent is through with the task. `outcome`: done, error, stopped, retry (something was out of reach)."""
+
+    task_id: int
+    fence: int
+    outcome: str
+    message: str
+    files_done: int = 0
+    files_failed: int = 0
+    bytes_done: int = 0
+    damaged: list[str] = []
+
+
+class RenewTicket(Message, tag="renew_ticket"):
+    """The ticket of a running task is about to expire."""
+
+    task_id: int
+    fence: int
+
+
+class NewTicket(Message, tag="new_ticket"):
+    """A ticket with a later expiry."""
+
+    ticket: bytes
+
+
+class RecordSealed(Message, tag="record_sealed"):
+    """A manifest is durable (media server). Repeated until it is answered; the answer decides its fate."""
+
+    task_id: int
+    fence: int
+    pool_id: int
+    record: str
+    parent: str
+    client_hwid: str
+    resource_type: str
+    resource: str
+    backup_type: str
+    files: int
+    files_failed: int
+    size_bytes: int
+    """Sum of the sizes of all files."""
+    stored_bytes: int
+    """What this backup added to the pool."""
+    sealed_at_ns: int
+
+
+class SealVerdict(Message, tag="seal_verdict"):
+    """`keep`: the record is in the catalogue; otherwise the manifest gets a tombstone."""
+
+    keep: bool
+
+
+class Relay(Message, tag="relay"):
+    """The API asks the server to pass an encoded Message to a host and to return its answer."""
+
+    role: str
+    hwid: str
+    body: bytes
+
+
+class Relayed(Message, tag="relayed"):
+    """The host's encoded answer."""
+
+    body: bytes
