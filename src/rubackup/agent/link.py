@@ -97,6 +97,7 @@ class ServerLink:
     _peers: list[ControlPeer] = field(default_factory=list)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
     _enrolling: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _told: str = ""
 
     async def run(self, agent: Agent) -> None:
         """Hold the connections until cancelled; orders go to `agent`."""
@@ -173,9 +174,12 @@ class ServerLink:
             pki.write_private(self.host.root, trust.root_pem)
         if isinstance(answer, EnrolGranted):
             pki.write_private(self.host.chain, answer.chain_pem)
+            self._told = ""
             log.info("the server granted a certificate")
             return
-        log.info("waiting to be authorised; key fingerprint %s", answer.fingerprint)
+        if answer.fingerprint != self._told:
+            self._told = answer.fingerprint
+            log.info("waiting to be authorised; key fingerprint %s", answer.fingerprint)
         await asyncio.sleep(answer.retry_after_seconds)
 
     def _age(self) -> float:

@@ -74,7 +74,7 @@ def run_role(name: str, serve: Callable[[Settings], Awaitable[None]]) -> None:
     arguments = parser.parse_args()
     try:
         settings = Settings.load(arguments.config)
-        level = "DEBUG" if settings.flag("DEBUG", False) else settings.text("LOG_LEVEL", "INFO").upper()
+        level = settings.log_level()
         logging.basicConfig(level=level, format=LOG_FORMAT, stream=sys.stderr)
     except (ConfigurationFault, ValueError) as error:
         sys.stderr.write(f"{name}: {error}\n")
