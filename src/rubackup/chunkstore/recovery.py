@@ -55,7 +55,8 @@ class Recovery:
         # Known before any pack is indexed: a copy of a chunk takes the place of one that is lost.
         self._index.set_present(present, lost | self._index.missing)
         for storage in storages:
-            storage.backend.sweep()
+            for folder in ("packs", "manifests"):
+                storage.backend.sweep(folder)
             storage.used_bytes = 0
         for storage, item in items:
             self._take_pack(storage, item)

@@ -29,6 +29,13 @@ class Storage:
     """Packs and sealed manifests."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
+    def check_bound(self) -> None:
+        """StorageFault when the marker is gone: a disk that was unmounted leaves an empty folder to write to."""
+        try:
+            self.backend.size(MARKER)
+        except NotFound:
+            raise StorageFault(f"The folder {self.backend.label} has lost its marker: is its disk mounted?") from None
+
     def count(self, size_bytes: int) -> None:
         """Note that so much was added (or removed)."""
         with self._lock:
@@ -47,11 +54,15 @@ class Storages:
         return next((one for one in self.all if one.id == storage), None)
 
     def room_for(self, size_bytes: int) -> Storage:
-        """The first folder that can take so much and keep the reserve; StorageFull names each folder."""
+        """The first folder that can take so much and keep the reserve; StorageFull names each folder.
+
+        StorageFault when a folder on the way is not there any more.
+        """
         if not self.all:
             raise StorageFault("The pool has no storages.")
         told: list[str] = []
         for storage in self.all:
+            storage.check_bound()
             free = storage.backend.space().free_bytes
             if free - size_bytes >= self.reserve_bytes:
                 return storage

@@ -132,8 +132,9 @@ def test_an_unfinished_put_is_swept(tmp_path: Path) -> None:
     (tmp_path / "packs/ab/two.pack.tmp").write_bytes(b"torn")
 
     assert list(backend.list("packs")) == [Item(NAME, 1)]
-    backend.sweep()
-    assert [path.name for path in tmp_path.rglob("*.tmp")] == []
+    (tmp_path / "not ours.tmp").write_bytes(b"x")
+    backend.sweep("packs")
+    assert [path.name for path in tmp_path.rglob("*.tmp")] == ["not ours.tmp"]
 
 
 def test_a_link_is_not_followed(tmp_path: Path) -> None:

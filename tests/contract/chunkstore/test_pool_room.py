@@ -163,6 +163,18 @@ def test_a_folder_that_lost_its_marker_is_refused(place: Place) -> None:
     assert restore(place.open(), record_id(1)) == TREE
 
 
+def test_a_disk_that_is_unmounted_while_the_pool_is_open(place: Place) -> None:
+    """Nothing is written to the empty folder that is left, and the pool says what is wrong."""
+    pool = place.open()
+    Client().backup(begin(pool, 1), TREE)
+    place.memory().files.clear()
+    with pytest.raises(StorageFault, match="mounted"):
+        Client().backup(begin(pool, 2), {"/new": noise(5000, 77)})
+
+    assert not place.memory().files
+    assert "mounted" in pool.usage().problem
+
+
 def test_the_same_folder_twice_is_refused(place: Place) -> None:
     """A folder is one storage, by whatever name."""
     place.open()

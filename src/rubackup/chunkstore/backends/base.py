@@ -86,8 +86,8 @@ class Backend(Protocol):
     def delete(self, name: str) -> None:
         """Remove a file durably; that it is gone already is no error."""
 
-    def sweep(self) -> None:
-        """Remove what an interrupted `put` left."""
+    def sweep(self, folder: str) -> None:
+        """Remove what an interrupted `put` left below a folder."""
 
     def space(self) -> Space:
         """How much room there is."""

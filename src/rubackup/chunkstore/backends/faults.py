@@ -105,9 +105,9 @@ class FaultyBackend:
         self.inner.delete(name)
         self.script("delete", name, True)
 
-    def sweep(self) -> None:
+    def sweep(self, folder: str) -> None:
         """As the inner one."""
-        self.inner.sweep()
+        self.inner.sweep(folder)
 
     def space(self) -> Space:
         """As the inner one."""

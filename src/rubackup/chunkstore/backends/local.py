@@ -189,10 +189,10 @@ class LocalBackend:
                 return
             sync_folder(path.parent)
 
-    def sweep(self) -> None:
-        """Remove what an interrupted `put` left."""
-        with translated(self.label, ""):
-            for parent, _, files in os.walk(self._root, onerror=_unless_missing):
+    def sweep(self, folder: str) -> None:
+        """Remove what an interrupted `put` left below a folder."""
+        with translated(self.label, folder):
+            for parent, _, files in os.walk(self._root / folder, onerror=_unless_missing):
                 for file in files:
                     if file.endswith(TEMPORARY):
                         Path(parent, file).unlink(missing_ok=True)

@@ -135,7 +135,7 @@ class MemoryBackend:
         with self.lock:
             self.files.pop(name, None)
 
-    def sweep(self) -> None:
+    def sweep(self, folder: str) -> None:
         """Nothing is ever left unfinished."""
 
     def space(self) -> Space:
