@@ -175,5 +175,6 @@ def all_errors() -> dict[str, type[RubackupError]]:
 
 
 def from_code(code: str, message: str) -> RubackupError:
-    """The error that another process reported, as one of ours; an unknown code becomes a SystemFault."""
-    return all_errors().get(code, SystemFault)(message)
+    """The error that another process reported, as one of this module's; another code becomes a SystemFault."""
+    kind = all_errors().get(code, SystemFault)
+    return kind(message) if kind.__module__ == __name__ else SystemFault(message)
