@@ -18,7 +18,7 @@ SOURCES = ROOT / "src" / "rubackup"
 REFERENCE = (ROOT / "docs" / "reference.md").read_text()
 MAP = (ROOT / "docs" / "architecture.md").read_text()
 LONGEST_MODULE = 600
-NOT_OVER_HTTP = {"configuration", "startup", "api_fault"}
+NOT_OVER_HTTP = {"configuration", "startup", "api_fault", "task_failed"}
 """Errors of processes that do not start, and of the command line."""
 SETTING = re.compile(r"""\.(?:text|integer|port|flag|path|secret)\(\s*["']([A-Z][A-Z_]+)["']""")
 
