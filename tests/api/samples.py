@@ -329,6 +329,16 @@ SAMPLES: dict[str, Samples] = {
     "client_task_info": CLIENT_TASK_INFO,
     "clients": CLIENTS,
     "continue_task_working": ordering("continue_task_working", "Paused"),
+    "global_configuration": Samples(
+        rows=three(Stock.task),
+        actions={
+            "read_global_configuration": lambda api: api.get("/global_configuration"),
+            "update_global_configuration": lambda api: api.patch(
+                "/global_configuration", {"data": {"done_tasks_remove_period": 2880, "immutable_archives": False}}
+            ),
+            "service_mode": lambda api: api.patch("/global_configuration/service_mode", {"service_mode": False}),
+        },
+    ),
     "kill_task": ordering("kill_task", "New"),
     "list_client_filesystem": LIST_CLIENT_FILESYSTEM,
     "maintainers": role_samples("maintainers", media_server=lambda api: stock(api).media_server()),

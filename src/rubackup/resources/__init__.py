@@ -6,6 +6,7 @@ from rubackup.api.resource import Resource
 from rubackup.resources.auth import AUTH
 from rubackup.resources.client_groups import CLIENT_GROUPS
 from rubackup.resources.clients import CLIENTS, LIST_CLIENT_FILESYSTEM, UNAUTHORISED_CLIENTS
+from rubackup.resources.global_configuration import GLOBAL_CONFIGURATION
 from rubackup.resources.lookups import LOOKUPS
 from rubackup.resources.media_servers import MEDIA_SERVERS, MEDIA_SERVERS_WITH_TAPE, UNAUTHORISED_MEDIA_SERVERS
 from rubackup.resources.pools import POOL_LIST, POOLS_FOR_COPIES, STORAGE_LOCAL_CATALOGS
@@ -29,6 +30,7 @@ RESOURCES: tuple[Resource, ...] = (
     AUDITORS,
     CLIENT_GROUPS,
     CLIENTS,
+    GLOBAL_CONFIGURATION,
     MAINTAINERS,
     MEDIA_SERVERS,
     MEDIA_SERVERS_WITH_TAPE,
