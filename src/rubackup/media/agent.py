@@ -38,6 +38,8 @@ from rubackup.wire.tickets import public_key_of
 log = logging.getLogger(__name__)
 
 SEAL_RETRY_SECONDS = 2.0
+NAMED_DAMAGE = 1000
+"""Damaged files that the report of a verification names; further ones are lines of the task log only."""
 
 Call = Callable[[Message, float, float], Awaitable[Message]]
 
@@ -137,14 +139,14 @@ class MediaAgent:
             task.progress(0, 0, done, total, 0)
 
         result = pool.verify(message.record, progress, task.check)
-        for name in result.damaged:
+        for name in result.damaged[NAMED_DAMAGE:]:
             task.log("error", f"Damaged: {name}")
-        text = f"{len(result.damaged)} damaged" if result.damaged else "Every chunk was read again and is whole."
+        text = f"{len(result.damaged)} damaged files." if result.damaged else "Every chunk was read again and is whole."
         return Outcome(
             "error" if result.damaged else "done",
             text,
             bytes_done=result.bytes_read,
-            damaged=tuple(result.damaged),
+            damaged=tuple(result.damaged[:NAMED_DAMAGE]),
         )
 
 

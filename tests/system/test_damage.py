@@ -1,0 +1,49 @@
+"""Damage in a pool is found, named, and costs only what it hit."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from rubackup.client.compare import compare_trees
+from support.system import System
+
+
+def damage(system: System) -> None:
+    """Flip a byte in the middle of the largest pack of pool Default."""
+    packs = (system.state / "pools" / "Default").rglob("packs/**/*")
+    pack = max((file for file in packs if file.is_file()), key=lambda file: file.stat().st_size)
+    with pack.open("r+b") as file:
+        file.seek(pack.stat().st_size // 2)
+        byte = file.read(1)
+        file.seek(-1, os.SEEK_CUR)
+        file.write(bytes([byte[0] ^ 0xFF]))
+
+
+def test_damage_is_found_named_and_healed(system: System, tmp_path: Path) -> None:
+    """Verification names the damaged file, the others restore, and the next full backup heals the copy."""
+    source = tmp_path / "source"
+    source.mkdir()
+    for number in range(12):
+        (source / f"part{number}").write_bytes(os.urandom(2_000_000))
+    system.done(system.backup(source))
+    record = system.records(source)[-1]
+    damage(system)
+
+    answer = system.call("POST", f"/repository/{record['id']}/verification", status=201)
+    number = int(answer["message"].rpartition(":")[2])
+    task = system.finished(number)
+    assert task["status"] == "Error"
+    assert system.records(source)[-1]["verification_status"] == "Not Trusted"
+    named = [line for line in system.log(number) if "part" in line]
+    assert len(named) in {1, 2}, "a group of about 1 MiB holds pieces of two files at most"
+
+    restore = system.finished(system.restore(record["id"], tmp_path / "target"))
+    assert restore["status"] == "Error"
+    whole = [file for file in (tmp_path / "target").rglob("part*") if file.stat().st_size == 2_000_000]
+    assert len(whole) == 12 - len(named)
+    assert all(file.read_bytes() == (source / file.name).read_bytes() for file in whole)
+
+    system.done(system.backup(source))
+    system.done(system.restore(record["id"], tmp_path / "healed"))
+    assert compare_trees(source, tmp_path / "healed" / str(source).lstrip("/")).equal
