@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from rubackup import __version__
-from support.api import Api
-from support.fixtures import Stock
-from support.hosts import OFFLINE
+from rubackup.catalog.database import DatabaseAddress
+from rubackup.resources import RESOURCES
+from rubackup.services.ports import FolderEntry
+from support.api import Api, running_api
+from support.fixtures import Stock, stock
+from support.hosts import OFFLINE, AnsweringHosts
 
 
 def test_authorised_clients_leave_the_waiting_ones(office: Api, rows: Stock) -> None:
@@ -160,3 +165,33 @@ def test_server_state_tells_what_waits(office: Api, rows: Stock) -> None:
     assert whole["unfinished_tasks"] == [{"status": "Paused", "tasks": 2}]
     assert own["unauthorised_media_servers"] == []
     assert own["unfinished_tasks"] == [{"status": "Paused", "tasks": 1}]
+
+
+def test_silent_hosts_hold_no_connection_to_the_catalogue(database: DatabaseAddress) -> None:
+    """While more clients are waited for than there are connections, other calls are answered."""
+
+    class Waiting(AnsweringHosts):
+        def __init__(self) -> None:
+            self.asked, self.everybody, self.answer = 0, asyncio.Event(), asyncio.Event()
+
+        async def list_filesystem(self, client_hwid: str, path: str) -> list[FolderEntry]:
+            self.asked += 1
+            if self.asked == 8:
+                self.everybody.set()
+            await self.answer.wait()
+            return []
+
+    hosts = Waiting()
+    with running_api(database, RESOURCES, hosts) as office:
+        office.login("rubackup")
+        body = {"data": [{"client_hwid": stock(office).live_client(), "path": "/"}]}
+
+        async def crowd() -> list[int]:
+            waiting = [asyncio.create_task(office.send("POST", "/list_client_filesystem", json=body)) for _ in range(8)]
+            async with asyncio.timeout(10):
+                await hosts.everybody.wait()
+                others = await office.send("GET", "/clients")
+            hosts.answer.set()
+            return [others.status_code, *(answer.status_code for answer in await asyncio.gather(*waiting))]
+
+        assert office.run(crowd()) == [200] * 9

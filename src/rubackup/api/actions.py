@@ -12,7 +12,7 @@ from rubackup.api.lists import list_answer
 from rubackup.api.mutations import mutate
 from rubackup.api.reads import missing, refuse_query
 from rubackup.api.requests import read_query
-from rubackup.api.resource import Action, Answer, Call, Created, Page, Resource
+from rubackup.api.resource import Action, Answer, Call, Created, Later, Page, Resource
 from rubackup.api.rows import Rows
 from rubackup.api.validate import build_query
 from rubackup.api.writes import created_answer, location, locked, read_body_struct, with_tasks
@@ -45,6 +45,8 @@ async def run_action(kernel: Kernel, asked: Asked) -> Response:
         if asked.id is not None and asked.route.resource.source is not None:
             await _visible(asked, change, asked.id)
         result = await _run(action, Call(change, asked.id, body, query, asked.word, kernel.zone))
+    if isinstance(result, Later):
+        result = await result.work()
     return answer_of(action, asked.route.resource, result)
 
 

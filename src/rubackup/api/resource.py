@@ -129,6 +129,16 @@ class Call:
 
 
 @dataclass(frozen=True)
+class Later:
+    """What an action that changes nothing has still to ask of live hosts.
+
+    The kernel gives the catalogue's connection back before it waits, so that silent hosts cannot use them all up.
+    """
+
+    work: Callable[[], Awaitable[Any]]
+
+
+@dataclass(frozen=True)
 class Page:
     """A list answer that an action made itself."""
 
@@ -146,7 +156,7 @@ class Action:
     kernel checks scope first: a row out of scope is a 404. Another word in braces (`{status}`)
     takes any text that is not all digits and arrives as `Call.path_value`. `run` returns a
     struct for OBJECT, a Page for LIST, Created for TASKS and CREATED, None or a message for
-    EMPTY. `mutates` decides between a transaction with an audit row and a plain connection.
+    EMPTY, or a Later that gives one of these. `mutates` decides between a transaction with an audit row and a plain connection.
     An action with `endpoint` has no `run`: it answers itself, before anybody is known
     (`permission` is None; authentication only).
     """

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from rubackup.api.lookups import LookupRow
-from rubackup.api.resource import LOG, Action, Answer, Body, Call, Created, Op, Page, Resource, Source
+from rubackup.api.resource import LOG, Action, Answer, Body, Call, Created, Later, Op, Page, Resource, Source
 from rubackup.domain.permissions import Permission
 from rubackup.resources._adapters import limited, made, whole, with_body
 from rubackup.services import browse, clients, scopes, trees, unauthorised
@@ -160,8 +160,13 @@ UNAUTHORISED_CLIENTS = Resource(
 )
 
 
-async def _list_filesystem(call: Call) -> Page:
-    return whole(await browse.list_filesystem(call.change, call.body))
+async def _list_filesystem(call: Call) -> Later:
+    folders = await browse.checked(call.change, call.body)
+
+    async def ask() -> Page:
+        return whole(await browse.list_filesystem(call.change.hosts, folders))
+
+    return Later(ask)
 
 
 LIST_CLIENT_FILESYSTEM = Resource(

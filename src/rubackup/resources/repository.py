@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from rubackup.api.resource import LOG, Action, Answer, Body, Call, Created, Op, Page, Resource, Source
+from rubackup.api.resource import LOG, Action, Answer, Body, Call, Created, Later, Op, Page, Resource, Source
 from rubackup.domain.permissions import Permission
 from rubackup.resources._adapters import limited, queued, whole
 from rubackup.services import repository, restores, scopes, tasks
@@ -172,10 +172,15 @@ def _entry(entry: CopyEntry) -> CopyEntryRow:
     return CopyEntryRow(**{name: getattr(entry, name) for name in CopyEntryRow.__struct_fields__})
 
 
-async def _files(call: Call) -> Page:
+async def _files(call: Call) -> Later:
     asked = call.query
-    entries, total = await repository.files(call.change, asked.id, asked.path, asked.page, asked.limit)
-    return Page([_entry(entry) for entry in entries], total, asked.page, asked.limit)
+    record = await repository.listable(call.change, asked.id, asked.path)
+
+    async def ask() -> Page:
+        entries, total = await repository.files(call.change.hosts, record, asked.path, asked.page, asked.limit)
+        return Page([_entry(entry) for entry in entries], total, asked.page, asked.limit)
+
+    return Later(ask)
 
 
 REPOSITORY_RECORD_FILE_LIST = Resource(

@@ -13,6 +13,7 @@ from rubackup.domain.errors import Invalid
 from rubackup.services import scopes
 from rubackup.services.change import Change
 from rubackup.services.fields import Problems
+from rubackup.services.ports import Hosts
 
 FOLDERS_AT_ONCE = 20
 _KNOWN = "SELECT x.hwid FROM clients x WHERE x.hwid = ANY ($1::text[]) AND ({limit})"
@@ -35,10 +36,8 @@ class LiveEntry(msgspec.Struct, frozen=True, kw_only=True):
     size_bytes: Annotated[int, Meta(description="Size of a file in bytes.")]
 
 
-async def list_filesystem(change: Change, folders: Sequence[LiveFolder]) -> list[LiveEntry]:
-    """The entries of all folders, in their order. Invalid names folders that cannot be listed, Unavailable the
-    client that does not answer.
-    """
+async def checked(change: Change, folders: Sequence[LiveFolder]) -> list[tuple[str, str]]:
+    """Hardware id and path of each folder; Invalid names unknown clients and paths that are not absolute."""
     problems = Problems()
     if len(folders) > FOLDERS_AT_ONCE:
         problems.add("data", f"may have at most {FOLDERS_AT_ONCE} items.")
@@ -51,14 +50,21 @@ async def list_filesystem(change: Change, folders: Sequence[LiveFolder]) -> list
         if hwid not in known:
             problems.add(f"data.{number}.client_hwid", "unknown client.")
     problems.raise_any()
-    asked = zip(range(len(folders)), hwids, paths, strict=True)
-    listed = await asyncio.gather(*(_entries(change, number, hwid, path) for number, hwid, path in asked))
+    return list(zip(hwids, paths, strict=True))
+
+
+async def list_filesystem(hosts: Hosts, folders: Sequence[tuple[str, str]]) -> list[LiveEntry]:
+    """The entries of all folders, in their order; asks hosts, so no connection should be held meanwhile.
+
+    Invalid names folders that cannot be listed, Unavailable the client that does not answer.
+    """
+    listed = await asyncio.gather(*(_entries(hosts, n, hwid, path) for n, (hwid, path) in enumerate(folders)))
     return [entry for entries in listed for entry in entries]
 
 
-async def _entries(change: Change, number: int, hwid: str, path: str) -> list[LiveEntry]:
+async def _entries(hosts: Hosts, number: int, hwid: str, path: str) -> list[LiveEntry]:
     try:
-        found = await change.hosts.list_filesystem(hwid, path)
+        found = await hosts.list_filesystem(hwid, path)
     except Invalid as error:
         raise Invalid(fields={f"data.{number}.path": error.message}) from error
     return [

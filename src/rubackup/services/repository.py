@@ -19,7 +19,7 @@ from rubackup.queue.postgres import PostgresQueue
 from rubackup.services import records, scopes, tasks
 from rubackup.services.change import Change
 from rubackup.services.fields import Row
-from rubackup.services.ports import CopyEntry
+from rubackup.services.ports import CopyEntry, Hosts
 
 _GROUP, _MEDIA = "coalesce(c.group_id, r.client_group_id)", "p.media_server_id"
 _FROM = """
@@ -152,13 +152,17 @@ async def dependants(change: Change, wanted: RecordIds) -> list[Dependant]:
     return [Dependant(**row) for row in rows]
 
 
-async def files(change: Change, record_id: int, path: str, page: int, limit: int) -> tuple[list[CopyEntry], int]:
-    """A page of a folder of a copy, and how many entries the folder has; asked of the media server."""
+async def listable(change: Change, record_id: int, path: str) -> Row:
+    """The copy whose folder is wanted; Invalid for a path that is not absolute, NotFound."""
     if not path.startswith("/") or ".." in path.split("/"):
         raise Invalid(fields={"path": "must be an absolute path without '..'."})
-    record = await record_of(change, record_id)
+    return await record_of(change, record_id)
+
+
+async def files(hosts: Hosts, record: Row, path: str, page: int, limit: int) -> tuple[list[CopyEntry], int]:
+    """A page of a folder of a copy, and how many entries the folder has; asked of the media server."""
     uuid = record["uuid"].replace("-", "")
-    return await change.hosts.list_record(record["media_hwid"], record["pool_id"], uuid, path, page, limit)
+    return await hosts.list_record(record["media_hwid"], record["pool_id"], uuid, path, page, limit)
 
 
 async def _event(change: Change, record: Row, kind: str) -> None:
