@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from rubackup.chunkstore.identity import HOLE
 from rubackup.chunkstore.manifest import Entry, EntryType, Header, ManifestReader, ManifestWriter, Summary
 from rubackup.chunkstore.manifest import format as fmt
+from rubackup.chunkstore.manifest.check import check_manifest
 from rubackup.domain.errors import Corrupt, Invalid, NotFound
 from support.chunkstore import entry
 
@@ -148,6 +149,21 @@ def test_many_empty_and_deep_folders_are_found() -> None:
     assert len(listed(manifest)) == len(folders)
     assert manifest.folder(b"/05999", 0, 1) == ([], 0)
     assert manifest.folder(deep, 0, 1) == ([], 0)
+
+
+def test_paths_of_60_kib_are_written_checked_and_found() -> None:
+    """A tree 1,200 folders deep is a manifest that the check accepts and the reader finds its way in."""
+    paths = [b"/"]
+    for number in range(1200):
+        paths.append(paths[-1].rstrip(b"/") + b"/" + b"%04d" % number + b"x" * 46)
+    names = [path.rpartition(b"/")[2] for path in paths[1:]]
+    data = write([(path, [entry(name, kind=EntryType.FOLDER)]) for path, name in zip(paths[:-1], names, strict=True)])
+
+    check_manifest(lambda offset, length: data[offset : offset + length], len(data), lambda _rows: None)
+    found = reader(data).find(paths[-1])
+
+    assert found is not None
+    assert found.name == names[-1]
 
 
 def test_what_is_not_there_is_not_found() -> None:

@@ -31,6 +31,8 @@ OFFSETS_PER_FRAME: Final = 1024
 
 BLOCK_BYTES: Final = 64 << 10
 """Raw size at which a block of entries or of the index is ended."""
+INDEX_ROWS: Final = 16
+"""A frame of the index holds at least so many rows before it is ended, so that very long paths do not pile up levels."""
 MAX_BLOCK_BYTES: Final = 4 << 20
 MAX_HEADER_BYTES: Final = 64 << 10
 MAX_ENTRY_BYTES: Final = 2 << 20

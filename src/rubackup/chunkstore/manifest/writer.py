@@ -29,7 +29,7 @@ class IndexBuilder:
             self._sizes.append(0)
         self._levels[level].append(row)
         self._sizes[level] += len(row.path) + len(row.name) + 32
-        if self._sizes[level] >= fmt.BLOCK_BYTES:
+        if self._sizes[level] >= fmt.BLOCK_BYTES and len(self._levels[level]) >= fmt.INDEX_ROWS:
             self._flush(level)
 
     def _flush(self, level: int) -> None:
