@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from rubackup.client.compare import compare_trees
-from support.system import System
+from support.system import System, eventually
 
 
 def damage(system: System) -> None:
@@ -18,6 +18,28 @@ def damage(system: System) -> None:
         byte = file.read(1)
         file.seek(-1, os.SEEK_CUR)
         file.write(bytes([byte[0] ^ 0xFF]))
+
+
+def test_an_index_that_is_damaged_while_it_is_used_is_rebuilt(system: System, tmp_path: Path) -> None:
+    """Garbage in the live index costs no copy: it is rebuilt from the packs without a restart by hand."""
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "file").write_bytes(os.urandom(3_000_000))
+    system.done(system.backup(source))
+    record = system.records(source)[-1]
+    [index] = (system.state / "media").rglob("index/data.mdb")
+    with index.open("r+b") as file:
+        file.write(os.urandom(index.stat().st_size))
+
+    eventually(lambda: backup_works(system, source), 90)
+    system.done(system.restore(record["id"], tmp_path / "target"))
+
+    assert compare_trees(source, tmp_path / "target" / str(source).lstrip("/")).equal
+
+
+def backup_works(system: System, source: Path) -> bool:
+    """Whether a backup ends as Done."""
+    return bool(system.finished(system.backup(source))["status"] == "Done")
 
 
 def test_damage_is_found_named_and_healed(system: System, tmp_path: Path) -> None:

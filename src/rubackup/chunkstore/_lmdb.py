@@ -18,7 +18,15 @@ from rubackup.domain.errors import Corrupt, StorageFault, StorageFull
 
 _T = TypeVar("_T")
 _DAMAGED: Final = "damaged"
-_DAMAGE: Final = (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.InvalidError, lmdb.VersionMismatchError)
+CLOSE_SECONDS: Final = 30.0
+"""How long closing waits for readers, each of which holds the gate for one batch."""
+_DAMAGE: Final = (
+    lmdb.CorruptedError,
+    lmdb.PageNotFoundError,
+    lmdb.InvalidError,
+    lmdb.VersionMismatchError,
+    lmdb.MapResizedError,  # a lock keeps others out, so nobody else can have made it larger
+)
 
 
 class Environment:
@@ -106,6 +114,13 @@ class Environment:
         with self.read() as transaction:
             return transaction.stat(self.databases[name])["entries"]
 
+    @property
+    def damaged(self) -> bool:
+        """Whether a transaction found damage."""
+        return (self.folder / _DAMAGED).exists()
+
     def close(self) -> None:
-        """Release the files; everything committed is durable."""
-        self._env.close()
+        """Release the files when nobody reads any more; everything committed is durable."""
+        with self._gate:
+            self._gate.wait_for(lambda: not self._readers, CLOSE_SECONDS)
+            self._env.close()

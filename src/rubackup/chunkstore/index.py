@@ -112,6 +112,11 @@ class Index:
             self._env.close()
             raise
 
+    @property
+    def damaged(self) -> bool:
+        """Whether a transaction found damage."""
+        return self._env.damaged
+
     def close(self) -> None:
         """Release the files."""
         self._env.close()

@@ -323,6 +323,11 @@ class Pool:
 
     # --- the pool as a whole ---
 
+    @property
+    def index_damaged(self) -> bool:
+        """Whether a transaction found the index damaged; closing and opening the pool rebuilds it."""
+        return self._index.damaged
+
     def usage(self) -> Usage:
         """Room and contents; `problem` says why nothing can be written or read, if so."""
         try:

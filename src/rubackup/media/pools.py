@@ -45,6 +45,7 @@ class PoolKeeper:
     def get(self, pool_id: int) -> Pool:
         """The open pool; StorageFault says why it cannot be used."""
         with self._lock:
+            self._heal(pool_id)
             pool = self._open.get(pool_id)
             if pool is None:
                 problem = self._problems.get(pool_id, "The media server does not serve this pool.")
@@ -59,6 +60,8 @@ class PoolKeeper:
     def states(self) -> list[PoolState]:
         """How each configured pool is."""
         with self._lock:
+            for pool_id in self._configs:
+                self._heal(pool_id)
             return [self._state(config) for config in self._configs.values()]
 
     def close(self) -> None:
@@ -91,6 +94,14 @@ class PoolKeeper:
         except (RubackupError, OSError) as error:
             log.error("pool %s cannot be used: %s", config.name, error)
             self._problems[config.id] = f"Pool {config.name} cannot be used: {error}"
+
+    def _heal(self, pool_id: int) -> None:
+        """Open a pool again whose index was found damaged: that rebuilds it from the storages."""
+        pool = self._open.get(pool_id)
+        if pool is not None and pool.index_damaged:
+            log.error("the index of pool %s is damaged; it is rebuilt", self._configs[pool_id].name)
+            self._close(pool_id)
+            self._apply(self._configs[pool_id])
 
     def _close(self, pool_id: int) -> None:
         pool = self._open.pop(pool_id, None)
