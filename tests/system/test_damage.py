@@ -5,19 +5,68 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
+
 from rubackup.client.compare import compare_trees
 from support.system import System, eventually
 
 
+def newest_pack(system: System) -> Path:
+    """The pack of pool Default that was written last."""
+    packs = (system.state / "pools" / "Default").rglob("packs/**/*.pack")
+    return max(packs, key=lambda file: file.stat().st_mtime_ns)
+
+
 def damage(system: System) -> None:
-    """Flip a byte in the middle of the largest pack of pool Default."""
-    packs = (system.state / "pools" / "Default").rglob("packs/**/*")
-    pack = max((file for file in packs if file.is_file()), key=lambda file: file.stat().st_size)
+    """Flip a byte in the middle of the newest pack of pool Default."""
+    pack = newest_pack(system)
     with pack.open("r+b") as file:
         file.seek(pack.stat().st_size // 2)
         byte = file.read(1)
         file.seek(-1, os.SEEK_CUR)
         file.write(bytes([byte[0] ^ 0xFF]))
+
+
+@pytest.mark.parametrize("backup_type", ["full", "incremental"])
+@pytest.mark.parametrize("share_left", [0, 0.5])
+def test_a_backup_never_builds_on_a_pack_that_is_gone(
+    system: System, tmp_path: Path, backup_type: str, share_left: float
+) -> None:
+    """After a pack was deleted or cut off, the next copy of the same data is whole, and so is the old one."""
+    source = tmp_path / "source"
+    source.mkdir()
+    for number in range(10):
+        (source / f"part{number}").write_bytes(os.urandom(1_000_000))
+    system.done(system.backup(source))
+    pack = newest_pack(system)
+    if share_left:
+        os.truncate(pack, int(pack.stat().st_size * share_left))
+    else:
+        pack.unlink()
+
+    system.done(system.backup(source, backup_type=backup_type))
+
+    for record in system.records(source):
+        target = tmp_path / f"target{record['id']}"
+        system.done(system.restore(record["id"], target))
+        assert compare_trees(source, target / str(source).lstrip("/")).equal
+
+
+def test_a_lost_manifest_makes_a_copy_not_trusted(system: System, tmp_path: Path) -> None:
+    """A copy whose manifest is gone fails its verification and is marked."""
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "file").write_bytes(b"x" * 1000)
+    system.done(system.backup(source))
+    record = system.records(source)[-1]
+    manifests = (system.state / "pools" / "Default").rglob("*.manifest")
+    max(manifests, key=lambda file: file.stat().st_mtime_ns).unlink()
+
+    answer = system.call("POST", f"/repository/{record['id']}/verification", status=201)
+    task = system.finished(int(answer["message"].rpartition(":")[2]))
+
+    assert task["status"] == "Error"
+    assert system.records(source)[-1]["verification_status"] == "Not Trusted"
 
 
 def test_an_index_that_is_damaged_while_it_is_used_is_rebuilt(system: System, tmp_path: Path) -> None:

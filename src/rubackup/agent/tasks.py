@@ -238,9 +238,7 @@ def guarded(task: RunningTask, body: Body) -> Outcome:
     except (Unavailable, Busy) as error:
         return Outcome("retry", str(error))
     except RubackupError as error:
-        task.log("error", str(error))
         return Outcome("error", str(error))
     except Exception as error:
         log.exception("task %d failed", task.task_id)
-        task.log("error", f"Unexpected {type(error).__name__}; the log of this host has the details.")
-        return Outcome("error", f"Unexpected {type(error).__name__}: {error}")
+        return Outcome("error", f"Unexpected {type(error).__name__}; the log of this host has the details.")

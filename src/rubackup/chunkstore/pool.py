@@ -19,9 +19,13 @@ import msgspec
 
 from rubackup.chunkstore import pack, seals
 from rubackup.chunkstore._groups import GroupReader
+from rubackup.chunkstore._presence import Presence
 from rubackup.chunkstore.backends.base import Backend
 from rubackup.chunkstore.backends.local import LocalBackend, translated
+from rubackup.chunkstore.identity import HOLE
 from rubackup.chunkstore.index import MAP_BYTES, Index, RecordRow
+from rubackup.chunkstore.manifest import ManifestReader
+from rubackup.chunkstore.manifest import format as fmt
 from rubackup.chunkstore.read import ReadSession, StoredManifest
 from rubackup.chunkstore.recovery import Recovery
 from rubackup.chunkstore.seals import SealedRecord
@@ -195,11 +199,24 @@ class Pool:
             return None
         try:
             manifest = self._stored(row)
-            manifest.reader()
+            whole = self._is_whole(manifest.reader())
         except RubackupError as error:
             log.warning("the parent %s cannot be used: %s", parent, error.message)
             return None
-        return manifest
+        if not whole:
+            log.warning("the parent %s has lost chunks: everything is read again", parent)
+        return manifest if whole else None
+
+    def _is_whole(self, reader: ManifestReader) -> bool:
+        """Whether every chunk of a manifest is where the index says, as far as the packs' lengths tell."""
+        presence = Presence(self._index, lambda: self._storages)
+        for first in range(0, reader.row_count, fmt.SEGMENT_ROWS):
+            names = {name for name, _ in reader.rows(first, min(fmt.SEGMENT_ROWS, reader.row_count - first))}
+            names.discard(HOLE)
+            found = self._index.lookup(names)
+            if len(found) < len(names) or not all(map(presence.holds, found.values())):
+                return False
+        return True
 
     def _stored(self, row: RecordRow) -> StoredManifest:
         storage = self._storages.get(row.storage)

@@ -19,6 +19,7 @@ from blake3 import blake3
 from rubackup.chunkstore import group, seals
 from rubackup.chunkstore._groups import GroupReader, Spot
 from rubackup.chunkstore._packing import Packing
+from rubackup.chunkstore._presence import Presence
 from rubackup.chunkstore.backends.base import Appender
 from rubackup.chunkstore.identity import HOLE, ID_BYTES, Buffer, possession_proof, split_ids
 from rubackup.chunkstore.index import Index, Place, RecordRow
@@ -79,6 +80,7 @@ class WriteSession:
         self._lock = threading.RLock()
         self._over = False
         self._sealed: SealedRecord | None = None
+        self._presence = Presence(index, storages)
         self._packing = Packing(index, storages, host.abandon, pool=pool, owner=owner)
         self._manifest: Appender | None = None
         self._manifest_storage: Storage | None = None
@@ -116,7 +118,8 @@ class WriteSession:
             return states, self._nonce if PROVE in states else b""
 
     def _states(self, names: list[bytes]) -> bytes:
-        found = self._index.lookup(names)
+        holds = self._presence.holds
+        found = {name: place for name, place in self._index.lookup(names).items() if holds(place)}
         foreign = self._index.not_owned(found, self._packing.owner)
         pending, granted = self._packing.pending, self._packing.grants
         other = PROVE if self._share else SEND
@@ -249,6 +252,7 @@ class WriteSession:
 
     def _check_manifest(self, size: int, told: fmt.Summary) -> fmt.Header:
         assert self._manifest_storage is not None
+        self._presence = Presence(self._index, self._storages)  # looks at every pack once more
         backend, name = self._manifest_storage.backend, seals.open_name(self.record)
         try:
             header, trailer = check_manifest(lambda at, length: backend.read(name, at, length), size, self._check_rows)
@@ -274,6 +278,8 @@ class WriteSession:
         foreign = self._index.not_owned(found, self._packing.owner)
         for name, length in rows:
             value = found.get(name)
+            if value is not None and not self._presence.holds(value):
+                raise Corrupt(f"Chunk {name.hex()} is not in its pack any more; a new backup sends it again.")
             if value is None or name in foreign:
                 raise Invalid(f"The manifest names chunk {name.hex()}, which this client did not show to have.")
             if Place.decode(value).chunk_bytes != length:

@@ -13,7 +13,7 @@ from typing import Any
 
 from rubackup.agent.tasks import Outcome, RunningTask, TaskRunner
 from rubackup.chunkstore.pool import SealedRecord
-from rubackup.domain.errors import NotFound, RubackupError, WireFault
+from rubackup.domain.errors import Corrupt, NotFound, RubackupError, WireFault
 from rubackup.media.listing import list_folder
 from rubackup.media.pools import PoolKeeper, check_folder
 from rubackup.media.seals import Note, SealBook
@@ -138,7 +138,10 @@ class MediaAgent:
         def progress(done: int, total: int) -> None:
             task.progress(0, 0, done, total, 0)
 
-        result = pool.verify(message.record, progress, task.check)
+        try:
+            result = pool.verify(message.record, progress, task.check)
+        except (Corrupt, NotFound) as error:
+            return Outcome("error", str(error), damaged=(f"the whole copy: {error}",))
         for name in result.damaged[NAMED_DAMAGE:]:
             task.log("error", f"Damaged: {name}")
         text = f"{len(result.damaged)} damaged files." if result.damaged else "Every chunk was read again and is whole."

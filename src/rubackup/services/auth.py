@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Any
+from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -73,6 +74,7 @@ class Sessions:
         self._sleep = sleep
         self._turns = asyncio.Semaphore(2)
         self._waiting = 0
+        self._pairs: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     async def login(self, database_name: str, name: str, password: str, address: str) -> Issued:
         """A new session. Every failure is the same Unauthenticated after the same time; TooManyAttempts."""
@@ -86,14 +88,15 @@ class Sessions:
             raise Busy("Too many logins are waiting; try again later.")
         self._waiting += 1
         try:
-            async with self._turns:
+            # one at a time for each pair: right passwords that come at once do not count against each other
+            async with self._pairs.setdefault((name, network), asyncio.Lock()), self._turns:
                 return await self._login(database_name == self._database.address.database, name, password, network)
         finally:
             self._waiting -= 1
 
     async def _login(self, right_database: bool, name: str, password: str, network: str) -> Issued:
         async with self._database.connection() as db:
-            await lockout.refuse_blocked(db, name, network, self._instant())
+            await lockout.reserve(db, name, network, self._instant())
             user = await db.fetchrow(
                 "SELECT id, password_hash, last_success_login_at, last_fail_login_at FROM users WHERE username = $1",
                 name,
@@ -105,7 +108,6 @@ class Sessions:
             if verified:
                 await lockout.forgive(db, name, network, now)
                 return await self._begin(db, user, name, now)
-            await lockout.count_failure(db, name, network, now)
             await db.execute("UPDATE users SET last_fail_login_at = $2 WHERE username = $1", name, now)
         raise Unauthenticated
 

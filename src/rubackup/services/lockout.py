@@ -1,6 +1,7 @@
 """Failed logins: who must wait, and how long.
 
-Failures count per name and source network, unknown names too. A pair with too many is blocked;
+Failures count per name and source network, unknown names too; an attempt counts before its password
+is looked at, and a success takes all back. A pair with too many is blocked;
 a name alone is only slowed down, by 5 s at most, so nobody can lock the superuser out.
 Design section 6.
 """
@@ -62,23 +63,30 @@ async def delay_seconds(db: Connection, name: str, now: datetime) -> float:
     return min(FIRST_DELAY_SECONDS * 2.0 ** min(failures - 1, 16), MAX_DELAY_SECONDS) if failures else 0.0
 
 
-async def count_failure(db: Connection, name: str, network: str, now: datetime) -> None:
-    """Count one more; the last allowed one blocks. After a pause as long as a block counting starts anew."""
+async def reserve(db: Connection, name: str, network: str, now: datetime) -> None:
+    """Count an attempt as failed before its password is looked at; TooManyAttempts when the pair is blocked.
+
+    One statement counts and blocks, so attempts at once cannot be more than the limit; `forgive` takes
+    it back. A block that is in force stays as it is; after one, or a pause as long, counting starts anew.
+    """
     attempts, period = await limits(db)
-    failures = await db.fetchval(
-        """INSERT INTO login_failures (name, network, failures, last_failed_at) VALUES ($1, $2, 1, $3)
+    until = now + period if attempts > 0 and period else None
+    counted = await db.fetchval(
+        """INSERT INTO login_failures (name, network, failures, last_failed_at, blocked_until)
+           VALUES ($1, $2, 1, $3, CASE WHEN $6::int <= 1 THEN $5::timestamptz END)
            ON CONFLICT (name, network) DO UPDATE SET
-               failures = CASE WHEN login_failures.last_failed_at > $4 AND login_failures.blocked_until IS NULL
-                               THEN login_failures.failures + 1 ELSE 1 END,
-               blocked_until = NULL, last_failed_at = $3
+               (failures, blocked_until) = (
+                   SELECT n.failures, CASE WHEN n.failures >= $6 THEN $5 END
+                   FROM (SELECT CASE WHEN login_failures.last_failed_at > $4 AND login_failures.blocked_until IS NULL
+                                     THEN login_failures.failures + 1 ELSE 1 END) AS n (failures)),
+               last_failed_at = $3
+           WHERE login_failures.blocked_until IS NULL OR login_failures.blocked_until <= $3
            RETURNING failures""",
-        name, network, now, now - period,
+        name, network, now, now - period, until, attempts,
     )  # fmt: skip
-    if 0 < attempts <= failures and period:
-        await db.execute(
-            "UPDATE login_failures SET blocked_until = $3 WHERE name = $1 AND network = $2",
-            name, network, now + period,
-        )  # fmt: skip
+    if counted is None:
+        await refuse_blocked(db, name, network, now)
+        raise TooManyAttempts(retry_after_seconds=1)
 
 
 async def forgive(db: Connection, name: str, network: str, now: datetime) -> None:
