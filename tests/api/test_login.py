@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from datetime import UTC, datetime
+from typing import Any
 
 import jwt
 import pytest
 
+from rubackup.domain.errors import TooManyAttempts
+from rubackup.services import lockout
 from rubackup.services.tokens import Tokens
-from support.api import HOST, SECRET, Api
+from support.api import HOST, PASSWORD, SECRET, Api
 from support.sessions import GUIDE, Clock, claims, refresh, try_login
 
 
@@ -95,6 +100,60 @@ def test_too_many_failures_block_the_pair(api: Api, slept: list[float], clock: C
     assert blocked.status_code == 429
     assert 1790 <= int(blocked.headers["retry-after"]) <= 1801
     assert try_login(api).status_code == 200
+
+
+def test_attempts_at_once_are_limited_too(api: Api, slept: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 31 wrong passwords at once five are looked at, the others are told to wait."""
+    statuses = at_once(api, 31, "wrong", monkeypatch)
+
+    assert sorted(statuses) == [401] * 5 + [429] * 26
+    assert try_login(api).status_code == 429
+
+
+def test_right_passwords_at_once_block_nobody(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twelve scripts that log in at the same moment all get in."""
+    assert at_once(api, 12, PASSWORD, monkeypatch) == [200] * 12
+
+
+def at_once(api: Api, count: int, password: str, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The statuses of logins of which none is looked at before all have passed the door."""
+    sessions, let_in, all_in = api.app.kernel.sessions, [], asyncio.Event()
+    login = sessions._login
+
+    async def delay_seconds(*_given: Any) -> float:
+        let_in.append(1)
+        if len(let_in) == count:
+            all_in.set()
+        return 0.0
+
+    async def after_all(*given: Any) -> Any:
+        await asyncio.wait_for(all_in.wait(), 30)
+        return await login(*given)
+
+    monkeypatch.setattr(lockout, "delay_seconds", delay_seconds)
+    monkeypatch.setattr(sessions, "_login", after_all)
+    body = GUIDE | {"rubackup_database": api.database.address.database, "password": password}
+
+    async def work() -> list[int]:
+        answers = await asyncio.gather(*(api.another().send("POST", "/auth/login", json=body) for _ in range(count)))
+        return [answer.status_code for answer in answers]
+
+    return api.run(work())
+
+
+def test_a_block_is_never_shortened(api: Api, slept: list[float], clock: Clock) -> None:
+    """An attempt that was let in before the block finds it in force, and leaves it as it is."""
+    for _ in range(5):
+        try_login(api, password="wrong")
+    before = api.fetch("SELECT * FROM login_failures")
+
+    async def late() -> None:
+        async with api.database.connection() as db:
+            await lockout.reserve(db, "rubackup", before[0]["network"], datetime.now(UTC))
+
+    with pytest.raises(TooManyAttempts):
+        api.run(late())
+    assert api.fetch("SELECT * FROM login_failures") == before
 
 
 def test_unknown_names_are_blocked_alike(api: Api, slept: list[float]) -> None:
