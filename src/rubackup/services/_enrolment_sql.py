@@ -50,6 +50,7 @@ TABLES = {
 }
 
 ISSUED = "INSERT INTO issued_certificates (serial, role, hwid, not_after) VALUES ($1, $2, $3, $4)"
+REVOKED_CLIENTS = "SELECT serial FROM revoked_certificates WHERE role = 'client' ORDER BY revoked_at DESC LIMIT $1"
 IS_REVOKED = "SELECT EXISTS (SELECT 1 FROM revoked_certificates WHERE serial = $1)"
 REVOKE = """
 INSERT INTO revoked_certificates (serial, role, hwid, reason)
@@ -66,7 +67,9 @@ SELECT hwid, hostname, $2, os_type, os_version, package_version, csr_pem, finger
 FROM unauthorised_clients WHERE id = $1
 ON CONFLICT (hwid) DO NOTHING RETURNING id"""
 CLIENT_PRESENCE = "INSERT INTO client_presence (client_id) VALUES ($1)"
-CLIENT_RECORDS = "UPDATE repository SET client_id = $1 WHERE client_id IS NULL AND client_hwid = $2"
+CLIENT_RECORDS = """
+UPDATE repository SET client_id = $1
+WHERE client_id IS NULL AND client_hwid = $2 AND ($3 OR client_group_id = ANY ($4::bigint[]))"""
 CLIENTS = """
 SELECT id, hwid, hostname, fingerprint, group_id FROM clients WHERE id = ANY ($1::bigint[]) ORDER BY id FOR UPDATE"""
 CLIENT_TASKS = """

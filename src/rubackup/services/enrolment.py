@@ -17,13 +17,15 @@ from rubackup.catalog.database import Connection, Database
 from rubackup.domain.errors import Conflict, Forbidden, Invalid, NotFound, Refused, TooManyAttempts
 from rubackup.domain.identity import CLIENT_HWID, HOSTNAME, SERVER_HWID
 from rubackup.domain.lookups import TaskStatus
-from rubackup.domain.permissions import Permission, Principal, Role
+from rubackup.domain.permissions import Permission, Principal
 from rubackup.domain.tasks import FINAL, Verb
 from rubackup.queue.postgres import PostgresQueue
 from rubackup.services import _enrolment_sql as sql
+from rubackup.services import scopes
 from rubackup.services.change import Change
 
 WAITING_LIMIT = 1000
+REVOKED_AT_ONCE = 50_000
 RETRY_AFTER_SECONDS = 60
 _COUNT_LOCK = 0x52_42_45_4E_52  # "RBENR"
 _HWIDS = {"client": CLIENT_HWID, "media": SERVER_HWID}
@@ -109,7 +111,9 @@ async def _wait(db: Connection, table: sql.Table, facts: list[Any]) -> None:
 async def authorise_clients(change: Change, ids: Sequence[int]) -> list[int]:
     """Authorise these waiting clients; the ids of the clients that they become, in the order of `ids`.
 
-    An administrator's clients land in his first group, others' in 'No group'. NotFound names
+    An administrator's clients land in his first group, others' in 'No group'. Earlier copies of the
+    hardware id become the client's where the caller may dispose of them; copies of other groups
+    stay with those groups: a hardware id is no proof that they were this host's. NotFound names
     missing ids; Conflict when a hardware id is authorised already.
     """
     _require(change.principal, Permission.AUTHORISE_CLIENTS)
@@ -133,17 +137,22 @@ async def _authorise_client(change: Change, row: Any, group_id: int) -> int:
     if client_id is None:
         raise Conflict(f"The hardware id {row['hwid']} is already authorised with another key.", hwid=row["hwid"])
     await db.execute(sql.CLIENT_PRESENCE, client_id)
-    await db.execute(sql.CLIENT_RECORDS, client_id, row["hwid"])
+    await db.execute(sql.CLIENT_RECORDS, client_id, row["hwid"], *_reach(change.principal))
     await db.execute("DELETE FROM unauthorised_clients WHERE id = $1", row["id"])
     await change.event("deleted", "unauthorised_clients", row["id"])
     await change.event("created", "clients", client_id, client_group_id=group_id)
     return client_id
 
 
+def _reach(principal: Principal) -> tuple[bool, list[int]]:
+    """Whether the caller disposes of every copy; else the client groups whose copies are his to hand on."""
+    return scopes.changes_all(principal), list(principal.client_group_ids)
+
+
 async def _group(db: Connection, principal: Principal) -> int:
-    wide = {Role.SUPERUSER, Role.SUPERVISOR} & principal.roles
-    if principal.client_group_ids and not wide:
-        return principal.client_group_ids[0]
+    wide, groups = _reach(principal)
+    if groups and not wide:
+        return groups[0]
     found: int = await db.fetchval("SELECT id FROM client_groups WHERE name = 'No group'")
     return found
 
@@ -243,6 +252,12 @@ async def _revoke(change: Change, role: str, hwid: str) -> None:
 def _require(principal: Principal, permission: Permission) -> None:
     if not principal.may(permission):
         raise Forbidden
+
+
+async def revoked_clients(database: Database) -> list[str]:
+    """Serials of the clients' certificates that were revoked and may still be within their time, newest first."""
+    async with database.connection() as db:
+        return [row["serial"] for row in await db.fetch(sql.REVOKED_CLIENTS, REVOKED_AT_ONCE)]
 
 
 def _final() -> list[str]:

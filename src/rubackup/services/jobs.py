@@ -36,7 +36,7 @@ CROSS JOIN leadership l
 WHERE t.id = ANY ($1::bigint[])"""
 _PARENT = """
 SELECT uuid FROM repository
-WHERE client_hwid = $1 AND resource_type = $2 AND resource = $3 AND pool_id = $4 AND crypto = $5
+WHERE client_hwid = $1 AND client_id = $8 AND resource_type = $2 AND resource = $3 AND pool_id = $4 AND crypto = $5
     AND verification_status <> $6 AND ($7 OR backup_type = 'full')
 ORDER BY created_at DESC, id DESC LIMIT 1"""
 _STORE_ATTEMPT = """
@@ -109,12 +109,15 @@ async def begin(db: Connection, held: Held, row: Row) -> Job:
 
 
 async def _parent(db: Connection, row: Row) -> tuple[uuid.UUID | None, str]:
-    """The record to build on and the type that the copy gets. A record found damaged is never built on."""
+    """The record to build on and the type that the copy gets.
+
+    A record found damaged is never built on, nor one that another host made under the same hardware id.
+    """
     if row["backup_type"] == BackupType.FULL.label:
         return None, BackupType.FULL.label
     found: uuid.UUID | None = await db.fetchval(
         _PARENT, row["client_hwid"], row["resource_type"], row["resource"], row["pool_id"], row["crypto"],
-        VerificationStatus.NOT_TRUSTED.label, row["backup_type"] == BackupType.INCREMENTAL.label,
+        VerificationStatus.NOT_TRUSTED.label, row["backup_type"] == BackupType.INCREMENTAL.label, row["client_id"],
     )  # fmt: skip
     return (found, row["backup_type"]) if found else (None, BackupType.FULL.label)
 

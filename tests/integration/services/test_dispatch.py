@@ -226,6 +226,21 @@ def test_a_damaged_record_is_never_built_on(run):
     run(scenario)
 
 
+def test_nothing_is_built_on_what_another_host_of_the_name_made(run):
+    """A copy under the client's hardware id that was not given to the client is no parent."""
+
+    async def scenario(database: Database):
+        world = await World.build(database)
+        other = await sealed_record(world)
+        await world.row("UPDATE repository SET client_id = NULL WHERE id = $1 RETURNING id", other)
+        await world.backup(backup_type="incremental")
+        (job,) = await claim(world)
+
+        assert (job.backup_type, job.parent_uuid) == ("full", "")
+
+    run(scenario)
+
+
 def test_a_worker_reports_its_way_through_a_task(run):
     """Accepting and changing phase move the task; repeating either changes nothing."""
 

@@ -253,6 +253,33 @@ def test_a_client_that_comes_back_finds_its_copies(run):
     run(scenario)
 
 
+@pytest.mark.parametrize(
+    ("roles", "of_group", "found"),
+    [
+        ({Role.ADMINISTRATOR}, False, False), ({Role.ADMINISTRATOR, Role.AUDITOR}, False, False),
+        ({Role.ADMINISTRATOR}, True, True), ({Role.SUPERVISOR}, False, True),
+    ],
+)  # fmt: skip
+def test_copies_of_another_group_stay_with_it(run, roles, of_group, found):
+    """An administrator who authorises a hardware id again gets its copies of his own groups only."""
+
+    async def scenario(database: Database):
+        signer = NumberingSigner()
+        world = await World.build(database)
+        await ask(database, signer)
+        await record(world)
+        async with database.transaction() as db:
+            await enrolment.withdraw_clients(change(db), [world.client])
+            own = await db.fetchval("INSERT INTO client_groups (name) VALUES ('own') RETURNING id")
+        groups = ((own, world.group) if of_group else (own,)) if Role.ADMINISTRATOR in roles else ()
+        boss = Principal(7, "anna", frozenset(roles), client_group_ids=groups)
+        (client,) = await authorise(database, *(await waiting(database)).values(), principal=boss)
+
+        assert await world.value("SELECT client_id FROM repository") == (client if found else None)
+
+    run(scenario)
+
+
 def test_a_media_server_with_pools_stays(run):
     """A media server is deleted only when nothing depends on it, then it waits again."""
 
