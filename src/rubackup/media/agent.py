@@ -29,6 +29,7 @@ from rubackup.wire.messages import (
     PoolStates,
     RecordListing,
     RecordSealed,
+    Revoked,
     RunVerify,
     SealVerdict,
     Welcome,
@@ -48,6 +49,7 @@ class MediaAgent:
     """Answers the servers' orders."""
 
     def __init__(self, pools: PoolKeeper, seals: SealBook, runner: TaskRunner) -> None:
+        self._revoke: Callable[[list[str]], None] = lambda _serials: None
         self._pools = pools
         self._seals = seals
         self._runner = runner
@@ -61,15 +63,19 @@ class MediaAgent:
 
         seals.on_sealed(wake)
 
+    def on_revoked(self, revoke: Callable[[list[str]], None]) -> None:
+        """Call `revoke` with the serials of revoked certificates whenever a server sends them."""
+        self._revoke = revoke
+
     def server_keys(self) -> dict[str, Any]:
-        """Public keys of the servers this host is or was connected to, by hwid."""
+        """Public keys of the servers whose tickets are honoured, by hwid."""
         return self._keys
 
     async def connected(self, peer: ControlPeer, welcome: Welcome) -> None:
-        """Remember the server's key: its tickets are honoured from now on."""
-        self._keys = {**self._keys, welcome.server_hwid: public_key_of(peer.certificate)}
+        """Nothing yet: a server's tickets count once it has said whose certificates are revoked."""
+        log.debug("%s leads in epoch %d", peer, welcome.epoch)
 
-    async def handle(self, _peer: ControlPeer, message: Message) -> Message:
+    async def handle(self, peer: ControlPeer, message: Message) -> Message:
         """The answer to one order."""
         match message:
             case ConfigurePools():
@@ -86,6 +92,10 @@ class MediaAgent:
             case DropRecord():
                 self._runner.check_epoch(message.epoch)
                 await asyncio.to_thread(self._pools.get(message.pool_id).drop, message.record)
+                return Ack()
+            case Revoked():
+                await asyncio.to_thread(self._revoke, message.serials)
+                self._keys = {**self._keys, peer.identity.hwid: public_key_of(peer.certificate)}
                 return Ack()
             case ListRecord():
                 return await asyncio.to_thread(self._list, message)

@@ -7,8 +7,9 @@ checked by the chunk store before it is admitted. Protocol: `docs/design/wire.md
 from __future__ import annotations
 
 import logging
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from rubackup.chunkstore.pool import ReadSession, WriteSession
@@ -65,14 +66,36 @@ class DataSessions:
         self._seals = seals
         self._server_keys = server_keys
         self._clock = clock
+        self._lock = threading.Lock()
+        self._live: set[DataConnection] = set()
+        self._revoked: frozenset[str] = frozenset()
 
     def serve(self, connection: DataConnection) -> None:
         """One session, from its first message to its end; what ended it is logged and goes to the client."""
+        with self._lock:
+            self._live.add(connection)
         try:
+            self._refuse_revoked(connection)
             self._serve(connection)
         except RubackupError as error:
             log.warning("session of client %s ended: %s", connection.identity.hwid, error)
             raise
+        finally:
+            with self._lock:
+                self._live.discard(connection)
+
+    def revoke(self, serials: Iterable[str]) -> None:
+        """End the sessions of these certificates and open none for them any more."""
+        with self._lock:
+            self._revoked = frozenset(serials)
+            dead = [connection for connection in self._live if connection.identity.serial in self._revoked]
+        for connection in dead:
+            log.warning("session of client %s is ended: its certificate was revoked", connection.identity.hwid)
+            connection.abort()
+
+    def _refuse_revoked(self, connection: DataConnection) -> None:
+        if connection.identity.serial in self._revoked:
+            raise Refused("The certificate was revoked.")
 
     def _serve(self, connection: DataConnection) -> None:
         if connection.identity.role != "client":

@@ -32,6 +32,7 @@ async def serve(settings: Settings) -> None:
     runner = TaskRunner(link.call)
     agent = MediaAgent(pools, seals, runner)
     sessions = DataSessions(host.hwid, pools, seals, agent.server_keys)
+    agent.on_revoked(sessions.revoke)
     ready(settings, port)
     try:
         await together(

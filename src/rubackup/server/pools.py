@@ -8,9 +8,9 @@ from collections.abc import Callable
 from rubackup.catalog.database import Database
 from rubackup.domain.errors import RubackupError
 from rubackup.server.registry import Registry
-from rubackup.services import pools, records
+from rubackup.services import enrolment, pools, records
 from rubackup.wire.control import ControlPeer
-from rubackup.wire.messages import AskPools, ConfigurePools, DropRecord, PoolConfig, PoolStates, StorageConfig
+from rubackup.wire.messages import AskPools, ConfigurePools, DropRecord, PoolConfig, PoolStates, Revoked, StorageConfig
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +52,7 @@ class PoolSync:
                     for row in rows
                 ],
             )
+            await peer.call(Revoked(serials=await enrolment.revoked_clients(self._database)), 10.0)
             await self._store(hwid, await peer.call(message, CONFIGURE_SECONDS))
             await self._drop(peer)
         except RubackupError as error:
@@ -65,6 +66,15 @@ class PoolSync:
                 await self._drop(peer)
             except RubackupError as error:
                 log.warning("media server %s did not report its pools: %s", peer.identity.hwid, error)
+
+    async def revoke_all(self) -> None:
+        """Tell connected media servers which clients' certificates are revoked."""
+        serials = await enrolment.revoked_clients(self._database)
+        for peer in self._registry.all("media"):
+            try:
+                await peer.call(Revoked(serials=serials), 10.0)
+            except RubackupError as error:
+                log.warning("media server %s could not be told of revoked clients: %s", peer.identity.hwid, error)
 
     async def drop_all(self) -> None:
         """Tell connected media servers of the records that the catalogue has deleted."""

@@ -38,6 +38,7 @@ class CatalogueWatch:
             elif channel == "records":
                 await self._pools.drop_all()
             else:
+                await self._pools.revoke_all()
                 await self._close_revoked()
         except RubackupError as error:
             log.warning("a change of %s could not be followed: %s", channel, error)

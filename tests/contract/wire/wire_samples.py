@@ -63,6 +63,7 @@ from rubackup.wire.messages import (
     ReportLog,
     ReportProgress,
     RestoreOpened,
+    Revoked,
     Root,
     RunBackup,
     RunRestore,
@@ -167,6 +168,7 @@ SAMPLES: tuple[Message, ...] = (
     AskPools(),
     CheckFolder(path="/var/pool"),
     DropRecord(epoch=5, pool_id=1, record=RECORD),
+    Revoked(serials=["0a1b2c", "ff"]),
     ListRecord(pool_id=1, record=RECORD, path="/home", page=2, limit=50),
     RecordListing(
         entries=[

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from rubackup.agent.tasks import RunningTask
@@ -41,11 +42,14 @@ class Place:
     address: MediaAddress
     server_key: bytes
     seals: SealBook
+    sessions: DataSessions
     opened: list[DataConnection] = field(default_factory=list)
+    used: dict[str, pki.TlsFiles] = field(default_factory=dict)
 
     def connection(self, hwid: str = CLIENT) -> DataConnection:
         """A connection of a client with a good certificate."""
-        found = connect(self.address, pki.client_context(self.installation.files("client", hwid)))
+        files = self.used.setdefault(hwid, self.installation.files("client", hwid))
+        found = connect(self.address, pki.client_context(files))
         self.opened.append(found)
         return found
 
@@ -81,7 +85,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
     server = DataServer("127.0.0.1", 0, pki.server_context(installation.files("media", MEDIA)), sessions.serve)
     server.start()
     address = MediaAddress(host=server.address[0], port=server.address[1], hwid=MEDIA)
-    found = Place(installation, address, server_key, seals)
+    found = Place(installation, address, server_key, seals, sessions)
     yield found
     for connection in found.opened:
         connection.close()
@@ -157,6 +161,20 @@ def test_an_older_attempt_is_fenced(place: Place) -> None:
 
     with pytest.raises(Fenced):
         place.backup(task_id=5, fence=8)
+
+
+def test_a_revoked_certificate_ends_its_session_and_opens_no_other(place: Place) -> None:
+    """Once a media server knows of a revocation the live session ends, good tickets or not; others go on."""
+    other = place.backup(task_id=3, client_hwid="d" * 16)
+    channel = place.backup(task_id=2)
+    leaf = x509.load_pem_x509_certificate(place.used[CLIENT].chain.read_bytes())
+    place.sessions.revoke([f"{leaf.serial_number:x}"])
+
+    with pytest.raises(RubackupError):
+        channel.checkpoint()
+    with pytest.raises(Refused):
+        place.backup(task_id=4)
+    other.checkpoint()
 
 
 def test_a_session_lives_no_longer_than_its_ticket(place: Place) -> None:

@@ -150,6 +150,12 @@ class DropRecord(Message, tag="drop_record"):
     record: str
 
 
+class Revoked(Message, tag="revoked"):
+    """Certificates of clients that were revoked, all that have not expired: their data sessions end and open no more."""
+
+    serials: list[str]
+
+
 class ListRecord(Message, tag="list_record"):
     """List one folder of a record."""
 
