@@ -21,6 +21,9 @@ Connection = Any
 
 STATEMENT_TIMEOUT_MS = 15_000
 LOCK_TIMEOUT_MS = 10_000
+COMMAND_SECONDS = 17.0
+"""A little more than the statement time-out: a database that hangs answers nothing at all."""
+ACQUIRE_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,7 @@ class Database:
         """Connect; Unavailable when the catalogue does not answer."""
         with translated():
             self._pool = await asyncpg.create_pool(
-                **self._arguments(), min_size=1, max_size=self._size, init=_prepare, command_timeout=30
+                **self._arguments(), min_size=1, max_size=self._size, init=_prepare, command_timeout=COMMAND_SECONDS
             )
 
     async def close(self) -> None:
@@ -131,7 +134,7 @@ class Database:
     async def connection(self) -> AsyncIterator[Connection]:
         """A connection outside a transaction."""
         with translated():
-            async with self._pool.acquire(timeout=10) as connection:
+            async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
                 yield connection
 
     @contextlib.asynccontextmanager
