@@ -60,6 +60,32 @@ def test_file_removed_while_read(source: Path, monkeypatch: pytest.MonkeyPatch) 
     assert copies.watch.texts("warning") == [f"{source}/three: {copier.CHANGED}"]
 
 
+def replace_by_link(path: Path) -> None:
+    """A symbolic link where the file was."""
+    path.unlink()
+    path.symlink_to("one")
+
+
+def replace_by_fifo(path: Path) -> None:
+    """A fifo where the file was."""
+    path.unlink()
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize("replace", [replace_by_link, replace_by_fifo])
+def test_file_replaced_while_read(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, replace: Callable[[Path], None]
+) -> None:
+    """A file that becomes something else under the reader keeps what was read, and the sizes agree."""
+    at_read(monkeypatch, lambda size: replace(source / "three") if size == len("three") else None)
+    copies = Copies()
+    made = copies.backup(source)
+    entries = [entry for _, found in copies.pool.reader("full").folders() for entry in found]
+
+    assert copies.watch.texts("warning") == [f"{source}/three: {copier.CHANGED}"]
+    assert made.size_bytes == sum(entry.size for entry in entries)
+
+
 def test_file_that_settles(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that changes once while it is read is read again, and nothing needs to be said."""
     texts = ["changed!"]

@@ -142,13 +142,15 @@ class Copier:
         for _ in range(ATTEMPTS):
             try:
                 file = open_noatime(name, OPEN, fd)
-            except OSError as error:
-                if entry is None or error.errno not in GONE:
+            except OSError:
+                if entry is None:
                     raise
-                break  # removed since the first attempt, which was whole or not: it says below
+                break  # removed or replaced since the first attempt: what that read is kept, and said below
             try:
                 before = os.fstat(file)
                 if not stat.S_ISREG(before.st_mode):
+                    if entry is not None:
+                        break
                     self._report.failed(path, "was replaced by something that is not a file")
                     return None
                 if entry is not None:
