@@ -117,6 +117,45 @@ def test_what_is_gone_cannot_be_done_again(office: Api, rows: Stock) -> None:
     assert "copy" in answer.json()["message"]
 
 
+@pytest.mark.parametrize("task_type", ["Restore", "Verify"])
+def test_a_task_on_a_foreign_copy_is_not_done_again(rows: Stock, task_type: str) -> None:
+    """Whose copy one may not see, one's own client's task cannot read it again; nothing is queued."""
+    group = rows.client_group()
+    own, foreign = rows.client(group=group), rows.record()
+    task = rows.task(client=own, task_type=task_type, record_id=foreign, status="Done")
+    caller = rows.administrator(group)
+
+    assert caller.post("/restart_task", {"data": {"tasks_ids": [task]}}).status_code == 404
+    assert rows.api.post("/restart_task", {"data": {"tasks_ids": [task]}}).status_code == 201
+
+
+def test_a_task_on_a_copy_that_is_only_seen_is_not_done_again(rows: Stock) -> None:
+    """A maintainer's sight of a copy on his server is no right to have it restored."""
+    media, group = rows.media_server(), rows.client_group()
+    pool = rows.pool_with_storage(media=media)
+    caller = rows.administrator(group)
+    user = rows.row("SELECT user_id FROM administrators WHERE client_group_id = $1", group)["user_id"]
+    rows.insert("maintainers", user_id=user, media_server_id=media)
+    foreign = rows.record(pool=pool)
+    task = rows.task(client=rows.client(group=group), pool=pool, task_type="Restore", record_id=foreign, status="Done")
+
+    assert caller.post("/restart_task", {"data": {"tasks_ids": [task]}}).status_code == 403
+
+
+@pytest.mark.parametrize(("shared", "expected"), [(False, 403), (True, 201)])
+def test_a_restore_to_another_client_is_done_again_within_a_shared_group(
+    rows: Stock, shared: bool, expected: int
+) -> None:
+    """As for a new restore, the group of both clients must be shared still."""
+    group = rows.client_group(shared=shared)
+    record = rows.record(client=rows.client(group=group))
+    task = rows.task(client=rows.client(group=group), task_type="Restore", record_id=record, status="Done")
+
+    answer = rows.administrator(group).post("/restart_task", {"data": {"tasks_ids": [task]}})
+
+    assert answer.status_code == expected
+
+
 def test_tasks_at_work_are_not_removed(office: Api, rows: Stock) -> None:
     """A worker's task is a 409, alone and among others; the rest can go."""
     busy, idle = rows.task(status="Transmission"), rows.task(status="Done")

@@ -73,7 +73,7 @@ async def create(change: Change, record_id: int, new: NewRestore) -> int:
     paths = _paths(problems, wanted)
     module, common = _extensions(problems, new, record["resource_type"])
     problems.raise_any()
-    await _check_target(change, record, client)
+    await check_target(change, record, client)
     await tasks.refuse_in_service_mode(change.db, record["media_hostname"] if record["local_service_mode"] else None)
     task_id = await PostgresQueue(change.db).add(
         NewTask(
@@ -136,7 +136,8 @@ def _extensions(problems: Problems, new: NewRestore, resource_type: str) -> tupl
     )
 
 
-async def _check_target(change: Change, record: Row, client: Row) -> None:
+async def check_target(change: Change, record: Row, client: Row) -> None:
+    """Forbidden to another client than the copy's, unless both are in one shared group or the caller changes all."""
     if client["hwid"] == record["client_hwid"] or scopes.changes_all(change.principal):
         return
     if not await change.db.fetchval(_SHARED, client["group_id"], record["group_id"]):

@@ -13,12 +13,12 @@ from rubackup.domain.lookups import TaskStatus, TaskType
 from rubackup.domain.tasks import FINAL, Verb
 from rubackup.queue.ports import NewTask, Reservation
 from rubackup.queue.postgres import PostgresQueue
-from rubackup.services import scopes, task_log, tasks
+from rubackup.services import repository, restores, scopes, task_log, tasks
 from rubackup.services.change import Change
 
 _READ = """
-SELECT t.id, t.task_type, t.status, t.priority, t.executor, t.client_id, t.media_server_id, t.pool_id, t.record_id,
-    r.uuid::text AS record_uuid, t.resource_type, t.resource, t.backup_type, t.crypto,
+SELECT t.id, t.task_type, t.status, t.priority, t.executor, t.client_id, c.hwid, c.group_id, t.media_server_id,
+    t.pool_id, t.record_id, r.uuid::text AS record_uuid, t.resource_type, t.resource, t.backup_type, t.crypto,
     t.storage_duration::text AS storage_duration, t.archiving, t.parameters, m.hostname AS media_hostname,
     m.local_service_mode, ({writable}) AS writable
 FROM task_queue t LEFT JOIN clients c ON c.id = t.client_id LEFT JOIN repository r ON r.id = t.record_id
@@ -76,18 +76,32 @@ async def _operate(change: Change, task_id: int, verb: Verb, word: str) -> str:
 
 
 async def restart(change: Change, wanted: TaskNumbers) -> list[int]:
-    """New tasks that do the same again; their numbers. WrongState unless all of the old ones have ended."""
+    """New tasks that do the same again; their numbers. WrongState unless all of the old ones have ended.
+
+    NotFound and Forbidden as making them anew would have it: the caller must reach the copies too.
+    """
     rows = await _own(change, wanted.tasks_ids)
     going = [row["id"] for row in rows if TaskStatus.by_label(row["status"]) not in FINAL]
     if going:
         raise WrongState(f"Only a task that has ended can be restarted; not ended: {_join(going)}.", ids=going)
     created = []
     for row in rows:
+        await _check_copy(change, row)
         busy = row["media_hostname"] if row["local_service_mode"] else None
         await tasks.refuse_in_service_mode(change.db, busy)
         created.append(await PostgresQueue(change.db).add(_again(row, change.principal.name)))
     change.row_ids.extend(created)
     return created
+
+
+async def _check_copy(change: Change, row: Any) -> None:
+    if row["task_type"] == TaskType.BACKUP.label or row["record_uuid"] is None:
+        return
+    record = await repository.record_of(change, row["record_id"])
+    if not scopes.changes_all(change.principal) and record["group_id"] not in change.principal.client_group_ids:
+        raise Forbidden(f"The copy of task {row['id']} belongs to another client group; it can only be looked at.")
+    if row["task_type"] == TaskType.RESTORE.label and row["client_id"] is not None:
+        await restores.check_target(change, record, row)
 
 
 def _again(row: Any, created_by: str) -> NewTask:
