@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 5.0
 RETRY_ENROLMENT_SECONDS = 1.0
+TOLD_LENGTH = 255
+"""Characters of each field that a stranger tells of itself; they are shown to administrators."""
 
 
 class ControlPlane:
@@ -42,6 +44,9 @@ class ControlPlane:
         """A host without certificate asks for one."""
         if message.role not in {"client", "media"}:
             raise Refused("Only clients and media servers enrol.")
+        told = (message.hostname, message.package_version, message.os_type, message.os_version, message.data_endpoint)
+        if any(len(text) > TOLD_LENGTH or not text.isprintable() for text in told):
+            raise Refused(f"What a host tells of itself has at most {TOLD_LENGTH} printable characters a field.")
         fingerprint = pki.csr_fingerprint(message.csr_pem)
         answer = await enrolment.ask(
             self._database,
