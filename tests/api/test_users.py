@@ -73,6 +73,19 @@ def test_an_administrator_of_users_sets_passwords(office: Api) -> None:
     assert "Another12345*" not in str(audit)
 
 
+def test_each_new_password_counts_under_one_key(office: Api) -> None:
+    """An Idempotency-Key replays no call that sets a password: the last password is the one in force."""
+    key = {"Idempotency-Key": "k1"}
+    anna = office.add_user("anna")
+    for number in (1, 2):
+        body = {"data": {"new_password": f"Another12345*{number}"}}
+        assert office.patch(f"/users/{anna}", body, headers=key).status_code == 200
+        assert office.another().login("anna", f"Another12345*{number}")["user_name"] == "anna"
+
+    assert office.post("/users", new_user(username="otto"), headers=key).status_code == 201
+    assert office.post("/users", new_user(username="otto"), headers=key).status_code == 409
+
+
 def test_a_superuser_and_oneself_cannot_be_deleted(office: Api) -> None:
     """Nobody saws off the branch; 409 names them."""
     superuser = office.get("/users", params={"filter_data": 'username="rubackup"'}).json()["data"]["items"][0]["id"]

@@ -50,8 +50,13 @@ class NewWidget(msgspec.Struct):
 
     name: Annotated[str, Meta(description="Name.", min_length=1, max_length=20)]
     size: Annotated[int, Meta(description="Size in bytes.", ge=0)] = 0
-    password: Annotated[str, Meta(description="A secret.")] = ""
     tasks: Annotated[int, Meta(description="How many tasks to pretend.")] = 0
+
+
+class SecretWidget(NewWidget):
+    """A body that holds a secret."""
+
+    password: Annotated[str, Meta(description="A secret.")] = ""
 
 
 class WidgetChange(msgspec.Struct):
@@ -84,6 +89,11 @@ async def create(change: Change, body: NewWidget) -> Created:
         body.name, body.size, change.principal.name,
     )  # fmt: skip
     return Created((row_id,), tuple(range(70, 70 + body.tasks)))
+
+
+async def create_secret(call: Call) -> Created:
+    """Insert a row that a secret came with."""
+    return await create(call.change, call.body)
 
 
 async def update(change: Change, row_id: int, body: WidgetChange) -> None:
@@ -152,6 +162,10 @@ WIDGETS = Resource(
     delete=delete,
     actions=(
         Action("POST", "{id}/polish", "Polish", Permission.WRITE_CLIENTS, polish),
+        Action(
+            "POST", "secret", "Create with a secret", Permission.WRITE_CLIENTS, create_secret,
+            answer=Answer.CREATED, body=Body(SecretWidget),
+        ),
         Action("POST", "fail", "Fail", Permission.WRITE_CLIENTS, fail),
         Action("POST", "refuse", "Refuse", Permission.WRITE_CLIENTS, refuse),
         Action(

@@ -11,7 +11,7 @@ from rubackup.api.columns import columns_of
 from rubackup.api.kernel import Route
 from rubackup.api.resource import Answer, Op, Resource
 from rubackup.api.router import Router
-from rubackup.api.validate import members, struct_type
+from rubackup.api.validate import members, struct_type, structs_in
 
 
 class WrongDeclaration(Exception):
@@ -83,7 +83,7 @@ def _descriptions(where: str, struct: type[msgspec.Struct], seen: frozenset[type
     for field in struct_type(struct).fields:
         if not _described(field.type):
             yield f"{where}: field {struct.__name__}.{field.encode_name} has no description"
-        for inner in _structs(field.type):
+        for inner in structs_in(field.type):
             if inner not in seen:
                 yield from _descriptions(where, inner, seen | {struct, inner})
 
@@ -92,14 +92,6 @@ def _described(kind: types.Type) -> bool:
     if isinstance(kind, types.Metadata):
         return bool((kind.extra_json_schema or {}).get("description")) or _described(kind.type)
     return isinstance(kind, types.UnionType) and any(_described(t) for t in kind.types)
-
-
-def _structs(kind: types.Type) -> Iterator[type[msgspec.Struct]]:
-    for one in members(kind):
-        if isinstance(one, types.StructType):
-            yield one.cls
-        elif isinstance(one, types.ListType | types.VarTupleType):
-            yield from _structs(one.item_type)
 
 
 def _route(route: Route) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 The answer is stored in the effect's own transaction, so it is there exactly when the effect
 is. Scope: user, method, path. Another body under the key, or a call still running: 409.
+Calls whose body may hold a secret are neither stored nor replayed: `Route.replayable`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from starlette.responses import Response
 
 from rubackup.api.kernel import Asked
 from rubackup.domain.errors import Conflict, Invalid
-from rubackup.services.change import Change, starred
+from rubackup.services.change import Change
 
 KEPT_HOURS = 24
 MAX_KEY = 255
@@ -32,12 +33,11 @@ class Replay(Exception):
 async def once(change: Change, asked: Asked, body: Any, work: Callable[[], Awaitable[Response]]) -> Response:
     """The answer of `work`; Replay when the key's call was done before, Conflict when it was another or still runs."""
     key = asked.request.headers.get("idempotency-key", "")
-    if not key or (asked.route.action is not None and not asked.route.action.replayable):
+    if not key or not asked.route.replayable:
         return await work()
     if len(key) > MAX_KEY or not key.isprintable():
         raise Invalid(fields={"Idempotency-Key": f"must have 1 to {MAX_KEY} printable characters."})
-    # secrets are stars in it: what is stored must not help to guess a password
-    told = msgspec.json.encode([starred(body), asked.request.scope["query_string"]], order="sorted")
+    told = msgspec.json.encode([body, asked.request.scope["query_string"]], order="sorted")
     digest = hashlib.sha256(told).hexdigest()
     scope = (change.principal.user_id, asked.method, asked.path.rstrip("/"), key)
     await _refuse_other(change, scope, digest)

@@ -11,9 +11,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from rubackup.api.resource import Action, Body, Op, Resource
+from rubackup.api.validate import key_names
 from rubackup.catalog.database import Database
 from rubackup.domain.permissions import Permission, Principal
 from rubackup.services.auth import Sessions
+from rubackup.services.change import SECRET_KEYS
 from rubackup.services.ports import Hosts
 
 BASE = "/api/v1"
@@ -96,3 +98,10 @@ class Route:
     def mutates(self) -> bool:
         """Whether the call changes something."""
         return self.action.mutates if self.action else self.op not in {Op.LIST, Op.READ}
+
+    @property
+    def replayable(self) -> bool:
+        """Whether an `Idempotency-Key` is honoured: never where the body may hold a secret."""
+        if not self.mutates or self.permission is None or (self.action is not None and not self.action.replayable):
+            return False
+        return self.body is None or not key_names(self.body.struct) & SECRET_KEYS

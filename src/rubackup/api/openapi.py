@@ -127,7 +127,7 @@ def _parameters(route: Route) -> list[dict[str, Any]]:
             {"name": name, "in": "header", "description": text, "schema": {"type": "string"}}
             for name, text in route.action.headers.items()
         ]
-    if route.mutates and route.permission is not None and (route.action is None or route.action.replayable):
+    if route.replayable:
         found.append(_shared("Idempotency-Key"))
     if route.op in {Op.UPDATE, Op.DELETE}:
         found.append(_shared("If-Match"))

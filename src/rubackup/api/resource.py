@@ -176,7 +176,7 @@ class Action:
     operation_id: str = ""
     mutates: bool = True
     replayable: bool = True
-    """Whether an Idempotency-Key is honoured; not where the answer or the body holds a secret."""
+    """Whether an Idempotency-Key is honoured; not where the answer holds a secret, nor where the body may."""
     endpoint: Callable[[Any, Any], Awaitable[Response]] | None = None
     """`(kernel, request)` of `api.kernel`."""
     headers: Mapping[str, str] = field(default_factory=dict)

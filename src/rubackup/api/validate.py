@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import re
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import Any, TypeVar
@@ -36,6 +36,24 @@ def struct_type(struct: type[msgspec.Struct]) -> types.StructType:
     found = types.type_info(struct)
     assert isinstance(found, types.StructType)
     return found
+
+
+@functools.cache
+def key_names(struct: type[msgspec.Struct]) -> frozenset[str]:
+    """Every key that an object of the struct may hold, at whatever depth."""
+    found: set[str] = set()
+    for one in struct_type(struct).fields:
+        found |= {one.encode_name}.union(*(key_names(inner) for inner in structs_in(one.type)))
+    return frozenset(found)
+
+
+def structs_in(kind: types.Type) -> Iterator[type[msgspec.Struct]]:
+    """The structs that a field may hold, alone or in a list."""
+    for one in members(kind):
+        if isinstance(one, types.StructType):
+            yield one.cls
+        elif isinstance(one, types.ListType | types.VarTupleType):
+            yield from structs_in(one.item_type)
 
 
 def bare(kind: types.Type) -> types.Type:
