@@ -11,7 +11,7 @@ from rubackup.api.columns import columns_of
 from rubackup.api.kernel import Route
 from rubackup.api.resource import Answer, Op, Resource
 from rubackup.api.router import Router
-from rubackup.api.validate import members, struct_type, structs_in
+from rubackup.api.validate import struct_type, structs_in
 
 
 class WrongDeclaration(Exception):
