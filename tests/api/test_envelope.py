@@ -149,3 +149,14 @@ def test_answers_cannot_be_framed_or_sniffed(api: Api) -> None:
 def test_health_needs_no_login(api: Api) -> None:
     """/healthz answers anybody."""
     assert api.another().get("//healthz").json()["data"] == {"status": "ok"}
+    assert api.another().get("//healthz/").json()["data"] == {"status": "ok"}
+
+
+@pytest.mark.parametrize("path", ["//healthz", "//healthz/", "//"])
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+def test_health_and_root_are_read_only(api: Api, path: str, method: str) -> None:
+    """Any other method is a 405 that names GET."""
+    answer = api.another().request(method, path)
+
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET")
+    assert api.another().request("HEAD", path).status_code in {200, 302}

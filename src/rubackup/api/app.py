@@ -107,16 +107,15 @@ class Application:
 
     async def _page(self, request: Request, path: str) -> Response | None:
         """Pages that need no login: Swagger UI, its document, the health check."""
-        if path == "/":
-            return RedirectResponse(f"{BASE}/", 302)
-        if path == "/healthz":
-            return await self._health()
-        page = self._pages.get(path.removesuffix("/"))
-        if page is None:
+        name = path.removesuffix("/")
+        page = self._pages.get(name)
+        if page is None and name not in {"", "/healthz"}:
             return None
         if request.method not in {"GET", "HEAD"}:
             raise MethodNotAllowed("The method is not allowed for this path; allowed: GET.", allowed="GET")
-        return page.answer(request)
+        if page is not None:
+            return page.answer(request)
+        return await self._health() if name else RedirectResponse(f"{BASE}/", 302)
 
     async def _health(self) -> Response:
         async with self.kernel.database.connection() as db:
