@@ -197,6 +197,31 @@ def test_logins_and_failures_are_audited(api: Api, slept: list[float]) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("body", "name", "status", "outcome"),
+    [
+        ([1], "", 400, "refused: invalid"), ({"rubackup_user": "anna"}, "anna", 400, "refused: invalid"),
+        ({"rubackup_user": "x" * 999}, "x" * 256, 400, "refused: invalid"),
+        (" " * 20_000, "", 413, "refused: too large"),
+    ],
+)  # fmt: skip
+def test_a_login_that_cannot_be_read_is_audited(api: Api, body: Any, name: str, status: int, outcome: str) -> None:
+    """Whoever tries with a body of another form leaves a trace as well."""
+    assert api.another().post("/auth/login", body).status_code == status
+
+    row = api.fetch("SELECT user_name, address, outcome FROM audit ORDER BY id DESC LIMIT 1")[0]
+    assert tuple(row) == (name, "192.0.2.7", outcome)
+
+
+def test_a_blocked_login_is_audited(api: Api, slept: list[float]) -> None:
+    """Who is told to wait stands in the audit."""
+    for _ in range(6):
+        try_login(api, rubackup_user="nobody", password="wrong")
+
+    rows = api.fetch("SELECT outcome FROM audit WHERE user_name = 'nobody' ORDER BY id")
+    assert [row["outcome"] for row in rows] == ["refused: login"] * 5 + ["refused: too many attempts"]
+
+
 def test_cookies_are_set_for_our_own_name(api: Api) -> None:
     """Both tokens, HttpOnly, Secure, SameSite=Strict, for this host only, as long as the browser runs."""
     cookies = try_login(api).headers.get_list("set-cookie")

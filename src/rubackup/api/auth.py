@@ -22,20 +22,21 @@ from rubackup.api.envelope import success
 from rubackup.api.kernel import Kernel
 from rubackup.api.requests import read_json
 from rubackup.api.validate import build
-from rubackup.domain.errors import Unauthenticated
+from rubackup.domain.errors import CallerError, Unauthenticated
 from rubackup.domain.permissions import Principal
 from rubackup.services.auth import Issued, Revoked
 from rubackup.services.change import write_audit
 
 MAX_LOGIN_BYTES = 16 << 10
 """Nobody is known yet, so nobody may make us read much."""
+MAX_NAME = 256
 
 
 class Login(msgspec.Struct):
     """Who logs in."""
 
     rubackup_database: Annotated[str, msgspec.Meta(description="Name of the service database.", max_length=128)]
-    rubackup_user: Annotated[str, msgspec.Meta(description="Name of the user.", max_length=256)]
+    rubackup_user: Annotated[str, msgspec.Meta(description="Name of the user.", max_length=MAX_NAME)]
     password: Annotated[str, msgspec.Meta(description="Password of the user.", max_length=1024)]
 
 
@@ -64,13 +65,16 @@ class LoggedIn(Refreshed, kw_only=True):
 
 async def login(kernel: Kernel, request: Request) -> Response:
     """POST /auth/login."""
-    asked = build(Login, await read_json(request, MAX_LOGIN_BYTES) or {}, "")
     address = source_address(request)
-    who = Principal(0, asked.rubackup_user, address=address)
+    who = Principal(0, "", address=address)
     try:
+        body = await read_json(request, MAX_LOGIN_BYTES) or {}
+        who = Principal(0, _name_in(body), address=address)
+        asked = build(Login, body, "")
         issued = await kernel.sessions.login(asked.rubackup_database, asked.rubackup_user, asked.password, address)
-    except Unauthenticated:
-        await _note(kernel, request, who, "refused: login")
+    except CallerError as error:
+        why = "login" if isinstance(error, Unauthenticated) else error.code.replace("_", " ")
+        await _note(kernel, request, who, f"refused: {why}")
         raise
     await _note(kernel, request, who, "done")
     answer = success(
@@ -83,6 +87,12 @@ async def login(kernel: Kernel, request: Request) -> Response:
     )
     set_cookies(answer, request, kernel.address, issued)
     return answer
+
+
+def _name_in(body: Any) -> str:
+    """The name in a body that may be anything, for the audit."""
+    name = body.get("rubackup_user") if isinstance(body, dict) else ""
+    return name[:MAX_NAME] if isinstance(name, str) else ""
 
 
 def _pair(kernel: Kernel, issued: Issued) -> dict[str, Any]:
