@@ -75,6 +75,31 @@ def test_every_wrong_field_is_told_at_once(api: Api) -> None:
     assert inner.json()["errors"].keys() == {"data.size", "data.color", "data.name"}
 
 
+@pytest.mark.parametrize(
+    ("content", "names"),
+    [
+        (b'{"data": {"name": "a", "size": 1, "name": "b"}}', {"name"}),
+        (b'{"data": {"name": "a"}, "data": {"name": "b"}}', {"data"}),
+        (b'{"data": {"name": "a", "n\\u0061me": "b"}}', {"name"}),
+    ],
+)
+def test_a_key_that_is_given_twice_is_named(api: Api, content: bytes, names: set[str]) -> None:
+    """Which of two values was meant is not guessed."""
+    answer = api.request("POST", "/widgets", content=content, headers={"Content-Type": "application/json"})
+
+    assert (answer.status_code, answer.json()["errors"].keys()) == (400, names)
+    assert api.fetch("SELECT 1 FROM widgets") == []
+
+
+def test_a_flood_of_doubled_keys_gets_a_small_answer(api: Api) -> None:
+    """The hundred first are told, and looking for them takes no longer than reading."""
+    content = b"{" + b",".join(b'"%d":1' % (n % 1000) for n in range(400_000)) + b"}"
+
+    answer = api.request("POST", "/widgets", content=content, headers={"Content-Type": "application/json"})
+
+    assert (answer.status_code, len(answer.json()["errors"])) == (400, 100)
+
+
 def test_list_bodies_name_the_item(api: Api) -> None:
     """In a list body the number of the item stands in the name."""
     answer = api.patch("/widgets", {"data": [{"name": "a"}, {"name": ""}, {}]})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -14,6 +15,7 @@ from rubackup.domain.errors import Invalid, TooLarge, UnsupportedMedia
 MAX_BODY_BYTES = 4 << 20
 BODY_SECONDS = 60
 MAX_QUERY_FIELDS = 200
+MAX_DOUBLES, MAX_KEY = 100, 100
 
 
 async def read_body(request: Request, limit: int = MAX_BODY_BYTES) -> bytes:
@@ -59,9 +61,31 @@ def decode_json(raw: bytes) -> Any:
         raise Invalid("The body is nested too deeply.") from error
     except (msgspec.DecodeError, ValueError) as error:
         raise Invalid(f"The body is not valid JSON: {error}.") from error
+    _refuse_doubles(raw)
     if b"\\u0000" in raw or b"\x00" in raw:
         _refuse_nulls(value, "")
     return value
+
+
+def _refuse_doubles(raw: bytes) -> None:
+    """Invalid when an object has a key twice: msgspec would silently take the last one, another reader the first."""
+    doubles: dict[str, str] = {}
+
+    def keys(pairs: list[tuple[str, Any]]) -> None:
+        if len(dict(pairs)) == len(pairs):
+            return
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen and len(doubles) < MAX_DOUBLES:
+                doubles[name[:MAX_KEY]] = "is given more than once."
+            seen.add(name)
+
+    try:
+        json.loads(raw, object_pairs_hook=keys, parse_int=str, parse_float=str)
+    except RecursionError as error:
+        raise Invalid("The body is nested too deeply.") from error
+    if doubles:
+        raise Invalid(fields=doubles)
 
 
 def _refuse_nulls(value: Any, path: str) -> None:
