@@ -115,7 +115,7 @@ def eventually(probe: Callable[[], Any], seconds: float, describe: Callable[[], 
             if found := probe():
                 return found
         assert time.monotonic() < deadline, f"not within {seconds} s: {describe()}"
-        time.sleep(0.1)  # polls a process outside; there is no event to wait on
+        time.sleep(0.05)  # polls a process outside; there is no event to wait on
 
 
 def up(state: Path, *arguments: str, environment: dict[str, str] | None = None) -> System:

@@ -32,13 +32,18 @@ def test_the_demo_matches_and_is_incremental_the_second_time(tmp_path: Path):
     assert holder(State(tmp_path / "state")) is None
 
 
+def as_from_a_terminal() -> None:
+    """A test run in the background may have been started with Ctrl-C ignored, which children inherit."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_the_lines_that_the_demo_prints_work_as_they_stand(tmp_path: Path):
     """Pasted into a shell, they log in, list the queue and queue a backup; Ctrl-C then stops the system."""
     source = tmp_path / "it's a source"
     source.mkdir()
     command = [*RUBACKUP, "demo", str(source), "--state", str(tmp_path / "state")]
-    demo = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    demo = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=as_from_a_terminal)  # noqa: PLW1509
     assert demo.stdout is not None
     with demo.stdout:
         lines = list(iter(demo.stdout.readline, "The system runs until Ctrl-C.\n"))

@@ -64,7 +64,7 @@ def test_a_paused_backup_goes_on_where_it_stopped(system: System, tmp_path: Path
             for _ in range(120):
                 file.write(os.urandom(1_000_000))
     number = system.backup(source)
-    system.until(number, lambda task: task["bytes_done"] > 0, 60)
+    system.until(number, lambda task: task["status"] in {"At_Client", "Execution", "Transmission"}, 60)
     system.call("POST", "/put_task_on_pause", {"data": {"task_id": number}})
     assert system.task(number)["status"] == "Paused"
     assert system.records(source) == []
