@@ -58,13 +58,7 @@ class _Session:
     def _data(self, offset: int, length: int) -> bytes:
         self._renew()
         self._connection.send(ReadManifest(offset=offset, length=length))
-        return self._frame(FrameType.DATA)
-
-    def _frame(self, kind: FrameType) -> bytes:
-        item = self._connection.receive()
-        if not isinstance(item, Frame) or item.type is not kind:
-            raise WireFault(f"The media server sent something else than a frame of type {kind.name}.")
-        return bytes(item.data)
+        return bytes(self._connection.expect_frame(FrameType.DATA))
 
     def close(self) -> None:
         """End the session in order."""

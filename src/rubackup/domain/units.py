@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
 
 from rubackup.domain.errors import Invalid
 
@@ -52,13 +51,3 @@ def _interval_parts(rest: str) -> list[tuple[int, str]]:
         parts.append((int(match[1]), unit))
         rest = rest[match.end() :].lstrip(" ,")
     return parts
-
-
-def format_interval(value: timedelta) -> str:
-    """A time span without months as `N days HH:MM:SS`, parts that are zero left out."""
-    seconds = int(value.total_seconds())
-    days, seconds = divmod(seconds, 86_400)
-    clock = f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
-    if not days:
-        return clock
-    return f"{days} days" if clock == "00:00:00" else f"{days} days {clock}"

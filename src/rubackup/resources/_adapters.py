@@ -41,15 +41,6 @@ def with_body(function: Callable[[Change, Any], Awaitable[Any]]) -> Run:
     return run
 
 
-def with_query(function: Callable[[Change, Any], Awaitable[Any]]) -> Run:
-    """An action from a function of the query; what it returns is the answer."""
-
-    async def run(call: Call) -> Any:
-        return await function(call.change, call.query)
-
-    return run
-
-
 def made(ids: Sequence[int]) -> Created:
     """Rows that an action made."""
     return Created(tuple(ids))

@@ -43,7 +43,3 @@ class Registry:
     def all(self, role: str) -> list[ControlPeer]:
         """Every connected host of a role."""
         return [peer for (found, _), peer in self._peers.items() if found == role]
-
-    def find_serials(self, serials: set[str]) -> list[ControlPeer]:
-        """The connections that use one of these certificates."""
-        return [peer for peer in self._peers.values() if peer.identity.serial in serials]

@@ -56,14 +56,6 @@ class GroupPage(msgspec.Struct, kw_only=True):
     clients_page: Annotated[int, _PAGE] = 1
 
 
-class GroupsPage(msgspec.Struct, kw_only=True):
-    """Which groups are wanted: the form in which the guide prints it, inside the list."""
-
-    client_groups_page: Annotated[int, _PAGE] = 1
-    client_groups_limit: Annotated[int, _LIMIT] = LIMIT
-    filter_clients_hostname: Annotated[str, Meta(description="Part of a host name, any case.", max_length=253)] = ""
-
-
 class ClientsTreeQuery(msgspec.Struct, kw_only=True):
     """Which groups and clients are wanted."""
 
