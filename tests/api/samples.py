@@ -6,6 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 import httpx
+import samples_copies
+import samples_hosts
+import samples_kernel
+import samples_requests
+import samples_schedule
+import samples_storage
+import samples_strategies
+import samples_tape
 
 from rubackup.domain.permissions import Role
 from support.api import Api
@@ -362,4 +370,12 @@ SAMPLES: dict[str, Samples] = {
     "unauthorised_media_servers": UNAUTHORISED_MEDIA_SERVERS,
     "user_groups": USER_GROUPS,
     "users": USERS,
+    **samples_schedule.SAMPLES,
+    **samples_strategies.SAMPLES,
+    **samples_storage.SAMPLES,
+    **samples_tape.SAMPLES,
+    **samples_hosts.SAMPLES,
+    **samples_kernel.SAMPLES,
+    **samples_copies.SAMPLES,
+    **samples_requests.SAMPLES,
 }

@@ -29,6 +29,8 @@ class Kind(Enum):
     NUMBER = "float8"
     BOOLEAN = "boolean"
     INSTANT = "timestamptz"
+    MIXED = "varchar"
+    """Text in the catalogue; a value of digits alone is shown as an integer."""
     LIST = "text[]"
     OPAQUE = "jsonb"
 
@@ -39,6 +41,7 @@ OPERATORS = {
     Kind.NUMBER: "=<>",
     Kind.BOOLEAN: "=",
     Kind.INSTANT: "=<>",
+    Kind.MIXED: "=~<>",
     Kind.LIST: "=~",
     Kind.OPAQUE: "",
 }
@@ -48,6 +51,7 @@ WANTED = {
     Kind.NUMBER: "a number",
     Kind.BOOLEAN: "yes, no, true or false",
     Kind.INSTANT: "an ISO 8601 instant such as 2024-08-19T19:20:28+03:00",
+    Kind.MIXED: "text",
     Kind.LIST: "text",
     Kind.OPAQUE: "nothing: it cannot be compared",
 }
@@ -101,6 +105,11 @@ def _number(text: str) -> float | None:
         return None
 
 
+def shown(text: str | None) -> int | str | None:
+    """A value of a MIXED column as callers see it."""
+    return int(text) if text is not None and text.isascii() and text.isdigit() else text
+
+
 def write(value: Any) -> str:
     """A value as text that `Column.parse` reads back to the same value."""
     if isinstance(value, datetime):
@@ -113,6 +122,8 @@ def write(value: Any) -> str:
 def _kind(kind: types.Type) -> tuple[Kind, bool]:
     options = [m for m in members(kind) if not isinstance(m, types.NoneType)]
     nullable = len(options) < len(members(kind))
+    if {type(one) for one in options} == {types.IntType, types.StrType}:
+        return Kind.MIXED, nullable
     first = options[0] if len(options) == 1 else types.AnyType()
     table: Mapping[type, Kind] = {
         types.IntType: Kind.INTEGER,
@@ -145,7 +156,7 @@ def _columns(row: type[msgspec.Struct], sql: tuple[tuple[str, str], ...] | None)
             continue
         kind, nullable = _kind(field.type)
         expression = by_name[name] if by_name is not None else name
-        if kind is Kind.TEXT:
+        if kind in {Kind.TEXT, Kind.MIXED}:
             expression = f"({expression})::text"
         found[name] = Column(name, expression, kind, nullable)
     return found

@@ -52,6 +52,8 @@ class Condition:
             return str(self.value).casefold() in joined.casefold()
         if isinstance(value, list | tuple):
             return self.value in value
+        if self.column.kind is Kind.MIXED:
+            value = str(value)
         if self.operator == "=":
             return bool(value == self.value)
         return bool(value < self.value) if self.operator == "<" else bool(value > self.value)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
-from rubackup.api.columns import columns_of
+from rubackup.api.columns import Kind, columns_of, shown
 from rubackup.api.lists import EXACT_COUNT, ListQuery, list_answer, next_cursor
 from rubackup.api.resource import EVERYTHING, Clause, Resource, Source
 from rubackup.catalog.database import Connection
@@ -53,7 +54,15 @@ class Rows:
         return ", ".join(f'{sql} AS "{name}"' for name, sql in self.source.columns.items())
 
     def _make(self, record: Any) -> msgspec.Struct:
-        return self.row(**{name: record[name] for name in self.source.columns})
+        values = {name: record[name] for name in self.source.columns}
+        for name in self._mixed:
+            values[name] = shown(values[name])
+        return self.row(**values)
+
+    @functools.cached_property
+    def _mixed(self) -> tuple[str, ...]:
+        columns = columns_of(self.row, self.source).values()
+        return tuple(column.name for column in columns if column.kind is Kind.MIXED)
 
     async def page(self, db: Connection, query: ListQuery, scope: Clause) -> dict[str, Any]:
         """One page in a total order, with the number of all matches: exact to 10,000, an estimate beyond."""

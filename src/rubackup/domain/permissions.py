@@ -28,11 +28,22 @@ class Permission(Enum):
     WRITE_RECORDS = "Verify, delete and prolong copies."
     RESTORE = "Restore copies."
     BROWSE_CLIENTS = "List the folders of a client."
+    READ_POLICIES = "See schedules, strategies, their rules, the requests of clients and the disaster recovery plan."
+    WRITE_RULES = "Create, change, delete and execute rules of the global schedule; keep the disaster recovery plan."
+    DECIDE_REQUESTS = "Approve and decline requests of clients."
+    WRITE_STRATEGIES = "Change strategies and their rules."
+    MANAGE_STRATEGIES = "Create and delete strategies; appoint their administrators."
+    READ_REPORTS = "See reports."
+    WRITE_REPORTS = "Create, change and delete reports."
+    READ_NOTIFICATIONS = "See notifications."
+    READ_MONITORING = "See how busy the servers are."
     READ_STATE = "See the state of the application."
     READ_LOOKUPS = "See the lookup tables."
     READ_CONFIGURATION = "See the global configuration."
     WRITE_CONFIGURATION = "Change the global configuration and the service mode."
     READ_AUDIT = "See who changed what."
+    READ_EVENTS = "Follow the event log."
+    OWN_TOKENS = "Make, see and revoke own API tokens."
     OWN_PASSWORD = "Change the own password."  # noqa: S105 - a sentence, no password
 
 
@@ -55,7 +66,18 @@ GRANTS: dict[Role, frozenset[Permission]] = {
     Role.SUPERUSER: frozenset(P),
     Role.SUPERVISOR: frozenset(P) - {P.WRITE_USERS, P.WRITE_CONFIGURATION},
     Role.MAINTAINER: frozenset(
-        {P.READ_STORAGE, P.WRITE_STORAGE, P.READ_TASKS, P.READ_RECORDS, P.READ_STATE, P.READ_LOOKUPS, P.OWN_PASSWORD}
+        {
+            P.READ_STORAGE,
+            P.WRITE_STORAGE,
+            P.READ_TASKS,
+            P.READ_RECORDS,
+            P.READ_NOTIFICATIONS,
+            P.READ_STATE,
+            P.READ_LOOKUPS,
+            P.READ_EVENTS,
+            P.OWN_TOKENS,
+            P.OWN_PASSWORD,
+        }
     ),
     Role.ADMINISTRATOR: frozenset(
         {
@@ -69,15 +91,32 @@ GRANTS: dict[Role, frozenset[Permission]] = {
             P.WRITE_RECORDS,
             P.RESTORE,
             P.BROWSE_CLIENTS,
+            P.READ_POLICIES,
+            P.WRITE_RULES,
+            P.DECIDE_REQUESTS,
+            P.READ_NOTIFICATIONS,
             P.READ_STATE,
             P.READ_LOOKUPS,
+            P.READ_EVENTS,
+            P.OWN_TOKENS,
             P.OWN_PASSWORD,
         }
     ),
-    Role.AUDITOR: _READ | {P.OWN_PASSWORD},
-    Role.STRATEGY_ADMINISTRATOR: frozenset({P.READ_STATE, P.READ_LOOKUPS, P.OWN_PASSWORD}),
+    Role.AUDITOR: _READ | {P.OWN_TOKENS, P.OWN_PASSWORD},
+    Role.STRATEGY_ADMINISTRATOR: frozenset(
+        {
+            P.READ_POLICIES,
+            P.WRITE_STRATEGIES,
+            P.READ_NOTIFICATIONS,
+            P.READ_STATE,
+            P.READ_LOOKUPS,
+            P.READ_EVENTS,
+            P.OWN_TOKENS,
+            P.OWN_PASSWORD,
+        }
+    ),
 }
-NO_ROLE = frozenset({P.READ_LOOKUPS, P.OWN_PASSWORD})
+NO_ROLE = frozenset({P.READ_LOOKUPS, P.OWN_TOKENS, P.OWN_PASSWORD})
 """What a user without any role may do."""
 
 GLOBAL = frozenset({Role.SUPERUSER, Role.SUPERVISOR, Role.AUDITOR})

@@ -25,7 +25,7 @@ class Reservation(msgspec.Struct, frozen=True):
 
 
 class NewTask(msgspec.Struct, frozen=True, kw_only=True):
-    """A task to be queued. `executor`: client or media, who does the work."""
+    """A task to be queued. `executor`: client or media, who does the work. Rules and strategies: where it comes from."""
 
     task_type: str
     executor: str
@@ -44,6 +44,9 @@ class NewTask(msgspec.Struct, frozen=True, kw_only=True):
     parameters: dict[str, Any] = {}
     created_by: str = ""
     restarted_from: int | None = None
+    rule_id: int | None = None
+    strategy_id: int | None = None
+    strategy_rule_id: int | None = None
     reservations: tuple[Reservation, ...] = ()
 
 

@@ -69,6 +69,11 @@ def work(principal: Principal, group: str, media: str, *, write: bool = False) -
     return Limit(f"({own.sql} OR {there.sql})", own.values + there.values)
 
 
+def strategies(principal: Principal, strategy: str = "x.id", *, write: bool = False) -> Limit:
+    """Strategies and their rules; `strategy` is the column with the strategy's id."""
+    return EVERYTHING if _all(principal, write=write) else _of(strategy, principal.strategy_ids)
+
+
 def authorises_media(principal: Principal) -> Limit:
     """Media servers that wait: for those who may authorise them, and for auditors."""
     return EVERYTHING if _all(principal, write=False) else NOTHING

@@ -19,7 +19,7 @@ from rubackup.services.change import Change
 _READ = """
 SELECT t.id, t.task_type, t.status, t.priority, t.executor, t.client_id, c.hwid, c.group_id, t.media_server_id,
     t.pool_id, t.record_id, r.uuid::text AS record_uuid, t.resource_type, t.resource, t.backup_type, t.crypto,
-    t.storage_duration::text AS storage_duration, t.archiving, t.parameters, m.hostname AS media_hostname,
+    t.storage_duration::text AS storage_duration, t.archiving, t.parameters, t.rule_id, t.strategy_id, t.strategy_rule_id, m.hostname AS media_hostname,
     m.local_service_mode, ({writable}) AS writable
 FROM task_queue t LEFT JOIN clients c ON c.id = t.client_id LEFT JOIN repository r ON r.id = t.record_id
 LEFT JOIN media_servers m ON m.id = t.media_server_id
@@ -111,6 +111,7 @@ def _again(row: Any, created_by: str) -> NewTask:
     fields = (
         "task_type", "executor", "priority", "client_id", "media_server_id", "pool_id", "record_id", "record_uuid",
         "resource_type", "resource", "backup_type", "crypto", "storage_duration", "archiving", "parameters",
+        "rule_id", "strategy_id", "strategy_rule_id",
     )  # fmt: skip
     same = {name: row[name] for name in fields}
     if row["task_type"] == TaskType.BACKUP.label:

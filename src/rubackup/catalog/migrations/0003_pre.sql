@@ -1,0 +1,2 @@
+-- The global schedule.
+SELECT 1;

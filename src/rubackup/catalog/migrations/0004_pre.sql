@@ -1,0 +1,2 @@
+-- Strategies, reports, notifications, the disaster recovery plan.
+SELECT 1;

@@ -1,0 +1,2 @@
+-- Pools of every type.
+SELECT 1;

@@ -1,0 +1,2 @@
+-- Tape libraries.
+SELECT 1;

@@ -1,0 +1,2 @@
+-- Logs of hosts, monitoring, bandwidth.
+SELECT 1;

@@ -1,0 +1,2 @@
+-- API tokens and the event log.
+SELECT 1;

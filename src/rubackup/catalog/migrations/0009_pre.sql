@@ -1,0 +1,2 @@
+-- Copies that are copied, moved and kept.
+SELECT 1;

@@ -1,0 +1,2 @@
+-- Requests of clients.
+SELECT 1;

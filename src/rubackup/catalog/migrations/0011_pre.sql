@@ -1,0 +1,2 @@
+-- Indexes of lists.
+SELECT 1;

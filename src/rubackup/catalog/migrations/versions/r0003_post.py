@@ -1,0 +1,11 @@
+"""The global schedule, once no older code runs."""
+
+from rubackup.catalog.migrations.run import run
+
+revision = "0003_post"
+down_revision = "0003_pre"
+
+
+def upgrade() -> None:
+    """Run the SQL file of this revision."""
+    run(revision)

@@ -1,0 +1,11 @@
+"""Pools of every type, once no older code runs."""
+
+from rubackup.catalog.migrations.run import run
+
+revision = "0005_post"
+down_revision = "0005_pre"
+
+
+def upgrade() -> None:
+    """Run the SQL file of this revision."""
+    run(revision)

@@ -1,0 +1,11 @@
+"""Tape libraries, once no older code runs."""
+
+from rubackup.catalog.migrations.run import run
+
+revision = "0006_post"
+down_revision = "0006_pre"
+
+
+def upgrade() -> None:
+    """Run the SQL file of this revision."""
+    run(revision)

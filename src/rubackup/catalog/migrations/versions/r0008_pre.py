@@ -1,0 +1,11 @@
+"""API tokens and the event log."""
+
+from rubackup.catalog.migrations.run import run
+
+revision = "0008_pre"
+down_revision = "0007_post"
+
+
+def upgrade() -> None:
+    """Run the SQL file of this revision."""
+    run(revision)

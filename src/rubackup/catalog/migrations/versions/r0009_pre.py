@@ -1,0 +1,11 @@
+"""Copies that are copied, moved and kept."""
+
+from rubackup.catalog.migrations.run import run
+
+revision = "0009_pre"
+down_revision = "0008_post"
+
+
+def upgrade() -> None:
+    """Run the SQL file of this revision."""
+    run(revision)

@@ -1,0 +1,11 @@
+"""Indexes of lists."""
+
+from rubackup.catalog.migrations.run import run
+
+revision = "0011_pre"
+down_revision = "0010_post"
+
+
+def upgrade() -> None:
+    """Run the SQL file of this revision."""
+    run(revision)

@@ -1,0 +1,7 @@
+"""Samples of the inherited suite: storage."""
+
+from __future__ import annotations
+
+from support.samples import Samples
+
+SAMPLES: dict[str, Samples] = {}
