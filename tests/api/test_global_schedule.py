@@ -8,6 +8,9 @@ import httpx
 import pytest
 from samples_schedule import new_rule, rule_change, short_rule
 
+from rubackup.domain.units import parse_interval
+from rubackup.services import rule_columns
+from rubackup.services.fields import Problems
 from support.api import Api
 from support.fixtures import Stock
 
@@ -103,6 +106,29 @@ def test_intervals_are_kept_in_words_that_the_catalogue_reads(office: Api, writt
     assert change(office, row["id"], periodic_launch=shown).status_code == 200
     task = office.post(f"/global_schedule/{row['id']}/execution")
     assert task.status_code == 200, task.text
+
+
+def test_an_interval_that_is_kept_as_it_was_written_means_the_same_to_the_catalogue(office: Api) -> None:
+    """For every unit, in whatever form: the text of the row is read by PostgreSQL as it was checked by us."""
+    units = [form for unit in ("sec", "second", "min", "minute", "hour", "day", "week", "mon", "month", "yr", "year")
+             for form in (unit, f"{unit}s", f"{unit}s".upper())]  # fmt: skip
+    texts = [
+        f"{number}{gap}{unit}"
+        for unit in (*units, "s", "m", "h", "d", "w", "y", "ms")
+        for number, gap in ((1, " "), (36, ""))
+    ]
+    problems = Problems()
+    kept = {text: rule_columns.interval(problems, text, "data") for text in texts}
+    checked = {text: parse_interval(text, "data") for text in texts}
+
+    rows = office.fetch(
+        "SELECT kept FROM unnest($1::text[], $2::text[]) AS t (kept, checked) WHERE kept::interval <> checked::interval",
+        list(kept.values()), list(checked.values()),
+    )  # fmt: skip
+
+    assert problems.fields == {}
+    assert rows == []
+    assert all(kept[f"36{unit}"] == f"36{unit}" for unit in units)
 
 
 def test_every_wrong_field_of_a_rule_is_told(office: Api) -> None:
