@@ -424,3 +424,21 @@ def test_a_user_group_that_a_rule_tells_stays(office: Api, rows: Stock) -> None:
 
     assert answer.status_code == 409
     assert rows.named("user_groups", group, "name") in answer.json()["message"]
+
+
+def test_every_change_of_a_rule_is_an_event_for_its_group(office: Api, rows: Stock) -> None:
+    """Making, changing, starting and deleting; a change that says nothing new is none."""
+    group = rows.client_group()
+    rule = created(office, short_rule(office, client_id=rows.client(group=group)))["id"]
+    change(office, rule, priority=7)
+    change(office, rule, priority=7)
+    statuses(office, (rule, "run"))
+    office.delete(f"/global_schedule/{rule}")
+
+    found = office.fetch(
+        "SELECT kind, row_id, client_group_id FROM events WHERE family = 'global_schedule' ORDER BY id"
+    )
+
+    assert [tuple(row) for row in found] == [
+        (kind, rule, group) for kind in ("created", "changed", "changed", "deleted")
+    ]
