@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from rubackup.domain.errors import Unavailable
-from rubackup.media.tape.scsi import Device
+from rubackup.media.tape.scsi import ILLEGAL_REQUEST, Device
 from rubackup.media.tape.sysfs import printable
 from rubackup.wire.messages import TapeElement
 
@@ -68,18 +68,25 @@ def read_elements(device: Device) -> list[TapeElement]:
 def _read_range(device: Device, wanted: Range, asked: _Asked) -> None:
     start = wanted.first
     while start < wanted.end:
-        data = device.read(
-            "READ ELEMENT STATUS", _command(wanted.kind, start, min(AT_ONCE, wanted.end - start)), ANSWER_BYTES
-        )
-        after = asked.add(parse_elements(data), wanted)
+        after = asked.add(_ask(device, wanted.kind, start, min(AT_ONCE, wanted.end - start)), wanted)
         if after <= start:
             return  # nothing new came: the robot has no more
         start = after
 
 
-def _command(kind: int, start: int, count: int) -> bytes:
-    """READ ELEMENT STATUS with volume tags; drives are to say who they are (DVCID)."""
-    who = 1 if kind == DRIVE else 0
+def _ask(device: Device, kind: int, start: int, count: int) -> list[TapeElement]:
+    """Some elements. Drives are to say who they are (DVCID); robots that cannot tell are asked without."""
+    try:
+        data = device.read("READ ELEMENT STATUS", _command(kind, start, count, who=kind == DRIVE), ANSWER_BYTES)
+    except Unavailable as error:
+        if kind != DRIVE or error.facts.get("key") != ILLEGAL_REQUEST:
+            raise
+        data = device.read("READ ELEMENT STATUS", _command(kind, start, count, who=False), ANSWER_BYTES)
+    return parse_elements(data)
+
+
+def _command(kind: int, start: int, count: int, *, who: bool) -> bytes:
+    """READ ELEMENT STATUS with volume tags."""
     return b"".join((
         bytes([0xB8, 0x10 | kind]), start.to_bytes(2, "big"), count.to_bytes(2, "big"), bytes([who]),
         ANSWER_BYTES.to_bytes(3, "big"), bytes(2),

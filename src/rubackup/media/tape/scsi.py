@@ -161,7 +161,7 @@ class Device:
         why = f"{_KEYS.get(key, 'sense key')} ({key:x}/{code:02x}/{qualifier:02x})"
         if key == NOT_READY:
             return Busy(f"{self._path} is not ready for {name}: {why}.")
-        return Unavailable(f"{self._path} refused {name}: {why}.")
+        return Unavailable(f"{self._path} refused {name}: {why}.", key=key)
 
 
 def sense_of(sense: bytes) -> tuple[int, int, int]:
