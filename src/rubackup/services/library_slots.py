@@ -22,7 +22,7 @@ _ABSENT = """
 SELECT w.place - 1 AS place FROM unnest($1::bigint[], $2::text[]) WITH ORDINALITY AS w (library, tag, place)
 WHERE NOT EXISTS (SELECT 1 FROM library_slots s WHERE s.tape_library_id = w.library AND s.volume_tag = w.tag)
     AND NOT EXISTS (SELECT 1 FROM library_tape_drives d WHERE d.tape_library_id = w.library AND d.volume_tag = w.tag)"""
-_SLOT = "SELECT element_address, is_full, accessible FROM library_slots WHERE id = $1 AND tape_library_id = $2"
+_SLOT = "SELECT element_address, is_full FROM library_slots WHERE id = $1 AND tape_library_id = $2"
 
 
 _TAG = Meta(description="Volume tag of a cartridge in the library.", min_length=1, max_length=32)
@@ -84,7 +84,7 @@ async def refuse_import(change: Change, wanted: CartridgeToImport) -> str:
 
 
 async def refuse_move(change: Change, wanted: CartridgeToMove) -> str:
-    """Check cartridge and slot; then Conflict, also for a slot that is full or out of reach."""
+    """Check cartridge and slot; then Conflict, also for a slot that is full."""
     problems = Problems()
     known = await _check(problems, change, [wanted], ["data"])
     slot = await change.db.fetchrow(_SLOT, wanted.slot_id, wanted.library_id)
@@ -94,8 +94,6 @@ async def refuse_move(change: Change, wanted: CartridgeToMove) -> str:
     assert slot is not None
     if slot["is_full"]:
         raise Conflict(f"The slot {wanted.slot_id} (element {slot['element_address']}) is not empty.")
-    if not slot["accessible"]:
-        raise Conflict(f"The robot cannot reach the slot {wanted.slot_id} (element {slot['element_address']}).")
     raise Conflict(NO_ROBOTICS.format(what=f"{wanted.volume_tag} cannot be moved"))
 
 
