@@ -79,7 +79,7 @@ LIBRARY_SLOTS = Resource(
     actions=(
         _action(
             "check_ltfs", "Check cartridges for LTFS", _many("no cartridge can be checked"),
-            library_slots.Cartridge, [_ONE],
+            library_slots.LibraryCartridge, [_ONE],
         ),
         _action(
             "erase_cartridge", "Erase cartridges", _many("no cartridge can be erased"),
@@ -87,7 +87,7 @@ LIBRARY_SLOTS = Resource(
         ),
         _action(
             "export_cartridge", "Put a cartridge into an import/export slot", with_body(library_slots.refuse_export),
-            library_slots.Cartridge, _ONE,
+            library_slots.LibraryCartridge, _ONE,
         ),
         _action(
             "import_cartridge", "Take a cartridge out of an import/export slot",
@@ -96,7 +96,7 @@ LIBRARY_SLOTS = Resource(
         ),
         _action(
             "format_cartridge", "Format cartridges", _many("no cartridge can be formatted"),
-            library_slots.Cartridge, [_ONE],
+            library_slots.LibraryCartridge, [_ONE],
         ),
         _action(
             "move_cartridge", "Move a cartridge to another slot", with_body(library_slots.refuse_move),

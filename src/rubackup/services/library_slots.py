@@ -28,20 +28,20 @@ _SLOT = "SELECT element_address, is_full FROM library_slots WHERE id = $1 AND ta
 _TAG = Meta(description="Volume tag of a cartridge in the library.", min_length=1, max_length=32)
 
 
-class Cartridge(msgspec.Struct, kw_only=True):
+class LibraryCartridge(msgspec.Struct, kw_only=True):
     """A cartridge in a library."""
 
     library_id: Annotated[int, LIBRARY_ID]
     volume_tag: Annotated[str, _TAG]
 
 
-class CartridgeToErase(Cartridge, kw_only=True):
+class CartridgeToErase(LibraryCartridge, kw_only=True):
     """A cartridge in a library that is to be erased."""
 
     is_long_erase: Annotated[bool, Meta(description="Overwrite the whole tape, not only its beginning.")] = False
 
 
-class CartridgeToMove(Cartridge, kw_only=True):
+class CartridgeToMove(LibraryCartridge, kw_only=True):
     """A cartridge in a library that is to lie elsewhere."""
 
     slot_id: Annotated[int, Meta(description="Id of an empty slot of the same library.", ge=1)]
@@ -54,7 +54,7 @@ class CartridgeToImport(msgspec.Struct, kw_only=True):
     pool_name: Annotated[Ref, Meta(description="Pool that the cartridge is for, of the type Tape library: name or id.")]
 
 
-async def refuse_many(change: Change, wanted: Sequence[Cartridge], what: str) -> str:
+async def refuse_many(change: Change, wanted: Sequence[LibraryCartridge], what: str) -> str:
     """Check each cartridge, naming every wrong field; then Conflict."""
     problems = Problems()
     if len(wanted) > AT_ONCE:
@@ -65,7 +65,7 @@ async def refuse_many(change: Change, wanted: Sequence[Cartridge], what: str) ->
     raise Conflict(NO_ROBOTICS.format(what=what))
 
 
-async def refuse_export(change: Change, wanted: Cartridge) -> str:
+async def refuse_export(change: Change, wanted: LibraryCartridge) -> str:
     """Check the cartridge; then Conflict."""
     problems = Problems()
     await _check(problems, change, [wanted], ["data"])
@@ -98,7 +98,7 @@ async def refuse_move(change: Change, wanted: CartridgeToMove) -> str:
 
 
 async def _check(
-    problems: Problems, change: Change, wanted: Sequence[Cartridge], fields: Sequence[str]
+    problems: Problems, change: Change, wanted: Sequence[LibraryCartridge], fields: Sequence[str]
 ) -> frozenset[int]:
     """The libraries that the caller may change; notes libraries that are unknown and cartridges that are not there."""
     limit = scopes.storage(change.principal, write=True)

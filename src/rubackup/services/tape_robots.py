@@ -32,7 +32,7 @@ class Robot(msgspec.Struct, frozen=True, kw_only=True):
     serial: Annotated[str, Meta(description="Serial number; empty when it does not tell one.")]
 
 
-class Element(msgspec.Struct, frozen=True, kw_only=True):
+class RobotElement(msgspec.Struct, frozen=True, kw_only=True):
     """A place for a cartridge, as the robot tells it."""
 
     element_address: Annotated[int, Meta(description="Address of the element.")]
@@ -48,10 +48,10 @@ class RobotInfo(msgspec.Struct, frozen=True, kw_only=True):
     """A robot with all its elements."""
 
     medium_changer: Annotated[Robot, Meta(description="The robot.")]
-    slots: Annotated[list[Element], Meta(description="Slots.")]
-    import_export: Annotated[list[Element], Meta(description="Slots through which cartridges come and go.")]
-    tape_drives: Annotated[list[Element], Meta(description="Drives.")]
-    pickers: Annotated[list[Element], Meta(description="Grippers of the robot.")]
+    slots: Annotated[list[RobotElement], Meta(description="Slots.")]
+    import_export: Annotated[list[RobotElement], Meta(description="Slots through which cartridges come and go.")]
+    tape_drives: Annotated[list[RobotElement], Meta(description="Drives.")]
+    pickers: Annotated[list[RobotElement], Meta(description="Grippers of the robot.")]
 
 
 async def robot_media_server(change: Change, wanted: RobotQuestion) -> str:
@@ -70,7 +70,7 @@ async def robot_info(hosts: Hosts, hwid: str, node: str) -> RobotInfo:
     """Ask a robot for its elements: NotFound without one, Busy and Unavailable with the reason when it does not tell."""
     robot, elements = await hosts.tape_elements(hwid, node)
 
-    def of(kind: str) -> list[Element]:
+    def of(kind: str) -> list[RobotElement]:
         return [_element(element) for element in elements if element.kind == kind]
 
     return RobotInfo(
@@ -82,8 +82,8 @@ async def robot_info(hosts: Hosts, hwid: str, node: str) -> RobotInfo:
     )  # fmt: skip
 
 
-def _element(element: TapeElement) -> Element:
-    return Element(
+def _element(element: TapeElement) -> RobotElement:
+    return RobotElement(
         element_address=element.address, is_full=element.full, volume_tag=element.volume_tag,
         accessible=element.accessible, source_element=element.source, identifier=element.identifier,
         problem=element.problem,
