@@ -160,6 +160,14 @@ def test_a_robot_that_names_no_drive_says_so(office: Api, monkeypatch: pytest.Mo
     assert len(manual.json()["data"]["items"]) == 3
 
 
+def test_a_robot_that_is_not_there_names_the_parameter(office: Api) -> None:
+    """Its drives cannot be asked for."""
+    query = {"media_server": some_media(office), "sg_device_path": "/dev/sg99"}
+    answer = office.get("/library_tape_drives/candidates", params=query)
+
+    assert answer.json()["errors"] == {"sg_device_path": "the media server has no robot there."}
+
+
 @pytest.mark.parametrize(
     ("collection", "query", "named"),
     [

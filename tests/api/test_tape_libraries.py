@@ -10,7 +10,7 @@ from samples_tape import new_library
 from support import tape
 from support.api import Api
 from support.fixtures import Stock
-from support.hosts import NO_ROBOT, SILENT_ROBOT, tags_of
+from support.hosts import NO_ROBOT, SILENT_ROBOT, AnsweringHosts, tags_of
 
 
 def made(api: Api, body: dict[str, Any]) -> dict[str, Any]:
@@ -214,6 +214,34 @@ def test_the_robot_is_looked_for_where_it_was_put(office: Api, rows: Stock) -> N
     for device, status in ((SILENT_ROBOT, 503), (NO_ROBOT, 503), ("/dev/sg4", 200)):
         assert office.patch(f"/medium_changers/{changer}", {"data": {"device": device}}).status_code == 200
         assert office.post(f"/tape_libraries/{library['id']}/sync").status_code == status
+
+
+def test_the_robot_must_be_the_one_that_was_added(office: Api, rows: Stock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is asked under its address and serial number; at a new place it is learned anew, and is then known."""
+    asked: list[tuple[str, ...]] = []
+    answer = AnsweringHosts.tape_elements
+
+    async def noting(self: AnsweringHosts, hwid: str, device: str, scsi_path: str = "", serial: str = "") -> Any:
+        asked.append((device, scsi_path, serial))
+        return await answer(self, hwid, device, scsi_path, serial)
+
+    monkeypatch.setattr(AnsweringHosts, "tape_elements", noting)
+    library = made(office, at(rows, device="/dev/sg4", scsi_path="[8:0:0:3]", serial="OLD"))
+    registered(rows, library["id"])
+    where = f"/medium_changers/{library['medium_changer']}"
+    office.patch(where, {"data": {"device": "/dev/sg4"}})  # no change
+    assert office.get(where).json()["data"]["serial"] == "OLD"
+    office.patch(where, {"data": {"device": "/dev/sg7"}})
+    for _ in range(2):
+        assert office.post(f"/tape_libraries/{library['id']}/sync").status_code == 200
+
+    assert asked == [
+        ("/dev/sg4", "[8:0:0:3]", "OLD"), ("/dev/sg7", "[8:0:0:3]", ""), ("/dev/sg7", "[8:0:0:3]", "VTL0001"),
+    ]  # fmt: skip
+    row = office.get(where).json()["data"]
+    assert (row["serial"], row["product"]) == ("VTL0001", "L700")
+    query = {"media_server": library["media_server"], "mode": "manual"}
+    assert office.get("/tape_libraries/candidates", params=query).json()["data"]["medium_changers"] == []
 
 
 def test_deleting_a_library_frees_its_devices(office: Api, rows: Stock) -> None:

@@ -145,8 +145,10 @@ class MediumChangerRow(msgspec.Struct, kw_only=True):
     device: Annotated[str, Meta(description="Device node on the media server, by which it is asked.")]
     vendor: Annotated[str, Meta(description="Vendor.")]
     product: Annotated[str, Meta(description="Product.")]
-    revision: Annotated[str, Meta(description="Version of its firmware when it was added.")]
-    serial: Annotated[str, Meta(description="Serial number; another robot at its device is refused.")]
+    revision: Annotated[str, Meta(description="Version of its firmware.")]
+    serial: Annotated[
+        str, Meta(description="Serial number; another robot is refused. Empty until it was asked at a new place.")
+    ]
 
 
 _DEVICE = ("id", "tape_library_id", "scsi_path", "device", "vendor", "product", "revision", "serial")

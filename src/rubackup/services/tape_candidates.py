@@ -119,6 +119,8 @@ async def drive_candidates(
     rows = await store(change, media_server_id, said.devices)
     drives = [row for row in rows if row["kind"] == TAPE_DRIVE]
     if sg_device_path:
+        if not any(d.kind == MEDIUM_CHANGER and d.device == sg_device_path for d in said.devices):
+            raise Invalid(fields={"sg_device_path": "the media server has no robot there."})
         ids, problem = own_ids(drives, said.elements[sg_device_path])
         if problem:
             raise Unavailable(problem)

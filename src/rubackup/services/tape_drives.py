@@ -41,7 +41,7 @@ _DRIVE = """
 SELECT d.tape_library_id, d.sys_transfer_element, l.media_server_id
 FROM library_tape_drives d JOIN tape_libraries l ON l.id = d.tape_library_id WHERE d.id = $1"""
 _CHANGER = """
-SELECT m.tape_library_id, l.media_server_id FROM medium_changers m JOIN tape_libraries l ON l.id = m.tape_library_id
+SELECT m.scsi_path, m.device, l.media_server_id FROM medium_changers m JOIN tape_libraries l ON l.id = m.tape_library_id
 WHERE m.id = $1"""
 _TAKEN = """
 SELECT w.what FROM (
@@ -135,9 +135,15 @@ async def update(change: Change, drive_id: int, wanted: DriveChange) -> None:
 
 
 async def update_changer(change: Change, changer_id: int, wanted: ChangerChange) -> None:
-    """Change what is given; Conflict when another device of the media server is there."""
+    """Change what is given; Conflict when another device of the media server is there.
+
+    Who says where the robot is vouches for it: its serial number is learned when it is asked there.
+    So a library outlives a robot that was replaced.
+    """
     columns = _paths(wanted)
     row = await change.db.fetchrow(_CHANGER, changer_id)
+    if any(row[key] != value for key, value in columns.items()):
+        columns["serial"] = ""
     await _refuse_taken(change, row["media_server_id"], f"medium changer {changer_id}", columns)
     await update_columns(change.db, "medium_changers", changer_id, columns)
     await change.event("changed", "medium_changers", changer_id, media_server_id=row["media_server_id"])

@@ -13,7 +13,7 @@ from rubackup.domain.lookups import StorageType
 from rubackup.services import scopes
 from rubackup.services.change import Change
 from rubackup.services.fields import Problems, Ref, Row
-from rubackup.services.ports import TapeElement
+from rubackup.services.ports import TapeDevice, TapeElement
 
 MEDIUM_CHANGER, TAPE_DRIVE = "medium_changer", "tape_drive"
 MOST_DRIVES = 64
@@ -38,10 +38,11 @@ SELECT x.id, x.media_server_id, x.hwid FROM (
     FROM tape_libraries l JOIN media_servers m ON m.id = l.media_server_id
 ) x WHERE"""
 _CANDIDATES = """
-SELECT c.id, c.kind, c.scsi_path, c.device, c.vendor, c.product, c.revision, c.serial, c.present,
-    coalesce(m.tape_library_id, d.tape_library_id) AS tape_library_id
+SELECT c.id, c.kind, c.scsi_path, c.device, c.vendor, c.product, c.revision, c.serial, c.present, (
+    SELECT min(u.tape_library_id) FROM tape_devices_in_use u
+    WHERE u.media_server_id = c.media_server_id AND u.kind = c.kind
+        AND (u.candidate_id = c.id OR (c.serial <> '' AND u.serial = c.serial))) AS tape_library_id
 FROM tape_candidates c
-LEFT JOIN medium_changers m ON m.candidate_id = c.id LEFT JOIN library_tape_drives d ON d.candidate_id = c.id
 WHERE c.id = ANY ($1::bigint[]) AND c.media_server_id = $2"""
 _WORDS = {MEDIUM_CHANGER: "robot", TAPE_DRIVE: "tape drive"}
 
@@ -121,10 +122,9 @@ def refuse_unusable(rows: Sequence[Row]) -> None:
             raise Conflict(f"{what} was not found at the last scan of the media server.")
 
 
-async def elements_of(change: Change, hwid: str, robot: Any) -> list[TapeElement]:
-    """What the robot (device, scsi_path, serial) says of its elements; the refusal tells why it does not."""
+async def ask_robot(change: Change, hwid: str, robot: Any) -> tuple[TapeDevice, list[TapeElement]]:
+    """What the robot (device, scsi_path, serial) says of itself and its elements; the refusal tells why it does not."""
     try:
-        _, elements = await change.hosts.tape_elements(hwid, robot["device"], robot["scsi_path"], robot["serial"])
+        return await change.hosts.tape_elements(hwid, robot["device"], robot["scsi_path"], robot["serial"])
     except NotFound as error:  # of the host's device, not of what the call is about
         raise Unavailable(error.message) from error
-    return elements

@@ -116,5 +116,5 @@ def place_drives(drives: Sequence[Row], elements: Sequence[TapeElement]) -> dict
 
 def own_drives(serials: Sequence[str], elements: Sequence[TapeElement]) -> list[TapeElement]:
     """The drive elements that the robot says are the drives with these serial numbers."""
-    wanted = {serial for serial in serials if serial}
-    return [e for e in elements if e.kind == "drive" and e.identifier and e.identifier.split()[-1] in wanted]
+    ends = tuple(f" {serial}" for serial in serials if serial)
+    return [e for e in elements if e.kind == "drive" and f" {e.identifier}".endswith(ends)]

@@ -18,8 +18,8 @@ from rubackup.services.tape_fields import (
     MEDIUM_CHANGER,
     MOST_DRIVES,
     TAPE_DRIVE,
+    ask_robot,
     candidates,
-    elements_of,
     refuse_unusable,
     tape_pool,
 )
@@ -33,6 +33,8 @@ FROM tape_candidates c WHERE c.id = $2 ON CONFLICT (candidate_id) DO NOTHING RET
 _ROBOT = """
 SELECT l.media_server_id, s.hwid, m.device, m.scsi_path, m.serial FROM tape_libraries l
 JOIN media_servers s ON s.id = l.media_server_id JOIN medium_changers m ON m.tape_library_id = l.id WHERE l.id = $1"""
+_LEARN = """
+UPDATE medium_changers SET vendor = $2, product = $3, revision = $4, serial = $5 WHERE tape_library_id = $1"""
 _SYNCED = "UPDATE tape_libraries SET synced_at = now() WHERE id = $1"
 _COUNTS = """
 SELECT count(*) AS slots, count(*) FILTER (WHERE is_full) AS full FROM library_slots WHERE tape_library_id = $1"""
@@ -77,7 +79,7 @@ async def create(change: Change, new: NewTapeLibrary) -> int:
     found = await candidates(problems, change, media["id"], named) if media else {}
     problems.raise_any()
     refuse_unusable([found[number] for _, number, _ in named])
-    elements = await elements_of(change, media["hwid"], found[new.medium_changer_candidate_id])
+    _, elements = await ask_robot(change, media["hwid"], found[new.medium_changer_candidate_id])
     library_id: int = await change.db.fetchval(_INSERT, pool["id"], media["id"], new.description)
     if await change.db.fetchval(_CHANGER, library_id, new.medium_changer_candidate_id) is None:
         raise Conflict("The robot belongs to another tape library by now.")
@@ -93,9 +95,10 @@ async def sync(change: Change, library_id: int) -> str:
     Unprocessable, and nothing is stored, when a cartridge lies there that is not registered.
     """
     robot: Row = await change.db.fetchrow(_ROBOT, library_id)
-    elements = await elements_of(change, robot["hwid"], robot)
+    device, elements = await ask_robot(change, robot["hwid"], robot)
     await tape_inventory.refuse_unregistered(change.db, robot["media_server_id"], elements)
     await tape_inventory.store(change.db, library_id, elements)
+    await change.db.execute(_LEARN, library_id, device.vendor, device.product, device.revision, device.serial)
     await change.db.execute(_SYNCED, library_id)
     await change.event("changed", "tape_libraries", library_id, media_server_id=robot["media_server_id"])
     counts = await change.db.fetchrow(_COUNTS, library_id)

@@ -33,11 +33,9 @@ _ABSENT = (
 _FREE = """
 SELECT c.id, c.kind, c.scsi_path, c.device, c.tape_device, c.vendor, c.product, c.revision, c.serial
 FROM tape_candidates c WHERE c.media_server_id = $1 AND c.present AND NOT EXISTS (
-    SELECT 1 FROM (
-        SELECT m.candidate_id, m.scsi_path, m.tape_library_id FROM medium_changers m
-        UNION ALL SELECT d.candidate_id, d.scsi_path, d.tape_library_id FROM library_tape_drives d
-    ) u JOIN tape_libraries l ON l.id = u.tape_library_id
-    WHERE l.media_server_id = $1 AND (u.candidate_id = c.id OR (c.serial = '' AND u.scsi_path = c.scsi_path)))
+    SELECT 1 FROM tape_devices_in_use u WHERE u.media_server_id = $1 AND u.kind = c.kind
+    AND (u.candidate_id = c.id OR (c.serial <> '' AND u.serial = c.serial)
+        OR (c.serial = '' AND u.scsi_path = c.scsi_path)))
 ORDER BY c.id"""
 
 

@@ -19,8 +19,8 @@ PICKER, SLOT, DOOR, DRIVE = 1, 2, 3, 4
 def library() -> dict[int, Place]:
     """A small library."""
     return {
-        1: Place(PICKER), 16: Place(DOOR, "RB10099L9"), 256: Place(DRIVE, "RB10001L9", "IBM TD9 SN1", source=1024),
-        257: Place(DRIVE, None, "IBM TD9 SN2"), 1024: Place(SLOT), 1025: Place(SLOT, "RB10002L9"), 1026: Place(SLOT, ""),
+        1: Place(PICKER), 16: Place(DOOR, "RB10099L9"), 256: Place(DRIVE, "RB10001L9", "IBM     TD9             SN1", source=1024),
+        257: Place(DRIVE, None, "IBM     TD9             SN2"), 1024: Place(SLOT), 1025: Place(SLOT, "RB10002L9"), 1026: Place(SLOT, ""),
     }  # fmt: skip
 
 
@@ -64,6 +64,15 @@ def test_a_robot_that_cannot_name_its_drives_is_asked_without():
     found = ask(Robot(library(), names_drives=False))
 
     assert [e.identifier for e in found if e.kind == "drive"] == ["", ""]
+
+
+def test_a_product_that_fills_its_field_does_not_swallow_the_serial_number():
+    """Vendor, product and serial number are told apart by their places, not by spaces."""
+    name = "IBM     ULT3580-TD9-HH-X10WT000001"
+
+    (drive,) = [e for e in ask(Robot({256: Place(DRIVE, None, name)})) if e.kind == "drive"]
+
+    assert drive.identifier == "IBM ULT3580-TD9-HH-X 10WT000001"
 
 
 def test_a_broken_element_says_so():

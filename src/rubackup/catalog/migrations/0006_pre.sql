@@ -63,6 +63,13 @@ CREATE TABLE library_tape_drives (
 );
 CREATE INDEX library_tape_drives_tag ON library_tape_drives (volume_tag) WHERE volume_tag <> '';
 
+CREATE VIEW tape_devices_in_use AS
+    SELECT l.media_server_id, 'medium_changer' AS kind, m.tape_library_id, m.candidate_id, m.scsi_path, m.serial
+    FROM medium_changers m JOIN tape_libraries l ON l.id = m.tape_library_id
+    UNION ALL
+    SELECT l.media_server_id, 'tape_drive', d.tape_library_id, d.candidate_id, d.scsi_path, d.serial
+    FROM library_tape_drives d JOIN tape_libraries l ON l.id = d.tape_library_id;
+
 CREATE TABLE library_slots (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     tape_library_id bigint NOT NULL REFERENCES tape_libraries ON DELETE CASCADE,

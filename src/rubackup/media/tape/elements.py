@@ -27,6 +27,8 @@ _PAGE = 0x1D
 _PRIMARY_TAG, _ALTERNATE_TAG = 0x80, 0x40
 _FULL, _EXCEPT, _ACCESS = 0x01, 0x04, 0x08
 _SOURCE_VALID = 0x80
+_VENDOR_IDENTIFIER = 1
+"""An identifier of 8 bytes for the vendor, 16 for the product and the serial number, each padded."""
 
 
 @dataclass(frozen=True)
@@ -157,4 +159,7 @@ def _identifier(data: bytes, flags: int) -> str:
     if len(data) < at + 4:
         return ""
     end = at + 4 + data[at + 3]
-    return printable(data[at + 4 : end]) if len(data) >= end else ""
+    text = data[at + 4 : end] if len(data) >= end else b""
+    if data[at + 1] & 0x0F != _VENDOR_IDENTIFIER:
+        return printable(text)
+    return " ".join(part for part in map(printable, (text[:8], text[8:24], text[24:])) if part)
