@@ -15,7 +15,7 @@ from rubackup.catalog.database import Database, DatabaseAddress
 from rubackup.domain.errors import Unavailable
 from rubackup.domain.permissions import Role
 from rubackup.services.passwords import _hasher
-from rubackup.services.ports import CopyEntry, FolderEntry
+from rubackup.services.ports import CopyEntry, FolderEntry, TapeDevice, TapeElement
 
 T = TypeVar("T")
 PASSWORD = "Testing12345*"
@@ -44,6 +44,16 @@ class NoHosts:
         raise Unavailable(f"Host {media_hwid} does not answer.")
 
     async def check_folder(self, media_hwid: str, path: str) -> None:
+        """Nobody answers."""
+        raise Unavailable(f"Host {media_hwid} does not answer.")
+
+    async def scan_tape(self, media_hwid: str) -> list[TapeDevice]:
+        """Nobody answers."""
+        raise Unavailable(f"Host {media_hwid} does not answer.")
+
+    async def tape_elements(
+        self, media_hwid: str, device: str, scsi_path: str = "", serial: str = ""
+    ) -> tuple[TapeDevice, list[TapeElement]]:
         """Nobody answers."""
         raise Unavailable(f"Host {media_hwid} does not answer.")
 

@@ -85,6 +85,7 @@ WIDGET_SAMPLES = Samples(
         "post_widgets_id_polish": lambda api: api.post(f"/widgets/{widget_rows(api)[0]}/polish"),
         "post_widgets_secret": lambda api: api.post("/widgets/secret", {"data": {"name": unique("w")}}),
         "get_widgets_echo": lambda api: api.get("/widgets/echo?word=a"),
+        "get_widgets_relay": lambda api: api.get("/widgets/relay"),
         "delete_widgets_status": lambda api: api.delete("/widgets/word"),
         "patch_widgets": lambda api: api.patch("/widgets", {"data": [{"name": "a"}]}),
     },

@@ -17,6 +17,7 @@ from rubackup.api.resource import (
     Call,
     Clause,
     Created,
+    Later,
     Page,
     Resource,
     Source,
@@ -131,6 +132,18 @@ async def echo(call: Call) -> Page:
     return Page([call.query], 1)
 
 
+async def relay(_call: Call) -> Later:
+    """Ask somebody, then look something up with the answer."""
+
+    async def ask() -> int:
+        return 40
+
+    async def then(change: Change, said: int) -> Page:
+        return Page([Question(word=str(await change.db.fetchval("SELECT $1::int + 2", said)))], 1)
+
+    return Later(ask, then)
+
+
 async def by_word(call: Call) -> str:
     """Take a word out of the path."""
     return f"word {call.path_value}"
@@ -171,6 +184,9 @@ WIDGETS = Resource(
         Action(
             "GET", "echo", "Echo", Permission.READ_CLIENTS, echo,
             answer=Answer.LIST, query=Question, row=Question, mutates=False,
+        ),
+        Action(
+            "GET", "relay", "Relay", Permission.READ_CLIENTS, relay, answer=Answer.LIST, row=Question, mutates=False
         ),
         Action("DELETE", "{status}", "By word", Permission.WRITE_CLIENTS, by_word),
         Action(

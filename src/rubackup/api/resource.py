@@ -133,9 +133,11 @@ class Later:
     """What an action that changes nothing has still to ask of live hosts.
 
     The kernel gives the catalogue's connection back before it waits, so that silent hosts cannot use them all up.
+    `then` gets what they said, and a connection again: to note it and to look up what belongs to it.
     """
 
     work: Callable[[], Awaitable[Any]]
+    then: Callable[[Change, Any], Awaitable[Any]] | None = None
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,15 @@ from rubackup.resources.client_groups import CLIENT_GROUPS
 from rubackup.resources.clients import CLIENTS, LIST_CLIENT_FILESYSTEM, UNAUTHORISED_CLIENTS
 from rubackup.resources.global_configuration import GLOBAL_CONFIGURATION
 from rubackup.resources.global_schedule import GLOBAL_SCHEDULE, GLOBAL_SCHEDULE_LOG
+from rubackup.resources.library_slots import LIBRARY_SLOTS
+from rubackup.resources.library_tape_drives import LIBRARY_TAPE_DRIVES
 from rubackup.resources.lookups import LOOKUPS
 from rubackup.resources.media_servers import MEDIA_SERVERS, MEDIA_SERVERS_WITH_TAPE, UNAUTHORISED_MEDIA_SERVERS
 from rubackup.resources.pools import POOL_LIST, POOLS_FOR_COPIES, STORAGE_LOCAL_CATALOGS
 from rubackup.resources.repository import REPOSITORY, REPOSITORY_LOG, REPOSITORY_RECORD_FILE_LIST
 from rubackup.resources.state import SERVER_HELLO, SERVER_STATE
+from rubackup.resources.tape_cartridges import TAPE_CARTRIDGES, TL_TASK_QUEUE
+from rubackup.resources.tape_libraries import MEDIUM_CHANGERS, TAPE_LIBRARIES
 from rubackup.resources.task_queue import (
     CLIENT_TASK_INFO,
     CONTINUE_TASK,
@@ -60,5 +64,11 @@ RESOURCES: tuple[Resource, ...] = (
     RESTART_TASK,
     SERVER_HELLO,
     SERVER_TASK_INFO,
+    LIBRARY_SLOTS,
+    LIBRARY_TAPE_DRIVES,
+    MEDIUM_CHANGERS,
+    TAPE_CARTRIDGES,
+    TAPE_LIBRARIES,
+    TL_TASK_QUEUE,
 )
 """Every family, in the order of the guide."""

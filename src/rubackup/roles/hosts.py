@@ -11,14 +11,17 @@ import socket
 from collections.abc import Sequence
 from typing import TypeVar
 
+import msgspec
+
 from rubackup import __version__
 from rubackup.domain.errors import Refused, RubackupError, Unavailable, WireFault
-from rubackup.services.ports import CopyEntry, FolderEntry
+from rubackup.services.ports import CopyEntry, FolderEntry, TapeDevice, TapeElement
 from rubackup.wire import framing, pki
 from rubackup.wire.control import ControlPeer, dial_control
 from rubackup.wire.messages import (
     PROTOCOL_VERSION,
     Ack,
+    AskElements,
     CheckFolder,
     FilesystemListing,
     Hello,
@@ -28,6 +31,9 @@ from rubackup.wire.messages import (
     RecordListing,
     Relay,
     Relayed,
+    ScanTape,
+    TapeDevices,
+    TapeElements,
 )
 
 log = logging.getLogger(__name__)
@@ -80,6 +86,20 @@ class RelayHosts:
     async def check_folder(self, media_hwid: str, path: str) -> None:
         """Return when the folder can become a storage of the media server."""
         await self._request("media", media_hwid, CheckFolder(path=path), Ack)
+
+    async def scan_tape(self, media_hwid: str) -> list[TapeDevice]:
+        """The robots and tape drives of a media server."""
+        answer = await self._request("media", media_hwid, ScanTape(), TapeDevices)
+        return msgspec.convert(answer.devices, list[TapeDevice], from_attributes=True)
+
+    async def tape_elements(
+        self, media_hwid: str, device: str, scsi_path: str = "", serial: str = ""
+    ) -> tuple[TapeDevice, list[TapeElement]]:
+        """The robot at a device, and its elements by address."""
+        asked = AskElements(device=device, scsi_path=scsi_path, serial=serial)
+        answer = await self._request("media", media_hwid, asked, TapeElements)
+        robot = msgspec.convert(answer.robot, TapeDevice, from_attributes=True)
+        return robot, msgspec.convert(answer.elements, list[TapeElement], from_attributes=True)
 
     async def close(self) -> None:
         """End the connection."""

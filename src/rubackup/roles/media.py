@@ -11,6 +11,7 @@ from rubackup.media.agent import MediaAgent
 from rubackup.media.pools import PoolKeeper
 from rubackup.media.seals import SealBook
 from rubackup.media.sessions import DataSessions
+from rubackup.media.tape.host import TapeHost
 from rubackup.roles.host import agent_host, wait_for_certificate
 from rubackup.roles.process import ready, run_role, together
 from rubackup.roles.settings import Settings
@@ -30,7 +31,7 @@ async def serve(settings: Settings) -> None:
     seals = SealBook(state / "unreported")
     link = ServerLink(host)
     runner = TaskRunner(link.call)
-    agent = MediaAgent(pools, seals, runner)
+    agent = MediaAgent(pools, seals, runner, TapeHost())
     sessions = DataSessions(host.hwid, pools, seals, agent.server_keys)
     agent.on_revoked(sessions.revoke)
     ready(settings, port)

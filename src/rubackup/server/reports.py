@@ -21,6 +21,7 @@ from rubackup.wire.framing import decode, encode
 from rubackup.wire.messages import (
     Ack,
     AnyMessage,
+    AskElements,
     AskPools,
     CheckFolder,
     ListFilesystem,
@@ -36,10 +37,11 @@ from rubackup.wire.messages import (
     ReportFinished,
     ReportLog,
     ReportProgress,
+    ScanTape,
     SealVerdict,
 )
 
-RELAYED = (ListFilesystem, ListRecord, CheckFolder, AskPools)
+RELAYED = (ListFilesystem, ListRecord, CheckFolder, AskPools, ScanTape, AskElements)
 """What the API may ask of hosts; everything else goes through the queue."""
 RELAY_SECONDS = 9.0
 VERBS = {"execution": Verb.EXECUTE, "transmission": Verb.TRANSMIT}

@@ -30,6 +30,32 @@ class CopyEntry(msgspec.Struct, frozen=True, kw_only=True):
     target: str = ""
 
 
+class TapeDevice(msgspec.Struct, frozen=True, kw_only=True):
+    """A robot (`kind` medium_changer) or a drive (tape_drive) of a media server; '' in what it does not tell."""
+
+    kind: str
+    scsi_path: str
+    device: str
+    tape_device: str = ""
+    vendor: str = ""
+    product: str = ""
+    revision: str = ""
+    serial: str = ""
+
+
+class TapeElement(msgspec.Struct, frozen=True, kw_only=True):
+    """A place for a cartridge: `kind` is picker, slot, import_export, drive. A drive's `identifier` ends in its serial."""
+
+    address: int
+    kind: str
+    full: bool
+    accessible: bool
+    volume_tag: str = ""
+    source: int | None = None
+    problem: str = ""
+    identifier: str = ""
+
+
 class Hosts(Protocol):
     """Live hosts, asked through the server. Unavailable names the host that does not answer in 10 s."""
 
@@ -45,4 +71,18 @@ class Hosts(Protocol):
 
     async def check_folder(self, media_hwid: str, path: str) -> None:
         """Invalid when the folder cannot become a storage of the media server."""
+        ...
+
+    async def scan_tape(self, media_hwid: str) -> list[TapeDevice]:
+        """The robots and tape drives of a media server."""
+        ...
+
+    async def tape_elements(
+        self, media_hwid: str, device: str, scsi_path: str = "", serial: str = ""
+    ) -> tuple[TapeDevice, list[TapeElement]]:
+        """The robot at a device, and its elements by address.
+
+        NotFound when there is no robot, Conflict when it has another address or serial number than
+        those given, Busy and Unavailable when it does not answer.
+        """
         ...

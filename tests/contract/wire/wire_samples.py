@@ -13,6 +13,7 @@ from rubackup.wire import framing
 from rubackup.wire.messages import (
     Ack,
     Answer,
+    AskElements,
     AskPools,
     AskRoot,
     BackupOpened,
@@ -68,10 +69,15 @@ from rubackup.wire.messages import (
     RunBackup,
     RunRestore,
     RunVerify,
+    ScanTape,
     Seal,
     Sealed,
     SealVerdict,
     StorageConfig,
+    TapeDevice,
+    TapeDevices,
+    TapeElement,
+    TapeElements,
     Welcome,
 )
 
@@ -82,6 +88,10 @@ MEDIA = "c3" * 32
 RECORD = "0123456789abcdef0123456789abcdef"
 PARENT = "fedcba9876543210fedcba9876543210"
 ID = bytes(range(32))
+ROBOT = TapeDevice(
+    kind="medium_changer", scsi_path="[8:0:0:3]", device="/dev/sg4", vendor="STK", product="L700", revision="0104",
+    serial="VTL0001",
+)  # fmt: skip
 ORDER = Order(task_id=7, fence=3, epoch=2, ticket=b"ticket")
 MEDIA_ADDRESS = MediaAddress(host="media.example", port=9993, hwid=MEDIA)
 
@@ -234,6 +244,38 @@ SAMPLES: tuple[Message, ...] = (
     SealVerdict(keep=True),
     Relay(role="client", hwid=CLIENT, body=b"\x81\xa1t\xa4ping"),
     Relayed(body=b"\x81\xa1t\xa4pong"),
+    ScanTape(),
+    TapeDevices(
+        devices=[
+            ROBOT,
+            TapeDevice(
+                kind="tape_drive",
+                scsi_path="[8:0:0:1]",
+                device="/dev/sg5",
+                tape_device="/dev/nst0",
+                vendor="IBM",
+                product="ULT3580-TD9",
+                revision="P370",
+                serial="10WT000001",
+            ),
+        ]
+    ),
+    AskElements(device="/dev/sg4", scsi_path="[8:0:0:3]", serial="VTL0001"),
+    TapeElements(
+        robot=ROBOT,
+        elements=[
+            TapeElement(
+                address=256,
+                kind="drive",
+                full=True,
+                accessible=True,
+                volume_tag="RB10001L9",
+                source=1024,
+                problem="additional sense code 83/00",
+                identifier="IBM ULT3580-TD9 10WT000001",
+            )
+        ],
+    ),
     OpenBackup(version=1, ticket=b"ticket"),
     BackupOpened(parent_bytes=4096),
     OpenRestore(version=1, ticket=b"ticket"),

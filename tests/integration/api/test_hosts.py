@@ -9,14 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from rubackup.domain.errors import Invalid, Unavailable, WireFault
+from rubackup.domain.errors import Busy, Conflict, Invalid, Unavailable, WireFault
 from rubackup.roles import hosts
 from rubackup.roles.hosts import RelayHosts
+from rubackup.services import ports
 from rubackup.services.ports import CopyEntry, FolderEntry
 from rubackup.wire import framing
 from rubackup.wire.control import ControlPeer
 from rubackup.wire.messages import (
     Ack,
+    AskElements,
     CheckFolder,
     FilesystemListing,
     ListFilesystem,
@@ -26,6 +28,11 @@ from rubackup.wire.messages import (
     RecordListing,
     Relay,
     Relayed,
+    ScanTape,
+    TapeDevice,
+    TapeDevices,
+    TapeElement,
+    TapeElements,
 )
 from support.control import Behaviour, serving
 from support.wire import CLIENT, MEDIA, SERVER, Installation
@@ -34,6 +41,11 @@ Told = Callable[[Relay, Message], Awaitable[Message]]
 ENTRY = {
     "path": "/etc/hosts", "type": "file", "size_bytes": 7, "mode": 0o644, "uid": 0, "gid": 0, "user": "root",
     "group": "root", "mtime_ns": 5,
+}  # fmt: skip
+ROBOT = {"kind": "medium_changer", "scsi_path": "[8:0:0:3]", "device": "/dev/sg4", "serial": "VTL0001"}
+ELEMENT = {
+    "address": 256, "kind": "drive", "full": True, "accessible": True, "volume_tag": "RB10001L9", "source": 1024,
+    "problem": "p", "identifier": "IBM X 1",
 }  # fmt: skip
 
 
@@ -48,6 +60,14 @@ async def host(relay: Relay, message: Message) -> Message:
             return RecordListing(entries=[RecordEntry(**ENTRY)], total=41)
         case CheckFolder():
             return Ack()
+        case ScanTape() if relay.role == "media":
+            return TapeDevices(devices=[TapeDevice(**ROBOT)])
+        case AskElements(device="/dev/sg4", scsi_path="[8:0:0:3]", serial="VTL0001"):
+            return TapeElements(robot=TapeDevice(**ROBOT), elements=[TapeElement(**ELEMENT)])
+        case AskElements(device="/dev/sg4"):
+            raise Conflict("The robot at /dev/sg4 has the serial number VTL0001, not X.")
+        case AskElements():
+            raise Busy("/dev/sg5 is not ready.")
         case _:
             raise Unavailable(f"The {relay.role} {relay.hwid} is not connected.")
 
@@ -94,6 +114,23 @@ def test_a_hosts_own_error_arrives_as_it_is(tmp_path: Path) -> None:
                 await relay.list_filesystem(CLIENT, "/secret")
             with pytest.raises(Unavailable, match=r"e{16} is not connected"):
                 await relay.list_filesystem("e" * 16, "/")
+
+    asyncio.run(scenario())
+
+
+def test_tape_devices_are_told_whole(tmp_path: Path) -> None:
+    """Every field of a device and an element arrives; a robot's refusal keeps its class."""
+
+    async def scenario() -> None:
+        async with asking(tmp_path) as (relay, _):
+            robot = ports.TapeDevice(**ROBOT)
+            assert await relay.scan_tape(MEDIA) == [robot]
+            asked = await relay.tape_elements(MEDIA, "/dev/sg4", "[8:0:0:3]", "VTL0001")
+            assert asked == (robot, [ports.TapeElement(**ELEMENT)])
+            with pytest.raises(Conflict, match="VTL0001, not X"):
+                await relay.tape_elements(MEDIA, "/dev/sg4", "", "X")
+            with pytest.raises(Busy, match="not ready"):
+                await relay.tape_elements(MEDIA, "/dev/sg5")
 
     asyncio.run(scenario())
 

@@ -74,8 +74,9 @@ from rubackup.wire.messages.reports import (
     ReportProgress,
     SealVerdict,
 )
+from rubackup.wire.messages.tape import AskElements, ScanTape, TapeDevice, TapeDevices, TapeElement, TapeElements
 
-__all__ = ["PROTOCOL_VERSION", "Ack", "Answer", "AnyMessage", "AskPools", "AskRoot", "BackupOpened", "Bye", "Call", "CheckFolder", "Checkpoint", "Checkpointed", "ConfigurePools", "DropRecord", "Enrol", "EnrolGranted", "EnrolPending", "Fault", "FilesystemListing", "Groups", "Hello", "Known", "ListFilesystem", "ListRecord", "LogLine", "MediaAddress", "Message", "NewTicket", "OpenBackup", "OpenRestore", "Order", "Ping", "Pong", "PoolConfig", "PoolState", "PoolStates", "Progress", "ProgressAnswer", "Prove", "Proved", "Query", "ReadChunks", "ReadManifest", "RecordEntry", "RecordListing", "RecordSealed", "Relay", "Relayed", "Renew", "RenewTicket", "ReportFinished", "ReportLog", "ReportProgress", "RestoreOpened", "Revoked", "Root", "RunBackup", "RunRestore", "RunVerify", "Seal", "SealVerdict", "Sealed", "StorageConfig", "Welcome"]  # fmt: skip
+__all__ = ["PROTOCOL_VERSION", "Ack", "Answer", "AnyMessage", "AskElements", "AskPools", "AskRoot", "BackupOpened", "Bye", "Call", "CheckFolder", "Checkpoint", "Checkpointed", "ConfigurePools", "DropRecord", "Enrol", "EnrolGranted", "EnrolPending", "Fault", "FilesystemListing", "Groups", "Hello", "Known", "ListFilesystem", "ListRecord", "LogLine", "MediaAddress", "Message", "NewTicket", "OpenBackup", "OpenRestore", "Order", "Ping", "Pong", "PoolConfig", "PoolState", "PoolStates", "Progress", "ProgressAnswer", "Prove", "Proved", "Query", "ReadChunks", "ReadManifest", "RecordEntry", "RecordListing", "RecordSealed", "Relay", "Relayed", "Renew", "RenewTicket", "ReportFinished", "ReportLog", "ReportProgress", "RestoreOpened", "Revoked", "Root", "RunBackup", "RunRestore", "RunVerify", "ScanTape", "Seal", "SealVerdict", "Sealed", "StorageConfig", "TapeDevice", "TapeDevices", "TapeElement", "TapeElements", "Welcome"]  # fmt: skip
 
 AnyMessage = (
     Fault | Enrol | EnrolPending | EnrolGranted | AskRoot | Root | Hello | Welcome | Call | Answer | Ping | Pong | Ack
@@ -83,6 +84,7 @@ AnyMessage = (
     | ConfigurePools | PoolStates | AskPools | CheckFolder | DropRecord | Revoked | ListRecord | RecordListing
     | ReportProgress | ProgressAnswer | ReportLog | ReportFinished | RenewTicket | NewTicket
     | RecordSealed | SealVerdict | Relay | Relayed
+    | ScanTape | TapeDevices | AskElements | TapeElements
     | OpenBackup | BackupOpened | OpenRestore | RestoreOpened | ReadManifest | Query | Known | Prove | Proved
     | Checkpoint | Checkpointed | Renew | Seal | Sealed | ReadChunks | Groups | Bye
 )  # fmt: skip
