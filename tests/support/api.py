@@ -15,7 +15,7 @@ from rubackup.catalog.database import Database, DatabaseAddress
 from rubackup.domain.errors import Unavailable
 from rubackup.domain.permissions import Role
 from rubackup.services.passwords import _hasher
-from rubackup.services.ports import CopyEntry, FolderEntry
+from rubackup.services.ports import CopyEntry, DeviceFacts, FolderEntry
 
 T = TypeVar("T")
 PASSWORD = "Testing12345*"
@@ -44,6 +44,10 @@ class NoHosts:
         raise Unavailable(f"Host {media_hwid} does not answer.")
 
     async def check_folder(self, media_hwid: str, path: str) -> None:
+        """Nobody answers."""
+        raise Unavailable(f"Host {media_hwid} does not answer.")
+
+    async def check_device(self, media_hwid: str, path: str) -> DeviceFacts:
         """Nobody answers."""
         raise Unavailable(f"Host {media_hwid} does not answer.")
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from rubackup.domain.errors import Invalid, Unavailable
-from rubackup.services.ports import CopyEntry, FolderEntry
+from rubackup.services.ports import CopyEntry, DeviceFacts, FolderEntry
 
+GIB = 1 << 30
 OFFLINE = "0" * 16
 """The client that does not answer."""
 
@@ -38,3 +39,20 @@ class AnsweringHosts:
         """Every folder can become a storage, but one."""
         if path == "/refused":
             raise Invalid("The folder /refused cannot be written.")
+
+    async def check_device(self, media_hwid: str, path: str) -> DeviceFacts:
+        """A disk of 1 GiB, but `/dev/refused` is none, `/dev/tiny` is small; words of the name tell the rest.
+
+        `/dev/disk7-part1` lies on `/dev/disk7`; `/dev/link-to-x` leads to `/dev/x`; `ext4` and `mounted` in a name.
+        """
+        if path == "/dev/refused":
+            raise Invalid("cannot be read on the media server: No such file or directory.")
+        real = path.replace("/dev/link-to-", "/dev/")
+        return DeviceFacts(
+            real_path=real,
+            disk=real.partition("-part")[0],
+            kind="block device" if real.startswith("/dev/") else "file",
+            size_bytes=4096 if path == "/dev/tiny" else GIB,
+            signature="an ext4 file system" if "ext4" in path else "",
+            in_use="mounted at /home" if "mounted" in path else "",
+        )

@@ -13,13 +13,15 @@ from typing import TypeVar
 
 from rubackup import __version__
 from rubackup.domain.errors import Refused, RubackupError, Unavailable, WireFault
-from rubackup.services.ports import CopyEntry, FolderEntry
+from rubackup.services.ports import CopyEntry, DeviceFacts, FolderEntry
 from rubackup.wire import framing, pki
 from rubackup.wire.control import ControlPeer, dial_control
 from rubackup.wire.messages import (
     PROTOCOL_VERSION,
     Ack,
+    CheckDevice,
     CheckFolder,
+    DeviceChecked,
     FilesystemListing,
     Hello,
     ListFilesystem,
@@ -80,6 +82,18 @@ class RelayHosts:
     async def check_folder(self, media_hwid: str, path: str) -> None:
         """Return when the folder can become a storage of the media server."""
         await self._request("media", media_hwid, CheckFolder(path=path), Ack)
+
+    async def check_device(self, media_hwid: str, path: str) -> DeviceFacts:
+        """What the device of a media server is."""
+        answer = await self._request("media", media_hwid, CheckDevice(path=path), DeviceChecked)
+        return DeviceFacts(
+            real_path=answer.real_path,
+            disk=answer.disk,
+            kind=answer.kind,
+            size_bytes=answer.size_bytes,
+            signature=answer.signature,
+            in_use=answer.in_use,
+        )
 
     async def close(self) -> None:
         """End the connection."""

@@ -22,6 +22,7 @@ from rubackup.wire.messages import (
     Ack,
     AnyMessage,
     AskPools,
+    CheckDevice,
     CheckFolder,
     ListFilesystem,
     ListRecord,
@@ -39,7 +40,7 @@ from rubackup.wire.messages import (
     SealVerdict,
 )
 
-RELAYED = (ListFilesystem, ListRecord, CheckFolder, AskPools)
+RELAYED = (ListFilesystem, ListRecord, CheckFolder, CheckDevice, AskPools)
 """What the API may ask of hosts; everything else goes through the queue."""
 RELAY_SECONDS = 9.0
 VERBS = {"execution": Verb.EXECUTE, "transmission": Verb.TRANSMIT}
