@@ -38,27 +38,27 @@ _PERIOD = Meta(description="How long a copy may stay in the pool at most, such a
 _NO_CHECK = Meta(description="Whether the free space kept in reserve may be used, too.")
 _ALGORITHM = Meta(
     description="For the type Block device, else ignored: a name of deduplication_hash_algorithm; sha2 unless given.",
-    extra_json_schema={"type": "string"},
+    extra_json_schema={"type": ["string", "null"]},
 )
 _HASH_LENGTH = Meta(
     description=(
         "For the type Block device, else ignored: length of the hash in bits, 160 for sha1, 256 or 512 for the others."
     ),
-    extra_json_schema={"type": "integer"},
+    extra_json_schema={"type": ["integer", "null"]},
 )
 _BLOCK_SIZE = Meta(
     description=(
         "For the type Block device, else ignored: size of a block in bytes, a power of two from 16384 to 1048576; "
         "131072 unless given."
     ),
-    extra_json_schema={"type": "integer"},
+    extra_json_schema={"type": ["integer", "null"]},
 )
 _META_DATA_POOL = Meta(
     description=(
         "For the type Block device, which needs it, else ignored: pool of the type File system on the same media "
         "server that keeps the metadata of copies, name or id."
     ),
-    extra_json_schema={"type": ["string", "integer"]},
+    extra_json_schema={"type": ["string", "integer", "null"]},
 )
 
 
