@@ -84,6 +84,17 @@ def test_a_file_in_the_folder_of_a_pool_is_not_taken(office: Api, rows: Stock) -
     assert "folder of a pool" in refused(office, 409, device=f"{path}/packs/one", pool=block_pool(rows, media=media))
 
 
+def test_a_folder_around_a_device_becomes_no_storage(office: Api, rows: Stock) -> None:
+    """Its file may hold blocks of copies; a folder beside it is free."""
+    media = rows.media_server()
+    posted(office, "storage_block_devices", new_device(office, device="/img/a/one", pool=block_pool(rows, media=media)))
+    pool = rows.pool(media=media)
+
+    for path, status in (("/img/a", 409), ("/", 409), ("/img/a/one", 409), ("/img/b", 201)):
+        answer = office.post("/storage_local_catalogs", {"data": {"path": path, "pool": pool, "description": ""}})
+        assert answer.status_code == status, path
+
+
 def test_a_device_needs_a_pool_of_its_type(office: Api, rows: Stock) -> None:
     """Pools of other types, and unknown ones, are told with a wrong device at once."""
     for pool in (rows.pool(), pool_of(rows, "Cloud"), "no such"):

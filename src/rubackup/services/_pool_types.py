@@ -69,9 +69,11 @@ def _hash_length(problems: Problems, algorithm: str, wanted: Any) -> int | None:
     allowed = HASH_LENGTHS.get(algorithm, ())
     if wanted is None:
         return allowed[0] if allowed else None
-    if allowed and (isinstance(wanted, bool) or wanted not in allowed):
+    if isinstance(wanted, int) and wanted in allowed:
+        return wanted
+    if allowed:
         problems.add("data.hash_length", f"must be {_any_of(allowed)} bit for {algorithm}.")
-    return wanted if isinstance(wanted, int) else None
+    return None
 
 
 def _block_size(problems: Problems, wanted: Any) -> int:
