@@ -68,11 +68,13 @@ def _look(handle: int, real: str, kernel: Kernel) -> DeviceChecked:
 
 
 def disk_of(real: str, number: str, kernel: Kernel) -> str:
-    """The whole disk that a partition lies on, else the device itself."""
+    """The whole disk that a partition lies on, the file behind a loop device, else the device itself."""
     folder = _folder(number, kernel)
-    if folder is None or not (folder / "partition").exists():
+    if folder is None:
         return real
-    return f"/dev/{folder.parent.name}"
+    if (folder / "partition").exists():
+        return f"/dev/{folder.parent.name}"
+    return next((line.strip() for line in _lines(folder / "loop" / "backing_file")), real)
 
 
 def device_use(real: str, number: str, kernel: Kernel) -> str:

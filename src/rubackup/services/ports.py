@@ -36,7 +36,7 @@ class DeviceFacts(msgspec.Struct, frozen=True, kw_only=True):
     real_path: str
     """Where the path leads when symbolic links are followed."""
     disk: str
-    """The whole disk that the device is a partition of, else `real_path`."""
+    """The whole disk that the device is a partition of, the file behind a loop device, else `real_path`."""
     kind: str
     """`block device` or `file`."""
     size_bytes: int

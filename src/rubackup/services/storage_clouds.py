@@ -62,6 +62,7 @@ _SECRET_KEY = Meta(
     description="Secret key; stored readable for the pool's media server alone and never shown.",
     min_length=1,
     max_length=1024,
+    extra_json_schema={"writeOnly": True},
 )
 _CA_FILE = Meta(
     description="File on the media server with the CA that signs the endpoint's certificate; empty: the system's.",

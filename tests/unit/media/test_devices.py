@@ -174,6 +174,16 @@ def test_a_partition_tells_its_disk(kernel: Kernel) -> None:
     assert devices.disk_of("/dev/dm-9", "253:9", kernel) == "/dev/dm-9"
 
 
+def test_a_loop_device_tells_the_file_behind_it(kernel: Kernel) -> None:
+    """So the file and the device are not taken for two."""
+    folder = kernel.sys / "devices" / "loop3" / "loop"
+    folder.mkdir(parents=True)
+    (folder / "backing_file").write_text("/srv/image\n")
+    (kernel.sys / "dev" / "block" / "7:3").symlink_to(folder.parent)
+
+    assert devices.disk_of("/dev/loop3", "7:3", kernel) == "/srv/image"
+
+
 def test_a_file_behind_a_loop_device_is_used(kernel: Kernel, tmp_path: Path) -> None:
     """And so is a swap file."""
     file = tmp_path / "image"

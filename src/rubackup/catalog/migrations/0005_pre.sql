@@ -27,7 +27,7 @@ CREATE TABLE storage_block_devices (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     device text NOT NULL,
     real_path text NOT NULL,  -- where `device` led when it was added
-    disk text NOT NULL,  -- the whole disk that it is a partition of, else real_path
+    disk text NOT NULL,  -- the disk that it is a partition of, the file behind a loop device, else real_path
     pool_id bigint NOT NULL REFERENCES pools,
     media_server_id bigint NOT NULL REFERENCES media_servers,
     kind text NOT NULL,  -- block device, file

@@ -165,7 +165,7 @@ class DeviceChecked(Message, tag="device_checked"):
     real_path: str
     """Without symbolic links."""
     disk: str
-    """The whole disk that the device is a partition of, else `real_path`."""
+    """The whole disk that the device is a partition of, the file behind a loop device, else `real_path`."""
     kind: str
     """`block device` or `file`."""
     size_bytes: int
