@@ -15,7 +15,7 @@ from rubackup.catalog.database import Database, DatabaseAddress
 from rubackup.domain.errors import Unavailable
 from rubackup.domain.permissions import Role
 from rubackup.services.passwords import _hasher
-from rubackup.services.ports import CopyEntry, FolderEntry, TapeDevice, TapeElement
+from rubackup.services.ports import CopyEntry, DeviceFacts, FolderEntry, TapeDevice, TapeElement
 
 T = TypeVar("T")
 PASSWORD = "Testing12345*"
@@ -54,6 +54,10 @@ class NoHosts:
     async def tape_elements(
         self, media_hwid: str, device: str, scsi_path: str = "", serial: str = ""
     ) -> tuple[TapeDevice, list[TapeElement]]:
+        """Nobody answers."""
+        raise Unavailable(f"Host {media_hwid} does not answer.")
+
+    async def check_device(self, media_hwid: str, path: str) -> DeviceFacts:
         """Nobody answers."""
         raise Unavailable(f"Host {media_hwid} does not answer.")
 

@@ -13,7 +13,7 @@ from rubackup.queue.postgres import PostgresQueue
 from rubackup.services import presence
 from rubackup.services.change import Change
 from rubackup.services.enrolment import Signed
-from rubackup.services.ports import CopyEntry, FolderEntry
+from rubackup.services.ports import CopyEntry, DeviceFacts, FolderEntry
 
 CLIENT, OTHER_CLIENT = "00000000000000aa", "00000000000000bb"
 MEDIA, OTHER_MEDIA = "aa" * 32, "bb" * 32
@@ -33,6 +33,9 @@ class NoHosts:
         raise AssertionError(media_hwid, pool_id, record_uuid, path, page, limit)
 
     async def check_folder(self, media_hwid: str, path: str) -> None:
+        raise AssertionError(media_hwid, path)
+
+    async def check_device(self, media_hwid: str, path: str) -> DeviceFacts:
         raise AssertionError(media_hwid, path)
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from rubackup.domain.errors import Invalid, NotFound, Unavailable
-from rubackup.services.ports import CopyEntry, FolderEntry, TapeDevice, TapeElement
+from rubackup.services.ports import CopyEntry, DeviceFacts, FolderEntry, TapeDevice, TapeElement
 
+GIB = 1 << 30
 OFFLINE = "0" * 16
 """The client that does not answer."""
 NO_ROBOT, SILENT_ROBOT = "/dev/sg8", "/dev/sg9"
@@ -88,3 +89,20 @@ class AnsweringHosts:
         if device == SILENT_ROBOT:
             raise Unavailable(f"{device} did not answer a SCSI command (host status 0x3).")
         return ROBOT, elements_of(media_hwid)
+
+    async def check_device(self, media_hwid: str, path: str) -> DeviceFacts:
+        """A disk of 1 GiB, but `/dev/refused` is none, `/dev/tiny` is small; words of the name tell the rest.
+
+        `/dev/disk7-part1` lies on `/dev/disk7`; `/dev/link-to-x` leads to `/dev/x`; `ext4` and `mounted` in a name.
+        """
+        if path == "/dev/refused":
+            raise Invalid("cannot be read on the media server: No such file or directory.")
+        real = path.replace("/dev/link-to-", "/dev/")
+        return DeviceFacts(
+            real_path=real,
+            disk=real.partition("-part")[0],
+            kind="block device" if real.startswith("/dev/") else "file",
+            size_bytes=4096 if path == "/dev/tiny" else GIB,
+            signature="an ext4 file system" if "ext4" in path else "",
+            in_use="mounted at /home" if "mounted" in path else "",
+        )

@@ -10,6 +10,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from rubackup.api.resource import (
     CRUD,
+    EVERYTHING,
     NOTHING,
     Action,
     Answer,
@@ -22,6 +23,7 @@ from rubackup.api.resource import (
     Resource,
     Source,
 )
+from rubackup.catalog.database import Connection
 from rubackup.domain.errors import Invalid
 from rubackup.domain.permissions import Permission, Principal
 from rubackup.services.change import Change
@@ -74,6 +76,17 @@ class Question(msgspec.Struct):
     times: Annotated[int, Meta(description="How often.", ge=1, le=5)] = 1
     loud: Annotated[bool, Meta(description="Whether loud.")] = False
     many: Annotated[list[int], Meta(description="Numbers.")] = []
+
+
+class Heavier(msgspec.Struct):
+    """What the list of widgets takes beside what every list takes."""
+
+    heavier: Annotated[int, Meta(description="Only widgets of more bytes.", ge=0)] | None = None
+
+
+async def narrow(_db: Connection, _principal: Principal, query: Heavier) -> Clause:
+    """Widgets of more bytes than asked for."""
+    return EVERYTHING if query.heavier is None else Clause("w.size > {}", (query.heavier,))
 
 
 def scope(principal: Principal) -> Clause:
@@ -170,6 +183,8 @@ WIDGETS = Resource(
     ),
     ops=CRUD,
     scope=scope,
+    list_query=Heavier,
+    narrow=narrow,
     create=create, create_body=BODY,
     update=update, update_body=Body(WidgetChange),
     delete=delete,

@@ -37,6 +37,10 @@ def _resource(resource: Resource) -> Iterator[str]:
         yield f"{where}: needs either a source or a lookup"
     if Op.BULK_UPDATE in resource.ops:
         yield f"{where}: BULK_UPDATE is declared as an action with a list body"
+    if (resource.list_query is None) != (resource.narrow is None):
+        yield f"{where}: list_query and narrow go together"
+    if resource.lookup is not None and resource.narrow is not None:
+        yield f"{where}: a lookup cannot be narrowed"
     yield from _functions(resource)
     if resource.row is not None:
         yield from _source(resource, resource.row)

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 from starlette.responses import Response
 
+from rubackup.catalog.database import Connection
 from rubackup.domain.lookups import Lookup
 from rubackup.domain.permissions import Permission, Principal
 from rubackup.services.change import Change
@@ -83,6 +84,7 @@ class Created:
 
 
 Create = Callable[[Change, Any], Awaitable[Created]]
+Narrow = Callable[[Connection, Principal, Any], Awaitable[Clause]]
 Update = Callable[[Change, int, Any], Awaitable[None]]
 Delete = Callable[[Change, tuple[int, ...]], Awaitable[None]]
 
@@ -205,6 +207,10 @@ class Resource:
     """Rows that the caller may know of; others do not exist for him."""
     changeable: Scope = everyone
     """Of those, the rows that he may change: a call that changes another is a 403."""
+    list_query: type[msgspec.Struct] | None = None
+    """What the query of a list call may say beside pages, order and filters; its keys are no columns' names."""
+    narrow: Narrow | None = None
+    """The rows that a list call with such a query shows, of those in scope."""
     create: Create | None = None
     create_body: Body | None = None
     create_query: type[msgspec.Struct] | None = None

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+import msgspec
+
 from rubackup.api.actions import action_status, run_action
 from rubackup.api.kernel import Endpoint, Route
 from rubackup.api.reads import list_rows, read_row
@@ -54,7 +56,7 @@ def _routes(resource: Resource) -> Iterator[Route]:
                 status=verb.status,
                 op=verb.op,
                 body=_body(resource, verb.op),
-                query=resource.create_query if verb.op is Op.CREATE else None,
+                query=_query(resource, verb.op),
             )
     for action in resource.actions:
         yield _action_route(resource, action)
@@ -70,6 +72,10 @@ def _permission(resource: Resource, op: Op) -> Permission | None:
 def _body(resource: Resource, op: Op) -> Body | None:
     bodies = {Op.CREATE: resource.create_body, Op.UPDATE: resource.update_body, Op.BULK_DELETE: IDS_BODY}
     return bodies.get(op)
+
+
+def _query(resource: Resource, op: Op) -> type[msgspec.Struct] | None:
+    return {Op.CREATE: resource.create_query, Op.LIST: resource.list_query}.get(op)
 
 
 def _action_route(resource: Resource, action: Action) -> Route:

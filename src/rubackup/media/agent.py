@@ -14,6 +14,7 @@ from typing import Any
 from rubackup.agent.tasks import Outcome, RunningTask, TaskRunner
 from rubackup.chunkstore.pool import SealedRecord
 from rubackup.domain.errors import Corrupt, NotFound, RubackupError, WireFault
+from rubackup.media.devices import check_device
 from rubackup.media.listing import list_folder
 from rubackup.media.pools import PoolKeeper, check_folder
 from rubackup.media.seals import Note, SealBook
@@ -23,6 +24,7 @@ from rubackup.wire.messages import (
     Ack,
     AskElements,
     AskPools,
+    CheckDevice,
     CheckFolder,
     ConfigurePools,
     DropRecord,
@@ -93,6 +95,8 @@ class MediaAgent:
             case CheckFolder():
                 await asyncio.to_thread(check_folder, message.path)
                 return Ack()
+            case CheckDevice():
+                return await asyncio.to_thread(check_device, message.path)
             case DropRecord():
                 self._runner.check_epoch(message.epoch)
                 await asyncio.to_thread(self._pools.get(message.pool_id).drop, message.record)

@@ -12,9 +12,11 @@ from rubackup.resources.library_slots import LIBRARY_SLOTS
 from rubackup.resources.library_tape_drives import LIBRARY_TAPE_DRIVES
 from rubackup.resources.lookups import LOOKUPS
 from rubackup.resources.media_servers import MEDIA_SERVERS, MEDIA_SERVERS_WITH_TAPE, UNAUTHORISED_MEDIA_SERVERS
+from rubackup.resources.pool_groups import DYNAMIC_POOL_GROUPS, DYNAMIC_POOL_GROUPS_RECORDS, POOL_SUBSTITUTION
 from rubackup.resources.pools import POOL_LIST, POOLS_FOR_COPIES, STORAGE_LOCAL_CATALOGS
 from rubackup.resources.repository import REPOSITORY, REPOSITORY_LOG, REPOSITORY_RECORD_FILE_LIST
 from rubackup.resources.state import SERVER_HELLO, SERVER_STATE
+from rubackup.resources.storages import CLIENT_DEFINED_STORAGES, STORAGE_BLOCK_DEVICES, STORAGE_CLOUDS
 from rubackup.resources.tape_cartridges import TAPE_CARTRIDGES, TL_TASK_QUEUE
 from rubackup.resources.tape_libraries import MEDIUM_CHANGERS, TAPE_LIBRARIES
 from rubackup.resources.task_queue import (
@@ -33,8 +35,11 @@ RESOURCES: tuple[Resource, ...] = (
     AUTH,
     ADMINISTRATORS,
     AUDITORS,
+    CLIENT_DEFINED_STORAGES,
     CLIENT_GROUPS,
     CLIENTS,
+    DYNAMIC_POOL_GROUPS,
+    DYNAMIC_POOL_GROUPS_RECORDS,
     GLOBAL_CONFIGURATION,
     GLOBAL_SCHEDULE,
     GLOBAL_SCHEDULE_LOG,
@@ -43,8 +48,11 @@ RESOURCES: tuple[Resource, ...] = (
     MEDIA_SERVERS_WITH_TAPE,
     POOL_LIST,
     POOLS_FOR_COPIES,
+    POOL_SUBSTITUTION,
     REPOSITORY,
     REPOSITORY_LOG,
+    STORAGE_BLOCK_DEVICES,
+    STORAGE_CLOUDS,
     STORAGE_LOCAL_CATALOGS,
     SUPERVISORS,
     TASK_LOG,

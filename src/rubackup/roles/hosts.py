@@ -15,14 +15,16 @@ import msgspec
 
 from rubackup import __version__
 from rubackup.domain.errors import Refused, RubackupError, Unavailable, WireFault
-from rubackup.services.ports import CopyEntry, FolderEntry, TapeDevice, TapeElement
+from rubackup.services.ports import CopyEntry, DeviceFacts, FolderEntry, TapeDevice, TapeElement
 from rubackup.wire import framing, pki
 from rubackup.wire.control import ControlPeer, dial_control
 from rubackup.wire.messages import (
     PROTOCOL_VERSION,
     Ack,
     AskElements,
+    CheckDevice,
     CheckFolder,
+    DeviceChecked,
     FilesystemListing,
     Hello,
     ListFilesystem,
@@ -100,6 +102,18 @@ class RelayHosts:
         answer = await self._request("media", media_hwid, asked, TapeElements)
         robot = msgspec.convert(answer.robot, TapeDevice, from_attributes=True)
         return robot, msgspec.convert(answer.elements, list[TapeElement], from_attributes=True)
+
+    async def check_device(self, media_hwid: str, path: str) -> DeviceFacts:
+        """What the device of a media server is."""
+        answer = await self._request("media", media_hwid, CheckDevice(path=path), DeviceChecked)
+        return DeviceFacts(
+            real_path=answer.real_path,
+            disk=answer.disk,
+            kind=answer.kind,
+            size_bytes=answer.size_bytes,
+            signature=answer.signature,
+            in_use=answer.in_use,
+        )
 
     async def close(self) -> None:
         """End the connection."""

@@ -23,6 +23,7 @@ from rubackup.wire.messages import (
     AnyMessage,
     AskElements,
     AskPools,
+    CheckDevice,
     CheckFolder,
     ListFilesystem,
     ListRecord,
@@ -41,7 +42,7 @@ from rubackup.wire.messages import (
     SealVerdict,
 )
 
-RELAYED = (ListFilesystem, ListRecord, CheckFolder, AskPools, ScanTape, AskElements)
+RELAYED = (ListFilesystem, ListRecord, CheckFolder, CheckDevice, AskPools, ScanTape, AskElements)
 """What the API may ask of hosts; everything else goes through the queue."""
 RELAY_SECONDS = 9.0
 VERBS = {"execution": Verb.EXECUTE, "transmission": Verb.TRANSMIT}

@@ -56,6 +56,22 @@ class TapeElement(msgspec.Struct, frozen=True, kw_only=True):
     identifier: str = ""
 
 
+class DeviceFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a media server says of a device that may become a storage."""
+
+    real_path: str
+    """Where the path leads when symbolic links are followed."""
+    disk: str
+    """The whole disk that the device is a partition of, the file behind a loop device, else `real_path`."""
+    kind: str
+    """`block device` or `file`."""
+    size_bytes: int
+    signature: str
+    """What it carries, such as `an ext4 file system`; '' when nothing known was found."""
+    in_use: str
+    """What uses it, such as `mounted at /home`; '' when nothing does."""
+
+
 class Hosts(Protocol):
     """Live hosts, asked through the server. Unavailable names the host that does not answer in 10 s."""
 
@@ -85,4 +101,7 @@ class Hosts(Protocol):
         NotFound when there is no robot, Conflict when it has another address or serial number than
         those given, Busy and Unavailable when it does not answer.
         """
+
+    async def check_device(self, media_hwid: str, path: str) -> DeviceFacts:
+        """What the device of a media server is; Invalid when it is none or cannot be read. Nothing is written."""
         ...

@@ -19,10 +19,12 @@ from rubackup.wire.messages import (
     BackupOpened,
     Bye,
     Call,
+    CheckDevice,
     CheckFolder,
     Checkpoint,
     Checkpointed,
     ConfigurePools,
+    DeviceChecked,
     DropRecord,
     Enrol,
     EnrolGranted,
@@ -74,6 +76,7 @@ from rubackup.wire.messages import (
     Sealed,
     SealVerdict,
     StorageConfig,
+    StorageState,
     TapeDevice,
     TapeDevices,
     TapeElement,
@@ -171,12 +174,28 @@ SAMPLES: tuple[Message, ...] = (
     PoolStates(
         pools=[
             PoolState(
-                id=1, problem="", free_bytes=3, used_bytes=2, total_bytes=5, chunks=1 << 33, records=12
+                id=1,
+                problem="",
+                free_bytes=3,
+                used_bytes=2,
+                total_bytes=5,
+                chunks=1 << 33,
+                records=12,
+                storages=[StorageState(id=2, problem="its disk is gone", free_bytes=3, used_bytes=2, total_bytes=5)],
             )
         ]
     ),
     AskPools(),
     CheckFolder(path="/var/pool"),
+    CheckDevice(path="/dev/disk/by-id/one-part1"),
+    DeviceChecked(
+        real_path="/dev/sdb1",
+        disk="/dev/sdb",
+        kind="block device",
+        size_bytes=1 << 40,
+        signature="an ext4 file system",
+        in_use="mounted at /home",
+    ),
     DropRecord(epoch=5, pool_id=1, record=RECORD),
     Revoked(serials=["0a1b2c", "ff"]),
     ListRecord(pool_id=1, record=RECORD, path="/home", page=2, limit=50),

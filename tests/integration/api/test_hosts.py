@@ -13,13 +13,15 @@ from rubackup.domain.errors import Busy, Conflict, Invalid, Unavailable, WireFau
 from rubackup.roles import hosts
 from rubackup.roles.hosts import RelayHosts
 from rubackup.services import ports
-from rubackup.services.ports import CopyEntry, FolderEntry
+from rubackup.services.ports import CopyEntry, DeviceFacts, FolderEntry
 from rubackup.wire import framing
 from rubackup.wire.control import ControlPeer
 from rubackup.wire.messages import (
     Ack,
     AskElements,
+    CheckDevice,
     CheckFolder,
+    DeviceChecked,
     FilesystemListing,
     ListFilesystem,
     ListRecord,
@@ -37,6 +39,10 @@ from rubackup.wire.messages import (
 from support.control import Behaviour, serving
 from support.wire import CLIENT, MEDIA, SERVER, Installation
 
+DEVICE = {
+    "real_path": "/dev/sdb1", "disk": "/dev/sdb", "kind": "block device", "size_bytes": 9, "signature": "swap space",
+    "in_use": "used as swap space",
+}  # fmt: skip
 Told = Callable[[Relay, Message], Awaitable[Message]]
 ENTRY = {
     "path": "/etc/hosts", "type": "file", "size_bytes": 7, "mode": 0o644, "uid": 0, "gid": 0, "user": "root",
@@ -68,6 +74,8 @@ async def host(relay: Relay, message: Message) -> Message:
             raise Conflict("The robot at /dev/sg4 has the serial number VTL0001, not X.")
         case AskElements():
             raise Busy("/dev/sg5 is not ready.")
+        case CheckDevice():
+            return DeviceChecked(**DEVICE)
         case _:
             raise Unavailable(f"The {relay.role} {relay.hwid} is not connected.")
 
@@ -98,6 +106,8 @@ def test_questions_reach_the_host_and_answers_come_back(tmp_path: Path) -> None:
             folder = await relay.list_filesystem(CLIENT, "/")
             copy = await relay.list_record(MEDIA, 1, "f" * 32, "/etc", 1, 50)
             await relay.check_folder(MEDIA, "/pool")
+            device = await relay.check_device(MEDIA, "/dev/disk/by-id/one")
+            assert device == DeviceFacts(**DEVICE)
             assert folder == [FolderEntry("etc", is_folder=True, size_bytes=0), FolderEntry("motd", False, 9)]
             assert copy == ([CopyEntry(**ENTRY)], 41)
             assert notes.admitted == [(f"api {'d' * 64}", "127.0.0.1")]

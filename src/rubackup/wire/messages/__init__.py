@@ -41,8 +41,10 @@ from rubackup.wire.messages.data import (
 )
 from rubackup.wire.messages.orders import (
     AskPools,
+    CheckDevice,
     CheckFolder,
     ConfigurePools,
+    DeviceChecked,
     DropRecord,
     FilesystemListing,
     ListFilesystem,
@@ -59,6 +61,7 @@ from rubackup.wire.messages.orders import (
     RunRestore,
     RunVerify,
     StorageConfig,
+    StorageState,
 )
 from rubackup.wire.messages.reports import (
     LogLine,
@@ -76,12 +79,13 @@ from rubackup.wire.messages.reports import (
 )
 from rubackup.wire.messages.tape import AskElements, ScanTape, TapeDevice, TapeDevices, TapeElement, TapeElements
 
-__all__ = ["PROTOCOL_VERSION", "Ack", "Answer", "AnyMessage", "AskElements", "AskPools", "AskRoot", "BackupOpened", "Bye", "Call", "CheckFolder", "Checkpoint", "Checkpointed", "ConfigurePools", "DropRecord", "Enrol", "EnrolGranted", "EnrolPending", "Fault", "FilesystemListing", "Groups", "Hello", "Known", "ListFilesystem", "ListRecord", "LogLine", "MediaAddress", "Message", "NewTicket", "OpenBackup", "OpenRestore", "Order", "Ping", "Pong", "PoolConfig", "PoolState", "PoolStates", "Progress", "ProgressAnswer", "Prove", "Proved", "Query", "ReadChunks", "ReadManifest", "RecordEntry", "RecordListing", "RecordSealed", "Relay", "Relayed", "Renew", "RenewTicket", "ReportFinished", "ReportLog", "ReportProgress", "RestoreOpened", "Revoked", "Root", "RunBackup", "RunRestore", "RunVerify", "ScanTape", "Seal", "SealVerdict", "Sealed", "StorageConfig", "TapeDevice", "TapeDevices", "TapeElement", "TapeElements", "Welcome"]  # fmt: skip
+__all__ = ["PROTOCOL_VERSION", "Ack", "Answer", "AnyMessage", "AskElements", "AskPools", "AskRoot", "BackupOpened", "Bye", "Call", "CheckDevice", "CheckFolder", "Checkpoint", "Checkpointed", "ConfigurePools", "DeviceChecked", "DropRecord", "Enrol", "EnrolGranted", "EnrolPending", "Fault", "FilesystemListing", "Groups", "Hello", "Known", "ListFilesystem", "ListRecord", "LogLine", "MediaAddress", "Message", "NewTicket", "OpenBackup", "OpenRestore", "Order", "Ping", "Pong", "PoolConfig", "PoolState", "PoolStates", "Progress", "ProgressAnswer", "Prove", "Proved", "Query", "ReadChunks", "ReadManifest", "RecordEntry", "RecordListing", "RecordSealed", "Relay", "Relayed", "Renew", "RenewTicket", "ReportFinished", "ReportLog", "ReportProgress", "RestoreOpened", "Revoked", "Root", "RunBackup", "RunRestore", "RunVerify", "ScanTape", "Seal", "SealVerdict", "Sealed", "StorageConfig", "StorageState", "TapeDevice", "TapeDevices", "TapeElement", "TapeElements", "Welcome"]  # fmt: skip
 
 AnyMessage = (
     Fault | Enrol | EnrolPending | EnrolGranted | AskRoot | Root | Hello | Welcome | Call | Answer | Ping | Pong | Ack
     | RunBackup | RunRestore | RunVerify | ListFilesystem | FilesystemListing
-    | ConfigurePools | PoolStates | AskPools | CheckFolder | DropRecord | Revoked | ListRecord | RecordListing
+    | ConfigurePools | PoolStates | AskPools | CheckFolder | CheckDevice | DeviceChecked | DropRecord | Revoked
+    | ListRecord | RecordListing
     | ReportProgress | ProgressAnswer | ReportLog | ReportFinished | RenewTicket | NewTicket
     | RecordSealed | SealVerdict | Relay | Relayed
     | ScanTape | TapeDevices | AskElements | TapeElements

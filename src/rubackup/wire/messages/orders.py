@@ -114,6 +114,16 @@ class ConfigurePools(Message, tag="configure_pools"):
     pools: list[PoolConfig]
 
 
+class StorageState(msgspec.Struct, frozen=True, kw_only=True):
+    """How a local catalogue is: '' in `problem` when it can be used."""
+
+    id: int
+    problem: str
+    free_bytes: int
+    used_bytes: int
+    total_bytes: int
+
+
 class PoolState(msgspec.Struct, frozen=True, kw_only=True):
     """What a media server says of a pool: '' in `problem` when it can be used."""
 
@@ -124,6 +134,7 @@ class PoolState(msgspec.Struct, frozen=True, kw_only=True):
     total_bytes: int
     chunks: int
     records: int
+    storages: list[StorageState] = []
 
 
 class PoolStates(Message, tag="pool_states"):
@@ -140,6 +151,28 @@ class CheckFolder(Message, tag="check_folder"):
     """Can this folder become a local catalogue? Answered by Ack or by a Fault that says why not."""
 
     path: str
+
+
+class CheckDevice(Message, tag="check_device"):
+    """Can this device become a storage? Read only. Answered by DeviceChecked or by a Fault that says why not."""
+
+    path: str
+
+
+class DeviceChecked(Message, tag="device_checked"):
+    """What the device is. Texts are for people: an article and a name, or ''."""
+
+    real_path: str
+    """Without symbolic links."""
+    disk: str
+    """The whole disk that the device is a partition of, the file behind a loop device, else `real_path`."""
+    kind: str
+    """`block device` or `file`."""
+    size_bytes: int
+    signature: str
+    """What it carries; '' when nothing known was found."""
+    in_use: str
+    """What uses it; '' when nothing does."""
 
 
 class DropRecord(Message, tag="drop_record"):
