@@ -13,6 +13,7 @@ from rubackup.domain.errors import Refused, WireFault
 from rubackup.domain.tasks import Verb
 from rubackup.queue.ports import Beat
 from rubackup.server.heartbeats import Heartbeats
+from rubackup.server.monitoring import Monitor
 from rubackup.server.registry import Registry
 from rubackup.server.tickets import TicketOffice
 from rubackup.services import dispatch, records
@@ -23,8 +24,10 @@ from rubackup.wire.messages import (
     AnyMessage,
     AskPools,
     CheckFolder,
+    ListBlockDevices,
     ListFilesystem,
     ListRecord,
+    ListResources,
     Message,
     NewTicket,
     Progress,
@@ -35,11 +38,12 @@ from rubackup.wire.messages import (
     RenewTicket,
     ReportFinished,
     ReportLog,
+    ReportMonitoring,
     ReportProgress,
     SealVerdict,
 )
 
-RELAYED = (ListFilesystem, ListRecord, CheckFolder, AskPools)
+RELAYED = (ListFilesystem, ListBlockDevices, ListResources, ListRecord, CheckFolder, AskPools)
 """What the API may ask of hosts; everything else goes through the queue."""
 RELAY_SECONDS = 9.0
 VERBS = {"execution": Verb.EXECUTE, "transmission": Verb.TRANSMIT}
@@ -48,11 +52,14 @@ VERBS = {"execution": Verb.EXECUTE, "transmission": Verb.TRANSMIT}
 class Reports:
     """Handles every Call that reaches the server."""
 
-    def __init__(self, database: Database, registry: Registry, heartbeats: Heartbeats, tickets: TicketOffice) -> None:
+    def __init__(
+        self, database: Database, registry: Registry, heartbeats: Heartbeats, tickets: TicketOffice, monitor: Monitor
+    ) -> None:
         self._database = database
         self._registry = registry
         self._heartbeats = heartbeats
         self._tickets = tickets
+        self._monitor = monitor
         self._phases: dict[tuple[int, int], str] = {}
 
     async def handle(self, peer: ControlPeer, message: Message) -> Message:
@@ -71,6 +78,8 @@ class Reports:
                 return await self._renew(peer, message)
             case RecordSealed() if role == "media":
                 return await self._sealed(peer, message)
+            case ReportMonitoring() if role == "media":
+                return self._monitor.report(peer.identity.hwid, message.samples)
         raise WireFault("The server does not take this message from this host.")
 
     async def _progress(self, message: ReportProgress) -> ProgressAnswer:
