@@ -61,9 +61,16 @@ class Taken:
 class Snapshots:
     """Snapshots of one client; they are mounted below `base`."""
 
-    def __init__(self, hwid: str = "client", base: Path = BASE, lvm: Lvm | None = None) -> None:
+    def __init__(
+        self,
+        hwid: str = "client",
+        base: Path = BASE,
+        lvm: Lvm | None = None,
+        now_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
         self.base = base
         self._lvm = lvm or Lvm()
+        self._now_ns = now_ns
         self._folder = base / hwid
         self._tag = PREFIX + hwid
 
@@ -92,7 +99,7 @@ class Snapshots:
 
     def take(self, place: Place, record: str, percent: int) -> Taken:
         """A snapshot of the resource's volume."""
-        before_ns = time.time_ns()
+        before_ns = self._now_ns()
         volume = self._lvm.snapshot(place.volume, PREFIX + record, percent, self._tag)
         return Taken(volume, self._folder / record, before_ns)
 

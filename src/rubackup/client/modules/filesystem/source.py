@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
+from dataclasses import dataclass, field
 
 from rubackup.client.modules.filesystem.folders import Folders, open_following
 from rubackup.client.modules.filesystem.paths import ROOT, split
@@ -17,7 +16,7 @@ class Source:
     resource: bytes
     folder: bytes
     """What stands for the folder that holds the resource; for `/` what stands for itself."""
-    grafts: Mapping[bytes, bytes] = MappingProxyType({})
+    grafts: Mapping[bytes, bytes] = field(default_factory=dict)
     """Folders below the resource, under its names, that are read elsewhere: file systems that a snapshot does not hold."""
     as_of_ns: int = 0
     """When the tree was frozen; 0: it is read as it is. What has a later time in it cannot be told from a later change."""
