@@ -13,7 +13,7 @@ import math
 
 from rubackup.agent.sampling import Sampler, measure
 from rubackup.catalog.database import Database
-from rubackup.domain.errors import RubackupError, WireFault
+from rubackup.domain.errors import RubackupError, SystemFault, WireFault
 from rubackup.services import monitoring
 from rubackup.services.monitoring import Limits, Sample
 from rubackup.wire.messages import MonitoringLimits, MonitoringSample
@@ -68,11 +68,11 @@ class Monitor:
             await asyncio.sleep(self._store_seconds)
 
     async def store(self) -> None:
-        """Store everything that waits, and learn the limits; what was not stored waits on."""
+        """Store everything that waits, and learn the limits; while the catalogue does not answer it waits on."""
         batch, self._waiting = self._waiting, []
         try:
             self._limits = await monitoring.store(self._database, self._hwid, batch)
-        except RubackupError:
+        except SystemFault:
             self._waiting = [*batch, *self._waiting][-WAITING_SAMPLES:]
             raise
 
