@@ -82,7 +82,9 @@ def test_new_name_is_for_resources_that_have_one(office: Api, rows: Stock) -> No
     answer = office.post(f"/repository/{record}/restoring", {"data": {"restore_task": order}})
 
     assert described["changeable"] is False
-    assert answer.json()["errors"].keys() == {"data.restore_task.module_extensions.parameters.new_name"}
+    errors = answer.json()["errors"]
+    assert errors.keys() == {"data.restore_task.module_extensions.parameters.new_name"}
+    assert "folders and files have none" in next(iter(errors.values()))
 
 
 def test_a_copy_without_a_list_is_not_listed(office: Api, rows: Stock) -> None:

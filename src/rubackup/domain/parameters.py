@@ -28,6 +28,8 @@ class Parameter:
     minimum: int = 0
     maximum: int = 0
     fixed: bool = False
+    why: str = "is not served by this version"
+    """Why a fixed one is."""
     choices: tuple[str, ...] = ()
     """What a string may be; empty: anything."""
     program: bool = False
@@ -43,7 +45,7 @@ class Parameter:
         if type(value) is not type(self.default):
             return f"must be {'an' if self.kind == 'integer' else 'a'} {self.kind}."
         if self.fixed and value != self.default:
-            return f"is not served by this version; only {_shown(self.default)} is taken."
+            return f"{self.why}; only {_shown(self.default)} is taken."
         if self.kind == "integer" and not self.minimum <= int(value) <= self.maximum:
             return f"must be an integer from {self.minimum} to {self.maximum}."
         if self.choices and value not in self.choices:
@@ -91,7 +93,13 @@ _FILE_SYSTEM_RESTORE = _table(
     Parameter(
         "numeric_owner", False, "Whether owners are restored by their numbers, not by the names of the target host"
     ),
-    Parameter("new_name", "", "New name of what is restored; only for resources that have one", fixed=True),
+    Parameter(
+        "new_name",
+        "",
+        "New name of what is restored; only for resources that have one",
+        fixed=True,
+        why="is for resources that have a name, and folders and files have none",
+    ),
 )
 
 BACKUP: Mapping[str, Table] = {ResourceType.FILE_SYSTEM.label: _FILE_SYSTEM_BACKUP}

@@ -85,6 +85,7 @@ class TestSnapshots:
         assert volumes.names() == ["home"]
         assert mounted_below(tmp_path / "snapshots") == []
         assert list((tmp_path / "snapshots" / "00000000000000aa").iterdir()) == []
+        assert copies.pool.reader("full").header.created_ns < (data / "new").stat().st_mtime_ns
         assert "25%ORIGIN" in volumes.calls()[0]
         log = copies.watch.texts("info")
         assert {f"script_before_snapshot: {data}", "script_after_snapshot: thawed"} <= set(log)
@@ -227,6 +228,21 @@ class TestSnapshots:
         assert told.read_text().split() == ["script_error_snapshot"] * 2
         assert "live folder is read" in copies.watch.texts("warning")[-1]
         assert volumes.names() == ["home"]
+
+    def test_a_snapshot_that_cannot_be_mounted_goes_at_once(
+        self, volumes: Volumes, copies: Copies, tmp_path: Path
+    ) -> None:
+        """Before the script that hears of the failure runs, and before the live folder is read."""
+        (tmp_path / "snapshots").write_text("no folder")
+        (volumes.point / "file").write_text("x")
+        error = script(tmp_path / "error", f"cat {volumes.state}/volumes.json")
+
+        asking = asked(script_error_snapshot=error, ignore_errors_snapshot=True)
+        copies.backup(volumes.point, **asking)
+
+        heard = [line for line in copies.watch.texts("info") if line.startswith("script_error_snapshot: {")]
+        assert [f"{volumes.group}/home" in line and "rubackup_full" not in line for line in heard] == [True]
+        assert "full" in copies.pool.manifests
 
     def test_a_failed_script_before_is_a_failed_snapshot(
         self, volumes: Volumes, copies: Copies, tmp_path: Path

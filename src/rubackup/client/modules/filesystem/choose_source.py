@@ -59,6 +59,7 @@ class _SnapshotRun:
             return self._take()
         except (Invalid, OSError) as error:
             self._watch.log("error", f"The snapshot failed: {error}")
+            self.remove()
             self._script("script_error_snapshot")
             if not self._options.ignore_errors_snapshot:
                 raise Invalid(f"The snapshot failed: {error}") from error
@@ -66,13 +67,14 @@ class _SnapshotRun:
 
     def remove(self) -> None:
         """Take the snapshot away if there is one."""
-        if self._taken is None:
+        taken, self._taken = self._taken, None
+        if taken is None:
             return
         try:
-            self._snapshots.remove(self._taken)
-            self._watch.log("info", f"The snapshot {self._taken.volume.label} is removed.")
+            self._snapshots.remove(taken)
+            self._watch.log("info", f"The snapshot {taken.volume.label} is removed.")
         except (Invalid, OSError) as error:
-            text = f"The snapshot {self._taken.volume.label} could not be removed; the next start of the client tries again: {error}"
+            text = f"The snapshot {taken.volume.label} could not be removed; the next start of the client tries again: {error}"
             self._watch.log("warning", text)
 
     def _take(self) -> Source:
