@@ -15,7 +15,7 @@ from rubackup.catalog.database import Database, DatabaseAddress
 from rubackup.domain.errors import Unavailable
 from rubackup.domain.permissions import Role
 from rubackup.services.passwords import _hasher
-from rubackup.services.ports import CopyEntry, DeviceFacts, FolderEntry, TapeDevice, TapeElement
+from rubackup.services.ports import CopyEntry, Device, DeviceFacts, FolderEntry, Resource, TapeDevice, TapeElement
 
 T = TypeVar("T")
 PASSWORD = "Testing12345*"
@@ -34,6 +34,14 @@ class NoHosts:
     """The hosts of a system where none is online: what the adapter says then."""
 
     async def list_filesystem(self, client_hwid: str, path: str) -> list[FolderEntry]:
+        """Nobody answers."""
+        raise Unavailable(f"Host {client_hwid} does not answer.")
+
+    async def list_block_devices(self, client_hwid: str, path: str) -> list[Device]:
+        """Nobody answers."""
+        raise Unavailable(f"Host {client_hwid} does not answer.")
+
+    async def list_resources(self, client_hwid: str, resource_type: str, secret_method: int) -> list[Resource]:
         """Nobody answers."""
         raise Unavailable(f"Host {client_hwid} does not answer.")
 

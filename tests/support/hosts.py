@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from rubackup.domain.errors import Invalid, NotFound, Unavailable
-from rubackup.services.ports import CopyEntry, DeviceFacts, FolderEntry, TapeDevice, TapeElement
+from rubackup.services.ports import CopyEntry, Device, DeviceFacts, FolderEntry, Resource, TapeDevice, TapeElement
 
 GIB = 1 << 30
 OFFLINE = "0" * 16
@@ -56,6 +58,29 @@ class AnsweringHosts:
         if path == "/refused":
             raise Invalid("/refused is no folder.")
         return [FolderEntry("inner", is_folder=True, size_bytes=0), FolderEntry("file", is_folder=False, size_bytes=5)]
+
+    async def list_block_devices(self, client_hwid: str, path: str) -> list[Device]:
+        """A disk with a mounted partition, wherever."""
+        if client_hwid == OFFLINE:
+            raise Unavailable(f"The client {client_hwid} did not answer in 10 s.")
+        if path == "/dev/refused":
+            raise Invalid("There is no /dev/refused.")
+        disk = Device(
+            name="sda",
+            path="/dev/sda",
+            type="disk",
+            size_bytes=1 << 40,
+            filesystem="",
+            mount_points=[],
+            read_only=False,
+        )
+        return [disk, msgspec.structs.replace(disk, name="sda1", path="/dev/sda1", type="part", mount_points=["/"])]
+
+    async def list_resources(self, client_hwid: str, resource_type: str, secret_method: int) -> list[Resource]:
+        """One file system."""
+        if client_hwid == OFFLINE:
+            raise Unavailable(f"The client {client_hwid} did not answer in 10 s.")
+        return [Resource(resource="/", kind="ext4", size_bytes=10, used_bytes=None)]
 
     async def list_record(
         self, media_hwid: str, pool_id: int, record_uuid: str, path: str, page: int, limit: int

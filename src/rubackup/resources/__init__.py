@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from rubackup.api.resource import Resource
 from rubackup.resources.auth import AUTH
+from rubackup.resources.client_bandwidth import CLIENT_BANDWIDTH
 from rubackup.resources.client_groups import CLIENT_GROUPS
 from rubackup.resources.clients import CLIENTS, LIST_CLIENT_FILESYSTEM, UNAUTHORISED_CLIENTS
 from rubackup.resources.global_configuration import GLOBAL_CONFIGURATION
 from rubackup.resources.global_schedule import GLOBAL_SCHEDULE, GLOBAL_SCHEDULE_LOG
+from rubackup.resources.host_logs import CLIENTS_LOG, MEDIA_SERVERS_LOG
+from rubackup.resources.inventory import LIST_CLIENT_BLOCK_DEVICES, MODULE_RESOURCE_LIST
 from rubackup.resources.library_slots import LIBRARY_SLOTS
 from rubackup.resources.library_tape_drives import LIBRARY_TAPE_DRIVES
 from rubackup.resources.lookups import LOOKUPS
 from rubackup.resources.media_servers import MEDIA_SERVERS, MEDIA_SERVERS_WITH_TAPE, UNAUTHORISED_MEDIA_SERVERS
+from rubackup.resources.monitoring import SERVERS_HWID, SYSTEM_MONITORING
 from rubackup.resources.pool_groups import DYNAMIC_POOL_GROUPS, DYNAMIC_POOL_GROUPS_RECORDS, POOL_SUBSTITUTION
 from rubackup.resources.pools import POOL_LIST, POOLS_FOR_COPIES, STORAGE_LOCAL_CATALOGS
 from rubackup.resources.repository import REPOSITORY, REPOSITORY_LOG, REPOSITORY_RECORD_FILE_LIST
@@ -40,11 +44,16 @@ RESOURCES: tuple[Resource, ...] = (
     CLIENTS,
     DYNAMIC_POOL_GROUPS,
     DYNAMIC_POOL_GROUPS_RECORDS,
+    CLIENT_BANDWIDTH,
+    CLIENT_GROUPS,
+    CLIENTS,
+    CLIENTS_LOG,
     GLOBAL_CONFIGURATION,
     GLOBAL_SCHEDULE,
     GLOBAL_SCHEDULE_LOG,
     MAINTAINERS,
     MEDIA_SERVERS,
+    MEDIA_SERVERS_LOG,
     MEDIA_SERVERS_WITH_TAPE,
     POOL_LIST,
     POOLS_FOR_COPIES,
@@ -53,6 +62,8 @@ RESOURCES: tuple[Resource, ...] = (
     REPOSITORY_LOG,
     STORAGE_BLOCK_DEVICES,
     STORAGE_CLOUDS,
+    SYSTEM_MONITORING,
+    SERVERS_HWID,
     STORAGE_LOCAL_CATALOGS,
     SUPERVISORS,
     TASK_LOG,
@@ -66,7 +77,9 @@ RESOURCES: tuple[Resource, ...] = (
     CLIENT_TASK_INFO,
     CONTINUE_TASK,
     KILL_TASK,
+    LIST_CLIENT_BLOCK_DEVICES,
     LIST_CLIENT_FILESYSTEM,
+    MODULE_RESOURCE_LIST,
     PAUSE_TASK,
     REPOSITORY_RECORD_FILE_LIST,
     RESTART_TASK,

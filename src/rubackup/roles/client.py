@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
+
 from rubackup.agent.link import ServerLink
 from rubackup.agent.tasks import TaskRunner
 from rubackup.client.agent import ClientAgent
-from rubackup.client.modules import MODULES
+from rubackup.client.modules import modules
+from rubackup.client.modules.filesystem.snapshots import BASE
 from rubackup.roles.host import agent_host
 from rubackup.roles.process import ready, run_role, together
 from rubackup.roles.settings import Settings
@@ -13,11 +17,13 @@ from rubackup.roles.settings import Settings
 
 async def serve(settings: Settings) -> None:
     """Take orders until cancelled."""
-    modules = {module.resource_type: module for module in MODULES}
-    host = agent_host(settings, "client", resource_types=tuple(modules))
+    found = modules(settings.text("HWID"), Path(settings.text("SNAPSHOT_DIR", str(BASE))))
+    host = agent_host(settings, "client", resource_types=tuple(found))
+    for module in found.values():
+        await asyncio.to_thread(module.clean_up)
     link = ServerLink(host)
     runner = TaskRunner(link.call)
-    agent = ClientAgent(host.hwid, host.tls, modules, runner)
+    agent = ClientAgent(host.hwid, host.tls, found, runner)
     ready(settings)
     try:
         await together(link.run(agent), runner.report())

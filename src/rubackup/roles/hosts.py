@@ -15,21 +15,25 @@ import msgspec
 
 from rubackup import __version__
 from rubackup.domain.errors import Refused, RubackupError, Unavailable, WireFault
-from rubackup.services.ports import CopyEntry, DeviceFacts, FolderEntry, TapeDevice, TapeElement
+from rubackup.services.ports import CopyEntry, Device, DeviceFacts, FolderEntry, Resource, TapeDevice, TapeElement
 from rubackup.wire import framing, pki
 from rubackup.wire.control import ControlPeer, dial_control
 from rubackup.wire.messages import (
     PROTOCOL_VERSION,
     Ack,
     AskElements,
+    BlockDevices,
     CheckDevice,
     CheckFolder,
     DeviceChecked,
     FilesystemListing,
     Hello,
+    ListBlockDevices,
     ListFilesystem,
     ListRecord,
+    ListResources,
     Message,
+    ModuleResources,
     RecordListing,
     Relay,
     Relayed,
@@ -61,6 +65,36 @@ class RelayHosts:
         """Entries of a folder of a client."""
         answer = await self._request("client", client_hwid, ListFilesystem(path=path), FilesystemListing)
         return [FolderEntry(name, is_folder, size) for name, is_folder, size in answer.entries]
+
+    async def list_block_devices(self, client_hwid: str, path: str) -> list[Device]:
+        """Block devices of a client at or below `path`."""
+        answer = await self._request("client", client_hwid, ListBlockDevices(path=path), BlockDevices)
+        return [
+            Device(
+                name=one.name,
+                path=one.path,
+                type=one.type,
+                size_bytes=one.size_bytes,
+                filesystem=one.filesystem,
+                mount_points=one.mount_points,
+                read_only=one.read_only,
+            )
+            for one in answer.devices
+        ]
+
+    async def list_resources(self, client_hwid: str, resource_type: str, secret_method: int) -> list[Resource]:
+        """What a module of a client can back up."""
+        asked = ListResources(resource_type=resource_type, secret_method=secret_method)
+        answer = await self._request("client", client_hwid, asked, ModuleResources)
+        return [
+            Resource(
+                resource=one.resource,
+                kind=one.kind,
+                size_bytes=one.size_bytes if one.size_bytes >= 0 else None,
+                used_bytes=one.used_bytes if one.used_bytes >= 0 else None,
+            )
+            for one in answer.resources
+        ]
 
     async def list_record(
         self, media_hwid: str, pool_id: int, record_uuid: str, path: str, page: int, limit: int

@@ -6,6 +6,7 @@ import asyncio
 import logging
 
 from rubackup.agent.link import AgentHost, ServerLink
+from rubackup.agent.monitoring import Reporter
 from rubackup.agent.tasks import TaskRunner
 from rubackup.media.agent import MediaAgent
 from rubackup.media.pools import PoolKeeper
@@ -39,6 +40,7 @@ async def serve(settings: Settings) -> None:
         await together(
             link.run(agent),
             runner.report(),
+            Reporter(link.call).run(),
             agent.report_seals(link.call),
             serve_data(host, sessions, host_name, port),
         )

@@ -13,6 +13,7 @@ from rubackup.domain.errors import Refused, WireFault
 from rubackup.domain.tasks import Verb
 from rubackup.queue.ports import Beat
 from rubackup.server.heartbeats import Heartbeats
+from rubackup.server.monitoring import Monitor
 from rubackup.server.registry import Registry
 from rubackup.server.tickets import TicketOffice
 from rubackup.services import dispatch, records
@@ -25,8 +26,10 @@ from rubackup.wire.messages import (
     AskPools,
     CheckDevice,
     CheckFolder,
+    ListBlockDevices,
     ListFilesystem,
     ListRecord,
+    ListResources,
     Message,
     NewTicket,
     Progress,
@@ -37,12 +40,23 @@ from rubackup.wire.messages import (
     RenewTicket,
     ReportFinished,
     ReportLog,
+    ReportMonitoring,
     ReportProgress,
     ScanTape,
     SealVerdict,
 )
 
-RELAYED = (ListFilesystem, ListRecord, CheckFolder, CheckDevice, AskPools, ScanTape, AskElements)
+RELAYED = (
+    ListFilesystem,
+    ListRecord,
+    CheckFolder,
+    CheckDevice,
+    AskPools,
+    ScanTape,
+    AskElements,
+    ListBlockDevices,
+    ListResources,
+)
 """What the API may ask of hosts; everything else goes through the queue."""
 RELAY_SECONDS = 9.0
 VERBS = {"execution": Verb.EXECUTE, "transmission": Verb.TRANSMIT}
@@ -51,11 +65,14 @@ VERBS = {"execution": Verb.EXECUTE, "transmission": Verb.TRANSMIT}
 class Reports:
     """Handles every Call that reaches the server."""
 
-    def __init__(self, database: Database, registry: Registry, heartbeats: Heartbeats, tickets: TicketOffice) -> None:
+    def __init__(
+        self, database: Database, registry: Registry, heartbeats: Heartbeats, tickets: TicketOffice, monitor: Monitor
+    ) -> None:
         self._database = database
         self._registry = registry
         self._heartbeats = heartbeats
         self._tickets = tickets
+        self._monitor = monitor
         self._phases: dict[tuple[int, int], str] = {}
 
     async def handle(self, peer: ControlPeer, message: Message) -> Message:
@@ -74,6 +91,8 @@ class Reports:
                 return await self._renew(peer, message)
             case RecordSealed() if role == "media":
                 return await self._sealed(peer, message)
+            case ReportMonitoring() if role == "media":
+                return self._monitor.report(peer.identity.hwid, message.samples)
         raise WireFault("The server does not take this message from this host.")
 
     async def _progress(self, message: ReportProgress) -> ProgressAnswer:

@@ -9,12 +9,15 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from rubackup.domain.lookups import ResourceType
-from rubackup.services import enrolment, scopes
+from rubackup.services import enrolment, host_log, scopes
 from rubackup.services.change import Change
 from rubackup.services.fields import Problems, Ref, given, update_columns
+from rubackup.services.host_log import Happened
 
 _READ = """
-SELECT c.group_id, c.lsf_flag, c.ls_pool_id, c.resource_types FROM clients c WHERE c.id = $1"""
+SELECT c.group_id, c.lsf_flag, c.ls_pool_id, c.lrl_flag, c.storage_capacity, c.description, c.centralized_restore,
+    c.client_side_backup, c.client_side_restore, c.resource_types
+FROM clients c WHERE c.id = $1"""
 
 
 class ClientChange(msgspec.Struct, kw_only=True):
@@ -81,9 +84,17 @@ async def update(change: Change, client_id: int, wanted: ClientChange) -> None:
         problems.add("data.ls_pool", "is required while lsf_flag is true.")
     problems.raise_any()
     await update_columns(db, "clients", client_id, columns)
+    await _note_edited(change, client_id, [name for name, value in columns.items() if value != before[name]])
     await change.event("changed", "clients", client_id, client_group_id=before["group_id"])
     if merged["group_id"] != before["group_id"]:
         await change.event("changed", "clients", client_id, client_group_id=merged["group_id"])
+        await host_log.move(db, client_id, merged["group_id"])
+
+
+async def _note_edited(change: Change, client_id: int, names: Sequence[str]) -> None:
+    if names:
+        text = f"Changed: {', '.join(name.replace('ls_pool_id', 'ls_pool') for name in names)}."
+        await host_log.note(change.db, "client", [client_id], Happened.EDITED, text, user=change.principal.name)
 
 
 async def delete(change: Change, ids: Sequence[int]) -> None:

@@ -17,6 +17,8 @@ from rubackup.wire.messages import (
     AskPools,
     AskRoot,
     BackupOpened,
+    BlockDevice,
+    BlockDevices,
     Bye,
     Call,
     CheckDevice,
@@ -34,11 +36,17 @@ from rubackup.wire.messages import (
     Groups,
     Hello,
     Known,
+    ListBlockDevices,
     ListFilesystem,
     ListRecord,
+    ListResources,
     LogLine,
     MediaAddress,
     Message,
+    ModuleResource,
+    ModuleResources,
+    MonitoringLimits,
+    MonitoringSample,
     NewTicket,
     OpenBackup,
     OpenRestore,
@@ -64,6 +72,7 @@ from rubackup.wire.messages import (
     RenewTicket,
     ReportFinished,
     ReportLog,
+    ReportMonitoring,
     ReportProgress,
     RestoreOpened,
     Revoked,
@@ -158,6 +167,19 @@ SAMPLES: tuple[Message, ...] = (
     RunVerify(order=ORDER, pool_id=1, record=RECORD),
     ListFilesystem(path="/home/\udcff"),
     FilesystemListing(path="/home", entries=[("u", True, 4096), ("\udc80\U0010dc80", False, 1 << 40)], truncated=True),
+    ListBlockDevices(path="/dev/"),
+    BlockDevices(
+        devices=[
+            BlockDevice(
+                name="dm-0", path="/dev/volumes/home", type="lvm", size_bytes=1 << 40, filesystem="ext4",
+                mount_points=["/home"], read_only=True,
+            )
+        ]
+    ),
+    ListResources(resource_type="File system", secret_method=1),
+    ModuleResources(
+        resources=[ModuleResource(resource="/home", kind="ext4", size_bytes=1 << 40, used_bytes=1 << 39)]
+    ),
     ConfigurePools(
         epoch=5,
         pools=[
@@ -261,6 +283,18 @@ SAMPLES: tuple[Message, ...] = (
         sealed_at_ns=1_700_000_000_000_000_000,
     ),
     SealVerdict(keep=True),
+    ReportMonitoring(
+        samples=[
+            MonitoringSample(
+                before_ns=1_700_000_000_000_000_000, after_ns=1_700_000_001_000_000_000, general_cpu_percent=12.5,
+                own_cpu_percent=0.25, general_ram_percent=50.0, own_ram_percent=1.5, general_ram_megabytes=2048.0,
+                own_ram_megabytes=64.5, general_read_per_second=1.0, general_written_per_second=2.0,
+                own_read_per_second=3.0, own_written_per_second=4.0, general_received_per_second=5.0,
+                general_sent_per_second=6.0, load=0.75,
+            )
+        ]
+    ),
+    MonitoringLimits(period_seconds=30),
     Relay(role="client", hwid=CLIENT, body=b"\x81\xa1t\xa4ping"),
     Relayed(body=b"\x81\xa1t\xa4pong"),
     ScanTape(),

@@ -19,13 +19,19 @@ from rubackup.wire.control import ControlPeer
 from rubackup.wire.messages import (
     Ack,
     AskElements,
+    BlockDevice,
+    BlockDevices,
     CheckDevice,
     CheckFolder,
     DeviceChecked,
     FilesystemListing,
+    ListBlockDevices,
     ListFilesystem,
     ListRecord,
+    ListResources,
     Message,
+    ModuleResource,
+    ModuleResources,
     RecordEntry,
     RecordListing,
     Relay,
@@ -62,6 +68,16 @@ async def host(relay: Relay, message: Message) -> Message:
             raise Invalid("/secret: permission denied.")
         case ListFilesystem(path=path) if relay.role == "client" and relay.hwid == CLIENT:
             return FilesystemListing(path=path, entries=[("etc", True, 0), ("motd", False, 9)])
+        case ListBlockDevices(path=path):
+            device = BlockDevice(name="dm-0", path=f"{path}/mapper/x", type="lvm", size_bytes=7, mount_points=["/x"])
+            return BlockDevices(devices=[device])
+        case ListResources(resource_type=kind, secret_method=0):
+            return ModuleResources(
+                resources=[
+                    ModuleResource(resource="/", kind=kind, size_bytes=5),
+                    ModuleResource(resource="/b", kind=""),
+                ]
+            )
         case ListRecord() if relay.role == "media":
             return RecordListing(entries=[RecordEntry(**ENTRY)], total=41)
         case CheckFolder():
@@ -111,6 +127,22 @@ def test_questions_reach_the_host_and_answers_come_back(tmp_path: Path) -> None:
             assert folder == [FolderEntry("etc", is_folder=True, size_bytes=0), FolderEntry("motd", False, 9)]
             assert copy == ([CopyEntry(**ENTRY)], 41)
             assert notes.admitted == [(f"api {'d' * 64}", "127.0.0.1")]
+
+    asyncio.run(scenario())
+
+
+def test_devices_and_resources_come_as_the_services_know_them(tmp_path: Path) -> None:
+    """Sizes that a client does not know are none."""
+
+    async def scenario() -> None:
+        async with asking(tmp_path) as (relay, _):
+            (device,) = await relay.list_block_devices(CLIENT, "/dev")
+            one, two = await relay.list_resources(CLIENT, "File system", 0)
+            assert (device.path, device.type, device.mount_points, device.filesystem) == (
+                "/dev/mapper/x", "lvm", ["/x"], "",
+            )  # fmt: skip
+            assert (one.resource, one.kind, one.size_bytes, one.used_bytes) == ("/", "File system", 5, None)
+            assert (two.size_bytes, two.used_bytes) == (None, None)
 
     asyncio.run(scenario())
 

@@ -41,15 +41,21 @@ from rubackup.wire.messages.data import (
 )
 from rubackup.wire.messages.orders import (
     AskPools,
+    BlockDevice,
+    BlockDevices,
     CheckDevice,
     CheckFolder,
     ConfigurePools,
     DeviceChecked,
     DropRecord,
     FilesystemListing,
+    ListBlockDevices,
     ListFilesystem,
     ListRecord,
+    ListResources,
     MediaAddress,
+    ModuleResource,
+    ModuleResources,
     Order,
     PoolConfig,
     PoolState,
@@ -65,6 +71,8 @@ from rubackup.wire.messages.orders import (
 )
 from rubackup.wire.messages.reports import (
     LogLine,
+    MonitoringLimits,
+    MonitoringSample,
     NewTicket,
     Progress,
     ProgressAnswer,
@@ -74,12 +82,13 @@ from rubackup.wire.messages.reports import (
     RenewTicket,
     ReportFinished,
     ReportLog,
+    ReportMonitoring,
     ReportProgress,
     SealVerdict,
 )
 from rubackup.wire.messages.tape import AskElements, ScanTape, TapeDevice, TapeDevices, TapeElement, TapeElements
 
-__all__ = ["PROTOCOL_VERSION", "Ack", "Answer", "AnyMessage", "AskElements", "AskPools", "AskRoot", "BackupOpened", "Bye", "Call", "CheckDevice", "CheckFolder", "Checkpoint", "Checkpointed", "ConfigurePools", "DeviceChecked", "DropRecord", "Enrol", "EnrolGranted", "EnrolPending", "Fault", "FilesystemListing", "Groups", "Hello", "Known", "ListFilesystem", "ListRecord", "LogLine", "MediaAddress", "Message", "NewTicket", "OpenBackup", "OpenRestore", "Order", "Ping", "Pong", "PoolConfig", "PoolState", "PoolStates", "Progress", "ProgressAnswer", "Prove", "Proved", "Query", "ReadChunks", "ReadManifest", "RecordEntry", "RecordListing", "RecordSealed", "Relay", "Relayed", "Renew", "RenewTicket", "ReportFinished", "ReportLog", "ReportProgress", "RestoreOpened", "Revoked", "Root", "RunBackup", "RunRestore", "RunVerify", "ScanTape", "Seal", "SealVerdict", "Sealed", "StorageConfig", "StorageState", "TapeDevice", "TapeDevices", "TapeElement", "TapeElements", "Welcome"]  # fmt: skip
+__all__ = ["PROTOCOL_VERSION", "Ack", "Answer", "AnyMessage", "AskElements", "AskPools", "AskRoot", "BackupOpened", "BlockDevice", "BlockDevices", "Bye", "Call", "CheckDevice", "CheckFolder", "Checkpoint", "Checkpointed", "ConfigurePools", "DeviceChecked", "DropRecord", "Enrol", "EnrolGranted", "EnrolPending", "Fault", "FilesystemListing", "Groups", "Hello", "Known", "ListBlockDevices", "ListFilesystem", "ListRecord", "ListResources", "LogLine", "MediaAddress", "Message", "ModuleResource", "ModuleResources", "MonitoringLimits", "MonitoringSample", "NewTicket", "OpenBackup", "OpenRestore", "Order", "Ping", "Pong", "PoolConfig", "PoolState", "PoolStates", "Progress", "ProgressAnswer", "Prove", "Proved", "Query", "ReadChunks", "ReadManifest", "RecordEntry", "RecordListing", "RecordSealed", "Relay", "Relayed", "Renew", "RenewTicket", "ReportFinished", "ReportLog", "ReportMonitoring", "ReportProgress", "RestoreOpened", "Revoked", "Root", "RunBackup", "RunRestore", "RunVerify", "ScanTape", "Seal", "SealVerdict", "Sealed", "StorageConfig", "StorageState", "TapeDevice", "TapeDevices", "TapeElement", "TapeElements", "Welcome"]  # fmt: skip
 
 AnyMessage = (
     Fault | Enrol | EnrolPending | EnrolGranted | AskRoot | Root | Hello | Welcome | Call | Answer | Ping | Pong | Ack
@@ -89,6 +98,7 @@ AnyMessage = (
     | ReportProgress | ProgressAnswer | ReportLog | ReportFinished | RenewTicket | NewTicket
     | RecordSealed | SealVerdict | Relay | Relayed
     | ScanTape | TapeDevices | AskElements | TapeElements
+    | ListBlockDevices | BlockDevices | ListResources | ModuleResources | ReportMonitoring | MonitoringLimits
     | OpenBackup | BackupOpened | OpenRestore | RestoreOpened | ReadManifest | Query | Known | Prove | Proved
     | Checkpoint | Checkpointed | Renew | Seal | Sealed | ReadChunks | Groups | Bye
 )  # fmt: skip

@@ -88,6 +88,56 @@ class FilesystemListing(Message, tag="filesystem_listing"):
     truncated: bool = False
 
 
+class ListBlockDevices(Message, tag="list_block_devices"):
+    """List the block devices of a client whose node is `path` or lies below it."""
+
+    path: str
+
+
+class BlockDevice(msgspec.Struct, frozen=True, kw_only=True):
+    """A block device: `type` is disk, part, lvm, loop, crypt, raid, rom, ram or dm."""
+
+    name: str
+    """The kernel's name, such as sda1."""
+    path: str
+    """Its node, such as /dev/sda1."""
+    type: str
+    size_bytes: int
+    filesystem: str = ""
+    """Only of what is mounted or swapped to; '' is unknown."""
+    mount_points: list[str] = []
+    read_only: bool = False
+
+
+class BlockDevices(Message, tag="block_devices"):
+    """Block devices, sorted by path."""
+
+    devices: list[BlockDevice]
+
+
+class ListResources(Message, tag="list_resources"):
+    """List what a module of a client can back up. `secret_method` 0: the client's own configuration has what it needs."""
+
+    resource_type: str
+    secret_method: int = 0
+
+
+class ModuleResource(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that a module can back up; sizes are -1 where they are not known."""
+
+    resource: str
+    kind: str
+    """What it is, such as the type of a file system."""
+    size_bytes: int = -1
+    used_bytes: int = -1
+
+
+class ModuleResources(Message, tag="module_resources"):
+    """The resources of a module, sorted by name."""
+
+    resources: list[ModuleResource]
+
+
 class StorageConfig(msgspec.Struct, frozen=True, kw_only=True):
     """One local catalogue of a pool."""
 
