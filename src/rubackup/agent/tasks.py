@@ -159,6 +159,10 @@ class TaskRunner:
         self._jobs.add(job)
         job.add_done_callback(self._jobs.discard)
 
+    def running(self) -> list[int]:
+        """Numbers of the tasks at work."""
+        return sorted(self._tasks)
+
     def stop_all(self) -> None:
         """Stop every task; their threads end at their next check."""
         for task in self._tasks.values():

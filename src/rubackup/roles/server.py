@@ -17,6 +17,7 @@ from rubackup.server.registry import Registry
 from rubackup.server.reports import Reports
 from rubackup.server.signer import IssuingSigner
 from rubackup.server.tickets import TicketOffice
+from rubackup.server.tools import ClientTools
 from rubackup.server.watch import CatalogueWatch
 from rubackup.services import dispatch, presence
 from rubackup.wire import pki
@@ -42,7 +43,7 @@ async def serve(settings: Settings) -> None:
         leader = Leader(database, hwid, dispatcher)
         pools = PoolSync(database, registry, lambda: leader.epoch)
         leader.pools = pools
-        reports = Reports(database, registry, heartbeats, tickets)
+        reports = Reports(database, registry, heartbeats, tickets, ClientTools(database))
         plane = ControlPlane(
             database,
             IssuingSigner(issuing(settings)),

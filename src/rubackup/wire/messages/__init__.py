@@ -74,8 +74,33 @@ from rubackup.wire.messages.reports import (
     ReportProgress,
     SealVerdict,
 )
+from rubackup.wire.messages.tools import (
+    AgentState,
+    AskAgent,
+    AskDeletion,
+    AskOwnClient,
+    AskOwnCopies,
+    AskOwnRules,
+    AskOwnTasks,
+    Deleted,
+    LocalUser,
+    OwnClient,
+    OwnCopies,
+    OwnCopy,
+    OwnRule,
+    OwnRules,
+    OwnTask,
+    OwnTasks,
+    Queued,
+    Requested,
+    RequestRule,
+    RequestRuleDeletion,
+    StartBackup,
+    StartRestore,
+    WaitingRequest,
+)
 
-__all__ = ["PROTOCOL_VERSION", "Ack", "Answer", "AnyMessage", "AskPools", "AskRoot", "BackupOpened", "Bye", "Call", "CheckFolder", "Checkpoint", "Checkpointed", "ConfigurePools", "DropRecord", "Enrol", "EnrolGranted", "EnrolPending", "Fault", "FilesystemListing", "Groups", "Hello", "Known", "ListFilesystem", "ListRecord", "LogLine", "MediaAddress", "Message", "NewTicket", "OpenBackup", "OpenRestore", "Order", "Ping", "Pong", "PoolConfig", "PoolState", "PoolStates", "Progress", "ProgressAnswer", "Prove", "Proved", "Query", "ReadChunks", "ReadManifest", "RecordEntry", "RecordListing", "RecordSealed", "Relay", "Relayed", "Renew", "RenewTicket", "ReportFinished", "ReportLog", "ReportProgress", "RestoreOpened", "Revoked", "Root", "RunBackup", "RunRestore", "RunVerify", "Seal", "SealVerdict", "Sealed", "StorageConfig", "Welcome"]  # fmt: skip
+__all__ = ["PROTOCOL_VERSION", "Ack", "AgentState", "Answer", "AnyMessage", "AskAgent", "AskDeletion", "AskOwnClient", "AskOwnCopies", "AskOwnRules", "AskOwnTasks", "AskPools", "AskRoot", "BackupOpened", "Bye", "Call", "CheckFolder", "Checkpoint", "Checkpointed", "ConfigurePools", "Deleted", "DropRecord", "Enrol", "EnrolGranted", "EnrolPending", "Fault", "FilesystemListing", "Groups", "Hello", "Known", "ListFilesystem", "ListRecord", "LocalUser", "LogLine", "MediaAddress", "Message", "NewTicket", "OpenBackup", "OpenRestore", "Order", "OwnClient", "OwnCopies", "OwnCopy", "OwnRule", "OwnRules", "OwnTask", "OwnTasks", "Ping", "Pong", "PoolConfig", "PoolState", "PoolStates", "Progress", "ProgressAnswer", "Prove", "Proved", "Query", "Queued", "ReadChunks", "ReadManifest", "RecordEntry", "RecordListing", "RecordSealed", "Relay", "Relayed", "Renew", "RenewTicket", "ReportFinished", "ReportLog", "ReportProgress", "RequestRule", "RequestRuleDeletion", "Requested", "RestoreOpened", "Revoked", "Root", "RunBackup", "RunRestore", "RunVerify", "Seal", "SealVerdict", "Sealed", "StartBackup", "StartRestore", "StorageConfig", "WaitingRequest", "Welcome"]  # fmt: skip
 
 AnyMessage = (
     Fault | Enrol | EnrolPending | EnrolGranted | AskRoot | Root | Hello | Welcome | Call | Answer | Ping | Pong | Ack
@@ -83,6 +108,9 @@ AnyMessage = (
     | ConfigurePools | PoolStates | AskPools | CheckFolder | DropRecord | Revoked | ListRecord | RecordListing
     | ReportProgress | ProgressAnswer | ReportLog | ReportFinished | RenewTicket | NewTicket
     | RecordSealed | SealVerdict | Relay | Relayed
+    | AskAgent | AgentState | AskOwnClient | OwnClient | AskOwnRules | OwnRules | AskOwnCopies | OwnCopies
+    | AskOwnTasks | OwnTasks | RequestRule | RequestRuleDeletion | Requested | StartBackup | StartRestore | Queued
+    | AskDeletion | Deleted
     | OpenBackup | BackupOpened | OpenRestore | RestoreOpened | ReadManifest | Query | Known | Prove | Proved
     | Checkpoint | Checkpointed | Renew | Seal | Sealed | ReadChunks | Groups | Bye
 )  # fmt: skip
