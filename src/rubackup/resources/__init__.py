@@ -12,6 +12,7 @@ from rubackup.resources.lookups import LOOKUPS
 from rubackup.resources.media_servers import MEDIA_SERVERS, MEDIA_SERVERS_WITH_TAPE, UNAUTHORISED_MEDIA_SERVERS
 from rubackup.resources.pools import POOL_LIST, POOLS_FOR_COPIES, STORAGE_LOCAL_CATALOGS
 from rubackup.resources.repository import REPOSITORY, REPOSITORY_LOG, REPOSITORY_RECORD_FILE_LIST
+from rubackup.resources.rule_requests import DELETE_RULE_REQUESTS, NEW_RULE_REQUESTS
 from rubackup.resources.state import SERVER_HELLO, SERVER_STATE
 from rubackup.resources.task_queue import (
     CLIENT_TASK_INFO,
@@ -31,12 +32,14 @@ RESOURCES: tuple[Resource, ...] = (
     AUDITORS,
     CLIENT_GROUPS,
     CLIENTS,
+    DELETE_RULE_REQUESTS,
     GLOBAL_CONFIGURATION,
     GLOBAL_SCHEDULE,
     GLOBAL_SCHEDULE_LOG,
     MAINTAINERS,
     MEDIA_SERVERS,
     MEDIA_SERVERS_WITH_TAPE,
+    NEW_RULE_REQUESTS,
     POOL_LIST,
     POOLS_FOR_COPIES,
     REPOSITORY,

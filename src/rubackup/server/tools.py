@@ -63,17 +63,18 @@ class NoHosts:
 
     async def list_filesystem(self, client_hwid: str, path: str) -> list[FolderEntry]:
         """Refuse."""
-        raise Unavailable(f"The client {client_hwid} is not asked for {path}.")
+        raise Unavailable(f"The client {client_hwid} is not asked for {path} here.")
 
     async def list_record(
         self, media_hwid: str, pool_id: int, record_uuid: str, path: str, page: int, limit: int
     ) -> tuple[list[CopyEntry], int]:
         """Refuse."""
-        raise Unavailable(f"The media server {media_hwid} is not asked for {record_uuid}.")
+        asked = f"{path} of {record_uuid} in pool {pool_id}, page {page} of {limit}"
+        raise Unavailable(f"The media server {media_hwid} is not asked for {asked} here.")
 
     async def check_folder(self, media_hwid: str, path: str) -> None:
         """Refuse."""
-        raise Unavailable(f"The media server {media_hwid} is not asked for {path}.")
+        raise Unavailable(f"The media server {media_hwid} is not asked for {path} here.")
 
 
 class ClientTools:

@@ -19,7 +19,7 @@ class LocalUser(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AskAgent(Message, tag="ask_agent"):
-    """How is the client's process? Never leaves the host."""
+    """Ask how the client's process is. It never leaves the host."""
 
 
 class AgentState(Message, tag="agent_state"):
@@ -33,7 +33,7 @@ class AgentState(Message, tag="agent_state"):
 
 
 class AskOwnClient(Message, tag="ask_own_client"):
-    """What does the server know of this client?"""
+    """Ask what the server knows of this client."""
 
 
 class OwnClient(Message, tag="own_client"):
