@@ -123,7 +123,7 @@ class ClientTools:
                 wanted = own.built(rule_requests.WantedRule, fields)
                 return Requested(id=await rule_requests.request_rule(database, hosts, tool, wanted))
             case RequestRuleDeletion():
-                unwanted = own.built(rule_requests.UnwantedRule, fields)
+                unwanted = own.built(rule_requests.UnwantedRule, fields | {"rule": _number(message.rule)})
                 return Requested(id=await rule_requests.request_deletion(database, hosts, tool, unwanted))
             case StartBackup():
                 backup = own.built(own.OwnBackup, fields)

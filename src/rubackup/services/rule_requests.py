@@ -76,7 +76,7 @@ class WantedRule(msgspec.Struct, kw_only=True):
 class UnwantedRule(msgspec.Struct, kw_only=True):
     """A rule that a client's user asks to have deleted."""
 
-    rule: Annotated[int, Meta(ge=1, lt=2**63)]
+    rule: int
     comment: Annotated[str, Meta(max_length=1024)] = ""
 
 

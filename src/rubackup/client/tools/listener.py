@@ -82,9 +82,15 @@ class ToolListener:
             await self._send(sock, framing.as_fault(Busy("The client serves as many tools as it can.")))
 
     async def _send(self, sock: socket.socket, answer: Message) -> None:
+        """Send, and read on until the tool has closed: closing with bytes unread would cut the answer off."""
+        loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(REQUEST_SECONDS):
-                await asyncio.get_running_loop().sock_sendall(sock, framing.frame(answer))
+                await loop.sock_sendall(sock, framing.frame(answer))
+                sock.shutdown(socket.SHUT_WR)
+                left = 2 * REQUEST_BYTES
+                while left > 0 and (piece := await loop.sock_recv(sock, 64 << 10)):
+                    left -= len(piece)
         except OSError as error:
             log.info("a tool did not take its answer: %s", error)
 
