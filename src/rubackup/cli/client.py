@@ -207,9 +207,14 @@ def copies(
 @app.command()
 def tasks(context: typer.Context, limit: Limit = 50, json: Json = False) -> None:
     """Show this client's tasks (rb_tasks)."""
-    found = asked(context, AskOwnTasks(limit=min(PAGE, limit)), OwnTasks).tasks
+    found: list[OwnTask] = []
+    more = True
+    while more and len(found) < limit:
+        before = found[-1].id if found else 0
+        page = asked(context, AskOwnTasks(before=before, limit=min(PAGE, limit - len(found))), OwnTasks)
+        found, more = found + page.tasks, page.more
     if json:
-        output.as_json({"tasks": found})
+        output.as_json({"tasks": found, "more": more})
         return
     output.columns(
         ("Id", "Task type", "Resource", "Backup type", "Status", "Copy", "Created", "By", "Message"),

@@ -111,8 +111,10 @@ class ClientTools:
                 )
                 return OwnCopies(copies=[OwnCopy(**_told(row)) for row in rows], more=more)
             case AskOwnTasks():
-                rows = await own.own_tasks(self._database, tool, _number(message.task), message.limit)
-                return OwnTasks(tasks=[OwnTask(**_told(row)) for row in rows])
+                rows, more = await own.own_tasks(
+                    self._database, tool, _number(message.task), _number(message.before), message.limit
+                )
+                return OwnTasks(tasks=[OwnTask(**_told(row)) for row in rows], more=more)
         raise WireFault("The server does not take this message from a tool.")
 
     async def _act(self, tool: Tool, message: Message) -> Message:

@@ -58,7 +58,7 @@ SELECT t.id, t.task_type, t.resource_type, t.resource, t.backup_type, t.status, 
     t.created_by, t.created_at, t.finished_at, coalesce(p.bytes_done, 0) AS bytes_done,
     coalesce(p.bytes_total, 0) AS bytes_total, t.message
 FROM task_queue t LEFT JOIN task_progress p ON p.task_id = t.id
-WHERE t.client_id = $1 AND ($2 = 0 OR t.id = $2) ORDER BY t.id DESC LIMIT $3"""
+WHERE t.client_id = $1 AND ($2 = 0 OR t.id = $2) AND ($3 = 0 OR t.id < $3) ORDER BY t.id DESC LIMIT $4"""
 _USER = re.compile(r"[\w.@$\\-]{1,64}")
 _FINAL = [status.label for status in TaskStatus if status in FINAL]
 
@@ -173,14 +173,15 @@ async def copies(database: Database, tool: Tool, resource: str, before: int, lim
     return rows[:limit], len(rows) > limit
 
 
-async def own_tasks(database: Database, tool: Tool, task: int, limit: int) -> list[Row]:
-    """Tasks of the client, newest first; with `task` that one alone, NotFound when it is not the client's."""
+async def own_tasks(database: Database, tool: Tool, task: int, before: int, limit: int) -> tuple[list[Row], bool]:
+    """Tasks of the client, newest first, and whether there are older ones; with `task` that one alone, NotFound."""
+    limit = max(1, min(limit, PAGE_LIMIT))
     async with database.connection() as db:
         client = await client_of(db, tool)
-        rows = list(await db.fetch(_TASKS, client["id"], task, max(1, min(limit, PAGE_LIMIT))))
+        rows = list(await db.fetch(_TASKS, client["id"], task, before, limit + 1))
     if task and not rows:
         raise NotFound(f"There is no task {task} of this client.")
-    return rows
+    return rows[:limit], len(rows) > limit
 
 
 # --- doing ---

@@ -333,7 +333,7 @@ SAMPLES: tuple[Message, ...] = (
         ],
         more=True,
     ),
-    AskOwnTasks(task=7, limit=1),
+    AskOwnTasks(task=7, before=9, limit=1),
     OwnTasks(
         tasks=[
             OwnTask(
@@ -351,7 +351,8 @@ SAMPLES: tuple[Message, ...] = (
                 bytes_total=100,
                 message="9 files",
             )
-        ]
+        ],
+        more=True,
     ),
     RequestRule(
         name="nightly",

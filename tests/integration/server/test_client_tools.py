@@ -143,6 +143,24 @@ def test_copies_come_in_pages_the_newest_first(play):
     play(scenario)
 
 
+def test_tasks_come_in_pages_too(play):
+    """The newest first; one may be asked for alone."""
+
+    async def scenario(place: Place, peer: ControlPeer):
+        ids = [await place.world.backup() for _ in range(3)]
+        first = await peer.call(AskOwnTasks(limit=2))
+        second = await peer.call(AskOwnTasks(limit=2, before=ids[1]))
+        one = await peer.call(AskOwnTasks(task=ids[1]))
+        assert isinstance(first, OwnTasks)
+        assert isinstance(second, OwnTasks)
+        assert isinstance(one, OwnTasks)
+        assert ([t.id for t in first.tasks], first.more) == ([ids[2], ids[1]], True)
+        assert ([t.id for t in second.tasks], second.more) == ([ids[0]], False)
+        assert [t.id for t in one.tasks] == [ids[1]]
+
+    play(scenario)
+
+
 # --- flags ---
 
 

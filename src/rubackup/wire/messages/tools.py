@@ -162,9 +162,10 @@ class OwnCopies(Message, tag="own_copies"):
 
 
 class AskOwnTasks(Message, tag="ask_own_tasks"):
-    """Tasks of this client, newest first; with `task` that one alone."""
+    """Tasks of this client, newest first, those before `before` (0: from the newest); with `task` that one alone."""
 
     task: int = 0
+    before: int = 0
     limit: int = 100
 
 
@@ -187,9 +188,10 @@ class OwnTask(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OwnTasks(Message, tag="own_tasks"):
-    """The answer to AskOwnTasks."""
+    """The answer to AskOwnTasks; `more`: there are older ones."""
 
     tasks: list[OwnTask]
+    more: bool
 
 
 class StartBackup(Message, tag="start_backup"):
