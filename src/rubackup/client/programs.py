@@ -1,142 +1,176 @@
-"""Runs an administrator's program on this host: scripts of rules and of snapshots.
+"""Runs a program of this host that an administrator named: without a shell, for a limited time, with bounded output.
 
-A program runs with the rights of the client's process, so only one that nobody but root and that
-process' user could have written is run: the file, and every folder on the way to it.
+Somebody who may name a program in a task must not thereby run what another user has put there:
+the program and every folder on the way to it belong to root or to the user that the client runs
+as, and nobody else can write to them. What is checked is what is run: links are resolved first.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import select
+import selectors
 import signal
 import stat
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rubackup.domain.errors import Refused
+from rubackup.domain.errors import Invalid
 
 OUTPUT_BYTES = 64 << 10
-"""What is kept of a program's output; the rest is read and counted."""
-TIMED_OUT = 124
-"""Exit code of a program that did not end in time, as of timeout(1)."""
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+"""Output that is kept; what comes after it is read and dropped."""
+GRACE_SECONDS = 5.0
+"""Between SIGTERM and SIGKILL for a program whose time is over."""
+POLL_SECONDS = 0.1
+ENVIRONMENT = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "HOME": "/",
+}  # fmt: skip
+"""What a program sees besides the variables that are given; nothing of the client's own environment."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """How a program ended: its exit code (128 and the signal's number when one ended it) and what it wrote."""
+    """How a program ended."""
 
     exit_code: int
+    """0 is success; -N: signal N ended it, also when its time was over, which the output's last line says."""
     output: str
+    """What it wrote to both outputs, without blanks at the end."""
 
 
-def run_program(path: str, arguments: Sequence[str], environment: Mapping[str, str], timeout_seconds: float) -> Result:
-    """Run a program without a shell and wait for its end; after the time it is killed with its children.
+def run_program(
+    path: str,
+    arguments: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+    timeout_seconds: float = 600.0,
+    *,
+    check: Callable[[], None] = lambda: None,
+) -> Result:
+    """Run the program and wait for it; when its time is over it is ended with all that it started.
 
-    It gets `environment`, a fixed PATH and LANG, and nothing of ours; no input; `/` as its folder.
-    Output and errors come back together, cut to OUTPUT_BYTES. Refused when the file is not there
-    or others than root and the own user could have written it.
+    Invalid, with the reason, when it cannot be run or must not be. `check` is called several times a second
+    and may raise, which ends the program.
     """
-    program = checked(path)
+    program = trusted(path)
     try:
-        child = subprocess.Popen(
-            [program, *arguments], env={"PATH": _PATH, "LANG": "C.UTF-8", **environment}, cwd="/",
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
-        )  # fmt: skip
+        process = subprocess.Popen(
+            [program, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd="/",
+            env={**ENVIRONMENT, **(environment or {})},
+            start_new_session=True,
+        )
     except (OSError, ValueError) as error:
-        raise Refused(f"The program {path} cannot be started: {error}.") from error
-    assert child.stdout is not None
-    with child.stdout:
-        output, in_time = _wait(child, child.stdout.fileno(), time.monotonic() + timeout_seconds)
-    code = child.returncode if child.returncode >= 0 else 128 - child.returncode
+        raise Invalid(f"{path} cannot be run: {getattr(error, 'strerror', None) or error}.") from error
+    assert process.stdout is not None
+    output = _Output(process.stdout.fileno())
+    try:
+        in_time = _wait(process, output, time.monotonic() + timeout_seconds, check)
+        if not in_time:
+            _end(process, output)
+        output.drain()
+    except BaseException:
+        _end(process, output)
+        raise
+    finally:
+        output.close()
+        process.stdout.close()
+    text = output.text()
     if not in_time:
-        return Result(TIMED_OUT, f"{output}\nIt did not end in {timeout_seconds:g} s and was killed.".lstrip())
-    return Result(code, output)
+        text = f"{text}\nIt was ended after {timeout_seconds:g} s.".lstrip()
+    return Result(-signal.SIGKILL if process.returncode is None else process.returncode, text)
 
 
-def checked(path: str) -> str:
-    """The program with every link followed; Refused unless it may be run."""
+def trusted(path: str) -> str:
+    """The program's real path; Invalid unless it is absolute, executable, and safe from other users."""
     if not path.startswith("/") or "\0" in path:
-        raise Refused(f"The program {path!r} is no absolute path.")
+        raise Invalid(f"{path!r} must be the absolute path of a program.")
     try:
         real = Path(path).resolve(strict=True)
-        found = real.stat()
+        st = real.stat()
     except (OSError, RuntimeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "its links lead in a circle"
-        raise Refused(f"The program {path} cannot be run: {reason}.") from error
-    if not stat.S_ISREG(found.st_mode):
-        raise Refused(f"The program {path} is no file.")
-    _check_writers(path, real, found)
-    if not found.st_mode & 0o111 or not os.access(real, os.X_OK):
-        raise Refused(f"The program {path} is not executable.")
+        raise Invalid(f"{path} cannot be run: {getattr(error, 'strerror', None) or error}.") from error
+    if not stat.S_ISREG(st.st_mode):
+        raise Invalid(f"{path} cannot be run: it is not a file.")
+    if not os.access(real, os.X_OK):
+        raise Invalid(f"{path} cannot be run: it is not executable.")
+    _require_safe(real, st, path)
     for folder in real.parents:
-        _check_writers(path, folder, folder.stat(), sticky=folder != real.parent)
+        _require_safe(folder, folder.stat(), path)
     return str(real)
 
 
-def _check_writers(path: str, place: Path, found: os.stat_result, *, sticky: bool = False) -> None:
-    """Refused when others could change `place`; in a sticky folder they cannot replace what is not theirs."""
-    if found.st_uid not in {0, os.geteuid()}:
-        raise Refused(f"The program {path} is not run: {place} belongs to neither root nor the client's user.")
-    if found.st_mode & _OTHERS_WRITE and not (sticky and found.st_mode & stat.S_ISVTX):
-        raise Refused(f"The program {path} is not run: others may write {place}.")
-
-
-def _wait(child: subprocess.Popen[bytes], pipe: int, deadline: float) -> tuple[str, bool]:
-    """The output up to the end of the child, and whether that came in time.
-
-    What the child started and left behind may hold the pipe open: its end is not waited for.
-    """
-    output = _Output()
-    process = os.pidfd_open(child.pid)
-    try:
-        os.set_blocking(pipe, False)
-        poll = select.poll()
-        poll.register(pipe, select.POLLIN)
-        poll.register(process, select.POLLIN)
-        ended = False
-        while not ended and (left := deadline - time.monotonic()) > 0:
-            ready = {fd for fd, _ in poll.poll(left * 1000)}
-            ended = process in ready
-            if pipe in ready and not output.read(pipe):
-                poll.unregister(pipe)
-        if not ended:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
-        output.read(pipe)
-        return output.text(), ended
-    finally:
-        os.close(process)
+def _require_safe(part: Path, st: os.stat_result, path: str) -> None:
+    if st.st_uid not in {0, os.geteuid()}:
+        raise Invalid(f"{path} is not run: {part} belongs to another user than root and the client's.")
+    sticky = stat.S_ISDIR(st.st_mode) and st.st_mode & stat.S_ISVTX
+    if st.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not sticky:
+        raise Invalid(f"{path} is not run: others may write to {part}.")
 
 
 class _Output:
-    """The first OUTPUT_BYTES of what comes."""
+    """Reads what a program writes, and keeps the beginning."""
 
-    def __init__(self) -> None:
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
         self._kept = bytearray()
         self._dropped = 0
+        self._open = True
+        os.set_blocking(descriptor, False)
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(descriptor, selectors.EVENT_READ)
 
-    def read(self, pipe: int) -> bool:
-        """Read what is there, but not for ever; whether more may come."""
-        for _ in range(16):
-            try:
-                data = os.read(pipe, OUTPUT_BYTES)
-            except BlockingIOError:
-                return True
-            if not data:
-                return False
-            room = OUTPUT_BYTES - len(self._kept)
-            self._kept += data[:room]
-            self._dropped += max(0, len(data) - room)
-        return True
+    def wait(self, seconds: float) -> None:
+        """Read what comes, for up to so long."""
+        if not self._open:
+            time.sleep(min(seconds, POLL_SECONDS))
+        elif self._selector.select(seconds):
+            self.drain(1)
+
+    def drain(self, reads: int = 1000) -> None:
+        """Read what is there; a child that lives on may hold the other end, so the end is not waited for."""
+        with contextlib.suppress(BlockingIOError):
+            while self._open and reads:
+                data = os.read(self._descriptor, 1 << 16)
+                self._open = bool(data)
+                room = OUTPUT_BYTES - len(self._kept)
+                self._kept += data[:room]
+                self._dropped += max(len(data) - room, 0)
+                reads -= 1
+
+    def close(self) -> None:
+        """Read no more."""
+        self._selector.close()
 
     def text(self) -> str:
-        """As text, with a note of what was dropped."""
-        text = self._kept.decode("utf-8", "backslashreplace").rstrip("\n")
-        return f"{text}\n({self._dropped} more bytes are left out.)" if self._dropped else text
+        """What was kept, and how much was not."""
+        text = self._kept.decode("utf-8", "backslashreplace").replace("\0", "\\x00").rstrip()
+        return f"{text}\n{self._dropped} more bytes of output are left out." if self._dropped else text
+
+
+def _wait(process: subprocess.Popen[bytes], output: _Output, deadline: float, check: Callable[[], None]) -> bool:
+    """Whether the program ended before the deadline."""
+    while process.poll() is None:
+        check()
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return False
+        output.wait(min(left, POLL_SECONDS))
+    return True
+
+
+def _end(process: subprocess.Popen[bytes], output: _Output) -> None:
+    """End the program and everything in its session: politely, then not."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        deadline = time.monotonic() + GRACE_SECONDS
+        while process.poll() is None and time.monotonic() < deadline:
+            output.wait(POLL_SECONDS)
+        if process.poll() is not None and number == signal.SIGKILL:
+            return

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from rubackup.agent.tasks import Outcome, RunningTask
 from rubackup.client.programs import run_program
-from rubackup.domain.errors import Refused
+from rubackup.domain.errors import RubackupError
 from rubackup.domain.lookups import TaskStatus
 
 SCRIPT_SECONDS = 3600.0
@@ -42,12 +42,14 @@ def _run(task: RunningTask, path: str, outcome: Outcome, record: str, resource: 
     task.log("info", f"The script {path} begins.")
     try:
         result = run_program(path, (), environment, SCRIPT_SECONDS)
-    except Refused as error:
+    except RubackupError as error:
         task.log("error", f"The script was not run: {error.message}")
         return
     for line in result.output.splitlines()[:LINES]:
         task.log("info", f"{path}: {line[:LINE_CHARACTERS]}")
-    if result.exit_code:
+    if result.exit_code < 0:
+        task.log("warning", f"The script {path} was ended by signal {-result.exit_code}.")
+    elif result.exit_code:
         task.log("warning", f"The script {path} ended with exit code {result.exit_code}.")
     else:
         task.log("info", f"The script {path} ended well.")

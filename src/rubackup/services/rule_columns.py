@@ -114,16 +114,14 @@ async def _names(change: Change, problems: Problems, given: Mapping[str, Any], m
         made.columns["move_copy_pool_id"] = pool and pool["id"]
     elif "move_copy_pool" in given:
         made.columns["move_copy_pool_id"] = None
-    known: dict[Ref, int | None] = {NOBODY: None}
     for name in GROUPS:
         if name in given:
-            value = given[name]
-            if value not in known:
-                known[value] = await _group(db, problems, value, f"{PREFIX}.{name}")
-            made.columns[_COLUMNS[name]] = known[value]
+            made.columns[_COLUMNS[name]] = await _group(db, problems, given[name], f"{PREFIX}.{name}")
 
 
 async def _group(db: Connection, problems: Problems, value: Ref, where: str) -> int | None:
+    if value == NOBODY:
+        return None
     row = await problems.user_group(db, value, where)
     return row["id"] if row and row["name"] != NOBODY else None
 
@@ -148,6 +146,7 @@ def check_whole(problems: Problems, row: Mapping[str, Any]) -> None:
 
 
 def check_parameters(problems: Problems, module: tasks.Extension, common: tasks.Extension, resource_type: str) -> None:
-    """Note what is wrong with the extension parameters of backups of a resource type."""
+    """Note what is wrong with the extension parameters of backups; without a resource type the module's are not judged."""
     table = parameters.BACKUP.get(resource_type, {})
-    problems.fields.update(tasks.extension_problems(module, common, table, parameters.COMMON_BACKUP))
+    judged = module if resource_type else tasks.Extension()
+    problems.fields.update(tasks.extension_problems(judged, common, table, parameters.COMMON_BACKUP))

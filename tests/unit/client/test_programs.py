@@ -1,172 +1,145 @@
-"""Programs of administrators: what is run, with what, for how long, and what is not run."""
+"""Programs of the host that a task names: what is run, what is not, and how it ends."""
 
 from __future__ import annotations
 
 import os
-import select
 import time
 from pathlib import Path
 
 import pytest
 
-from rubackup.client.programs import OUTPUT_BYTES, TIMED_OUT, run_program
-from rubackup.domain.errors import Refused
+from rubackup.client import programs
+from rubackup.client.programs import OUTPUT_BYTES, Result, run_program
+from rubackup.domain.errors import Invalid, Stopped
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A folder that only its owner may write, whatever the umask is."""
-    tmp_path.chmod(0o755)
-    return tmp_path
-
-
-def program(folder: Path, text: str, mode: int = 0o755, name: str = "program") -> str:
-    """A shell script."""
-    path = folder / name
+def program(path: Path, text: str, mode: int = 0o700) -> str:
+    """A script."""
     path.write_text(f"#!/bin/sh\n{text}\n")
     path.chmod(mode)
     return str(path)
 
 
-def ended(process: int) -> bool:
-    """Whether a process that is no child of ours ends within 10 s."""
-    try:
-        fd = os.pidfd_open(process)
-    except ProcessLookupError:
-        return True
-    try:
-        return bool(select.select([fd], [], [], 10)[0])
-    finally:
-        os.close(fd)
+def test_a_program_gets_its_arguments_and_variables_and_no_shell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Arguments arrive as they are; the environment holds what was given and nothing of ours."""
+    path = program(tmp_path / "show", 'for one in "$@"; do echo "<$one>"; done; echo "$NAME $PATH"; pwd')
+    monkeypatch.setenv("RUBACKUP_TEST_SECRET", "secret")
+    leak = program(tmp_path / "leak", 'echo "[$RUBACKUP_TEST_SECRET]"')
+
+    result = run_program(path, ["a b", "$HOME; rm *", ""], {"NAME": "value"}, 10)
+
+    assert result == Result(0, f"<a b>\n<$HOME; rm *>\n<>\nvalue {programs.ENVIRONMENT['PATH']}\n/")
+    assert run_program(leak).output == "[]"
 
 
-def test_output_and_exit_code_come_back(folder):
-    """Both streams in the order they were written, and the code."""
-    result = run_program(program(folder, 'echo one; echo two >&2; echo "$1|$2"; exit 7'), ("a b", "$HOME"), {}, 10)
-
-    assert (result.exit_code, result.output) == (7, "one\ntwo\na b|$HOME")
-
-
-def test_the_environment_is_what_was_given_and_nothing_of_ours(folder, monkeypatch):
-    """A secret of the client's process does not reach a program; paths that are not UTF-8 do."""
-    monkeypatch.setenv("A_SECRET", "x")
-    path = program(folder, 'env -0 | tr "\\0" "\\n"; pwd; cat')
-
-    lines = run_program(path, (), {"RUBACKUP_TASK_ID": "7", "RUBACKUP_RESOURCE": "/\udcff"}, 10).output.splitlines()
-
-    assert "RUBACKUP_TASK_ID=7" in lines
-    assert "RUBACKUP_RESOURCE=/\\xff" in lines
-    assert lines[-1] == "/"
-    assert {line.partition("=")[0] for line in lines if "=" in line} <= {
-        "PATH", "LANG", "PWD", "_", "SHLVL", "OLDPWD", "RUBACKUP_TASK_ID", "RUBACKUP_RESOURCE",
-    }  # fmt: skip
+def test_how_it_ended_is_told(tmp_path: Path) -> None:
+    """The exit code, or minus the signal; both outputs in the order in which they were written."""
+    assert run_program(program(tmp_path / "a", "echo one; echo two >&2; echo three; exit 7")) == Result(
+        7, "one\ntwo\nthree"
+    )
+    assert run_program(program(tmp_path / "b", "kill -9 $$")).exit_code == -9
 
 
-def test_a_program_that_takes_too_long_is_killed_with_its_children(folder):
-    """After its time nothing of it is left; what it had written is told."""
-    path = program(folder, f"sleep 60 & echo $! > {folder}/child; echo begun; sleep 60")
-    began = time.monotonic()
+def test_a_program_whose_time_is_over_is_ended_with_its_children(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also one that does not listen to SIGTERM; the output says so."""
+    alive = tmp_path / "alive"
+    path = program(
+        tmp_path / "slow",
+        f"trap '' TERM; echo begun; (trap '' TERM; while :; do date > {alive}; sleep 0.05; done) & wait",
+    )
+    begun = time.monotonic()
+    monkeypatch.setattr(programs, "GRACE_SECONDS", 0.3)
+    result = run_program(path, timeout_seconds=0.5)
 
-    result = run_program(path, (), {}, 0.5)
-
-    assert time.monotonic() - began < 10
-    assert result.exit_code == TIMED_OUT
-    assert result.output.startswith("begun")
-    assert "0.5 s" in result.output
-    assert ended(int((folder / "child").read_text()))
-
-
-def test_what_a_program_leaves_running_is_not_waited_for(folder):
-    """A child that holds the output open keeps nobody waiting."""
-    path = program(folder, f"sleep 60 & echo $! > {folder}/child; echo done")
-    began = time.monotonic()
-
-    result = run_program(path, (), {}, 30)
-    os.kill(int((folder / "child").read_text()), 9)
-
-    assert time.monotonic() - began < 10
-    assert (result.exit_code, result.output) == (0, "done")
+    assert result == Result(-9, "begun\nIt was ended after 0.5 s.")
+    assert time.monotonic() - begun < 10
+    stamp = alive.stat().st_mtime_ns
+    assert run_program(program(tmp_path / "wait", "sleep 0.3")).exit_code == 0
+    assert alive.stat().st_mtime_ns == stamp
 
 
-def test_endless_output_is_cut_and_counted(folder):
-    """A program may write as much as it likes; memory stays bounded."""
-    result = run_program(program(folder, "head -c 3000000 /dev/zero | tr '\\0' x"), (), {}, 30)
+def test_a_check_that_raises_ends_the_program(tmp_path: Path) -> None:
+    """A task that was killed does not wait for its script."""
+    calls = []
 
-    assert result.exit_code == 0
-    kept, _, note = result.output.partition("\n")
-    assert len(kept) == OUTPUT_BYTES
-    assert note == f"({3_000_000 - OUTPUT_BYTES} more bytes are left out.)"
+    def check() -> None:
+        calls.append(1)
+        if len(calls) > 2:
+            raise Stopped
 
-
-def test_a_signal_is_told_as_a_shell_tells_it(folder):
-    """128 and the number."""
-    assert run_program(program(folder, "kill -9 $$"), (), {}, 10).exit_code == 137
+    with pytest.raises(Stopped):
+        run_program(program(tmp_path / "slow", "sleep 60"), check=check)
 
 
-def test_a_link_to_a_good_program_is_followed(folder):
-    """What is checked is what is run."""
-    (folder / "link").symlink_to(program(folder, "echo $0"))
+def test_a_child_that_lives_on_is_not_waited_for(tmp_path: Path) -> None:
+    """A script may start a service that keeps its output open."""
+    begun = time.monotonic()
 
-    assert run_program(str(folder / "link"), (), {}, 10).output == str(folder / "program")
+    result = run_program(program(tmp_path / "starter", "sleep 3 & echo started"))
 
-
-@pytest.mark.parametrize("path", ["", "program", "./program", "/no/such/program", "/etc", "/dev/null", "/a\0b"])
-def test_what_is_no_program_is_not_run(path):
-    """Relative, missing, a folder, a device: a sentence names it."""
-    with pytest.raises(Refused):
-        run_program(path, (), {}, 10)
+    assert result == Result(0, "started")
+    assert time.monotonic() - begun < 2.5
 
 
-@pytest.mark.parametrize("mode", [0o644, 0o775, 0o757, 0o777])
-def test_a_file_that_others_could_have_written_is_not_run(folder, mode):
-    """Nor one that is not executable."""
-    with pytest.raises(Refused, match=r"others may write|not executable"):
-        run_program(program(folder, "echo no", mode), (), {}, 10)
+def test_output_is_bounded(tmp_path: Path) -> None:
+    """The beginning is kept, the rest counted, and the program is not held up."""
+    result = run_program(program(tmp_path / "loud", f"head -c {3 * OUTPUT_BYTES} /dev/zero | tr '\\0' x; exit 1"))
+
+    assert result.exit_code == 1
+    kept, _, said = result.output.rpartition("\n")
+    assert kept == "x" * OUTPUT_BYTES
+    assert said == f"{2 * OUTPUT_BYTES} more bytes of output are left out."
 
 
-@pytest.mark.parametrize("mode", [0o777, 0o775, 0o1777])
-def test_a_folder_that_others_could_have_written_is_enough_to_refuse(folder, mode):
-    """They could have put the file there, in a sticky folder too."""
-    inner = folder / "inner"
-    inner.mkdir()
-    path = program(inner, "echo no")
-    inner.chmod(mode)
-
-    with pytest.raises(Refused, match="others may write"):
-        run_program(path, (), {}, 10)
+def test_bytes_that_are_no_text_are_escaped(tmp_path: Path) -> None:
+    """The log can hold whatever was written."""
+    assert run_program(program(tmp_path / "raw", r"printf 'a\377\000b'")).output == r"a\xff\x00b"
 
 
-def test_a_folder_further_up_counts_too(folder):
-    """Whoever may rename a folder on the way decides what lies there."""
-    inner = folder / "open" / "inner"
-    inner.mkdir(parents=True)
-    path = program(inner, "echo no")
-    (folder / "open").chmod(0o777)
-    inner.chmod(0o755)
+def test_what_is_no_program_is_refused(tmp_path: Path) -> None:
+    """Relative and missing paths, folders, files without the bit, and what the kernel cannot run."""
+    (tmp_path / "plain").write_text("x")
+    (tmp_path / "nonsense").write_bytes(b"\x00\x01")
+    (tmp_path / "nonsense").chmod(0o700)
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    for path in ("", "true", "./true", "/no/such", str(tmp_path), f"{tmp_path}/plain", f"{tmp_path}/nonsense"):
+        with pytest.raises(Invalid):
+            run_program(path)
+    with pytest.raises(Invalid):
+        run_program(f"{tmp_path}/loop")
 
-    with pytest.raises(Refused, match="others may write"):
-        run_program(path, (), {}, 10)
+
+def test_what_others_can_write_is_not_run(tmp_path: Path) -> None:
+    """Neither the program nor a folder above it may be writable by group or others, also behind a link."""
+    safe, open_folder = tmp_path / "safe", tmp_path / "open"
+    safe.mkdir(mode=0o755)
+    open_folder.mkdir()
+    good = program(safe / "good", "echo ran")
+    for mode in (0o770 | 0o020, 0o702 | 0o005):
+        with pytest.raises(Invalid, match="others may write"):
+            run_program(program(safe / "bad", "echo ran", mode))
+    inside = program(open_folder / "inside", "echo ran")
+    (safe / "link").symlink_to(inside)
+    open_folder.chmod(0o777)
+    for path in (inside, f"{safe}/link"):
+        with pytest.raises(Invalid, match="others may write"):
+            run_program(path)
+    open_folder.chmod(0o1777)
+
+    assert run_program(inside).output == "ran"  # sticky: others cannot put another file in its place
+    assert run_program(good).output == "ran"
 
 
 @pytest.mark.root
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-def test_a_file_or_folder_of_another_user_is_not_run(folder):
-    """Neither root's nor ours: the owner could have written anything."""
-    path = program(folder, "echo no")
-    os.chown(path, 65534, 65534)
-    with pytest.raises(Refused, match="belongs to neither"):
-        run_program(path, (), {}, 10)
-    os.chown(path, 0, 0)
-    os.chown(folder, 65534, 65534)
-    with pytest.raises(Refused, match="belongs to neither"):
-        run_program(path, (), {}, 10)
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs to be root")
+def test_what_belongs_to_others_is_not_run(tmp_path: Path) -> None:
+    """A user cannot have root run his program."""
+    path = program(tmp_path / "his", "echo ran", 0o755)
+    os.chown(path, 12345, 0)
 
-
-def test_a_program_that_cannot_be_started_is_told(folder):
-    """An interpreter that is not there is a refusal, not a crash."""
-    path = folder / "program"
-    path.write_text("#!/no/such/interpreter\n")
-    path.chmod(0o755)
-
-    with pytest.raises(Refused, match="cannot be started"):
-        run_program(str(path), (), {}, 10)
+    with pytest.raises(Invalid, match="another user"):
+        run_program(path)

@@ -58,9 +58,8 @@ CREATE TABLE global_schedule (
 CREATE INDEX global_schedule_name ON global_schedule (name, id);
 CREATE INDEX global_schedule_client ON global_schedule (client_id, id);
 CREATE INDEX global_schedule_pool ON global_schedule (pool_id, id);
-CREATE INDEX global_schedule_move_copy_pool ON global_schedule (move_copy_pool_id) WHERE move_copy_pool_id IS NOT NULL;
-CREATE INDEX global_schedule_validity_end ON global_schedule (validity_end_period)
-    WHERE validity_end_period IS NOT NULL;
+CREATE INDEX global_schedule_move_copy_pool ON global_schedule (move_copy_pool_id, id);
+CREATE INDEX global_schedule_validity_end ON global_schedule (validity_end_period, id);
 CREATE INDEX global_schedule_running ON global_schedule (id) WHERE status = 'run';
 
 -- What was done to rules and by them. No foreign keys: a line survives its rule, its client and its task.
@@ -79,4 +78,4 @@ CREATE TABLE global_schedule_log (
 );
 CREATE INDEX global_schedule_log_rule ON global_schedule_log (rule_id, id);
 CREATE INDEX global_schedule_log_client ON global_schedule_log (client_id, id);
-CREATE INDEX global_schedule_log_task ON global_schedule_log (task_id) WHERE task_id IS NOT NULL;
+CREATE INDEX global_schedule_log_task ON global_schedule_log (task_id, id);
