@@ -18,7 +18,7 @@ import typer
 
 from rubackup.cli import output
 from rubackup.client.tools.ask import ask
-from rubackup.domain.errors import RubackupError, Unavailable
+from rubackup.domain.errors import RubackupError, TooManyAttempts, Unavailable
 from rubackup.domain.lookups import TaskStatus
 from rubackup.domain.tasks import FINAL
 from rubackup.roles.up.state import State
@@ -51,6 +51,8 @@ POLL_SECONDS = 1.0
 PATIENCE_SECONDS = 60.0
 """How long the server may be away while a task is waited for."""
 PAGE = 500
+HELD_UP = 10
+"""How often a question that came too early is asked again."""
 _FINAL = frozenset(status.label for status in FINAL)
 
 M = TypeVar("M", bound=Message)
@@ -99,12 +101,21 @@ def told() -> Iterator[None]:
         yield
     except RubackupError as error:
         typer.echo(f"rubackup: {output.plain(error.message)}", err=True)
-        raise typer.Exit(UNREACHABLE if isinstance(error, Unavailable) else REFUSED) from None
+        raise typer.Exit(_code(error)) from None
+
+
+def _code(error: RubackupError) -> int:
+    return UNREACHABLE if isinstance(error, Unavailable) else REFUSED
 
 
 def asked(context: typer.Context, message: Message, kind: type[M]) -> M:
-    """The answer; an error ends the command."""
+    """The answer; an error ends the command. When the server wants fewer questions, a moment later again."""
     with told():
+        for _ in range(HELD_UP):
+            try:
+                return ask(context.obj, message, kind)
+            except TooManyAttempts:  # nothing was done
+                time.sleep(POLL_SECONDS)
         return ask(context.obj, message, kind)
 
 
@@ -116,11 +127,11 @@ def status(context: typer.Context, json: Json = False) -> None:
     """Show the client's process, its servers, and what the administrator allows its tools."""
     agent = asked(context, AskAgent(), AgentState)
     own: OwnClient | None = None
-    problem = ""
+    problem, code = "", 0
     try:
         own = ask(context.obj, AskOwnClient(), OwnClient)
     except RubackupError as error:
-        problem = error.message
+        problem, code = error.message, _code(error)
     if json:
         output.as_json({"agent": _tree(agent), "client": own and _tree(own), "problem": problem})
     else:
@@ -130,8 +141,8 @@ def status(context: typer.Context, json: Json = False) -> None:
             ("tasks at work", ", ".join(map(str, agent.tasks)) or "none"),
             *([("problem", problem)] if own is None else _settings(own)),
         ])  # fmt: skip
-    if own is None:
-        raise typer.Exit(UNREACHABLE)
+    if code:
+        raise typer.Exit(code)
 
 
 def _settings(own: OwnClient) -> list[tuple[str, str]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from rubackup.agent.tasks import Outcome, RunningTask
 from rubackup.client.programs import run_program
-from rubackup.domain.errors import RubackupError
+from rubackup.domain.errors import RubackupError, Stopped
 from rubackup.domain.lookups import TaskStatus
 
 SCRIPT_SECONDS = 3600.0
@@ -41,7 +41,10 @@ def _run(task: RunningTask, path: str, outcome: Outcome, record: str, resource: 
     }
     task.log("info", f"The script {path} begins.")
     try:
-        result = run_program(path, (), environment, SCRIPT_SECONDS)
+        result = run_program(path, (), environment, SCRIPT_SECONDS, check=task.check_leaving)
+    except Stopped:
+        task.log("warning", f"The script {path} was ended, as the client's process ends.")
+        return
     except RubackupError as error:
         task.log("error", f"The script was not run: {error.message}")
         return

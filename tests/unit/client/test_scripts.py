@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
 
 from rubackup.agent.tasks import Outcome, RunningTask
 from rubackup.client import scripts
+from support.system import eventually
 
 
 @pytest.fixture
@@ -82,3 +84,22 @@ def test_a_restore_runs_its_script_however_it_ended(script, outcome, status):
     scripts.after_restore(task, Outcome(outcome, ""), "record", "/home", path)
 
     assert ("info", f"{path}: restore: 7 record /home {status}") in lines(task)
+
+
+def test_a_script_ends_with_the_clients_process_and_not_with_the_task(tmp_path, script):
+    """A task that the server has forgotten may finish its script; a process that ends waits for none."""
+    path = script("restore")
+    Path(path).write_text(f"#!/bin/sh\ntouch {tmp_path}/begun\nexec sleep 60\n")
+    dropped, leaving = RunningTask(7, 1), RunningTask(8, 1)
+    dropped.stop()
+    scripts.after_restore(dropped, Outcome("done", ""), "record", "/home", script("other"))
+    thread = threading.Thread(target=scripts.after_restore, args=(leaving, Outcome("done", ""), "r", "/home", path))
+    thread.start()
+    eventually((tmp_path / "begun").exists, 10)
+
+    leaving.leave()
+    thread.join(10)
+
+    assert not thread.is_alive()
+    assert "ended well" in lines(dropped)[-1][1]
+    assert "process ends" in lines(leaving)[-1][1]

@@ -11,8 +11,8 @@ from rubackup.domain.errors import Unavailable, WireFault
 from rubackup.wire import framing
 from rubackup.wire.messages import Fault, Message
 
-ANSWER_SECONDS = 40.0
-"""More than the process gives the server."""
+ANSWER_SECONDS = 60.0
+"""More than the process gives two servers."""
 
 M = TypeVar("M", bound=Message)
 
