@@ -189,7 +189,7 @@ def test_wrong_queries_name_the_parameter(office: Api, collection: str, query: d
 
 def test_a_media_server_that_is_silent_is_503(office: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """The message names it, and what is known of its devices stays."""
-    from support.api import NoHosts
+    from rubackup.services.no_hosts import NoHosts
 
     monkeypatch.setattr(AnsweringHosts, "scan_tape", NoHosts.scan_tape)
     answer = office.get("/tape_libraries/candidates", params={"media_server": some_media(office)})

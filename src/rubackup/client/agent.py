@@ -12,7 +12,8 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from rubackup.agent.tasks import Outcome, RunningTask, TaskRunner
+from rubackup.agent.tasks import Outcome, RunningTask, TaskRunner, guarded
+from rubackup.client import scripts
 from rubackup.client.channels import BackupOverWire, RestoreOverWire, connect
 from rubackup.client.devices import list_block_devices
 from rubackup.client.ports import BackupJob, Module, RestoreJob
@@ -92,6 +93,17 @@ class ClientAgent:
         )
 
     def _backup(self, module: Module, message: RunBackup, task: RunningTask) -> Outcome:
+        outcome = guarded(task, lambda task: self._copy(module, message, task))
+        normal, exception = message.normal_script, message.exception_script
+        scripts.after_backup(task, outcome, message.record, message.resource, normal, exception)
+        return outcome
+
+    def _restore(self, module: Module, message: RunRestore, task: RunningTask) -> Outcome:
+        outcome = guarded(task, lambda task: self._put_back(module, message, task))
+        scripts.after_restore(task, outcome, message.record, message.resource, message.restore_script)
+        return outcome
+
+    def _copy(self, module: Module, message: RunBackup, task: RunningTask) -> Outcome:
         job = BackupJob(
             record=message.record,
             parent=message.parent,
@@ -118,7 +130,7 @@ class ClientAgent:
             bytes_done=summary.size_bytes,
         )
 
-    def _restore(self, module: Module, message: RunRestore, task: RunningTask) -> Outcome:
+    def _put_back(self, module: Module, message: RunRestore, task: RunningTask) -> Outcome:
         job = RestoreJob(
             record=message.record,
             client_hwid=self._hwid,

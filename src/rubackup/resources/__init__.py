@@ -19,6 +19,7 @@ from rubackup.resources.monitoring import SERVERS_HWID, SYSTEM_MONITORING
 from rubackup.resources.pool_groups import DYNAMIC_POOL_GROUPS, DYNAMIC_POOL_GROUPS_RECORDS, POOL_SUBSTITUTION
 from rubackup.resources.pools import POOL_LIST, POOLS_FOR_COPIES, STORAGE_LOCAL_CATALOGS
 from rubackup.resources.repository import REPOSITORY, REPOSITORY_LOG, REPOSITORY_RECORD_FILE_LIST
+from rubackup.resources.rule_requests import DELETE_RULE_REQUESTS, NEW_RULE_REQUESTS
 from rubackup.resources.state import SERVER_HELLO, SERVER_STATE
 from rubackup.resources.storages import CLIENT_DEFINED_STORAGES, STORAGE_BLOCK_DEVICES, STORAGE_CLOUDS
 from rubackup.resources.tape_cartridges import TAPE_CARTRIDGES, TL_TASK_QUEUE
@@ -48,6 +49,7 @@ RESOURCES: tuple[Resource, ...] = (
     CLIENT_GROUPS,
     CLIENTS,
     CLIENTS_LOG,
+    DELETE_RULE_REQUESTS,
     GLOBAL_CONFIGURATION,
     GLOBAL_SCHEDULE,
     GLOBAL_SCHEDULE_LOG,
@@ -55,6 +57,7 @@ RESOURCES: tuple[Resource, ...] = (
     MEDIA_SERVERS,
     MEDIA_SERVERS_LOG,
     MEDIA_SERVERS_WITH_TAPE,
+    NEW_RULE_REQUESTS,
     POOL_LIST,
     POOLS_FOR_COPIES,
     POOL_SUBSTITUTION,

@@ -18,6 +18,7 @@ from rubackup.server.registry import Registry
 from rubackup.server.reports import Reports
 from rubackup.server.signer import IssuingSigner
 from rubackup.server.tickets import TicketOffice
+from rubackup.server.tools import ClientTools
 from rubackup.server.watch import CatalogueWatch
 from rubackup.services import dispatch, presence
 from rubackup.wire import pki
@@ -44,7 +45,7 @@ async def serve(settings: Settings) -> None:
         pools = PoolSync(database, registry, lambda: leader.epoch)
         leader.pools = pools
         monitor = Monitor(database, (hwid, hostname))
-        reports = Reports(database, registry, heartbeats, tickets, monitor)
+        reports = Reports(database, registry, heartbeats, tickets, monitor, ClientTools(database))
         plane = ControlPlane(
             database,
             IssuingSigner(issuing(settings)),

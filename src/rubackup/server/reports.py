@@ -16,6 +16,7 @@ from rubackup.server.heartbeats import Heartbeats
 from rubackup.server.monitoring import Monitor
 from rubackup.server.registry import Registry
 from rubackup.server.tickets import TicketOffice
+from rubackup.server.tools import TOOL_MESSAGES, ClientTools
 from rubackup.services import dispatch, records
 from rubackup.wire.control import ControlPeer
 from rubackup.wire.framing import decode, encode
@@ -66,18 +67,27 @@ class Reports:
     """Handles every Call that reaches the server."""
 
     def __init__(
-        self, database: Database, registry: Registry, heartbeats: Heartbeats, tickets: TicketOffice, monitor: Monitor
+        self,
+        database: Database,
+        registry: Registry,
+        heartbeats: Heartbeats,
+        tickets: TicketOffice,
+        monitor: Monitor,
+        tools: ClientTools,
     ) -> None:
         self._database = database
         self._registry = registry
         self._heartbeats = heartbeats
         self._tickets = tickets
         self._monitor = monitor
+        self._tools = tools
         self._phases: dict[tuple[int, int], str] = {}
 
     async def handle(self, peer: ControlPeer, message: Message) -> Message:
         """The answer to one message."""
         role = peer.identity.role
+        if role == "client" and isinstance(message, TOOL_MESSAGES):
+            return await self._tools.handle(peer, message)
         match message:
             case Relay() if role == "api":
                 return await self._relay(message)

@@ -25,13 +25,24 @@ class ClientChange(msgspec.Struct, kw_only=True):
 
     group_id: Annotated[Ref, Meta(description="Client group: name or id.")] | UnsetType = UNSET
     lsf_flag: (
-        Annotated[bool, Meta(description="Whether the client's own tools may store copies in `ls_pool`.")] | UnsetType
+        Annotated[
+            bool,
+            Meta(
+                description="Whether backups that the client's own tools start go to `ls_pool`, and to no other pool."
+            ),
+        ]
+        | UnsetType
     ) = UNSET
     ls_pool: (
-        Annotated[Ref, Meta(description="Pool for the client's own tools: name or id; null: none.")] | UnsetType | None
+        Annotated[Ref, Meta(description="Pool for backups that the client's own tools start: name or id; null: none.")]
+        | UnsetType
+        | None
     ) = UNSET
     lrl_flag: (
-        Annotated[bool, Meta(description="Whether the client's own tools may use its local list of rules.")] | UnsetType
+        Annotated[
+            bool, Meta(description="Whether the client's own tools may see its rules and make requests about them.")
+        ]
+        | UnsetType
     ) = UNSET
     storage_capacity: (
         Annotated[
@@ -42,7 +53,13 @@ class ClientChange(msgspec.Struct, kw_only=True):
     ) = UNSET
     description: Annotated[str, Meta(description="Free text.", max_length=4096)] | UnsetType = UNSET
     centralized_restore: (
-        Annotated[bool, Meta(description="Whether the client's own tools offer centralised restores.")] | UnsetType
+        Annotated[
+            bool,
+            Meta(
+                description="Whether restores to the client may be ordered through the API; false: only its own tools restore."
+            ),
+        ]
+        | UnsetType
     ) = UNSET
     client_side_backup: (
         Annotated[bool, Meta(description="Whether the client's own tools may start backups.")] | UnsetType

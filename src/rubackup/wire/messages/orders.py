@@ -46,6 +46,10 @@ class RunBackup(Message, tag="run_backup"):
     compression: str
     module_parameters: dict[str, Any] = {}
     common_parameters: dict[str, Any] = {}
+    normal_script: str = ""
+    """Program on the client that runs after the copy was sealed; '' for none."""
+    exception_script: str = ""
+    """Program that runs when the task failed."""
 
 
 class RunRestore(Message, tag="run_restore"):
@@ -64,6 +68,8 @@ class RunRestore(Message, tag="run_restore"):
     overwrite: str = "if_changed"
     module_parameters: dict[str, Any] = {}
     common_parameters: dict[str, Any] = {}
+    restore_script: str = ""
+    """Program on the client that runs after the restore; '' for none."""
 
 
 class RunVerify(Message, tag="run_verify"):
