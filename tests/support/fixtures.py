@@ -169,6 +169,27 @@ class Stock:
             pool_id=row["pool_id"], action="created", text="2 files.",
         )  # fmt: skip
 
+    def strategy(self, *, pool: int | None = None, told: int | None = None, **fields: Any) -> int:
+        """A strategy without rules; `told`: the user group that gets its notifications."""
+        told = told or self.row("SELECT id FROM user_groups WHERE name = 'Nobody'")["id"]
+        groups = ("inform_when_obsoleted_copy", "notify_normal", "notify_exception", "notify_verify",
+                  "notify_strategy_validity", "notify_end_storage_capacity")  # fmt: skip
+        row = {"name": unique("strategy"), "pool_id": pool or self.pool_with_storage(), "description": "d"}
+        return self.insert("backup_strategies", **(row | {f"{one}_group_id": told for one in groups} | fields))
+
+    def strategy_rule(self, *, strategy: int | None = None, client: int | None = None, **fields: Any) -> int:
+        """A rule of a strategy."""
+        row = {
+            "strategy_id": strategy or self.strategy(), "client_id": client or self.client(),
+            "resource_type": "File system", "resource": "/" + unique("home"),
+            "module_parameters": {"numeric_owner": True}, "common_parameters": {"worker_parallelism": 4},
+        }  # fmt: skip
+        return self.insert("strategy_rules", **(row | fields))
+
+    def strategy_administrator(self, *strategies: int) -> Api:
+        """A caller who administers these strategies, and nothing else."""
+        return self._scoped("strategy_administrators", "strategy_id", strategies)
+
     def administrator(self, *groups: int) -> Api:
         """A caller who administers these client groups, and nothing else."""
         return self._scoped("administrators", "client_group_id", groups)

@@ -197,6 +197,8 @@ class Resource:
     lookup: type[Lookup] | None = None
     ops: Op = NO_OPS
     write: Permission | None = None
+    make: Permission | None = None
+    """The permission to create, where it is not `write`."""
     remove: Permission | None = None
     """The permission to delete, where it is not `write`."""
     scope: Scope = everyone

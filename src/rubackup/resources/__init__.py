@@ -12,6 +12,7 @@ from rubackup.resources.media_servers import MEDIA_SERVERS, MEDIA_SERVERS_WITH_T
 from rubackup.resources.pools import POOL_LIST, POOLS_FOR_COPIES, STORAGE_LOCAL_CATALOGS
 from rubackup.resources.repository import REPOSITORY, REPOSITORY_LOG, REPOSITORY_RECORD_FILE_LIST
 from rubackup.resources.state import SERVER_HELLO, SERVER_STATE
+from rubackup.resources.strategies import BACKUP_STRATEGIES, STRATEGY_ADMINISTRATORS, STRATEGY_RULES
 from rubackup.resources.task_queue import (
     CLIENT_TASK_INFO,
     CONTINUE_TASK,
@@ -28,6 +29,7 @@ RESOURCES: tuple[Resource, ...] = (
     AUTH,
     ADMINISTRATORS,
     AUDITORS,
+    BACKUP_STRATEGIES,
     CLIENT_GROUPS,
     CLIENTS,
     GLOBAL_CONFIGURATION,
@@ -39,6 +41,8 @@ RESOURCES: tuple[Resource, ...] = (
     REPOSITORY,
     REPOSITORY_LOG,
     STORAGE_LOCAL_CATALOGS,
+    STRATEGY_ADMINISTRATORS,
+    STRATEGY_RULES,
     SUPERVISORS,
     TASK_LOG,
     TASK_QUEUE,

@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, UnsetType
 from rubackup.domain.errors import Conflict
 from rubackup.domain.lookups import CompressionType, StorageType
 from rubackup.domain.tasks import FINAL
-from rubackup.services import scopes
+from rubackup.services import backup_strategies, scopes
 from rubackup.services.change import Change
 from rubackup.services.fields import Problems, Ref, given, update_columns
 
@@ -108,12 +108,13 @@ async def update(change: Change, pool_id: int, wanted: PoolChange) -> None:
 
 
 async def delete(change: Change, ids: Sequence[int]) -> None:
-    """Delete empty pools; Conflict names those with copies, storages or unfinished tasks."""
+    """Delete empty pools; Conflict names those with copies, storages or unfinished tasks, or that strategies use."""
     for row in await change.db.fetch(_IN_USE, list(ids), [status.label for status in FINAL]):
         found = [what for what in ("records", "storages", "tasks") if row[what]]
         if found:
             words = {"records": "copies", "storages": "storages", "tasks": "unfinished tasks"}
             raise Conflict(f"Pool {row['pool_name']} has {' and '.join(words[what] for what in found)}.")
+    await backup_strategies.refuse_pools(change.db, ids)
     for row in await change.db.fetch(_DELETE, list(ids)):
         await change.event("deleted", "pool_list", row["id"], media_server_id=row["media_server_id"])
     await change.wake("pools")
