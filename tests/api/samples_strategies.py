@@ -61,7 +61,10 @@ def strategy_body(api: Api, **fields: Any) -> dict[str, Any]:
 
 def instants(**fields: str) -> dict[str, str]:
     """Instants as answers write them."""
-    return {"validity_start_period": "2024-08-13T14:33:31.359954Z", "validity_end_period": "2035-08-13T14:33:31Z"} | fields
+    return {
+        "validity_start_period": "2024-08-13T14:33:31.359954Z",
+        "validity_end_period": "2035-08-13T14:33:31Z",
+    } | fields
 
 
 def strategy_changes(api: Api) -> list[dict[str, Any]]:
@@ -137,8 +140,47 @@ STRATEGY_ADMINISTRATORS = Samples(
     create=lambda api: [appointment(api)],
 )
 
+REPORT = {
+    "perpetually": True, "start_period": "2024-09-07T22:06:09.809052", "end_period": "2025-09-07T22:06:09.809067",
+    "status": "wait", "notify": "Nobody", "notify_cc": "email@domain.ru", "description": "",
+}  # fmt: skip
+"""The guide's body of PATCH /reports/{id}."""
+
+
+def report_body(**fields: Any) -> dict[str, Any]:
+    """The guide's body of POST /reports."""
+    report = {"name": unique("my_report_name"), "owner": "Nobody", "min": 0, "hour": 0, "dom": 1, "mon": 1, "dow": 1}
+    return {"data": report | REPORT | fields}
+
+
+REPORTS = Samples(
+    rows=three(Stock.report),
+    create=lambda api: [
+        report_body(),
+        {"data": {"name": unique("report"), "perpetually": True}},
+        report_body(perpetually=False, owner=stock(api).user_group(), status="run"),
+    ],
+    update=lambda api: [
+        {"data": REPORT | {"start_period": "2024-09-07T22:06:09.809052Z", "end_period": "2025-09-07T22:06:09.809067Z"}},
+        {"data": {"name": unique("report"), "min": "*/5", "hour": "8-18", "dom": None, "mon": None, "dow": "1-5"}},
+        {"data": {"owner": stock(api).named("user_groups", stock(api).user_group(), "name"), "start_period": None}},
+        {"data": {"perpetually": False, "end_period": "2035-09-07T22:06:09Z", "status": "run"}},
+    ],
+    actions={
+        "set_status_reports": lambda api: api.patch(
+            "/reports", {"data": [{"id": stock(api).report(), "status": "wait"}]}
+        )
+    },
+)
+NOTIFICATIONS = Samples(
+    rows=three(Stock.notification),
+    foreign=frozenset({Role.ADMINISTRATOR, Role.MAINTAINER, Role.STRATEGY_ADMINISTRATOR}),
+)
+
 SAMPLES: dict[str, Samples] = {
     "backup_strategies": STRATEGIES,
+    "notifications": NOTIFICATIONS,
+    "reports": REPORTS,
     "strategy_administrators": STRATEGY_ADMINISTRATORS,
     "strategy_rules": STRATEGY_RULES,
 }

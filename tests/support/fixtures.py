@@ -186,6 +186,23 @@ class Stock:
         }  # fmt: skip
         return self.insert("strategy_rules", **(row | fields))
 
+    def report(self, **fields: Any) -> int:
+        """A report of the group Nobody."""
+        nobody = self.row("SELECT id FROM user_groups WHERE name = 'Nobody'")["id"]
+        row = {"name": unique("report"), "owner_group_id": nobody, "notify_group_id": nobody, "perpetually": True}
+        return self.insert("reports", **(row | {"min": "0", "hour": "6", "description": "d"} | fields))
+
+    def notification(self, *, client: int | None = None, **fields: Any) -> int:
+        """A notification about a task of a client."""
+        client = client or self.client()
+        group = self.row("SELECT group_id FROM clients WHERE id = $1", client)["group_id"]
+        row = {
+            "kind": "normal", "user_group_id": self.user_group(), "cc": "a@example.org", "subject": "Backup Done",
+            "text": "Task 1", "task_id": next(_numbers), "client": self.label(client), "client_id": client,
+            "client_group_id": group, "strategy_id": next(_numbers) + 10**6,
+        }  # fmt: skip
+        return self.insert("notifications", **(row | fields))
+
     def strategy_administrator(self, *strategies: int) -> Api:
         """A caller who administers these strategies, and nothing else."""
         return self._scoped("strategy_administrators", "strategy_id", strategies)

@@ -10,6 +10,7 @@ from rubackup.resources.global_configuration import GLOBAL_CONFIGURATION
 from rubackup.resources.lookups import LOOKUPS
 from rubackup.resources.media_servers import MEDIA_SERVERS, MEDIA_SERVERS_WITH_TAPE, UNAUTHORISED_MEDIA_SERVERS
 from rubackup.resources.pools import POOL_LIST, POOLS_FOR_COPIES, STORAGE_LOCAL_CATALOGS
+from rubackup.resources.reports import NOTIFICATIONS, REPORTS
 from rubackup.resources.repository import REPOSITORY, REPOSITORY_LOG, REPOSITORY_RECORD_FILE_LIST
 from rubackup.resources.state import SERVER_HELLO, SERVER_STATE
 from rubackup.resources.strategies import BACKUP_STRATEGIES, STRATEGY_ADMINISTRATORS, STRATEGY_RULES
@@ -38,6 +39,8 @@ RESOURCES: tuple[Resource, ...] = (
     MEDIA_SERVERS_WITH_TAPE,
     POOL_LIST,
     POOLS_FOR_COPIES,
+    NOTIFICATIONS,
+    REPORTS,
     REPOSITORY,
     REPOSITORY_LOG,
     STORAGE_LOCAL_CATALOGS,

@@ -35,11 +35,11 @@ _APPOINTED = "SELECT id FROM strategy_administrators WHERE strategy_id = ANY ($1
 _POOLS = " OR ".join(f"s.{key.column} = x.id" for key in KEYS.values() if key.form is Form.POOL)
 _OF_POOLS = f"""
 SELECT x.pool_name AS used, string_agg(DISTINCT s.name, ', ' ORDER BY s.name) AS names
-FROM pools x JOIN backup_strategies s ON {_POOLS} WHERE x.id = ANY ($1::bigint[]) GROUP BY x.pool_name LIMIT 1"""
+FROM pools x JOIN backup_strategies s ON {_POOLS} WHERE x.id = ANY ($1::bigint[]) GROUP BY x.pool_name LIMIT 1"""  # noqa: S608 - columns of the code
 _GROUPS = " OR ".join(f"s.{key.column} = x.id" for key in KEYS.values() if key.form is Form.GROUP)
 _OF_GROUPS = f"""
 SELECT x.name AS used, string_agg(DISTINCT s.name, ', ' ORDER BY s.name) AS names
-FROM user_groups x JOIN backup_strategies s ON {_GROUPS} WHERE x.id = ANY ($1::bigint[]) GROUP BY x.name LIMIT 1"""
+FROM user_groups x JOIN backup_strategies s ON {_GROUPS} WHERE x.id = ANY ($1::bigint[]) GROUP BY x.name LIMIT 1"""  # noqa: S608 - columns of the code
 
 
 class StrategyStatus(msgspec.Struct):
@@ -94,7 +94,9 @@ async def set_status(change: Change, wanted: Sequence[StrategyStatus]) -> str:
 async def delete(change: Change, ids: Sequence[int]) -> None:
     """Delete strategies without rules and unfinished tasks; Conflict names the others. Appointments end with them."""
     for row in await change.db.fetch(_USED, list(ids), [status.label for status in FINAL]):
-        found = [f"{row[what]} {words}" for what, words in (("rules", "rules"), ("tasks", "unfinished tasks")) if row[what]]
+        found = [
+            f"{row[what]} {words}" for what, words in (("rules", "rules"), ("tasks", "unfinished tasks")) if row[what]
+        ]
         if found:
             raise Conflict(f"Strategy {row['name']} has {' and '.join(found)}; it can be deleted when they are gone.")
     appointed = [row["id"] for row in await change.db.fetch(_APPOINTED, list(ids))]
