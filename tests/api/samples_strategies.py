@@ -177,8 +177,39 @@ NOTIFICATIONS = Samples(
     foreign=frozenset({Role.ADMINISTRATOR, Role.MAINTAINER, Role.STRATEGY_ADMINISTRATOR}),
 )
 
+
+def plan_body(api: Api, **fields: Any) -> dict[str, Any]:
+    """The guide's body of POST /disaster_recovery_plan, with a client and a resource type that are there."""
+    here = stock(api)
+    plan = {
+        "client": here.label(here.client()), "resource_type": "File system", "resource": "", "restore_destination": "",
+        "autorun": True, "priority": 100, "description": "",
+    }  # fmt: skip
+    return {"data": plan | fields}
+
+
+RECOVERY_PLAN = Samples(
+    rows=three(Stock.recovery_plan),
+    create=lambda api: [
+        plan_body(api),
+        {"data": {"client": stock(api).client(), "resource_type": "file system"}},
+    ],
+    update=lambda api: [
+        plan_body(api),
+        {"data": {"resource": "/srv", "restore_destination": "/for_restore", "autorun": False}},
+        {"data": {"priority": 1, "description": "first of all", "resource_type": "File system"}},
+    ],
+    actions={
+        "post_disaster_recovery_plan_id_checking": lambda api: api.post(
+            f"/disaster_recovery_plan/{stock(api).recovery_plan()}/checking"
+        )
+    },
+    foreign=FOREIGN,
+)
+
 SAMPLES: dict[str, Samples] = {
     "backup_strategies": STRATEGIES,
+    "disaster_recovery_plan": RECOVERY_PLAN,
     "notifications": NOTIFICATIONS,
     "reports": REPORTS,
     "strategy_administrators": STRATEGY_ADMINISTRATORS,

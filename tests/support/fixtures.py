@@ -203,6 +203,17 @@ class Stock:
         }  # fmt: skip
         return self.insert("notifications", **(row | fields))
 
+    def recovery_plan(self, *, client: int | None = None, **fields: Any) -> int:
+        """An entry of the disaster recovery plan of a client."""
+        client = client or self.client()
+        about = self.row("SELECT hostname, hwid, group_id FROM clients WHERE id = $1", client)
+        row = {
+            "client_id": client, "client_hostname": about["hostname"], "client_hwid": about["hwid"],
+            "client_group_id": about["group_id"], "resource_type": "File system", "resource": "/home",
+            "description": "d", "restore_destination": "/restored",
+        }  # fmt: skip
+        return self.insert("disaster_recovery_plan", **(row | fields))
+
     def strategy_administrator(self, *strategies: int) -> Api:
         """A caller who administers these strategies, and nothing else."""
         return self._scoped("strategy_administrators", "strategy_id", strategies)

@@ -126,13 +126,15 @@ class Call:
     path_value: str = ""
     zone: tzinfo | None = None
     """The zone of instants that are written without one; None: the host's."""
+    told: Any = None
+    """What the action's `ask` found out."""
 
 
 @dataclass(frozen=True)
 class Later:
     """What an action that changes nothing has still to ask of live hosts.
 
-    The kernel gives the catalogue's connection back before it waits, so that silent hosts cannot use them all up.
+    So does what an action's `ask` returns. The kernel gives the catalogue's connection back before it waits, so that silent hosts cannot use them all up.
     """
 
     work: Callable[[], Awaitable[Any]]
@@ -166,6 +168,8 @@ class Action:
     summary: str
     permission: Permission | None
     run: Callable[[Call], Awaitable[Any]] | None = None
+    ask: Callable[[Call], Awaitable[Later]] | None = None
+    """What has to be asked of live hosts before `run` may change something; `run` finds it as `Call.told`."""
     answer: Answer = Answer.EMPTY
     body: Body | None = None
     query: type[msgspec.Struct] | None = None

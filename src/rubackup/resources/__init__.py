@@ -6,6 +6,7 @@ from rubackup.api.resource import Resource
 from rubackup.resources.auth import AUTH
 from rubackup.resources.client_groups import CLIENT_GROUPS
 from rubackup.resources.clients import CLIENTS, LIST_CLIENT_FILESYSTEM, UNAUTHORISED_CLIENTS
+from rubackup.resources.disaster_recovery_plan import DISASTER_RECOVERY_PLAN
 from rubackup.resources.global_configuration import GLOBAL_CONFIGURATION
 from rubackup.resources.lookups import LOOKUPS
 from rubackup.resources.media_servers import MEDIA_SERVERS, MEDIA_SERVERS_WITH_TAPE, UNAUTHORISED_MEDIA_SERVERS
@@ -33,6 +34,7 @@ RESOURCES: tuple[Resource, ...] = (
     BACKUP_STRATEGIES,
     CLIENT_GROUPS,
     CLIENTS,
+    DISASTER_RECOVERY_PLAN,
     GLOBAL_CONFIGURATION,
     MAINTAINERS,
     MEDIA_SERVERS,

@@ -57,6 +57,11 @@ def interval(problems: Problems, text: str | None, field: str) -> str:
     return written if _WRITTEN.fullmatch(written) else normal
 
 
+def folder_or_none(problems: Problems, text: str, field: str) -> str:
+    """An absolute path without doubled slashes, or '' for none, also after a note."""
+    return problems.folder(text, field) if text else ""
+
+
 def script(problems: Problems, text: str, field: str) -> str:
     """The absolute path of a script, or '' for none, also after a note."""
-    return problems.folder(text, field) if text else ""
+    return folder_or_none(problems, text, field)

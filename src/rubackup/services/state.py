@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from rubackup import __version__
 from rubackup.catalog.database import Connection
-from rubackup.domain.permissions import Permission
+from rubackup.domain.permissions import Permission, Principal
 from rubackup.services import configuration, scopes
 from rubackup.services.change import Change
 
@@ -27,6 +27,11 @@ _QUEUE = """
 SELECT t.status, count(*) AS tasks FROM task_queue t LEFT JOIN clients c ON c.id = t.client_id
 WHERE t.status IN ('New', 'Assigned', 'At_Client', 'Execution', 'Transmission', 'Paused', 'Suspended') AND ({limit})
 GROUP BY t.status ORDER BY t.status"""
+
+
+_EXPIRED = """
+SELECT s.id, s.name, s.status, s.validity_end_period FROM backup_strategies s
+WHERE s.validity_end_period < now() AND ({limit}) ORDER BY s.validity_end_period, s.id LIMIT 1000"""
 
 
 class Server(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +73,15 @@ class StatusCount(msgspec.Struct, frozen=True):
     tasks: Annotated[int, Meta(description="Number of tasks.")]
 
 
+class ExpiredStrategy(msgspec.Struct, frozen=True, kw_only=True):
+    """A strategy that does not act any more."""
+
+    id: Annotated[int, Meta(description="Id of the strategy.")]
+    name: Annotated[str, Meta(description="Name of the strategy.")]
+    status: Annotated[str, Meta(description="A name of status_of_rule; run: it was not stopped, its time is over.")]
+    validity_end_period: Annotated[dt.datetime, Meta(description="When it ended.")]
+
+
 class State(msgspec.Struct, frozen=True, kw_only=True):
     """What waits for somebody."""
 
@@ -75,6 +89,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     unauthorised_media_servers: Annotated[
         list[WaitingHost], Meta(description="Media servers that wait for authorisation.")
     ]
+    expired_strategies: Annotated[list[ExpiredStrategy], Meta(description="Strategies whose validity has ended.")]
     unfinished_tasks: Annotated[list[StatusCount], Meta(description="Tasks that have not ended, by status.")]
 
 
@@ -100,6 +115,7 @@ async def state(change: Change) -> State:
     return State(
         unauthorised_clients=[WaitingHost(**row) for row in clients],
         unauthorised_media_servers=await _waiting_media(db, media),
+        expired_strategies=await _expired_strategies(db, principal),
         unfinished_tasks=[
             StatusCount(**row) for row in await db.fetch(_QUEUE.format(limit=work.numbered(1)), *work.values)
         ],
@@ -109,3 +125,11 @@ async def state(change: Change) -> State:
 async def _waiting_media(db: Connection, limit: scopes.Limit) -> list[WaitingHost]:
     rows = await db.fetch(_MEDIA.format(limit=limit.numbered(1)), *limit.values)
     return [WaitingHost(**row) for row in rows]
+
+
+async def _expired_strategies(db: Connection, principal: Principal) -> list[ExpiredStrategy]:
+    if not principal.may(Permission.READ_POLICIES):
+        return []
+    limit = scopes.strategies_seen(principal, "s.id")
+    rows = await db.fetch(_EXPIRED.format(limit=limit.numbered(1)), *limit.values)
+    return [ExpiredStrategy(**row) for row in rows]
