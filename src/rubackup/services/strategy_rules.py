@@ -184,15 +184,13 @@ async def _strategy(change: Change, problems: Problems, value: Ref) -> Row:
 
 
 async def _client(change: Change, problems: Problems, value: Ref, strategy_id: int | None) -> Row:
-    return await problems.client(change.db, value, f"{_RULE}.client_id", _nameable(change, strategy_id))
-
-
-def _nameable(change: Change, strategy_id: int | None) -> Limit:
-    """Clients that the caller may name in a strategy: those of own groups, and those that have a rule there."""
-    own = scopes.clients(change.principal, "x.group_id", write=True)
-    if own == scopes.EVERYTHING or strategy_id is None:
-        return own
-    return scopes.either(own, Limit(f"x.id IN ({_IN_STRATEGY})", (strategy_id,)))
+    """A client that the caller may name in a strategy: one of own groups, or one that has a rule there."""
+    limit = scopes.clients(change.principal, "x.group_id", write=True)
+    if limit != scopes.EVERYTHING:
+        if strategy_id is None:
+            return None  # which clients may be named hangs on the strategy, and that is wrong
+        limit = scopes.either(limit, Limit(f"x.id IN ({_IN_STRATEGY})", (strategy_id,)))
+    return await problems.client(change.db, value, f"{_RULE}.client_id", limit)
 
 
 def _scripts(problems: Problems, rule: Rule | RuleParts) -> dict[str, str]:
@@ -205,8 +203,10 @@ def _scripts(problems: Problems, rule: Rule | RuleParts) -> dict[str, str]:
 
 
 def _extension_problems(body: NewRule | RuleChange, resource_type: str) -> dict[str, str]:
-    module = parameters.BACKUP.get(resource_type, {})
-    return extension_problems(body.module_extensions, body.common_modules_extensions, module, parameters.COMMON_BACKUP)
+    """What is wrong with the parameters; those of the module of an unknown type cannot be judged."""
+    table = parameters.BACKUP.get(resource_type)
+    module = Extension() if table is None else body.module_extensions
+    return extension_problems(module, body.common_modules_extensions, table or {}, parameters.COMMON_BACKUP)
 
 
 async def _told(change: Change, kind: str, rule_id: int, strategy_id: int, group_id: int) -> None:
