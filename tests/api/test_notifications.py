@@ -44,7 +44,7 @@ def test_what_is_for_the_own_user_group_is_seen(rows: Stock) -> None:
 
 
 def test_they_go_with_a_client_that_changes_its_group(office: Api, rows: Stock) -> None:
-    """And stay with its last group when it is deleted; the group that was told may go, too."""
+    """They outlive the client; the group that was told may go, too."""
     old, new, told = rows.client_group(), rows.client_group(), rows.user_group()
     client = rows.client(group=old)
     notice = rows.notification(client=client, user_group_id=told)
@@ -55,6 +55,8 @@ def test_they_go_with_a_client_that_changes_its_group(office: Api, rows: Stock) 
     assert office.delete(f"/user_groups/{told}").status_code == 200
     row = office.get(f"/notifications/{notice}").json()["data"]
     assert (row["user_group"], row["client_ref"], row["status"]) == (None, client, "New")
+    office.delete(f"/clients/{client}")
+    assert office.get(f"/notifications/{notice}").json()["data"]["client_ref"] is None
 
 
 def test_notifications_are_only_read(office: Api, rows: Stock) -> None:

@@ -36,5 +36,6 @@ def test_a_machine_that_comes_back_gets_its_files_by_itself(system: System, tmp_
     message = system.call("POST", "/clients/authorize", body, status=201)["message"]
     system.done(int(message.rpartition("TASK WAS ADDED TO QUEUE:")[2]))
 
+    system.call("DELETE", f"/disaster_recovery_plan/{plan['id']}")
     assert (folder / "inner" / "lost").read_text() == "from the copy"
     assert (folder / "kept").read_text() == "newer"

@@ -119,7 +119,7 @@ NOTIFICATIONS = Resource(
         {
             **{one: f"n.{one}" for one in ("id", "kind", "status", "cc", "subject", "text", "client", "created_at")},
             "user_group": "g.name", "user_group_ref": "n.user_group_id", "task": "n.task_id",
-            "client_ref": "n.client_id", "rule": "n.rule_id", "strategy": "n.strategy_id",
+            "client_ref": "c.id", "rule": "n.rule_id", "strategy": "n.strategy_id",
         },
         frozenset({"id", "status", "user_group_ref", "task", "client_ref", "rule", "strategy", "created_at"}),
         descending=True,

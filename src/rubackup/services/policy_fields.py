@@ -13,10 +13,10 @@ NOTIFY = "User group that is told {what}: name or id; Nobody: no one."
 CC = "Further e-mail addresses, separated by commas, that are told {what}."
 STATUS = Meta(description="A name of status_of_rule: wait (stopped) or run (started).", max_length=20)
 _WRITTEN = re.compile(
-    r"(\d+ *(seconds?|secs?|minutes?|mins?|hours?|days?|weeks?|months?|mons?|years?|yrs?),? *)+(\d+:\d\d:\d\d)?",
+    r"(\d+ *(seconds?|secs?|minutes?|mins?|hours?|days?|weeks?|months?|mons?|years?|yrs?),? *)*(\d+:\d\d:\d\d)?",
     re.IGNORECASE,
 )
-"""Intervals that PostgreSQL reads as they were written."""
+"""Intervals that PostgreSQL reads as they were written, if no unit comes twice."""
 _ADDRESS = re.compile(r"[^@\s,;<>\"]{1,64}@[^@\s,;<>\"]{1,255}")
 _MOST_ADDRESSES = 50
 
@@ -54,7 +54,14 @@ def interval(problems: Problems, text: str | None, field: str) -> str:
     normal = problems.interval(written, field)
     if normal is None:
         return ""
-    return written if _WRITTEN.fullmatch(written) else normal
+    words = normal.split()
+    units = words[1::2]
+    if _WRITTEN.fullmatch(written) and len(set(units)) == len(units):
+        return written
+    return " ".join(
+        f"{sum(int(n) for n, u in zip(words[::2], units, strict=True) if u == unit)} {unit}"
+        for unit in dict.fromkeys(units)
+    )
 
 
 def folder_or_none(problems: Problems, text: str, field: str) -> str:

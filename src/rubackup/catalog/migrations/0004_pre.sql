@@ -112,7 +112,8 @@ CREATE TABLE reports (
 );
 CREATE INDEX reports_status ON reports (status, id);
 
--- What users are told; rows outlive the task, the client and the strategy that they speak of.
+-- What users are told. Rows outlive the task, the hosts and the strategy that they speak of; no foreign keys to these,
+-- so that a task that ends never waits for a host that is just being deleted.
 CREATE TABLE notifications (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     kind text NOT NULL,  -- normal, exception, verify
@@ -123,9 +124,9 @@ CREATE TABLE notifications (
     text text NOT NULL,
     task_id bigint,
     client text NOT NULL DEFAULT '',  -- 'hostname (hwid)'
-    client_id bigint REFERENCES clients ON DELETE SET NULL,
-    client_group_id bigint REFERENCES client_groups ON DELETE SET NULL,
-    media_server_id bigint REFERENCES media_servers ON DELETE SET NULL,
+    client_id bigint,
+    client_group_id bigint,
+    media_server_id bigint,
     rule_id bigint,
     strategy_id bigint,
     created_at timestamptz NOT NULL DEFAULT now(),
