@@ -90,6 +90,14 @@ def test_a_strategy_backs_up_a_resource_once(office: Api, rows: Stock) -> None:
     assert read(office, other)["resource"] == "/srv"
 
 
+def test_a_resource_may_be_as_long_as_its_description_says(office: Api) -> None:
+    """32768 characters that cannot be compressed, and no more."""
+    text = "/" + "".join(chr(0x4E00 + (number * 7919) % 20000) for number in range(32767))
+
+    assert office.post("/strategy_rules", rule_body(office, resource=text)).status_code == 201
+    assert office.post("/strategy_rules", rule_body(office, resource=text + "x")).status_code == 400
+
+
 # --- who ---
 
 

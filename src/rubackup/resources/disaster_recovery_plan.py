@@ -14,7 +14,7 @@ from rubackup.resources._adapters import limited, making
 from rubackup.services import disaster_recovery_plan, recovery_check, scopes
 
 
-class PlanRow(msgspec.Struct, kw_only=True):
+class RecoveryPlanRow(msgspec.Struct, kw_only=True):
     """An entry of the disaster recovery plan."""
 
     id: Annotated[int, Meta(description="Id of the entry.")]
@@ -51,7 +51,7 @@ async def _ask(call: Call) -> Later:
     return Later(lambda: recovery_check.examine(call.change.hosts, facts))
 
 
-async def _store(call: Call) -> recovery_check.Checked:
+async def _store(call: Call) -> recovery_check.RecoveryChecked:
     return await recovery_check.store(call.change, call.told)
 
 
@@ -62,7 +62,7 @@ DISASTER_RECOVERY_PLAN = Resource(
     summary="What is restored where when a client is lost",
     read=Permission.READ_POLICIES,
     write=Permission.WRITE_RULES,
-    row=PlanRow,
+    row=RecoveryPlanRow,
     source=Source(
         "disaster_recovery_plan d LEFT JOIN clients c ON c.id = d.client_id",
         "d.id",
@@ -77,14 +77,14 @@ DISASTER_RECOVERY_PLAN = Resource(
     scope=limited(lambda principal: scopes.clients(principal, _GROUP)),
     changeable=limited(lambda principal: scopes.clients(principal, _GROUP, write=True)),
     create=making(disaster_recovery_plan.create),
-    create_body=Body(disaster_recovery_plan.NewPlan, example=_EXAMPLE),
+    create_body=Body(disaster_recovery_plan.NewRecoveryPlan, example=_EXAMPLE),
     update=disaster_recovery_plan.update,
-    update_body=Body(disaster_recovery_plan.PlanChange, example=_EXAMPLE),
+    update_body=Body(disaster_recovery_plan.RecoveryPlanChange, example=_EXAMPLE),
     delete=disaster_recovery_plan.delete,
     actions=(
         Action(
             "POST", "{id}/checking", "Find out whether a recovery would find what it needs", Permission.WRITE_RULES,
-            _store, ask=_ask, answer=Answer.OBJECT, row=recovery_check.Checked,
+            _store, ask=_ask, answer=Answer.OBJECT, row=recovery_check.RecoveryChecked,
             statuses={409: "The entry was changed while it was checked"},
         ),
     ),

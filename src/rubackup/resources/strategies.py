@@ -144,9 +144,9 @@ STRATEGY_RULES = Resource(
     scope=limited(lambda principal: scopes.strategy_rules(principal, "r.strategy_id", "c.group_id")),
     changeable=limited(lambda principal: scopes.strategy_rules(principal, "r.strategy_id", "c.group_id", write=True)),
     create=making(strategy_rules.create),
-    create_body=Body(strategy_rules.NewRule, example=_RULE),
+    create_body=Body(strategy_rules.NewStrategyRule, example=_RULE),
     update=strategy_rules.update,
-    update_body=Body(strategy_rules.RuleChange, example=_RULE),
+    update_body=Body(strategy_rules.StrategyRuleChange, example=_RULE),
     delete=strategy_rules.delete,
 )  # fmt: skip
 

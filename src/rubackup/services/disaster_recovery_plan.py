@@ -54,7 +54,7 @@ _AUTORUN = Meta(
 _DESCRIPTION = Meta(description="Free text.", max_length=4096)
 
 
-class NewPlan(msgspec.Struct, kw_only=True):
+class NewRecoveryPlan(msgspec.Struct, kw_only=True):
     """An entry of the plan to be made."""
 
     client: Annotated[Ref, _CLIENT]
@@ -66,7 +66,7 @@ class NewPlan(msgspec.Struct, kw_only=True):
     description: Annotated[str, _DESCRIPTION] = ""
 
 
-class PlanChange(msgspec.Struct, kw_only=True):
+class RecoveryPlanChange(msgspec.Struct, kw_only=True):
     """What to change of an entry."""
 
     client: Annotated[Ref, _CLIENT] | UnsetType = UNSET
@@ -78,7 +78,7 @@ class PlanChange(msgspec.Struct, kw_only=True):
     description: Annotated[str, _DESCRIPTION] | UnsetType = UNSET
 
 
-async def create(change: Change, new: NewPlan) -> int:
+async def create(change: Change, new: NewRecoveryPlan) -> int:
     """A new entry; the id."""
     problems = Problems()
     columns = _columns(problems, new)
@@ -94,7 +94,7 @@ async def create(change: Change, new: NewPlan) -> int:
     return plan_id
 
 
-async def update(change: Change, plan_id: int, wanted: PlanChange) -> None:
+async def update(change: Change, plan_id: int, wanted: RecoveryPlanChange) -> None:
     """Change what is given; an entry that is about something else now is not checked."""
     problems, before = Problems(), await change.db.fetchrow(_READ, plan_id)
     columns = _columns(problems, wanted)
@@ -125,7 +125,7 @@ async def keep_of_clients(change: Change, clients: Sequence[int]) -> None:
     await change.db.execute(_KEEP, list(clients))
 
 
-def _columns(problems: Problems, body: NewPlan | PlanChange) -> dict[str, Any]:
+def _columns(problems: Problems, body: NewRecoveryPlan | RecoveryPlanChange) -> dict[str, Any]:
     columns = given(autorun=body.autorun, priority=body.priority, description=body.description)
     if body.resource_type is not UNSET:
         columns["resource_type"] = problems.label(ResourceType, body.resource_type, "data.resource_type")

@@ -57,7 +57,7 @@ class Finding(msgspec.Struct, frozen=True):
     problems: list[str]
 
 
-class Checked(msgspec.Struct, frozen=True, kw_only=True):
+class RecoveryChecked(msgspec.Struct, frozen=True, kw_only=True):
     """The result of a check."""
 
     id: Annotated[int, Meta(description="Id of the entry.")]
@@ -83,7 +83,7 @@ async def examine(hosts: Hosts, facts: Facts) -> Finding:
     return Finding(facts, client + copies)
 
 
-async def store(change: Change, finding: Finding) -> Checked:
+async def store(change: Change, finding: Finding) -> RecoveryChecked:
     """Write down what was found; Conflict when the entry is about something else by now."""
     plan, problems = finding.facts.plan, finding.problems
     status = (DisasterRecoveryStatus.FAILED if problems else DisasterRecoveryStatus.READY).label
@@ -94,7 +94,7 @@ async def store(change: Change, finding: Finding) -> Checked:
     if row is None:
         raise Conflict("The entry was changed while it was checked; check it again.")
     await change.event("changed", FAMILY, plan["id"], client_group_id=plan["group_id"], data={"status": status})
-    return Checked(id=plan["id"], status=status, checked_at=row["checked_at"], problems=problems)
+    return RecoveryChecked(id=plan["id"], status=status, checked_at=row["checked_at"], problems=problems)
 
 
 # --- the client ---

@@ -45,7 +45,7 @@ _EXCEPTION = Meta(description="Script on the client, run after a failure: absolu
 _RESTORE = Meta(description="Script on the client, run after a restore: absolute path; empty: none.", max_length=4096)
 
 
-class Rule(msgspec.Struct, kw_only=True):
+class StrategyRule(msgspec.Struct, kw_only=True):
     """What of which client is backed up."""
 
     client_id: Annotated[Ref, _CLIENT]
@@ -58,10 +58,10 @@ class Rule(msgspec.Struct, kw_only=True):
     restore_script: Annotated[str, _RESTORE] = ""
 
 
-class NewRule(msgspec.Struct, kw_only=True):
+class NewStrategyRule(msgspec.Struct, kw_only=True):
     """A rule to be made."""
 
-    strategy_rule: Annotated[Rule, Meta(description="The rule.")]
+    strategy_rule: Annotated[StrategyRule, Meta(description="The rule.")]
     module_extensions: Annotated[Extension, Meta(description="Parameters of the resource type's module.")] = (
         msgspec.field(default_factory=Extension)
     )
@@ -70,7 +70,7 @@ class NewRule(msgspec.Struct, kw_only=True):
     )
 
 
-class RuleParts(msgspec.Struct, kw_only=True):
+class StrategyRuleParts(msgspec.Struct, kw_only=True):
     """What to change of the rule itself."""
 
     client_id: Annotated[Ref, _CLIENT] | UnsetType = UNSET
@@ -83,10 +83,12 @@ class RuleParts(msgspec.Struct, kw_only=True):
     restore_script: Annotated[str, _RESTORE] | UnsetType = UNSET
 
 
-class RuleChange(msgspec.Struct, kw_only=True):
+class StrategyRuleChange(msgspec.Struct, kw_only=True):
     """What to change of a rule. Parameters that are not given stay as they are."""
 
-    strategy_rule: Annotated[RuleParts, Meta(description="The rule.")] = msgspec.field(default_factory=RuleParts)
+    strategy_rule: Annotated[StrategyRuleParts, Meta(description="The rule.")] = msgspec.field(
+        default_factory=StrategyRuleParts
+    )
     module_extensions: Annotated[Extension, Meta(description="Parameters of the resource type's module.")] = (
         msgspec.field(default_factory=Extension)
     )
@@ -95,7 +97,7 @@ class RuleChange(msgspec.Struct, kw_only=True):
     )
 
 
-async def create(change: Change, new: NewRule) -> int:
+async def create(change: Change, new: NewStrategyRule) -> int:
     """A new rule; the id. Conflict when the strategy backs up this resource of the client already."""
     problems, rule = Problems(), new.strategy_rule
     strategy = await _strategy(change, problems, rule.strategy_id)
@@ -118,7 +120,7 @@ async def create(change: Change, new: NewRule) -> int:
     return rule_id
 
 
-async def update(change: Change, rule_id: int, wanted: RuleChange) -> None:
+async def update(change: Change, rule_id: int, wanted: StrategyRuleChange) -> None:
     """Change what is given; Conflict when another rule of the strategy backs up the same."""
     problems, rule, before = Problems(), wanted.strategy_rule, await change.db.fetchrow(_READ, rule_id)
     columns = given(priority=rule.priority) | _scripts(problems, rule)
@@ -141,7 +143,9 @@ async def update(change: Change, rule_id: int, wanted: RuleChange) -> None:
         await _told(change, "changed", rule_id, columns.get("strategy_id", before["strategy_id"]), group_id)
 
 
-async def _place(change: Change, problems: Problems, rule: RuleParts, before: Row, columns: dict[str, Any]) -> Row:
+async def _place(
+    change: Change, problems: Problems, rule: StrategyRuleParts, before: Row, columns: dict[str, Any]
+) -> Row:
     """The client when strategy or client are given: one that the caller may name in the strategy. Fills `columns`."""
     if rule.client_id is UNSET and rule.strategy_id is UNSET:
         return None
@@ -193,7 +197,7 @@ async def _client(change: Change, problems: Problems, value: Ref, strategy_id: i
     return await problems.client(change.db, value, f"{_RULE}.client_id", limit)
 
 
-def _scripts(problems: Problems, rule: Rule | RuleParts) -> dict[str, str]:
+def _scripts(problems: Problems, rule: StrategyRule | StrategyRuleParts) -> dict[str, str]:
     """The scripts that are given, checked."""
     scripts = given(
         normal_execution_script=rule.normal_execution_script, restore_script=rule.restore_script,
@@ -202,7 +206,7 @@ def _scripts(problems: Problems, rule: Rule | RuleParts) -> dict[str, str]:
     return {name: policy_fields.script(problems, text, f"{_RULE}.{name}") for name, text in scripts.items()}
 
 
-def _extension_problems(body: NewRule | RuleChange, resource_type: str) -> dict[str, str]:
+def _extension_problems(body: NewStrategyRule | StrategyRuleChange, resource_type: str) -> dict[str, str]:
     """What is wrong with the parameters; those of the module of an unknown type cannot be judged."""
     table = parameters.BACKUP.get(resource_type)
     module = Extension() if table is None else body.module_extensions

@@ -80,9 +80,10 @@ CREATE TABLE strategy_rules (
     restore_script text NOT NULL DEFAULT '',
     module_parameters jsonb NOT NULL DEFAULT '{}',
     common_parameters jsonb NOT NULL DEFAULT '{}',
-    created_at timestamptz NOT NULL DEFAULT now(),
-    CONSTRAINT strategy_rules_once UNIQUE (strategy_id, client_id, resource_type, resource)
+    created_at timestamptz NOT NULL DEFAULT now()
 );
+-- by its hash: a resource may be longer than an index takes
+CREATE UNIQUE INDEX strategy_rules_once ON strategy_rules (strategy_id, client_id, resource_type, md5(resource));
 CREATE INDEX strategy_rules_client ON strategy_rules (client_id, strategy_id);
 
 CREATE TABLE strategy_administrators (
