@@ -127,7 +127,28 @@ class Api:
                 name.encode(), f"server-of-{name}",
             )[0]  # fmt: skip
             self.execute("INSERT INTO maintainers (user_id, media_server_id) VALUES ($1, $2)", row["id"], server["id"])
+        if Role.STRATEGY_ADMINISTRATOR in roles:
+            self._appoint(row["id"], name)
         return int(row["id"])
+
+    def _appoint(self, user: int, name: str) -> None:
+        """Make a user administrator of a new strategy."""
+        strategy = self.fetch(
+            """WITH media AS (
+                   INSERT INTO media_servers (hwid, hostname, csr_pem, fingerprint)
+                   VALUES (encode(sha256($1::bytea), 'hex'), $2, '', '') RETURNING id
+               ), pool AS (
+                   INSERT INTO pools (pool_name, pool_type, media_server_id)
+                   SELECT $2, 'File system', id FROM media RETURNING id
+               )
+               INSERT INTO backup_strategies (name, pool_id, inform_when_obsoleted_copy_group_id,
+                   notify_normal_group_id, notify_exception_group_id, notify_verify_group_id,
+                   notify_strategy_validity_group_id, notify_end_storage_capacity_group_id)
+               SELECT $2, pool.id, g.id, g.id, g.id, g.id, g.id, g.id FROM pool, user_groups g WHERE g.name = 'Nobody'
+               RETURNING id""",
+            f"strategy of {name}".encode(), f"strategy-of-{name}",
+        )[0]  # fmt: skip
+        self.execute("INSERT INTO strategy_administrators (user_id, strategy_id) VALUES ($1, $2)", user, strategy["id"])
 
     def fetch(self, sql: str, *values: Any) -> list[Any]:
         """Rows of the catalogue."""

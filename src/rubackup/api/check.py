@@ -119,6 +119,8 @@ def _route(route: Route) -> Iterator[str]:
         yield from _descriptions(where, action.row)
     if action.method not in {"GET", "POST", "PATCH", "DELETE"}:
         yield f"{where}: no such method"
+    if action.ask is not None and not action.mutates:
+        yield f"{where}: ask is for what is found out before a change; run returns a Later"
     if action.method == "GET" and action.mutates:
         yield f"{where}: a GET must not change anything (mutates=False)"
 

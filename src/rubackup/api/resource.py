@@ -141,6 +141,8 @@ class Call:
     """The zone of instants that are written without one; None: the host's."""
     ids: tuple[int, ...] = ()
     """With EACH: the ids of the body that exist and may be changed, each once; their rows are locked."""
+    told: Any = None
+    """What the action's `ask` found out."""
 
 
 @dataclass(frozen=True)
@@ -149,6 +151,7 @@ class Later:
 
     The kernel gives the catalogue's connection back before it waits, so that silent hosts cannot use them all up.
     `then` gets what they said, and a connection again: to note it and to look up what belongs to it.
+    So does what an action's `ask` returns.
     """
 
     work: Callable[[], Awaitable[Any]]
@@ -183,6 +186,8 @@ class Action:
     summary: str
     permission: Permission | None
     run: Callable[[Call], Awaitable[Any]] | None = None
+    ask: Callable[[Call], Awaitable[Later]] | None = None
+    """What has to be asked of live hosts before `run` may change something; `run` finds it as `Call.told`."""
     answer: Answer = Answer.EMPTY
     body: Body | None = None
     query: type[msgspec.Struct] | None = None
@@ -214,6 +219,8 @@ class Resource:
     lookup: type[Lookup] | None = None
     ops: Op = NO_OPS
     write: Permission | None = None
+    make: Permission | None = None
+    """The permission to create, where it is not `write`."""
     remove: Permission | None = None
     """The permission to delete, where it is not `write`."""
     scope: Scope = everyone

@@ -66,6 +66,8 @@ def _routes(resource: Resource) -> Iterator[Route]:
 def _permission(resource: Resource, op: Op) -> Permission | None:
     if op in Op.LIST | Op.READ:
         return resource.read
+    if op is Op.CREATE and resource.make is not None:
+        return resource.make
     removes = op in Op.DELETE | Op.BULK_DELETE
     return resource.remove if removes and resource.remove is not None else resource.write
 

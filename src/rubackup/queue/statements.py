@@ -65,7 +65,9 @@ FROM task_queue q LEFT JOIN clients c ON c.id = q.client_id
 WHERE q.id = ANY ($1::bigint[])
 ORDER BY q.id"""
 
-READ = "SELECT status, fence, attempt, blocked_on FROM task_queue WHERE id = $1 FOR NO KEY UPDATE"
+READ = """
+SELECT status, fence, attempt, blocked_on, coalesce(rule_id, strategy_id) IS NOT NULL AS has_origin
+FROM task_queue WHERE id = $1 FOR NO KEY UPDATE"""
 
 MOVE = """
 UPDATE task_queue SET status = $2, message = CASE WHEN $3 = '' THEN message ELSE $3 END, blocked_on = $4,

@@ -7,6 +7,7 @@ from rubackup.resources.auth import AUTH
 from rubackup.resources.client_bandwidth import CLIENT_BANDWIDTH
 from rubackup.resources.client_groups import CLIENT_GROUPS
 from rubackup.resources.clients import CLIENTS, LIST_CLIENT_FILESYSTEM, UNAUTHORISED_CLIENTS
+from rubackup.resources.disaster_recovery_plan import DISASTER_RECOVERY_PLAN
 from rubackup.resources.global_configuration import GLOBAL_CONFIGURATION
 from rubackup.resources.global_schedule import GLOBAL_SCHEDULE, GLOBAL_SCHEDULE_LOG
 from rubackup.resources.host_logs import CLIENTS_LOG, MEDIA_SERVERS_LOG
@@ -18,10 +19,12 @@ from rubackup.resources.media_servers import MEDIA_SERVERS, MEDIA_SERVERS_WITH_T
 from rubackup.resources.monitoring import SERVERS_HWID, SYSTEM_MONITORING
 from rubackup.resources.pool_groups import DYNAMIC_POOL_GROUPS, DYNAMIC_POOL_GROUPS_RECORDS, POOL_SUBSTITUTION
 from rubackup.resources.pools import POOL_LIST, POOLS_FOR_COPIES, STORAGE_LOCAL_CATALOGS
+from rubackup.resources.reports import NOTIFICATIONS, REPORTS
 from rubackup.resources.repository import REPOSITORY, REPOSITORY_LOG, REPOSITORY_RECORD_FILE_LIST
 from rubackup.resources.rule_requests import DELETE_RULE_REQUESTS, NEW_RULE_REQUESTS
 from rubackup.resources.state import SERVER_HELLO, SERVER_STATE
 from rubackup.resources.storages import CLIENT_DEFINED_STORAGES, STORAGE_BLOCK_DEVICES, STORAGE_CLOUDS
+from rubackup.resources.strategies import BACKUP_STRATEGIES, STRATEGY_ADMINISTRATORS, STRATEGY_RULES
 from rubackup.resources.tape_cartridges import TAPE_CARTRIDGES, TL_TASK_QUEUE
 from rubackup.resources.tape_libraries import MEDIUM_CHANGERS, TAPE_LIBRARIES
 from rubackup.resources.task_queue import (
@@ -50,6 +53,10 @@ RESOURCES: tuple[Resource, ...] = (
     CLIENTS,
     CLIENTS_LOG,
     DELETE_RULE_REQUESTS,
+    BACKUP_STRATEGIES,
+    CLIENT_GROUPS,
+    CLIENTS,
+    DISASTER_RECOVERY_PLAN,
     GLOBAL_CONFIGURATION,
     GLOBAL_SCHEDULE,
     GLOBAL_SCHEDULE_LOG,
@@ -61,6 +68,8 @@ RESOURCES: tuple[Resource, ...] = (
     POOL_LIST,
     POOLS_FOR_COPIES,
     POOL_SUBSTITUTION,
+    NOTIFICATIONS,
+    REPORTS,
     REPOSITORY,
     REPOSITORY_LOG,
     STORAGE_BLOCK_DEVICES,
@@ -68,6 +77,8 @@ RESOURCES: tuple[Resource, ...] = (
     SYSTEM_MONITORING,
     SERVERS_HWID,
     STORAGE_LOCAL_CATALOGS,
+    STRATEGY_ADMINISTRATORS,
+    STRATEGY_RULES,
     SUPERVISORS,
     TASK_LOG,
     TASK_QUEUE,

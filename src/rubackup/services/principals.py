@@ -12,6 +12,7 @@ _PRINCIPAL = """
 SELECT u.id, u.username, u.is_superuser, f.revoked_at, f.ends_at,
        ARRAY(SELECT client_group_id FROM administrators WHERE user_id = u.id ORDER BY 1) AS client_groups,
        ARRAY(SELECT media_server_id FROM maintainers WHERE user_id = u.id ORDER BY 1) AS media_servers,
+       ARRAY(SELECT strategy_id FROM strategy_administrators WHERE user_id = u.id ORDER BY 1) AS strategies,
        EXISTS (SELECT 1 FROM supervisors WHERE user_id = u.id) AS is_supervisor,
        EXISTS (SELECT 1 FROM auditors WHERE user_id = u.id) AS is_auditor
 FROM token_families f JOIN users u ON u.id = f.user_id
@@ -32,6 +33,7 @@ async def find_principal(
         roles=_roles(row),
         client_group_ids=tuple(row["client_groups"]),
         media_server_ids=tuple(row["media_servers"]),
+        strategy_ids=tuple(row["strategies"]),
         address=address,
     )
     return principal, row["revoked_at"] is None and row["ends_at"] > now
@@ -49,5 +51,6 @@ def _roles(row: Any) -> frozenset[Role]:
         Role.MAINTAINER: bool(row["media_servers"]),
         Role.ADMINISTRATOR: bool(row["client_groups"]),
         Role.AUDITOR: row["is_auditor"],
+        Role.STRATEGY_ADMINISTRATOR: bool(row["strategies"]),
     }
     return frozenset(role for role, has in held.items() if has)

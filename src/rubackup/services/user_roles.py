@@ -1,4 +1,4 @@
-"""Rows that give a user a role: administrators, maintainers, supervisors, auditors.
+"""Rows that give a user a role: administrators, maintainers, supervisors, auditors, strategy administrators.
 
 A user whose roles change is logged out, so no session lives on with rights that are gone.
 """
@@ -18,6 +18,7 @@ from rubackup.services.change import Change
 from rubackup.services.fields import Problems, Ref
 from rubackup.services.scopes import EVERYTHING
 
+_STRATEGY = "SELECT x.id FROM backup_strategies x WHERE"
 _USER = Meta(description="The user who gets the role: name or id.")
 
 
@@ -45,6 +46,13 @@ class NewAuditor(msgspec.Struct):
     """An auditor."""
 
     auditor: Annotated[Ref, _USER]
+
+
+class NewStrategyAdministrator(msgspec.Struct):
+    """An administrator of a strategy."""
+
+    strategy: Annotated[Ref, Meta(description="The strategy that the role covers: name or id.")]
+    administrator: Annotated[Ref, _USER]
 
 
 @dataclass(frozen=True)
@@ -137,8 +145,16 @@ async def add_auditor(change: Change, new: NewAuditor) -> int:
     return await _give(change, Problems(), new.auditor, "data.auditor", Grant("auditors"))
 
 
+async def add_strategy_administrator(change: Change, new: NewStrategyAdministrator) -> int:
+    """Make a user administrator of a strategy; the id of the row."""
+    problems = Problems()
+    strategy = await problems.find(change.db, _STRATEGY, "strategy", new.strategy, "data.strategy", EVERYTHING)
+    grant = Grant("strategy_administrators", "strategy_id", strategy["id"]) if strategy else None
+    return await _give(change, problems, new.administrator, "data.administrator", grant)
+
+
 async def remove(change: Change, family: str, ids: Sequence[int]) -> None:
-    """Take roles away; `family` is one of the four tables."""
+    """Take roles away; `family` is one of the five tables."""
     rows = await change.db.fetch(
         f"DELETE FROM {family} WHERE id = ANY ($1::bigint[]) RETURNING id, user_id",  # noqa: S608 - a table's name of the code
         list(ids),
