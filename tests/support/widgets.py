@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from rubackup.api.each import each
 from rubackup.api.resource import (
     CRUD,
     NOTHING,
@@ -17,11 +18,13 @@ from rubackup.api.resource import (
     Call,
     Clause,
     Created,
+    Outcome,
     Page,
     Resource,
     Source,
 )
-from rubackup.domain.errors import Invalid
+from rubackup.api.writes import IDS_BODY
+from rubackup.domain.errors import Conflict, Invalid
 from rubackup.domain.permissions import Permission, Principal
 from rubackup.services.change import Change
 from support.api import Api
@@ -141,6 +144,18 @@ async def several(call: Call) -> str:
     return ",".join(b.name for b in call.body)
 
 
+async def shine(call: Call) -> list[Outcome]:
+    """Polish each by itself; a name that begins with x refuses after it was changed."""
+
+    async def one(change: Change, row_id: int) -> str:
+        name = await change.db.fetchval("UPDATE widgets SET active = true WHERE id = $1 RETURNING name", row_id)
+        if name.startswith("x"):
+            raise Conflict(f"{name} does not shine.")
+        return f"{name} shines."
+
+    return await each(call, one)
+
+
 BODY = Body(NewWidget, example={"data": {"name": "one"}})
 WIDGETS = Resource(
     path="widgets",
@@ -165,6 +180,13 @@ WIDGETS = Resource(
         Action(
             "POST", "secret", "Create with a secret", Permission.WRITE_CLIENTS, create_secret,
             answer=Answer.CREATED, body=Body(SecretWidget),
+        ),
+        Action(
+            "POST", "shine", "Shine", Permission.WRITE_CLIENTS, shine, answer=Answer.EACH, body=IDS_BODY
+        ),
+        Action(
+            "DELETE", "shine", "Shine without a word", Permission.WRITE_CLIENTS, shine,
+            answer=Answer.EACH, body=IDS_BODY, status=204,
         ),
         Action("POST", "fail", "Fail", Permission.WRITE_CLIENTS, fail),
         Action("POST", "refuse", "Refuse", Permission.WRITE_CLIENTS, refuse),

@@ -80,7 +80,7 @@ def answer_of(action: Action, resource: Resource, result: Any) -> Response:
         case Answer.TASKS:
             message = with_tasks(action.message or _created_sentence(resource, status), result)
             return success({}, message, status, location(resource, result))
-        case Answer.EMPTY:
+        case _:
             return success({}, result if isinstance(result, str) else action.message, status)
 
 

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from rubackup.api.actions import action_status, run_action
+from rubackup.api.each import run_each
 from rubackup.api.kernel import Endpoint, Route
 from rubackup.api.reads import list_rows, read_row
-from rubackup.api.resource import Action, Body, Op, Resource
+from rubackup.api.resource import Action, Answer, Body, Op, Resource
 from rubackup.api.writes import IDS_BODY, create_row, delete_row, delete_rows, update_row
 from rubackup.domain.permissions import Permission
 
@@ -82,7 +83,7 @@ def _action_route(resource: Resource, action: Action) -> Route:
         summary=action.summary,
         resource=resource,
         permission=action.permission,
-        endpoint=None if action.endpoint else run_action,
+        endpoint=None if action.endpoint else run_each if action.answer is Answer.EACH else run_action,
         status=action_status(action),
         action=action,
         body=action.body,
