@@ -180,4 +180,5 @@ def running_api(address: DatabaseAddress, resources: Any, hosts: Any = None, **g
             api.add_user("rubackup", Role.SUPERUSER)
             yield api
         finally:
+            runner.run(app.close())
             runner.run(database.close())

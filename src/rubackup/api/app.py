@@ -20,6 +20,7 @@ from rubackup.api import documents
 from rubackup.api.access import identify, permit, source_address
 from rubackup.api.check import check
 from rubackup.api.envelope import SECURITY_HEADERS, failure, internal, success
+from rubackup.api.hub import EventHub
 from rubackup.api.kernel import BASE, Address, Asked, Kernel, Route
 from rubackup.api.mutations import note_refusal
 from rubackup.api.resource import Resource
@@ -85,6 +86,10 @@ class Application:
         self._headers(request, answer)
         await answer(scope, receive, send)
 
+    async def close(self) -> None:
+        """End what would not end by itself: the event streams."""
+        await self.kernel.events.close()
+
     async def _answer(self, request: Request) -> Response:
         path = request.scope["path"]
         try:
@@ -128,7 +133,7 @@ class Application:
             raise NotFound("There is no such path.")
         match = self._router.find(request.method, path.removeprefix(BASE))
         action = match.route.action
-        if action is not None and action.endpoint is not None:
+        if action is not None and action.endpoint is not None and action.permission is None:
             return await action.endpoint(self.kernel, request)
         principal = await self._admit(request, match)
         assert match.route.endpoint is not None
@@ -189,5 +194,7 @@ def build(
         settings.text("COOKIE_DOMAIN", ""),
     )
     server = settings.text("RB_SERVER_HOST", "localhost").split(",")[0].strip()
-    kernel = Kernel(database, hosts, sessions, address, server, zone)
+    resources = tuple(resources)
+    hub = EventHub(database, sessions, {resource.path: resource for resource in resources})
+    kernel = Kernel(database, hosts, sessions, hub, address, server, zone)
     return Application(kernel, resources)

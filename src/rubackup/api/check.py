@@ -107,6 +107,8 @@ def _route(route: Route) -> Iterator[str]:
         yield f"{where}: needs either run or endpoint"
     if action.permission is None and action.endpoint is None:
         yield f"{where}: has no permission"
+    if action.media != "application/json" and (action.endpoint is None or action.row is None):
+        yield f"{where}: answers with {action.media}, so it needs an endpoint, and a row that says what is in it"
     if action.answer in {Answer.OBJECT, Answer.LIST} and action.row is None:
         yield f"{where}: answers with a row that it does not name"
     if action.answer is Answer.EACH and not _takes_ids(resource := route.resource, action):

@@ -6,6 +6,7 @@ from rubackup.api.resource import Resource
 from rubackup.resources.auth import AUTH
 from rubackup.resources.client_groups import CLIENT_GROUPS
 from rubackup.resources.clients import CLIENTS, LIST_CLIENT_FILESYSTEM, UNAUTHORISED_CLIENTS
+from rubackup.resources.events import EVENTS
 from rubackup.resources.global_configuration import GLOBAL_CONFIGURATION
 from rubackup.resources.lookups import LOOKUPS
 from rubackup.resources.media_servers import MEDIA_SERVERS, MEDIA_SERVERS_WITH_TAPE, UNAUTHORISED_MEDIA_SERVERS
@@ -22,6 +23,7 @@ from rubackup.resources.task_queue import (
     TASK_LOG,
     TASK_QUEUE,
 )
+from rubackup.resources.tokens import TOKENS
 from rubackup.resources.users import ADMINISTRATORS, AUDITORS, MAINTAINERS, SUPERVISORS, USER_GROUPS, USERS
 
 RESOURCES: tuple[Resource, ...] = (
@@ -57,5 +59,7 @@ RESOURCES: tuple[Resource, ...] = (
     RESTART_TASK,
     SERVER_HELLO,
     SERVER_TASK_INFO,
+    EVENTS,
+    TOKENS,
 )
 """Every family, in the order of the guide."""

@@ -88,6 +88,7 @@ async def _serve(
         await running
     finally:
         serving.cancel()
+        await app.close()
         server.should_exit = True
         await asyncio.wait([running])
 
