@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import itertools
 import random
 import re
 from collections.abc import AsyncIterator, Iterator
@@ -186,13 +187,16 @@ def test_a_reader_sees_every_visible_event_exactly_once_in_order(office: Api, ro
     start = here(reader)
 
     async def scenario() -> None:
+        async with asyncio.timeout(60):
+            await follow()
+
+    async def follow() -> None:
         writers = asyncio.create_task(_write(office, chance, own, foreign))
         seen, last = [], start
         while not writers.done() or seen != await _visible(office, own):
             count = chance.randrange(1, 40)
             async with opened(reader, last=last) as stream:
-                async with asyncio.timeout(20):
-                    await stream.until(lambda found, n=count: len(found) > n)
+                await stream.until(lambda found, n=count: len(found) > n)
                 for one in stream.blocks():
                     assert one.kind in {"id", "message"}
                     last = one.id or last
@@ -215,7 +219,7 @@ async def _write(office: Api, chance: random.Random, own: int, foreign: int) -> 
             order = chance.sample(range(8), 8)
             gates = [asyncio.Event() for _ in order]
             gates[order[0]].set()
-            after = {one: gates[following] for one, following in zip(order, order[1:], strict=False)}
+            after = {one: gates[following] for one, following in itertools.pairwise(order)}
 
             async def write(
                 turn: int, gates: list[asyncio.Event] = gates, after: dict[int, asyncio.Event] = after
@@ -408,10 +412,8 @@ def test_a_caller_who_takes_nothing_is_cut_off(office: Api, monkeypatch: pytest.
         async with opened(office) as stream:
             stream.taking.clear()
             async with asyncio.timeout(10):
-                while not stream.aborted:
-                    await asyncio.sleep(0)
-                while len(office.app.kernel.events):
-                    await asyncio.sleep(0)
+                while not stream.aborted or len(office.app.kernel.events):
+                    await office.send("GET", "/server_hello")
 
     office.run(scenario())
 

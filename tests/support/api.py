@@ -66,6 +66,7 @@ class Api:
     def __init__(self, runner: asyncio.Runner, app: Application, database: Database) -> None:
         self.runner, self.app, self.database = runner, app, database
         self.headers: dict[str, str] = {}
+        self.address = "192.0.2.7"
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """The result of a coroutine, on the loop that the API runs on."""
@@ -84,7 +85,7 @@ class Api:
         """One call, for those who make several at once."""
         url = path[1:] if path.startswith("//") else f"/api/v1{path}"
         given["headers"] = self.headers | (given.get("headers") or {})
-        transport = httpx.ASGITransport(self.app, client=("192.0.2.7", 4711))
+        transport = httpx.ASGITransport(self.app, client=(self.address, 4711))
         async with httpx.AsyncClient(transport=transport, base_url=f"https://{HOST}:5656") as client:
             return await client.request(method, url, **given)
 

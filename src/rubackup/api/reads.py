@@ -10,8 +10,9 @@ from rubackup.api.kernel import Asked, Kernel
 from rubackup.api.lists import parse_list
 from rubackup.api.lookups import lookup_rows, page_in_memory
 from rubackup.api.requests import read_query
+from rubackup.api.resource import Source
 from rubackup.api.rows import Rows, sort_default
-from rubackup.domain.errors import Invalid, NotFound
+from rubackup.domain.errors import Invalid, NotFound, TooSlow
 
 
 async def list_rows(kernel: Kernel, asked: Asked) -> Response:
@@ -23,8 +24,16 @@ async def list_rows(kernel: Kernel, asked: Asked) -> Response:
     query = parse_list(read_query(asked.request), columns, order=order, descending=descending, zone=kernel.zone)
     if resource.lookup is not None:
         return with_etag(page_in_memory(lookup_rows(resource.lookup), query))
-    async with kernel.database.connection() as db:
-        return with_etag(await Rows.of(resource).page(db, query, resource.scope(asked.principal)))
+    try:
+        async with kernel.database.connection() as db:
+            return with_etag(await Rows.of(resource).page(db, query, resource.scope(asked.principal)))
+    except TooSlow as error:
+        raise Invalid(fields={"filter_data": _narrow(resource.source)}) from error
+
+
+def _narrow(source: Source | None) -> str:
+    quick = ", ".join(sorted(source.indexed)) if source else ""
+    return f"takes too long with this sort; narrow it, or sort and filter by one of: {quick}."
 
 
 async def read_row(kernel: Kernel, asked: Asked) -> Response:
