@@ -16,6 +16,7 @@ from rubackup.domain.errors import Unavailable
 from rubackup.domain.permissions import Role
 from rubackup.services.passwords import _hasher
 from rubackup.services.ports import CopyEntry, FolderEntry
+from support.described import check_described
 
 T = TypeVar("T")
 PASSWORD = "Testing12345*"
@@ -87,7 +88,9 @@ class Api:
         given["headers"] = self.headers | (given.get("headers") or {})
         transport = httpx.ASGITransport(self.app, client=(self.address, 4711))
         async with httpx.AsyncClient(transport=transport, base_url=f"https://{HOST}:5656") as client:
-            return await client.request(method, url, **given)
+            answer = await client.request(method, url, **given)
+        check_described(self.app, method, url, answer)
+        return answer
 
     def get(self, path: str, **given: Any) -> httpx.Response:
         """A GET."""

@@ -194,7 +194,7 @@ WIDGETS = Resource(
             "GET", "echo", "Echo", Permission.READ_CLIENTS, echo,
             answer=Answer.LIST, query=Question, row=Question, mutates=False,
         ),
-        Action("DELETE", "{status}", "By word", Permission.WRITE_CLIENTS, by_word),
+        Action("DELETE", "{status}", "By word", Permission.WRITE_CLIENTS, by_word, word="Any word."),
         Action(
             "PATCH", "", "Several", Permission.WRITE_CLIENTS, several, body=Body(NewWidget, many=True)
         ),

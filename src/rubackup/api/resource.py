@@ -192,6 +192,8 @@ class Action:
     """Whether an Idempotency-Key is honoured; not where the answer holds a secret, nor where the body may."""
     endpoint: Callable[[Any, Any], Awaitable[Response]] | None = None
     """Takes the kernel and the request; where there is a permission, the `Asked` of `api.kernel`."""
+    word: str = ""
+    """What a word in braces in the path may be, other than `{id}`."""
     media: str = "application/json"
     """The content type of an answer that is none of the envelope's; only with `endpoint`."""
     headers: Mapping[str, str] = field(default_factory=dict)
