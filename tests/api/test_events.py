@@ -490,6 +490,33 @@ def test_streams_are_counted_per_user_and_per_process(office: Api, monkeypatch: 
     assert len(office.app.kernel.events) == 0
 
 
+def test_a_glance_stops_when_the_rights_are_gone(office: Api, rows: Stock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long answer is no way round a revoked session: each page looks again."""
+    group = rows.client_group()
+    anna = rows.administrator(group)
+    start = here(anna)
+    monkeypatch.setattr(hub.events, "PAGE", 10)
+
+    async def scenario() -> None:
+        async with office.database.transaction() as db:
+            for row in range(50):
+                await insert(db, row, "clients", client_group_id=group)
+        after = hub.events.after
+
+        async def page(db: Any, place: Any) -> Any:
+            found = await after(db, place, 10)
+            await db.execute("UPDATE token_families SET revoked_at = now() WHERE user_id <> 1")
+            return found
+
+        monkeypatch.setattr(hub.events, "after", page)
+        async with opened(anna, "/events?follow=no", last=start) as stream:
+            blocks = await stream.until(lambda found: found[-1].kind == "end")
+            assert messages(stream) == list(range(10))
+            assert "session" in blocks[-1].data["reason"]
+
+    office.run(scenario())
+
+
 def test_a_stream_holds_no_connection_and_no_turn(office: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """More streams than the pool has connections, and than calls may be under way, leave room for calls."""
     monkeypatch.setattr("rubackup.api.app.MAX_ACTIVE", 1)

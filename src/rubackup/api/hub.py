@@ -94,6 +94,7 @@ class EventHub:
         self.place = events.START
         self._sessions = sessions
         self._streams: set[Subscription] = set()
+        self._glances: set[Subscription] = set()
         self._look = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._starting = asyncio.Lock()
@@ -101,18 +102,11 @@ class EventHub:
 
     def __len__(self) -> int:
         """How many streams there are."""
-        return len(self._streams)
+        return len(self._streams) + len(self._glances)
 
     async def subscribe(self, credential: Credential, families: Sequence[str] = ()) -> Subscription:
         """A new stream that goes on from now; Busy and TooManyAttempts when there are too many."""
-        if self._closed:
-            raise Unavailable("The API is being stopped.")
-        user = credential.principal.user_id
-        if sum(one.credential.principal.user_id == user for one in self._streams) >= MAX_STREAMS_OF_USER:
-            raise TooManyAttempts(f"A user may have {MAX_STREAMS_OF_USER} event streams.", retry_after_seconds=5)
-        if len(self._streams) >= MAX_STREAMS:
-            raise Busy("Too many event streams are open; try again later.")
-        stream = self._stream(credential, families)
+        stream = self._admitted(credential, families)
         self._streams.add(stream)
         try:
             async with self._starting:
@@ -125,9 +119,14 @@ class EventHub:
 
     async def glance(self, credential: Credential, families: Sequence[str] = ()) -> Subscription:
         """A stream that will only read what there is; nothing feeds it."""
-        stream = self._stream(credential, families)
-        async with self.database.connection() as db:
-            head = await events.head(db)
+        stream = self._admitted(credential, families)
+        self._glances.add(stream)
+        try:
+            async with self.database.connection() as db:
+                head = await events.head(db)
+        except BaseException:
+            self.leave(stream)
+            raise
         stream.log, stream.place = head.log, head.now
         return stream
 
@@ -140,11 +139,20 @@ class EventHub:
         stream.place = place
         return True
 
-    def _stream(self, credential: Credential, families: Sequence[str]) -> Subscription:
+    def _admitted(self, credential: Credential, families: Sequence[str]) -> Subscription:
+        if self._closed:
+            raise Unavailable("The API is being stopped.")
+        user = credential.principal.user_id
+        theirs = sum(one.credential.principal.user_id == user for one in (*self._streams, *self._glances))
+        if theirs >= MAX_STREAMS_OF_USER:
+            raise TooManyAttempts(f"A user may have {MAX_STREAMS_OF_USER} event streams.", retry_after_seconds=5)
+        if len(self) >= MAX_STREAMS:
+            raise Busy("Too many event streams are open; try again later.")
         return Subscription(View.of(self.families, credential.principal, families), credential)
 
     def leave(self, stream: Subscription) -> None:
         """Forget a stream; the last one stops the reader."""
+        self._glances.discard(stream)
         self._streams.discard(stream)
         if not self._streams:
             self._stop()
@@ -158,6 +166,10 @@ class EventHub:
     async def catch_up(self, stream: Subscription) -> bytes:
         """The next page of a stream that is behind, as far as the caller may see it."""
         reader = self.place
+        if stream in self._glances:
+            await self._check(stream)
+            if stream.ended:
+                return b""
         async with self.database.connection() as db:
             found = await events.after(db, stream.place)
         if found:
@@ -176,7 +188,7 @@ class EventHub:
     async def close(self) -> None:
         """End every stream and stop reading, for good."""
         self._closed = True
-        for stream in list(self._streams):
+        for stream in [*self._streams, *self._glances]:
             stream.end("stopping")
         self._stop()
 

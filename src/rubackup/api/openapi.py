@@ -292,7 +292,7 @@ def _content(schema: dict[str, Any]) -> dict[str, Any]:
 
 def _statuses(route: Route) -> set[int]:
     found = {400, 401, 403, 500, 503} if route.permission is not None else {400, 500, 503}
-    if "{" in route.path or route.op is Op.BULK_DELETE:
+    if "{" in route.path or route.op is Op.BULK_DELETE or _names_rows(route):
         found.add(404)
     if route.mutates and route.permission is not None:
         found |= {404, 409}
@@ -301,6 +301,12 @@ def _statuses(route: Route) -> set[int]:
     if route.body is not None:
         found |= {413, 415}
     return found
+
+
+def _names_rows(route: Route) -> bool:
+    """Whether a call that only reads may name a row, in its query or body, that is not there."""
+    asks = route.query is not None or route.body is not None
+    return asks and route.action is not None and route.permission is not None and _is_json(route)
 
 
 def _data(route: Route) -> dict[str, Any]:

@@ -50,7 +50,7 @@ class NewPool(msgspec.Struct, kw_only=True):
     retention_period: Annotated[str | None, _PERIOD] = None
     ignore_free_space_check: Annotated[bool, _NO_CHECK] = False
     algorithm: Annotated[Any, _IGNORED] = None
-    block_size: Annotated[Any, _IGNORED] = None
+    block_size: Annotated[Any, Meta(description="Bytes; only for pools of type Block device.")] = None
     hash_length: Annotated[Any, _IGNORED] = None
     meta_data_pool: Annotated[Any, _IGNORED] = None
 
