@@ -9,7 +9,7 @@ from typing import Any
 from starlette.responses import Response
 
 from rubackup.api.envelope import success, with_etag
-from rubackup.api.kernel import Asked, Kernel
+from rubackup.api.kernel import BASE, Asked, Kernel
 from rubackup.api.lists import list_answer
 from rubackup.api.mutations import mutate
 from rubackup.api.reads import missing, refuse_query
@@ -40,7 +40,10 @@ async def run_action(kernel: Kernel, asked: Asked) -> Response:
         result = await _run(action, call(change, told=told))
         if isinstance(result, Created):
             change.row_ids.extend(result.ids)
-        return answer_of(action, asked.route.resource, result)
+        answer = answer_of(action, asked.route.resource, result)
+        if answer.status_code == 201 and change.row_ids:
+            answer.headers.setdefault("location", f"{BASE}/{asked.route.resource.path}/{change.row_ids[0]}")
+        return answer
 
     if action.mutates:
         return await mutate(kernel, asked, work, body)

@@ -177,8 +177,8 @@ class Action:
     takes any text that is not all digits and arrives as `Call.path_value`. `run` returns a
     struct for OBJECT, a Page for LIST, Created for TASKS and CREATED, Outcomes for EACH
     (`api.each.each` makes them, a savepoint an id), None or a message for EMPTY, or a Later that gives one of these. `mutates` decides between a transaction with an audit row and a plain connection.
-    An action with `endpoint` has no `run`: it answers itself, before anybody is known
-    (`permission` is None; authentication only).
+    An action with `endpoint` has no `run`: it answers itself, before anybody is known where
+    `permission` is None (authentication only), else once the caller is admitted.
     """
 
     method: str
@@ -200,7 +200,11 @@ class Action:
     replayable: bool = True
     """Whether an Idempotency-Key is honoured; not where the answer holds a secret, nor where the body may."""
     endpoint: Callable[[Any, Any], Awaitable[Response]] | None = None
-    """`(kernel, request)` of `api.kernel`."""
+    """Takes the kernel and the request; where there is a permission, the `Asked` of `api.kernel`."""
+    word: str = ""
+    """What a word in braces in the path may be, other than `{id}`."""
+    media: str = "application/json"
+    """The content type of an answer that is none of the envelope's; only with `endpoint`."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """Request headers that the call takes, with a sentence each."""
 

@@ -8,6 +8,7 @@ from rubackup.resources.client_bandwidth import CLIENT_BANDWIDTH
 from rubackup.resources.client_groups import CLIENT_GROUPS
 from rubackup.resources.clients import CLIENTS, LIST_CLIENT_FILESYSTEM, UNAUTHORISED_CLIENTS
 from rubackup.resources.disaster_recovery_plan import DISASTER_RECOVERY_PLAN
+from rubackup.resources.events import EVENTS
 from rubackup.resources.global_configuration import GLOBAL_CONFIGURATION
 from rubackup.resources.global_schedule import GLOBAL_SCHEDULE, GLOBAL_SCHEDULE_LOG
 from rubackup.resources.host_logs import CLIENTS_LOG, MEDIA_SERVERS_LOG
@@ -37,6 +38,7 @@ from rubackup.resources.task_queue import (
     TASK_LOG,
     TASK_QUEUE,
 )
+from rubackup.resources.tokens import TOKENS
 from rubackup.resources.users import ADMINISTRATORS, AUDITORS, MAINTAINERS, SUPERVISORS, USER_GROUPS, USERS
 
 RESOURCES: tuple[Resource, ...] = (
@@ -105,5 +107,7 @@ RESOURCES: tuple[Resource, ...] = (
     TAPE_CARTRIDGES,
     TAPE_LIBRARIES,
     TL_TASK_QUEUE,
+    EVENTS,
+    TOKENS,
 )
 """Every family, in the order of the guide."""

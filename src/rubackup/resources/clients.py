@@ -115,7 +115,7 @@ CLIENTS = Resource(
                 example={
                     "data": {
                         "clients": [{"client_group_id": 1, "clients_limit": 20, "clients_page": 1}],
-                        "client_groups_page": 1, "client_groups_limit": 20, "filter_clients_hostname": "",
+                        "client_groups_page": 1, "client_groups_limit": 20, "filter_clients_hostname": "rubackup-client",
                     }
                 },
             ),

@@ -179,7 +179,10 @@ def _role(
     """The resource of one role; `covers` are the columns of what it covers, `join` their table."""
     key = family.removesuffix("s")
     columns = {"id": "r.id", key: "u.username", f"{key}_ref": "r.user_id", **(covers or {})}
-    example = {"data": {key: "anna"} | {one: "name" for one in covers or {} if not one.endswith("_ref")}}
+    example = {
+        "data": {key: "Nobody" if key == "supervisor" else "anna"}
+        | {one: "name" for one in covers or {} if not one.endswith("_ref")}
+    }
     return Resource(
         path=family,
         name=name,

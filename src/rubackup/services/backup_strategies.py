@@ -123,7 +123,7 @@ async def _refuse(db: Connection, statement: str, ids: Sequence[int], what: str)
 
 
 async def _told(change: Change, kind: str, strategy_id: int) -> None:
-    await change.event(kind, _FAMILY, strategy_id, data={"strategy_id": strategy_id})
+    await change.event(kind, _FAMILY, strategy_id, strategy_id=strategy_id)
 
 
 async def _insert(db: Connection, columns: Mapping[str, Any]) -> Any:

@@ -30,7 +30,6 @@ WHERE strategy_id = $1 AND client_id = $2 AND resource_type = $3 AND resource = 
 _DELETE = """
 DELETE FROM strategy_rules r USING clients c WHERE c.id = r.client_id AND r.{column} = ANY ($1::bigint[])
 RETURNING r.id, r.strategy_id, c.group_id"""
-_STRATEGY = "SELECT x.id, x.name FROM backup_strategies x WHERE"
 _IN_STRATEGY = "SELECT k.client_id FROM strategy_rules k WHERE k.strategy_id = {}"
 _RULE = "data.strategy_rule"
 
@@ -184,7 +183,7 @@ async def _refuse_twin(db: Connection, row: dict[str, Any]) -> None:
 
 async def _strategy(change: Change, problems: Problems, value: Ref) -> Row:
     limit = scopes.strategies(change.principal, write=True)
-    return await problems.find(change.db, _STRATEGY, "strategy", value, f"{_RULE}.strategy_id", limit)
+    return await problems.strategy(change.db, value, f"{_RULE}.strategy_id", limit)
 
 
 async def _client(change: Change, problems: Problems, value: Ref, strategy_id: int | None) -> Row:
@@ -214,5 +213,4 @@ def _extension_problems(body: NewStrategyRule | StrategyRuleChange, resource_typ
 
 
 async def _told(change: Change, kind: str, rule_id: int, strategy_id: int, group_id: int) -> None:
-    data = {"strategy_id": strategy_id}
-    await change.event(kind, "strategy_rules", rule_id, client_group_id=group_id, data=data)
+    await change.event(kind, "strategy_rules", rule_id, client_group_id=group_id, strategy_id=strategy_id)

@@ -18,7 +18,6 @@ from rubackup.services.change import Change
 from rubackup.services.fields import Problems, Ref
 from rubackup.services.scopes import EVERYTHING
 
-_STRATEGY = "SELECT x.id FROM backup_strategies x WHERE"
 _USER = Meta(description="The user who gets the role: name or id.")
 
 
@@ -148,7 +147,7 @@ async def add_auditor(change: Change, new: NewAuditor) -> int:
 async def add_strategy_administrator(change: Change, new: NewStrategyAdministrator) -> int:
     """Make a user administrator of a strategy; the id of the row."""
     problems = Problems()
-    strategy = await problems.find(change.db, _STRATEGY, "strategy", new.strategy, "data.strategy", EVERYTHING)
+    strategy = await problems.strategy(change.db, new.strategy, "data.strategy", EVERYTHING)
     grant = Grant("strategy_administrators", "strategy_id", strategy["id"]) if strategy else None
     return await _give(change, problems, new.administrator, "data.administrator", grant)
 
