@@ -78,6 +78,7 @@ class Pool:
         storages: Sequence[Path],
         reserve_bytes: int,
         level: int | None,
+        evenly: bool = False,
         now_ns: Callable[[], int] = time.time_ns,
         make_backend: MakeBackend = LocalBackend,
         map_bytes: int = MAP_BYTES,
@@ -95,26 +96,31 @@ class Pool:
         lock = _take_lock(metadata)
         try:
             pool = cls(name, metadata, lock, make_backend, now_ns)
-            pool._start(storages, reserve_bytes, level, map_bytes)
+            pool._start(storages, reserve_bytes, level, map_bytes, evenly=evenly)
         except BaseException:
             os.close(lock)
             raise
         return pool
 
-    def _start(self, storages: Sequence[Path], reserve_bytes: int, level: int | None, map_bytes: int) -> None:
+    def _start(
+        self, storages: Sequence[Path], reserve_bytes: int, level: int | None, map_bytes: int, *, evenly: bool
+    ) -> None:
         self._index = _open_index(self._metadata, self._pool, map_bytes)
         try:
             self._groups = GroupReader(self._index, lambda: self._storages)
-            self.reconfigure(storages, reserve_bytes, level)
+            self.reconfigure(storages, reserve_bytes, level, evenly=evenly)
             if self._index.fresh:
                 self._index.complete()
         except BaseException:
             self._index.close()
             raise
 
-    def reconfigure(self, storages: Sequence[Path], reserve_bytes: int, level: int | None) -> None:
+    def reconfigure(
+        self, storages: Sequence[Path], reserve_bytes: int, level: int | None, *, evenly: bool = False
+    ) -> None:
         """Use these storages, reserve and compression level from now on; new folders are recovered first.
 
+        New packs go to the first folder with room, or `evenly` to the one with most room.
         Sessions go on; Busy when a folder would leave the pool while one is open.
         """
         with self._lock:
@@ -134,7 +140,7 @@ class Pool:
             for storage in bound:
                 if known.get(storage.id) != storage.backend.label:
                     self._index.remember_storage(storage.id, storage.backend.label)
-            self._storages = Storages(tuple(bound), reserve_bytes)
+            self._storages = Storages(tuple(bound), reserve_bytes, evenly)
             self.level = level
 
     # --- sessions ---

@@ -19,6 +19,8 @@ class IssuingSigner:
     def __init__(self, issuing: pki.Authority, now: Callable[[], dt.datetime] = _now) -> None:
         self._issuing = issuing
         self._now = now
+        self.key_hash = pki.key_fingerprint(pki.public_key_of(pki.load_certificates(issuing.cert_pem)[0]))
+        """SHA-256 of the issuing CA's public key (DER), hex."""
 
     def sign(self, csr_pem: bytes, role: str, hwid: str, hostname: str) -> Signed:
         """A leaf for the host, bound to its role and hardware id."""

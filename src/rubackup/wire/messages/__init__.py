@@ -45,8 +45,10 @@ from rubackup.wire.messages.orders import (
     ConfigurePools,
     DropRecord,
     FilesystemListing,
+    KeepKey,
     ListFilesystem,
     ListRecord,
+    LockRecord,
     MediaAddress,
     Order,
     PoolConfig,
@@ -56,6 +58,7 @@ from rubackup.wire.messages.orders import (
     RecordListing,
     Revoked,
     RunBackup,
+    RunCopy,
     RunRestore,
     RunVerify,
     StorageConfig,
@@ -75,12 +78,12 @@ from rubackup.wire.messages.reports import (
     SealVerdict,
 )
 
-__all__ = ["PROTOCOL_VERSION", "Ack", "Answer", "AnyMessage", "AskPools", "AskRoot", "BackupOpened", "Bye", "Call", "CheckFolder", "Checkpoint", "Checkpointed", "ConfigurePools", "DropRecord", "Enrol", "EnrolGranted", "EnrolPending", "Fault", "FilesystemListing", "Groups", "Hello", "Known", "ListFilesystem", "ListRecord", "LogLine", "MediaAddress", "Message", "NewTicket", "OpenBackup", "OpenRestore", "Order", "Ping", "Pong", "PoolConfig", "PoolState", "PoolStates", "Progress", "ProgressAnswer", "Prove", "Proved", "Query", "ReadChunks", "ReadManifest", "RecordEntry", "RecordListing", "RecordSealed", "Relay", "Relayed", "Renew", "RenewTicket", "ReportFinished", "ReportLog", "ReportProgress", "RestoreOpened", "Revoked", "Root", "RunBackup", "RunRestore", "RunVerify", "Seal", "SealVerdict", "Sealed", "StorageConfig", "Welcome"]  # fmt: skip
+__all__ = ["PROTOCOL_VERSION", "Ack", "Answer", "AnyMessage", "AskPools", "AskRoot", "BackupOpened", "Bye", "Call", "CheckFolder", "Checkpoint", "Checkpointed", "ConfigurePools", "DropRecord", "Enrol", "EnrolGranted", "EnrolPending", "Fault", "FilesystemListing", "Groups", "Hello", "KeepKey", "Known", "ListFilesystem", "ListRecord", "LockRecord", "LogLine", "MediaAddress", "Message", "NewTicket", "OpenBackup", "OpenRestore", "Order", "Ping", "Pong", "PoolConfig", "PoolState", "PoolStates", "Progress", "ProgressAnswer", "Prove", "Proved", "Query", "ReadChunks", "ReadManifest", "RecordEntry", "RecordListing", "RecordSealed", "Relay", "Relayed", "Renew", "RenewTicket", "ReportFinished", "ReportLog", "ReportProgress", "RestoreOpened", "Revoked", "Root", "RunBackup", "RunCopy", "RunRestore", "RunVerify", "Seal", "SealVerdict", "Sealed", "StorageConfig", "Welcome"]  # fmt: skip
 
 AnyMessage = (
     Fault | Enrol | EnrolPending | EnrolGranted | AskRoot | Root | Hello | Welcome | Call | Answer | Ping | Pong | Ack
-    | RunBackup | RunRestore | RunVerify | ListFilesystem | FilesystemListing
-    | ConfigurePools | PoolStates | AskPools | CheckFolder | DropRecord | Revoked | ListRecord | RecordListing
+    | RunBackup | RunRestore | RunVerify | RunCopy | ListFilesystem | FilesystemListing
+    | ConfigurePools | PoolStates | AskPools | CheckFolder | DropRecord | LockRecord | Revoked | KeepKey | ListRecord | RecordListing
     | ReportProgress | ProgressAnswer | ReportLog | ReportFinished | RenewTicket | NewTicket
     | RecordSealed | SealVerdict | Relay | Relayed
     | OpenBackup | BackupOpened | OpenRestore | RestoreOpened | ReadManifest | Query | Known | Prove | Proved
