@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 
 import pytest
+from samples import backup_body
 
 from support.api import Api
 from support.fixtures import Stock
@@ -191,3 +192,10 @@ def test_a_client_over_its_capacity_gets_no_more_copies(office: Api, rows: Stock
     assert "2000000000 bytes" in message
     assert "2 GB" in message
     assert ask(office, record, pool, "moving")[0] == 201
+    body = backup_body(office)
+    body["data"]["task"]["client"] = rows.label(
+        rows.row("SELECT client_id FROM repository WHERE id = $1", record)["client_id"]
+    )
+    assert office.post("/task_queue", body).status_code == 409
+    office.execute("UPDATE clients SET storage_capacity = 3")
+    assert office.post("/task_queue", body).status_code == 201

@@ -145,7 +145,9 @@ REPOSITORY = Resource(
             "media_server": "m.hostname",
             "media_server_ref": "p.media_server_id",
         },
-        frozenset({"id", "created_at", "client_ref", "client_hwid", "pool_ref", "parent_id"}),
+        frozenset(
+            {"id", "created_at", "client_ref", "client_hwid", "pool_ref", "parent_id", "copied_from", "rule_id", "strategy_rule_id"}
+        ),
         descending=True,
     ),
     ops=LOG | Op.UPDATE | Op.DELETE | Op.BULK_DELETE,

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 
 from rubackup.catalog.database import Database
-from rubackup.domain.errors import Conflict, NotFound, RubackupError
+from rubackup.domain.errors import RubackupError, Unavailable
 from rubackup.server.registry import Registry
 from rubackup.services import configuration, enrolment, pools, records
 from rubackup.wire.control import ControlPeer
@@ -16,6 +16,7 @@ from rubackup.wire.messages import (
     DropRecord,
     KeepKey,
     LockRecord,
+    Message,
     PoolConfig,
     PoolStates,
     Revoked,
@@ -121,20 +122,26 @@ class PoolSync:
             await pools.report(self._database, hwid, states)
 
     async def _drop(self, peer: ControlPeer) -> None:
-        """What the media server has to keep, then what it has to forget; one that it refuses does not stop the rest."""
-        for row_id, pool_id, record, until in await records.untold_locks(self._database, peer.identity.hwid):
+        """What the media server has to keep, then what it has to forget."""
+        hwid = peer.identity.hwid
+        for row_id, pool_id, record, until in await records.untold_locks(self._database, hwid):
             until_ns = int(until.timestamp()) * 1_000_000_000 + until.microsecond * 1000
             order = LockRecord(epoch=self._epoch(), pool_id=pool_id, record=record, until_ns=until_ns)
-            try:
-                await peer.call(order, 30.0)
-            except NotFound:
-                log.error("copy %d cannot be locked: its pool does not have it", row_id)
-                continue
-            await records.lock_told(self._database, row_id, until)
-        for pool_id, record in await records.waiting_tombstones(self._database, peer.identity.hwid):
-            try:
-                await peer.call(DropRecord(epoch=self._epoch(), pool_id=pool_id, record=record), 30.0)
-            except Conflict as error:
-                log.error("record %s was deleted from the catalogue, but its pool keeps it: %s", record, error)
-                continue
-            await records.tombstone_done(self._database, record)
+            if await _done(peer, order, f"copy {row_id} could not be locked in its pool"):
+                await records.lock_told(self._database, row_id, until)
+        for pool_id, record in await records.waiting_tombstones(self._database, hwid):
+            drop = DropRecord(epoch=self._epoch(), pool_id=pool_id, record=record)
+            if await _done(peer, drop, f"record {record} was deleted, but its pool keeps it"):
+                await records.tombstone_done(self._database, record)
+
+
+async def _done(peer: ControlPeer, order: Message, problem: str) -> bool:
+    """Whether the order was carried out; one that is refused does not stop the next, a lost connection does."""
+    try:
+        await peer.call(order, 30.0)
+    except Unavailable:
+        raise
+    except RubackupError as error:
+        log.error("%s: %s", problem, error)
+        return False
+    return True

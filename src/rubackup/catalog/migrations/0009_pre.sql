@@ -6,6 +6,7 @@ ALTER TABLE repository
     ADD COLUMN chain_broken boolean NOT NULL DEFAULT false,  -- a copy that it builds on was deleted
     ADD COLUMN pool_locked_until timestamptz;                -- the lock that the pool has been told
 CREATE INDEX repository_copied ON repository (pool_id, copied_from_uuid) WHERE copied_from_uuid IS NOT NULL;
+CREATE INDEX repository_copied_from ON repository (copied_from, id) WHERE copied_from IS NOT NULL;
 CREATE INDEX repository_broken ON repository (id) WHERE chain_broken;
 CREATE INDEX repository_strategy_rule ON repository (strategy_rule_id, id) WHERE strategy_rule_id IS NOT NULL;
 CREATE INDEX repository_lock_untold ON repository (pool_id)
