@@ -53,7 +53,7 @@ class RecordCopy:
         self._source, self._session, self._level = source, session, level
         self._progress, self._check = progress, check
         self._reader = ManifestReader(source.read_manifest, source.manifest_bytes)
-        self._written = 0
+        self._written = self._done = 0
         self._loose: list[tuple[bytes, memoryview]] = []
         """Chunks that wait for a group of their own."""
         self._loose_bytes = 0
@@ -75,37 +75,41 @@ class RecordCopy:
     # --- chunks ---
 
     def _chunks(self) -> None:
-        done, total = 0, self._reader.row_count
+        total = self._reader.row_count
+        self._done = 0
         for first in range(0, total, _BATCH_ROWS):
             self._check()
             rows = self._reader.rows(first, min(_BATCH_ROWS, total - first))
             missing = self._session.take_over({name for name, _ in rows if name != HOLE})
+            begun = self._done
             if missing:
                 self._fetch(first, rows, missing)
-            done += sum(length for name, length in rows if name != HOLE)
-            if self._first_pass:
-                self._copied(done)
+            self._done = begun + sum(length for name, length in rows if name != HOLE)
+            self._copied()
 
     def _fetch(self, first: int, rows: list[tuple[bytes, int]], missing: set[bytes]) -> None:
         for data in self._source.groups(_runs(first, rows, missing)):
             self._check()
             self._take(data, missing)
+            self._copied()
         self._flush()
         if missing:
             raise Corrupt(f"The source pool does not give {len(missing)} chunks of the copy.")
 
     def _take(self, data: bytes, missing: set[bytes]) -> None:
         """Put the chunks of a group that are missing, and take them off the list."""
-        ids = group.read_head(data).ids
-        if missing.issuperset(ids):
+        head = group.read_head(data)
+        wanted = missing.intersection(head.ids)
+        self._done += sum(length for name, length in zip(head.ids, head.lengths, strict=True) if name in wanted)
+        if len(wanted) == len(set(head.ids)):
             self._put(data)
         else:
             stored = group.decode(data)
-            for position, name in enumerate(ids):
-                if name in missing:
+            for position, name in enumerate(stored.ids):
+                if name in wanted:
                     self._pack(name, stored.chunk(position))
-                    missing.discard(name)
-        missing.difference_update(ids)
+                    wanted.discard(name)
+        missing.difference_update(head.ids)
 
     def _pack(self, name: bytes, chunk: memoryview) -> None:
         if self._loose_bytes + len(chunk) > group.TARGET_BYTES or len(self._loose) == group.MAX_CHUNKS:
@@ -143,8 +147,9 @@ class RecordCopy:
 
     # --- progress: half for the way there, half for reading back ---
 
-    def _copied(self, done: int) -> None:
-        self._progress(done // 2, self._reader.row_bytes, self._written)
+    def _copied(self) -> None:
+        if self._first_pass:
+            self._progress(min(self._done, self._reader.row_bytes) // 2, self._reader.row_bytes, self._written)
 
     def _reading_back(self, done: int, total: int) -> None:
         self._progress(total // 2 + done // 2, total, self._written)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +12,6 @@ import pytest
 from rubackup.chunkstore import group, pack
 from rubackup.chunkstore.backends.base import Backend
 from rubackup.chunkstore.backends.faults import FaultyBackend
-from rubackup.chunkstore.backends.memory import MemoryBackend
 from rubackup.chunkstore.copying import RecordCopy
 from rubackup.chunkstore.identity import chunk_id
 from rubackup.chunkstore.manifest import ManifestReader
@@ -216,6 +216,35 @@ class Crash(Exception):
     """The power is gone."""
 
 
+def crashed(source: Pool, place: Place, step: int, *, torn: bool) -> Place | None:
+    """What a disk would hold after a crash at a step of a copy into this pool; None when the copy came to its end."""
+    Client().backup(begin(place.open(), 1), {"/old": noise(50_000, 9)})
+    place.close()
+    survivors: list[Place] = []
+    left = [step]
+
+    def script(operation: str, name: str, done: bool) -> None:
+        left[0] -= operation != "read"
+        if left[0] < 0 and not survivors:
+            folder = Path(f"{place.folder}-crashed")
+            shutil.copytree(place.folder, folder)
+            survivors.append(Place(folder))
+            survivors[0].backends["one"] = place.memory().after_power_loss(torn=torn)
+        if survivors:
+            raise Crash
+
+    place.wrap = lambda backend: FaultyBackend(backend, script)
+    try:
+        copy(source, 1, begin(place.open(), 2))
+    except (Crash, RubackupError):
+        assert survivors
+    for pool in place.opened:
+        with contextlib.suppress(Crash):
+            pool.close()
+        pool._index.close()
+    return survivors[0] if survivors else None
+
+
 @pytest.mark.parametrize("torn", [False, True])
 def test_a_crash_at_any_step_loses_nothing_and_doubles_nothing(
     quick_folder: Path, monkeypatch: pytest.MonkeyPatch, torn: bool
@@ -226,49 +255,37 @@ def test_a_crash_at_any_step_loses_nothing_and_doubles_nothing(
     source = origin.open()
     Client().backup(begin(source, 1), TREE)
     step = 0
-    while True:
-        place = Place(quick_folder / str(step))
-        Client().backup(begin(place.open(), 1), {"/old": noise(50_000, 9)})
-        place.close()
-        crashed: list[Place] = []
-        left = [step]
-
-        def script(operation: str, name: str, done: bool, place=place, crashed=crashed, left=left) -> None:
-            left[0] -= operation != "read"
-            if left[0] < 0 and not crashed:
-                folder = Path(f"{place.folder}-crashed")
-                shutil.copytree(place.folder, folder)
-                crashed.append(Place(folder))
-                memory: MemoryBackend = place.memory()
-                crashed[0].backends["one"] = memory.after_power_loss(torn=torn)
-            if crashed:
-                raise Crash
-
-        place.wrap = lambda backend, script=script: FaultyBackend(backend, script)
-        try:
-            copy(source, 1, begin(place.open(), 2))
-        except (Crash, RubackupError):
-            assert crashed
-        if not crashed:
-            break
-        for pool in place.opened:
-            try:
-                pool.close()
-            except Crash:
-                pool._index.close()
-        survivor = crashed[0].open()
-        listed = {one.record for one in survivor.records()}
+    while (survivor := crashed(source, Place(quick_folder / str(step)), step, torn=torn)) is not None:
+        pool = survivor.open()
+        listed = {one.record for one in pool.records()}
         assert {record_id(1)} <= listed <= {record_id(1), record_id(2)}
-        assert all(not survivor.verify(name, lambda *_: None, lambda: None).damaged for name in listed)
-        copy(source, 1, begin(survivor, 2, fence=2, record=record_id(3)))
-        assert restore(survivor, record_id(3)) == TREE
-        assert not [name for name in crashed[0].memory().files if name.endswith(".open")]
-        crashed[0].close()
+        assert all(not pool.verify(name, lambda *_: None, lambda: None).damaged for name in listed)
+        copy(source, 1, begin(pool, 2, fence=2, record=record_id(3)))
+        assert restore(pool, record_id(3)) == TREE
+        assert not [name for name in survivor.memory().files if name.endswith(".open")]
+        survivor.close()
         step += 1
 
     assert step > 10
     assert restore(source, record_id(1)) == TREE
     origin.close()
+
+
+def test_progress_only_rises_and_ends_with_all_of_it(place: Place, target: Place) -> None:
+    """Half for the way there, half for reading back."""
+    source, there = place.open(), target.open()
+    Client(group_bytes=8192).backup(begin(source, 1), TREE)
+    seen: list[tuple[int, int, int]] = []
+    session = begin(there, 2)
+    RecordCopy(source.read(record_id(1)), session, 1, lambda *figures: seen.append(figures), lambda: None).run()
+    session.abort()
+
+    done, totals, written = zip(*seen, strict=True)
+    size = sum(map(len, TREE.values()))
+    assert len(set(done)) > 20
+    assert list(done) == sorted(done)
+    assert list(written) == sorted(written)
+    assert (done[-1], set(totals)) == (size, {size})
 
 
 def test_a_locked_record_cannot_be_dropped(any_place: Place) -> None:
