@@ -83,8 +83,10 @@ def _restarted(office: Office, call: Call, answer: httpx.Response) -> None:
 
 def _info(path: str) -> Rows:
     def prepare(office: Office) -> Call:
-        number = office.task(Path("/no/such/folder"))
-        office.system.finished(number)
+        link = office.folder / unique("link")
+        link.symlink_to(office.source)
+        number = office.task(link)
+        office.system.done(number)
         return Call(path, query={"task_id": number})
 
     def effect(_office: Office, _call: Call, answer: httpx.Response) -> None:
