@@ -169,6 +169,24 @@ class Stock:
             pool_id=row["pool_id"], action="created", text="2 files.",
         )  # fmt: skip
 
+    def rule(self, *, client: int | None = None, pool: int | None = None, **fields: Any) -> int:
+        """A rule of the global schedule that waits."""
+        row = {
+            "name": unique("rule"), "client_id": client or self.client(), "pool_id": pool or self.pool_with_storage(),
+            "resource_type": "File system", "resource": unique("/home"), "backup_type": "full",
+            "storage_duration": "1 day", "min": "0", "hour": "*/2",
+        }  # fmt: skip
+        return self.insert("global_schedule", **(row | fields))
+
+    def rule_line(self) -> int:
+        """A line of the global schedule's log."""
+        client = self.client()
+        group = self.row("SELECT group_id FROM clients WHERE id = $1", client)["group_id"]
+        return self.insert(
+            "global_schedule_log", rule_id=self.rule(client=client), rule_name=unique("rule"), client_id=client,
+            client=self.label(client), client_group_id=group, user_name="rubackup", action="created",
+        )  # fmt: skip
+
     def administrator(self, *groups: int) -> Api:
         """A caller who administers these client groups, and nothing else."""
         return self._scoped("administrators", "client_group_id", groups)

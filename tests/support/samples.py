@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
+import msgspec
 
+from rubackup.api.validate import struct_type, structs_in
 from rubackup.domain.permissions import Role
 from support.api import Api
 
@@ -21,6 +23,28 @@ _numbers = itertools.count(1)
 def unique(word: str) -> str:
     """A name that no other row has."""
     return f"{word}-{next(_numbers)}"
+
+
+def sent_back(body: type[msgspec.Struct], row: Mapping[str, Any]) -> dict[str, Any]:
+    """What a read shows of the keys that a body takes; an object that the row does not show is made of the row's keys."""
+    found: dict[str, Any] = {}
+    for one in struct_type(body).fields:
+        if one.encode_name in row:
+            found[one.encode_name] = row[one.encode_name]
+        elif inner := next(structs_in(one.type), None):
+            found[one.encode_name] = sent_back(inner, row)
+    return found
+
+
+def told(body: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
+    """What a body says of the keys that a row shows, of objects that the row does not show too."""
+    found: dict[str, Any] = {}
+    for key, value in body.items():
+        if key in row:
+            found[key] = value
+        elif isinstance(value, Mapping):
+            found |= told(value, row)
+    return found
 
 
 @dataclass(frozen=True)

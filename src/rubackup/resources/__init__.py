@@ -7,6 +7,7 @@ from rubackup.resources.auth import AUTH
 from rubackup.resources.client_groups import CLIENT_GROUPS
 from rubackup.resources.clients import CLIENTS, LIST_CLIENT_FILESYSTEM, UNAUTHORISED_CLIENTS
 from rubackup.resources.global_configuration import GLOBAL_CONFIGURATION
+from rubackup.resources.global_schedule import GLOBAL_SCHEDULE, GLOBAL_SCHEDULE_LOG
 from rubackup.resources.lookups import LOOKUPS
 from rubackup.resources.media_servers import MEDIA_SERVERS, MEDIA_SERVERS_WITH_TAPE, UNAUTHORISED_MEDIA_SERVERS
 from rubackup.resources.pools import POOL_LIST, POOLS_FOR_COPIES, STORAGE_LOCAL_CATALOGS
@@ -31,6 +32,8 @@ RESOURCES: tuple[Resource, ...] = (
     CLIENT_GROUPS,
     CLIENTS,
     GLOBAL_CONFIGURATION,
+    GLOBAL_SCHEDULE,
+    GLOBAL_SCHEDULE_LOG,
     MAINTAINERS,
     MEDIA_SERVERS,
     MEDIA_SERVERS_WITH_TAPE,

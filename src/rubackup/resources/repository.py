@@ -23,6 +23,8 @@ class RecordRow(msgspec.Struct, kw_only=True):
     parent_id: Annotated[int | None, Meta(description="The copy that this one builds on, while it is there.")]
     parent_uuid: Annotated[str | None, Meta(description="The parent's name in its pool.")]
     task: Annotated[int, Meta(description="Number of the task that made it.")]
+    rule: Annotated[str | None, Meta(description="Name of the rule that made it; null when there is none any more.")]
+    rule_ref: Annotated[int | None, Meta(description="Id of that rule, also of one that was deleted.")]
     client: Annotated[str, Meta(description="The client as `hostname (hwid)`, as it was called then.")]
     client_ref: Annotated[int | None, Meta(description="Id of the client; null when it was deleted.")]
     client_hwid: Annotated[str, Meta(description="Hardware id of the client: 16 hex digits.")]
@@ -99,13 +101,15 @@ REPOSITORY = Resource(
     row=RecordRow,
     source=Source(
         "repository r LEFT JOIN clients c ON c.id = r.client_id JOIN pools p ON p.id = r.pool_id "
-        "JOIN media_servers m ON m.id = p.media_server_id",
+        "JOIN media_servers m ON m.id = p.media_server_id LEFT JOIN global_schedule gs ON gs.id = r.rule_id",
         "r.id",
         {
             **{one: f"r.{one}" for one in _OWN},
             "uuid": "r.uuid::text",
             "parent_uuid": "r.parent_uuid::text",
             "task": "r.task_id",
+            "rule": "gs.name",
+            "rule_ref": "r.rule_id",
             "client": "r.client_hostname || ' (' || r.client_hwid || ')'",
             "client_ref": "r.client_id",
             "pool": "p.pool_name",
@@ -113,7 +117,7 @@ REPOSITORY = Resource(
             "media_server": "m.hostname",
             "media_server_ref": "p.media_server_id",
         },
-        frozenset({"id", "created_at", "client_ref", "client_hwid", "pool_ref", "parent_id"}),
+        frozenset({"id", "created_at", "client_ref", "client_hwid", "pool_ref", "parent_id", "rule_ref"}),
         descending=True,
     ),
     ops=LOG | Op.UPDATE | Op.DELETE | Op.BULK_DELETE,

@@ -10,10 +10,9 @@ import msgspec
 from msgspec import Meta
 
 from rubackup.api.resource import LOG, Action, Answer, Body, Call, Created, Op, Page, Resource, Source
-from rubackup.domain.errors import NotFound
 from rubackup.domain.permissions import Permission
 from rubackup.resources._adapters import limited, queued, tasking, with_body
-from rubackup.services import scopes, task_control, task_info, tasks
+from rubackup.services import global_schedule, scopes, task_control, task_info, tasks
 from rubackup.services.change import Change
 
 _HELD = "t.status IN ('Assigned', 'At_Client', 'Execution', 'Transmission')"
@@ -55,6 +54,8 @@ class TaskRow(msgspec.Struct, kw_only=True):
     message: Annotated[str, Meta(description="What there is to say about the status.")]
     blocked_on: Annotated[str | None, Meta(description="What the task waits for, as `kind:name`.")]
     attempt: Annotated[int, Meta(description="How often the task was handed to a worker.")]
+    rule: Annotated[str | None, Meta(description="Name of the rule that made it; null when there is none any more.")]
+    rule_ref: Annotated[int | None, Meta(description="Id of that rule, also of one that was deleted.")]
     restarted_from: Annotated[int | None, Meta(description="The task that this one repeats.")]
     created_by: Annotated[str, Meta(description="Name of the user who made the task.")]
     created_at: Annotated[datetime, Meta(description="When the task was made.")]
@@ -83,9 +84,7 @@ class ExtensionQuery(msgspec.Struct, kw_only=True):
 
 
 async def _extension(call: Call) -> tasks.Extensions:
-    if call.query.rule_id is not None:
-        raise NotFound(f"There is no rule {call.query.rule_id}.")
-    return tasks.backup_extensions(call.query.resource_type)
+    return await global_schedule.extensions(call.change, call.query.resource_type, call.query.rule_id)
 
 
 _BACKUP = {
@@ -110,7 +109,8 @@ TASK_QUEUE = Resource(
     row=TaskRow,
     source=Source(
         "task_queue t LEFT JOIN clients c ON c.id = t.client_id LEFT JOIN media_servers m ON m.id = t.media_server_id "
-        "LEFT JOIN pools p ON p.id = t.pool_id LEFT JOIN task_progress g ON g.task_id = t.id",
+        "LEFT JOIN pools p ON p.id = t.pool_id LEFT JOIN task_progress g ON g.task_id = t.id "
+        "LEFT JOIN global_schedule gs ON gs.id = t.rule_id",
         "t.id",
         {
             **{one: f"t.{one}" for one in _OWN},
@@ -122,6 +122,8 @@ TASK_QUEUE = Resource(
             "pool": "p.pool_name",
             "pool_ref": "t.pool_id",
             "record": "t.record_id",
+            "rule": "gs.name",
+            "rule_ref": "t.rule_id",
             "storage_duration": "t.storage_duration::text",
             "percent": "CASE WHEN t.status = 'Done' THEN 100 WHEN coalesce(g.bytes_total, 0) > 0 "
             "THEN least(floor(100.0 * g.bytes_done / g.bytes_total), 100) ELSE 0 END::bigint",
@@ -129,7 +131,7 @@ TASK_QUEUE = Resource(
             "eta_seconds": f"CASE WHEN {_HELD} AND g.speed_bytes_per_second > 0 AND g.bytes_total > 0 "
             "THEN ceil(greatest(g.bytes_total - g.bytes_done, 0) / g.speed_bytes_per_second::numeric)::bigint END",
         },
-        frozenset({"id", "status", "client_ref", "media_server_ref", "pool_ref", "record", "created_at"}),
+        frozenset({"id", "status", "client_ref", "media_server_ref", "pool_ref", "record", "rule_ref", "created_at"}),
         descending=True,
     ),
     ops=LOG | Op.CREATE | Op.DELETE | Op.BULK_DELETE,

@@ -21,7 +21,7 @@ from rubackup.domain.permissions import Permission, Principal
 from rubackup.domain.tasks import FINAL, Verb
 from rubackup.queue.postgres import PostgresQueue
 from rubackup.services import _enrolment_sql as sql
-from rubackup.services import scopes
+from rubackup.services import global_schedule, scopes
 from rubackup.services.change import Change
 
 WAITING_LIMIT = 1000
@@ -200,13 +200,14 @@ async def admit(database: Database, *, role: str, hwid: str, serial: str) -> int
 async def withdraw_clients(change: Change, ids: Sequence[int]) -> None:
     """Delete these clients: their certificates are revoked and they wait for authorisation again.
 
-    Their unfinished tasks are killed; their copies stay. NotFound names missing ids.
+    Their unfinished tasks are killed, their rules deleted; their copies stay. NotFound names missing ids.
     """
     db = change.db
     rows = await _deleting(change, sql.CLIENTS, ids, "clients")
     queue = PostgresQueue(db)
     for task in await db.fetch(sql.CLIENT_TASKS, list(rows), _final()):
         await queue.operate(task["id"], Verb.KILL, "The client was deleted.")
+    await global_schedule.delete_of_clients(change, list(rows))
     for client_id, row in rows.items():
         await _revoke(change, "client", row["hwid"])
         await db.execute(sql.CLIENT_BACK, client_id)

@@ -79,8 +79,10 @@ class Problems:
         )
 
     async def user_group(self, db: Connection, value: Ref, field: str) -> Row:
-        """A user group: id."""
-        return await self.find(db, "SELECT x.id FROM user_groups x WHERE", "user group", value, field, EVERYTHING)
+        """A user group: id, name."""
+        return await self.find(
+            db, "SELECT x.id, x.name FROM user_groups x WHERE", "user group", value, field, EVERYTHING
+        )
 
     async def client_group(self, db: Connection, value: Ref, field: str, limit: Limit) -> Row:
         """A client group: id; the limit is about `x.id`."""

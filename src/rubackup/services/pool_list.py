@@ -25,7 +25,8 @@ _RETENTION = "UPDATE pools SET retention_period = $2::text::interval WHERE id = 
 _IN_USE = """
 SELECT p.pool_name, EXISTS (SELECT 1 FROM repository r WHERE r.pool_id = p.id) AS records,
     EXISTS (SELECT 1 FROM storage_local_catalogs s WHERE s.pool_id = p.id) AS storages,
-    EXISTS (SELECT 1 FROM task_queue t WHERE t.pool_id = p.id AND t.status <> ALL ($2::text[])) AS tasks
+    EXISTS (SELECT 1 FROM task_queue t WHERE t.pool_id = p.id AND t.status <> ALL ($2::text[])) AS tasks,
+    EXISTS (SELECT 1 FROM global_schedule s WHERE s.pool_id = p.id OR s.move_copy_pool_id = p.id) AS rules
 FROM pools p WHERE p.id = ANY ($1::bigint[]) ORDER BY p.id"""
 _DELETE = "DELETE FROM pools WHERE id = ANY ($1::bigint[]) RETURNING id, media_server_id"
 
@@ -108,11 +109,14 @@ async def update(change: Change, pool_id: int, wanted: PoolChange) -> None:
 
 
 async def delete(change: Change, ids: Sequence[int]) -> None:
-    """Delete empty pools; Conflict names those with copies, storages or unfinished tasks."""
+    """Delete empty pools; Conflict names those with copies, storages or unfinished tasks, and those of rules."""
     for row in await change.db.fetch(_IN_USE, list(ids), [status.label for status in FINAL]):
-        found = [what for what in ("records", "storages", "tasks") if row[what]]
+        found = [what for what in ("records", "storages", "tasks", "rules") if row[what]]
         if found:
-            words = {"records": "copies", "storages": "storages", "tasks": "unfinished tasks"}
+            words = {
+                "records": "copies", "storages": "storages", "tasks": "unfinished tasks",
+                "rules": "rules of the global schedule",
+            }  # fmt: skip
             raise Conflict(f"Pool {row['pool_name']} has {' and '.join(words[what] for what in found)}.")
     for row in await change.db.fetch(_DELETE, list(ids)):
         await change.event("deleted", "pool_list", row["id"], media_server_id=row["media_server_id"])

@@ -12,7 +12,7 @@ from rubackup.domain.errors import Forbidden
 from rubackup.domain.lookups import TaskType
 from rubackup.queue.ports import NewTask
 from rubackup.queue.postgres import PostgresQueue
-from rubackup.services import scopes, tasks
+from rubackup.services import rule_execution, scopes, tasks
 from rubackup.services.change import Change
 from rubackup.services.fields import Problems, Ref, Row
 from rubackup.services.repository import note, record_of
@@ -91,7 +91,7 @@ async def create(change: Change, record_id: int, new: NewRestore) -> int:
             crypto=record["crypto"],
             parameters={
                 **place, "paths": paths, "overwrite": wanted.overwrite, "target_client": client["hwid"],
-                "module": module, "common": common,
+                "module": module, "common": common, **await rule_execution.restore_scripts(change.db, record_id),
             },
             created_by=change.principal.name,
             reservations=tasks.record_reservations(record_id, record["pool_id"]),

@@ -27,6 +27,10 @@ _QUEUE = """
 SELECT t.status, count(*) AS tasks FROM task_queue t LEFT JOIN clients c ON c.id = t.client_id
 WHERE t.status IN ('New', 'Assigned', 'At_Client', 'Execution', 'Transmission', 'Paused', 'Suspended') AND ({limit})
 GROUP BY t.status ORDER BY t.status"""
+_EXPIRED_RULES = """
+SELECT s.id, s.name, c.hostname || ' (' || c.hwid || ')' AS client, s.status, s.validity_end_period
+FROM global_schedule s JOIN clients c ON c.id = s.client_id
+WHERE s.validity_end_period <= now() AND ({limit}) ORDER BY s.validity_end_period DESC, s.id LIMIT 1000"""
 
 
 class Server(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +65,16 @@ class WaitingHost(msgspec.Struct, frozen=True, kw_only=True):
     first_seen_at: Annotated[dt.datetime, Meta(description="When it asked first.")]
 
 
+class ExpiredRule(msgspec.Struct, frozen=True, kw_only=True):
+    """A rule of the global schedule whose validity has ended."""
+
+    id: Annotated[int, Meta(description="Id of the rule.")]
+    name: Annotated[str, Meta(description="Name of the rule.")]
+    client: Annotated[str, Meta(description="Its client as `hostname (hwid)`.")]
+    status: Annotated[str, Meta(description="A name of status_of_rule.")]
+    validity_end_period: Annotated[dt.datetime, Meta(description="When its validity ended.")]
+
+
 class StatusCount(msgspec.Struct, frozen=True):
     """How many tasks have a status."""
 
@@ -74,6 +88,9 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     unauthorised_clients: Annotated[list[WaitingHost], Meta(description="Clients that wait for authorisation.")]
     unauthorised_media_servers: Annotated[
         list[WaitingHost], Meta(description="Media servers that wait for authorisation.")
+    ]
+    expired_global_schedule_rules: Annotated[
+        list[ExpiredRule], Meta(description="Rules whose validity has ended, the last first; at most 1,000.")
     ]
     unfinished_tasks: Annotated[list[StatusCount], Meta(description="Tasks that have not ended, by status.")]
 
@@ -100,6 +117,7 @@ async def state(change: Change) -> State:
     return State(
         unauthorised_clients=[WaitingHost(**row) for row in clients],
         unauthorised_media_servers=await _waiting_media(db, media),
+        expired_global_schedule_rules=await _expired_rules(change),
         unfinished_tasks=[
             StatusCount(**row) for row in await db.fetch(_QUEUE.format(limit=work.numbered(1)), *work.values)
         ],
@@ -109,3 +127,11 @@ async def state(change: Change) -> State:
 async def _waiting_media(db: Connection, limit: scopes.Limit) -> list[WaitingHost]:
     rows = await db.fetch(_MEDIA.format(limit=limit.numbered(1)), *limit.values)
     return [WaitingHost(**row) for row in rows]
+
+
+async def _expired_rules(change: Change) -> list[ExpiredRule]:
+    if not change.principal.may(Permission.READ_POLICIES):
+        return []
+    limit = scopes.clients(change.principal, "c.group_id")
+    rows = await change.db.fetch(_EXPIRED_RULES.format(limit=limit.numbered(1)), *limit.values)
+    return [ExpiredRule(**row) for row in rows]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import msgspec
@@ -18,6 +19,8 @@ from rubackup.services.change import Change
 from rubackup.services.fields import Problems, Ref, Row
 
 _TOO_LONG = "SELECT $1::text::interval > retention_period FROM pools WHERE id = $2"
+Values = Mapping[str, bool | int | str]
+"""Extension parameters by name."""
 PRIORITY = Meta(description="Higher runs first.", ge=1, le=1000)
 
 
@@ -71,7 +74,7 @@ async def create_backup(change: Change, new: NewBackup) -> int:
     if client and resource_type:
         check_client_serves(problems, client, resource_type, "data.task.resource_type")
     if pool:
-        await _check_pool(change.db, problems, pool, duration)
+        await check_pool(change.db, problems, pool, duration, "data.task.pool", "data.task.storage_duration")
     problems.fields.update(_extension_problems(new, resource_type))
     problems.raise_any()
     await refuse_in_service_mode(change.db, pool["media_hostname"] if pool["local_service_mode"] else None)
@@ -98,13 +101,16 @@ async def create_backup(change: Change, new: NewBackup) -> int:
     return task_id
 
 
-async def _check_pool(db: Connection, problems: Problems, pool: Row, duration: str | None) -> None:
+async def check_pool(
+    db: Connection, problems: Problems, pool: Row, duration: str | None, pool_field: str, duration_field: str
+) -> None:
+    """Note when backups cannot go into the pool, or copies cannot stay there for so long."""
     if pool["pool_type"] != StorageType.FILE_SYSTEM.label:
-        problems.add("data.task.pool", f"must be a pool of the type {StorageType.FILE_SYSTEM.label}.")
+        problems.add(pool_field, f"must be a pool of the type {StorageType.FILE_SYSTEM.label}.")
     elif not pool["storages"]:
-        problems.add("data.task.pool", "has no storage yet; add one to storage_local_catalogs.")
+        problems.add(pool_field, "has no storage yet; add one to storage_local_catalogs.")
     if duration and await db.fetchval(_TOO_LONG, duration, pool["id"]):
-        problems.add("data.task.storage_duration", "is longer than the retention_period of the pool.")
+        problems.add(duration_field, "is longer than the retention_period of the pool.")
 
 
 def _extension_problems(new: NewBackup, resource_type: str) -> dict[str, str]:
@@ -168,6 +174,7 @@ class ParameterRow(msgspec.Struct, frozen=True):
     name: Annotated[str, Meta(description="Name of the parameter.")]
     type: Annotated[str, Meta(description="boolean, integer or string.")]
     default: Annotated[bool | int | str, Meta(description="What holds when the parameter is left out.")]
+    value: Annotated[bool | int | str, Meta(description="What the rule that was named says; the default without one.")]
     minimum: Annotated[int | None, Meta(description="Least value of an integer.")]
     maximum: Annotated[int | None, Meta(description="Greatest value of an integer.")]
     changeable: Annotated[bool, Meta(description="Whether this version takes another value than the default.")]
@@ -182,27 +189,29 @@ class Extensions(msgspec.Struct, frozen=True):
     common_modules_extensions: Annotated[list[ParameterRow], Meta(description="Parameters that every module knows.")]
 
 
-def backup_extensions(resource_type: str) -> Extensions:
-    """Parameters of backups; Invalid names the resource types that there are."""
-    return _extensions(resource_type, parameters.BACKUP, parameters.COMMON_BACKUP)
+def backup_extensions(resource_type: str, module: Values | None = None, common: Values | None = None) -> Extensions:
+    """Parameters of backups, with the values that a rule gives them; Invalid names the resource types that there are."""
+    return _extensions(resource_type, parameters.BACKUP, parameters.COMMON_BACKUP, module or {}, common or {})
 
 
 def restore_extensions(resource_type: str) -> Extensions:
     """Parameters of restores; Invalid names the resource types that there are."""
-    return _extensions(resource_type, parameters.RESTORE, parameters.COMMON_RESTORE)
+    return _extensions(resource_type, parameters.RESTORE, parameters.COMMON_RESTORE, {}, {})
 
 
-def _extensions(resource_type: str, modules: Any, common: parameters.Table) -> Extensions:
+def _extensions(
+    resource_type: str, modules: Any, common: parameters.Table, module_values: Values, common_values: Values
+) -> Extensions:
     found = ResourceType.by_label(resource_type)
     if found is None:
         raise Invalid(fields={"resource_type": f"must be one of: {', '.join(ResourceType.labels())}."})
-    return Extensions(found.label, _rows(modules[found.label]), _rows(common))
+    return Extensions(found.label, _rows(modules[found.label], module_values), _rows(common, common_values))
 
 
-def _rows(table: parameters.Table) -> list[ParameterRow]:
+def _rows(table: parameters.Table, values: Values) -> list[ParameterRow]:
     return [
         ParameterRow(
-            one.name, one.kind, one.default,
+            one.name, one.kind, one.default, values.get(one.name, one.default),
             one.minimum if one.kind == "integer" else None, one.maximum if one.kind == "integer" else None,
             not one.fixed, one.description,
         )

@@ -19,7 +19,11 @@ _INSERT = """
 INSERT INTO user_groups (name, description) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING RETURNING id"""
 _IN_USE = """
 SELECT g.name, g.name = $2 AS fixed FROM user_groups g WHERE g.id = ANY ($1::bigint[])
-AND (g.name = $2 OR EXISTS (SELECT 1 FROM users u WHERE u.group_id = g.id)) ORDER BY g.id"""
+AND (g.name = $2 OR EXISTS (SELECT 1 FROM users u WHERE u.group_id = g.id)
+    OR EXISTS (SELECT 1 FROM global_schedule s WHERE g.id IN (
+        s.inform_when_obsoleted_copy_group_id, s.notify_normal_group_id, s.notify_exception_group_id,
+        s.notify_rule_validity_group_id, s.notify_verify_group_id, s.notify_end_storage_capacity_group_id))
+) ORDER BY g.id"""
 
 
 class NewUserGroup(msgspec.Struct, kw_only=True):
@@ -59,11 +63,11 @@ async def update(change: Change, group_id: int, wanted: UserGroupChange) -> None
 
 
 async def delete(change: Change, ids: Sequence[int]) -> None:
-    """Delete groups without users; Conflict names those that have some, and Nobody."""
+    """Delete groups without users that no rule names; Conflict names the others, and Nobody."""
     used = await change.db.fetch(_IN_USE, list(ids), NOBODY)
     if used:
         names = ", ".join(row["name"] for row in used)
-        raise Conflict(f"User groups that have users, and {NOBODY}, cannot be deleted: {names}.")
+        raise Conflict(f"User groups with users, those that rules tell, and {NOBODY} cannot be deleted: {names}.")
     await change.db.execute("DELETE FROM user_groups WHERE id = ANY ($1::bigint[])", list(ids))
     for group_id in ids:
         await change.event("deleted", "user_groups", group_id)
