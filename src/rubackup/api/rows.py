@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from rubackup.api._joins import pruned
 from rubackup.api.columns import Kind, columns_of, shown
 from rubackup.api.lists import EXACT_COUNT, ListQuery, list_answer, next_cursor
 from rubackup.api.resource import EVERYTHING, Clause, Resource, Source
@@ -67,8 +68,8 @@ class Rows:
     async def page(self, db: Connection, query: ListQuery, scope: Clause) -> dict[str, Any]:
         """One page in a total order, with the number of all matches: exact to 10,000, an estimate beyond.
 
-        The page's ids come first, from as few tables as conditions and order need (PostgreSQL leaves out a
-        LEFT JOIN that nothing asks for); only its rows are then joined and computed.
+        The page's ids come first, from as few tables as conditions and order need; only its rows are then
+        joined and computed.
         """
         parameters = Parameters()
         where = [parameters.clause(scope), *(c.sql(parameters.bind) for c in query.conditions)]
@@ -77,10 +78,9 @@ class Rows:
         way = "DESC" if query.descending else "ASC"
         order = f"ORDER BY {query.sort.sql} {way}, {self.source.key} {way}"
         skipped = f" OFFSET {parameters.bind(query.offset)}::bigint" if query.offset else ""
-        ids = (
-            f"SELECT {self.source.key} FROM {self.source.table}"  # noqa: S608 - declared
-            f" WHERE {' AND '.join(f'({w})' for w in where)} {order} LIMIT {query.limit + 1}{skipped}"
-        )
+        conditions = " AND ".join(f"({w})" for w in where)
+        table = pruned(self.source.table, (conditions, order))
+        ids = f"SELECT {self.source.key} FROM {table} WHERE {conditions} {order} LIMIT {query.limit + 1}{skipped}"  # noqa: S608 - declared
         records = await db.fetch(
             f"SELECT {self._fields}, {self.source.key} AS _key FROM {self.source.table}"  # noqa: S608 - declared
             f" WHERE {self.source.key} = ANY(ARRAY({ids})) {order}",
@@ -118,7 +118,7 @@ class Rows:
         where = " AND ".join(
             f"({w})" for w in (parameters.clause(scope), *(c.sql(parameters.bind) for c in query.conditions))
         )
-        counted = f"SELECT 1 FROM {self.source.table} WHERE {where}"  # noqa: S608 - declared
+        counted = f"SELECT 1 FROM {pruned(self.source.table, (where,))} WHERE {where}"  # noqa: S608 - declared
         total = await db.fetchval(
             f"SELECT count(*) FROM ({counted} LIMIT {EXACT_COUNT + 1}) AS counted",  # noqa: S608 - declared
             *parameters.values,
