@@ -69,6 +69,12 @@ class Conflict(CallerError):
     code = "conflict"
 
 
+class Unprocessable(CallerError):
+    """What was found does not fit what the catalogue knows."""
+
+    code = "unprocessable"
+
+
 class WrongState(Invalid):
     """A task with such a status does not allow this."""
 
@@ -119,6 +125,12 @@ class Busy(SystemFault):
     """What is needed is in use; try again later."""
 
     code = "busy"
+
+
+class TooSlow(SystemFault):
+    """The service database took too long."""
+
+    code = "too_slow"
 
 
 class StorageFault(SystemFault):

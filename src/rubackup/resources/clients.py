@@ -11,7 +11,7 @@ from msgspec import Meta
 from rubackup.api.lookups import LookupRow
 from rubackup.api.resource import LOG, Action, Answer, Body, Call, Created, Later, Op, Page, Resource, Source
 from rubackup.domain.permissions import Permission
-from rubackup.resources._adapters import limited, made, whole, with_body
+from rubackup.resources._adapters import limited, whole, with_body
 from rubackup.services import browse, clients, scopes, trees, unauthorised
 
 
@@ -31,12 +31,12 @@ class ClientRow(msgspec.Struct, kw_only=True):
     os_version: Annotated[str, Meta(description="Version of the operating system.")]
     package_version: Annotated[str, Meta(description="Version of the client's software.")]
     resource_types: Annotated[list[str], Meta(description="What it can back up, names of resource_types.")]
-    lsf_flag: Annotated[bool, Meta(description="Whether its own tools may store copies in `ls_pool`.")]
-    ls_pool: Annotated[str | None, Meta(description="Name of the pool for its own tools.")]
+    lsf_flag: Annotated[bool, Meta(description="Whether backups that its own tools start go to `ls_pool`.")]
+    ls_pool: Annotated[str | None, Meta(description="Name of the pool for backups that its own tools start.")]
     ls_pool_ref: Annotated[int | None, Meta(description="Id of that pool.")]
-    lrl_flag: Annotated[bool, Meta(description="Whether its own tools may use its local list of rules.")]
+    lrl_flag: Annotated[bool, Meta(description="Whether its own tools may see its rules and make requests about them.")]
     storage_capacity: Annotated[int, Meta(description="Limit for its copies in gigabytes; 0: none.")]
-    centralized_restore: Annotated[bool, Meta(description="Whether its own tools offer centralised restores.")]
+    centralized_restore: Annotated[bool, Meta(description="Whether restores to it may be ordered through the API.")]
     client_side_backup: Annotated[bool, Meta(description="Whether its own tools may start backups.")]
     client_side_restore: Annotated[bool, Meta(description="Whether its own tools may start restores.")]
     fingerprint: Annotated[str, Meta(description="SHA-256 fingerprint of its key.")]
@@ -68,7 +68,8 @@ _SOURCE = Source(
 
 
 async def _authorise(call: Call) -> Created:
-    return made(await clients.authorise(call.change, call.body))
+    ids, task_ids = await clients.authorise(call.change, call.body)
+    return Created(tuple(ids), tuple(task_ids))
 
 
 async def _resource_types(call: Call) -> Page:
@@ -114,7 +115,7 @@ CLIENTS = Resource(
                 example={
                     "data": {
                         "clients": [{"client_group_id": 1, "clients_limit": 20, "clients_page": 1}],
-                        "client_groups_page": 1, "client_groups_limit": 20, "filter_clients_hostname": "",
+                        "client_groups_page": 1, "client_groups_limit": 20, "filter_clients_hostname": "rubackup-client",
                     }
                 },
             ),

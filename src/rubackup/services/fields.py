@@ -88,6 +88,12 @@ class Problems:
         """A client group: id; the limit is about `x.id`."""
         return await self.find(db, "SELECT x.id FROM client_groups x WHERE", "client group", value, field, limit)
 
+    async def strategy(self, db: Connection, value: Ref, field: str, limit: Limit) -> Row:
+        """A strategy: id, name; the limit is about `x.id`."""
+        return await self.find(
+            db, "SELECT x.id, x.name FROM backup_strategies x WHERE", "strategy", value, field, limit
+        )
+
     async def media_server(self, db: Connection, value: Ref, field: str, limit: Limit) -> Row:
         """A media server: id, hwid; the limit is about `x.id`."""
         return await self.find(db, _MEDIA_SERVER, "media server", value, field, limit)
@@ -100,7 +106,7 @@ class Problems:
         return await self.find(db, _POOL, "pool", value, field, limit)
 
     async def client(self, db: Connection, value: Ref, field: str, limit: Limit) -> Row:
-        """A client: id, hwid, hostname, group_id, resource_types; the limit is about `x.group_id`."""
+        """A client: id, hwid, hostname, group_id, resource_types, centralized_restore; the limit is about `x.group_id`."""
         if isinstance(value, str):
             try:
                 hostname, hwid = parse_client_label(value, field)
@@ -121,7 +127,8 @@ SELECT x.* FROM (
 ) x WHERE"""
 _CLIENT = """
 SELECT x.* FROM (
-    SELECT id, hwid, hostname, group_id, resource_types, lower(hostname) || ' (' || hwid || ')' AS name FROM clients
+    SELECT id, hwid, hostname, group_id, resource_types, centralized_restore,
+        lower(hostname) || ' (' || hwid || ')' AS name FROM clients
 ) x WHERE"""
 
 
