@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import itertools
+import subprocess
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ from rubackup.roles.settings import Settings
 from rubackup.wire import control, pki
 from rubackup.wire.contexts import enrolment_context
 from support.control import enrol_message
-from support.system import System, eventually
+from support.system import RUBACKUP, System, eventually
 
 CONTRACT = Path(__file__).parents[1] / "contract" / "endpoints.yaml"
 PASSWORD = "Testing12345*"
@@ -293,6 +294,27 @@ class Office:
         """The tasks that a message names, all ended."""
         numbers = message.rpartition("TASK WAS ADDED TO QUEUE:")[2].split(",")
         return [self.system.finished(int(number)) for number in numbers]
+
+    # --- requests of the client's user ---
+
+    def client_request(self, kind: str, rule: int = 0) -> int:
+        """A request for a new rule, or for the deletion of one, made by the client's own tool; its id."""
+        self.allow_requests()
+        words = ["request-rule-deletion", str(rule)] if kind == "delete" else self.new_rule_words()
+        command = [*RUBACKUP, "client", "--state", str(self.system.state), *words]
+        result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert result.returncode == 0, result.stdout + result.stderr
+        waiting = self.items(f"/{kind}_rule_requests", sort_by="id", sort_order="desc")
+        return int(waiting[0]["id"])
+
+    def new_rule_words(self) -> list[str]:
+        """The tool's words for a new rule."""
+        return ["request-rule", unique("wish"), str(self.source), "--cron", "0 2 * * *", "--pool", "Default"]
+
+    def allow_requests(self) -> None:
+        """Let the client's user see its rules and ask for others."""
+        self.done_task()  # a pool may be named once it holds a copy of the client
+        self.call("PATCH", f"/clients/{self.client_id}", {"data": {"lrl_flag": True}})
 
     # --- what no machine here can give ---
 
