@@ -166,7 +166,7 @@ def _notification(office: Office) -> int:
     message = office.system.http.post(f"/global_schedule/{rule}/execution").json()["message"]
     (task,) = office.finished_tasks(message)
     rows = office.items("/notifications", sort_by="id", sort_order="desc")
-    return int(next(row["id"] for row in rows if row["task_id"] == task["id"]))
+    return int(next(row["id"] for row in rows if row["task"] == task["id"]))
 
 
 def _plan_body(office: Office) -> Any:

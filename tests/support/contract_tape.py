@@ -74,7 +74,7 @@ def _lying(office: Office) -> dict[str, Any]:
 
 def _unmoved(office: Office, call: Call, _answer: httpx.Response) -> None:
     """Nothing was queued, and the cartridge lies where it lay."""
-    assert office.items("/tl_task_queue", filter_data=f'tape_library_id="{call.about}"') == []
+    assert office.items("/tl_task_queue", filter_data=f'tape_library="{call.about}"') == []
 
 
 def _acting(word: str, more: Callable[[Office, dict[str, Any]], dict[str, Any]] | None = None) -> Rows:
@@ -101,16 +101,19 @@ def _moving(office: Office, found: dict[str, Any]) -> dict[str, Any]:
     return {"slot_id": tape.slot(rows_of(office), found["library_id"])}
 
 
-def _candidates(path: str) -> Rows:
+def _candidates(path: str, mode: str) -> Rows:
     """What the live media server finds in its own /sys: on a machine without tape nothing, honestly."""
 
     def shows(_office: Office, _call: Call, answer: httpx.Response) -> None:
-        assert data_of(answer)["items"] == []
+        found = data_of(answer)
+        assert (found["items"] if "items" in found else [*found["medium_changers"], *found["tape_drives"]]) == []
+
+    more = {"sg_device_path": "/dev/sg4"} if "drives" in path else {}
 
     def prepare(office: Office) -> Call:
-        return Call(path, query={"media_server": office.media, "mode": "automatic"})
+        return Call(path, query={"media_server": office.media, "mode": mode, **more})
 
-    absent = Call(path, query={"media_server": "no-such-host", "mode": "automatic"})
+    absent = Call(path, query={"media_server": "no-such-host", "mode": mode, **more})
     return {("GET", path): Row(prepare, shows, absent=lambda _o: absent, absent_status=400)}
 
 
@@ -191,15 +194,15 @@ ROWS: Rows = {
     **reads("/tape_libraries", _library),
     **deletes("/tape_libraries", _library),
     ("POST", "/tape_libraries"): Row(
-        _new_library, _no_library, "robot", 404, absent=lambda _o: Call("/tape_libraries/1/nothing")
+        _new_library, _no_library, "has no robot at", 503, absent=lambda _o: Call("/tape_libraries/1/nothing")
     ),
-    **_candidates("/tape_libraries/candidates"),
+    **_candidates("/tape_libraries/candidates", "automatic"),
     ("POST", "/tape_libraries/candidates/info"): Row(
         _asking_robot, lambda _o, _c, _a: None, "robot", 404, absent=_nobody_asked, absent_status=400
     ),
     ("POST", "/tape_libraries/tree"): Row(_tree, _tree_shows, absent=lambda _o: Call("/tape_libraries/tree/1/nothing")),
     ("POST", "/tape_libraries/{id}/sync"): _refused(
-        lambda o: about("/tape_libraries", _library(o), rest="/sync"), _unsynced, "robot", 404
+        lambda o: about("/tape_libraries", _library(o), rest="/sync"), _unsynced, "has no robot at", 503
     ),
     **lists("/library_slots", _slot),
     **reads("/library_slots", _slot),
@@ -216,7 +219,7 @@ ROWS: Rows = {
         _new_drives, _drives_added, absent=lambda _o: Call("/library_tape_drives/1/nothing")
     ),
     **changes("/library_tape_drives", _drive, lambda _o, _id: example("PATCH", "/library_tape_drives/{id}")),
-    **_candidates("/library_tape_drives/candidates"),
+    **_candidates("/library_tape_drives/candidates", "manual"),
     ("PATCH", "/library_tape_drives/{id}/clean"): _refused(
         lambda o: about("/library_tape_drives", _drive(o), rest="/clean"), _uncleaned, "clean", 409
     ),

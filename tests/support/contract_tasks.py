@@ -224,7 +224,7 @@ REPOSITORY: Rows = {
     ("GET", "/repository_record_file_list"): Row(
         _files, _files_shown, absent=lambda _o: Call("/repository_record_file_list", query={"id": MISSING, "path": "/"})
     ),
-    **log_rows("/repository_log", lambda o: o.items("/repository_log", filter_data=f'record_id="{o.record()}"')[0]["id"]),
+    **log_rows("/repository_log", lambda o: o.items("/repository_log", filter_data=f'record="{o.record()}"')[0]["id"]),
 }  # fmt: skip
 
 ROWS: Rows = QUEUE | REPOSITORY

@@ -83,7 +83,7 @@ class Rows:
         ids = f"SELECT {self.source.key} FROM {table} WHERE {conditions} {order} LIMIT {query.limit + 1}{skipped}"  # noqa: S608 - declared
         records = await db.fetch(
             f"SELECT {self._fields}, {self.source.key} AS _key FROM {self.source.table}"  # noqa: S608 - declared
-            f" WHERE {self.source.key} = ANY(ARRAY({ids})) {order}",
+            f" WHERE {self.source.key} = ANY(ARRAY({ids})) AND ({parameters.clause(scope)}) {order}",
             *parameters.values,
         )
         shown = records[: query.limit]
