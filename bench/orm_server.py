@@ -13,7 +13,7 @@ import datetime as dt
 import socket
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import uvicorn
 from fastapi import FastAPI
@@ -30,7 +30,7 @@ from rubackup.roles.settings import Settings
 class Base(DeclarativeBase):
     """Mapped classes."""
 
-    type_annotation_map = {int: BigInteger, dict[str, Any]: JSONB, dt.timedelta: INTERVAL}
+    type_annotation_map: ClassVar = {int: BigInteger, dict[str, Any]: JSONB, dt.timedelta: INTERVAL}
 
 
 class Client(Base):
