@@ -175,7 +175,7 @@ def test_the_target_pool_stays_while_a_task_fills_it(office: Api, rows: Stock, p
     refused = office.delete(f"/pool_list/{pool}")
 
     assert refused.status_code == 409
-    assert "unfinished tasks" in refused.json()["message"]
+    assert "unfinished task" in refused.json()["message"]
 
 
 def test_a_client_over_its_capacity_gets_no_more_copies(office: Api, rows: Stock, place: tuple[int, int]) -> None:

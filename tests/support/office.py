@@ -77,7 +77,7 @@ class Office:
             for key, value in self.call("GET", "/global_configuration").items()
             if key in contract()["PATCH", "/global_configuration"]["body"]["data"]
         } | {"kill_task_of_offline_client": "no"}
-        # TMP self.call("PATCH", "/global_configuration", {"data": self.configuration})
+        self.call("PATCH", "/global_configuration", {"data": self.configuration})
 
     def close(self) -> None:
         """Close every connection."""

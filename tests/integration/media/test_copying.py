@@ -24,6 +24,7 @@ from rubackup.media.copying import Copier
 from rubackup.media.pools import PoolKeeper
 from rubackup.media.seals import SealBook
 from rubackup.media.sessions import DataSessions
+from rubackup.media.tape.host import TapeHost
 from rubackup.wire import pki
 from rubackup.wire.certificates import Role
 from rubackup.wire.data import DataConnection, DataServer, connect_data
@@ -257,7 +258,7 @@ def scene(two: Two, clock: Clock) -> tuple[MediaAgent, Any]:
     chain = two.installation.files("server", SERVER).chain.read_bytes()
     certificate = load_pem_x509_certificate(chain)
     peer = SimpleNamespace(identity=SimpleNamespace(hwid=SERVER), certificate=certificate.public_bytes(Encoding.DER))
-    return MediaAgent(two.here, two.seals, TaskRunner(call), two.copier, clock), peer
+    return MediaAgent(two.here, two.seals, TaskRunner(call), TapeHost(), two.copier, clock), peer
 
 
 def test_a_servers_key_counts_only_while_it_is_heard_of(two: Two) -> None:
