@@ -63,7 +63,7 @@ def _outside(text: str) -> str:
     depth, kept = 0, []
     for character in text:
         depth += character == "("
-        if depth == 0 or character == ")" and depth == 1:
+        if depth == 0 or (character == ")" and depth == 1):
             kept.append(character)
         depth -= character == ")"
     return "".join(kept)

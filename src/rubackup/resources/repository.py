@@ -240,6 +240,7 @@ REPOSITORY_RECORD_FILE_LIST = Resource(
         Action(
             "GET", "", "A folder of a copy", Permission.READ_RECORDS, _files, answer=Answer.LIST, row=CopyEntryRow,
             query=FileListQuery, mutates=False, operation_id="repository_record_file_list",
+            statuses={409: "The copy was made without a list of its files"},
         ),
     ),
 )  # fmt: skip
