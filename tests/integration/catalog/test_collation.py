@@ -45,7 +45,7 @@ def other(request: pytest.FixtureRequest, postgres: DatabaseAddress) -> Iterator
 
 def test_a_database_of_other_rules_is_refused(other: DatabaseAddress) -> None:
     """The sentence says how to make one, and nothing was made in this one."""
-    with pytest.raises(Conflict, match="orders text by the rules of .*CREATE DATABASE .* TEMPLATE template0"):
+    with pytest.raises(Conflict, match=r"orders text by the rules of .*CREATE DATABASE .* TEMPLATE template0"):
         asyncio.run(migrate(other))
 
     assert asyncio.run(value(other, "SELECT to_regclass('schema_version')")) is None
@@ -65,7 +65,9 @@ def test_a_database_made_as_the_sentence_says_is_taken(postgres: DatabaseAddress
     try:
         address = as_role(postgres, "as_told")
         asyncio.run(migrate(address))
-        ordered = asyncio.run(value(address, "SELECT array_agg(w ORDER BY w) FROM unnest($1::text[]) AS w", WORDS[::-1]))
+        ordered = asyncio.run(
+            value(address, "SELECT array_agg(w ORDER BY w) FROM unnest($1::text[]) AS w", WORDS[::-1])
+        )
     finally:
         execute(postgres, "DROP DATABASE as_told WITH (FORCE)")
 
