@@ -174,6 +174,11 @@ def test_queries_are_checked_like_bodies(api: Api) -> None:
     assert bad.json()["errors"].keys() == {"times", "loud", "word", "what"}
 
 
+def test_what_hosts_say_meets_the_catalogue_again(api: Api) -> None:
+    """An action that asked hosts without holding a connection gets one to go on with their answer."""
+    assert api.get("/widgets/relay").json()["data"]["items"][0]["word"] == "42"
+
+
 def test_a_replayed_call_is_done_once(api: Api) -> None:
     """Under one Idempotency-Key the second call gets the first answer and changes nothing."""
     key = {"Idempotency-Key": "k1"}

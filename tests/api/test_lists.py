@@ -178,3 +178,26 @@ def test_lookups_are_filtered_sorted_and_paged_alike(api: Api) -> None:
     assert [i["name"] for i in data["items"]] == ["incremental", "full"]
     assert [i["name"] for i in rest["items"]] == ["differential"]
     assert rest["next_cursor"] is None
+
+
+def test_a_list_may_take_parameters_of_its_own(api: Api) -> None:
+    """They narrow what the scope, filters and pages show, and are counted with; wrong ones are named."""
+    fill(api, 8)  # sizes 0, 1, 2, 3, 0, 1, 2, 3
+
+    assert names(api, heavier=1) == ["w2", "w3", "w6", "w7"]
+    assert names(api, heavier=1, filter_data='size<"3"', sort_order="desc", sort_by="name") == ["w6", "w2"]
+    first = api.get("/widgets", params={"heavier": 1, "limit": 3}).json()["data"]
+    assert (first["total"], len(first["items"])) == (4, 3)
+    assert names(api, heavier=1, limit=3, cursor=first["next_cursor"]) == ["w7"]
+    for query in ({"heavier": "x"}, {"heavier": -1}, {"lighter": 1}):
+        answer = api.get("/widgets", params=query)
+        assert (answer.status_code, answer.json()["errors"].keys()) == (400, query.keys())
+    assert "heavier" in api.get("/widgets", params={"lighter": 1}).json()["errors"]["lighter"]
+
+
+def test_own_parameters_of_a_list_never_widen_the_scope(api: Api) -> None:
+    """A row out of scope stays out."""
+    fill(api, 4, owner="somebody")
+    caller = api.user("narrow", Role.ADMINISTRATOR)
+
+    assert names(caller, heavier=0) == []

@@ -32,16 +32,6 @@ def test_every_wrong_field_of_a_pool_is_told(office: Api) -> None:
     assert "Tape library" in answer.json()["errors"]["data.pool_type"]
 
 
-@pytest.mark.parametrize("pool_type", ["Tape library", "Cloud", "Block device", "Client defined"])
-def test_types_that_are_not_served_are_409(office: Api, pool_type: str) -> None:
-    """The answer names the type; nothing is stored."""
-    answer = office.post("/pool_list", new_pool(office, pool_type=pool_type))
-
-    assert answer.status_code == 409
-    assert pool_type in answer.json()["message"]
-    assert office.get("/pool_list").json()["data"]["total"] == 0
-
-
 def test_a_taken_name_is_409(office: Api) -> None:
     """Names of pools are unique, for new ones and for renamed ones."""
     for name in ("one", "two"):
@@ -53,14 +43,16 @@ def test_a_taken_name_is_409(office: Api) -> None:
 
 
 def test_a_pool_in_use_is_not_deleted(office: Api, rows: Stock) -> None:
-    """Storages, copies and unfinished tasks keep it; an empty pool goes."""
-    with_storage, with_record, empty = rows.pool_with_storage(), rows.pool(), rows.pool()
-    rows.record(pool=with_record)
+    """Storages, copies and unfinished tasks keep it, and are named; an empty pool goes."""
+    with_storage, with_record, with_task, empty = rows.pool_with_storage(), rows.pool(), rows.pool(), rows.pool()
+    record, task = rows.record(pool=with_record), rows.task(pool=with_task)
+    path = rows.row("SELECT path FROM storage_local_catalogs WHERE pool_id = $1", with_storage)["path"]
 
-    for pool, word in ((with_storage, "storages"), (with_record, "copies")):
+    for pool, named in ((with_storage, path), (with_record, f"copy {record}"), (with_task, f"task {task}")):
         answer = office.delete(f"/pool_list/{pool}")
         assert answer.status_code == 409
-        assert word in answer.json()["message"]
+        assert named in answer.json()["message"]
+    assert office.delete("/pool_list", {"ids": [empty, with_task]}).status_code == 409
     assert office.delete(f"/pool_list/{empty}").status_code == 200
 
 
@@ -114,13 +106,3 @@ def test_a_storage_stays_while_its_pool_has_copies(office: Api, rows: Stock) -> 
 
     assert office.delete(f"/storage_local_catalogs/{kept}").status_code == 409
     assert office.delete(f"/storage_local_catalogs/{free}").status_code == 200
-
-
-def test_pools_for_copies_have_a_storage(office: Api, rows: Stock) -> None:
-    """available_for_copy_or_move leaves out pools without one."""
-    usable = rows.pool_with_storage()
-    rows.pool()
-
-    answer = office.get("/pool_list/available_for_copy_or_move").json()["data"]
-
-    assert [row["id"] for row in answer["items"]] == [usable]

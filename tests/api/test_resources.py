@@ -254,7 +254,7 @@ def test_creating_under_one_key_is_done_once(family: Family) -> None:
     (route,) = (one for one in family.routes() if one.op is Op.CREATE)
     assert first.status_code == 201
     assert (first.content == second.content) is route.replayable
-    assert route.replayable is (family.path != "/users")
+    assert route.replayable is (family.path not in {"/users", "/storage_clouds"})
 
 
 @where(has(Op.CREATE))
@@ -357,8 +357,11 @@ def test_every_action_has_a_call_that_goes_well(family: Family) -> None:
         if route.action is None or route.operation_id not in family.samples.actions:
             continue  # that none is forgotten is the last test's matter
         answer = family.samples.actions[route.operation_id](family.api)
+        if route.operation_id in family.samples.refused:
+            assert answer.status_code == 409, (route.operation_id, answer.text)
+            continue
         assert answer.status_code == route.status, (route.operation_id, answer.text)
-        assert not answer.json()["is_error"]
+        assert answer.status_code == 204 or not answer.json()["is_error"]
         if route.mutates:
             assert family.audits()[0]["method"] == route.method
 
@@ -371,5 +374,6 @@ def test_every_resource_has_samples_and_every_action_a_call() -> None:
         samples = SAMPLES[path]
         names = {r.operation_id for r in Family(None, resource, samples, []).routes() if r.action}  # type: ignore[arg-type]
         assert samples.actions.keys() == names, path
+        assert samples.refused <= names, path
         assert (samples.create is not None) == (Op.CREATE in resource.ops), path
         assert (samples.update is not None) == (Op.UPDATE in resource.ops), path

@@ -131,3 +131,23 @@ def test_a_restore_is_noted_in_the_repositorys_log(office: Api, rows: Stock) -> 
     line = office.get("/repository_log", params={"filter_data": f'record="{record}"'}).json()["data"]["items"][0]
     assert (line["action"], line["user_name"]) == ("restore", "rubackup")
     assert rows.named("clients", client, "hwid") in line["text"]
+
+
+def test_a_client_without_centralised_restores_takes_none_from_the_api(office: Api, rows: Stock) -> None:
+    """409 that says whose matter it is, for a restart too; nothing is queued."""
+    client = rows.client(centralized_restore=False)
+    record = rows.record(client=client)
+    old = rows.task(
+        client=client, task_type="Restore", status="Done", record_id=record,
+        pool=rows.row("SELECT pool_id FROM repository WHERE id = $1", record)["pool_id"],
+    )  # fmt: skip
+    before = rows.row("SELECT count(*) AS n FROM task_queue")["n"]
+    order = {"target_client": rows.label(client), "destination_path": "/for_restore/"}
+
+    answer = office.post(f"/repository/{record}/restoring", {"data": {"restore_task": order}})
+    again = office.post("/restart_task", {"data": {"tasks_ids": [old]}})
+
+    assert (answer.status_code, again.status_code) == (409, 409)
+    assert "only its own tool restores" in answer.json()["message"]
+    assert "only its own tool restores" in again.json()["message"]
+    assert rows.row("SELECT count(*) AS n FROM task_queue")["n"] == before

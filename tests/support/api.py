@@ -12,10 +12,9 @@ import httpx
 
 from rubackup.api.app import Application, build
 from rubackup.catalog.database import Database, DatabaseAddress
-from rubackup.domain.errors import Unavailable
 from rubackup.domain.permissions import Role
+from rubackup.services.no_hosts import NoHosts
 from rubackup.services.passwords import _hasher
-from rubackup.services.ports import CopyEntry, FolderEntry
 
 T = TypeVar("T")
 PASSWORD = "Testing12345*"
@@ -28,24 +27,6 @@ HOST = "api.rubackup.local"
 def password_hash() -> str:
     """The stored form of PASSWORD, made once."""
     return _hasher.hash(PASSWORD)
-
-
-class NoHosts:
-    """The hosts of a system where none is online: what the adapter says then."""
-
-    async def list_filesystem(self, client_hwid: str, path: str) -> list[FolderEntry]:
-        """Nobody answers."""
-        raise Unavailable(f"Host {client_hwid} does not answer.")
-
-    async def list_record(
-        self, media_hwid: str, pool_id: int, record_uuid: str, path: str, page: int, limit: int
-    ) -> tuple[list[CopyEntry], int]:
-        """Nobody answers."""
-        raise Unavailable(f"Host {media_hwid} does not answer.")
-
-    async def check_folder(self, media_hwid: str, path: str) -> None:
-        """Nobody answers."""
-        raise Unavailable(f"Host {media_hwid} does not answer.")
 
 
 class Values(dict[str, str]):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -20,6 +21,8 @@ from rubackup.roles.up.postgres import EmbeddedPostgres
 ROLE, PASSWORD, TEMPLATE = "rubackup", "test-password", "rubackup_template"
 # The runs end with the folder: what a crash of the machine would lose is of no interest.
 SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "shared_buffers": "64MB"}
+
+ROOM_BYTES = 2 << 30
 
 _numbers = itertools.count(1)
 
@@ -44,7 +47,7 @@ def execute(address: DatabaseAddress, *statements: str) -> None:
 @contextlib.contextmanager
 def running_postgres() -> Iterator[DatabaseAddress]:
     """The administrator's address of a server that ends with the block, with a migrated template in it."""
-    folder = Path(tempfile.mkdtemp(prefix="rb-test-"))
+    folder = Path(tempfile.mkdtemp(prefix="rb-test-", dir=_memory()))
     folder.chmod(0o711)  # the user that PostgreSQL runs as has to reach its sockets
     server = EmbeddedPostgres(folder / "state", folder / "run", settings=SETTINGS)
     try:
@@ -59,6 +62,15 @@ def running_postgres() -> Iterator[DatabaseAddress]:
         shutil.rmtree(folder)
 
 
+def _memory() -> str | None:
+    """A folder in memory, where it has room: a database is made there in half the time."""
+    shared = Path("/dev/shm")
+    with contextlib.suppress(OSError):
+        if os.access(shared, os.W_OK) and shutil.disk_usage(shared).free > ROOM_BYTES:
+            return str(shared)
+    return None
+
+
 def as_role(administrator: DatabaseAddress, database: str) -> DatabaseAddress:
     """The product's own role, which owns its database and nothing else."""
     return replace(administrator, user=ROLE, password=PASSWORD, database=database)
@@ -68,7 +80,7 @@ def as_role(administrator: DatabaseAddress, database: str) -> DatabaseAddress:
 def fresh_database(administrator: DatabaseAddress, *, template: str | None = TEMPLATE) -> Iterator[DatabaseAddress]:
     """A database of its own; without a template it is empty."""
     name = f"test_{next(_numbers)}"
-    source = f" TEMPLATE {template}" if template else ""
+    source = f" TEMPLATE {template} STRATEGY FILE_COPY" if template else ""
     execute(administrator, f"CREATE DATABASE {name} OWNER {ROLE}{source}")
     try:
         yield as_role(administrator, name)

@@ -84,7 +84,10 @@ WIDGET_SAMPLES = Samples(
     actions={
         "post_widgets_id_polish": lambda api: api.post(f"/widgets/{widget_rows(api)[0]}/polish"),
         "post_widgets_secret": lambda api: api.post("/widgets/secret", {"data": {"name": unique("w")}}),
+        "post_widgets_shine": lambda api: api.post("/widgets/shine", {"ids": widget_rows(api)}),
+        "delete_widgets_shine": lambda api: api.delete("/widgets/shine", {"ids": widget_rows(api)}),
         "get_widgets_echo": lambda api: api.get("/widgets/echo?word=a"),
+        "get_widgets_relay": lambda api: api.get("/widgets/relay"),
         "delete_widgets_status": lambda api: api.delete("/widgets/word"),
         "patch_widgets": lambda api: api.patch("/widgets", {"data": [{"name": "a"}]}),
     },

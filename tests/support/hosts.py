@@ -1,12 +1,51 @@
-"""Hosts that answer, for tests of the API: one folder, one copy, any storage but `/refused`."""
+"""Hosts that answer, for tests of the API: one folder, one copy, any storage but `/refused`, a robot with two drives."""
 
 from __future__ import annotations
 
-from rubackup.domain.errors import Invalid, Unavailable
-from rubackup.services.ports import CopyEntry, FolderEntry
+from typing import Any
 
+import msgspec
+
+from rubackup.domain.errors import Invalid, NotFound, Unavailable
+from rubackup.services.ports import CopyEntry, Device, DeviceFacts, FolderEntry, Resource, TapeDevice, TapeElement
+
+GIB = 1 << 30
 OFFLINE = "0" * 16
 """The client that does not answer."""
+NO_ROBOT, SILENT_ROBOT = "/dev/sg8", "/dev/sg9"
+"""Where no robot is, and one that does not answer."""
+ROBOT = TapeDevice(
+    kind="medium_changer", scsi_path="[8:0:0:3]", device="/dev/sg4", vendor="STK", product="L700", revision="0104",
+    serial="VTL0001",
+)  # fmt: skip
+DRIVES = tuple(
+    TapeDevice(
+        kind="tape_drive", scsi_path=f"[8:0:0:{number}]", device=f"/dev/sg{number}", tape_device=f"/dev/nst{number}",
+        vendor="IBM", product="ULT3580-TD9", revision="P370", serial=f"10WT00000{number}",
+    )
+    for number in (1, 2, 3)
+)  # fmt: skip
+"""The third is none of the robot's."""
+
+
+def tags_of(media_hwid: str) -> list[str]:
+    """Labels of the three cartridges in the robot of a media server."""
+    return [f"{media_hwid[-5:].upper()}{number}L9" for number in (1, 2, 3)]
+
+
+def elements_of(media_hwid: str) -> list[TapeElement]:
+    """A picker, an empty drive and a loaded one, an import/export slot, four slots with two cartridges and a cleaner."""
+    one, two, three = tags_of(media_hwid)
+    names = [f"IBM ULT3580-TD9 {drive.serial}" for drive in DRIVES]
+
+    def element(address: int, kind: str, tag: str = "", **fields: Any) -> TapeElement:
+        return TapeElement(address=address, kind=kind, full=bool(tag), accessible=True, volume_tag=tag, **fields)
+
+    return [
+        element(1, "picker"), element(16, "import_export"), element(256, "drive", identifier=names[0]),
+        element(257, "drive", one, identifier=names[1], source=1024), element(1024, "slot"),
+        element(1025, "slot", two), element(1026, "slot", three), element(1027, "slot", "CLN001L1"),
+    ]  # fmt: skip
 
 
 class AnsweringHosts:
@@ -19,6 +58,29 @@ class AnsweringHosts:
         if path == "/refused":
             raise Invalid("/refused is no folder.")
         return [FolderEntry("inner", is_folder=True, size_bytes=0), FolderEntry("file", is_folder=False, size_bytes=5)]
+
+    async def list_block_devices(self, client_hwid: str, path: str) -> list[Device]:
+        """A disk with a mounted partition, wherever."""
+        if client_hwid == OFFLINE:
+            raise Unavailable(f"The client {client_hwid} did not answer in 10 s.")
+        if path == "/dev/refused":
+            raise Invalid("There is no /dev/refused.")
+        disk = Device(
+            name="sda",
+            path="/dev/sda",
+            type="disk",
+            size_bytes=1 << 40,
+            filesystem="",
+            mount_points=[],
+            read_only=False,
+        )
+        return [disk, msgspec.structs.replace(disk, name="sda1", path="/dev/sda1", type="part", mount_points=["/"])]
+
+    async def list_resources(self, client_hwid: str, resource_type: str, secret_method: int) -> list[Resource]:
+        """One file system."""
+        if client_hwid == OFFLINE:
+            raise Unavailable(f"The client {client_hwid} did not answer in 10 s.")
+        return [Resource(resource="/", kind="ext4", size_bytes=10, used_bytes=None)]
 
     async def list_record(
         self, media_hwid: str, pool_id: int, record_uuid: str, path: str, page: int, limit: int
@@ -38,3 +100,34 @@ class AnsweringHosts:
         """Every folder can become a storage, but one."""
         if path == "/refused":
             raise Invalid("The folder /refused cannot be written.")
+
+    async def scan_tape(self, media_hwid: str) -> list[TapeDevice]:
+        """A robot and three drives."""
+        return [*DRIVES, ROBOT]
+
+    async def tape_elements(
+        self, media_hwid: str, device: str, scsi_path: str = "", serial: str = ""
+    ) -> tuple[TapeDevice, list[TapeElement]]:
+        """The elements of the robot, at whatever device, but two."""
+        if device == NO_ROBOT:
+            raise NotFound(f"The media server has no robot at {device}; its robots: /dev/sg4.")
+        if device == SILENT_ROBOT:
+            raise Unavailable(f"{device} did not answer a SCSI command (host status 0x3).")
+        return ROBOT, elements_of(media_hwid)
+
+    async def check_device(self, media_hwid: str, path: str) -> DeviceFacts:
+        """A disk of 1 GiB, but `/dev/refused` is none, `/dev/tiny` is small; words of the name tell the rest.
+
+        `/dev/disk7-part1` lies on `/dev/disk7`; `/dev/link-to-x` leads to `/dev/x`; `ext4` and `mounted` in a name.
+        """
+        if path == "/dev/refused":
+            raise Invalid("cannot be read on the media server: No such file or directory.")
+        real = path.replace("/dev/link-to-", "/dev/")
+        return DeviceFacts(
+            real_path=real,
+            disk=real.partition("-part")[0],
+            kind="block device" if real.startswith("/dev/") else "file",
+            size_bytes=4096 if path == "/dev/tiny" else GIB,
+            signature="an ext4 file system" if "ext4" in path else "",
+            in_use="mounted at /home" if "mounted" in path else "",
+        )

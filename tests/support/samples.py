@@ -66,5 +66,7 @@ class Samples:
     """Keys of `update` that a read does not give back as they were written (passwords)."""
     actions: Mapping[str, Callable[[Api], httpx.Response]] = field(default_factory=dict)
     """By operation id: one call of each action that goes well, with all that must be there before it."""
+    refused: frozenset[str] = frozenset()
+    """Operations that this version does not do yet: their call in `actions` is checked, then refused with 409."""
     foreign: frozenset[Role] = frozenset({Role.ADMINISTRATOR, Role.MAINTAINER})
     """Roles that see none of `rows` when theirs is another group or media server; asked of scoped resources only."""

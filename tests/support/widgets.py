@@ -8,8 +8,10 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from rubackup.api.each import each
 from rubackup.api.resource import (
     CRUD,
+    EVERYTHING,
     NOTHING,
     Action,
     Answer,
@@ -17,11 +19,15 @@ from rubackup.api.resource import (
     Call,
     Clause,
     Created,
+    Later,
+    Outcome,
     Page,
     Resource,
     Source,
 )
-from rubackup.domain.errors import Invalid
+from rubackup.api.writes import IDS_BODY
+from rubackup.catalog.database import Connection
+from rubackup.domain.errors import Conflict, Invalid
 from rubackup.domain.permissions import Permission, Principal
 from rubackup.services.change import Change
 from support.api import Api
@@ -73,6 +79,17 @@ class Question(msgspec.Struct):
     times: Annotated[int, Meta(description="How often.", ge=1, le=5)] = 1
     loud: Annotated[bool, Meta(description="Whether loud.")] = False
     many: Annotated[list[int], Meta(description="Numbers.")] = []
+
+
+class Heavier(msgspec.Struct):
+    """What the list of widgets takes beside what every list takes."""
+
+    heavier: Annotated[int, Meta(description="Only widgets of more bytes.", ge=0)] | None = None
+
+
+async def narrow(_db: Connection, _principal: Principal, query: Heavier) -> Clause:
+    """Widgets of more bytes than asked for."""
+    return EVERYTHING if query.heavier is None else Clause("w.size > {}", (query.heavier,))
 
 
 def scope(principal: Principal) -> Clause:
@@ -131,6 +148,18 @@ async def echo(call: Call) -> Page:
     return Page([call.query], 1)
 
 
+async def relay(_call: Call) -> Later:
+    """Ask somebody, then look something up with the answer."""
+
+    async def ask() -> int:
+        return 40
+
+    async def then(change: Change, said: int) -> Page:
+        return Page([Question(word=str(await change.db.fetchval("SELECT $1::int + 2", said)))], 1)
+
+    return Later(ask, then)
+
+
 async def by_word(call: Call) -> str:
     """Take a word out of the path."""
     return f"word {call.path_value}"
@@ -139,6 +168,18 @@ async def by_word(call: Call) -> str:
 async def several(call: Call) -> str:
     """Take a list."""
     return ",".join(b.name for b in call.body)
+
+
+async def shine(call: Call) -> list[Outcome]:
+    """Polish each by itself; a name that begins with x refuses after it was changed."""
+
+    async def one(change: Change, row_id: int) -> str:
+        name = await change.db.fetchval("UPDATE widgets SET active = true WHERE id = $1 RETURNING name", row_id)
+        if name.startswith("x"):
+            raise Conflict(f"{name} does not shine.")
+        return f"{name} shines."
+
+    return await each(call, one)
 
 
 BODY = Body(NewWidget, example={"data": {"name": "one"}})
@@ -157,6 +198,8 @@ WIDGETS = Resource(
     ),
     ops=CRUD,
     scope=scope,
+    list_query=Heavier,
+    narrow=narrow,
     create=create, create_body=BODY,
     update=update, update_body=Body(WidgetChange),
     delete=delete,
@@ -166,11 +209,21 @@ WIDGETS = Resource(
             "POST", "secret", "Create with a secret", Permission.WRITE_CLIENTS, create_secret,
             answer=Answer.CREATED, body=Body(SecretWidget),
         ),
+        Action(
+            "POST", "shine", "Shine", Permission.WRITE_CLIENTS, shine, answer=Answer.EACH, body=IDS_BODY
+        ),
+        Action(
+            "DELETE", "shine", "Shine without a word", Permission.WRITE_CLIENTS, shine,
+            answer=Answer.EACH, body=IDS_BODY, status=204,
+        ),
         Action("POST", "fail", "Fail", Permission.WRITE_CLIENTS, fail),
         Action("POST", "refuse", "Refuse", Permission.WRITE_CLIENTS, refuse),
         Action(
             "GET", "echo", "Echo", Permission.READ_CLIENTS, echo,
             answer=Answer.LIST, query=Question, row=Question, mutates=False,
+        ),
+        Action(
+            "GET", "relay", "Relay", Permission.READ_CLIENTS, relay, answer=Answer.LIST, row=Question, mutates=False
         ),
         Action("DELETE", "{status}", "By word", Permission.WRITE_CLIENTS, by_word),
         Action(

@@ -94,7 +94,7 @@ class ServerLink:
     """Keeps the connections of one host."""
 
     host: AgentHost
-    _peers: list[ControlPeer] = field(default_factory=list)
+    _peers: dict[tuple[str, int], ControlPeer] = field(default_factory=dict)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
     _enrolling: asyncio.Lock = field(default_factory=asyncio.Lock)
     _told: str = ""
@@ -106,15 +106,25 @@ class ServerLink:
                 group.create_task(self._keep(server, agent))
             group.create_task(self._renew())
 
-    async def call(self, message: Message, timeout: float = 10.0, patience: float = 0.0) -> Message:
-        """The answer of a server that is connected; waits up to `patience` seconds for one, then Unavailable."""
+    def connected(self) -> list[tuple[str, bool]]:
+        """Every server as `host:port`, and whether there is a connection to it."""
+        return [(f"{host}:{port}", (host, port) in self._peers) for host, port in self.host.servers]
+
+    async def call(
+        self, message: Message, timeout: float = 10.0, patience: float = 0.0, *, repeatable: bool = True
+    ) -> Message:
+        """The answer of a server that is connected; waits up to `patience` seconds for one, then Unavailable.
+
+        What is not `repeatable` is said to one server only: it may have been done although no answer came.
+        """
         deadline = time.monotonic() + patience
         while True:
-            for peer in tuple(self._peers):
+            for peer in tuple(self._peers.values()):
                 try:
                     return await peer.call(message, timeout)
                 except Unavailable:
-                    continue
+                    if not repeatable:
+                        raise
             left = deadline - time.monotonic()
             if left <= 0:
                 raise Unavailable("No server is connected.")
@@ -141,12 +151,12 @@ class ServerLink:
             else:
                 log.info("connected to server %s at %s:%d", welcome.hostname, *server)
                 delay, said = FIRST_DELAY_SECONDS, ""
-                await self._hold(peer, welcome, agent)
+                await self._hold(server, peer, welcome, agent)
             await asyncio.sleep(delay)
             delay = min(delay * 2, LONGEST_DELAY_SECONDS)
 
-    async def _hold(self, peer: ControlPeer, welcome: Welcome, agent: Agent) -> None:
-        self._peers.append(peer)
+    async def _hold(self, server: tuple[str, int], peer: ControlPeer, welcome: Welcome, agent: Agent) -> None:
+        self._peers[server] = peer
         self._changed.set()
         try:
             await agent.connected(peer, welcome)
@@ -154,7 +164,8 @@ class ServerLink:
         except RubackupError as error:
             log.warning("connection to server %s ended: %s", welcome.hostname, error)
         finally:
-            self._peers.remove(peer)
+            if self._peers.get(server) is peer:
+                del self._peers[server]
             peer.close()
 
     async def _certificate(self, server: tuple[str, int]) -> None:

@@ -59,6 +59,7 @@ class RunningTask:
     ticket: bytes = b""
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _stopped: threading.Event = field(default_factory=threading.Event)
+    _leaving: threading.Event = field(default_factory=threading.Event)
     _phase: str = "execution"
     _counts: tuple[int, int, int, int, int] = (0, 0, 0, 0, 0)
     _lines: list[LogLine] = field(default_factory=list)
@@ -89,6 +90,16 @@ class RunningTask:
     def stop(self) -> None:
         """Make the next check raise."""
         self._stopped.set()
+
+    def leave(self) -> None:
+        """The agent's process ends: nothing may go on, not even what follows a task that has ended."""
+        self._leaving.set()
+        self._stopped.set()
+
+    def check_leaving(self) -> None:
+        """Stopped when the agent's process ends."""
+        if self._leaving.is_set():
+            raise Stopped
 
     def state(self) -> Progress:
         """Progress and heartbeat."""
@@ -159,10 +170,14 @@ class TaskRunner:
         self._jobs.add(job)
         job.add_done_callback(self._jobs.discard)
 
+    def running(self) -> list[int]:
+        """Numbers of the tasks at work."""
+        return sorted(self._tasks)
+
     def stop_all(self) -> None:
         """Stop every task; their threads end at their next check."""
         for task in self._tasks.values():
-            task.stop()
+            task.leave()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def report(self) -> None:

@@ -46,8 +46,17 @@ async def run_action(kernel: Kernel, asked: Asked) -> Response:
             await _visible(asked, change, asked.id)
         result = await _run(action, Call(change, asked.id, body, query, asked.word, kernel.zone))
     if isinstance(result, Later):
-        result = await result.work()
+        result = await _asked(kernel, asked, result)
     return answer_of(action, asked.route.resource, result)
+
+
+async def _asked(kernel: Kernel, asked: Asked, later: Later) -> Any:
+    """What the hosts said, or what became of it."""
+    said = await later.work()
+    if later.then is None:
+        return said
+    async with kernel.database.connection() as db:
+        return await later.then(Change(db, asked.principal, kernel.hosts), said)
 
 
 async def _run(action: Action, call: Call) -> Any:
@@ -80,7 +89,7 @@ def answer_of(action: Action, resource: Resource, result: Any) -> Response:
         case Answer.TASKS:
             message = with_tasks(action.message or _created_sentence(resource, status), result)
             return success({}, message, status, location(resource, result))
-        case Answer.EMPTY:
+        case _:
             return success({}, result if isinstance(result, str) else action.message, status)
 
 

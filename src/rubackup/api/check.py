@@ -9,7 +9,7 @@ from msgspec import inspect as types
 
 from rubackup.api.columns import columns_of
 from rubackup.api.kernel import Route
-from rubackup.api.resource import Answer, Op, Resource
+from rubackup.api.resource import Action, Answer, Op, Resource
 from rubackup.api.router import Router
 from rubackup.api.validate import struct_type, structs_in
 
@@ -37,6 +37,10 @@ def _resource(resource: Resource) -> Iterator[str]:
         yield f"{where}: needs either a source or a lookup"
     if Op.BULK_UPDATE in resource.ops:
         yield f"{where}: BULK_UPDATE is declared as an action with a list body"
+    if (resource.list_query is None) != (resource.narrow is None):
+        yield f"{where}: list_query and narrow go together"
+    if resource.lookup is not None and resource.narrow is not None:
+        yield f"{where}: a lookup cannot be narrowed"
     yield from _functions(resource)
     if resource.row is not None:
         yield from _source(resource, resource.row)
@@ -109,12 +113,19 @@ def _route(route: Route) -> Iterator[str]:
         yield f"{where}: has no permission"
     if action.answer in {Answer.OBJECT, Answer.LIST} and action.row is None:
         yield f"{where}: answers with a row that it does not name"
+    if action.answer is Answer.EACH and not _takes_ids(resource := route.resource, action):
+        yield f"{where}: treats each of {resource.path}, so it needs a source, a body with ids, and to mutate"
     if action.row is not None:
         yield from _descriptions(where, action.row)
     if action.method not in {"GET", "POST", "PATCH", "DELETE"}:
         yield f"{where}: no such method"
     if action.method == "GET" and action.mutates:
         yield f"{where}: a GET must not change anything (mutates=False)"
+
+
+def _takes_ids(resource: Resource, action: Action) -> bool:
+    takes = action.body is not None and "ids" in action.body.struct.__struct_fields__
+    return takes and action.mutates and action.query is None and resource.source is not None
 
 
 def _doubles(routes: Iterable[Route]) -> Iterator[str]:

@@ -27,6 +27,7 @@ STATUS_BY_CODE: dict[str, int] = {
     "precondition_failed": 412,
     "too_large": 413,
     "unsupported_media": 415,
+    "unprocessable": 422,
     "too_many_attempts": 429,
     "system": 503,
     "unavailable": 503,
@@ -71,7 +72,9 @@ _EMPTY: dict[str, Any] = {}
 def success(
     data: Any = None, message: str = "", status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """An answer that says that it went well."""
+    """An answer that says that it went well; a 204 has no body."""
+    if status == 204:
+        return Response(None, status, headers)
     body = _encoder.encode(Envelope(_EMPTY if data is None else data, {}, is_error=False, message=message))
     return Response(body, status, headers, "application/json")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import tzinfo
 from typing import Any
@@ -60,9 +60,10 @@ def parse_list(
     order: str,
     descending: bool,
     zone: tzinfo | None = None,
+    more: Collection[str] = (),
 ) -> ListQuery:
-    """The checked call; Invalid names every parameter that is wrong."""
-    errors = _unknown(query)
+    """The checked call; Invalid names every parameter that is wrong. `more` are parameters that the caller reads."""
+    errors = _unknown(query, (*PARAMETERS, *more))
     page = _number(query, "page", 1, MAX_PAGE, errors)
     limit = _number(query, "limit", DEFAULT_LIMIT, MAX_LIMIT, errors)
     sort = _sort(query, columns, order, errors)
@@ -83,8 +84,8 @@ def parse_list(
     return replace(wanted, after=_position(cursor, wanted, zone)) if cursor else wanted
 
 
-def _unknown(query: Mapping[str, list[str]]) -> dict[str, str]:
-    errors = {n: f"is unknown; known: {', '.join(PARAMETERS)}." for n in query if n not in PARAMETERS}
+def _unknown(query: Mapping[str, list[str]], known: Collection[str]) -> dict[str, str]:
+    errors = {n: f"is unknown; known: {', '.join(known)}." for n in query if n not in known}
     for name, values in query.items():
         if len(values) > 1 and name in PARAMETERS and name != "filter_data":
             errors[name] = "may be given once."

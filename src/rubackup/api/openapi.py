@@ -14,7 +14,7 @@ from rubackup.api.envelope import STATUS_BY_CODE
 from rubackup.api.filters import FORM
 from rubackup.api.kernel import BASE, Route
 from rubackup.api.lists import DEFAULT_LIMIT, MAX_LIMIT
-from rubackup.api.resource import Answer, Body, Op
+from rubackup.api.resource import Answer, Body, Op, Outcome
 from rubackup.api.validate import struct_type
 from rubackup.domain.errors import all_errors
 
@@ -214,7 +214,12 @@ def _responses(route: Route) -> dict[str, Any]:
     good = {"description": told.pop(route.status, _good(route)), **_content(_data(route))}
     if route.status == 201:
         good["headers"] = {"Location": {"description": "Where the new resource is", "schema": {"type": "string"}}}
+    if route.status == 204:
+        good = {"description": good["description"]}
     found = {str(route.status): good}
+    if route.action is not None and route.action.answer is Answer.EACH:
+        text = told.pop(207, "Some were done, some were not: a result for each id")
+        found["207"] = {"description": text, **_content(_envelope(_outcomes(), is_error=False))}
     for status in sorted({*_statuses(route), *told}):
         shared = {"$ref": f"#/components/responses/{_error_name(status)}"}
         found[str(status)] = _error(told[status]) if status in told else shared
@@ -279,6 +284,11 @@ def _envelope(data: dict[str, Any], *, is_error: bool) -> dict[str, Any]:
     }
 
 
+def _outcomes() -> dict[str, Any]:
+    items = {"type": "array", "items": {"$ref": REF.format(name=Outcome.__name__)}}
+    return {"type": "object", "required": ["items"], "properties": {"items": items}}
+
+
 def _list_schema(row: type[msgspec.Struct]) -> dict[str, Any]:
     count = {"type": "integer", "minimum": 0}
     properties = {
@@ -300,6 +310,7 @@ def _schemas(routes: Iterable[Route]) -> dict[str, Any]:
             route.resource.row,
             route.action.row if route.action else None,
             route.body.struct if route.body else None,
+            Outcome if route.action and route.action.answer is Answer.EACH else None,
         )
         for struct in shown:
             if struct is not None and structs.setdefault(struct.__name__, struct) is not struct:

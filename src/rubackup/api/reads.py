@@ -10,7 +10,10 @@ from rubackup.api.kernel import Asked, Kernel
 from rubackup.api.lists import parse_list
 from rubackup.api.lookups import lookup_rows, page_in_memory
 from rubackup.api.requests import read_query
+from rubackup.api.resource import Clause, Resource
 from rubackup.api.rows import Rows, sort_default
+from rubackup.api.validate import build_query, struct_type
+from rubackup.catalog.database import Connection
 from rubackup.domain.errors import Invalid, NotFound
 
 
@@ -20,11 +23,31 @@ async def list_rows(kernel: Kernel, asked: Asked) -> Response:
     assert resource.row is not None
     columns = columns_of(resource.row, resource.source)
     order, descending = sort_default(resource)
-    query = parse_list(read_query(asked.request), columns, order=order, descending=descending, zone=kernel.zone)
+    told, own = read_query(asked.request), own_parameters(resource)
+    query = parse_list(told, columns, order=order, descending=descending, zone=kernel.zone, more=own)
+    narrowing = None
+    if resource.list_query is not None:
+        mine = {name: values for name, values in told.items() if name in own}
+        narrowing = build_query(resource.list_query, mine, zone=kernel.zone)
     if resource.lookup is not None:
         return with_etag(page_in_memory(lookup_rows(resource.lookup), query))
     async with kernel.database.connection() as db:
-        return with_etag(await Rows.of(resource).page(db, query, resource.scope(asked.principal)))
+        return with_etag(await Rows.of(resource).page(db, query, await _shown(db, asked, narrowing)))
+
+
+def own_parameters(resource: Resource) -> tuple[str, ...]:
+    """What the query of a list call may say beside what every list takes."""
+    return tuple(f.encode_name for f in struct_type(resource.list_query).fields) if resource.list_query else ()
+
+
+async def _shown(db: Connection, asked: Asked, narrowing: object) -> Clause:
+    """The caller's scope, narrowed where the resource says so."""
+    resource = asked.route.resource
+    scope = resource.scope(asked.principal)
+    if resource.narrow is None:
+        return scope
+    clause = await resource.narrow(db, asked.principal, narrowing)
+    return Clause(f"({scope.sql}) AND ({clause.sql})", scope.values + clause.values)
 
 
 async def read_row(kernel: Kernel, asked: Asked) -> Response:

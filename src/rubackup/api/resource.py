@@ -10,11 +10,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from enum import Enum, Flag, auto
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from starlette.responses import Response
 
+from rubackup.catalog.database import Connection
 from rubackup.domain.lookups import Lookup
 from rubackup.domain.permissions import Permission, Principal
 from rubackup.services.change import Change
@@ -83,6 +84,7 @@ class Created:
 
 
 Create = Callable[[Change, Any], Awaitable[Created]]
+Narrow = Callable[[Connection, Principal, Any], Awaitable[Clause]]
 Update = Callable[[Change, int, Any], Awaitable[None]]
 Delete = Callable[[Change, tuple[int, ...]], Awaitable[None]]
 
@@ -113,6 +115,17 @@ class Answer(Enum):
     """201; the message ends with the numbers of the new tasks."""
     CREATED = "created"
     """201; `data` is `{}`, the message says that the resource was created."""
+    EACH = "each"
+    """Done for each id of the body by itself: the declared status when all went well, 207 with an Outcome for each
+    when only some did, 404 when none exists, 409 when none could be done."""
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What became of one id of a call that treats each by itself."""
+
+    id: Annotated[int, msgspec.Meta(description="The id, as it was given.")]
+    ok: Annotated[bool, msgspec.Meta(description="Whether it was done.")]
+    message: Annotated[str, msgspec.Meta(description="What was done, or why not.")]
 
 
 @dataclass(frozen=True)
@@ -126,6 +139,8 @@ class Call:
     path_value: str = ""
     zone: tzinfo | None = None
     """The zone of instants that are written without one; None: the host's."""
+    ids: tuple[int, ...] = ()
+    """With EACH: the ids of the body that exist and may be changed, each once; their rows are locked."""
 
 
 @dataclass(frozen=True)
@@ -133,9 +148,11 @@ class Later:
     """What an action that changes nothing has still to ask of live hosts.
 
     The kernel gives the catalogue's connection back before it waits, so that silent hosts cannot use them all up.
+    `then` gets what they said, and a connection again: to note it and to look up what belongs to it.
     """
 
     work: Callable[[], Awaitable[Any]]
+    then: Callable[[Change, Any], Awaitable[Any]] | None = None
 
 
 @dataclass(frozen=True)
@@ -155,8 +172,8 @@ class Action:
     `path` is relative to the resource (`{id}/verification`, `tree`, `''`). With `{id}` the
     kernel checks scope first: a row out of scope is a 404. Another word in braces (`{status}`)
     takes any text that is not all digits and arrives as `Call.path_value`. `run` returns a
-    struct for OBJECT, a Page for LIST, Created for TASKS and CREATED, None or a message for
-    EMPTY, or a Later that gives one of these. `mutates` decides between a transaction with an audit row and a plain connection.
+    struct for OBJECT, a Page for LIST, Created for TASKS and CREATED, Outcomes for EACH
+    (`api.each.each` makes them, a savepoint an id), None or a message for EMPTY, or a Later that gives one of these. `mutates` decides between a transaction with an audit row and a plain connection.
     An action with `endpoint` has no `run`: it answers itself, before anybody is known
     (`permission` is None; authentication only).
     """
@@ -203,6 +220,10 @@ class Resource:
     """Rows that the caller may know of; others do not exist for him."""
     changeable: Scope = everyone
     """Of those, the rows that he may change: a call that changes another is a 403."""
+    list_query: type[msgspec.Struct] | None = None
+    """What the query of a list call may say beside pages, order and filters; its keys are no columns' names."""
+    narrow: Narrow | None = None
+    """The rows that a list call with such a query shows, of those in scope."""
     create: Create | None = None
     create_body: Body | None = None
     create_query: type[msgspec.Struct] | None = None

@@ -6,10 +6,13 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+import msgspec
+
 from rubackup.api.actions import action_status, run_action
+from rubackup.api.each import run_each
 from rubackup.api.kernel import Endpoint, Route
 from rubackup.api.reads import list_rows, read_row
-from rubackup.api.resource import Action, Body, Op, Resource
+from rubackup.api.resource import Action, Answer, Body, Op, Resource
 from rubackup.api.writes import IDS_BODY, create_row, delete_row, delete_rows, update_row
 from rubackup.domain.permissions import Permission
 
@@ -54,7 +57,7 @@ def _routes(resource: Resource) -> Iterator[Route]:
                 status=verb.status,
                 op=verb.op,
                 body=_body(resource, verb.op),
-                query=resource.create_query if verb.op is Op.CREATE else None,
+                query=_query(resource, verb.op),
             )
     for action in resource.actions:
         yield _action_route(resource, action)
@@ -72,6 +75,10 @@ def _body(resource: Resource, op: Op) -> Body | None:
     return bodies.get(op)
 
 
+def _query(resource: Resource, op: Op) -> type[msgspec.Struct] | None:
+    return {Op.CREATE: resource.create_query, Op.LIST: resource.list_query}.get(op)
+
+
 def _action_route(resource: Resource, action: Action) -> Route:
     path = f"/{resource.path}/{action.path}".rstrip("/")
     words = re.sub(r"[^a-z0-9]+", "_", path.lower()).strip("_")
@@ -82,7 +89,7 @@ def _action_route(resource: Resource, action: Action) -> Route:
         summary=action.summary,
         resource=resource,
         permission=action.permission,
-        endpoint=None if action.endpoint else run_action,
+        endpoint=None if action.endpoint else run_each if action.answer is Answer.EACH else run_action,
         status=action_status(action),
         action=action,
         body=action.body,

@@ -22,7 +22,7 @@ from rubackup.domain.errors import Corrupt, RubackupError
 TARGET_BYTES: Final = 32 << 20
 MAX_BYTES: Final = TARGET_BYTES + 2 * group.MAX_GROUP_BYTES
 
-_MAGIC = b"RBPACK\0\0"
+MAGIC: Final = b"RBPACK\0\0"
 _END = b"RBPEND\0\0"
 _HEADER = struct.Struct("<8sB7x16s16s64s32s")
 HEADER_BYTES: Final = _HEADER.size
@@ -62,7 +62,7 @@ def closed_name(pack: bytes) -> str:
 
 
 def _header(header: PackHeader) -> bytes:
-    unsummed = _HEADER.pack(_MAGIC, 0, header.pool, header.pack, header.owner.encode(), bytes(32))[:-32]
+    unsummed = _HEADER.pack(MAGIC, 0, header.pool, header.pack, header.owner.encode(), bytes(32))[:-32]
     return unsummed + blake3(unsummed).digest()
 
 
@@ -71,7 +71,7 @@ def parse_header(data: bytes) -> PackHeader:
     if len(data) < HEADER_BYTES:
         raise Corrupt("A pack is cut off within its header.")
     magic, version, pool, pack, owner, total = _HEADER.unpack_from(data)
-    if magic != _MAGIC or version != 0 or blake3(data[: HEADER_BYTES - 32]).digest() != total:
+    if magic != MAGIC or version != 0 or blake3(data[: HEADER_BYTES - 32]).digest() != total:
         raise Corrupt("A pack's header is damaged.")
     return PackHeader(pool, pack, owner.rstrip(b"\0").decode(errors="replace"))
 

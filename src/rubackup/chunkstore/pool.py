@@ -34,7 +34,7 @@ from rubackup.chunkstore.verify import Verification, VerifyResult
 from rubackup.chunkstore.write import WriteSession
 from rubackup.domain.errors import Busy, Conflict, Corrupt, Fenced, Invalid, NotFound, RubackupError, StorageFault
 
-__all__ = ["Pool", "ReadSession", "SealedRecord", "Usage", "VerifyResult", "WriteSession"]
+__all__ = ["Fill", "Pool", "ReadSession", "SealedRecord", "Usage", "VerifyResult", "WriteSession"]
 log = logging.getLogger(__name__)
 
 
@@ -47,6 +47,16 @@ class Usage(msgspec.Struct, frozen=True):
     total_bytes: int
     chunks: int
     records: int
+
+
+class Fill(msgspec.Struct, frozen=True):
+    """How full one folder of a pool is; `problem` is '' when it can be used."""
+
+    path: str
+    problem: str
+    free_bytes: int
+    used_bytes: int
+    total_bytes: int
 
 
 class Pool:
@@ -362,6 +372,10 @@ class Pool:
         free, total = (space.free_bytes, space.total_bytes) if space else (0, 0)
         return Usage(problem, free, used, total, self._index.chunk_count, len(self._index.records()))
 
+    def fills(self) -> list[Fill]:
+        """How full each folder is, in the order in which they are filled."""
+        return [_fill(storage) for storage in self._storages.all]
+
     def close(self) -> None:
         """End the sessions and release everything. Twice is fine."""
         with self._lock:
@@ -375,6 +389,16 @@ class Pool:
                 self._closed = True
                 self._index.close()
                 os.close(self._lock_file)
+
+
+def _fill(storage: Storage) -> Fill:
+    label = storage.backend.label
+    try:
+        storage.check_bound()
+        space = storage.backend.space()
+    except RubackupError as error:
+        return Fill(label, error.message, 0, storage.used_bytes, 0)
+    return Fill(label, "", space.free_bytes, storage.used_bytes, space.total_bytes)
 
 
 def _take_lock(metadata: Path) -> int:

@@ -12,8 +12,10 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from rubackup.agent.tasks import Outcome, RunningTask, TaskRunner
+from rubackup.agent.tasks import Outcome, RunningTask, TaskRunner, guarded
+from rubackup.client import scripts
 from rubackup.client.channels import BackupOverWire, RestoreOverWire, connect
+from rubackup.client.devices import list_block_devices
 from rubackup.client.ports import BackupJob, Module, RestoreJob
 from rubackup.domain.errors import Invalid, RubackupError, Stopped, WireFault
 from rubackup.wire import pki
@@ -21,8 +23,12 @@ from rubackup.wire.control import ControlPeer
 from rubackup.wire.messages import (
     Ack,
     FilesystemListing,
+    ListBlockDevices,
     ListFilesystem,
+    ListResources,
     Message,
+    ModuleResource,
+    ModuleResources,
     RunBackup,
     RunRestore,
     Welcome,
@@ -60,15 +66,44 @@ class ClientAgent:
                 return Ack()
             case ListFilesystem():
                 return await asyncio.to_thread(list_folder, message.path)
+            case ListBlockDevices():
+                return await asyncio.to_thread(list_block_devices, message.path)
+            case ListResources():
+                return await asyncio.to_thread(self._resources, message)
         raise WireFault("A client does not take this order.")
 
     def _module(self, resource_type: str) -> Module:
         module = self._modules.get(resource_type)
         if module is None:
-            raise Invalid(f"This client cannot back up resources of type {resource_type}.")
+            has = ", ".join(self._modules)
+            raise Invalid(f"This client cannot back up resources of type {resource_type}; it has: {has}.")
         return module
 
+    def _resources(self, message: ListResources) -> ModuleResources:
+        if message.secret_method:
+            raise Invalid("Modules take what they need from the client's own configuration only: secret_method 0.")
+        found = self._module(message.resource_type).resources()
+        return ModuleResources(
+            resources=[
+                ModuleResource(
+                    resource=one.resource, kind=one.kind, size_bytes=one.size_bytes, used_bytes=one.used_bytes
+                )
+                for one in found
+            ]
+        )
+
     def _backup(self, module: Module, message: RunBackup, task: RunningTask) -> Outcome:
+        outcome = guarded(task, lambda task: self._copy(module, message, task))
+        normal, exception = message.normal_script, message.exception_script
+        scripts.after_backup(task, outcome, message.record, message.resource, normal, exception)
+        return outcome
+
+    def _restore(self, module: Module, message: RunRestore, task: RunningTask) -> Outcome:
+        outcome = guarded(task, lambda task: self._put_back(module, message, task))
+        scripts.after_restore(task, outcome, message.record, message.resource, message.restore_script)
+        return outcome
+
+    def _copy(self, module: Module, message: RunBackup, task: RunningTask) -> Outcome:
         job = BackupJob(
             record=message.record,
             parent=message.parent,
@@ -95,7 +130,7 @@ class ClientAgent:
             bytes_done=summary.size_bytes,
         )
 
-    def _restore(self, module: Module, message: RunRestore, task: RunningTask) -> Outcome:
+    def _put_back(self, module: Module, message: RunRestore, task: RunningTask) -> Outcome:
         job = RestoreJob(
             record=message.record,
             client_hwid=self._hwid,

@@ -140,6 +140,16 @@ class RestoreSummary:
     size_bytes: int
 
 
+@dataclass(frozen=True)
+class Found:
+    """Something that a module can back up; sizes are -1 where they are not known."""
+
+    resource: str
+    kind: str
+    size_bytes: int = -1
+    used_bytes: int = -1
+
+
 class Module(Protocol):
     """Backs up and restores one type of resource."""
 
@@ -152,3 +162,9 @@ class Module(Protocol):
 
     def restore(self, job: RestoreJob, channel: RestoreChannel, watch: Watch) -> RestoreSummary:
         """Put files back; Invalid when the order cannot be carried out at all."""
+
+    def resources(self) -> list[Found]:
+        """What there is to back up, with what the client's own configuration holds; Invalid when it cannot be told."""
+
+    def clean_up(self) -> None:
+        """Undo what a process that was killed has left on the host; called once, before the first task."""

@@ -69,6 +69,12 @@ class Conflict(CallerError):
     code = "conflict"
 
 
+class Unprocessable(CallerError):
+    """What was found does not fit what the catalogue knows."""
+
+    code = "unprocessable"
+
+
 class WrongState(Invalid):
     """A task with such a status does not allow this."""
 

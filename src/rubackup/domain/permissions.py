@@ -27,7 +27,7 @@ class Permission(Enum):
     READ_RECORDS = "See the repository of copies."
     WRITE_RECORDS = "Verify, delete and prolong copies."
     RESTORE = "Restore copies."
-    BROWSE_CLIENTS = "List the folders of a client."
+    BROWSE_CLIENTS = "List the folders, block devices and resources of a client."
     READ_POLICIES = "See schedules, strategies, their rules, the requests of clients and the disaster recovery plan."
     WRITE_RULES = "Create, change, delete and execute rules of the global schedule; keep the disaster recovery plan."
     DECIDE_REQUESTS = "Approve and decline requests of clients."

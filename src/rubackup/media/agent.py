@@ -1,4 +1,4 @@
-"""The media server's side of the control connection: pools, verification, lists, seals.
+"""The media server's side of the control connection: pools, verification, lists, seals, tape devices.
 
 Blocking work of the chunk store runs in threads; the loop only talks.
 """
@@ -14,13 +14,17 @@ from typing import Any
 from rubackup.agent.tasks import Outcome, RunningTask, TaskRunner
 from rubackup.chunkstore.pool import SealedRecord
 from rubackup.domain.errors import Corrupt, NotFound, RubackupError, WireFault
+from rubackup.media.devices import check_device
 from rubackup.media.listing import list_folder
 from rubackup.media.pools import PoolKeeper, check_folder
 from rubackup.media.seals import Note, SealBook
+from rubackup.media.tape.host import TapeHost
 from rubackup.wire.control import ControlPeer
 from rubackup.wire.messages import (
     Ack,
+    AskElements,
     AskPools,
+    CheckDevice,
     CheckFolder,
     ConfigurePools,
     DropRecord,
@@ -31,6 +35,7 @@ from rubackup.wire.messages import (
     RecordSealed,
     Revoked,
     RunVerify,
+    ScanTape,
     SealVerdict,
     Welcome,
 )
@@ -48,11 +53,12 @@ Call = Callable[[Message, float, float], Awaitable[Message]]
 class MediaAgent:
     """Answers the servers' orders."""
 
-    def __init__(self, pools: PoolKeeper, seals: SealBook, runner: TaskRunner) -> None:
+    def __init__(self, pools: PoolKeeper, seals: SealBook, runner: TaskRunner, tape: TapeHost) -> None:
         self._revoke: Callable[[list[str]], None] = lambda _serials: None
         self._pools = pools
         self._seals = seals
         self._runner = runner
+        self._tape = tape
         self._keys: dict[str, Any] = {}
         self._configured = asyncio.Event()
         self._sealed = asyncio.Event()
@@ -89,6 +95,8 @@ class MediaAgent:
             case CheckFolder():
                 await asyncio.to_thread(check_folder, message.path)
                 return Ack()
+            case CheckDevice():
+                return await asyncio.to_thread(check_device, message.path)
             case DropRecord():
                 self._runner.check_epoch(message.epoch)
                 await asyncio.to_thread(self._pools.get(message.pool_id).drop, message.record)
@@ -99,6 +107,10 @@ class MediaAgent:
                 return Ack()
             case ListRecord():
                 return await asyncio.to_thread(self._list, message)
+            case ScanTape():
+                return await asyncio.to_thread(self._tape.scan)
+            case AskElements():
+                return await asyncio.to_thread(self._tape.elements, message)
             case RunVerify():
                 self._runner.start(message.order, lambda task: self._verify(message, task))
                 return Ack()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rubackup.chunkstore.pool import Pool
 from rubackup.domain.errors import Invalid, RubackupError, StorageFault
-from rubackup.wire.messages import PoolConfig, PoolState
+from rubackup.wire.messages import PoolConfig, PoolState, StorageState
 
 log = logging.getLogger(__name__)
 
@@ -124,7 +124,23 @@ class PoolKeeper:
             total_bytes=usage.total_bytes,
             chunks=usage.chunks,
             records=usage.records,
+            storages=self._storages(config, pool),
         )
+
+    @staticmethod
+    def _storages(config: PoolConfig, pool: Pool) -> list[StorageState]:
+        fills = {fill.path: fill for fill in pool.fills()}
+        return [
+            StorageState(
+                id=storage.id,
+                problem=fill.problem,
+                free_bytes=fill.free_bytes,
+                used_bytes=fill.used_bytes,
+                total_bytes=fill.total_bytes,
+            )
+            for storage in config.storages
+            if (fill := fills.get(storage.path)) is not None
+        ]
 
 
 def check_folder(path: str) -> None:

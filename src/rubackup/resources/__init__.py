@@ -4,15 +4,26 @@ from __future__ import annotations
 
 from rubackup.api.resource import Resource
 from rubackup.resources.auth import AUTH
+from rubackup.resources.client_bandwidth import CLIENT_BANDWIDTH
 from rubackup.resources.client_groups import CLIENT_GROUPS
 from rubackup.resources.clients import CLIENTS, LIST_CLIENT_FILESYSTEM, UNAUTHORISED_CLIENTS
 from rubackup.resources.global_configuration import GLOBAL_CONFIGURATION
 from rubackup.resources.global_schedule import GLOBAL_SCHEDULE, GLOBAL_SCHEDULE_LOG
+from rubackup.resources.host_logs import CLIENTS_LOG, MEDIA_SERVERS_LOG
+from rubackup.resources.inventory import LIST_CLIENT_BLOCK_DEVICES, MODULE_RESOURCE_LIST
+from rubackup.resources.library_slots import LIBRARY_SLOTS
+from rubackup.resources.library_tape_drives import LIBRARY_TAPE_DRIVES
 from rubackup.resources.lookups import LOOKUPS
 from rubackup.resources.media_servers import MEDIA_SERVERS, MEDIA_SERVERS_WITH_TAPE, UNAUTHORISED_MEDIA_SERVERS
+from rubackup.resources.monitoring import SERVERS_HWID, SYSTEM_MONITORING
+from rubackup.resources.pool_groups import DYNAMIC_POOL_GROUPS, DYNAMIC_POOL_GROUPS_RECORDS, POOL_SUBSTITUTION
 from rubackup.resources.pools import POOL_LIST, POOLS_FOR_COPIES, STORAGE_LOCAL_CATALOGS
 from rubackup.resources.repository import REPOSITORY, REPOSITORY_LOG, REPOSITORY_RECORD_FILE_LIST
+from rubackup.resources.rule_requests import DELETE_RULE_REQUESTS, NEW_RULE_REQUESTS
 from rubackup.resources.state import SERVER_HELLO, SERVER_STATE
+from rubackup.resources.storages import CLIENT_DEFINED_STORAGES, STORAGE_BLOCK_DEVICES, STORAGE_CLOUDS
+from rubackup.resources.tape_cartridges import TAPE_CARTRIDGES, TL_TASK_QUEUE
+from rubackup.resources.tape_libraries import MEDIUM_CHANGERS, TAPE_LIBRARIES
 from rubackup.resources.task_queue import (
     CLIENT_TASK_INFO,
     CONTINUE_TASK,
@@ -29,18 +40,33 @@ RESOURCES: tuple[Resource, ...] = (
     AUTH,
     ADMINISTRATORS,
     AUDITORS,
+    CLIENT_DEFINED_STORAGES,
     CLIENT_GROUPS,
     CLIENTS,
+    DYNAMIC_POOL_GROUPS,
+    DYNAMIC_POOL_GROUPS_RECORDS,
+    CLIENT_BANDWIDTH,
+    CLIENT_GROUPS,
+    CLIENTS,
+    CLIENTS_LOG,
+    DELETE_RULE_REQUESTS,
     GLOBAL_CONFIGURATION,
     GLOBAL_SCHEDULE,
     GLOBAL_SCHEDULE_LOG,
     MAINTAINERS,
     MEDIA_SERVERS,
+    MEDIA_SERVERS_LOG,
     MEDIA_SERVERS_WITH_TAPE,
+    NEW_RULE_REQUESTS,
     POOL_LIST,
     POOLS_FOR_COPIES,
+    POOL_SUBSTITUTION,
     REPOSITORY,
     REPOSITORY_LOG,
+    STORAGE_BLOCK_DEVICES,
+    STORAGE_CLOUDS,
+    SYSTEM_MONITORING,
+    SERVERS_HWID,
     STORAGE_LOCAL_CATALOGS,
     SUPERVISORS,
     TASK_LOG,
@@ -54,11 +80,19 @@ RESOURCES: tuple[Resource, ...] = (
     CLIENT_TASK_INFO,
     CONTINUE_TASK,
     KILL_TASK,
+    LIST_CLIENT_BLOCK_DEVICES,
     LIST_CLIENT_FILESYSTEM,
+    MODULE_RESOURCE_LIST,
     PAUSE_TASK,
     REPOSITORY_RECORD_FILE_LIST,
     RESTART_TASK,
     SERVER_HELLO,
     SERVER_TASK_INFO,
+    LIBRARY_SLOTS,
+    LIBRARY_TAPE_DRIVES,
+    MEDIUM_CHANGERS,
+    TAPE_CARTRIDGES,
+    TAPE_LIBRARIES,
+    TL_TASK_QUEUE,
 )
 """Every family, in the order of the guide."""

@@ -11,7 +11,7 @@ from msgspec import Meta
 from rubackup.api.resource import LOG, Action, Answer, Body, Call, Created, Op, Resource, Source
 from rubackup.domain.permissions import Permission
 from rubackup.resources._adapters import limited, made
-from rubackup.services import media_servers, scopes, trees, unauthorised
+from rubackup.services import media_servers, scopes, storage_tree, unauthorised
 
 
 class MediaServerRow(msgspec.Struct, kw_only=True):
@@ -53,8 +53,8 @@ async def _authorise(call: Call) -> Created:
     return made([await media_servers.authorise(call.change, call.body)])
 
 
-async def _tree(call: Call) -> trees.MediaServersTree:
-    return await trees.media_servers_tree(call.change)
+async def _tree(call: Call) -> storage_tree.MediaServersTree:
+    return await storage_tree.media_servers_tree(call.change)
 
 
 MEDIA_SERVERS = Resource(
@@ -83,7 +83,7 @@ MEDIA_SERVERS = Resource(
         ),
         Action(
             "GET", "tree", "Media servers with their pools and storages", Permission.READ_STORAGE, _tree,
-            answer=Answer.OBJECT, row=trees.MediaServersTree, mutates=False,
+            answer=Answer.OBJECT, row=storage_tree.MediaServersTree, mutates=False,
         ),
     ),
 )  # fmt: skip

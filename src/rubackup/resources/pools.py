@@ -8,10 +8,11 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from rubackup.api.resource import CRUD, Body, Op, Resource, Source
-from rubackup.domain.permissions import Permission
+from rubackup.api.resource import CRUD, Body, Clause, Op, Resource, Source
+from rubackup.catalog.database import Connection
+from rubackup.domain.permissions import Permission, Principal
 from rubackup.resources._adapters import limited, making
-from rubackup.services import pool_list, scopes, storage_local_catalogs
+from rubackup.services import pool_fit, pool_list, pools, scopes, storage_local_catalogs
 
 
 class PoolRow(msgspec.Struct, kw_only=True):
@@ -23,10 +24,17 @@ class PoolRow(msgspec.Struct, kw_only=True):
     pool_type: Annotated[str, Meta(description="A name of destination_storage_types.")]
     media_server: Annotated[str, Meta(description="Host name of the media server that owns it.")]
     media_server_ref: Annotated[int, Meta(description="Id of that media server.")]
-    compression_type: Annotated[str, Meta(description="A name of compression_type.")]
+    compression_type: Annotated[
+        str, Meta(description="A name of compression_type; None for the types Block device and Client defined.")
+    ]
     description: Annotated[str, Meta(description="Free text.")]
     retention_period: Annotated[str | None, Meta(description="How long a copy may stay at most; null: no limit.")]
     ignore_free_space_check: Annotated[bool, Meta(description="Whether the reserve of free space may be used.")]
+    algorithm: Annotated[str | None, Meta(description="A name of deduplication_hash_algorithm; Block device only.")]
+    hash_length: Annotated[int | None, Meta(description="Length of the hash in bits; Block device only.")]
+    block_size: Annotated[int | None, Meta(description="Size of a block in bytes; Block device only.")]
+    meta_data_pool: Annotated[str | None, Meta(description="Pool that keeps the metadata; Block device only.")]
+    meta_data_pool_ref: Annotated[int | None, Meta(description="Id of that pool.")]
     problem: Annotated[str, Meta(description="What keeps the pool from being used; empty when nothing does.")]
     free_bytes: Annotated[int, Meta(description="Free space of its storages in bytes.")]
     used_bytes: Annotated[int, Meta(description="What the pool's data takes in bytes.")]
@@ -36,17 +44,20 @@ class PoolRow(msgspec.Struct, kw_only=True):
     created_at: Annotated[datetime, Meta(description="When the pool was made.")]
 
 
-_TABLE = "pools p JOIN media_servers m ON m.id = p.media_server_id LEFT JOIN pool_state s ON s.pool_id = p.id"
-_WITH_STORAGE = """(SELECT * FROM pools o WHERE o.pool_type = 'File system' AND EXISTS (
-    SELECT 1 FROM storage_local_catalogs l WHERE l.pool_id = o.id)) p"""
+_TABLE = (
+    "pools p JOIN media_servers m ON m.id = p.media_server_id LEFT JOIN pool_state s ON s.pool_id = p.id "
+    "LEFT JOIN pools d ON d.id = p.meta_data_pool_id"
+)
 _COLUMNS = {
     "id": "p.id", "uuid": "p.uuid::text", "pool_name": "p.pool_name", "pool_type": "p.pool_type",
     "media_server": "m.hostname", "media_server_ref": "p.media_server_id", "compression_type": "p.compression_type",
     "description": "p.description", "retention_period": "p.retention_period::text",
     "ignore_free_space_check": "p.ignore_free_space_check",
-    "problem": "coalesce(s.problem, 'The media server has not reported yet.')",
+    "algorithm": "p.algorithm", "hash_length": "p.hash_length", "block_size": "p.block_size",
+    "meta_data_pool": "d.pool_name", "meta_data_pool_ref": "p.meta_data_pool_id",
+    "problem": pools.PROBLEM,
     "free_bytes": "coalesce(s.free_bytes, 0)", "used_bytes": "coalesce(s.used_bytes, 0)",
-    "total_bytes": "coalesce(s.total_bytes, 0)", "chunks": "coalesce(s.chunks, 0)", "reported_at": "s.reported_at",
+    "total_bytes": pools.TOTAL_BYTES, "chunks": "coalesce(s.chunks, 0)", "reported_at": "s.reported_at",
     "created_at": "p.created_at",
 }  # fmt: skip
 _INDEXED = frozenset({"id", "uuid", "pool_name", "media_server_ref"})
@@ -69,9 +80,10 @@ POOL_LIST = Resource(
         pool_list.NewPool,
         example={
             "data": {
-                "pool_name": "my_pool_name", "pool_type": "File system", "media_server": "rubackup-server",
-                "compression_type": "fast", "description": "", "retention_period": "1 year",
-                "ignore_free_space_check": False,
+                "pool_name": "my_pool_name", "pool_type": "Block device", "media_server": "rubackup-server",
+                "compression_type": "None", "description": "", "retention_period": "1 year",
+                "ignore_free_space_check": False, "algorithm": "streebog", "block_size": 131072, "hash_length": 256,
+                "meta_data_pool": "Default",
             }
         },
     ),
@@ -88,6 +100,12 @@ POOL_LIST = Resource(
     delete=pool_list.delete,
 )  # fmt: skip
 
+
+async def _for_copies(db: Connection, principal: Principal, query: pool_fit.SourceQuery) -> Clause:
+    limit = await pool_fit.for_copies(db, principal, query)
+    return Clause(limit.sql, limit.values)
+
+
 POOLS_FOR_COPIES = Resource(
     path="pool_list/available_for_copy_or_move",
     name="Pool List",
@@ -95,11 +113,11 @@ POOLS_FOR_COPIES = Resource(
     summary="What copies are stored in",
     read=Permission.READ_STORAGE,
     row=PoolRow,
-    source=Source(
-        _WITH_STORAGE + _TABLE.removeprefix("pools p"), "p.id", _COLUMNS, _INDEXED, lock="-"
-    ),
+    source=Source(_TABLE, "p.id", _COLUMNS, _INDEXED, lock="-"),
     ops=Op.LIST,
     scope=_SCOPE,
+    list_query=pool_fit.SourceQuery,
+    narrow=_for_copies,
 )  # fmt: skip
 
 
@@ -113,6 +131,10 @@ class StorageLocalCatalogRow(msgspec.Struct, kw_only=True):
     media_server: Annotated[str, Meta(description="Host name of the media server.")]
     media_server_ref: Annotated[int, Meta(description="Id of the media server.")]
     description: Annotated[str, Meta(description="Free text.")]
+    problem: Annotated[str, Meta(description="What keeps the folder from being used; empty when nothing does.")]
+    free_bytes: Annotated[int, Meta(description="Free space of the folder's file system in bytes.")]
+    used_bytes: Annotated[int, Meta(description="What the pool's data takes in the folder in bytes.")]
+    total_bytes: Annotated[int, Meta(description="Size of the folder's file system in bytes.")]
     created_at: Annotated[datetime, Meta(description="When it was added.")]
 
 
@@ -125,11 +147,14 @@ STORAGE_LOCAL_CATALOGS = Resource(
     write=Permission.WRITE_STORAGE,
     row=StorageLocalCatalogRow,
     source=Source(
-        "storage_local_catalogs s JOIN pools p ON p.id = s.pool_id JOIN media_servers m ON m.id = s.media_server_id",
+        "storage_local_catalogs s JOIN pools p ON p.id = s.pool_id JOIN media_servers m ON m.id = s.media_server_id "
+        "LEFT JOIN storage_state t ON t.storage_id = s.id",
         "s.id",
         {
             "id": "s.id", "path": "s.path", "pool": "p.pool_name", "pool_ref": "s.pool_id",
             "media_server": "m.hostname", "media_server_ref": "s.media_server_id", "description": "s.description",
+            "problem": f"coalesce(t.problem, '{pools.UNREPORTED}')", "free_bytes": "coalesce(t.free_bytes, 0)",
+            "used_bytes": "coalesce(t.used_bytes, 0)", "total_bytes": "coalesce(t.total_bytes, 0)",
             "created_at": "s.created_at",
         },
         frozenset({"id", "pool_ref", "media_server_ref"}),

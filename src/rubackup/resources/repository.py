@@ -37,6 +37,7 @@ class RecordRow(msgspec.Struct, kw_only=True):
     backup_type: Annotated[str, Meta(description="A name of backup_types.")]
     crypto: Annotated[str, Meta(description="A name of crypto.")]
     archiving: Annotated[bool, Meta(description="Whether it is marked as an archive.")]
+    file_list: Annotated[bool, Meta(description="Whether its files may be listed.")]
     size_bytes: Annotated[int, Meta(description="Size of what was backed up in bytes.")]
     stored_bytes: Annotated[int, Meta(description="What it added to the pool in bytes, compressed.")]
     files: Annotated[int, Meta(description="How many files and folders it holds.")]
@@ -49,7 +50,7 @@ class RecordRow(msgspec.Struct, kw_only=True):
 
 
 _OWN = (
-    "id", "parent_id", "client_hwid", "resource_type", "resource", "backup_type", "crypto", "archiving", "size_bytes",
+    "id", "parent_id", "client_hwid", "resource_type", "resource", "backup_type", "crypto", "archiving", "file_list", "size_bytes",
     "stored_bytes", "files", "files_failed", "created_at", "store_until", "locked_until", "verification_status",
     "verified_at",
 )  # fmt: skip

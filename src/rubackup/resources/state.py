@@ -39,7 +39,8 @@ SERVER_STATE = Resource(
     read=Permission.READ_STATE,
     actions=(
         Action(
-            "GET", "", "Hosts that wait for authorisation, rules that have expired, tasks that have not ended", Permission.READ_STATE, _state,
+            "GET", "", "Hosts and requests that wait, rules that have expired, tasks that have not ended",
+            Permission.READ_STATE, _state,
             answer=Answer.OBJECT, row=state.State, mutates=False, operation_id="server_state",
         ),
     ),

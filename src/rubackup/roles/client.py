@@ -2,27 +2,51 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
+
 from rubackup.agent.link import ServerLink
 from rubackup.agent.tasks import TaskRunner
 from rubackup.client.agent import ClientAgent
-from rubackup.client.modules import MODULES
+from rubackup.client.modules import modules
+from rubackup.client.modules.filesystem.snapshots import BASE
+from rubackup.client.tools.listener import ToolListener
+from rubackup.client.tools.relay import ToolRelay
+from rubackup.domain.errors import Refused
 from rubackup.roles.host import agent_host
 from rubackup.roles.process import ready, run_role, together
-from rubackup.roles.settings import Settings
+from rubackup.roles.settings import ConfigurationFault, Settings
+
+SOCKET_NAME = "client.sock"
 
 
 async def serve(settings: Settings) -> None:
     """Take orders until cancelled."""
-    modules = {module.resource_type: module for module in MODULES}
-    host = agent_host(settings, "client", resource_types=tuple(modules))
+    found = modules(settings.text("HWID"), Path(settings.text("SNAPSHOT_DIR", str(BASE))))
+    host = agent_host(settings, "client", resource_types=tuple(found))
+    for module in found.values():
+        await asyncio.to_thread(module.clean_up)
     link = ServerLink(host)
     runner = TaskRunner(link.call)
-    agent = ClientAgent(host.hwid, host.tls, modules, runner)
+    agent = ClientAgent(host.hwid, host.tls, found, runner)
+    path = settings.path("CLIENT_SOCKET", host.key.with_name(SOCKET_NAME))
+    tools = listener(path, ToolRelay(link, runner))
     ready(settings)
     try:
-        await together(link.run(agent), runner.report())
+        await together(link.run(agent), runner.report(), tools.run())
     finally:
         runner.stop_all()
+
+
+def listener(path: Path, relay: ToolRelay) -> ToolListener:
+    """The socket of the host's tools; ConfigurationFault when it cannot be made there."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return ToolListener(path, relay.answer)
+    except Refused as error:
+        raise ConfigurationFault(f"CLIENT_SOCKET: {error.message}") from error
+    except OSError as error:
+        raise ConfigurationFault(f"CLIENT_SOCKET names {path}, which cannot be made: {error.strerror}.") from error
 
 
 def main() -> None:

@@ -11,23 +11,35 @@ import socket
 from collections.abc import Sequence
 from typing import TypeVar
 
+import msgspec
+
 from rubackup import __version__
 from rubackup.domain.errors import Refused, RubackupError, Unavailable, WireFault
-from rubackup.services.ports import CopyEntry, FolderEntry
+from rubackup.services.ports import CopyEntry, Device, DeviceFacts, FolderEntry, Resource, TapeDevice, TapeElement
 from rubackup.wire import framing, pki
 from rubackup.wire.control import ControlPeer, dial_control
 from rubackup.wire.messages import (
     PROTOCOL_VERSION,
     Ack,
+    AskElements,
+    BlockDevices,
+    CheckDevice,
     CheckFolder,
+    DeviceChecked,
     FilesystemListing,
     Hello,
+    ListBlockDevices,
     ListFilesystem,
     ListRecord,
+    ListResources,
     Message,
+    ModuleResources,
     RecordListing,
     Relay,
     Relayed,
+    ScanTape,
+    TapeDevices,
+    TapeElements,
 )
 
 log = logging.getLogger(__name__)
@@ -53,6 +65,36 @@ class RelayHosts:
         """Entries of a folder of a client."""
         answer = await self._request("client", client_hwid, ListFilesystem(path=path), FilesystemListing)
         return [FolderEntry(name, is_folder, size) for name, is_folder, size in answer.entries]
+
+    async def list_block_devices(self, client_hwid: str, path: str) -> list[Device]:
+        """Block devices of a client at or below `path`."""
+        answer = await self._request("client", client_hwid, ListBlockDevices(path=path), BlockDevices)
+        return [
+            Device(
+                name=one.name,
+                path=one.path,
+                type=one.type,
+                size_bytes=one.size_bytes,
+                filesystem=one.filesystem,
+                mount_points=one.mount_points,
+                read_only=one.read_only,
+            )
+            for one in answer.devices
+        ]
+
+    async def list_resources(self, client_hwid: str, resource_type: str, secret_method: int) -> list[Resource]:
+        """What a module of a client can back up."""
+        asked = ListResources(resource_type=resource_type, secret_method=secret_method)
+        answer = await self._request("client", client_hwid, asked, ModuleResources)
+        return [
+            Resource(
+                resource=one.resource,
+                kind=one.kind,
+                size_bytes=one.size_bytes if one.size_bytes >= 0 else None,
+                used_bytes=one.used_bytes if one.used_bytes >= 0 else None,
+            )
+            for one in answer.resources
+        ]
 
     async def list_record(
         self, media_hwid: str, pool_id: int, record_uuid: str, path: str, page: int, limit: int
@@ -80,6 +122,32 @@ class RelayHosts:
     async def check_folder(self, media_hwid: str, path: str) -> None:
         """Return when the folder can become a storage of the media server."""
         await self._request("media", media_hwid, CheckFolder(path=path), Ack)
+
+    async def scan_tape(self, media_hwid: str) -> list[TapeDevice]:
+        """The robots and tape drives of a media server."""
+        answer = await self._request("media", media_hwid, ScanTape(), TapeDevices)
+        return msgspec.convert(answer.devices, list[TapeDevice], from_attributes=True)
+
+    async def tape_elements(
+        self, media_hwid: str, device: str, scsi_path: str = "", serial: str = ""
+    ) -> tuple[TapeDevice, list[TapeElement]]:
+        """The robot at a device, and its elements by address."""
+        asked = AskElements(device=device, scsi_path=scsi_path, serial=serial)
+        answer = await self._request("media", media_hwid, asked, TapeElements)
+        robot = msgspec.convert(answer.robot, TapeDevice, from_attributes=True)
+        return robot, msgspec.convert(answer.elements, list[TapeElement], from_attributes=True)
+
+    async def check_device(self, media_hwid: str, path: str) -> DeviceFacts:
+        """What the device of a media server is."""
+        answer = await self._request("media", media_hwid, CheckDevice(path=path), DeviceChecked)
+        return DeviceFacts(
+            real_path=answer.real_path,
+            disk=answer.disk,
+            kind=answer.kind,
+            size_bytes=answer.size_bytes,
+            signature=answer.signature,
+            in_use=answer.in_use,
+        )
 
     async def close(self) -> None:
         """End the connection."""

@@ -6,11 +6,13 @@ import asyncio
 import logging
 
 from rubackup.agent.link import AgentHost, ServerLink
+from rubackup.agent.monitoring import Reporter
 from rubackup.agent.tasks import TaskRunner
 from rubackup.media.agent import MediaAgent
 from rubackup.media.pools import PoolKeeper
 from rubackup.media.seals import SealBook
 from rubackup.media.sessions import DataSessions
+from rubackup.media.tape.host import TapeHost
 from rubackup.roles.host import agent_host, wait_for_certificate
 from rubackup.roles.process import ready, run_role, together
 from rubackup.roles.settings import Settings
@@ -30,7 +32,7 @@ async def serve(settings: Settings) -> None:
     seals = SealBook(state / "unreported")
     link = ServerLink(host)
     runner = TaskRunner(link.call)
-    agent = MediaAgent(pools, seals, runner)
+    agent = MediaAgent(pools, seals, runner, TapeHost())
     sessions = DataSessions(host.hwid, pools, seals, agent.server_keys)
     agent.on_revoked(sessions.revoke)
     ready(settings, port)
@@ -38,6 +40,7 @@ async def serve(settings: Settings) -> None:
         await together(
             link.run(agent),
             runner.report(),
+            Reporter(link.call).run(),
             agent.report_seals(link.call),
             serve_data(host, sessions, host_name, port),
         )

@@ -12,11 +12,13 @@ from rubackup.server.control import ControlPlane
 from rubackup.server.dispatcher import LEASE_SECONDS, Dispatcher
 from rubackup.server.heartbeats import Heartbeats
 from rubackup.server.leader import Leader
+from rubackup.server.monitoring import Monitor
 from rubackup.server.pools import PoolSync
 from rubackup.server.registry import Registry
 from rubackup.server.reports import Reports
 from rubackup.server.signer import IssuingSigner
 from rubackup.server.tickets import TicketOffice
+from rubackup.server.tools import ClientTools
 from rubackup.server.watch import CatalogueWatch
 from rubackup.services import dispatch, presence
 from rubackup.wire import pki
@@ -42,7 +44,8 @@ async def serve(settings: Settings) -> None:
         leader = Leader(database, hwid, dispatcher)
         pools = PoolSync(database, registry, lambda: leader.epoch)
         leader.pools = pools
-        reports = Reports(database, registry, heartbeats, tickets)
+        monitor = Monitor(database, (hwid, hostname))
+        reports = Reports(database, registry, heartbeats, tickets, monitor, ClientTools(database))
         plane = ControlPlane(
             database,
             IssuingSigner(issuing(settings)),
@@ -65,7 +68,7 @@ async def serve(settings: Settings) -> None:
         ready(settings, control.address[1])
         log.info("control listener on %s:%d", *control.address)
         try:
-            await together(heartbeats.run(), leader.run(), watch.run())
+            await together(heartbeats.run(), leader.run(), watch.run(), monitor.run())
         finally:
             await control.close()
     finally:

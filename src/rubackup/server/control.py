@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from rubackup.catalog.database import Database
 from rubackup.domain.errors import Refused, RubackupError
 from rubackup.server.registry import Registry
-from rubackup.services import enrolment, presence
+from rubackup.services import enrolment, host_log, presence
 from rubackup.wire import pki
 from rubackup.wire.control import ControlPeer
 from rubackup.wire.messages import PROTOCOL_VERSION, Enrol, EnrolGranted, EnrolPending, Hello, Welcome
@@ -66,10 +66,10 @@ class ControlPlane:
             return EnrolGranted(chain_pem=answer.chain_pem)
         return EnrolPending(fingerprint=fingerprint, retry_after_seconds=RETRY_ENROLMENT_SECONDS)
 
-    async def admit(self, identity: pki.Identity, _hello: Hello, _address: str) -> Welcome:
+    async def admit(self, identity: pki.Identity, hello: Hello, address: str) -> Welcome:
         """Refused when the certificate was revoked, or the host is not in the catalogue any more."""
         if identity.role in {"client", "media"}:
-            await enrolment.admit(self._database, role=identity.role, hwid=identity.hwid, serial=identity.serial)
+            await self._admit_host(identity, hello.hostname, address)
         elif identity.role != "api":
             raise Refused("This role does not connect to a server.")
         return Welcome(
@@ -79,6 +79,15 @@ class ControlPlane:
             epoch=self._epoch(),
             heartbeat_seconds=HEARTBEAT_SECONDS,
         )
+
+    async def _admit_host(self, identity: pki.Identity, hostname: str, address: str) -> None:
+        try:
+            await enrolment.admit(self._database, role=identity.role, hwid=identity.hwid, serial=identity.serial)
+        except Refused as error:
+            told = hostname if len(hostname) <= TOLD_LENGTH and hostname.isprintable() else ""
+            text = f"From {address}: {error.message}"
+            await host_log.note_refused(self._database, identity.role, identity.hwid, told, text)
+            raise
 
     async def connected(self, peer: ControlPeer, hello: Hello) -> None:
         """The host is online: its waiting tasks may run."""

@@ -22,6 +22,7 @@ def order_of(job: Job, tickets: TicketOffice) -> Message:
     )
     module = job.parameters.get("module", {})
     common = job.parameters.get("common", {})
+    scripts = job.parameters.get("scripts", {})
     match job.task_type:
         case "Backup":
             return RunBackup(
@@ -35,6 +36,8 @@ def order_of(job: Job, tickets: TicketOffice) -> Message:
                 compression=job.compression,
                 module_parameters=module,
                 common_parameters=common,
+                normal_script=scripts.get("normal", ""),
+                exception_script=scripts.get("exception", ""),
             )
         case "Restore":
             return RunRestore(
@@ -49,6 +52,7 @@ def order_of(job: Job, tickets: TicketOffice) -> Message:
                 overwrite=job.parameters.get("overwrite", "if_changed"),
                 module_parameters=module,
                 common_parameters=common,
+                restore_script=scripts.get("restore", ""),
             )
         case "Verify":
             return RunVerify(order=order, pool_id=job.pool_id, record=job.record_uuid)

@@ -94,6 +94,16 @@ class PoolSync:
                     used_bytes=state.used_bytes,
                     total_bytes=state.total_bytes,
                     chunks=state.chunks,
+                    storages=tuple(
+                        pools.StorageReport(
+                            id=one.id,
+                            problem=one.problem,
+                            free_bytes=one.free_bytes,
+                            used_bytes=one.used_bytes,
+                            total_bytes=one.total_bytes,
+                        )
+                        for one in state.storages
+                    ),
                 )
                 for state in answer.pools
             ]

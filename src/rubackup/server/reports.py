@@ -13,18 +13,24 @@ from rubackup.domain.errors import Refused, WireFault
 from rubackup.domain.tasks import Verb
 from rubackup.queue.ports import Beat
 from rubackup.server.heartbeats import Heartbeats
+from rubackup.server.monitoring import Monitor
 from rubackup.server.registry import Registry
 from rubackup.server.tickets import TicketOffice
+from rubackup.server.tools import TOOL_MESSAGES, ClientTools
 from rubackup.services import dispatch, records
 from rubackup.wire.control import ControlPeer
 from rubackup.wire.framing import decode, encode
 from rubackup.wire.messages import (
     Ack,
     AnyMessage,
+    AskElements,
     AskPools,
+    CheckDevice,
     CheckFolder,
+    ListBlockDevices,
     ListFilesystem,
     ListRecord,
+    ListResources,
     Message,
     NewTicket,
     Progress,
@@ -35,11 +41,23 @@ from rubackup.wire.messages import (
     RenewTicket,
     ReportFinished,
     ReportLog,
+    ReportMonitoring,
     ReportProgress,
+    ScanTape,
     SealVerdict,
 )
 
-RELAYED = (ListFilesystem, ListRecord, CheckFolder, AskPools)
+RELAYED = (
+    ListFilesystem,
+    ListRecord,
+    CheckFolder,
+    CheckDevice,
+    AskPools,
+    ScanTape,
+    AskElements,
+    ListBlockDevices,
+    ListResources,
+)
 """What the API may ask of hosts; everything else goes through the queue."""
 RELAY_SECONDS = 9.0
 VERBS = {"execution": Verb.EXECUTE, "transmission": Verb.TRANSMIT}
@@ -48,16 +66,28 @@ VERBS = {"execution": Verb.EXECUTE, "transmission": Verb.TRANSMIT}
 class Reports:
     """Handles every Call that reaches the server."""
 
-    def __init__(self, database: Database, registry: Registry, heartbeats: Heartbeats, tickets: TicketOffice) -> None:
+    def __init__(
+        self,
+        database: Database,
+        registry: Registry,
+        heartbeats: Heartbeats,
+        tickets: TicketOffice,
+        monitor: Monitor,
+        tools: ClientTools,
+    ) -> None:
         self._database = database
         self._registry = registry
         self._heartbeats = heartbeats
         self._tickets = tickets
+        self._monitor = monitor
+        self._tools = tools
         self._phases: dict[tuple[int, int], str] = {}
 
     async def handle(self, peer: ControlPeer, message: Message) -> Message:
         """The answer to one message."""
         role = peer.identity.role
+        if role == "client" and isinstance(message, TOOL_MESSAGES):
+            return await self._tools.handle(peer, message)
         match message:
             case Relay() if role == "api":
                 return await self._relay(message)
@@ -71,6 +101,8 @@ class Reports:
                 return await self._renew(peer, message)
             case RecordSealed() if role == "media":
                 return await self._sealed(peer, message)
+            case ReportMonitoring() if role == "media":
+                return self._monitor.report(peer.identity.hwid, message.samples)
         raise WireFault("The server does not take this message from this host.")
 
     async def _progress(self, message: ReportProgress) -> ProgressAnswer:

@@ -18,7 +18,7 @@ class Table:
     wait: str
 
 
-_FIND = "SELECT id, fingerprint FROM FAMILY WHERE hwid = $1 FOR UPDATE"
+_FIND = "SELECT id, fingerprint, certificate_serial FROM FAMILY WHERE hwid = $1 FOR UPDATE"
 _ADMIT = "SELECT id FROM FAMILY WHERE hwid = $1"
 _SIGN = "UPDATE FAMILY SET certificate_serial = $2, certificate_not_after = $3, csr_pem = $4 WHERE id = $1"
 _COUNT = "SELECT count(*) FROM unauthorised_FAMILY"
@@ -94,6 +94,7 @@ SELECT m.id, m.hostname FROM media_servers m WHERE m.id = ANY ($1::bigint[]) AND
     EXISTS (SELECT 1 FROM pools p WHERE p.media_server_id = m.id)
     OR EXISTS (SELECT 1 FROM task_queue t WHERE t.media_server_id = m.id AND t.status <> ALL ($2::text[])))
 ORDER BY m.id"""
+FORGET_MONITORING = "DELETE FROM system_monitoring WHERE hwid = $1"
 MEDIA_BACK = """
 INSERT INTO unauthorised_media_servers
     (hwid, hostname, os_type, os_version, package_version, data_endpoint, csr_pem, fingerprint)

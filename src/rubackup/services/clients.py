@@ -9,12 +9,15 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from rubackup.domain.lookups import ResourceType
-from rubackup.services import enrolment, scopes
+from rubackup.services import enrolment, host_log, scopes
 from rubackup.services.change import Change
 from rubackup.services.fields import Problems, Ref, given, update_columns
+from rubackup.services.host_log import Happened
 
 _READ = """
-SELECT c.group_id, c.lsf_flag, c.ls_pool_id, c.resource_types FROM clients c WHERE c.id = $1"""
+SELECT c.group_id, c.lsf_flag, c.ls_pool_id, c.lrl_flag, c.storage_capacity, c.description, c.centralized_restore,
+    c.client_side_backup, c.client_side_restore, c.resource_types
+FROM clients c WHERE c.id = $1"""
 
 
 class ClientChange(msgspec.Struct, kw_only=True):
@@ -22,13 +25,24 @@ class ClientChange(msgspec.Struct, kw_only=True):
 
     group_id: Annotated[Ref, Meta(description="Client group: name or id.")] | UnsetType = UNSET
     lsf_flag: (
-        Annotated[bool, Meta(description="Whether the client's own tools may store copies in `ls_pool`.")] | UnsetType
+        Annotated[
+            bool,
+            Meta(
+                description="Whether backups that the client's own tools start go to `ls_pool`, and to no other pool."
+            ),
+        ]
+        | UnsetType
     ) = UNSET
     ls_pool: (
-        Annotated[Ref, Meta(description="Pool for the client's own tools: name or id; null: none.")] | UnsetType | None
+        Annotated[Ref, Meta(description="Pool for backups that the client's own tools start: name or id; null: none.")]
+        | UnsetType
+        | None
     ) = UNSET
     lrl_flag: (
-        Annotated[bool, Meta(description="Whether the client's own tools may use its local list of rules.")] | UnsetType
+        Annotated[
+            bool, Meta(description="Whether the client's own tools may see its rules and make requests about them.")
+        ]
+        | UnsetType
     ) = UNSET
     storage_capacity: (
         Annotated[
@@ -39,7 +53,13 @@ class ClientChange(msgspec.Struct, kw_only=True):
     ) = UNSET
     description: Annotated[str, Meta(description="Free text.", max_length=4096)] | UnsetType = UNSET
     centralized_restore: (
-        Annotated[bool, Meta(description="Whether the client's own tools offer centralised restores.")] | UnsetType
+        Annotated[
+            bool,
+            Meta(
+                description="Whether restores to the client may be ordered through the API; false: only its own tools restore."
+            ),
+        ]
+        | UnsetType
     ) = UNSET
     client_side_backup: (
         Annotated[bool, Meta(description="Whether the client's own tools may start backups.")] | UnsetType
@@ -81,9 +101,17 @@ async def update(change: Change, client_id: int, wanted: ClientChange) -> None:
         problems.add("data.ls_pool", "is required while lsf_flag is true.")
     problems.raise_any()
     await update_columns(db, "clients", client_id, columns)
+    await _note_edited(change, client_id, [name for name, value in columns.items() if value != before[name]])
     await change.event("changed", "clients", client_id, client_group_id=before["group_id"])
     if merged["group_id"] != before["group_id"]:
         await change.event("changed", "clients", client_id, client_group_id=merged["group_id"])
+        await host_log.move(db, client_id, merged["group_id"])
+
+
+async def _note_edited(change: Change, client_id: int, names: Sequence[str]) -> None:
+    if names:
+        text = f"Changed: {', '.join(name.replace('ls_pool_id', 'ls_pool') for name in names)}."
+        await host_log.note(change.db, "client", [client_id], Happened.EDITED, text, user=change.principal.name)
 
 
 async def delete(change: Change, ids: Sequence[int]) -> None:

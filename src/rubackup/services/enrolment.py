@@ -21,13 +21,15 @@ from rubackup.domain.permissions import Permission, Principal
 from rubackup.domain.tasks import FINAL, Verb
 from rubackup.queue.postgres import PostgresQueue
 from rubackup.services import _enrolment_sql as sql
-from rubackup.services import global_schedule, scopes
+from rubackup.services import global_schedule, host_log, scopes
 from rubackup.services.change import Change
+from rubackup.services.host_log import Happened
 
 WAITING_LIMIT = 1000
 REVOKED_AT_ONCE = 50_000
 RETRY_AFTER_SECONDS = 60
 _COUNT_LOCK = 0x52_42_45_4E_52  # "RBENR"
+_BACK = "Its certificates are revoked; it waits for authorisation again."
 _HWIDS = {"client": CLIENT_HWID, "media": SERVER_HWID}
 
 
@@ -89,15 +91,19 @@ async def ask(
         known = await db.fetchrow(table.find, hwid)
         if known is None or known["fingerprint"] != fingerprint:
             facts = [hwid, hostname, address, os_type, os_version, package_version, csr_pem, fingerprint]
-            await _wait(db, table, [*facts, data_endpoint] if role == "media" else facts)
+            await _wait(db, role, [*facts, data_endpoint] if role == "media" else facts)
             return Pending(fingerprint)
         signed = await asyncio.to_thread(signer.sign, csr_pem, role, hwid, hostname)
         await db.execute(table.sign, known["id"], signed.serial, signed.not_after, csr_pem)
         await db.execute(sql.ISSUED, signed.serial, role, hwid, signed.not_after)
+        kind = "Renewed" if known["certificate_serial"] else "The first one"
+        text = f"{kind}: number {signed.serial}, valid until {signed.not_after:%Y-%m-%d %H:%M} UTC."
+        await host_log.note(db, role, [known["id"]], Happened.CERTIFICATE, text)
     return Granted(signed.chain_pem)
 
 
-async def _wait(db: Connection, table: sql.Table, facts: list[Any]) -> None:
+async def _wait(db: Connection, role: str, facts: list[Any]) -> None:
+    table = sql.TABLES[role]
     seen = await db.fetchval(table.seen, *facts)
     if seen is not None:
         return
@@ -106,6 +112,7 @@ async def _wait(db: Connection, table: sql.Table, facts: list[Any]) -> None:
         raise TooManyAttempts("Too many hosts wait for authorisation.", retry_after_seconds=RETRY_AFTER_SECONDS)
     row_id = await db.fetchval(table.wait, *facts)
     await db.execute(sql.EVENT, "created", f"unauthorised_{table.family}", row_id, None, None)
+    await host_log.note_waiting(db, role, [row_id], Happened.WAITING, f"From {facts[2]}, with the key {facts[7]}.")
 
 
 async def authorise_clients(change: Change, ids: Sequence[int]) -> list[int]:
@@ -141,6 +148,7 @@ async def _authorise_client(change: Change, row: Any, group_id: int) -> int:
     await db.execute("DELETE FROM unauthorised_clients WHERE id = $1", row["id"])
     await change.event("deleted", "unauthorised_clients", row["id"])
     await change.event("created", "clients", client_id, client_group_id=group_id)
+    await _note(change, "client", client_id, Happened.AUTHORISED, f"With the key {row['fingerprint']}.")
     return client_id
 
 
@@ -177,6 +185,7 @@ async def authorise_media_server(change: Change, hostname: str) -> int:
     await change.db.execute("DELETE FROM unauthorised_media_servers WHERE id = $1", row["id"])
     await change.event("deleted", "unauthorised_media_servers", row["id"])
     await change.event("created", "media_servers", media_id, media_server_id=media_id)
+    await _note(change, "media", media_id, Happened.AUTHORISED, f"With the key {row['fingerprint']}.")
     change.row_ids.append(media_id)
     change.after = _public(row)
     await change.wake("certificates")
@@ -210,6 +219,7 @@ async def withdraw_clients(change: Change, ids: Sequence[int]) -> None:
     await global_schedule.delete_of_clients(change, list(rows))
     for client_id, row in rows.items():
         await _revoke(change, "client", row["hwid"])
+        await _note(change, "client", client_id, Happened.DELETED, _BACK)
         await db.execute(sql.CLIENT_BACK, client_id)
         await db.execute("DELETE FROM clients WHERE id = $1", client_id)
         await change.event("deleted", "clients", client_id, client_group_id=row["group_id"])
@@ -229,6 +239,8 @@ async def withdraw_media_servers(change: Change, ids: Sequence[int]) -> None:
         raise Conflict(f"Media servers still have pools or tasks: {names}.", ids=[row["id"] for row in used])
     for media_id, row in rows.items():
         await _revoke(change, "media", row["hwid"])
+        await _note(change, "media", media_id, Happened.DELETED, _BACK)
+        await change.db.execute(sql.FORGET_MONITORING, row["hwid"])
         await db.execute(sql.MEDIA_BACK, media_id)
         await db.execute("DELETE FROM media_servers WHERE id = $1", media_id)
         await change.event("deleted", "media_servers", media_id, media_server_id=media_id)
@@ -248,6 +260,10 @@ async def _deleting(change: Change, read: str, ids: Sequence[int], what: str) ->
 
 async def _revoke(change: Change, role: str, hwid: str) -> None:
     await change.db.execute(sql.REVOKE, role, hwid, f"deleted by {change.principal.name}")
+
+
+async def _note(change: Change, role: str, row_id: int, happened: Happened, text: str) -> None:
+    await host_log.note(change.db, role, [row_id], happened, text, user=change.principal.name)
 
 
 def _require(principal: Principal, permission: Permission) -> None:

@@ -100,7 +100,7 @@ class Problems:
         return await self.find(db, _POOL, "pool", value, field, limit)
 
     async def client(self, db: Connection, value: Ref, field: str, limit: Limit) -> Row:
-        """A client: id, hwid, hostname, group_id, resource_types; the limit is about `x.group_id`."""
+        """A client: id, hwid, hostname, group_id, resource_types, centralized_restore; the limit is about `x.group_id`."""
         if isinstance(value, str):
             try:
                 hostname, hwid = parse_client_label(value, field)
@@ -121,7 +121,8 @@ SELECT x.* FROM (
 ) x WHERE"""
 _CLIENT = """
 SELECT x.* FROM (
-    SELECT id, hwid, hostname, group_id, resource_types, lower(hostname) || ' (' || hwid || ')' AS name FROM clients
+    SELECT id, hwid, hostname, group_id, resource_types, centralized_restore,
+        lower(hostname) || ' (' || hwid || ')' AS name FROM clients
 ) x WHERE"""
 
 

@@ -61,8 +61,10 @@ KEYS: dict[str, Key] = {
     "suspended_task_restart_period": Key("Minutes until a suspended task is tried again"),
     "unload_tape_cartridges_whes_media_server_starts": Key("Whether drives are emptied at the start"),
     "ltfs_umount_timeout": Key("Seconds that unmounting a cartridge may take"),
-    "max_system_monitoring_records": Key("How many records of the monitoring are kept"),
-    "monitoring_period": Key("Seconds between records of the monitoring"),
+    "max_system_monitoring_records": Key(
+        "How many records of the monitoring are kept of each server", True, 1, 100_000
+    ),
+    "monitoring_period": Key("Seconds between records of the monitoring", True, 1, 3600),
     "digital_signature_public_key_obsolence": Key("Minutes that a public key for signatures is valid"),
     "rb_key_hash": Key("Hash of the key for signatures"),
     "verify_archive_after_creation": Key("Whether every new copy is verified"),

@@ -9,10 +9,12 @@ import msgspec
 
 from rubackup.catalog.database import Connection, Database
 from rubackup.domain.lookups import TaskStatus
-from rubackup.services import configuration
+from rubackup.services import configuration, host_log
 from rubackup.services.leadership import check_epoch
 
 BATCH = 1000
+HOST_LOG_BATCH = 10_000
+"""A server that starts writes a line for each of thousands of hosts: more may go than of other rows."""
 EVENTS_KEPT_DAYS = 7
 FAILURES_KEPT_DAYS = 1
 REMOVE_PERIODS = {
@@ -55,7 +57,7 @@ class Tidied(msgspec.Struct, frozen=True):
 
 
 async def run(database: Database, epoch: int | None = None) -> Tidied:
-    """Remove what is over: login sessions, finished tasks, old events, failed logins, expired certificates.
+    """Remove what is over: login sessions, finished tasks, old events, failed logins, certificates, lines of hosts.
 
     Fenced when `epoch` is given and another server leads.
     """
@@ -65,6 +67,7 @@ async def run(database: Database, epoch: int | None = None) -> Tidied:
         families = _count(await db.execute(_FAMILIES, BATCH))
         await db.execute(_FAILURES, FAILURES_KEPT_DAYS)
         await db.execute(_CERTIFICATES)
+        await host_log.remove_old(db, HOST_LOG_BATCH)
         tasks = await _remove_tasks(db)
         events = _count(await db.execute(_EVENTS, EVENTS_KEPT_DAYS, BATCH))
         return Tidied(families, tasks, events)

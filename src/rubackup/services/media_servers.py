@@ -8,9 +8,12 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from rubackup.services import enrolment
+from rubackup.services import enrolment, host_log
 from rubackup.services.change import Change
 from rubackup.services.fields import given, update_columns
+from rubackup.services.host_log import Happened
+
+_READ = "SELECT description, local_service_mode FROM media_servers WHERE id = $1"
 
 
 class MediaServerChange(msgspec.Struct, kw_only=True):
@@ -36,10 +39,15 @@ class MediaServerName(msgspec.Struct):
 
 async def update(change: Change, media_id: int, wanted: MediaServerChange) -> None:
     """Change what is given."""
+    before = await change.db.fetchrow(_READ, media_id)
     columns = given(description=wanted.description)
     if wanted.local_service_mode is not UNSET:
         columns["local_service_mode"] = wanted.local_service_mode == "yes"
     await update_columns(change.db, "media_servers", media_id, columns)
+    changed = [name for name, value in columns.items() if value != before[name]]
+    if changed:
+        text = f"Changed: {', '.join(changed)}."
+        await host_log.note(change.db, "media", [media_id], Happened.EDITED, text, user=change.principal.name)
     await change.event("changed", "media_servers", media_id, media_server_id=media_id)
     await change.wake("tasks")
 

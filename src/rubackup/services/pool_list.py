@@ -10,34 +10,56 @@ from msgspec import UNSET, Meta, UnsetType
 
 from rubackup.domain.errors import Conflict
 from rubackup.domain.lookups import CompressionType, StorageType
-from rubackup.domain.tasks import FINAL
-from rubackup.services import scopes
+from rubackup.domain.pools import UNCOMPRESSED, WRITTEN
+from rubackup.services import _pool_types, scopes
 from rubackup.services.change import Change
 from rubackup.services.fields import Problems, Ref, given, update_columns
+from rubackup.services.pool_uses import refuse_used
 
 _INSERT = """
 INSERT INTO pools (pool_name, pool_type, media_server_id, compression_type, description, retention_period,
-    ignore_free_space_check)
-VALUES ($1, $2, $3, $4, $5, $6::text::interval, $7) ON CONFLICT (pool_name) DO NOTHING RETURNING id"""
+    ignore_free_space_check, algorithm, hash_length, block_size, meta_data_pool_id)
+VALUES ($1, $2, $3, $4, $5, $6::text::interval, $7, $8, $9, $10, $11) ON CONFLICT (pool_name) DO NOTHING RETURNING id"""
 _STATE = "INSERT INTO pool_state (pool_id) VALUES ($1)"
-_MEDIA = "SELECT media_server_id FROM pools WHERE id = $1"
+_READ = "SELECT media_server_id, pool_type FROM pools WHERE id = $1"
 _RETENTION = "UPDATE pools SET retention_period = $2::text::interval WHERE id = $1"
-_IN_USE = """
-SELECT p.pool_name, EXISTS (SELECT 1 FROM repository r WHERE r.pool_id = p.id) AS records,
-    EXISTS (SELECT 1 FROM storage_local_catalogs s WHERE s.pool_id = p.id) AS storages,
-    EXISTS (SELECT 1 FROM task_queue t WHERE t.pool_id = p.id AND t.status <> ALL ($2::text[])) AS tasks,
-    EXISTS (SELECT 1 FROM global_schedule s WHERE s.pool_id = p.id OR s.move_copy_pool_id = p.id) AS rules
-FROM pools p WHERE p.id = ANY ($1::bigint[]) ORDER BY p.id"""
 _DELETE = "DELETE FROM pools WHERE id = ANY ($1::bigint[]) RETURNING id, media_server_id"
 
 _NAME = Meta(description="Name of the pool; unique.", min_length=1, max_length=128)
 _COMPRESSION = Meta(
-    description="How copies are compressed, a name of compression_type; acts on what is stored from now on."
+    description=(
+        "How copies are compressed, a name of compression_type; acts on what is stored from now on. "
+        "Ignored for the types Block device and Client defined."
+    ),
+    extra_json_schema={"type": "string"},
 )
 _DESCRIPTION = Meta(description="Free text.", max_length=4096)
 _PERIOD = Meta(description="How long a copy may stay in the pool at most, such as '1 year'; null or empty: no limit.")
 _NO_CHECK = Meta(description="Whether the free space kept in reserve may be used, too.")
-_IGNORED = Meta(description="Only for pools of type Block device; ignored for other types.")
+_ALGORITHM = Meta(
+    description="For the type Block device, else ignored: a name of deduplication_hash_algorithm; sha2 unless given.",
+    extra_json_schema={"type": ["string", "null"]},
+)
+_HASH_LENGTH = Meta(
+    description=(
+        "For the type Block device, else ignored: length of the hash in bits, 160 for sha1, 256 or 512 for the others."
+    ),
+    extra_json_schema={"type": ["integer", "null"]},
+)
+_BLOCK_SIZE = Meta(
+    description=(
+        "For the type Block device, else ignored: size of a block in bytes, a power of two from 16384 to 1048576; "
+        "131072 unless given."
+    ),
+    extra_json_schema={"type": ["integer", "null"]},
+)
+_META_DATA_POOL = Meta(
+    description=(
+        "For the type Block device, which needs it, else ignored: pool of the type File system on the same media "
+        "server that keeps the metadata of copies, name or id."
+    ),
+    extra_json_schema={"type": ["string", "integer", "null"]},
+)
 
 
 class NewPool(msgspec.Struct, kw_only=True):
@@ -46,44 +68,49 @@ class NewPool(msgspec.Struct, kw_only=True):
     pool_name: Annotated[str, _NAME]
     pool_type: Annotated[str, Meta(description="A name of destination_storage_types.")]
     media_server: Annotated[Ref, Meta(description="The media server that owns the pool: host name or id.")]
-    compression_type: Annotated[str, _COMPRESSION] = CompressionType.FAST.label
+    compression_type: Annotated[Any, _COMPRESSION] = CompressionType.FAST.label
     description: Annotated[str, _DESCRIPTION] = ""
     retention_period: Annotated[str | None, _PERIOD] = None
     ignore_free_space_check: Annotated[bool, _NO_CHECK] = False
-    algorithm: Annotated[Any, _IGNORED] = None
-    block_size: Annotated[Any, _IGNORED] = None
-    hash_length: Annotated[Any, _IGNORED] = None
-    meta_data_pool: Annotated[Any, _IGNORED] = None
+    algorithm: Annotated[Any, _ALGORITHM] = None
+    block_size: Annotated[Any, _BLOCK_SIZE] = None
+    hash_length: Annotated[Any, _HASH_LENGTH] = None
+    meta_data_pool: Annotated[Any, _META_DATA_POOL] = None
 
 
 class PoolChange(msgspec.Struct, kw_only=True):
     """What to change of a pool."""
 
     pool_name: Annotated[str, _NAME] | UnsetType = UNSET
-    compression_type: Annotated[str, _COMPRESSION] | UnsetType = UNSET
+    compression_type: Annotated[Any, _COMPRESSION] = UNSET
     description: Annotated[str, _DESCRIPTION] | UnsetType = UNSET
     retention_period: Annotated[str, _PERIOD] | UnsetType | None = UNSET
     ignore_free_space_check: Annotated[bool, _NO_CHECK] | UnsetType = UNSET
 
 
 async def create(change: Change, new: NewPool) -> int:
-    """A new pool; the id. Conflict when the name is taken or pools of this type are not served yet."""
+    """A new pool; the id. Conflict when the name is taken."""
     problems = Problems()
     pool_type = problems.label(StorageType, new.pool_type, "data.pool_type")
     limit = scopes.storage(change.principal, "x.id", write=True)
     media = await problems.media_server(change.db, new.media_server, "data.media_server", limit)
-    compression = problems.label(CompressionType, new.compression_type, "data.compression_type")
+    compression = _pool_types.compression(problems, pool_type, new.compression_type)
     period = _period(problems, new.retention_period)
+    wanted = _pool_types.WantedBlocks(
+        algorithm=new.algorithm, hash_length=new.hash_length, block_size=new.block_size,
+        meta_data_pool=new.meta_data_pool,
+    )  # fmt: skip
+    limit = scopes.storage(change.principal, write=True)
+    blocks = await _pool_types.blocks(change.db, problems, pool_type, wanted, media, limit)
     problems.raise_any()
-    if pool_type != StorageType.FILE_SYSTEM.label:
-        raise Conflict(f"Pools of the type {pool_type} are not served by this version.")
     pool_id: int | None = await change.db.fetchval(
         _INSERT, new.pool_name, pool_type, media["id"], compression, new.description, period,
-        new.ignore_free_space_check,
+        new.ignore_free_space_check, blocks.algorithm, blocks.hash_length, blocks.block_size, blocks.meta_data_pool_id,
     )  # fmt: skip
     if pool_id is None:
         raise Conflict(f"A pool with the name {new.pool_name} exists already.")
-    await change.db.execute(_STATE, pool_id)
+    if pool_type in WRITTEN:
+        await change.db.execute(_STATE, pool_id)
     await change.event("created", "pool_list", pool_id, media_server_id=media["id"])
     await change.wake("pools")
     return pool_id
@@ -92,32 +119,26 @@ async def create(change: Change, new: NewPool) -> int:
 async def update(change: Change, pool_id: int, wanted: PoolChange) -> None:
     """Change what is given; Conflict when the name is taken."""
     problems = Problems()
+    pool = await change.db.fetchrow(_READ, pool_id)
     columns = given(
         pool_name=wanted.pool_name,
         description=wanted.description,
         ignore_free_space_check=wanted.ignore_free_space_check,
     )
-    if wanted.compression_type is not UNSET:
-        columns["compression_type"] = problems.label(CompressionType, wanted.compression_type, "data.compression_type")
+    if wanted.compression_type is not UNSET and pool["pool_type"] not in UNCOMPRESSED:
+        columns["compression_type"] = _pool_types.compression(problems, pool["pool_type"], wanted.compression_type)
     period = _period(problems, wanted.retention_period) if wanted.retention_period is not UNSET else None
     problems.raise_any()
     await update_columns(change.db, "pools", pool_id, columns)
     if wanted.retention_period is not UNSET:
         await change.db.execute(_RETENTION, pool_id, period)
-    await change.event("changed", "pool_list", pool_id, media_server_id=await change.db.fetchval(_MEDIA, pool_id))
+    await change.event("changed", "pool_list", pool_id, media_server_id=pool["media_server_id"])
     await change.wake("pools")
 
 
 async def delete(change: Change, ids: Sequence[int]) -> None:
-    """Delete empty pools; Conflict names those with copies, storages or unfinished tasks, and those of rules."""
-    for row in await change.db.fetch(_IN_USE, list(ids), [status.label for status in FINAL]):
-        found = [what for what in ("records", "storages", "tasks", "rules") if row[what]]
-        if found:
-            words = {
-                "records": "copies", "storages": "storages", "tasks": "unfinished tasks",
-                "rules": "rules of the global schedule",
-            }  # fmt: skip
-            raise Conflict(f"Pool {row['pool_name']} has {' and '.join(words[what] for what in found)}.")
+    """Delete pools that nothing uses; Conflict names what uses the others."""
+    await refuse_used(change.db, ids)
     for row in await change.db.fetch(_DELETE, list(ids)):
         await change.event("deleted", "pool_list", row["id"], media_server_id=row["media_server_id"])
     await change.wake("pools")

@@ -7,13 +7,22 @@ from collections.abc import Sequence
 import msgspec
 
 from rubackup.catalog.database import Database
-from rubackup.domain.lookups import StorageType
+from rubackup.domain.pools import BLOCK_DEVICE, FILE_SYSTEM, NOT_WRITTEN, WRITTEN
 from rubackup.services import configuration as settings
+
+UNREPORTED = "The media server has not reported yet."
+PROBLEM = f"""CASE WHEN p.pool_type = '{FILE_SYSTEM}' THEN coalesce(s.problem, '{UNREPORTED}')
+    ELSE '{NOT_WRITTEN.format("' || p.pool_type || '")}' END"""
+"""What keeps pool `p` with its `pool_state s` from being used; '' when nothing does."""
+TOTAL_BYTES = f"""CASE WHEN p.pool_type = '{BLOCK_DEVICE}'
+    THEN (SELECT coalesce(sum(d.size_bytes), 0)::bigint FROM storage_block_devices d WHERE d.pool_id = p.id)
+    ELSE coalesce(s.total_bytes, 0) END"""  # noqa: S608 - a constant
+"""Size of the storages of pool `p` with its `pool_state s`."""
 
 _POOLS = """
 SELECT p.id, p.uuid, p.pool_name, p.compression_type, p.ignore_free_space_check
 FROM pools p JOIN media_servers m ON m.id = p.media_server_id
-WHERE m.hwid = $1 AND p.pool_type = $2 ORDER BY p.id"""
+WHERE m.hwid = $1 AND p.pool_type = ANY ($2::text[]) ORDER BY p.id"""
 _STORAGES = """
 SELECT s.id, s.path, s.pool_id FROM storage_local_catalogs s WHERE s.pool_id = ANY ($1::bigint[]) ORDER BY s.id"""
 _REPORT = """
@@ -29,6 +38,15 @@ ON CONFLICT (pool_id) DO UPDATE SET problem = excluded.problem, free_bytes = exc
 _PROBLEMS = """
 SELECT s.pool_id, s.problem FROM pool_state s
 JOIN pools p ON p.id = s.pool_id JOIN media_servers m ON m.id = p.media_server_id WHERE m.hwid = $1"""
+_REPORT_STORAGES = """
+INSERT INTO storage_state AS state (storage_id, problem, free_bytes, used_bytes, total_bytes, reported_at)
+SELECT l.id, r.problem, r.free_bytes, r.used_bytes, r.total_bytes, now()
+FROM unnest($2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[])
+    AS r (id, problem, free_bytes, used_bytes, total_bytes)
+JOIN storage_local_catalogs l ON l.id = r.id JOIN media_servers m ON m.id = l.media_server_id AND m.hwid = $1
+ORDER BY l.id
+ON CONFLICT (storage_id) DO UPDATE SET problem = excluded.problem, free_bytes = excluded.free_bytes,
+    used_bytes = excluded.used_bytes, total_bytes = excluded.total_bytes, reported_at = excluded.reported_at"""
 _EVENT = """
 INSERT INTO events (kind, family, row_id, media_server_id, data)
 SELECT 'changed', 'pool_list', p.id, p.media_server_id, $2 FROM pools p WHERE p.id = $1"""
@@ -45,6 +63,16 @@ class PoolRow(msgspec.Struct, frozen=True, kw_only=True):
     storages: list[tuple[int, str]]
 
 
+class StorageReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What a media server says of a folder of a pool; '' in `problem` when it can be used."""
+
+    id: int
+    problem: str
+    free_bytes: int
+    used_bytes: int
+    total_bytes: int
+
+
 class PoolReport(msgspec.Struct, frozen=True, kw_only=True):
     """What a media server says of a pool; '' in `problem` when it can be used."""
 
@@ -54,12 +82,13 @@ class PoolReport(msgspec.Struct, frozen=True, kw_only=True):
     used_bytes: int
     total_bytes: int
     chunks: int
+    storages: tuple[StorageReport, ...] = ()
 
 
 async def configuration(database: Database, media_hwid: str) -> list[PoolRow]:
-    """The complete list of the media server's pools of type File system."""
+    """The complete list of the media server's pools of the types that this version writes to."""
     async with database.transaction() as db:
-        rows = await db.fetch(_POOLS, media_hwid, StorageType.FILE_SYSTEM.label)
+        rows = await db.fetch(_POOLS, media_hwid, list(WRITTEN))
         storages: dict[int, list[tuple[int, str]]] = {row["id"]: [] for row in rows}
         for storage in await db.fetch(_STORAGES, list(storages)):
             storages[storage["pool_id"]].append((storage["id"], storage["path"]))
@@ -84,6 +113,11 @@ async def report(database: Database, media_hwid: str, states: Sequence[PoolRepor
         await db.execute(
             _REPORT, media_hwid, [s.id for s in states], [s.problem for s in states], [s.free_bytes for s in states],
             [s.used_bytes for s in states], [s.total_bytes for s in states], [s.chunks for s in states],
+        )  # fmt: skip
+        found = [storage for state in states for storage in state.storages]
+        await db.execute(
+            _REPORT_STORAGES, media_hwid, [s.id for s in found], [s.problem for s in found],
+            [s.free_bytes for s in found], [s.used_bytes for s in found], [s.total_bytes for s in found],
         )  # fmt: skip
         for row in await db.fetch(_PROBLEMS, media_hwid):
             if before.get(row["pool_id"]) != row["problem"]:

@@ -15,6 +15,27 @@ class FolderEntry(msgspec.Struct, frozen=True):
     size_bytes: int
 
 
+class Device(msgspec.Struct, frozen=True, kw_only=True):
+    """A block device of a client."""
+
+    name: str
+    path: str
+    type: str
+    size_bytes: int
+    filesystem: str
+    mount_points: list[str]
+    read_only: bool
+
+
+class Resource(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that a module of a client can back up; sizes are None where they are not known."""
+
+    resource: str
+    kind: str
+    size_bytes: int | None
+    used_bytes: int | None
+
+
 class CopyEntry(msgspec.Struct, frozen=True, kw_only=True):
     """An entry of a copy."""
 
@@ -30,11 +51,61 @@ class CopyEntry(msgspec.Struct, frozen=True, kw_only=True):
     target: str = ""
 
 
+class TapeDevice(msgspec.Struct, frozen=True, kw_only=True):
+    """A robot (`kind` medium_changer) or a drive (tape_drive) of a media server; '' in what it does not tell."""
+
+    kind: str
+    scsi_path: str
+    device: str
+    tape_device: str = ""
+    vendor: str = ""
+    product: str = ""
+    revision: str = ""
+    serial: str = ""
+
+
+class TapeElement(msgspec.Struct, frozen=True, kw_only=True):
+    """A place for a cartridge: `kind` is picker, slot, import_export, drive. A drive's `identifier` ends in its serial."""
+
+    address: int
+    kind: str
+    full: bool
+    accessible: bool
+    volume_tag: str = ""
+    source: int | None = None
+    problem: str = ""
+    identifier: str = ""
+
+
+class DeviceFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a media server says of a device that may become a storage."""
+
+    real_path: str
+    """Where the path leads when symbolic links are followed."""
+    disk: str
+    """The whole disk that the device is a partition of, the file behind a loop device, else `real_path`."""
+    kind: str
+    """`block device` or `file`."""
+    size_bytes: int
+    signature: str
+    """What it carries, such as `an ext4 file system`; '' when nothing known was found."""
+    in_use: str
+    """What uses it, such as `mounted at /home`; '' when nothing does."""
+
+
 class Hosts(Protocol):
     """Live hosts, asked through the server. Unavailable names the host that does not answer in 10 s."""
 
     async def list_filesystem(self, client_hwid: str, path: str) -> list[FolderEntry]:
         """Entries of a folder of a client; Invalid when the client says that it cannot be listed."""
+        ...
+
+    async def list_block_devices(self, client_hwid: str, path: str) -> list[Device]:
+        """Block devices of a client at or below `path`; Invalid when there is no such path."""
+        ...
+
+    async def list_resources(self, client_hwid: str, resource_type: str, secret_method: int) -> list[Resource]:
+        """What a module of a client can back up; Invalid when it has no such module."""
         ...
 
     async def list_record(
@@ -45,4 +116,21 @@ class Hosts(Protocol):
 
     async def check_folder(self, media_hwid: str, path: str) -> None:
         """Invalid when the folder cannot become a storage of the media server."""
+        ...
+
+    async def scan_tape(self, media_hwid: str) -> list[TapeDevice]:
+        """The robots and tape drives of a media server."""
+        ...
+
+    async def tape_elements(
+        self, media_hwid: str, device: str, scsi_path: str = "", serial: str = ""
+    ) -> tuple[TapeDevice, list[TapeElement]]:
+        """The robot at a device, and its elements by address.
+
+        NotFound when there is no robot, Conflict when it has another address or serial number than
+        those given, Busy and Unavailable when it does not answer.
+        """
+
+    async def check_device(self, media_hwid: str, path: str) -> DeviceFacts:
+        """What the device of a media server is; Invalid when it is none or cannot be read. Nothing is written."""
         ...

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 from rubackup.catalog.database import Connection, Database
 from rubackup.queue.postgres import PostgresQueue
+from rubackup.services import host_log
+from rubackup.services.host_log import Happened
 
 UNBLOCK_AT_ONCE = 1000
 
@@ -65,6 +67,7 @@ async def client_online(
             return
         await db.execute(_CLIENT_COMES, row["id"], server_hwid)
         await db.execute(_EVENT, "clients", row["id"], row["group_id"], None, {"online": True})
+        await host_log.note(db, "client", [row["id"]], Happened.ONLINE, _with(package_version))
         await _unblock(db, f"client:{hwid}")
 
 
@@ -89,6 +92,7 @@ async def media_online(
             return
         await db.execute(_MEDIA_COMES, row["id"], server_hwid)
         await db.execute(_EVENT, "media_servers", row["id"], None, row["id"], {"online": True})
+        await host_log.note(db, "media", [row["id"]], Happened.ONLINE, _with(package_version))
         await _unblock(db, f"media:{hwid}")
 
 
@@ -98,6 +102,7 @@ async def client_offline(database: Database, hwid: str, server_hwid: str) -> Non
         row = await db.fetchrow(_CLIENT_GOES, hwid, server_hwid)
         if row is not None:
             await db.execute(_EVENT, "clients", row["id"], row["group_id"], None, {"online": False})
+            await host_log.note(db, "client", [row["id"]], Happened.OFFLINE)
 
 
 async def media_offline(database: Database, hwid: str, server_hwid: str) -> None:
@@ -106,12 +111,14 @@ async def media_offline(database: Database, hwid: str, server_hwid: str) -> None
         row = await db.fetchrow(_MEDIA_GOES, hwid, server_hwid)
         if row is not None:
             await db.execute(_EVENT, "media_servers", row["id"], None, row["id"], {"online": False})
+            await host_log.note(db, "media", [row["id"]], Happened.OFFLINE)
 
 
 async def reset(database: Database, server_hwid: str, *, hostname: str, package_version: str) -> None:
     """The server starts: it is listed, and nobody is connected to it."""
     async with database.transaction() as db:
         await db.execute(_SERVER, server_hwid, hostname, package_version)
+        await host_log.note_all_offline(db, server_hwid, f"Server {hostname} starts: nobody is connected to it yet.")
         await db.execute(
             _RESET.format(
                 table="client_presence", key="client_id", family="clients", group="h.group_id", media="NULL::bigint"
@@ -128,6 +135,10 @@ async def reset(database: Database, server_hwid: str, *, hostname: str, package_
             ),
             server_hwid,
         )
+
+
+def _with(package_version: str) -> str:
+    return f"With version {package_version}."
 
 
 async def _unblock(db: Connection, on: str) -> None:

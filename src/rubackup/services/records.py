@@ -35,10 +35,10 @@ _KNOWN = "SELECT id FROM repository WHERE uuid = $1"
 _INSERT = """
 INSERT INTO repository (uuid, parent_id, parent_uuid, task_id, client_id, client_hostname, client_hwid,
     client_group_id, pool_id, resource_type, resource, backup_type, crypto, archiving, size_bytes, stored_bytes,
-    files, files_failed, created_at, store_until, rule_id, strategy_id, strategy_rule_id)
+    files, files_failed, created_at, store_until, rule_id, strategy_id, strategy_rule_id, file_list)
 SELECT $2, r.id, $3, t.id, c.id, c.hostname, c.hwid, c.group_id, t.pool_id, $4, $5, $6, t.crypto, t.archiving,
     $7, $8, $9, $10, made.at, made.at + t.storage_duration,
-    t.rule_id, t.strategy_id, t.strategy_rule_id
+    t.rule_id, t.strategy_id, t.strategy_rule_id, coalesce(t.parameters #> '{module,file_list}' <> 'false', true)
 FROM task_queue t JOIN clients c ON c.id = t.client_id LEFT JOIN repository r ON r.uuid = $3
 CROSS JOIN LATERAL (SELECT greatest(t.created_at, least(now(), $11)) AS at) made
 WHERE t.id = $1 RETURNING id"""

@@ -28,7 +28,7 @@ JOIN media_servers m ON m.id = p.media_server_id"""
 _READ = f"""
 SELECT r.id, r.uuid::text AS uuid, r.client_id, r.client_hwid, {_GROUP} AS group_id, r.pool_id, p.media_server_id,
     m.hwid AS media_hwid, m.hostname AS media_hostname, m.local_service_mode, r.resource_type, r.resource,
-    r.backup_type, r.crypto, r.created_at, r.locked_until, p.retention_period,
+    r.backup_type, r.crypto, r.created_at, r.locked_until, r.file_list, p.retention_period,
     r.created_at + p.retention_period AS pool_until
 {_FROM} WHERE r.id = $1 AND """
 _KEEP = "UPDATE repository SET store_until = $2 WHERE id = $1"
@@ -153,10 +153,13 @@ async def dependants(change: Change, wanted: RecordIds) -> list[Dependant]:
 
 
 async def listable(change: Change, record_id: int, path: str) -> Row:
-    """The copy whose folder is wanted; Invalid for a path that is not absolute, NotFound."""
+    """The copy whose folder is wanted; Invalid for a path that is not absolute, Conflict without `file_list`, NotFound."""
     if not path.startswith("/") or ".." in path.split("/"):
         raise Invalid(fields={"path": "must be an absolute path without '..'."})
-    return await record_of(change, record_id)
+    record = await record_of(change, record_id)
+    if not record["file_list"]:
+        raise Conflict("The copy was made with file_list false: its files are not listed. It can be restored.")
+    return record
 
 
 async def files(hosts: Hosts, record: Row, path: str, page: int, limit: int) -> tuple[list[CopyEntry], int]:

@@ -8,7 +8,8 @@ import msgspec
 from msgspec import Meta
 
 from rubackup.domain import parameters
-from rubackup.domain.errors import Forbidden
+from rubackup.domain.errors import Conflict, Forbidden
+from rubackup.domain.identity import client_label
 from rubackup.domain.lookups import TaskType
 from rubackup.queue.ports import NewTask
 from rubackup.queue.postgres import PostgresQueue
@@ -58,10 +59,11 @@ class NewRestore(msgspec.Struct, kw_only=True):
     common_modules_extensions: Annotated[Extension, _COMMON] = msgspec.field(default_factory=Extension)
 
 
-async def create(change: Change, record_id: int, new: NewRestore) -> int:
+async def create(change: Change, record_id: int, new: NewRestore, *, own_tool: bool = False) -> int:
     """Queue a restore of a copy; the number of its task.
 
     Forbidden to another client, unless both are in one shared group or the caller may change everything.
+    Conflict when only the client's own tool may restore to it, which says `own_tool`.
     """
     problems, wanted = Problems(), new.restore_task
     record = await record_of(change, record_id)
@@ -74,6 +76,8 @@ async def create(change: Change, record_id: int, new: NewRestore) -> int:
     module, common = _extensions(problems, new, record["resource_type"])
     problems.raise_any()
     await check_target(change, record, client)
+    if not own_tool:
+        check_centralized(client)
     await tasks.refuse_in_service_mode(change.db, record["media_hostname"] if record["local_service_mode"] else None)
     task_id = await PostgresQueue(change.db).add(
         NewTask(
@@ -142,3 +146,10 @@ async def check_target(change: Change, record: Row, client: Row) -> None:
         return
     if not await change.db.fetchval(_SHARED, client["group_id"], record["group_id"]):
         raise Forbidden("A copy may be restored to another client only when both are in one shared client group.")
+
+
+def check_centralized(client: Row) -> None:
+    """Conflict when restores to the client are its own user's matter."""
+    if not client["centralized_restore"]:
+        name = client_label(client["hostname"], client["hwid"])
+        raise Conflict(f"The client {name} takes no centralised restores: only its own tool restores to it.")

@@ -11,7 +11,7 @@ from msgspec import Meta
 from rubackup import __version__
 from rubackup.catalog.database import Connection
 from rubackup.domain.permissions import Permission
-from rubackup.services import configuration, scopes
+from rubackup.services import configuration, rule_requests, scopes
 from rubackup.services.change import Change
 
 _SERVERS = """
@@ -93,6 +93,13 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
         list[ExpiredRule], Meta(description="Rules whose validity has ended, the last first; at most 1,000.")
     ]
     unfinished_tasks: Annotated[list[StatusCount], Meta(description="Tasks that have not ended, by status.")]
+    new_rule_requests: Annotated[
+        list[rule_requests.RequestState], Meta(description="Rules that clients ask for, oldest first, at most 1,000.")
+    ]
+    delete_rule_requests: Annotated[
+        list[rule_requests.RequestState],
+        Meta(description="Rules that clients ask to have deleted, oldest first, at most 1,000."),
+    ]
 
 
 async def hello(change: Change, timezone: str) -> Hello:
@@ -114,6 +121,7 @@ async def state(change: Change) -> State:
     clients = await db.fetch(_CLIENTS) if principal.may(Permission.READ_CLIENTS) else []
     media = scopes.authorises_media(principal)
     work = scopes.work(principal, "c.group_id", "t.media_server_id")
+    new, deletions = await rule_requests.waiting(change)
     return State(
         unauthorised_clients=[WaitingHost(**row) for row in clients],
         unauthorised_media_servers=await _waiting_media(db, media),
@@ -121,6 +129,8 @@ async def state(change: Change) -> State:
         unfinished_tasks=[
             StatusCount(**row) for row in await db.fetch(_QUEUE.format(limit=work.numbered(1)), *work.values)
         ],
+        new_rule_requests=new,
+        delete_rule_requests=deletions,
     )
 
 

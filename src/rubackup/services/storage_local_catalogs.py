@@ -18,6 +18,9 @@ from rubackup.services.fields import Problems, Ref, given, update_columns
 _NEIGHBOUR = """
 SELECT path FROM storage_local_catalogs WHERE media_server_id = $1
     AND (path = $2 OR starts_with(path, rtrim($2, '/') || '/') OR starts_with($2, rtrim(path, '/') || '/')) LIMIT 1"""
+_DEVICE = """
+SELECT d.device FROM storage_block_devices d
+WHERE d.media_server_id = $1 AND (d.real_path = $2 OR starts_with(d.real_path, rtrim($2, '/') || '/')) LIMIT 1"""
 _INSERT = """
 INSERT INTO storage_local_catalogs (path, pool_id, media_server_id, description) VALUES ($1, $2, $3, $4)
 ON CONFLICT (media_server_id, path) DO NOTHING RETURNING id"""
@@ -49,7 +52,7 @@ class StorageChange(msgspec.Struct, kw_only=True):
 async def create(change: Change, new: NewStorage) -> int:
     """A new storage; the id. The media server is asked whether the folder can be used.
 
-    Conflict when the folder is, holds or lies in another storage of the media server.
+    Conflict when the folder is, holds or lies in another storage of the media server, or holds a pool's device.
     """
     problems = Problems()
     limit = scopes.storage(change.principal, write=True)
@@ -61,6 +64,9 @@ async def create(change: Change, new: NewStorage) -> int:
     taken = await change.db.fetchval(_NEIGHBOUR, pool["media_server_id"], path)
     if taken is not None:
         raise Conflict(f"The folder {path} would overlap with the storage {taken}.")
+    device = await change.db.fetchval(_DEVICE, pool["media_server_id"], path)
+    if device is not None:
+        raise Conflict(f"The folder {path} holds {device}, which is the device of a pool.")
     await _check_folder(change, pool["media_hwid"], path)
     storage_id: int | None = await change.db.fetchval(
         _INSERT, path, pool["id"], pool["media_server_id"], new.description

@@ -17,7 +17,8 @@ from rubackup.services import repository, restores, scopes, task_log, tasks
 from rubackup.services.change import Change
 
 _READ = """
-SELECT t.id, t.task_type, t.status, t.priority, t.executor, t.client_id, c.hwid, c.group_id, t.media_server_id,
+SELECT t.id, t.task_type, t.status, t.priority, t.executor, t.client_id, c.hwid, c.hostname, c.group_id,
+    c.centralized_restore, t.media_server_id,
     t.pool_id, t.record_id, r.uuid::text AS record_uuid, t.resource_type, t.resource, t.backup_type, t.crypto,
     t.storage_duration::text AS storage_duration, t.archiving, t.parameters, t.rule_id, t.strategy_id, t.strategy_rule_id, m.hostname AS media_hostname,
     m.local_service_mode, ({writable}) AS writable
@@ -102,6 +103,7 @@ async def _check_copy(change: Change, row: Any) -> None:
         raise Forbidden(f"The copy of task {row['id']} belongs to another client group; it can only be looked at.")
     if row["task_type"] == TaskType.RESTORE.label and row["client_id"] is not None:
         await restores.check_target(change, record, row)
+        restores.check_centralized(row)
 
 
 def _again(row: Any, created_by: str) -> NewTask:

@@ -177,6 +177,7 @@ class ParameterRow(msgspec.Struct, frozen=True):
     value: Annotated[bool | int | str, Meta(description="What the rule that was named says; the default without one.")]
     minimum: Annotated[int | None, Meta(description="Least value of an integer.")]
     maximum: Annotated[int | None, Meta(description="Greatest value of an integer.")]
+    choices: Annotated[list[str] | None, Meta(description="What a string may be; null: anything that is described.")]
     changeable: Annotated[bool, Meta(description="Whether this version takes another value than the default.")]
     description: Annotated[str, Meta(description="What the parameter does.")]
 
@@ -213,7 +214,7 @@ def _rows(table: parameters.Table, values: Values) -> list[ParameterRow]:
         ParameterRow(
             one.name, one.kind, one.default, values.get(one.name, one.default),
             one.minimum if one.kind == "integer" else None, one.maximum if one.kind == "integer" else None,
-            not one.fixed, one.description,
+            list(one.choices) or None, not one.fixed, one.description,
         )
         for one in table.values()
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Trees for consoles: groups with clients, media servers with pools and storages; two queries each."""
+"""The tree of client groups with their clients, for consoles, in two queries."""
 
 from __future__ import annotations
 
@@ -36,16 +36,6 @@ LEFT JOIN LATERAL (
     WHERE c.group_id = w.group_id AND ($4 = '' OR strpos(lower(c.hostname), lower($4)) > 0)
     ORDER BY c.hostname, c.id LIMIT w.lim OFFSET w.skip
 ) c ON true ORDER BY w.group_id, c.hostname, c.id"""
-_POOLS = """
-SELECT m.id, m.hostname, m.hwid, coalesce(mp.online, false) AS online, p.id AS pool_id, p.pool_name, p.pool_type,
-    coalesce(s.problem, '') AS problem, coalesce(s.free_bytes, 0) AS free_bytes,
-    coalesce(s.total_bytes, 0) AS total_bytes
-FROM media_servers m LEFT JOIN media_presence mp ON mp.media_server_id = m.id
-LEFT JOIN pools p ON p.media_server_id = m.id LEFT JOIN pool_state s ON s.pool_id = p.id
-WHERE {limit} ORDER BY m.hostname, m.id, p.pool_name"""
-_STORAGES = """
-SELECT s.id, s.pool_id, s.path, s.description FROM storage_local_catalogs s
-WHERE s.pool_id = ANY ($1::bigint[]) ORDER BY s.path, s.id"""
 
 
 class GroupPage(msgspec.Struct, kw_only=True):
@@ -99,42 +89,6 @@ class ClientsTree(msgspec.Struct, frozen=True, kw_only=True):
     client_groups_limit: Annotated[int, Meta(description="Groups a page.")]
 
 
-class StorageLeaf(msgspec.Struct, frozen=True, kw_only=True):
-    """A storage in the tree."""
-
-    id: Annotated[int, Meta(description="Id in storage_local_catalogs.")]
-    path: Annotated[str, Meta(description="Folder on the media server.")]
-    description: Annotated[str, Meta(description="Free text.")]
-
-
-class PoolNode(msgspec.Struct, frozen=True, kw_only=True):
-    """A pool in the tree."""
-
-    id: Annotated[int, Meta(description="Id of the pool.")]
-    pool_name: Annotated[str, Meta(description="Name of the pool.")]
-    pool_type: Annotated[str, Meta(description="A name of destination_storage_types.")]
-    problem: Annotated[str, Meta(description="What keeps the pool from being used; empty when nothing does.")]
-    free_bytes: Annotated[int, Meta(description="Free space of its storages in bytes.")]
-    total_bytes: Annotated[int, Meta(description="Size of its storages in bytes.")]
-    storages: Annotated[list[StorageLeaf], Meta(description="Its storages; none is possible.")]
-
-
-class MediaServerNode(msgspec.Struct, frozen=True, kw_only=True):
-    """A media server in the tree."""
-
-    id: Annotated[int, Meta(description="Id of the media server.")]
-    hostname: Annotated[str, Meta(description="Host name.")]
-    hwid: Annotated[str, Meta(description="Hardware id: 64 hex digits.")]
-    online: Annotated[bool, Meta(description="Whether it is connected.")]
-    pools: Annotated[list[PoolNode], Meta(description="Its pools; none is possible.")]
-
-
-class MediaServersTree(msgspec.Struct, frozen=True):
-    """Every media server with its pools and their storages."""
-
-    media_servers: Annotated[list[MediaServerNode], Meta(description="By host name.")]
-
-
 async def clients_tree(change: Change, wanted: ClientsTreeQuery) -> ClientsTree:
     """A page of groups with clients. NotFound for a named group that does not exist for the caller."""
     limit = scopes.clients(change.principal, "x.id")
@@ -184,36 +138,4 @@ def _group(group: Any, page: GroupPage, rows: list[Any]) -> GroupNode:
         clients_total=own[0]["total"],
         clients_page=page.clients_page,
         clients_limit=page.clients_limit,
-    )
-
-
-async def media_servers_tree(change: Change) -> MediaServersTree:
-    """Every media server that the caller may see, also without pools, its pools also without storages."""
-    limit = scopes.storage(change.principal, "m.id")
-    rows = await change.db.fetch(_POOLS.format(limit=limit.numbered(1)), *limit.values)
-    pool_ids = [row["pool_id"] for row in rows if row["pool_id"] is not None]
-    storages: dict[int, list[StorageLeaf]] = {}
-    for row in await change.db.fetch(_STORAGES, pool_ids):
-        leaf = StorageLeaf(id=row["id"], path=row["path"], description=row["description"])
-        storages.setdefault(row["pool_id"], []).append(leaf)
-    nodes: dict[int, MediaServerNode] = {}
-    for row in rows:
-        node = nodes.setdefault(
-            row["id"],
-            MediaServerNode(id=row["id"], hostname=row["hostname"], hwid=row["hwid"], online=row["online"], pools=[]),
-        )
-        if row["pool_id"] is not None:
-            node.pools.append(_pool(row, storages))
-    return MediaServersTree(list(nodes.values()))
-
-
-def _pool(row: Any, storages: Mapping[int, list[StorageLeaf]]) -> PoolNode:
-    return PoolNode(
-        id=row["pool_id"],
-        pool_name=row["pool_name"],
-        pool_type=row["pool_type"],
-        problem=row["problem"],
-        free_bytes=row["free_bytes"],
-        total_bytes=row["total_bytes"],
-        storages=storages.get(row["pool_id"], []),
     )

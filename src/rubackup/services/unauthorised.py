@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rubackup.services import host_log
 from rubackup.services.change import Change
+from rubackup.services.host_log import Happened
 
 
 async def forget_clients(change: Change, ids: Sequence[int]) -> None:
     """Delete clients that wait."""
-    await _forget(change, "unauthorised_clients", ids)
+    await _forget(change, "client", "unauthorised_clients", ids)
 
 
 async def forget_media_servers(change: Change, ids: Sequence[int]) -> None:
     """Delete media servers that wait."""
-    await _forget(change, "unauthorised_media_servers", ids)
+    await _forget(change, "media", "unauthorised_media_servers", ids)
 
 
-async def _forget(change: Change, family: str, ids: Sequence[int]) -> None:
+async def _forget(change: Change, role: str, family: str, ids: Sequence[int]) -> None:
+    await host_log.note_waiting(change.db, role, ids, Happened.FORGOTTEN, user=change.principal.name)
     await change.db.execute(f"DELETE FROM {family} WHERE id = ANY ($1::bigint[])", list(ids))  # noqa: S608 - one of two names
     for row_id in ids:
         await change.event("deleted", family, row_id)

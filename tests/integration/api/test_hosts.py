@@ -9,31 +9,55 @@ from pathlib import Path
 
 import pytest
 
-from rubackup.domain.errors import Invalid, Unavailable, WireFault
+from rubackup.domain.errors import Busy, Conflict, Invalid, Unavailable, WireFault
 from rubackup.roles import hosts
 from rubackup.roles.hosts import RelayHosts
-from rubackup.services.ports import CopyEntry, FolderEntry
+from rubackup.services import ports
+from rubackup.services.ports import CopyEntry, DeviceFacts, FolderEntry
 from rubackup.wire import framing
 from rubackup.wire.control import ControlPeer
 from rubackup.wire.messages import (
     Ack,
+    AskElements,
+    BlockDevice,
+    BlockDevices,
+    CheckDevice,
     CheckFolder,
+    DeviceChecked,
     FilesystemListing,
+    ListBlockDevices,
     ListFilesystem,
     ListRecord,
+    ListResources,
     Message,
+    ModuleResource,
+    ModuleResources,
     RecordEntry,
     RecordListing,
     Relay,
     Relayed,
+    ScanTape,
+    TapeDevice,
+    TapeDevices,
+    TapeElement,
+    TapeElements,
 )
 from support.control import Behaviour, serving
 from support.wire import CLIENT, MEDIA, SERVER, Installation
 
+DEVICE = {
+    "real_path": "/dev/sdb1", "disk": "/dev/sdb", "kind": "block device", "size_bytes": 9, "signature": "swap space",
+    "in_use": "used as swap space",
+}  # fmt: skip
 Told = Callable[[Relay, Message], Awaitable[Message]]
 ENTRY = {
     "path": "/etc/hosts", "type": "file", "size_bytes": 7, "mode": 0o644, "uid": 0, "gid": 0, "user": "root",
     "group": "root", "mtime_ns": 5,
+}  # fmt: skip
+ROBOT = {"kind": "medium_changer", "scsi_path": "[8:0:0:3]", "device": "/dev/sg4", "serial": "VTL0001"}
+ELEMENT = {
+    "address": 256, "kind": "drive", "full": True, "accessible": True, "volume_tag": "RB10001L9", "source": 1024,
+    "problem": "p", "identifier": "IBM X 1",
 }  # fmt: skip
 
 
@@ -44,10 +68,30 @@ async def host(relay: Relay, message: Message) -> Message:
             raise Invalid("/secret: permission denied.")
         case ListFilesystem(path=path) if relay.role == "client" and relay.hwid == CLIENT:
             return FilesystemListing(path=path, entries=[("etc", True, 0), ("motd", False, 9)])
+        case ListBlockDevices(path=path):
+            device = BlockDevice(name="dm-0", path=f"{path}/mapper/x", type="lvm", size_bytes=7, mount_points=["/x"])
+            return BlockDevices(devices=[device])
+        case ListResources(resource_type=kind, secret_method=0):
+            return ModuleResources(
+                resources=[
+                    ModuleResource(resource="/", kind=kind, size_bytes=5),
+                    ModuleResource(resource="/b", kind=""),
+                ]
+            )
         case ListRecord() if relay.role == "media":
             return RecordListing(entries=[RecordEntry(**ENTRY)], total=41)
         case CheckFolder():
             return Ack()
+        case ScanTape() if relay.role == "media":
+            return TapeDevices(devices=[TapeDevice(**ROBOT)])
+        case AskElements(device="/dev/sg4", scsi_path="[8:0:0:3]", serial="VTL0001"):
+            return TapeElements(robot=TapeDevice(**ROBOT), elements=[TapeElement(**ELEMENT)])
+        case AskElements(device="/dev/sg4"):
+            raise Conflict("The robot at /dev/sg4 has the serial number VTL0001, not X.")
+        case AskElements():
+            raise Busy("/dev/sg5 is not ready.")
+        case CheckDevice():
+            return DeviceChecked(**DEVICE)
         case _:
             raise Unavailable(f"The {relay.role} {relay.hwid} is not connected.")
 
@@ -78,9 +122,27 @@ def test_questions_reach_the_host_and_answers_come_back(tmp_path: Path) -> None:
             folder = await relay.list_filesystem(CLIENT, "/")
             copy = await relay.list_record(MEDIA, 1, "f" * 32, "/etc", 1, 50)
             await relay.check_folder(MEDIA, "/pool")
+            device = await relay.check_device(MEDIA, "/dev/disk/by-id/one")
+            assert device == DeviceFacts(**DEVICE)
             assert folder == [FolderEntry("etc", is_folder=True, size_bytes=0), FolderEntry("motd", False, 9)]
             assert copy == ([CopyEntry(**ENTRY)], 41)
             assert notes.admitted == [(f"api {'d' * 64}", "127.0.0.1")]
+
+    asyncio.run(scenario())
+
+
+def test_devices_and_resources_come_as_the_services_know_them(tmp_path: Path) -> None:
+    """Sizes that a client does not know are none."""
+
+    async def scenario() -> None:
+        async with asking(tmp_path) as (relay, _):
+            (device,) = await relay.list_block_devices(CLIENT, "/dev")
+            one, two = await relay.list_resources(CLIENT, "File system", 0)
+            assert (device.path, device.type, device.mount_points, device.filesystem) == (
+                "/dev/mapper/x", "lvm", ["/x"], "",
+            )  # fmt: skip
+            assert (one.resource, one.kind, one.size_bytes, one.used_bytes) == ("/", "File system", 5, None)
+            assert (two.size_bytes, two.used_bytes) == (None, None)
 
     asyncio.run(scenario())
 
@@ -94,6 +156,23 @@ def test_a_hosts_own_error_arrives_as_it_is(tmp_path: Path) -> None:
                 await relay.list_filesystem(CLIENT, "/secret")
             with pytest.raises(Unavailable, match=r"e{16} is not connected"):
                 await relay.list_filesystem("e" * 16, "/")
+
+    asyncio.run(scenario())
+
+
+def test_tape_devices_are_told_whole(tmp_path: Path) -> None:
+    """Every field of a device and an element arrives; a robot's refusal keeps its class."""
+
+    async def scenario() -> None:
+        async with asking(tmp_path) as (relay, _):
+            robot = ports.TapeDevice(**ROBOT)
+            assert await relay.scan_tape(MEDIA) == [robot]
+            asked = await relay.tape_elements(MEDIA, "/dev/sg4", "[8:0:0:3]", "VTL0001")
+            assert asked == (robot, [ports.TapeElement(**ELEMENT)])
+            with pytest.raises(Conflict, match="VTL0001, not X"):
+                await relay.tape_elements(MEDIA, "/dev/sg4", "", "X")
+            with pytest.raises(Busy, match="not ready"):
+                await relay.tape_elements(MEDIA, "/dev/sg5")
 
     asyncio.run(scenario())
 

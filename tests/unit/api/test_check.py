@@ -61,6 +61,8 @@ def test_good_declarations_pass() -> None:
         (replace(WIDGETS, ops=Op.BULK_UPDATE), "list body"),
         (replace(WIDGETS, source=None), "either a source or a lookup"),
         (replace(WIDGETS, row=None), "verbs without a row"),
+        (replace(WIDGETS, narrow=None), "list_query and narrow go together"),
+        (replace(WIDGETS, source=None, lookup=LOOKUPS[0].lookup), "a lookup cannot be narrowed"),
         (replace(WIDGETS, row=Bare, source=Source("t", "t.id", {"id": "t.id"})), "Bare.id has no description"),
         (replace(WIDGETS, source=Source("t", "t.id", {"id": "t.id", "nope": "t.nope"})), "nope is no field"),
         (replace(WIDGETS, source=Source("t", "t.id", {"id": "t.id"})), "field name has no column"),

@@ -1,6 +1,13 @@
-"""One module a resource type; MODULES are those that this host can run."""
+"""One module a resource type."""
+
+from pathlib import Path
 
 from rubackup.client.modules.filesystem import FileSystemModule
+from rubackup.client.modules.filesystem.snapshots import Snapshots
 from rubackup.client.ports import Module
 
-MODULES: tuple[Module, ...] = (FileSystemModule(),)
+
+def modules(hwid: str, snapshots: Path) -> dict[str, Module]:
+    """Those that this host can run, by resource type; snapshots of volumes are mounted below `snapshots`."""
+    found: tuple[Module, ...] = (FileSystemModule(Snapshots(hwid, snapshots)),)
+    return {module.resource_type: module for module in found}

@@ -146,5 +146,6 @@ def _values(state: State, catalogue: Catalogue, ports: Ports) -> dict[str, dict[
             **servers,
             "KEY_FILE": str(keys / "client/clientKey.key"),
             "CERT_FILE": str(keys / "client/clientCert.crt"),
+            "CLIENT_SOCKET": str(state.client_socket),
         },
     }

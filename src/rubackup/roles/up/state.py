@@ -6,7 +6,7 @@ keys/rootCA keys/server keys/api keys/client keys/media
 secrets/                  passwords, one a file
 postgres/data             the embedded PostgreSQL
 media/                    the media server's indexes; pools/Default: its first storage
-log/<process>.log  run/<process>.ready
+log/<process>.log  run/<process>.ready  run/client.sock
 """
 
 from __future__ import annotations
@@ -49,6 +49,11 @@ class State:
     def root_certificate(self) -> Path:
         """The certificate that API and hosts are verified with."""
         return self.root / "keys/rootCA/serverRootCACert.crt"
+
+    @property
+    def client_socket(self) -> Path:
+        """Where this machine's client serves the command line."""
+        return self.root / "run" / "client.sock"
 
     def secret(self, name: str) -> Path:
         """The file of a secret."""

@@ -41,13 +41,21 @@ from rubackup.wire.messages.data import (
 )
 from rubackup.wire.messages.orders import (
     AskPools,
+    BlockDevice,
+    BlockDevices,
+    CheckDevice,
     CheckFolder,
     ConfigurePools,
+    DeviceChecked,
     DropRecord,
     FilesystemListing,
+    ListBlockDevices,
     ListFilesystem,
     ListRecord,
+    ListResources,
     MediaAddress,
+    ModuleResource,
+    ModuleResources,
     Order,
     PoolConfig,
     PoolState,
@@ -59,9 +67,12 @@ from rubackup.wire.messages.orders import (
     RunRestore,
     RunVerify,
     StorageConfig,
+    StorageState,
 )
 from rubackup.wire.messages.reports import (
     LogLine,
+    MonitoringLimits,
+    MonitoringSample,
     NewTicket,
     Progress,
     ProgressAnswer,
@@ -71,18 +82,49 @@ from rubackup.wire.messages.reports import (
     RenewTicket,
     ReportFinished,
     ReportLog,
+    ReportMonitoring,
     ReportProgress,
     SealVerdict,
 )
 
-__all__ = ["PROTOCOL_VERSION", "Ack", "Answer", "AnyMessage", "AskPools", "AskRoot", "BackupOpened", "Bye", "Call", "CheckFolder", "Checkpoint", "Checkpointed", "ConfigurePools", "DropRecord", "Enrol", "EnrolGranted", "EnrolPending", "Fault", "FilesystemListing", "Groups", "Hello", "Known", "ListFilesystem", "ListRecord", "LogLine", "MediaAddress", "Message", "NewTicket", "OpenBackup", "OpenRestore", "Order", "Ping", "Pong", "PoolConfig", "PoolState", "PoolStates", "Progress", "ProgressAnswer", "Prove", "Proved", "Query", "ReadChunks", "ReadManifest", "RecordEntry", "RecordListing", "RecordSealed", "Relay", "Relayed", "Renew", "RenewTicket", "ReportFinished", "ReportLog", "ReportProgress", "RestoreOpened", "Revoked", "Root", "RunBackup", "RunRestore", "RunVerify", "Seal", "SealVerdict", "Sealed", "StorageConfig", "Welcome"]  # fmt: skip
+__all__ = ["PROTOCOL_VERSION", "Ack", "AgentState", "Answer", "AnyMessage", "AskAgent", "AskDeletion", "AskElements", "AskOwnClient", "AskOwnCopies", "AskOwnRules", "AskOwnTasks", "AskPools", "AskRoot", "BackupOpened", "BlockDevice", "BlockDevices", "Bye", "Call", "CheckDevice", "CheckFolder", "Checkpoint", "Checkpointed", "ConfigurePools", "Deleted", "DeviceChecked", "DropRecord", "Enrol", "EnrolGranted", "EnrolPending", "Fault", "FilesystemListing", "Groups", "Hello", "Known", "ListBlockDevices", "ListFilesystem", "ListRecord", "ListResources", "LocalUser", "LogLine", "MediaAddress", "Message", "ModuleResource", "ModuleResources", "MonitoringLimits", "MonitoringSample", "NewTicket", "OpenBackup", "OpenRestore", "Order", "OwnClient", "OwnCopies", "OwnCopy", "OwnRule", "OwnRules", "OwnTask", "OwnTasks", "Ping", "Pong", "PoolConfig", "PoolState", "PoolStates", "Progress", "ProgressAnswer", "Prove", "Proved", "Query", "Queued", "ReadChunks", "ReadManifest", "RecordEntry", "RecordListing", "RecordSealed", "Relay", "Relayed", "Renew", "RenewTicket", "ReportFinished", "ReportLog", "ReportMonitoring", "ReportProgress", "RequestRule", "RequestRuleDeletion", "Requested", "RestoreOpened", "Revoked", "Root", "RunBackup", "RunRestore", "RunVerify", "ScanTape", "Seal", "SealVerdict", "Sealed", "StartBackup", "StartRestore", "StorageConfig", "StorageState", "TapeDevice", "TapeDevices", "TapeElement", "TapeElements", "WaitingRequest", "Welcome"]  # fmt: skip
+from rubackup.wire.messages.tape import AskElements, ScanTape, TapeDevice, TapeDevices, TapeElement, TapeElements
+from rubackup.wire.messages.tools import (
+    AgentState,
+    AskAgent,
+    AskDeletion,
+    AskOwnClient,
+    AskOwnCopies,
+    AskOwnRules,
+    AskOwnTasks,
+    Deleted,
+    LocalUser,
+    OwnClient,
+    OwnCopies,
+    OwnCopy,
+    OwnRule,
+    OwnRules,
+    OwnTask,
+    OwnTasks,
+    Queued,
+    Requested,
+    RequestRule,
+    RequestRuleDeletion,
+    StartBackup,
+    StartRestore,
+    WaitingRequest,
+)
 
 AnyMessage = (
     Fault | Enrol | EnrolPending | EnrolGranted | AskRoot | Root | Hello | Welcome | Call | Answer | Ping | Pong | Ack
     | RunBackup | RunRestore | RunVerify | ListFilesystem | FilesystemListing
-    | ConfigurePools | PoolStates | AskPools | CheckFolder | DropRecord | Revoked | ListRecord | RecordListing
+    | ConfigurePools | PoolStates | AskPools | CheckFolder | CheckDevice | DeviceChecked | DropRecord | Revoked
+    | ListRecord | RecordListing
     | ReportProgress | ProgressAnswer | ReportLog | ReportFinished | RenewTicket | NewTicket
     | RecordSealed | SealVerdict | Relay | Relayed
+    | ScanTape | TapeDevices | AskElements | TapeElements
+    | ListBlockDevices | BlockDevices | ListResources | ModuleResources | ReportMonitoring | MonitoringLimits
+    | AskAgent | AgentState | AskOwnClient | OwnClient | AskOwnRules | OwnRules | AskOwnCopies | OwnCopies | AskOwnTasks | OwnTasks | RequestRule | RequestRuleDeletion | Requested | StartBackup | StartRestore | Queued | AskDeletion | Deleted
     | OpenBackup | BackupOpened | OpenRestore | RestoreOpened | ReadManifest | Query | Known | Prove | Proved
     | Checkpoint | Checkpointed | Renew | Seal | Sealed | ReadChunks | Groups | Bye
 )  # fmt: skip

@@ -46,6 +46,10 @@ class RunBackup(Message, tag="run_backup"):
     compression: str
     module_parameters: dict[str, Any] = {}
     common_parameters: dict[str, Any] = {}
+    normal_script: str = ""
+    """Program on the client that runs after the copy was sealed; '' for none."""
+    exception_script: str = ""
+    """Program that runs when the task failed."""
 
 
 class RunRestore(Message, tag="run_restore"):
@@ -64,6 +68,8 @@ class RunRestore(Message, tag="run_restore"):
     overwrite: str = "if_changed"
     module_parameters: dict[str, Any] = {}
     common_parameters: dict[str, Any] = {}
+    restore_script: str = ""
+    """Program on the client that runs after the restore; '' for none."""
 
 
 class RunVerify(Message, tag="run_verify"):
@@ -86,6 +92,56 @@ class FilesystemListing(Message, tag="filesystem_listing"):
     path: str
     entries: list[tuple[str, bool, int]]
     truncated: bool = False
+
+
+class ListBlockDevices(Message, tag="list_block_devices"):
+    """List the block devices of a client whose node is `path` or lies below it."""
+
+    path: str
+
+
+class BlockDevice(msgspec.Struct, frozen=True, kw_only=True):
+    """A block device: `type` is disk, part, lvm, loop, crypt, raid, rom, ram or dm."""
+
+    name: str
+    """The kernel's name, such as sda1."""
+    path: str
+    """Its node, such as /dev/sda1."""
+    type: str
+    size_bytes: int
+    filesystem: str = ""
+    """Only of what is mounted or swapped to; '' is unknown."""
+    mount_points: list[str] = []
+    read_only: bool = False
+
+
+class BlockDevices(Message, tag="block_devices"):
+    """Block devices, sorted by path."""
+
+    devices: list[BlockDevice]
+
+
+class ListResources(Message, tag="list_resources"):
+    """List what a module of a client can back up. `secret_method` 0: the client's own configuration has what it needs."""
+
+    resource_type: str
+    secret_method: int = 0
+
+
+class ModuleResource(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that a module can back up; sizes are -1 where they are not known."""
+
+    resource: str
+    kind: str
+    """What it is, such as the type of a file system."""
+    size_bytes: int = -1
+    used_bytes: int = -1
+
+
+class ModuleResources(Message, tag="module_resources"):
+    """The resources of a module, sorted by name."""
+
+    resources: list[ModuleResource]
 
 
 class StorageConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,6 +170,16 @@ class ConfigurePools(Message, tag="configure_pools"):
     pools: list[PoolConfig]
 
 
+class StorageState(msgspec.Struct, frozen=True, kw_only=True):
+    """How a local catalogue is: '' in `problem` when it can be used."""
+
+    id: int
+    problem: str
+    free_bytes: int
+    used_bytes: int
+    total_bytes: int
+
+
 class PoolState(msgspec.Struct, frozen=True, kw_only=True):
     """What a media server says of a pool: '' in `problem` when it can be used."""
 
@@ -124,6 +190,7 @@ class PoolState(msgspec.Struct, frozen=True, kw_only=True):
     total_bytes: int
     chunks: int
     records: int
+    storages: list[StorageState] = []
 
 
 class PoolStates(Message, tag="pool_states"):
@@ -140,6 +207,28 @@ class CheckFolder(Message, tag="check_folder"):
     """Can this folder become a local catalogue? Answered by Ack or by a Fault that says why not."""
 
     path: str
+
+
+class CheckDevice(Message, tag="check_device"):
+    """Can this device become a storage? Read only. Answered by DeviceChecked or by a Fault that says why not."""
+
+    path: str
+
+
+class DeviceChecked(Message, tag="device_checked"):
+    """What the device is. Texts are for people: an article and a name, or ''."""
+
+    real_path: str
+    """Without symbolic links."""
+    disk: str
+    """The whole disk that the device is a partition of, the file behind a loop device, else `real_path`."""
+    kind: str
+    """`block device` or `file`."""
+    size_bytes: int
+    signature: str
+    """What it carries; '' when nothing known was found."""
+    in_use: str
+    """What uses it; '' when nothing does."""
 
 
 class DropRecord(Message, tag="drop_record"):

@@ -106,6 +106,39 @@ class SealVerdict(Message, tag="seal_verdict"):
     keep: bool
 
 
+class MonitoringSample(msgspec.Struct, frozen=True, kw_only=True):
+    """What a host measured between two instants (unix time)."""
+
+    before_ns: int
+    after_ns: int
+    general_cpu_percent: float
+    own_cpu_percent: float
+    general_ram_percent: float
+    own_ram_percent: float
+    general_ram_megabytes: float
+    own_ram_megabytes: float
+    general_read_per_second: float
+    """Bytes, as all that follow but the load."""
+    general_written_per_second: float
+    own_read_per_second: float
+    own_written_per_second: float
+    general_received_per_second: float
+    general_sent_per_second: float
+    load: float
+
+
+class ReportMonitoring(Message, tag="report_monitoring"):
+    """How busy a media server was since the last report; an empty one only asks for the limits."""
+
+    samples: list[MonitoringSample]
+
+
+class MonitoringLimits(Message, tag="monitoring_limits"):
+    """How often to measure from now on."""
+
+    period_seconds: int
+
+
 class Relay(Message, tag="relay"):
     """The API asks the server to pass an encoded Message to a host and to return its answer."""
 

@@ -13,19 +13,25 @@ from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
+import msgspec
+
 from rubackup.chunkstore.chunker import Chunker
 from rubackup.chunkstore.manifest import Entry, Header, ManifestReader, ManifestWriter, Summary
+from rubackup.client.modules.filesystem.choose_source import chosen_source
 from rubackup.client.modules.filesystem.copier import Copier
 from rubackup.client.modules.filesystem.count import Counter
 from rubackup.client.modules.filesystem.folders import Folders, Pending, open_following
-from rubackup.client.modules.filesystem.listing import list_folder, not_entered, open_tree
+from rubackup.client.modules.filesystem.listing import list_folder, not_entered
 from rubackup.client.modules.filesystem.metadata import forget_names, make_entry, read_xattrs
 from rubackup.client.modules.filesystem.mounts import Mounts
+from rubackup.client.modules.filesystem.options import BackupOptions
 from rubackup.client.modules.filesystem.parent import Parent
 from rubackup.client.modules.filesystem.paths import absolute, ancestors, join, printable, reason, split
 from rubackup.client.modules.filesystem.reader import FileReader
 from rubackup.client.modules.filesystem.report import Report
 from rubackup.client.modules.filesystem.rows import whole
+from rubackup.client.modules.filesystem.snapshots import Snapshots
+from rubackup.client.modules.filesystem.source import live
 from rubackup.client.modules.filesystem.upload import Uploader
 from rubackup.client.ports import BackupChannel, BackupJob, BackupSummary, Watch
 from rubackup.domain.errors import Corrupt, Invalid
@@ -50,7 +56,12 @@ class Backup:
     """One backup of one resource."""
 
     def __init__(
-        self, job: BackupJob, channel: BackupChannel, watch: Watch, now_ns: Callable[[], int] = time.time_ns
+        self,
+        job: BackupJob,
+        channel: BackupChannel,
+        watch: Watch,
+        now_ns: Callable[[], int] = time.time_ns,
+        snapshots: Snapshots | None = None,
     ) -> None:
         if job.compression not in LEVELS:
             raise Invalid(f"The compression {job.compression!r} is not known.")
@@ -61,10 +72,20 @@ class Backup:
         self._channel = channel
         self._report = Report(watch)
         self._mounts = Mounts()
+        self._options = BackupOptions.of(job.module_parameters)
+        self._snapshots = snapshots or Snapshots()
+        self._source = live(self._resource)
+        self._private: tuple[int, int] | None = None
 
     def run(self) -> BackupSummary:
         """Copy everything and seal the record."""
         forget_names()
+        self._watch.phase("execution")
+        with chosen_source(self._resource, self._job, self._options, self._snapshots, self._watch) as self._source:
+            return self._run()
+
+    def _run(self) -> BackupSummary:
+        self._private = _identity(self._snapshots.base)
         tree, is_folder = self._open()
         uploader = Uploader(
             self._channel,
@@ -75,7 +96,6 @@ class Backup:
         )
         counter = Counter(self._resource)
         try:
-            self._watch.phase("execution")
             if not Path("/proc/self/fd").is_dir():
                 self._report.warn_once(
                     "proc", "/proc is not mounted: extended attributes of folders and links are not copied."
@@ -98,7 +118,7 @@ class Backup:
         """The tree, and whether the resource is a folder. Invalid when it is not there or cannot be read."""
         folder, name = split(self._resource)
         try:
-            tree = open_tree(self._resource)
+            tree = self._source.open()
             try:
                 st = os.stat(name or b".", dir_fd=tree.open(folder), follow_symlinks=False)
                 if stat.S_ISDIR(st.st_mode):
@@ -131,7 +151,7 @@ class Backup:
             resource_type=ResourceType.FILE_SYSTEM.label,
             resource=self._resource.decode("utf-8", "backslashreplace"),
             backup_type=self._job.backup_type,
-            created_ns=self._now_ns(),
+            created_ns=self._source.as_of_ns or self._now_ns(),
             chunker=CHUNKER,
         )
         writer = ManifestWriter(uploader.put_manifest, header)
@@ -144,6 +164,7 @@ class Backup:
             report=self._report,
         )
         self._copy_tree(tree, writer, copier, is_folder=is_folder)
+        self._source.check()
         report = self._report
         size = report.bytes_done
         writer.finish(Summary(report.files, report.files_failed, report.folders, size))
@@ -156,7 +177,7 @@ class Backup:
         above = ancestors(self._resource)
         for folder, below in pairwise(above):
             copier.enter(folder)
-            writer.add_folder(folder, [self._ancestor(below)])
+            self._add(writer, folder, [self._ancestor(below)])
         if above:
             self._copy_resource(tree, above[-1], writer, copier)
         if not is_folder:
@@ -190,7 +211,12 @@ class Backup:
         entry = copier.copy(fd, folder, name, st)
         if entry is None:
             raise Invalid(f"The resource {printable(self._resource)} cannot be read.")
-        writer.add_folder(folder, [entry])
+        self._add(writer, folder, [entry])
+
+    def _add(self, writer: ManifestWriter, folder: bytes, entries: list[Entry]) -> None:
+        if self._options.numeric_owner:
+            entries = [msgspec.structs.replace(entry, user="", group="") for entry in entries]
+        writer.add_folder(folder, entries)
 
     def _copy_folder(
         self, tree: Folders, path: bytes, writer: ManifestWriter, copier: Copier, pending: Pending
@@ -207,26 +233,49 @@ class Backup:
                 if isinstance(st, OSError):
                     copier.lost(join(path, name), st)
                     continue
-                entry = copier.copy(fd, path, name, st)
+                entry = self._entry(copier, fd, path, name, st)
                 if entry is None:
                     continue
                 entries.append(entry)
                 if stat.S_ISDIR(st.st_mode) and self._enters(device, st, join(path, name)):
                     folders.append(name)
                 if len(entries) >= ENTRIES_HELD:
-                    writer.add_folder(path, entries)
+                    self._add(writer, path, entries)
                     entries, written = [], True
         except OSError as error:
             copier.lost(path, error)
         if entries or not written:
-            writer.add_folder(path, entries)
+            self._add(writer, path, entries)
         pending.push(path, folders)
 
+    def _entry(self, copier: Copier, fd: int, path: bytes, name: bytes, st: os.stat_result) -> Entry | None:
+        """The entry of `name`; of a folder that is read elsewhere the one that stands there."""
+        graft = self._source.grafts.get(join(path, name))
+        if graft is None or not stat.S_ISDIR(st.st_mode):
+            return copier.copy(fd, path, name, st)
+        above = open_following(split(graft)[0])
+        try:
+            return copier.copy(above, path, name, os.stat(name, dir_fd=above, follow_symlinks=False))
+        finally:
+            os.close(above)
+
     def _enters(self, device: int, st: os.stat_result, path: bytes) -> bool:
+        if (st.st_dev, st.st_ino) == self._private:
+            self._report.info(f"{printable(path)}: snapshots are mounted here while they are read; it is not entered.")
+            return False
         kind = not_entered(self._mounts, device, st)
         if kind:
             self._report.info(f"{printable(path)}: a file system of type {kind} is mounted here; it is not entered.")
         return not kind
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    """Device and inode of a folder, None when it is not there."""
+    try:
+        st = folder.stat()
+    except OSError:
+        return None
+    return st.st_dev, st.st_ino
 
 
 def worker_count(wanted: object) -> int:

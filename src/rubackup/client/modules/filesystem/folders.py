@@ -10,7 +10,8 @@ from __future__ import annotations
 import contextlib
 import os
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 from rubackup.client.modules.filesystem.paths import ROOT, components, join, split
 
@@ -44,9 +45,17 @@ def open_following(path: bytes) -> int:
 class Folders:
     """Descriptors of the folders at and below `anchor`, whose descriptor `fd` it takes over."""
 
-    def __init__(self, anchor: bytes, fd: int, limit: int = LIMIT, opened: Callable[[int], None] | None = None) -> None:
-        """`opened` is called with each descriptor that was opened anew."""
+    def __init__(
+        self,
+        anchor: bytes,
+        fd: int,
+        limit: int = LIMIT,
+        opened: Callable[[int], None] | None = None,
+        grafts: Mapping[bytes, bytes] = MappingProxyType({}),
+    ) -> None:
+        """`opened` is called with each descriptor that was opened anew; `grafts` are folders that stand elsewhere."""
         self.anchor = anchor
+        self._grafts = grafts
         self._fd = fd
         self._limit = limit
         self._opened = opened
@@ -69,7 +78,8 @@ class Folders:
         while steps:
             name = steps.pop()
             probe = join(probe, name)
-            fd = open_noatime(name, FOLDER | os.O_NOFOLLOW, fd)
+            graft = self._grafts.get(probe)
+            fd = open_following(graft) if graft else open_noatime(name, FOLDER | os.O_NOFOLLOW, fd)
             self._keep(probe, fd)
         return fd
 

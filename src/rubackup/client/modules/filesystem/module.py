@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from rubackup.client.modules.filesystem.backup import Backup
+from rubackup.client.modules.filesystem.resources import file_systems
 from rubackup.client.modules.filesystem.restore import Restore
+from rubackup.client.modules.filesystem.snapshots import Snapshots
 from rubackup.client.ports import (
     BackupChannel,
     BackupJob,
     BackupSummary,
+    Found,
     RestoreChannel,
     RestoreJob,
     RestoreSummary,
@@ -21,10 +24,21 @@ class FileSystemModule:
 
     resource_type = ResourceType.FILE_SYSTEM.label
 
+    def __init__(self, snapshots: Snapshots | None = None) -> None:
+        self._snapshots = snapshots or Snapshots()
+
     def backup(self, job: BackupJob, channel: BackupChannel, watch: Watch) -> BackupSummary:
         """Copy the resource; Invalid when it cannot be read at all, Stopped when the watch says so."""
-        return Backup(job, channel, watch).run()
+        return Backup(job, channel, watch, snapshots=self._snapshots).run()
 
     def restore(self, job: RestoreJob, channel: RestoreChannel, watch: Watch) -> RestoreSummary:
         """Put files back; Invalid when the order cannot be carried out at all."""
         return Restore(job, channel, watch).run()
+
+    def resources(self) -> list[Found]:
+        """The mounted local file systems, but for snapshots that are just read."""
+        return file_systems(self._snapshots.base)
+
+    def clean_up(self) -> None:
+        """Remove the snapshots of a process that was killed."""
+        self._snapshots.clean_up()

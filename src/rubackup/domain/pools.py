@@ -1,0 +1,71 @@
+"""What the types of pools are made of, which of them this version writes to, and which copies fit into which pool."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rubackup.domain.lookups import HashAlgorithm, StorageType
+
+BLOCK_DEVICE = StorageType.BLOCK_DEVICE.label
+CLIENT_DEFINED = StorageType.CLIENT_DEFINED.label
+CLOUD = StorageType.CLOUD.label
+FILE_SYSTEM = StorageType.FILE_SYSTEM.label
+
+WRITTEN = frozenset({FILE_SYSTEM})
+"""Types of pools whose data path is there; the others can be described, not used."""
+NOT_WRITTEN = "This version does not write to pools of the type {}."
+UNCOMPRESSED = frozenset({BLOCK_DEVICE, CLIENT_DEFINED})
+"""Types of pools without a compression type, says the guide."""
+
+HASH_LENGTHS: dict[str, tuple[int, ...]] = {
+    HashAlgorithm.SHA1.label: (160,),
+    HashAlgorithm.SHA2.label: (256, 512),
+    HashAlgorithm.SKEIN.label: (256, 512),
+    HashAlgorithm.BLAKE2B.label: (256, 512),
+    HashAlgorithm.STREEBOG.label: (256, 512),
+}
+"""Lengths in bits of each algorithm, the default first."""
+BLOCK_SIZES = tuple(1 << power for power in range(14, 21))
+"""Sizes of blocks in bytes: powers of two from 16 KiB to 1 MiB, so that blocks stay aligned to any disk's sectors."""
+
+
+@dataclass(frozen=True)
+class PoolFacts:
+    """What decides whether a copy fits into a pool."""
+
+    id: int
+    pool_type: str
+    storages: int = 0
+    algorithm: str | None = None
+    hash_length: int | None = None
+    block_size: int | None = None
+
+
+def not_written(pool_type: str) -> str:
+    """Why nothing can be stored in pools of this type, as a sentence; '' when it can."""
+    return "" if pool_type in WRITTEN else NOT_WRITTEN.format(pool_type)
+
+
+def takes(target: PoolFacts) -> str:
+    """Why the pool takes no copies of other pools now, as a sentence; '' when it does."""
+    if problem := not_written(target.pool_type):
+        return problem
+    return "" if target.storages else "The pool has no storage yet."
+
+
+def fits(source: PoolFacts, target: PoolFacts) -> str:
+    """Why a copy of the source pool cannot be copied or moved into the target, as a sentence; '' when it can.
+
+    Blocks are stored as they are, so pools of the type Block device fit when they cut and name blocks alike.
+    """
+    if source.id == target.id:
+        return "The copy is in this pool already."
+    if source.pool_type != target.pool_type:
+        return f"A copy in a pool of the type {source.pool_type} cannot go into one of the type {target.pool_type}."
+    if _blocks(source) != _blocks(target):
+        return "The pools differ in block_size, algorithm or hash_length."
+    return takes(target)
+
+
+def _blocks(pool: PoolFacts) -> tuple[str | None, int | None, int | None]:
+    return pool.algorithm, pool.hash_length, pool.block_size

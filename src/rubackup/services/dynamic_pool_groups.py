@@ -1,0 +1,127 @@
+"""Dynamic pool groups: pools among which tasks are spread by load, within limits. 0 is no limit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from rubackup.domain.errors import Conflict
+from rubackup.domain.permissions import Principal
+from rubackup.services import scopes
+from rubackup.services.change import Change
+from rubackup.services.fields import given, update_columns
+from rubackup.services.scopes import EVERYTHING, NOTHING, Limit
+
+_INSERT = """
+INSERT INTO dynamic_pool_groups (name, max_pool_tasks, max_media_server_tasks, max_cpu_usage,
+    max_in_block_operations, max_out_block_operations, calculation_period, description)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (name) DO NOTHING RETURNING id"""
+_NAMED = "SELECT 1 FROM dynamic_pool_groups g WHERE g.name = $2 AND g.id <> $1"
+_USED = """
+SELECT g.name, string_agg(p.pool_name, ', ' ORDER BY p.pool_name) AS pools
+FROM dynamic_pool_groups g JOIN dynamic_pool_groups_records r ON r.group_id = g.id JOIN pools p ON p.id = r.pool_id
+WHERE g.id = ANY ($1::bigint[]) GROUP BY g.id ORDER BY g.id"""
+_POOLS = """
+SELECT 1 FROM dynamic_pool_groups_records r JOIN pools o ON o.id = r.pool_id
+WHERE r.group_id = {group}"""
+
+_NAME = Meta(description="Name of the group; unique.", min_length=1, max_length=128)
+_POOL_TASKS = Meta(description="Unfinished tasks that a pool may have to get another one; 0: any.", ge=0, le=100_000)
+_MEDIA_TASKS = Meta(
+    description="Unfinished tasks that a pool's media server may have to get another one; 0: any.", ge=0, le=100_000
+)
+_CPU = Meta(
+    description="Load of the media server's processors in percent up to which it gets tasks; 0: any.", ge=0, le=100
+)
+_IN = Meta(
+    description="Blocks a second that the media server may read from its disks to get a task; 0: any.", ge=0, le=10**9
+)
+_OUT = Meta(
+    description="Blocks a second that the media server may write to its disks to get a task; 0: any.", ge=0, le=10**9
+)
+_PERIOD = Meta(description="Over how many seconds load and blocks are averaged.", ge=1, le=3600)
+_DESCRIPTION = Meta(description="Free text.", max_length=4096)
+
+
+class NewDynamicGroup(msgspec.Struct, kw_only=True):
+    """A dynamic pool group to be made."""
+
+    name: Annotated[str, _NAME]
+    max_pool_tasks: Annotated[int, _POOL_TASKS] = 0
+    max_media_server_tasks: Annotated[int, _MEDIA_TASKS] = 0
+    max_cpu_usage: Annotated[int, _CPU] = 0
+    max_in_block_operations: Annotated[int, _IN] = 0
+    max_out_block_operations: Annotated[int, _OUT] = 0
+    calculation_period: Annotated[int, _PERIOD] = 10
+    description: Annotated[str, _DESCRIPTION] = ""
+
+
+class DynamicGroupChange(msgspec.Struct, kw_only=True):
+    """What to change of a dynamic pool group."""
+
+    name: Annotated[str, _NAME] | UnsetType = UNSET
+    max_pool_tasks: Annotated[int, _POOL_TASKS] | UnsetType = UNSET
+    max_media_server_tasks: Annotated[int, _MEDIA_TASKS] | UnsetType = UNSET
+    max_cpu_usage: Annotated[int, _CPU] | UnsetType = UNSET
+    max_in_block_operations: Annotated[int, _IN] | UnsetType = UNSET
+    max_out_block_operations: Annotated[int, _OUT] | UnsetType = UNSET
+    calculation_period: Annotated[int, _PERIOD] | UnsetType = UNSET
+    description: Annotated[str, _DESCRIPTION] | UnsetType = UNSET
+
+
+def visible(principal: Principal, group: str) -> Limit:
+    """Groups without pools, which are nobody's yet, and those with a pool that the caller may see.
+
+    `group` is the column with the group's id.
+    """
+    own = scopes.storage(principal, "o.media_server_id")
+    if own in (EVERYTHING, NOTHING):
+        return own
+    pools = _POOLS.format(group=group)
+    return Limit(f"(NOT EXISTS ({pools}) OR EXISTS ({pools} AND {own.sql}))", own.values)
+
+
+def changeable(principal: Principal, group: str) -> Limit:
+    """Groups of which every pool is the caller's to change."""
+    own = scopes.storage(principal, "o.media_server_id", write=True)
+    if own in (EVERYTHING, NOTHING):
+        return own
+    return Limit(f"NOT EXISTS ({_POOLS.format(group=group)} AND NOT ({own.sql}))", own.values)
+
+
+async def create(change: Change, new: NewDynamicGroup) -> int:
+    """A new group; the id. Conflict when the name is taken."""
+    group_id: int | None = await change.db.fetchval(
+        _INSERT, new.name, new.max_pool_tasks, new.max_media_server_tasks, new.max_cpu_usage,
+        new.max_in_block_operations, new.max_out_block_operations, new.calculation_period, new.description,
+    )  # fmt: skip
+    if group_id is None:
+        raise _taken(new.name)
+    await change.event("created", "dynamic_pool_groups", group_id)
+    return group_id
+
+
+async def update(change: Change, group_id: int, wanted: DynamicGroupChange) -> None:
+    """Change what is given; Conflict when the name is taken."""
+    columns = given(**{name: getattr(wanted, name) for name in wanted.__struct_fields__})
+    if "name" in columns and await change.db.fetchval(_NAMED, group_id, columns["name"]):
+        raise _taken(columns["name"])
+    await update_columns(change.db, "dynamic_pool_groups", group_id, columns)
+    await change.event("changed", "dynamic_pool_groups", group_id)
+
+
+async def delete(change: Change, ids: Sequence[int]) -> None:
+    """Delete groups without pools; Conflict names the others and their pools."""
+    used = await change.db.fetch(_USED, list(ids))
+    if used:
+        raise Conflict(" ".join(f"Dynamic pool group {row['name']} has pools: {row['pools']}." for row in used))
+    await change.db.execute("DELETE FROM dynamic_pool_groups WHERE id = ANY ($1::bigint[])", list(ids))
+    for group_id in ids:
+        await change.event("deleted", "dynamic_pool_groups", group_id)
+
+
+def _taken(name: str) -> Conflict:
+    return Conflict(f"A dynamic pool group with the name {name} exists already.")

@@ -1,0 +1,128 @@
+"""Block devices of media servers as storages of pools of the type Block device.
+
+The media server looks at the device; this version writes nothing to it, neither when it is added nor later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from rubackup.domain.errors import Conflict, Invalid
+from rubackup.domain.pools import BLOCK_DEVICE
+from rubackup.services import scopes
+from rubackup.services.change import Change
+from rubackup.services.fields import Problems, Ref, given, update_columns
+from rubackup.services.ports import DeviceFacts
+
+LEAST_BYTES = 1024 * 1024
+"""A device must hold at least one block of the largest size."""
+
+_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('storage_block_devices ' || $1::text, 0))"
+_TAKEN = """
+SELECT d.device, p.pool_name FROM storage_block_devices d JOIN pools p ON p.id = d.pool_id
+WHERE d.media_server_id = $1
+    AND (d.device = $2 OR d.real_path IN ($2, $3, $4) OR d.disk = $3) ORDER BY d.id LIMIT 1"""
+_FOLDER = """
+SELECT s.path FROM storage_local_catalogs s
+WHERE s.media_server_id = $1 AND starts_with($2, rtrim(s.path, '/') || '/') LIMIT 1"""
+_INSERT = """
+INSERT INTO storage_block_devices (device, real_path, disk, pool_id, media_server_id, kind, size_bytes, signature,
+    overwrite_file_system, description)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING id"""
+_MEDIA = "SELECT media_server_id FROM storage_block_devices WHERE id = $1"
+_DELETE = "DELETE FROM storage_block_devices WHERE id = ANY ($1::bigint[]) RETURNING id, media_server_id"
+_DESCRIPTION = Meta(description="Free text.", max_length=4096)
+
+
+class NewBlockDevice(msgspec.Struct, kw_only=True):
+    """A device that a pool is to use."""
+
+    device: Annotated[
+        str,
+        Meta(description="Absolute path of a block device, or of a file, on the pool's media server.", max_length=4096),
+    ]
+    pool: Annotated[Ref, Meta(description="Pool of the type Block device: name or id.")]
+    overwrite_file_system: Annotated[
+        bool,
+        Meta(description="Whether a device may be taken that carries a file system or something else known."),
+    ] = False
+    description: Annotated[str, _DESCRIPTION] = ""
+
+
+class BlockDeviceChange(msgspec.Struct, kw_only=True):
+    """What to change of a block device."""
+
+    description: Annotated[str, _DESCRIPTION] | UnsetType = UNSET
+    parallel_workers: (
+        Annotated[int, Meta(description="How many threads may read and write the device at once.", ge=1, le=64)]
+        | UnsetType
+    ) = UNSET
+
+
+async def create(change: Change, new: NewBlockDevice) -> int:
+    """A new block device; the id. The media server says what is there.
+
+    Conflict when the device is in use, belongs to a pool (also in part: a partition, a disk around it), or carries
+    something known that may not be overwritten.
+    """
+    problems = Problems()
+    pool = await problems.pool(change.db, new.pool, "data.pool", scopes.storage(change.principal, write=True))
+    if pool and pool["pool_type"] != BLOCK_DEVICE:
+        problems.add("data.pool", f"must be a pool of the type {BLOCK_DEVICE}.")
+    path = problems.folder(new.device, "data.device")
+    problems.raise_any()
+    device = await _ask(change, pool["media_hwid"], path)
+    await change.db.execute(_LOCK, str(pool["media_server_id"]))
+    await _refuse_taken(change, pool["media_server_id"], path, device)
+    _refuse_unfit(path, device, overwrite=new.overwrite_file_system)
+    device_id: int = await change.db.fetchval(
+        _INSERT, path, device.real_path, device.disk, pool["id"], pool["media_server_id"], device.kind,
+        device.size_bytes, device.signature, new.overwrite_file_system, new.description,
+    )  # fmt: skip
+    await change.event("created", "storage_block_devices", device_id, media_server_id=pool["media_server_id"])
+    return device_id
+
+
+async def _ask(change: Change, media_hwid: str, path: str) -> DeviceFacts:
+    try:
+        return await change.hosts.check_device(media_hwid, path)
+    except Invalid as error:
+        raise Invalid(fields={"data.device": error.message}) from error
+
+
+async def _refuse_taken(change: Change, media_id: int, path: str, device: DeviceFacts) -> None:
+    taken = await change.db.fetchrow(_TAKEN, media_id, path, device.real_path, device.disk)
+    if taken is not None:
+        raise Conflict(f"{path} is, holds or lies on {taken['device']}, which pool {taken['pool_name']} uses already.")
+    folder = await change.db.fetchval(_FOLDER, media_id, device.real_path)
+    if folder is not None:
+        raise Conflict(f"{path} lies in {folder}, the folder of a pool.")
+
+
+def _refuse_unfit(path: str, device: DeviceFacts, *, overwrite: bool) -> None:
+    if device.in_use:
+        raise Conflict(f"{path} is in use: {device.in_use}.")
+    if device.size_bytes < LEAST_BYTES:
+        raise Invalid(
+            fields={"data.device": f"has {device.size_bytes} bytes; at least {LEAST_BYTES} bytes are needed."}
+        )
+    if device.signature and not overwrite:
+        raise Conflict(f"{path} carries {device.signature}; set overwrite_file_system to take it all the same.")
+
+
+async def update(change: Change, device_id: int, wanted: BlockDeviceChange) -> None:
+    """Change what is given."""
+    columns = given(description=wanted.description, parallel_workers=wanted.parallel_workers)
+    await update_columns(change.db, "storage_block_devices", device_id, columns)
+    media_id = await change.db.fetchval(_MEDIA, device_id)
+    await change.event("changed", "storage_block_devices", device_id, media_server_id=media_id)
+
+
+async def delete(change: Change, ids: Sequence[int]) -> None:
+    """Take devices from their pools; nothing was written to them."""
+    for row in await change.db.fetch(_DELETE, list(ids)):
+        await change.event("deleted", "storage_block_devices", row["id"], media_server_id=row["media_server_id"])

@@ -1,0 +1,79 @@
+"""Storages of a running system: the media server looks at devices and tells how full its folders are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from support.system import System, eventually
+
+
+def pool(system: System, name: str, pool_type: str, **fields: Any) -> None:
+    """A new pool of the system's media server."""
+    server = system.call("GET", "/media_servers")["data"]["items"][0]["hostname"]
+    body = {"pool_name": name, "pool_type": pool_type, "media_server": server}
+    system.call("POST", "/pool_list", {"data": body | fields}, status=201)
+
+
+def node(system: System, name: str) -> dict[str, Any]:
+    """A pool in the tree."""
+    servers = system.call("GET", "/media_servers/tree")["data"]["media_servers"]
+    found: dict[str, Any] = next(one for server in servers for one in server["pools"] if one["pool_name"] == name)
+    return found
+
+
+def test_a_device_is_looked_at_by_its_media_server(system: System, tmp_path: Path) -> None:
+    """A file stands for a disk: what it carries is named and left alone, and a missing one is a 400."""
+    pool(system, "Blocks", "Block device", meta_data_pool="Default")
+    image = tmp_path / "image"
+    image.write_bytes(b"XFSB" + bytes(4 * 1024 * 1024))
+
+    def add(device: Path, status: int, **fields: Any) -> dict[str, Any]:
+        body = {"device": str(device), "pool": "Blocks", "overwrite_file_system": False, "description": ""}
+        answer: dict[str, Any] = system.call("POST", "/storage_block_devices", {"data": body | fields}, status=status)
+        return answer
+
+    assert "No such file" in add(tmp_path / "missing", 400)["errors"]["data.device"]
+    assert "neither" in add(tmp_path, 400)["errors"]["data.device"]
+    assert "an XFS file system" in add(image, 409)["message"]
+    add(image, 201, overwrite_file_system=True)
+
+    (leaf,) = node(system, "Blocks")["storages"]
+    assert (leaf["path"], leaf["total_bytes"]) == (str(image), 4 + 4 * 1024 * 1024)
+    assert image.read_bytes()[:4] == b"XFSB"
+
+
+def test_folders_show_how_full_they_are(system: System) -> None:
+    """As the media server reports it, for each folder."""
+    leaf = eventually(lambda: [one for one in node(system, "Default")["storages"] if one["total_bytes"]], 60)[0]
+
+    assert (leaf["family"], leaf["problem"]) == ("storage_local_catalogs", "")
+    assert 0 < leaf["free_bytes"] <= leaf["total_bytes"]
+
+
+def test_a_cloud_takes_a_secret_for_a_media_server_that_enrolled(system: System) -> None:
+    """Its key is that of its certificate request; the row does not ask for the secret again, nor show it."""
+    pool(system, "Bucket", "Cloud")
+    cloud = {
+        "pool": "Bucket", "name": "archive", "endpoint": "https://s3.example.org", "bucket": "backups",
+        "access_key": "AKEXAMPLE", "secret_key": "the secret of the cloud",
+    }  # fmt: skip
+    system.call("POST", "/storage_clouds", {"data": cloud}, status=201)
+
+    (row,) = system.call("GET", "/storage_clouds")["data"]["items"]
+    assert "does not write" in row["problem"]
+    assert "the secret of the cloud" not in str(row)
+
+
+def test_a_pool_that_is_not_written_takes_no_backup(system: System, tmp_path: Path) -> None:
+    """Its media server goes on serving the others."""
+    pool(system, "Tapes", "Tape library")
+    task = {
+        "resource_type": "File system", "resource": str(tmp_path), "client": system.facts["client"],
+        "backup_type": "full", "pool": "Tapes", "crypto": "nocrypt", "priority": 100, "storage_duration": "1 Years",
+        "archiving": False,
+    }  # fmt: skip
+    system.call("POST", "/task_queue", {"data": {"task": task}}, status=400)
+
+    (tmp_path / "file").write_text("x")
+    system.done(system.backup(tmp_path))

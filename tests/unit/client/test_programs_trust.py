@@ -1,0 +1,71 @@
+"""Programs that scripts of rules name: whose folders are trusted, what a script cannot see, what cannot be started."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from rubackup.client.programs import run_program
+from rubackup.domain.errors import RubackupError
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder that only its owner may write, whatever the umask is."""
+    tmp_path.chmod(0o755)
+    return tmp_path
+
+
+def program(folder: Path, text: str, interpreter: str = "/bin/sh") -> str:
+    """A script."""
+    path = folder / "program"
+    path.write_text(f"#!{interpreter}\n{text}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def test_paths_that_are_not_utf_8_arrive_in_the_environment(folder: Path) -> None:
+    """RUBACKUP_RESOURCE is the path's bytes."""
+    path = program(folder, 'printf %s "$RUBACKUP_RESOURCE"')
+
+    assert run_program(path, (), {"RUBACKUP_RESOURCE": "/\udcff"}, 10).output == "/\\xff"
+
+
+def test_nothing_can_be_read_from_the_client(folder: Path) -> None:
+    """The input is empty, and no descriptor of the client's process is handed on."""
+    with (folder / "secret").open("wb") as secret:
+        os.set_inheritable(secret.fileno(), True)
+        output = run_program(program(folder, "cat; ls /proc/self/fd | wc -l"), (), {}, 10).output
+
+    assert int(output) <= 4  # the three of a program, and the folder that ls reads
+
+
+def test_a_folder_further_up_counts_too(folder: Path) -> None:
+    """Whoever may rename a folder on the way decides what lies there."""
+    inner = folder / "open" / "inner"
+    inner.mkdir(parents=True)
+    path = program(inner, "echo no")
+    inner.chmod(0o755)
+    (folder / "open").chmod(0o777)
+
+    with pytest.raises(RubackupError, match="others may write"):
+        run_program(path, (), {}, 10)
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give folders away")
+def test_a_folder_of_another_user_counts_too(folder: Path) -> None:
+    """Its owner could have put anything there."""
+    path = program(folder, "echo no")
+    os.chown(folder, 65534, 65534)
+
+    with pytest.raises(RubackupError):
+        run_program(path, (), {}, 10)
+
+
+def test_an_interpreter_that_is_missing_is_a_refusal(folder: Path) -> None:
+    """The kernel's word, not a crash."""
+    with pytest.raises(RubackupError):
+        run_program(program(folder, "", "/no/such/interpreter"), (), {}, 10)
