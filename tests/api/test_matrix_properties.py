@@ -20,8 +20,7 @@ from rubackup.api.kernel import Route
 from rubackup.api.resource import Op, Resource
 from rubackup.api.routes import routes_of
 from rubackup.catalog.database import DatabaseAddress
-from rubackup.domain.permissions import Permission as P
-from rubackup.domain.permissions import Role
+from rubackup.domain.permissions import Permission, Role
 from rubackup.resources import RESOURCES
 from support.api import Api
 from support.furnished import furnished
@@ -38,37 +37,39 @@ MISSING = 2**62
 EVERY, OWN = "every", "own"
 SUPERUSER, SUPERVISOR, AUDITOR = Role.SUPERUSER, Role.SUPERVISOR, Role.AUDITOR
 ADMINISTRATOR, MAINTAINER, STRATEGIST = Role.ADMINISTRATOR, Role.MAINTAINER, Role.STRATEGY_ADMINISTRATOR
+COLUMN = {"group": "client_group_id", "media": "media_server_id", "strategy": "strategy_id"}
+"""What the event log calls the owners."""
 OWNED_BY = {ADMINISTRATOR: "group", MAINTAINER: "media", STRATEGIST: "strategy"}
 
 _OPERATED = {SUPERUSER: EVERY, SUPERVISOR: EVERY}
 _READ = {**_OPERATED, AUDITOR: EVERY}
 _OF_CLIENTS = {**_OPERATED, ADMINISTRATOR: OWN}
 _WORK = {**_READ, ADMINISTRATOR: OWN, MAINTAINER: OWN}
-MATRIX: Mapping[P, Mapping[Role, str]] = {
-    P.READ_USERS: _READ,
-    P.WRITE_USERS: {SUPERUSER: EVERY},
-    P.READ_CLIENTS: {**_READ, ADMINISTRATOR: OWN},
-    P.WRITE_CLIENTS: _OF_CLIENTS,
-    P.AUTHORISE_CLIENTS: _OF_CLIENTS,
-    P.WRITE_CLIENT_GROUPS: _OPERATED,
-    P.READ_STORAGE: {**_READ, MAINTAINER: OWN, ADMINISTRATOR: EVERY},
-    P.WRITE_STORAGE: {**_OPERATED, MAINTAINER: OWN},
-    P.AUTHORISE_MEDIA: _OPERATED,
-    P.READ_TASKS: _WORK,
-    P.WRITE_TASKS: _OF_CLIENTS,
-    P.READ_RECORDS: _WORK,
-    P.WRITE_RECORDS: _OF_CLIENTS,
-    P.RESTORE: _OF_CLIENTS,
-    P.BROWSE_CLIENTS: _OF_CLIENTS,
-    P.READ_POLICIES: {**_READ, ADMINISTRATOR: OWN, STRATEGIST: OWN},
-    P.WRITE_RULES: _OF_CLIENTS,
-    P.DECIDE_REQUESTS: _OF_CLIENTS,
-    P.WRITE_STRATEGIES: {**_OPERATED, STRATEGIST: OWN},
-    P.MANAGE_STRATEGIES: _OPERATED,
-    P.READ_REPORTS: _READ,
-    P.WRITE_REPORTS: _OPERATED,
-    P.READ_NOTIFICATIONS: {**_WORK, STRATEGIST: OWN},
-    P.READ_MONITORING: _READ,
+MATRIX: Mapping[Permission, Mapping[Role, str]] = {
+    Permission.READ_USERS: _READ,
+    Permission.WRITE_USERS: {SUPERUSER: EVERY},
+    Permission.READ_CLIENTS: {**_READ, ADMINISTRATOR: OWN},
+    Permission.WRITE_CLIENTS: _OF_CLIENTS,
+    Permission.AUTHORISE_CLIENTS: _OF_CLIENTS,
+    Permission.WRITE_CLIENT_GROUPS: _OPERATED,
+    Permission.READ_STORAGE: {**_READ, MAINTAINER: OWN, ADMINISTRATOR: EVERY},
+    Permission.WRITE_STORAGE: {**_OPERATED, MAINTAINER: OWN},
+    Permission.AUTHORISE_MEDIA: _OPERATED,
+    Permission.READ_TASKS: _WORK,
+    Permission.WRITE_TASKS: _OF_CLIENTS,
+    Permission.READ_RECORDS: _WORK,
+    Permission.WRITE_RECORDS: _OF_CLIENTS,
+    Permission.RESTORE: _OF_CLIENTS,
+    Permission.BROWSE_CLIENTS: _OF_CLIENTS,
+    Permission.READ_POLICIES: {**_READ, ADMINISTRATOR: OWN, STRATEGIST: OWN},
+    Permission.WRITE_RULES: _OF_CLIENTS,
+    Permission.DECIDE_REQUESTS: _OF_CLIENTS,
+    Permission.WRITE_STRATEGIES: {**_OPERATED, STRATEGIST: OWN},
+    Permission.MANAGE_STRATEGIES: _OPERATED,
+    Permission.READ_REPORTS: _READ,
+    Permission.WRITE_REPORTS: _OPERATED,
+    Permission.READ_NOTIFICATIONS: {**_WORK, STRATEGIST: OWN},
+    Permission.READ_MONITORING: _READ,
 }
 """Who may use a permission, and on which rows (design, section 6). Roles add up."""
 
@@ -76,6 +77,10 @@ ANYBODYS = {"unauthorised_clients"}
 """Families whose rows belong to everybody who may see them: a client that waits has no group yet."""
 NOBODYS = {"unauthorised_media_servers"}
 """Families whose rows belong to none: only those who see everything see them."""
+COMMON = {"dynamic_pool_groups"}
+"""Families in which a row without any owner is everybody's: a group that no pool has joined."""
+ALL_NEEDED = {"pool_substitution": {"see", "change"}, "dynamic_pool_groups": {"change"}}
+"""Families whose rows are only his who owns everything that they tie together."""
 APART = {"tokens"}
 """Families whose rows are one user's own; their tests are `test_tokens.py`."""
 
@@ -90,19 +95,26 @@ class User:
     roles: frozenset[Role]
     owned: dict[str, set[int]] = field(default_factory=dict)
 
-    def may(self, permission: P | None) -> bool:
+    def may(self, permission: Permission | None) -> bool:
         """Whether a role of his may use it at all."""
         assert permission is not None
         return bool(MATRIX[permission].keys() & self.roles)
 
-    def reaches(self, permission: P | None, family: str, row: Owners) -> bool:
+    def reaches(self, permission: Permission | None, family: str, row: Owners) -> bool:
         """Whether a role of his may use it on this row."""
         assert permission is not None
+        verb = "see" if permission.name.startswith("READ_") else "change"
         for role in MATRIX[permission].keys() & self.roles:
             own = MATRIX[permission][role] == OWN or (family in NOBODYS and role in OWNED_BY)
-            if not own or family in ANYBODYS or row.of(OWNED_BY[role]) & self.owned[OWNED_BY[role]]:
+            if not own or family in ANYBODYS or self._owns(role, verb, family, row):
                 return True
         return False
+
+    def _owns(self, role: Role, verb: str, family: str, row: Owners) -> bool:
+        theirs, mine = row.of(OWNED_BY[role]), self.owned[OWNED_BY[role]]
+        if not theirs:
+            return family in COMMON
+        return theirs <= mine if verb in ALL_NEEDED.get(family, ()) else bool(theirs & mine)
 
     def __str__(self) -> str:
         return f"a user who is {', '.join(sorted(role.value for role in self.roles)) or 'nothing'}"
@@ -304,9 +316,15 @@ def test_a_change_that_is_allowed_is_done_and_told_to_its_owners(world: World, r
             told = world.api.fetch(
                 "SELECT * FROM events WHERE id > $1 AND family = $2 AND row_id = $3", last, resource.path, row_id
             )
+            for kind in heard_by(resource):
+                heard = {event.get(COLUMN[kind]) for event in told} - {None}
+                assert heard == belonging[row_id].of(kind), f"events of /{resource.path}/{row_id} for a {kind}: {told}"
             assert told, f"no event of /{resource.path}"
-            for event in told:
-                assert belongs(dict(event), belonging[row_id]), (dict(event), belonging[row_id])
+
+
+def heard_by(resource: Resource) -> set[str]:
+    """The kinds of owners who see the rows as theirs, and so hear of their changes."""
+    return {OWNED_BY[role] for role, reach in MATRIX[resource.read].items() if reach == OWN}
 
 
 def changed(world: World, user: User, resource: Resource, row_id: int) -> httpx.Response:
@@ -317,14 +335,6 @@ def changed(world: World, user: User, resource: Resource, row_id: int) -> httpx.
     assert make is not None
     body = {"data": {"description": unique("changed")}} if known else make(world.api)[0]
     return user.api.patch(f"/{resource.path}/{row_id}", body)
-
-
-def belongs(event: dict[str, Any], row: Owners) -> bool:
-    """Whether an event has the row's owners: those who see the row see the event."""
-    columns = {"client_group_id": row.group, "media_server_id": row.media, "strategy_id": row.strategy}
-    return all(
-        event.get(name) in owned for name, owned in columns.items() if owned and event.get(name) is not None
-    ) and (not (row.group or row.media or row.strategy) or any(event.get(name) is not None for name in columns))
 
 
 # --- trees ---
@@ -340,11 +350,12 @@ def test_the_tree_of_clients_is_the_lists_of_groups_and_clients(world: World) ->
             "clients": [
                 {"client_group_id": i, "clients_limit": 1000}
                 for i in sorted(groups)
-                if user.may(P.READ_CLIENTS) and user.reaches(P.READ_CLIENTS, "client_groups", Owners(group={i}))
+                if user.may(Permission.READ_CLIENTS)
+                and user.reaches(Permission.READ_CLIENTS, "client_groups", Owners(group={i}))
             ],
         }
         answer = user.api.post("/clients/tree", {"data": asked})
-        if not user.may(P.READ_CLIENTS):
+        if not user.may(Permission.READ_CLIENTS):
             assert answer.status_code == 403, str(user)
             continue
         seen = {group["client_group_id"] for group in asked["clients"]}
@@ -364,7 +375,7 @@ def test_the_tree_of_media_servers_is_the_lists_of_servers_pools_and_storages(wo
     """Each user finds in the tree what `/media_servers` and `/pool_list` show him, and nothing else."""
     for user in world.users:
         answer = user.api.get("/media_servers/tree")
-        if not user.may(P.READ_STORAGE):
+        if not user.may(Permission.READ_STORAGE):
             assert answer.status_code == 403, str(user)
             continue
         tree = answer.json()["data"]["media_servers"]
@@ -396,4 +407,4 @@ def test_every_permission_of_a_family_is_in_the_matrix() -> None:
     """A family under a permission that the model does not know cannot be forgotten."""
     used = {route.permission for resource in FAMILIES for route in routes_of([resource])}
 
-    assert used - MATRIX.keys() <= {P.OWN_PASSWORD}
+    assert used - MATRIX.keys() <= {Permission.OWN_PASSWORD}

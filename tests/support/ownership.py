@@ -31,6 +31,16 @@ TOLD = {
     "global_schedule_log": """
         SELECT l.id, coalesce(c.group_id, l.client_group_id) AS group
         FROM global_schedule_log l LEFT JOIN clients c ON c.id = l.client_id""",
+    "clients_log": 'SELECT l.id, l.client_group_id AS "group" FROM clients_log l',
+    "media_servers_log": "SELECT l.id, l.media_server_id AS media FROM media_servers_log l",
+    "servers_hw_id_tmp": """
+        SELECT 2 * m.id AS id, m.id AS media FROM media_servers m UNION ALL SELECT 2 * s.id + 1, NULL FROM servers s""",
+    "pool_substitution": """
+        SELECT s.id, p.media_server_id AS media FROM pool_substitutions s
+        JOIN pools p ON p.id IN (s.pool_id, s.substitution_id)""",
+    "dynamic_pool_groups": """
+        SELECT g.id, p.media_server_id AS media FROM dynamic_pool_groups g
+        LEFT JOIN dynamic_pool_groups_records r ON r.group_id = g.id LEFT JOIN pools p ON p.id = r.pool_id""",
 }
 """By path: what keys do not tell. A row may come more than once, with another owner each time."""
 
