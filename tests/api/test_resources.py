@@ -99,8 +99,8 @@ def test_without_the_csrf_token_every_call_is_403(family: Family) -> None:
 def test_roles_may_do_what_the_table_says_and_no_more(family: Family) -> None:
     """A role without the permission gets 403, and each refusal is an audit row."""
     for role in (None, *Role):
-        if role in {Role.SUPERUSER, Role.STRATEGY_ADMINISTRATOR}:
-            continue  # the one may everything, the other cannot be given yet
+        if role is Role.SUPERUSER:
+            continue  # who may everything
         caller = family.api.user(unique("user"), *([role] if role else []))
         granted = GRANTS[role] if role else NO_ROLE
         for route in family.routes():
@@ -361,7 +361,8 @@ def test_every_action_has_a_call_that_goes_well(family: Family) -> None:
             assert answer.status_code == 409, (route.operation_id, answer.text)
             continue
         assert answer.status_code == route.status, (route.operation_id, answer.text)
-        assert answer.status_code == 204 or not answer.json()["is_error"]
+        told = answer.headers.get("content-type") == "application/json"
+        assert not told or not answer.json()["is_error"]
         if route.mutates:
             assert family.audits()[0]["method"] == route.method
 

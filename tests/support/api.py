@@ -15,6 +15,7 @@ from rubackup.catalog.database import Database, DatabaseAddress
 from rubackup.domain.permissions import Role
 from rubackup.services.no_hosts import NoHosts
 from rubackup.services.passwords import _hasher
+from support.described import check_described
 
 T = TypeVar("T")
 PASSWORD = "Testing12345*"
@@ -47,6 +48,7 @@ class Api:
     def __init__(self, runner: asyncio.Runner, app: Application, database: Database) -> None:
         self.runner, self.app, self.database = runner, app, database
         self.headers: dict[str, str] = {}
+        self.address = "192.0.2.7"
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """The result of a coroutine, on the loop that the API runs on."""
@@ -65,9 +67,11 @@ class Api:
         """One call, for those who make several at once."""
         url = path[1:] if path.startswith("//") else f"/api/v1{path}"
         given["headers"] = self.headers | (given.get("headers") or {})
-        transport = httpx.ASGITransport(self.app, client=("192.0.2.7", 4711))
+        transport = httpx.ASGITransport(self.app, client=(self.address, 4711))
         async with httpx.AsyncClient(transport=transport, base_url=f"https://{HOST}:5656") as client:
-            return await client.request(method, url, **given)
+            answer = await client.request(method, url, **given)
+        check_described(self.app, method, url, answer)
+        return answer
 
     def get(self, path: str, **given: Any) -> httpx.Response:
         """A GET."""
@@ -127,7 +131,28 @@ class Api:
                 name.encode(), f"server-of-{name}",
             )[0]  # fmt: skip
             self.execute("INSERT INTO maintainers (user_id, media_server_id) VALUES ($1, $2)", row["id"], server["id"])
+        if Role.STRATEGY_ADMINISTRATOR in roles:
+            self._appoint(row["id"], name)
         return int(row["id"])
+
+    def _appoint(self, user: int, name: str) -> None:
+        """Make a user administrator of a new strategy."""
+        strategy = self.fetch(
+            """WITH media AS (
+                   INSERT INTO media_servers (hwid, hostname, csr_pem, fingerprint)
+                   VALUES (encode(sha256($1::bytea), 'hex'), $2, '', '') RETURNING id
+               ), pool AS (
+                   INSERT INTO pools (pool_name, pool_type, media_server_id)
+                   SELECT $2, 'File system', id FROM media RETURNING id
+               )
+               INSERT INTO backup_strategies (name, pool_id, inform_when_obsoleted_copy_group_id,
+                   notify_normal_group_id, notify_exception_group_id, notify_verify_group_id,
+                   notify_strategy_validity_group_id, notify_end_storage_capacity_group_id)
+               SELECT $2, pool.id, g.id, g.id, g.id, g.id, g.id, g.id FROM pool, user_groups g WHERE g.name = 'Nobody'
+               RETURNING id""",
+            f"strategy of {name}".encode(), f"strategy-of-{name}",
+        )[0]  # fmt: skip
+        self.execute("INSERT INTO strategy_administrators (user_id, strategy_id) VALUES ($1, $2)", user, strategy["id"])
 
     def fetch(self, sql: str, *values: Any) -> list[Any]:
         """Rows of the catalogue."""
@@ -161,4 +186,5 @@ def running_api(address: DatabaseAddress, resources: Any, hosts: Any = None, **g
             api.add_user("rubackup", Role.SUPERUSER)
             yield api
         finally:
+            runner.run(app.close())
             runner.run(database.close())

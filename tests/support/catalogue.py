@@ -13,36 +13,12 @@ from rubackup.queue.postgres import PostgresQueue
 from rubackup.services import presence
 from rubackup.services.change import Change
 from rubackup.services.enrolment import Signed
-from rubackup.services.ports import CopyEntry, Device, DeviceFacts, FolderEntry, Resource
+from rubackup.services.no_hosts import NoHosts
 
 CLIENT, OTHER_CLIENT = "00000000000000aa", "00000000000000bb"
 MEDIA, OTHER_MEDIA = "aa" * 32, "bb" * 32
 SERVER = "cc" * 32
 SUPERUSER = Principal(1, "root", frozenset({Role.SUPERUSER}))
-
-
-class NoHosts:
-    """Hosts that no test of the catalogue should ask."""
-
-    async def list_filesystem(self, client_hwid: str, path: str) -> list[FolderEntry]:
-        raise AssertionError(client_hwid, path)
-
-    async def list_block_devices(self, client_hwid: str, path: str) -> list[Device]:
-        raise AssertionError(client_hwid, path)
-
-    async def list_resources(self, client_hwid: str, resource_type: str, secret_method: int) -> list[Resource]:
-        raise AssertionError(client_hwid, resource_type, secret_method)
-
-    async def list_record(
-        self, media_hwid: str, pool_id: int, record_uuid: str, path: str, page: int, limit: int
-    ) -> tuple[list[CopyEntry], int]:
-        raise AssertionError(media_hwid, pool_id, record_uuid, path, page, limit)
-
-    async def check_folder(self, media_hwid: str, path: str) -> None:
-        raise AssertionError(media_hwid, path)
-
-    async def check_device(self, media_hwid: str, path: str) -> DeviceFacts:
-        raise AssertionError(media_hwid, path)
 
 
 class NumberingSigner:

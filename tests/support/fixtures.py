@@ -187,6 +187,55 @@ class Stock:
             client=self.label(client), client_group_id=group, user_name="rubackup", action="created",
         )  # fmt: skip
 
+    def strategy(self, *, pool: int | None = None, told: int | None = None, **fields: Any) -> int:
+        """A strategy without rules; `told`: the user group that gets its notifications."""
+        told = told or self.row("SELECT id FROM user_groups WHERE name = 'Nobody'")["id"]
+        groups = ("inform_when_obsoleted_copy", "notify_normal", "notify_exception", "notify_verify",
+                  "notify_strategy_validity", "notify_end_storage_capacity")  # fmt: skip
+        row = {"name": unique("strategy"), "pool_id": pool or self.pool_with_storage(), "description": "d"}
+        return self.insert("backup_strategies", **(row | {f"{one}_group_id": told for one in groups} | fields))
+
+    def strategy_rule(self, *, strategy: int | None = None, client: int | None = None, **fields: Any) -> int:
+        """A rule of a strategy."""
+        row = {
+            "strategy_id": strategy or self.strategy(), "client_id": client or self.client(),
+            "resource_type": "File system", "resource": "/" + unique("home"),
+            "module_parameters": {"numeric_owner": True}, "common_parameters": {"worker_parallelism": 4},
+        }  # fmt: skip
+        return self.insert("strategy_rules", **(row | fields))
+
+    def report(self, **fields: Any) -> int:
+        """A report of the group Nobody."""
+        nobody = self.row("SELECT id FROM user_groups WHERE name = 'Nobody'")["id"]
+        row = {"name": unique("report"), "owner_group_id": nobody, "notify_group_id": nobody, "perpetually": True}
+        return self.insert("reports", **(row | {"min": "0", "hour": "6", "description": "d"} | fields))
+
+    def notification(self, *, client: int | None = None, **fields: Any) -> int:
+        """A notification about a task of a client."""
+        client = client or self.client()
+        group = self.row("SELECT group_id FROM clients WHERE id = $1", client)["group_id"]
+        row = {
+            "kind": "normal", "user_group_id": self.user_group(), "cc": "a@example.org", "subject": "Backup Done",
+            "text": "Task 1", "task_id": next(_numbers), "client": self.label(client), "client_id": client,
+            "client_group_id": group, "strategy_id": next(_numbers) + 10**6,
+        }  # fmt: skip
+        return self.insert("notifications", **(row | fields))
+
+    def recovery_plan(self, *, client: int | None = None, **fields: Any) -> int:
+        """An entry of the disaster recovery plan of a client."""
+        client = client or self.client()
+        about = self.row("SELECT hostname, hwid, group_id FROM clients WHERE id = $1", client)
+        row = {
+            "client_id": client, "client_hostname": about["hostname"], "client_hwid": about["hwid"],
+            "client_group_id": about["group_id"], "resource_type": "File system", "resource": "/home",
+            "description": "d", "restore_destination": "/restored",
+        }  # fmt: skip
+        return self.insert("disaster_recovery_plan", **(row | fields))
+
+    def strategy_administrator(self, *strategies: int) -> Api:
+        """A caller who administers these strategies, and nothing else."""
+        return self._scoped("strategy_administrators", "strategy_id", strategies)
+
     def administrator(self, *groups: int) -> Api:
         """A caller who administers these client groups, and nothing else."""
         return self._scoped("administrators", "client_group_id", groups)

@@ -225,7 +225,7 @@ WIDGETS = Resource(
         Action(
             "GET", "relay", "Relay", Permission.READ_CLIENTS, relay, answer=Answer.LIST, row=Question, mutates=False
         ),
-        Action("DELETE", "{status}", "By word", Permission.WRITE_CLIENTS, by_word),
+        Action("DELETE", "{status}", "By word", Permission.WRITE_CLIENTS, by_word, word="Any word."),
         Action(
             "PATCH", "", "Several", Permission.WRITE_CLIENTS, several, body=Body(NewWidget, many=True)
         ),

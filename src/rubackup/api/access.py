@@ -10,7 +10,8 @@ from starlette.responses import Response
 
 from rubackup.api.kernel import Address, Kernel, Route
 from rubackup.domain.errors import Forbidden, Unauthenticated
-from rubackup.domain.permissions import Principal
+from rubackup.domain.permissions import NOT_BY_TOKEN, Principal
+from rubackup.services.api_tokens import TOKEN_PREFIX
 from rubackup.services.auth import Issued, require_csrf
 
 ACCESS_COOKIE = "access_token_cookie"
@@ -35,18 +36,29 @@ def bearer(request: Request, header: str = "authorization") -> str | None:
     return token.strip()
 
 
-async def identify(kernel: Kernel, request: Request) -> tuple[Principal, str]:
-    """Who asks, by header or else by cookie, and the CSRF token that must come with it."""
-    token = bearer(request) or request.cookies.get(ACCESS_COOKIE)
+async def identify(kernel: Kernel, request: Request) -> tuple[Principal, str | None]:
+    """Who asks, by header or else by cookie, and the CSRF token that must come with it: none with an API token."""
+    given = bearer(request)
+    if given is not None and given.startswith(TOKEN_PREFIX):
+        return await kernel.sessions.authenticate_token(given, source_address(request)), None
+    token = given or request.cookies.get(ACCESS_COOKIE)
     if not token:
         raise Unauthenticated
     return await kernel.sessions.authenticate(token, source_address(request))
 
 
-def permit(route: Route, principal: Principal, request: Request, csrf: str) -> None:
+def credential_of(request: Request) -> str:
+    """The token of a call that was admitted."""
+    return bearer(request) or request.cookies.get(ACCESS_COOKIE, "")
+
+
+def permit(route: Route, principal: Principal, request: Request, csrf: str | None) -> None:
     """Forbidden without the CSRF token, or when no role of the caller allows the call."""
-    require_csrf(request.headers.get(CSRF_HEADER, ""), csrf)
+    if csrf is not None:
+        require_csrf(request.headers.get(CSRF_HEADER, ""), csrf)
     assert route.permission is not None
+    if principal.token_id and route.permission in NOT_BY_TOKEN:
+        raise Forbidden(f"No API token may do this; log in for it: {route.permission.value}")
     if not principal.may(route.permission):
         raise Forbidden(f"The role of the user does not allow this; it would need: {route.permission.value}")
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from starlette.responses import Response
 
 from rubackup.api.envelope import success, with_etag
-from rubackup.api.kernel import Asked, Kernel
+from rubackup.api.kernel import BASE, Asked, Kernel
 from rubackup.api.lists import list_answer
 from rubackup.api.mutations import mutate
 from rubackup.api.reads import missing, refuse_query
@@ -15,7 +17,7 @@ from rubackup.api.requests import read_query
 from rubackup.api.resource import Action, Answer, Call, Created, Later, Page, Resource
 from rubackup.api.rows import Rows
 from rubackup.api.validate import build_query
-from rubackup.api.writes import created_answer, location, locked, read_body_struct, with_tasks
+from rubackup.api.writes import created_answer, location, locked, read_body_struct, refuse_foreign, with_tasks
 from rubackup.services.change import Change
 
 
@@ -29,14 +31,19 @@ async def run_action(kernel: Kernel, asked: Asked) -> Response:
     else:
         query = build_query(action.query, read_query(asked.request), zone=kernel.zone)
     body = await read_body_struct(kernel, asked, action.body) if action.body else None
+    call = partial(Call, id=asked.id, body=body, query=query, path_value=asked.word, zone=kernel.zone)
+    told = await _ask(kernel, asked, action, call) if action.ask else None
 
     async def work(change: Change) -> Response:
         if asked.id is not None and asked.route.resource.source is not None:
             await locked(asked, change, [asked.id], "NO KEY UPDATE")
-        result = await _run(action, Call(change, asked.id, body, query, asked.word, kernel.zone))
+        result = await _run(action, call(change, told=told))
         if isinstance(result, Created):
             change.row_ids.extend(result.ids)
-        return answer_of(action, asked.route.resource, result)
+        answer = answer_of(action, asked.route.resource, result)
+        if answer.status_code == 201 and change.row_ids:
+            answer.headers.setdefault("location", f"{BASE}/{asked.route.resource.path}/{change.row_ids[0]}")
+        return answer
 
     if action.mutates:
         return await mutate(kernel, asked, work, body)
@@ -44,7 +51,7 @@ async def run_action(kernel: Kernel, asked: Asked) -> Response:
         change = Change(db, asked.principal, kernel.hosts)
         if asked.id is not None and asked.route.resource.source is not None:
             await _visible(asked, change, asked.id)
-        result = await _run(action, Call(change, asked.id, body, query, asked.word, kernel.zone))
+        result = await _run(action, call(change, told=told))
     if isinstance(result, Later):
         result = await _asked(kernel, asked, result)
     return answer_of(action, asked.route.resource, result)
@@ -57,6 +64,18 @@ async def _asked(kernel: Kernel, asked: Asked, later: Later) -> Any:
         return said
     async with kernel.database.connection() as db:
         return await later.then(Change(db, asked.principal, kernel.hosts), said)
+
+
+async def _ask(kernel: Kernel, asked: Asked, action: Action, call: Callable[[Change], Call]) -> Any:
+    """What live hosts say, of a row that the caller may change; no connection is held while they think."""
+    assert action.ask is not None
+    async with kernel.database.connection() as db:
+        change = Change(db, asked.principal, kernel.hosts)
+        if asked.id is not None and asked.route.resource.source is not None:
+            await _visible(asked, change, asked.id)
+            await refuse_foreign(asked, change, [asked.id])
+        later = await action.ask(call(change))
+    return await later.work()
 
 
 async def _run(action: Action, call: Call) -> Any:

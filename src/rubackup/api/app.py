@@ -10,6 +10,7 @@ import logging
 import secrets
 from collections.abc import Iterable
 from datetime import tzinfo
+from time import monotonic
 from typing import Protocol
 
 from starlette.requests import Request
@@ -20,11 +21,14 @@ from rubackup.api import documents
 from rubackup.api.access import identify, permit, source_address
 from rubackup.api.check import check
 from rubackup.api.envelope import SECURITY_HEADERS, failure, internal, success
+from rubackup.api.hub import EventHub
 from rubackup.api.kernel import BASE, Address, Asked, Kernel, Route
+from rubackup.api.metrics import CONTENT_TYPE, NO_ROUTE, Metrics
 from rubackup.api.mutations import note_refusal
 from rubackup.api.resource import Resource
 from rubackup.api.router import Match, Router
 from rubackup.api.routes import routes_of
+from rubackup.api.single import Single
 from rubackup.catalog.database import Database
 from rubackup.domain.errors import (
     Busy,
@@ -34,10 +38,10 @@ from rubackup.domain.errors import (
     NotFound,
     RubackupError,
     TooLarge,
-    Unavailable,
 )
 from rubackup.domain.permissions import Principal
 from rubackup.services.auth import Revoked, Sessions
+from rubackup.services.figures import FigureBook
 from rubackup.services.ports import Hosts
 from rubackup.services.tokens import Tokens
 
@@ -45,6 +49,13 @@ log = logging.getLogger("rubackup.api")
 
 MAX_ACTIVE = 500
 """Calls that may be under way at once; each waits for one of a few database connections."""
+
+
+HEALTH, METRICS = "/healthz", "/metrics"
+HEALTH_SECONDS = 2.0
+"""Whoever asks whether we are well has little patience."""
+ROUTE_KEY = "rubackup.route"
+"""Where a request's scope says which declared path it was for."""
 
 
 class Settings(Protocol):
@@ -69,6 +80,7 @@ class Application:
         self._router: Router[Route] = Router(self.routes)
         self._pages = documents.pages(self.routes)
         self._active = 0
+        self._alive = Single(self._ask)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: D102 - the ASGI protocol
         if scope["type"] == "lifespan":
@@ -77,19 +89,26 @@ class Application:
         if scope["type"] != "http":
             return
         request = Request(scope, receive)
+        began = monotonic()
         self._active += 1
         try:
             answer = await self._answer(request)
         finally:
             self._active -= 1
+        route = scope.get(ROUTE_KEY, NO_ROUTE)
+        self.kernel.metrics.called(route, request.method, answer.status_code, monotonic() - began)
         self._headers(request, answer)
         await answer(scope, receive, send)
+
+    async def close(self) -> None:
+        """End what would not end by itself: the event streams, and questions that nothing answers."""
+        self._alive.close()
+        self.kernel.metrics.close()
+        await self.kernel.events.close()
 
     async def _answer(self, request: Request) -> Response:
         path = request.scope["path"]
         try:
-            if self._active > MAX_ACTIVE:
-                raise Busy("Too many calls are being worked on; try again later.")
             return await self._page(request, path) or await self._call(request, path)
         except MethodNotAllowed as error:
             return failure(error, {"allow": str(error.facts.get("allowed", ""))})
@@ -109,26 +128,35 @@ class Application:
         """Pages that need no login: Swagger UI, its document, the health check."""
         name = path.removesuffix("/")
         page = self._pages.get(name)
-        if page is None and name not in {"", "/healthz"}:
+        if page is None and name not in {"", HEALTH, METRICS}:
             return None
+        request.scope[ROUTE_KEY] = name or "/"
         if request.method not in {"GET", "HEAD"}:
             raise MethodNotAllowed("The method is not allowed for this path; allowed: GET.", allowed="GET")
         if page is not None:
             return page.answer(request)
-        return await self._health() if name else RedirectResponse(f"{BASE}/", 302)
+        if name == HEALTH:
+            await self._alive.within(HEALTH_SECONDS)
+            return success({"status": "ok"})
+        if name == METRICS:
+            self.kernel.metrics.admit(request)
+            return Response(await self.kernel.metrics.text(), 200, media_type=CONTENT_TYPE)
+        return RedirectResponse(f"{BASE}/", 302)
 
-    async def _health(self) -> Response:
+    async def _ask(self) -> None:
+        """Whether the service database answers."""
         async with self.kernel.database.connection() as db:
-            if await db.fetchval("SELECT 1") != 1:
-                raise Unavailable("The service database does not answer.")
-        return success({"status": "ok"})
+            await db.fetchval("SELECT 1")
 
     async def _call(self, request: Request, path: str) -> Response:
+        if self._active > MAX_ACTIVE:
+            raise Busy("Too many calls are being worked on; try again later.")
         if not path.startswith(f"{BASE}/") or "\0" in path:
             raise NotFound("There is no such path.")
         match = self._router.find(request.method, path.removeprefix(BASE))
+        request.scope[ROUTE_KEY] = BASE + match.route.path
         action = match.route.action
-        if action is not None and action.endpoint is not None:
+        if action is not None and action.endpoint is not None and action.permission is None:
             return await action.endpoint(self.kernel, request)
         principal = await self._admit(request, match)
         assert match.route.endpoint is not None
@@ -177,6 +205,7 @@ def build(
     zone: tzinfo | None = None,
     sessions: Sessions | None = None,
     port: int | None = None,
+    metrics_token: str = "",
 ) -> Application:
     """The application over an open database. `secret` is random unless given: then tokens die with the process.
 
@@ -189,5 +218,8 @@ def build(
         settings.text("COOKIE_DOMAIN", ""),
     )
     server = settings.text("RB_SERVER_HOST", "localhost").split(",")[0].strip()
-    kernel = Kernel(database, hosts, sessions, address, server, zone)
+    resources = tuple(resources)
+    hub = EventHub(database, sessions, {resource.path: resource for resource in resources})
+    metrics = Metrics(FigureBook(database), hub.__len__, metrics_token)
+    kernel = Kernel(database, hosts, sessions, hub, metrics, address, server, zone)
     return Application(kernel, resources)

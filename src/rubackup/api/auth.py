@@ -22,7 +22,7 @@ from rubackup.api.envelope import success
 from rubackup.api.kernel import Kernel
 from rubackup.api.requests import read_json
 from rubackup.api.validate import build
-from rubackup.domain.errors import CallerError, Unauthenticated
+from rubackup.domain.errors import Busy, CallerError, TooManyAttempts, Unauthenticated
 from rubackup.domain.permissions import Principal
 from rubackup.services.auth import Issued, Revoked
 from rubackup.services.change import write_audit
@@ -30,6 +30,9 @@ from rubackup.services.change import write_audit
 MAX_LOGIN_BYTES = 16 << 10
 """Nobody is known yet, so nobody may make us read much."""
 MAX_NAME = 256
+
+
+_REASONS: dict[type[CallerError], str] = {Unauthenticated: "credentials", TooManyAttempts: "blocked"}
 
 
 class Login(msgspec.Struct):
@@ -72,8 +75,12 @@ async def login(kernel: Kernel, request: Request) -> Response:
         who = Principal(0, _name_in(body), address=address)
         asked = build(Login, body, "")
         issued = await kernel.sessions.login(asked.rubackup_database, asked.rubackup_user, asked.password, address)
+    except Busy:
+        kernel.metrics.login_failed("busy")
+        raise
     except CallerError as error:
         why = "login" if isinstance(error, Unauthenticated) else error.code.replace("_", " ")
+        kernel.metrics.login_failed(_REASONS.get(type(error), "invalid"))
         await _note(kernel, request, who, f"refused: {why}")
         raise
     await _note(kernel, request, who, "done")

@@ -104,13 +104,19 @@ def _route(route: Route) -> Iterator[str]:
         yield from _descriptions(where, route.body.struct)
     if isinstance(route.query, type):
         yield from _descriptions(where, route.query)
-    action = route.action
-    if action is None:
-        return
+    if route.action is not None:
+        yield from _action(where, route, route.action)
+
+
+def _action(where: str, route: Route, action: Action) -> Iterator[str]:
     if (action.run is None) == (action.endpoint is None):
         yield f"{where}: needs either run or endpoint"
     if action.permission is None and action.endpoint is None:
         yield f"{where}: has no permission"
+    if "{" in route.path.replace("{id}", "") and not action.word:
+        yield f"{where}: has a word in its path that it does not describe"
+    if action.media != "application/json" and (action.endpoint is None or action.row is None):
+        yield f"{where}: answers with {action.media}, so it needs an endpoint, and a row that says what is in it"
     if action.answer in {Answer.OBJECT, Answer.LIST} and action.row is None:
         yield f"{where}: answers with a row that it does not name"
     if action.answer is Answer.EACH and not _takes_ids(resource := route.resource, action):
@@ -119,6 +125,8 @@ def _route(route: Route) -> Iterator[str]:
         yield from _descriptions(where, action.row)
     if action.method not in {"GET", "POST", "PATCH", "DELETE"}:
         yield f"{where}: no such method"
+    if action.ask is not None and not action.mutates:
+        yield f"{where}: ask is for what is found out before a change; run returns a Later"
     if action.method == "GET" and action.mutates:
         yield f"{where}: a GET must not change anything (mutates=False)"
 

@@ -32,6 +32,7 @@ STATUS_BY_CODE: dict[str, int] = {
     "system": 503,
     "unavailable": 503,
     "busy": 503,
+    "too_slow": 503,
     "storage": 503,
     "storage_full": 503,
     "corrupt": 500,

@@ -39,6 +39,8 @@ async def once(change: Change, asked: Asked, body: Any, work: Callable[[], Await
         raise Invalid(fields={"Idempotency-Key": f"must have 1 to {MAX_KEY} printable characters."})
     told = msgspec.json.encode([body, asked.request.scope["query_string"]], order="sorted")
     digest = hashlib.sha256(told).hexdigest()
+    if change.principal.token_id:  # another token of the user, or the user, has keys of its own
+        key = f"{change.principal.token_id}\x1f{key}"
     scope = (change.principal.user_id, asked.method, asked.path.rstrip("/"), key)
     await _refuse_other(change, scope, digest)
     answer = await work()

@@ -10,6 +10,8 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from rubackup.api.hub import EventHub
+from rubackup.api.metrics import Metrics
 from rubackup.api.resource import Action, Body, Op, Resource
 from rubackup.api.validate import key_names
 from rubackup.catalog.database import Database
@@ -48,6 +50,8 @@ class Kernel:
     database: Database
     hosts: Hosts
     sessions: Sessions
+    events: EventHub
+    metrics: Metrics
     address: Address
     server_address: str = "localhost"
     zone: tzinfo | None = None

@@ -15,24 +15,35 @@ from rubackup.api.filters import FORM
 from rubackup.api.kernel import BASE, Route
 from rubackup.api.lists import DEFAULT_LIMIT, MAX_LIMIT
 from rubackup.api.resource import Answer, Body, Op, Outcome
+from rubackup.api.router import MAX_ID
 from rubackup.api.validate import struct_type
 from rubackup.domain.errors import all_errors
+from rubackup.domain.permissions import NOT_BY_TOKEN
 
 REF = "#/components/schemas/{name}"
 _SECURITY: list[dict[str, list[str]]] = [{"csrf": [], "bearer": []}, {"csrf": [], "cookie": []}]
+_TOKEN: dict[str, list[str]] = {"token": []}
 _ERRORS = {
     400: "The request is not valid; `errors` names each field",
     401: "Verification failed",
     403: "The CSRF token is missing or wrong, or the role of the user does not allow the call",
     404: "Not found, or out of the caller's scope",
-    405: "The method is not allowed for this path",
     409: "In use, name taken, or not possible in this state",
     412: "`If-Match` names another version of the resource",
     413: "The body is too large",
     415: "The body must be application/json",
+    429: "Too many; see `Retry-After`",
     500: "Unexpected error",
     503: "The service database or a host that is needed does not answer",
 }
+
+
+_INTRODUCTION = """\
+Log in with `POST /auth/login`, press Authorize and enter the `csrf_token`. Scripts use an API token instead (`POST /tokens`).
+
+Every answer is an object with the keys `data`, `errors`, `is_error` and `message`. A path that does not exist is a 404 in
+the same form, a method that a path does not have a 405 whose `Allow` names those that it has; a trailing slash is accepted.
+Sizes are bytes, durations seconds, instants ISO 8601 with their zone, unless a field says otherwise."""
 
 
 def document(routes: Iterable[Route]) -> dict[str, Any]:
@@ -47,7 +58,7 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
         "info": {
             "title": "RuBackup REST API",
             "version": __version__,
-            "description": "Log in with `POST /auth/login`, press Authorize and enter the `csrf_token`.",
+            "description": _INTRODUCTION,
         },
         "servers": [{"url": BASE}],
         "tags": [{"name": tag, "description": tags[tag]} for tag in dict.fromkeys(r.resource.tag for r in routes)],
@@ -82,6 +93,12 @@ def _schemes() -> dict[str, Any]:
             "bearerFormat": "JWT",
             "description": "The access_token of the login's answer; not needed where the browser keeps cookies.",
         },
+        "token": {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "rbt_ and 43 characters",
+            "description": "An API token of `POST /tokens`: no login and no CSRF token are needed with it.",
+        },
         "csrf": {
             "type": "apiKey",
             "in": "header",
@@ -109,15 +126,12 @@ def _operation(route: Route) -> dict[str, Any]:
 
 def _security(route: Route) -> list[dict[str, list[str]]]:
     if route.permission is not None:
-        return _SECURITY
+        return _SECURITY if route.permission in NOT_BY_TOKEN else [*_SECURITY, _TOKEN]
     return [{}, {"csrf": []}] if route.body is None else []
 
 
 def _parameters(route: Route) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    for name in re.findall(r"\{(\w+)\}", route.path):
-        schema = {"type": "integer", "minimum": 1} if name == "id" else {"type": "string"}
-        found.append({"name": name, "in": "path", "required": True, "schema": schema})
+    found = [_in_path(route, name) for name in re.findall(r"\{(\w+)\}", route.path)]
     if route.op is Op.LIST:
         found += _list_parameters(route)
     if isinstance(route.query, type):
@@ -132,6 +146,15 @@ def _parameters(route: Route) -> list[dict[str, Any]]:
     if route.op in {Op.UPDATE, Op.DELETE}:
         found.append(_shared("If-Match"))
     return found
+
+
+def _in_path(route: Route, name: str) -> dict[str, Any]:
+    if name == "id":
+        text, schema = f"Id of the row: {route.resource.name}.", {"type": "integer", "minimum": 1, "maximum": MAX_ID}
+    else:
+        assert route.action is not None
+        text, schema = route.action.word, {"type": "string", "pattern": "[^0-9/]"}
+    return {"name": name, "in": "path", "required": True, "description": text, "schema": schema}
 
 
 def _header(name: str, text: str) -> dict[str, Any]:
@@ -211,11 +234,13 @@ def _request_body(body: Body) -> dict[str, Any]:
 
 def _responses(route: Route) -> dict[str, Any]:
     told = dict(route.action.statuses) if route.action else {}
-    good = {"description": told.pop(route.status, _good(route)), **_content(_data(route))}
+    good: dict[str, Any] = {"description": told.pop(route.status, _good(route))}
+    if route.status != 204:
+        good |= _good_content(route)
     if route.status == 201:
         good["headers"] = {"Location": {"description": "Where the new resource is", "schema": {"type": "string"}}}
-    if route.status == 204:
-        good = {"description": good["description"]}
+    elif route.method == "GET" and _is_json(route):
+        good["headers"] = {"ETag": {"description": "Tag of this version, for If-Match", "schema": {"type": "string"}}}
     found = {str(route.status): good}
     if route.action is not None and route.action.answer is Answer.EACH:
         text = told.pop(207, "Some were done, some were not: a result for each id")
@@ -226,12 +251,35 @@ def _responses(route: Route) -> dict[str, Any]:
     return found
 
 
+def _is_json(route: Route) -> bool:
+    return route.action is None or route.action.media == "application/json"
+
+
+def _good_content(route: Route) -> dict[str, Any]:
+    if _is_json(route):
+        return _content(_data(route))
+    assert route.action is not None
+    assert route.action.row is not None
+    text = {
+        "type": "string",
+        "description": f"Lines as the content type says; `data` is a {route.action.row.__name__}.",
+    }
+    return {"content": {route.action.media: {"schema": text}}}
+
+
 def _error_name(status: int) -> str:
     return f"Error{status}"
 
 
 def _error(text: str) -> dict[str, Any]:
-    return {"description": text, **_content({"$ref": REF.format(name="Failure")})}
+    found: dict[str, Any] = {"description": text, **_content({"$ref": REF.format(name="Failure")})}
+    if "Retry-After" in text:
+        seconds = {
+            "description": "Seconds to wait before the next attempt",
+            "schema": {"type": "integer", "minimum": 1},
+        }
+        found["headers"] = {"Retry-After": seconds}
+    return found
 
 
 def _good(route: Route) -> str:
@@ -244,7 +292,7 @@ def _content(schema: dict[str, Any]) -> dict[str, Any]:
 
 def _statuses(route: Route) -> set[int]:
     found = {400, 401, 403, 500, 503} if route.permission is not None else {400, 500, 503}
-    if "{" in route.path or route.op is Op.BULK_DELETE:
+    if "{" in route.path or route.op is Op.BULK_DELETE or _names_rows(route):
         found.add(404)
     if route.mutates and route.permission is not None:
         found |= {404, 409}
@@ -253,6 +301,12 @@ def _statuses(route: Route) -> set[int]:
     if route.body is not None:
         found |= {413, 415}
     return found
+
+
+def _names_rows(route: Route) -> bool:
+    """Whether a call that only reads may name a row, in its query or body, that is not there."""
+    asks = route.query is not None or route.body is not None
+    return asks and route.action is not None and route.permission is not None and _is_json(route)
 
 
 def _data(route: Route) -> dict[str, Any]:

@@ -10,11 +10,11 @@ from rubackup.api.kernel import Asked, Kernel
 from rubackup.api.lists import parse_list
 from rubackup.api.lookups import lookup_rows, page_in_memory
 from rubackup.api.requests import read_query
-from rubackup.api.resource import Clause, Resource
+from rubackup.api.resource import Clause, Resource, Source
 from rubackup.api.rows import Rows, sort_default
 from rubackup.api.validate import build_query, struct_type
 from rubackup.catalog.database import Connection
-from rubackup.domain.errors import Invalid, NotFound
+from rubackup.domain.errors import Invalid, NotFound, TooSlow
 
 
 async def list_rows(kernel: Kernel, asked: Asked) -> Response:
@@ -31,8 +31,11 @@ async def list_rows(kernel: Kernel, asked: Asked) -> Response:
         narrowing = build_query(resource.list_query, mine, zone=kernel.zone)
     if resource.lookup is not None:
         return with_etag(page_in_memory(lookup_rows(resource.lookup), query))
-    async with kernel.database.connection() as db:
-        return with_etag(await Rows.of(resource).page(db, query, await _shown(db, asked, narrowing)))
+    try:
+        async with kernel.database.connection() as db:
+            return with_etag(await Rows.of(resource).page(db, query, await _shown(db, asked, narrowing)))
+    except TooSlow as error:
+        raise Invalid(fields={"filter_data": _narrow(resource.source)}) from error
 
 
 def own_parameters(resource: Resource) -> tuple[str, ...]:
@@ -48,6 +51,11 @@ async def _shown(db: Connection, asked: Asked, narrowing: object) -> Clause:
         return scope
     clause = await resource.narrow(db, asked.principal, narrowing)
     return Clause(f"({scope.sql}) AND ({clause.sql})", scope.values + clause.values)
+
+
+def _narrow(source: Source | None) -> str:
+    quick = ", ".join(sorted(source.indexed)) if source else ""
+    return f"takes too long with this sort; narrow it, or sort and filter by one of: {quick}."
 
 
 async def read_row(kernel: Kernel, asked: Asked) -> Response:

@@ -141,6 +141,8 @@ class Call:
     """The zone of instants that are written without one; None: the host's."""
     ids: tuple[int, ...] = ()
     """With EACH: the ids of the body that exist and may be changed, each once; their rows are locked."""
+    told: Any = None
+    """What the action's `ask` found out."""
 
 
 @dataclass(frozen=True)
@@ -149,6 +151,7 @@ class Later:
 
     The kernel gives the catalogue's connection back before it waits, so that silent hosts cannot use them all up.
     `then` gets what they said, and a connection again: to note it and to look up what belongs to it.
+    So does what an action's `ask` returns.
     """
 
     work: Callable[[], Awaitable[Any]]
@@ -174,8 +177,8 @@ class Action:
     takes any text that is not all digits and arrives as `Call.path_value`. `run` returns a
     struct for OBJECT, a Page for LIST, Created for TASKS and CREATED, Outcomes for EACH
     (`api.each.each` makes them, a savepoint an id), None or a message for EMPTY, or a Later that gives one of these. `mutates` decides between a transaction with an audit row and a plain connection.
-    An action with `endpoint` has no `run`: it answers itself, before anybody is known
-    (`permission` is None; authentication only).
+    An action with `endpoint` has no `run`: it answers itself, before anybody is known where
+    `permission` is None (authentication only), else once the caller is admitted.
     """
 
     method: str
@@ -183,6 +186,8 @@ class Action:
     summary: str
     permission: Permission | None
     run: Callable[[Call], Awaitable[Any]] | None = None
+    ask: Callable[[Call], Awaitable[Later]] | None = None
+    """What has to be asked of live hosts before `run` may change something; `run` finds it as `Call.told`."""
     answer: Answer = Answer.EMPTY
     body: Body | None = None
     query: type[msgspec.Struct] | None = None
@@ -195,7 +200,11 @@ class Action:
     replayable: bool = True
     """Whether an Idempotency-Key is honoured; not where the answer holds a secret, nor where the body may."""
     endpoint: Callable[[Any, Any], Awaitable[Response]] | None = None
-    """`(kernel, request)` of `api.kernel`."""
+    """Takes the kernel and the request; where there is a permission, the `Asked` of `api.kernel`."""
+    word: str = ""
+    """What a word in braces in the path may be, other than `{id}`."""
+    media: str = "application/json"
+    """The content type of an answer that is none of the envelope's; only with `endpoint`."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """Request headers that the call takes, with a sentence each."""
 
@@ -214,6 +223,8 @@ class Resource:
     lookup: type[Lookup] | None = None
     ops: Op = NO_OPS
     write: Permission | None = None
+    make: Permission | None = None
+    """The permission to create, where it is not `write`."""
     remove: Permission | None = None
     """The permission to delete, where it is not `write`."""
     scope: Scope = everyone

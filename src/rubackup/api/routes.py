@@ -66,6 +66,8 @@ def _routes(resource: Resource) -> Iterator[Route]:
 def _permission(resource: Resource, op: Op) -> Permission | None:
     if op in Op.LIST | Op.READ:
         return resource.read
+    if op is Op.CREATE and resource.make is not None:
+        return resource.make
     removes = op in Op.DELETE | Op.BULK_DELETE
     return resource.remove if removes and resource.remove is not None else resource.write
 
@@ -79,6 +81,13 @@ def _query(resource: Resource, op: Op) -> type[msgspec.Struct] | None:
     return {Op.CREATE: resource.create_query, Op.LIST: resource.list_query}.get(op)
 
 
+def _endpoint(action: Action) -> Endpoint | None:
+    """What answers an admitted caller; None for what answers before anybody is known."""
+    if action.endpoint is not None:
+        return action.endpoint if action.permission is not None else None
+    return run_each if action.answer is Answer.EACH else run_action
+
+
 def _action_route(resource: Resource, action: Action) -> Route:
     path = f"/{resource.path}/{action.path}".rstrip("/")
     words = re.sub(r"[^a-z0-9]+", "_", path.lower()).strip("_")
@@ -89,7 +98,7 @@ def _action_route(resource: Resource, action: Action) -> Route:
         summary=action.summary,
         resource=resource,
         permission=action.permission,
-        endpoint=None if action.endpoint else run_each if action.answer is Answer.EACH else run_action,
+        endpoint=_endpoint(action),
         status=action_status(action),
         action=action,
         body=action.body,

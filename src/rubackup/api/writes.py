@@ -179,7 +179,7 @@ async def locked(asked: Asked, change: Change, ids: Sequence[int], strength: str
     absent = [i for i in ids if i not in found]
     if absent:
         raise missing(resource.name, absent)
-    await _refuse_foreign(asked, change, ids)
+    await refuse_foreign(asked, change, ids)
     change.row_ids.extend(ids)
     change.before = _told(found)
     wanted = asked.request.headers.get("if-match", "").strip()
@@ -189,7 +189,7 @@ async def locked(asked: Asked, change: Change, ids: Sequence[int], strength: str
             raise PreconditionFailed
 
 
-async def _refuse_foreign(asked: Asked, change: Change, ids: Sequence[int]) -> None:
+async def refuse_foreign(asked: Asked, change: Change, ids: Sequence[int]) -> None:
     """Forbidden for rows that the caller may see but not change: a role that reads adds to one that changes."""
     resource = asked.route.resource
     changeable = resource.changeable(asked.principal)

@@ -14,7 +14,7 @@ from typing import Any
 import asyncpg
 import msgspec
 
-from rubackup.domain.errors import Busy, Conflict, Invalid, RubackupError, Unavailable
+from rubackup.domain.errors import Busy, Conflict, Invalid, RubackupError, TooSlow, Unavailable
 
 Connection = Any
 """An asyncpg connection; the driver carries no types."""
@@ -54,7 +54,7 @@ def translated() -> Any:
     except asyncpg.DataError as error:
         raise Invalid("A value is out of the range that can be stored.") from error
     except asyncpg.QueryCanceledError as error:
-        raise Invalid("The query took too long; narrow the filter.") from error
+        raise TooSlow from error
     except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError, asyncpg.SerializationError) as error:
         raise Busy from error
     except (

@@ -127,6 +127,12 @@ class Busy(SystemFault):
     code = "busy"
 
 
+class TooSlow(SystemFault):
+    """The service database took too long."""
+
+    code = "too_slow"
+
+
 class StorageFault(SystemFault):
     """The storage refused a read or a write."""
 

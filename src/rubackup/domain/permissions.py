@@ -119,6 +119,9 @@ GRANTS: dict[Role, frozenset[Permission]] = {
 NO_ROLE = frozenset({P.READ_LOOKUPS, P.OWN_TOKENS, P.OWN_PASSWORD})
 """What a user without any role may do."""
 
+NOT_BY_TOKEN = frozenset({P.OWN_TOKENS, P.OWN_PASSWORD, P.WRITE_USERS})
+"""What no API token may do, whatever its roles: who gets in is decided by people who logged in."""
+
 GLOBAL = frozenset({Role.SUPERUSER, Role.SUPERVISOR, Role.AUDITOR})
 """Roles whose scope is everything."""
 
@@ -134,11 +137,14 @@ class Principal:
     media_server_ids: tuple[int, ...] = ()
     strategy_ids: tuple[int, ...] = ()
     address: str = ""
+    token_id: int = 0
+    token_name: str = ""
+    """The API token that the call came with, if it came with one."""
     permissions: frozenset[Permission] = field(init=False, default=frozenset())
 
     def __post_init__(self) -> None:
         granted = NO_ROLE.union(*(GRANTS[role] for role in self.roles))
-        object.__setattr__(self, "permissions", granted)
+        object.__setattr__(self, "permissions", granted - NOT_BY_TOKEN if self.token_id else granted)
 
     @property
     def sees_everything(self) -> bool:

@@ -23,6 +23,10 @@ WAITING = frozenset({S.NEW, S.PAUSED, S.SUSPENDED})
 """States in which nobody works on the task."""
 
 
+WAIT_BOUNDS_SECONDS = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0, 86_400.0)
+"""Upper bounds of the histogram of how long tasks wait before they are handed out first."""
+
+
 class Verb(Enum):
     """What can happen to a task."""
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from rubackup.domain.tasks import WAIT_BOUNDS_SECONDS
 from rubackup.queue import statements as sql
 from rubackup.queue.ports import Held
 
@@ -84,6 +85,7 @@ async def _take(db: Connection, tasks: list[int], worker: str, lease_seconds: fl
     if not tasks:
         return []
     rows = {row["id"]: row for row in await db.fetch(sql.CLAIM, tasks, worker)}
+    await db.execute(sql.WAITS, tasks, WAIT_BOUNDS_SECONDS)
     await db.execute(sql.HOLD, tasks)
     await db.execute(sql.LEASE, tasks, lease_seconds)
     await db.execute(sql.EVENTS, tasks, "Assigned")

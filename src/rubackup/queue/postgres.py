@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from rubackup.domain.errors import Conflict, Fenced, Invalid, NotFound
 from rubackup.domain.lookups import TaskStatus
 from rubackup.domain.tasks import FINAL, HELD, Verb, move
-from rubackup.queue import claims
+from rubackup.queue import claims, notices
 from rubackup.queue import statements as sql
 from rubackup.queue.ports import Beat, Held, NewTask, Reaped, TaskQueue
 
@@ -161,6 +161,8 @@ class PostgresQueue:
             await claims.wake(self._db, keys)
         if after in FINAL:
             await self._db.execute(sql.FORGET, task_id)
+            if row["has_origin"]:
+                await notices.ended(self._db, task_id, after)
         return after
 
     async def _changed(self, tasks: list[int], status: TaskStatus) -> None:

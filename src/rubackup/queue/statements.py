@@ -45,6 +45,15 @@ UPDATE task_queue SET status = 'Assigned', fence = nextval('task_fence'), attemp
 WHERE id = ANY ($1::bigint[])
 RETURNING id, fence, attempt"""
 
+WAITS = """
+INSERT INTO queue_waits AS w (bucket, tasks, seconds)
+SELECT width_bucket(t.waited, $2::float8[]), count(*), sum(t.waited)
+FROM (SELECT extract(epoch FROM started_at - created_at)::float8 AS waited
+      FROM task_queue WHERE id = ANY ($1::bigint[]) AND started_at = now()) t
+GROUP BY 1 ORDER BY 1
+ON CONFLICT (bucket) DO UPDATE SET tasks = w.tasks + excluded.tasks, seconds = w.seconds + excluded.seconds"""
+"""Only tasks that this transaction handed out for the first time."""
+
 HOLD = "UPDATE task_reservations SET held = true WHERE task_id = ANY ($1::bigint[])"
 
 LEASE = """
@@ -65,7 +74,9 @@ FROM task_queue q LEFT JOIN clients c ON c.id = q.client_id
 WHERE q.id = ANY ($1::bigint[])
 ORDER BY q.id"""
 
-READ = "SELECT status, fence, attempt, blocked_on FROM task_queue WHERE id = $1 FOR NO KEY UPDATE"
+READ = """
+SELECT status, fence, attempt, blocked_on, coalesce(rule_id, strategy_id) IS NOT NULL AS has_origin
+FROM task_queue WHERE id = $1 FOR NO KEY UPDATE"""
 
 MOVE = """
 UPDATE task_queue SET status = $2, message = CASE WHEN $3 = '' THEN message ELSE $3 END, blocked_on = $4,

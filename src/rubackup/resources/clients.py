@@ -11,7 +11,7 @@ from msgspec import Meta
 from rubackup.api.lookups import LookupRow
 from rubackup.api.resource import LOG, Action, Answer, Body, Call, Created, Later, Op, Page, Resource, Source
 from rubackup.domain.permissions import Permission
-from rubackup.resources._adapters import limited, made, whole, with_body
+from rubackup.resources._adapters import limited, whole, with_body
 from rubackup.services import browse, clients, scopes, trees, unauthorised
 
 
@@ -68,7 +68,8 @@ _SOURCE = Source(
 
 
 async def _authorise(call: Call) -> Created:
-    return made(await clients.authorise(call.change, call.body))
+    ids, task_ids = await clients.authorise(call.change, call.body)
+    return Created(tuple(ids), tuple(task_ids))
 
 
 async def _resource_types(call: Call) -> Page:
@@ -114,7 +115,7 @@ CLIENTS = Resource(
                 example={
                     "data": {
                         "clients": [{"client_group_id": 1, "clients_limit": 20, "clients_page": 1}],
-                        "client_groups_page": 1, "client_groups_limit": 20, "filter_clients_hostname": "",
+                        "client_groups_page": 1, "client_groups_limit": 20, "filter_clients_hostname": "rubackup-client",
                     }
                 },
             ),

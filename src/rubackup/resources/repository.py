@@ -125,7 +125,7 @@ REPOSITORY = Resource(
     scope=limited(lambda principal: scopes.work(principal, _GROUP, "p.media_server_id")),
     changeable=limited(lambda principal: scopes.work(principal, _GROUP, "p.media_server_id", write=True)),
     update=repository.keep_until,
-    update_body=Body(repository.RecordChange, example={"data": {"store_until": "2034-09-07T22:06:09.801038"}}),
+    update_body=Body(repository.RecordChange, example={"data": {"store_until": "2024-09-07T22:06:09.801038"}}),
     delete=repository.delete,
     actions=(
         Action(

@@ -39,7 +39,7 @@ SERVER_STATE = Resource(
     read=Permission.READ_STATE,
     actions=(
         Action(
-            "GET", "", "Hosts and requests that wait, rules that have expired, tasks that have not ended",
+            "GET", "", "Hosts and requests that wait, rules and strategies that have expired, tasks that have not ended",
             Permission.READ_STATE, _state,
             answer=Answer.OBJECT, row=state.State, mutates=False, operation_id="server_state",
         ),

@@ -94,8 +94,19 @@ _BACKUP = {
             "backup_type": "full", "pool": "Default", "crypto": "nocrypt", "priority": 100,
             "storage_duration": "1 Years", "archiving": False,
         },
-        "module_extensions": {"parameters": {"file_list": True, "numeric_owner": False}},
-        "common_modules_extensions": {"parameters": {"worker_parallelism": 8}},
+        "module_extensions": {
+            "parameters": {
+                "file_list": True, "numeric_owner": False, "use_snapshot": False, "ignore_errors_snapshot": True,
+                "snapshot_type": "", "snapshot_size": 10, "script_before_snapshot": "", "script_after_snapshot": "",
+                "script_error_snapshot": "",
+            }
+        },
+        "common_modules_extensions": {
+            "parameters": {
+                "worker_parallelism": 8, "enable_multithreading": False, "enable_flexible_dedup": False,
+                "network_parallelism": 8, "memory_threshold": 0, "deny_memory_exceed": False,
+            }
+        },
     }
 }  # fmt: skip
 
@@ -144,6 +155,7 @@ TASK_QUEUE = Resource(
         Action(
             "DELETE", "{status}", "Remove the tasks of a status: error, killed, obsoleted (done), broken",
             Permission.WRITE_TASKS, _remove_by_status, operation_id="delete_task_queue_by_status",
+            word="Which tasks: error, killed, obsoleted or broken.",
             statuses={404: "There is no task of that status"},
         ),
         Action(

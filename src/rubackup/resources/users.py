@@ -39,7 +39,9 @@ _ROLES = """ARRAY(
         (2, 'supervisor', EXISTS (SELECT 1 FROM supervisors x WHERE x.user_id = u.id)),
         (3, 'maintainer', EXISTS (SELECT 1 FROM maintainers x WHERE x.user_id = u.id)),
         (4, 'administrator', EXISTS (SELECT 1 FROM administrators x WHERE x.user_id = u.id)),
-        (5, 'auditor', EXISTS (SELECT 1 FROM auditors x WHERE x.user_id = u.id))) AS r (rank, role, has)
+        (5, 'auditor', EXISTS (SELECT 1 FROM auditors x WHERE x.user_id = u.id)),
+        (6, 'strategy administrator', EXISTS (SELECT 1 FROM strategy_administrators x WHERE x.user_id = u.id)))
+        AS r (rank, role, has)
     WHERE r.has ORDER BY r.rank)"""
 
 
@@ -177,7 +179,10 @@ def _role(
     """The resource of one role; `covers` are the columns of what it covers, `join` their table."""
     key = family.removesuffix("s")
     columns = {"id": "r.id", key: "u.username", f"{key}_ref": "r.user_id", **(covers or {})}
-    example = {"data": {key: "anna"} | {one: "name" for one in covers or {} if not one.endswith("_ref")}}
+    example = {
+        "data": {key: "Nobody" if key == "supervisor" else "anna"}
+        | {one: "name" for one in covers or {} if not one.endswith("_ref")}
+    }
     return Resource(
         path=family,
         name=name,

@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 SHUTDOWN_SECONDS = 10
 KEEP_ALIVE_SECONDS = 75
+MIN_METRICS_TOKEN = 16
 
 
 class _Server(uvicorn.Server):
@@ -62,7 +63,16 @@ async def serve(settings: Settings) -> None:
         await database.open()
         port = sockets[0].getsockname()[1]
         zone, secret = time_zone(settings), token_secret(settings)
-        app = build(database, hosts, settings, RESOURCES, secret=secret, zone=zone, port=port)
+        app = build(
+            database,
+            hosts,
+            settings,
+            RESOURCES,
+            secret=secret,
+            zone=zone,
+            port=port,
+            metrics_token=metrics_token(settings),
+        )
         await _serve(app, settings, files, sockets, port)
     finally:
         for listener in sockets:
@@ -88,6 +98,7 @@ async def _serve(
         await running
     finally:
         serving.cancel()
+        await app.close()
         server.should_exit = True
         await asyncio.wait([running])
 
@@ -141,6 +152,16 @@ def token_secret(settings: Settings) -> bytes | None:
     if len(secret) < 32:
         raise ConfigurationFault(f"TOKEN_SECRET_FILE names {name}, which holds less than 32 bytes.")
     return secret
+
+
+def metrics_token(settings: Settings) -> str:
+    """What opens /metrics to other hosts; empty: nothing does."""
+    if not settings.text("METRICS_TOKEN_FILE", ""):
+        return ""
+    token = settings.secret("METRICS_TOKEN_FILE")
+    if len(token) < MIN_METRICS_TOKEN:
+        raise ConfigurationFault(f"METRICS_TOKEN_FILE must hold at least {MIN_METRICS_TOKEN} characters.")
+    return token
 
 
 def time_zone(settings: Settings) -> ZoneInfo | None:

@@ -38,6 +38,7 @@ class ApiProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request begins."""
         super().on_message_begin()
+        self.scope["rubackup.abort"] = self.transport.abort  # type: ignore[typeddict-unknown-key]
         self._head_bytes = 0
         if self._deadline is None:
             self._deadline = self.loop.call_later(HEAD_SECONDS, self.transport.abort)

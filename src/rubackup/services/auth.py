@@ -21,7 +21,7 @@ import msgspec
 from rubackup.catalog.database import Connection, Database
 from rubackup.domain.errors import Busy, Forbidden, Unauthenticated
 from rubackup.domain.permissions import Principal, Role
-from rubackup.services import lockout
+from rubackup.services import api_tokens, lockout
 from rubackup.services.passwords import verify_password
 from rubackup.services.principals import find_principal, roles_of
 from rubackup.services.tokens import SESSION_SECONDS, Claims, Pair, Tokens, new_family
@@ -194,6 +194,24 @@ class Sessions:
         if not alive:
             raise Revoked(principal.name, principal.user_id)
         return principal, claims.csrf
+
+    async def identify(self, token: str, address: str) -> Principal:
+        """Who a token of either kind stands for at this moment."""
+        if token.startswith(api_tokens.TOKEN_PREFIX):
+            return await self.authenticate_token(token, address)
+        return (await self.authenticate(token, address))[0]
+
+    async def authenticate_token(self, text: str, address: str) -> Principal:
+        """Who an API token stands for, with what is left of its rights now; Unauthenticated, Revoked once expired."""
+        now = self._instant()
+        async with self._database.connection() as db:
+            found = await api_tokens.find(db, text, address, now)
+        if found is None:
+            raise Unauthenticated
+        principal, alive = found
+        if not alive:
+            raise Revoked(principal.name, principal.user_id)
+        return principal
 
     async def _issued(self, db: Connection, pair: Pair, fail: str | None = None, success: str | None = None) -> Issued:
         roles = await roles_of(db, pair.access.family)

@@ -18,6 +18,10 @@ from rubackup.services.ports import Hosts
 SECRET_KEYS = frozenset({"password", "user_password", "new_password", "password_hash", "secret_key", "token"})
 
 
+EVENTS_CHANNEL = "events"
+"""Told at the end of a change: a hint for who follows the event log."""
+
+
 @dataclass
 class Change:
     """What a service function needs. `before`, `after` and `row_ids` go into the audit row."""
@@ -37,14 +41,16 @@ class Change:
         *,
         client_group_id: int | None = None,
         media_server_id: int | None = None,
+        strategy_id: int | None = None,
         data: dict[str, Any] | None = None,
     ) -> None:
         """Append to the event log, visible when the transaction commits."""
         await self.db.execute(
-            """INSERT INTO events (kind, family, row_id, client_group_id, media_server_id, data)
-               VALUES ($1, $2, $3, $4, $5, $6)""",
-            kind, family, row_id, client_group_id, media_server_id, data or {},
+            """INSERT INTO events (kind, family, row_id, client_group_id, media_server_id, strategy_id, data)
+               VALUES ($1, $2, $3, $4, $5, $6, $7)""",
+            kind, family, row_id, client_group_id, media_server_id, strategy_id, data or {},
         )  # fmt: skip
+        await notify(self.db, EVENTS_CHANNEL)
 
     async def wake(self, channel: str, payload: str = "") -> None:
         """Tell the servers to look: channels are tasks, pools, certificates, records."""
@@ -88,8 +94,9 @@ async def write_audit(
 ) -> None:
     """One audit row; refused attempts write it in a transaction of their own."""
     await connection.execute(
-        """INSERT INTO audit (user_name, address, method, path, resource, row_ids, outcome, before, after)
-           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)""",
-        principal.name, principal.address, method, path, resource, list(row_ids), outcome,
+        """INSERT INTO audit (user_name, token_name, address, method, path, resource, row_ids, outcome, before,
+               after)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)""",
+        principal.name, principal.token_name, principal.address, method, path, resource, list(row_ids), outcome,
         starred(before), starred(after),
     )  # fmt: skip

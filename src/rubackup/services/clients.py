@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from rubackup.domain.lookups import ResourceType
-from rubackup.services import enrolment, host_log, scopes
+from rubackup.services import disaster_recovery_plan, enrolment, host_log, recovery_run, scopes, strategy_rules
 from rubackup.services.change import Change
 from rubackup.services.fields import Problems, Ref, given, update_columns
 from rubackup.services.host_log import Happened
@@ -115,13 +115,19 @@ async def _note_edited(change: Change, client_id: int, names: Sequence[str]) -> 
 
 
 async def delete(change: Change, ids: Sequence[int]) -> None:
-    """Delete clients: their certificates are revoked, they wait for authorisation again, their copies stay."""
+    """Delete clients: their certificates are revoked, they wait for authorisation again, their copies stay.
+
+    Rules that are about them go; entries of the disaster recovery plan stay for a host that replaces them.
+    """
+    await strategy_rules.delete_of_clients(change, ids)
+    await disaster_recovery_plan.keep_of_clients(change, ids)
     await enrolment.withdraw_clients(change, ids)
 
 
-async def authorise(change: Change, wanted: ClientIds) -> list[int]:
-    """Authorise clients that wait; the ids of the clients that they become."""
-    return await enrolment.authorise_clients(change, wanted.clients_ids)
+async def authorise(change: Change, wanted: ClientIds) -> tuple[list[int], list[int]]:
+    """Authorise clients that wait; the ids of the clients that they become, and of the restores that this starts."""
+    created = await enrolment.authorise_clients(change, wanted.clients_ids)
+    return created, await recovery_run.clients_are_back(change, created)
 
 
 async def resource_types(change: Change, client_id: int) -> list[ResourceType]:

@@ -88,6 +88,12 @@ class Problems:
         """A client group: id; the limit is about `x.id`."""
         return await self.find(db, "SELECT x.id FROM client_groups x WHERE", "client group", value, field, limit)
 
+    async def strategy(self, db: Connection, value: Ref, field: str, limit: Limit) -> Row:
+        """A strategy: id, name; the limit is about `x.id`."""
+        return await self.find(
+            db, "SELECT x.id, x.name FROM backup_strategies x WHERE", "strategy", value, field, limit
+        )
+
     async def media_server(self, db: Connection, value: Ref, field: str, limit: Limit) -> Row:
         """A media server: id, hwid; the limit is about `x.id`."""
         return await self.find(db, _MEDIA_SERVER, "media server", value, field, limit)

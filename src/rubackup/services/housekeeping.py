@@ -15,6 +15,7 @@ from rubackup.services.leadership import check_epoch
 BATCH = 1000
 HOST_LOG_BATCH = 10_000
 """A server that starts writes a line for each of thousands of hosts: more may go than of other rows."""
+EVENT_BATCH = 10_000
 EVENTS_KEPT_DAYS = 7
 FAILURES_KEPT_DAYS = 1
 REMOVE_PERIODS = {
@@ -42,7 +43,31 @@ _FAILURES = """
 DELETE FROM login_failures WHERE last_failed_at < now() - make_interval(days => $1)
     AND (blocked_until IS NULL OR blocked_until < now())"""
 _EVENTS = """
-DELETE FROM events WHERE id IN (SELECT id FROM events WHERE at < now() - make_interval(days => $1) ORDER BY id LIMIT $2)"""
+WITH oldest AS (
+    SELECT xid, id, at FROM events ORDER BY xid, id LIMIT $2
+), gone AS (
+    DELETE FROM events e USING oldest o WHERE e.id = o.id AND o.at < now() - make_interval(days => $1)
+    RETURNING e.xid, e.id
+), last AS (
+    SELECT xid, id FROM gone ORDER BY xid DESC, id DESC LIMIT 1
+), noted AS (
+    UPDATE event_log l SET trimmed_xid = t.xid, trimmed_id = t.id FROM last t
+    WHERE (l.trimmed_xid, l.trimmed_id) < (t.xid, t.id)
+)
+SELECT count(*) FROM gone"""
+_FOREIGN_EVENTS = """
+WITH gone AS (
+    DELETE FROM events WHERE id IN (
+        SELECT id FROM events
+        WHERE xid >= pg_snapshot_xmax(pg_current_snapshot()) AND xid <> pg_current_xact_id()
+        ORDER BY xid DESC, id DESC LIMIT $1)
+    RETURNING 1
+), noted AS (
+    UPDATE event_log SET trimmed_xid = pg_snapshot_xmin(pg_current_snapshot()), trimmed_id = 0
+    WHERE trimmed_xid >= pg_snapshot_xmax(pg_current_snapshot())
+)
+SELECT count(*) FROM gone"""
+"""Of transactions that this cluster has not had yet: the catalogue was restored from another one's dump."""
 _CERTIFICATES = """
 WITH gone AS (DELETE FROM issued_certificates WHERE not_after < now() RETURNING serial)
 DELETE FROM revoked_certificates WHERE serial IN (SELECT serial FROM gone)"""
@@ -69,7 +94,8 @@ async def run(database: Database, epoch: int | None = None) -> Tidied:
         await db.execute(_CERTIFICATES)
         await host_log.remove_old(db, HOST_LOG_BATCH)
         tasks = await _remove_tasks(db)
-        events = _count(await db.execute(_EVENTS, EVENTS_KEPT_DAYS, BATCH))
+        events = await db.fetchval(_FOREIGN_EVENTS, EVENT_BATCH)
+        events += await db.fetchval(_EVENTS, EVENTS_KEPT_DAYS, EVENT_BATCH)
         return Tidied(families, tasks, events)
 
 

@@ -46,7 +46,7 @@ SELECT count(*) FROM (
 ) t"""
 _HAS_COPIES = """
 SELECT EXISTS (SELECT 1 FROM repository r JOIN pools p ON p.id = r.pool_id WHERE r.client_id = $1 AND p.pool_name = $2)"""
-_COPY = "SELECT r.rule_id FROM repository r WHERE r.id = $1 AND r.client_id = $2"
+_COPY = "SELECT r.rule_id, r.strategy_id FROM repository r WHERE r.id = $1 AND r.client_id = $2"
 _COPIES = """
 SELECT r.id, coalesce(r.parent_id, 0) AS parent, coalesce(r.rule_id, 0) AS rule, r.resource_type, r.resource,
     r.backup_type, p.pool_name AS pool, r.crypto, r.size_bytes, r.files, r.files_failed, r.created_at, r.store_until,
@@ -245,8 +245,8 @@ async def delete_copy(database: Database, hosts: Hosts, tool: Tool, record: int)
     """Delete one of the client's copies; Forbidden unless what made it lets the client (`client_delete_flag`)."""
     async with acting(database, hosts, tool, "delete-copy", "repository") as (change, client):
         row = await _own_copy(change.db, client, record)
-        if not await own_rules.lets_client_delete(change.db, client["id"], row["rule_id"]):
-            raise Forbidden("The rule of this copy does not let the client delete it (client_delete_flag).")
+        if not await own_rules.lets_client_delete(change.db, client["id"], row["rule_id"], row["strategy_id"]):
+            raise Forbidden("What made this copy does not let the client delete it (client_delete_flag).")
         await repository.delete(change, [record])
 
 

@@ -19,7 +19,9 @@ _NAMES_POOL = """
 SELECT EXISTS (SELECT 1 FROM global_schedule s JOIN pools p ON p.id = s.pool_id
                WHERE s.client_id = $1 AND p.pool_name = $2)"""
 _OWN = "SELECT name FROM global_schedule WHERE id = $1 AND client_id = $2"
-_LETS_DELETE = "SELECT client_delete_flag FROM global_schedule WHERE id = $1 AND client_id = $2"
+_LETS_DELETE = """
+SELECT client_delete_flag FROM global_schedule WHERE id = $1 AND client_id = $2
+UNION ALL SELECT client_delete_flag FROM backup_strategies WHERE id = $3"""
 _THERE = "SELECT 1 FROM global_schedule WHERE id = $1 FOR UPDATE"
 
 
@@ -46,9 +48,9 @@ async def names_pool(db: Connection, client_id: int, pool_name: str) -> bool:
     return bool(await db.fetchval(_NAMES_POOL, client_id, pool_name))
 
 
-async def lets_client_delete(db: Connection, client_id: int, rule_id: int | None) -> bool:
-    """Whether the rule that made a copy lets its client delete it; a copy of no rule, or of one that is gone, does not."""
-    return rule_id is not None and bool(await db.fetchval(_LETS_DELETE, rule_id, client_id))
+async def lets_client_delete(db: Connection, client_id: int, rule_id: int | None, strategy_id: int | None) -> bool:
+    """Whether the rule or strategy that made a copy lets its client delete it; one that is none or gone does not."""
+    return bool(await db.fetchval(_LETS_DELETE, rule_id, client_id, strategy_id))
 
 
 async def create(change: Change, request: Row) -> int:

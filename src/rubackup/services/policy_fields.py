@@ -12,6 +12,11 @@ from rubackup.services.fields import Problems
 NOTIFY = "User group that is told {what}: name or id; Nobody: no one."
 CC = "Further e-mail addresses, separated by commas, that are told {what}."
 STATUS = Meta(description="A name of status_of_rule: wait (stopped) or run (started).", max_length=20)
+_WRITTEN = re.compile(
+    r"(\d+ *(seconds?|secs?|minutes?|mins?|hours?|days?|weeks?|months?|mons?|years?|yrs?),? *)*(\d+:\d\d:\d\d)?",
+    re.IGNORECASE,
+)
+"""Intervals that PostgreSQL reads as they were written, if no unit comes twice."""
 _ADDRESS = re.compile(r"[^@\s,;<>\"]{1,64}@[^@\s,;<>\"]{1,255}")
 _MOST_ADDRESSES = 50
 
@@ -39,3 +44,31 @@ def validity(problems: Problems, start: dt.datetime | None, end: dt.datetime | N
     """Note under `field` (the end's) when the end does not come after the start."""
     if start is not None and end is not None and end <= start:
         problems.add(field, "must be later than the start.")
+
+
+def interval(problems: Problems, text: str | None, field: str) -> str:
+    """An interval as it was written, in words that the catalogue reads; '' for none, also after a note."""
+    written = (text or "").strip()
+    if not written:
+        return ""
+    normal = problems.interval(written, field)
+    if normal is None:
+        return ""
+    words = normal.split()
+    units = words[1::2]
+    if _WRITTEN.fullmatch(written) and len(set(units)) == len(units):
+        return written
+    return " ".join(
+        f"{sum(int(n) for n, u in zip(words[::2], units, strict=True) if u == unit)} {unit}"
+        for unit in dict.fromkeys(units)
+    )
+
+
+def folder_or_none(problems: Problems, text: str, field: str) -> str:
+    """An absolute path without doubled slashes, or '' for none, also after a note."""
+    return problems.folder(text, field) if text else ""
+
+
+def script(problems: Problems, text: str, field: str) -> str:
+    """The absolute path of a script, or '' for none, also after a note."""
+    return folder_or_none(problems, text, field)

@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, UnsetType
 from rubackup.domain.errors import Conflict
 from rubackup.domain.lookups import CompressionType, StorageType
 from rubackup.domain.pools import UNCOMPRESSED, WRITTEN
-from rubackup.services import _pool_types, scopes
+from rubackup.services import _pool_types, backup_strategies, scopes
 from rubackup.services.change import Change
 from rubackup.services.fields import Problems, Ref, given, update_columns
 from rubackup.services.pool_uses import refuse_used
@@ -139,6 +139,7 @@ async def update(change: Change, pool_id: int, wanted: PoolChange) -> None:
 async def delete(change: Change, ids: Sequence[int]) -> None:
     """Delete pools that nothing uses; Conflict names what uses the others."""
     await refuse_used(change.db, ids)
+    await backup_strategies.refuse_pools(change.db, ids)
     for row in await change.db.fetch(_DELETE, list(ids)):
         await change.event("deleted", "pool_list", row["id"], media_server_id=row["media_server_id"])
     await change.wake("pools")

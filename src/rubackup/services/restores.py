@@ -79,29 +79,39 @@ async def create(change: Change, record_id: int, new: NewRestore, *, own_tool: b
     if not own_tool:
         check_centralized(client)
     await tasks.refuse_in_service_mode(change.db, record["media_hostname"] if record["local_service_mode"] else None)
+    where = {**place, "paths": paths, "overwrite": wanted.overwrite, "module": module, "common": common}
+    return await queue(change, record, client, where, priority=wanted.priority)
+
+
+async def queue(
+    change: Change, record: Row, client: Row, parameters: dict[str, Any], *, priority: int, why: str = ""
+) -> int:
+    """Queue the restore of a copy (a row with its `media_server_id`) to a client; the number of its task."""
     task_id = await PostgresQueue(change.db).add(
         NewTask(
             task_type=TaskType.RESTORE.label,
             executor="client",
-            priority=wanted.priority,
+            priority=priority,
             client_id=client["id"],
             media_server_id=record["media_server_id"],
             pool_id=record["pool_id"],
-            record_id=record_id,
+            record_id=record["id"],
             record_uuid=record["uuid"],
             resource_type=record["resource_type"],
             resource=record["resource"],
             backup_type=record["backup_type"],
             crypto=record["crypto"],
             parameters={
-                **place, "paths": paths, "overwrite": wanted.overwrite, "target_client": client["hwid"],
-                "module": module, "common": common, **await rule_execution.restore_scripts(change.db, record_id),
+                **parameters,
+                "target_client": client["hwid"],
+                **await rule_execution.restore_scripts(change.db, record["id"]),
             },
             created_by=change.principal.name,
-            reservations=tasks.record_reservations(record_id, record["pool_id"]),
+            reservations=tasks.record_reservations(record["id"], record["pool_id"]),
         )
-    )  # fmt: skip
-    await note(change, record_id, task_id, "restore", f"To {client['hostname']} ({client['hwid']}).")
+    )
+    text = f"To {client['hostname']} ({client['hwid']}){', ' + why if why else ''}."
+    await note(change, record["id"], task_id, "restore", text)
     return task_id
 
 

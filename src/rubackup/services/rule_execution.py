@@ -15,7 +15,8 @@ from rubackup.services.fields import Problems, Row
 
 _READ = "SELECT s.*, c.resource_types FROM global_schedule s JOIN clients c ON c.id = s.client_id WHERE s.id = $1"
 _RESTORE_SCRIPT = """
-SELECT s.restore_script FROM repository r JOIN global_schedule s ON s.id = r.rule_id WHERE r.id = $1"""
+SELECT coalesce(s.restore_script, u.restore_script) FROM repository r LEFT JOIN global_schedule s ON s.id = r.rule_id
+LEFT JOIN strategy_rules u ON u.id = r.strategy_rule_id WHERE r.id = $1"""
 
 
 async def execute(change: Change, rule_id: int) -> int:

@@ -74,6 +74,41 @@ def strategies(principal: Principal, strategy: str = "x.id", *, write: bool = Fa
     return EVERYTHING if _all(principal, write=write) else _of(strategy, principal.strategy_ids)
 
 
+def strategy_rules(
+    principal: Principal, strategy: str = "x.strategy_id", group: str = "c.group_id", *, write: bool = False
+) -> Limit:
+    """Rules of strategies: those of own strategies; those of own clients can be seen, too."""
+    own = strategies(principal, strategy, write=write)
+    return own if write or own == EVERYTHING else either(own, clients(principal, group))
+
+
+def strategies_seen(principal: Principal, strategy: str = "x.id") -> Limit:
+    """Strategies: the own ones, and those that back up own clients."""
+    own, theirs = strategies(principal, strategy), clients(principal, "sc.group_id")
+    if own == EVERYTHING or theirs == NOTHING:
+        return own
+    rules = "SELECT sr.strategy_id FROM strategy_rules sr JOIN clients sc ON sc.id = sr.client_id WHERE"
+    return either(own, Limit(f"{strategy} IN ({rules} {theirs.sql})", theirs.values))
+
+
+def notifications(principal: Principal, row: str = "n", group: str = "n.client_group_id") -> Limit:
+    """Notifications of own clients, media servers and strategies, and those for the own user group."""
+    if _all(principal, write=False):
+        return EVERYTHING
+    to_me = Limit(
+        f"{row}.user_group_id = (SELECT u.group_id FROM users u JOIN user_groups ug ON ug.id = u.group_id "  # noqa: S608 - an alias of the code
+        "WHERE u.id = {} AND ug.name <> 'Nobody')",
+        (principal.user_id,),
+    )
+    about = either(work(principal, group, f"{row}.media_server_id"), strategies(principal, f"{row}.strategy_id"))
+    return either(about, to_me)
+
+
+def either(one: Limit, other: Limit) -> Limit:
+    """What one of two conditions allows."""
+    return Limit(f"({one.sql} OR {other.sql})", one.values + other.values)
+
+
 def authorises_media(principal: Principal) -> Limit:
     """Media servers that wait: for those who may authorise them, and for auditors."""
     return EVERYTHING if _all(principal, write=False) else NOTHING

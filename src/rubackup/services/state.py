@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from rubackup import __version__
 from rubackup.catalog.database import Connection
-from rubackup.domain.permissions import Permission
+from rubackup.domain.permissions import Permission, Principal
 from rubackup.services import configuration, rule_requests, scopes
 from rubackup.services.change import Change
 
@@ -31,6 +31,11 @@ _EXPIRED_RULES = """
 SELECT s.id, s.name, c.hostname || ' (' || c.hwid || ')' AS client, s.status, s.validity_end_period
 FROM global_schedule s JOIN clients c ON c.id = s.client_id
 WHERE s.validity_end_period <= now() AND ({limit}) ORDER BY s.validity_end_period DESC, s.id LIMIT 1000"""
+
+
+_EXPIRED = """
+SELECT s.id, s.name, s.status, s.validity_end_period FROM backup_strategies s
+WHERE s.validity_end_period < now() AND ({limit}) ORDER BY s.validity_end_period, s.id LIMIT 1000"""
 
 
 class Server(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,6 +87,15 @@ class StatusCount(msgspec.Struct, frozen=True):
     tasks: Annotated[int, Meta(description="Number of tasks.")]
 
 
+class ExpiredStrategy(msgspec.Struct, frozen=True, kw_only=True):
+    """A strategy that does not act any more."""
+
+    id: Annotated[int, Meta(description="Id of the strategy.")]
+    name: Annotated[str, Meta(description="Name of the strategy.")]
+    status: Annotated[str, Meta(description="A name of status_of_rule; run: it was not stopped, its time is over.")]
+    validity_end_period: Annotated[dt.datetime, Meta(description="When it ended.")]
+
+
 class State(msgspec.Struct, frozen=True, kw_only=True):
     """What waits for somebody."""
 
@@ -92,6 +106,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     expired_global_schedule_rules: Annotated[
         list[ExpiredRule], Meta(description="Rules whose validity has ended, the last first; at most 1,000.")
     ]
+    expired_strategies: Annotated[list[ExpiredStrategy], Meta(description="Strategies whose validity has ended.")]
     unfinished_tasks: Annotated[list[StatusCount], Meta(description="Tasks that have not ended, by status.")]
     new_rule_requests: Annotated[
         list[rule_requests.RequestState], Meta(description="Rules that clients ask for, oldest first, at most 1,000.")
@@ -126,6 +141,7 @@ async def state(change: Change) -> State:
         unauthorised_clients=[WaitingHost(**row) for row in clients],
         unauthorised_media_servers=await _waiting_media(db, media),
         expired_global_schedule_rules=await _expired_rules(change),
+        expired_strategies=await _expired_strategies(db, principal),
         unfinished_tasks=[
             StatusCount(**row) for row in await db.fetch(_QUEUE.format(limit=work.numbered(1)), *work.values)
         ],
@@ -145,3 +161,11 @@ async def _expired_rules(change: Change) -> list[ExpiredRule]:
     limit = scopes.clients(change.principal, "c.group_id")
     rows = await change.db.fetch(_EXPIRED_RULES.format(limit=limit.numbered(1)), *limit.values)
     return [ExpiredRule(**row) for row in rows]
+
+
+async def _expired_strategies(db: Connection, principal: Principal) -> list[ExpiredStrategy]:
+    if not principal.may(Permission.READ_POLICIES):
+        return []
+    limit = scopes.strategies_seen(principal, "s.id")
+    rows = await db.fetch(_EXPIRED.format(limit=limit.numbered(1)), *limit.values)
+    return [ExpiredStrategy(**row) for row in rows]

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from rubackup.domain.errors import Conflict
+from rubackup.services import backup_strategies, reports
 from rubackup.services.change import Change
 from rubackup.services.fields import given, update_columns
 
@@ -63,11 +64,13 @@ async def update(change: Change, group_id: int, wanted: UserGroupChange) -> None
 
 
 async def delete(change: Change, ids: Sequence[int]) -> None:
-    """Delete groups without users that no rule names; Conflict names the others, and Nobody."""
+    """Delete groups without users that nothing else names; Conflict names the others, and Nobody."""
     used = await change.db.fetch(_IN_USE, list(ids), NOBODY)
     if used:
         names = ", ".join(row["name"] for row in used)
         raise Conflict(f"User groups with users, those that rules tell, and {NOBODY} cannot be deleted: {names}.")
+    await backup_strategies.refuse_user_groups(change.db, ids)
+    await reports.refuse_user_groups(change.db, ids)
     await change.db.execute("DELETE FROM user_groups WHERE id = ANY ($1::bigint[])", list(ids))
     for group_id in ids:
         await change.event("deleted", "user_groups", group_id)

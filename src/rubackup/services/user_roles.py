@@ -1,4 +1,4 @@
-"""Rows that give a user a role: administrators, maintainers, supervisors, auditors.
+"""Rows that give a user a role: administrators, maintainers, supervisors, auditors, strategy administrators.
 
 A user whose roles change is logged out, so no session lives on with rights that are gone.
 """
@@ -45,6 +45,13 @@ class NewAuditor(msgspec.Struct):
     """An auditor."""
 
     auditor: Annotated[Ref, _USER]
+
+
+class NewStrategyAdministrator(msgspec.Struct):
+    """An administrator of a strategy."""
+
+    strategy: Annotated[Ref, Meta(description="The strategy that the role covers: name or id.")]
+    administrator: Annotated[Ref, _USER]
 
 
 @dataclass(frozen=True)
@@ -137,8 +144,16 @@ async def add_auditor(change: Change, new: NewAuditor) -> int:
     return await _give(change, Problems(), new.auditor, "data.auditor", Grant("auditors"))
 
 
+async def add_strategy_administrator(change: Change, new: NewStrategyAdministrator) -> int:
+    """Make a user administrator of a strategy; the id of the row."""
+    problems = Problems()
+    strategy = await problems.strategy(change.db, new.strategy, "data.strategy", EVERYTHING)
+    grant = Grant("strategy_administrators", "strategy_id", strategy["id"]) if strategy else None
+    return await _give(change, problems, new.administrator, "data.administrator", grant)
+
+
 async def remove(change: Change, family: str, ids: Sequence[int]) -> None:
-    """Take roles away; `family` is one of the four tables."""
+    """Take roles away; `family` is one of the five tables."""
     rows = await change.db.fetch(
         f"DELETE FROM {family} WHERE id = ANY ($1::bigint[]) RETURNING id, user_id",  # noqa: S608 - a table's name of the code
         list(ids),

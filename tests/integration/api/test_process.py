@@ -11,11 +11,13 @@ import socket
 import ssl
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx
 import pytest
 
 from rubackup.catalog.database import DatabaseAddress
@@ -241,3 +243,58 @@ def test_a_shared_secret_lets_tokens_live_on(authority: Authority, superuser: Da
 
     assert statuses == ["200", "401"]
     assert PASSWORD in line
+
+
+def test_a_stream_is_told_changes_and_ends_with_the_process(authority: Authority, superuser: DatabaseAddress) -> None:
+    """Over TLS an event arrives while the answer goes on; SIGTERM ends the stream in words, and the process soon."""
+    context = ssl.create_default_context(cafile=str(authority.folder / "root.crt"))
+    body = {"rubackup_database": superuser.database, "rubackup_user": "rubackup", "password": PASSWORD}
+    with (
+        process(authority.folder, superuser) as (running, port),
+        httpx.Client(base_url=f"https://localhost:{port}", verify=context, timeout=20) as http,
+    ):
+        data = http.post("/api/v1/auth/login", json=body).json()["data"]
+        http.headers.update({"Authorization": f"Bearer {data['access_token']}", "X-CSRF-TOKEN": data["csrf_token"]})
+        with http.stream("GET", "/api/v1/events") as stream:
+            lines = stream.iter_lines()
+            assert next(line for line in lines if line.startswith("id: "))
+            http.post("/api/v1/client_groups", json={"data": {"name": "a"}}).raise_for_status()
+            told = json.loads(next(line for line in lines if line.startswith("data: ")).removeprefix("data: "))
+            assert (told["kind"], told["family"]) == ("created", "client_groups")
+            began = time.monotonic()
+            running.terminate()
+            assert "event: end" in list(lines)
+        assert running.wait(20) == 0
+        assert time.monotonic() - began < 5
+
+
+def test_a_caller_who_hangs_up_leaves_nothing_behind(authority: Authority, superuser: DatabaseAddress) -> None:
+    """Streams that are cut off are gone from the metrics, which this host may read without a login."""
+    with process(authority.folder, superuser) as (_, port):
+        data = json.loads(
+            shell(LOGIN.format(port=port, database=superuser.database).replace("--cookie-jar - ", "-sS "))
+        )
+        head = (
+            f"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {data['data']['access_token']}\r\n"
+            f"X-CSRF-TOKEN: {data['data']['csrf_token']}\r\n\r\n"
+        )
+
+        def streams(count: int) -> bool:
+            return f"rubackup_event_streams {count}.0" in shell(f"curl -k -sS https://127.0.0.1:{port}/metrics")
+
+        with contextlib.ExitStack() as stack:
+            for _ in range(5):
+                stack.enter_context(connected(port)).sendall(head.encode())
+            eventually(lambda: streams(5), 20)
+        eventually(lambda: streams(0), 20)
+    assert "Traceback" not in (authority.folder / "log").read_text()
+
+
+def test_a_short_metrics_token_is_told(authority: Authority, superuser: DatabaseAddress) -> None:
+    """What opens the metrics to others must not be guessed."""
+    (authority.folder / "metrics").write_text("short")
+    with (
+        pytest.raises(AssertionError, match="METRICS_TOKEN_FILE must hold at least 16"),
+        process(authority.folder, superuser, METRICS_TOKEN_FILE=str(authority.folder / "metrics")),
+    ):
+        pass

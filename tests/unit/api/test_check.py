@@ -71,6 +71,7 @@ def test_good_declarations_pass() -> None:
         (action(permission=None), "has no permission"),
         (action(run=None), "either run or endpoint"),
         (action(answer=Answer.OBJECT), "a row that it does not name"),
+        (action(ask=run, mutates=False), "ask is for"),
         (action(method="GET"), "a GET must not change"),
         (action(method="PUT"), "no such method"),
         (action(body=Body(Bare)), "Bare.id has no description"),
