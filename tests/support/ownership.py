@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from rubackup.api.resource import Resource
 from support.api import Api
 
-ENDS = {"client_groups": "group", "media_servers": "media", "strategies": "strategy"}
+ENDS = {"client_groups": "group", "media_servers": "media", "backup_strategies": "strategy"}
 
 _KEYS = """
 SELECT c.conrelid::regclass::text AS source, a.attname AS column, c.confrelid::regclass::text AS target
@@ -31,6 +31,16 @@ TOLD = {
     "global_schedule_log": """
         SELECT l.id, coalesce(c.group_id, l.client_group_id) AS group
         FROM global_schedule_log l LEFT JOIN clients c ON c.id = l.client_id""",
+    "disaster_recovery_plan": """
+        SELECT d.id, coalesce(c.group_id, d.client_group_id) AS group
+        FROM disaster_recovery_plan d LEFT JOIN clients c ON c.id = d.client_id""",
+    "backup_strategies": """
+        SELECT s.id, s.id AS strategy, c.group_id AS group FROM backup_strategies s
+        LEFT JOIN strategy_rules r ON r.strategy_id = s.id LEFT JOIN clients c ON c.id = r.client_id""",
+    "notifications": """
+        SELECT n.id, coalesce(c.group_id, n.client_group_id) AS group, n.media_server_id AS media,
+            n.strategy_id AS strategy, n.user_group_id AS addressed
+        FROM notifications n LEFT JOIN clients c ON c.id = n.client_id""",
     "clients_log": 'SELECT l.id, l.client_group_id AS "group" FROM clients_log l',
     "media_servers_log": "SELECT l.id, l.media_server_id AS media FROM media_servers_log l",
     "servers_hw_id_tmp": """
@@ -52,6 +62,8 @@ class Owners:
     group: set[int] = field(default_factory=set)
     media: set[int] = field(default_factory=set)
     strategy: set[int] = field(default_factory=set)
+    addressed: set[int] = field(default_factory=set)
+    """The user groups that it is for."""
 
     def of(self, kind: str) -> set[int]:
         """The owners of a kind."""
@@ -65,7 +77,7 @@ def owners(api: Api, resource: Resource) -> dict[int, Owners]:
     for statement in [TOLD[resource.path]] if resource.path in TOLD else _statements(api, table_of(resource)):
         for row in api.fetch(statement):
             here = found.setdefault(row["id"], Owners())
-            for kind in ENDS.values():
+            for kind in (*ENDS.values(), "addressed"):
                 if row.get(kind) is not None:
                     here.of(kind).add(row[kind])
     return found

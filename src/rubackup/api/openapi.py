@@ -143,7 +143,7 @@ def _parameters(route: Route) -> list[dict[str, Any]]:
         ]
     if route.replayable:
         found.append(_shared("Idempotency-Key"))
-    if route.op in {Op.UPDATE, Op.DELETE}:
+    if route.conditional:
         found.append(_shared("If-Match"))
     return found
 
@@ -296,7 +296,7 @@ def _statuses(route: Route) -> set[int]:
         found.add(404)
     if route.mutates and route.permission is not None:
         found |= {404, 409}
-    if route.op in {Op.UPDATE, Op.DELETE}:
+    if route.conditional:
         found.add(412)
     if route.body is not None:
         found |= {413, 415}
