@@ -25,7 +25,7 @@ from rubackup.resources import RESOURCES
 from support.api import Api
 from support.furnished import furnished
 from support.ownership import Owners, owners
-from support.samples import unique
+from support.samples import sent_back, unique
 from support.streams import Sent, parse
 
 SEED = int(os.environ.get("SEED", "20261127"))
@@ -82,6 +82,8 @@ COMMON = {"dynamic_pool_groups"}
 """Families in which a row without any owner is everybody's: a group that no pool has joined."""
 ALL_NEEDED = {"pool_substitution": {"see", "change"}, "dynamic_pool_groups": {"change"}}
 """Families whose rows are only his who owns everything that they tie together."""
+UNTOLD = {"servers_hw_id_tmp"}
+"""Families of rows that are made of others', whose events tell of them."""
 APART = {"tokens"}
 """Families whose rows are one user's own; their tests are `test_tokens.py`."""
 
@@ -339,13 +341,26 @@ def heard_by(resource: Resource) -> set[str]:
 
 
 def changed(world: World, user: User, resource: Resource, row_id: int) -> httpx.Response:
-    """The answer to a change that names nothing else."""
-    assert resource.update_body is not None
-    known = {"description"} & set(resource.update_body.struct.__struct_fields__)
+    """The answer to what the user read, sent back with another description or priority; to a sample where there is none."""
+    path, body = f"/{resource.path}/{row_id}", resource.update_body
+    assert body is not None
+    sent = sent_back(body.struct, user.api.get(path).json()["data"])
     make = SAMPLES[resource.path].update
     assert make is not None
-    body = {"data": {"description": unique("changed")}} if known else make(world.api)[0]
-    return user.api.patch(f"/{resource.path}/{row_id}", body)
+    if not retold(sent):
+        return user.api.patch(path, make(world.api)[0])
+    return user.api.patch(path, {"data": sent} if body.wrapper else sent)
+
+
+def retold(sent: dict[str, Any]) -> bool:
+    """Change a description, or a priority, wherever it stands; whether there is one."""
+    if "description" in sent:
+        sent["description"] = unique("changed")
+    elif "priority" in sent:
+        sent["priority"] = sent["priority"] % 1000 + 1
+    else:
+        return any(retold(part) for part in sent.values() if isinstance(part, dict))
+    return True
 
 
 # --- the event log ---
@@ -356,7 +371,7 @@ def test_the_event_log_tells_each_user_of_what_is_his(world: World) -> None:
     start = [one.id for one in blocks(world.api.get("/events?follow=no").text)][-1]
     first = world.api.fetch("SELECT coalesce(max(id), 0) AS id FROM events")[0]["id"]
     served = {one.path: one for one in RESOURCES}
-    for resource in FAMILIES:
+    for resource in (one for one in FAMILIES if one.path not in UNTOLD):
         for row_id, row in sorted(owners(world.api, resource).items())[:4]:
             columns = {name: min(row.of(kind), default=None) for kind, name in COLUMN.items()}
             world.api.execute(
