@@ -314,6 +314,8 @@ REPOSITORY = Samples(
     actions={
         "post_repository_id_restoring": restore,
         "post_repository_id_verification": lambda api: api.post(f"/repository/{stock(api).record()}/verification"),
+        "post_repository_id_copying": samples_copies.to_another_pool("copying"),
+        "post_repository_id_moving": samples_copies.to_another_pool("moving"),
         "post_repository_deletion_reference_chain": lambda api: api.post(
             "/repository/deletion_reference_chain", {"ids": [stock(api).record()]}
         ),
@@ -342,7 +344,7 @@ SAMPLES: dict[str, Samples] = {
         actions={
             "read_global_configuration": lambda api: api.get("/global_configuration"),
             "update_global_configuration": lambda api: api.patch(
-                "/global_configuration", {"data": {"done_tasks_remove_period": 2880, "immutable_archives": False}}
+                "/global_configuration", {"data": samples_copies.GUIDES_CONFIGURATION}
             ),
             "service_mode": lambda api: api.patch("/global_configuration/service_mode", {"service_mode": False}),
         },

@@ -1,12 +1,14 @@
-"""The global configuration: what can be read, changed, and what cannot yet."""
+"""The global configuration: what can be read, what can be written, and that nothing else can."""
 
 from __future__ import annotations
 
 import pytest
 from samples import backup_body
+from samples_copies import GUIDES_CONFIGURATION
 
 from rubackup.domain.permissions import Role
 from rubackup.services.configuration import DEFAULTS
+from rubackup.services.global_configuration import KEYS, ConfigurationChange
 from support.api import Api
 
 
@@ -36,23 +38,88 @@ def test_a_change_is_read_back_and_audited(office: Api) -> None:
     assert audit["after"] == {"done_tasks_remove_period": 5, "wrong_auth_attempts_count": 3}
 
 
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        ("done_tasks_remove_period", 0), ("done_tasks_remove_period", "1440"), ("dedup_provide_common_hash_table", "on"),
-        ("wrong_auth_attempts_count", 0), ("pool_storage_capacity_reserve", -1), ("no_such_key", 1),
-    ],
-)  # fmt: skip
-def test_wrong_values_are_named(office: Api, key: str, value: object) -> None:
+def test_the_guides_own_body_is_taken_and_read_back(office: Api) -> None:
+    """All of its keys, as they stand in the guide, at once."""
+    answer = office.patch("/global_configuration", {"data": GUIDES_CONFIGURATION})
+
+    assert answer.status_code == 200, answer.text
+    assert office.get("/global_configuration").json()["data"] == GUIDES_CONFIGURATION
+    assert len(GUIDES_CONFIGURATION) == 54
+
+
+def test_what_is_read_can_be_sent_back(office: Api) -> None:
+    """The defaults are good values."""
+    data = office.get("/global_configuration").json()["data"]
+    assert office.patch("/global_configuration", {"data": data}).status_code == 200
+    assert office.get("/global_configuration").json()["data"] == data
+
+
+GOOD = {
+    "data_spred_into_pool": ["sequentially", "evenly"],
+    "create_new_task_if_client_offline": ["create new task", "do not create new task"],
+    "bandwidth_limit_advantage": ["client", "rule"],
+    "bandwidth_client_limit": ["minimum", "maximum"],
+    "bandwidth_rule_limit": ["minimum", "maximum"],
+    "emergency_storage_local_catalog": ["/", "/srv/with space"],
+    "tape_library_mount_point": ["/mnt"],
+    "service_window_start": ["00:00:00", "23:59:59", "07:30:01"],
+    "service_window_end": ["00:00:00", "23:59:59"],
+    "rb_key_hash": ["", "0123456789abcdef" * 4],
+    "mandatory_storage_time": [0, 36_500],
+    "digital_signature_public_key_obsolence": [1, 525_600],
+    "suspended_task_restart_period": [1, 5_256_000],
+}
+BAD = {
+    "data_spred_into_pool": ["", "Sequentially", 1],
+    "create_new_task_if_client_offline": ["no"],
+    "bandwidth_limit_advantage": ["server"],
+    "bandwidth_client_limit": ["average"],
+    "emergency_storage_local_catalog": ["tmp", "", "/a\0b", "/" + "x" * 5000],
+    "tape_library_mount_point": ["mnt"],
+    "service_window_start": ["24:00:00", "7:30:00", "07:30", "", "07:60:00"],
+    "rb_key_hash": ["ab", "X" * 64, "AB" * 32],
+    "mandatory_storage_time": [-1, 36_501, 1.5, True],
+    "digital_signature_public_key_obsolence": [0],
+    "done_tasks_remove_period": [0, "1440", None],
+    "dedup_provide_common_hash_table": ["on", True],
+    "immutable_archives": ["yes", 1],
+    "wrong_auth_attempts_count": [0],
+    "pool_storage_capacity_reserve": [-1],
+    "no_such_key": [1],
+}
+
+
+@pytest.mark.parametrize("key", GOOD)
+def test_every_value_that_is_allowed_is_kept(office: Api, key: str) -> None:
+    """As it was given."""
+    for value in GOOD[key]:
+        assert patch(office, **{key: value}) == {}
+        assert office.get("/global_configuration").json()["data"][key] == value
+
+
+@pytest.mark.parametrize("key", BAD)
+def test_wrong_values_are_named(office: Api, key: str) -> None:
     """Nothing is changed by them."""
-    assert patch(office, **{key: value}, killed_tasks_remove_period=7).keys() == {f"data.{key}"}
-    assert office.get("/global_configuration").json()["data"]["killed_tasks_remove_period"] == 10080
+    before = office.get("/global_configuration").json()["data"]
+    for value in BAD[key]:
+        assert patch(office, **{key: value}, killed_tasks_remove_period=7).keys() == {f"data.{key}"}, value
+    assert office.get("/global_configuration").json()["data"] == before
 
 
-def test_a_switch_that_does_nothing_yet_cannot_be_turned(office: Api) -> None:
-    """Nobody shall rely on it; sending the value that it has is fine."""
-    assert patch(office, immutable_archives=True).keys() == {"data.immutable_archives"}
-    assert patch(office, immutable_archives=False) == {}
+def test_every_switch_of_words_takes_yes_and_no_only(office: Api) -> None:
+    """As the guide writes them."""
+    switches = [key for key, value in GUIDES_CONFIGURATION.items() if value in {"yes", "no"}]
+    assert len(switches) == 12
+    for value in ("yes", "no"):
+        assert patch(office, **dict.fromkeys(switches, value)) == {}
+    assert patch(office, **dict.fromkeys(switches, "maybe")).keys() == {f"data.{key}" for key in switches}
+
+
+def test_a_key_that_acts_later_says_with_what(office: Api) -> None:
+    """The documents of the API tell which switches do nothing yet."""
+    for name, key in KEYS.items():
+        meta = ConfigurationChange.__annotations__[name].__args__[0].__metadata__[0]
+        assert ("Stored and shown" in meta.description) is not key.acts, name
 
 
 def test_the_service_mode_stops_new_tasks(office: Api) -> None:

@@ -249,7 +249,7 @@ def test_a_client_must_serve_the_resource_type(office: Api, rows: Stock) -> None
 def test_parameters_that_are_not_served_are_named(office: Api, rows: Stock) -> None:
     """Unknown ones and those that promise too much, in both objects, for new and changed rules."""
     parameters = {
-        "module_extensions": {"parameters": {"use_snapshot": True, "colour": "red"}},
+        "module_extensions": {"parameters": {"snapshot_type": "zfs", "colour": "red"}},
         "common_modules_extensions": {"parameters": {"worker_parallelism": 0}},
     }
 
@@ -258,7 +258,7 @@ def test_parameters_that_are_not_served_are_named(office: Api, rows: Stock) -> N
         office.patch(f"/global_schedule/{rows.rule()}", {"data": parameters}),
     ):
         assert refused(answer) == {
-            "data.module_extensions.parameters.use_snapshot", "data.module_extensions.parameters.colour",
+            "data.module_extensions.parameters.snapshot_type", "data.module_extensions.parameters.colour",
             "data.common_modules_extensions.parameters.worker_parallelism",
         }  # fmt: skip
 
@@ -410,7 +410,7 @@ def test_a_pool_that_a_rule_names_stays(office: Api, rows: Stock, column: str) -
     answer = office.delete(f"/pool_list/{pool}")
 
     assert answer.status_code == 409
-    assert "rules" in answer.json()["message"]
+    assert f"rule {rule}" in answer.json()["message"]
     office.delete(f"/global_schedule/{rule}")
     assert office.delete(f"/pool_list/{pool}").status_code == 200
 

@@ -257,3 +257,15 @@ def test_own_host_is_compared_without_its_port(api: Api) -> None:
     assert address.is_own(HOST)
     assert address.is_own(f"{HOST.upper()}:1")
     assert not address.is_own(f"x{HOST}:5656")
+
+
+def test_a_login_tells_the_last_ones_only_where_it_is_configured_so(api: Api) -> None:
+    """Without `show_previous_login_attempts_after_logging_in` the two fields are not in the answer."""
+    two = {"last_fail_login", "last_success_login"}
+    assert two <= try_login(api).json()["data"].keys()
+    api.execute("INSERT INTO global_configuration VALUES ('show_previous_login_attempts_after_logging_in', '\"no\"')")
+
+    data = try_login(api).json()["data"]
+
+    assert not two & data.keys()
+    assert data["access_token"]

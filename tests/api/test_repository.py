@@ -36,6 +36,23 @@ def test_a_lock_is_only_extended(office: Api, rows: Stock) -> None:
     assert answer.status_code == 409
 
 
+def test_a_locked_copy_that_is_kept_for_longer_is_locked_for_longer(office: Api, rows: Stock) -> None:
+    """The lock goes along, null leaves it; a copy that was never locked, or is not any more, gets no lock."""
+    soon = dt.datetime.now(dt.UTC) + dt.timedelta(days=1)
+    locked = rows.record(locked_until=soon, store_until=soon)
+    over = rows.record(locked_until=MADE.replace(year=2020), created_at=MADE.replace(year=2019))
+
+    def locked_until(record: int, until: str | None) -> str | None:
+        assert office.patch(f"/repository/{record}", {"data": {"store_until": until}}).status_code == 200
+        found: str | None = office.get(f"/repository/{record}").json()["data"]["locked_until"]
+        return found
+
+    assert (locked_until(locked, "2099-01-01T00:00:00Z") or "").startswith("2099-01-01")
+    assert (locked_until(locked, None) or "").startswith("2099-01-01")
+    assert (locked_until(over, "2099-01-01T00:00:00Z") or "").startswith("2020-01-01")
+    assert locked_until(rows.record(), "2099-01-01T00:00:00Z") is None
+
+
 def test_a_deleted_copy_leaves_a_tombstone_and_a_line(office: Api, rows: Stock) -> None:
     """Its media server is told to forget it; the log keeps that it was there."""
     record = rows.record()

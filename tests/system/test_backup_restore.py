@@ -52,7 +52,9 @@ def test_an_incremental_copy_restores_by_itself_and_names_its_parent(system: Sys
     system.done(system.backup(source, backup_type="incremental"))
     incremental = system.records(source)[-1]
 
+    system.call("PATCH", "/global_configuration", {"data": {"repository_remove_chain": "no"}})
     system.call("DELETE", f"/repository/{full['id']}")
+    system.call("PATCH", "/global_configuration", {"data": {"repository_remove_chain": "yes"}})
     system.done(system.restore(incremental["id"], tmp_path / "target"))
 
     assert incremental["backup_type"] == "incremental"

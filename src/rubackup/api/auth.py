@@ -57,12 +57,21 @@ class Refreshed(msgspec.Struct, kw_only=True):
 class LoggedIn(Refreshed, kw_only=True):
     """A new session."""
 
-    last_fail_login: Annotated[
-        str | None, msgspec.Meta(description="When a login of this user failed last, on the server's clock.")
-    ]
-    last_success_login: Annotated[
-        str | None, msgspec.Meta(description="When this user logged in before, on the server's clock.")
-    ]
+    last_fail_login: (
+        Annotated[
+            str,
+            msgspec.Meta(description="When a login of this user failed last, on the server's clock, where it is told."),
+        ]
+        | msgspec.UnsetType
+        | None
+    ) = msgspec.UNSET
+    last_success_login: (
+        Annotated[
+            str, msgspec.Meta(description="When this user logged in before, on the server's clock, where it is told.")
+        ]
+        | msgspec.UnsetType
+        | None
+    ) = msgspec.UNSET
     package_version: Annotated[str, msgspec.Meta(description="Version of the software.")]
 
 
@@ -86,8 +95,8 @@ async def login(kernel: Kernel, request: Request) -> Response:
     await _note(kernel, request, who, "done")
     answer = success(
         LoggedIn(
-            last_fail_login=issued.last_fail_login,
-            last_success_login=issued.last_success_login,
+            last_fail_login=issued.last_fail_login if issued.shows_previous else msgspec.UNSET,
+            last_success_login=issued.last_success_login if issued.shows_previous else msgspec.UNSET,
             package_version=__version__,
             **_pair(kernel, issued),
         )

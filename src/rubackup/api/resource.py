@@ -243,5 +243,7 @@ class Resource:
     update_body: Body | None = None
     delete: Delete | None = None
     actions: tuple[Action, ...] = ()
+    ids_example: tuple[int, ...] = (1,)
+    """What the document shows as the body of the call that deletes several rows."""
     ids_are_digits: bool = True
     """`{id}` matches digits only, so an action may take other words in its place (`{status}`)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -73,8 +73,8 @@ def _permission(resource: Resource, op: Op) -> Permission | None:
 
 
 def _body(resource: Resource, op: Op) -> Body | None:
-    bodies = {Op.CREATE: resource.create_body, Op.UPDATE: resource.update_body, Op.BULK_DELETE: IDS_BODY}
-    return bodies.get(op)
+    ids = replace(IDS_BODY, example={"ids": list(resource.ids_example)})
+    return {Op.CREATE: resource.create_body, Op.UPDATE: resource.update_body, Op.BULK_DELETE: ids}.get(op)
 
 
 def _query(resource: Resource, op: Op) -> type[msgspec.Struct] | None:

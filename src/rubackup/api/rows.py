@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from rubackup.api._joins import pruned
 from rubackup.api.columns import Kind, columns_of, shown
 from rubackup.api.lists import EXACT_COUNT, ListQuery, list_answer, next_cursor
 from rubackup.api.resource import EVERYTHING, Clause, Resource, Source
@@ -65,26 +66,39 @@ class Rows:
         return tuple(column.name for column in columns if column.kind is Kind.MIXED)
 
     async def page(self, db: Connection, query: ListQuery, scope: Clause) -> dict[str, Any]:
-        """One page in a total order, with the number of all matches: exact to 10,000, an estimate beyond."""
-        total, estimate = await self._count(db, query, scope)
+        """One page in a total order, with the number of all matches: exact to 10,000, an estimate beyond.
+
+        The page's ids come first, from as few tables as conditions and order need; only its rows are then
+        joined and computed.
+        """
         parameters = Parameters()
         where = [parameters.clause(scope), *(c.sql(parameters.bind) for c in query.conditions)]
         if query.after is not None:
             where.append(self._after(query, parameters))
         way = "DESC" if query.descending else "ASC"
+        order = f"ORDER BY {query.sort.sql} {way}, {self.source.key} {way}"
         skipped = f" OFFSET {parameters.bind(query.offset)}::bigint" if query.offset else ""
+        conditions = " AND ".join(f"({w})" for w in where)
+        table = pruned(self.source.table, (conditions, order))
+        ids = f"SELECT {self.source.key} FROM {table} WHERE {conditions} {order} LIMIT {query.limit + 1}{skipped}"  # noqa: S608 - declared
         records = await db.fetch(
             f"SELECT {self._fields}, {self.source.key} AS _key FROM {self.source.table}"  # noqa: S608 - declared
-            f" WHERE {' AND '.join(f'({w})' for w in where)}"
-            f" ORDER BY {query.sort.sql} {way}, {self.source.key} {way}"
-            f" LIMIT {query.limit + 1}{skipped}",
+            f" WHERE {self.source.key} = ANY(ARRAY({ids})) AND ({parameters.clause(scope)}) {order}",
             *parameters.values,
         )
         shown = records[: query.limit]
         more = len(records) > query.limit
+        total, estimate = await self._total(db, query, scope, len(shown), more=more)
         cursor = next_cursor(query, shown[-1][query.sort.name], shown[-1]["_key"]) if more else None
         items = [self._make(record) for record in shown]
         return list_answer(items, total, estimate=estimate, page=query.page, limit=query.limit, cursor=cursor)
+
+    async def _total(
+        self, db: Connection, query: ListQuery, scope: Clause, shown: int, *, more: bool
+    ) -> tuple[int, bool]:
+        """How many rows match; the last page of a numbered walk tells by itself."""
+        ends_here = not more and query.after is None and (shown or not query.offset)
+        return (query.offset + shown, False) if ends_here else await self._count(db, query, scope)
 
     def _after(self, query: ListQuery, parameters: Parameters) -> str:
         """Rows after the cursor. PostgreSQL puts nulls last when rising and first when falling."""
@@ -104,7 +118,7 @@ class Rows:
         where = " AND ".join(
             f"({w})" for w in (parameters.clause(scope), *(c.sql(parameters.bind) for c in query.conditions))
         )
-        counted = f"SELECT 1 FROM {self.source.table} WHERE {where}"  # noqa: S608 - declared
+        counted = f"SELECT 1 FROM {pruned(self.source.table, (where,))} WHERE {where}"  # noqa: S608 - declared
         total = await db.fetchval(
             f"SELECT count(*) FROM ({counted} LIMIT {EXACT_COUNT + 1}) AS counted",  # noqa: S608 - declared
             *parameters.values,

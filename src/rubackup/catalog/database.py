@@ -95,6 +95,7 @@ class Database:
             "application_name": self._application,
             "timezone": "UTC",
             "statement_timeout": str(STATEMENT_TIMEOUT_MS),
+            "jit": "off",  # it pays for reports over everything, which there are none of
             "lock_timeout": str(LOCK_TIMEOUT_MS),
             "idle_in_transaction_session_timeout": "60000",
             "tcp_keepalives_idle": "5",

@@ -88,6 +88,7 @@ class Pool:
         storages: Sequence[Path],
         reserve_bytes: int,
         level: int | None,
+        evenly: bool = False,
         now_ns: Callable[[], int] = time.time_ns,
         make_backend: MakeBackend = LocalBackend,
         map_bytes: int = MAP_BYTES,
@@ -105,26 +106,31 @@ class Pool:
         lock = _take_lock(metadata)
         try:
             pool = cls(name, metadata, lock, make_backend, now_ns)
-            pool._start(storages, reserve_bytes, level, map_bytes)
+            pool._start(storages, reserve_bytes, level, map_bytes, evenly=evenly)
         except BaseException:
             os.close(lock)
             raise
         return pool
 
-    def _start(self, storages: Sequence[Path], reserve_bytes: int, level: int | None, map_bytes: int) -> None:
+    def _start(
+        self, storages: Sequence[Path], reserve_bytes: int, level: int | None, map_bytes: int, *, evenly: bool
+    ) -> None:
         self._index = _open_index(self._metadata, self._pool, map_bytes)
         try:
             self._groups = GroupReader(self._index, lambda: self._storages)
-            self.reconfigure(storages, reserve_bytes, level)
+            self.reconfigure(storages, reserve_bytes, level, evenly=evenly)
             if self._index.fresh:
                 self._index.complete()
         except BaseException:
             self._index.close()
             raise
 
-    def reconfigure(self, storages: Sequence[Path], reserve_bytes: int, level: int | None) -> None:
+    def reconfigure(
+        self, storages: Sequence[Path], reserve_bytes: int, level: int | None, *, evenly: bool = False
+    ) -> None:
         """Use these storages, reserve and compression level from now on; new folders are recovered first.
 
+        New packs go to the first folder with room, or `evenly` to the one with most room.
         Sessions go on; Busy when a folder would leave the pool while one is open.
         """
         with self._lock:
@@ -144,7 +150,7 @@ class Pool:
             for storage in bound:
                 if known.get(storage.id) != storage.backend.label:
                     self._index.remember_storage(storage.id, storage.backend.label)
-            self._storages = Storages(tuple(bound), reserve_bytes)
+            self._storages = Storages(tuple(bound), reserve_bytes, evenly)
             self.level = level
 
     # --- sessions ---
@@ -317,26 +323,58 @@ class Pool:
         storage = self._storages.get(row.storage)
         return f"{storage.backend.label if storage else '?'}/{seals.manifest_name(record)}"
 
-    def verify(self, record: str, progress: Callable[[int, int], None], check: Callable[[], None]) -> VerifyResult:
+    def verify(
+        self,
+        record: str,
+        progress: Callable[[int, int], None],
+        check: Callable[[], None],
+        *,
+        contents: bool = True,
+    ) -> VerifyResult:
         """Read and hash every chunk of a record; `progress` gets bytes done and total, `check` may raise Stopped.
 
+        Without `contents` the manifest is checked, and that every chunk is where the index says; nothing is hashed.
         Damaged and missing packs are findings. Corrupt only when the manifest itself is damaged.
         """
         row = self._row(record)
+        presence = None if contents else Presence(self._index, lambda: self._storages)
         try:
             reader = self._stored(row).reader()
-            return Verification(reader, self._index, self._groups, progress, check).run()
+            return Verification(reader, self._index, self._groups, progress, check, presence).run()
         except (Corrupt, Invalid) as error:
             raise Corrupt(f"The manifest {self.manifest_file(record)} is damaged: {error.message}") from error
 
     def _dropped(self, record: str) -> bool:
         return any(self._has(one.backend, seals.tombstone_name(record)) for one in self._storages.all)
 
+    def locked_until_ns(self, record: str) -> int:
+        """Until when (Unix time) nobody can drop a record; 0 when it was never locked."""
+        seals.check_record_id(record)
+        return max((seals.read_lock(one.backend, record) for one in self._storages.all), default=0)
+
+    def lock(self, record: str, until_ns: int) -> None:
+        """Keep a record from being dropped until then; an earlier instant than before changes nothing.
+
+        NotFound when it is not listed.
+        """
+        with self._lock:
+            row = self._row(record)
+            storage = self._storages.get(row.storage)
+            if storage is None:
+                raise StorageFault(f"Record {record} lies in a storage that is not configured now.")
+            if until_ns > self.locked_until_ns(record):
+                seals.write_lock(storage.backend, record, until_ns)
+
     def drop(self, record: str) -> None:
-        """Remove a record for good: tombstone first, then its manifest. Repeating it changes nothing."""
+        """Remove a record for good: tombstone first, then its manifest. Repeating it changes nothing.
+
+        Conflict while it is locked.
+        """
         seals.check_record_id(record)
         with self._lock:
             self._check_open()
+            if self.locked_until_ns(record) > self.now_ns():
+                raise Conflict(f"Record {record} is locked against deletion.")
             row = self._index.record(record)
             storage = self._storages.get(row.storage) if row else next(iter(self._storages.all), None)
             if storage is None:
@@ -347,6 +385,8 @@ class Pool:
                 storage.backend.delete(seals.manifest_name(record))
                 self._index.delete_record(record)
                 storage.count(-row.file_bytes)
+            for one in self._storages.all:
+                one.backend.delete(seals.lock_name(record))
 
     # --- the pool as a whole ---
 

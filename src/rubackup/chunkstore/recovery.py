@@ -158,20 +158,27 @@ class Recovery:
 
     # --- manifests ---
 
-    def _manifests(self, storages: list[Storage]) -> None:
-        tombstones: set[str] = set()
-        found: list[tuple[Storage, Item, str]] = []
+    def _sorted_files(self, storages: list[Storage]) -> dict[str, list[tuple[Storage, Item, str]]]:
+        """The files beside the packs by suffix, each with its record; what was being received is removed."""
+        files: dict[str, list[tuple[Storage, Item, str]]] = {".manifest": [], ".tombstone": [], ".lock": []}
         for storage in storages:
             for item in list(storage.backend.list("manifests")):
                 path = PurePosixPath(item.name)
-                if path.suffix == ".tombstone":
-                    tombstones.add(path.stem)
-                elif path.suffix == ".manifest" and _ID.fullmatch(path.stem):
-                    found.append((storage, item, path.stem))
+                if path.suffix in files and _ID.fullmatch(path.stem):
+                    files[path.suffix].append((storage, item, path.stem))
                 elif path.suffix == ".open":
                     storage.backend.delete(item.name)
                 else:
                     self._problem(f"{storage.backend.label}/{item.name} is no file of the pool.")
+        return files
+
+    def _manifests(self, storages: list[Storage]) -> None:
+        files = self._sorted_files(storages)
+        found = files[".manifest"]
+        tombstones = {record for _, _, record in files[".tombstone"]}
+        for storage, item, record in files[".lock"]:
+            if record in tombstones:
+                storage.backend.delete(item.name)
         listed: set[str] = set()
         for storage, item, record in found:
             if record in tombstones:

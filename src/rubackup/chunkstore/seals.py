@@ -1,6 +1,6 @@
-"""What the pool adds to a manifest when it is sealed, and the tombstone of a dropped record.
+"""What the pool adds to a manifest when it is sealed, the lock of a record, and the tombstone of a dropped one.
 
-Byte table: `docs/design/chunkstore.md`, Manifest.
+Byte tables: `docs/design/chunkstore.md`, Manifest and Lock.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ import msgspec
 from blake3 import blake3
 
 from rubackup.chunkstore.backends.base import Backend
-from rubackup.domain.errors import Corrupt, Invalid
+from rubackup.domain.errors import Corrupt, Invalid, NotFound
 
 _END = b"RBSEAL\0\0"
 _FOOTER = struct.Struct("<I4x32s8s")
 _MAX_SEAL_BYTES: Final = 1 << 20
+_LOCK = struct.Struct("<Q32s")
 _RECORD = re.compile(r"[0-9a-f]{32}")
 
 
@@ -70,6 +71,44 @@ def manifest_name(record: str) -> str:
 def tombstone_name(record: str) -> str:
     """Name of a dropped record's tombstone."""
     return f"manifests/{record}.tombstone"
+
+
+def lock_name(record: str) -> str:
+    """Name of the file that says until when a record cannot be dropped."""
+    return f"manifests/{record}.lock"
+
+
+def read_lock(backend: Backend, record: str) -> int:
+    """Until when (Unix time) a record is locked; 0 when it never was, Corrupt when nothing of its lock is whole."""
+    name = lock_name(record)
+    try:
+        data = backend.read(name, 0, backend.size(name))
+    except NotFound:
+        return 0
+    found = [until for until, total in _LOCK.iter_unpack(data[: len(data) // _LOCK.size * _LOCK.size])
+             if total == _lock_sum(record, until)]  # fmt: skip
+    if not found and len(data) >= _LOCK.size:
+        raise Corrupt(f"{backend.label}/{name} is damaged.")
+    return max(found, default=0)
+
+
+def write_lock(backend: Backend, record: str, until_ns: int) -> None:
+    """Add a row to a record's lock, durably; earlier rows stay, so a crash in between takes nothing back."""
+    name = lock_name(record)
+    try:
+        at: int | None = backend.size(name) // _LOCK.size * _LOCK.size
+    except NotFound:
+        at = None
+    file = backend.append(name, at)
+    try:
+        file.write(_LOCK.pack(until_ns, _lock_sum(record, until_ns)))
+        file.sync()
+    finally:
+        file.close()
+
+
+def _lock_sum(record: str, until_ns: int) -> bytes:
+    return blake3(bytes.fromhex(record) + until_ns.to_bytes(8, "little")).digest()
 
 
 def seal_bytes(record: SealedRecord, stream_bytes: int, stream_sum: bytes) -> bytes:

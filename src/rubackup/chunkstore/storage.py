@@ -44,29 +44,35 @@ class Storage:
 
 @dataclass(frozen=True)
 class Storages:
-    """The pool's folders in the order in which they are filled."""
+    """The pool's folders in the order in which they are filled, or `evenly`: always the one with most room."""
 
     all: tuple[Storage, ...]
     reserve_bytes: int
+    evenly: bool = False
 
     def get(self, storage: bytes) -> Storage | None:
         """A folder by id; None when it does not belong to the pool now."""
         return next((one for one in self.all if one.id == storage), None)
 
     def room_for(self, size_bytes: int) -> Storage:
-        """The first folder that can take so much and keep the reserve; StorageFull names each folder.
+        """The first folder, or the emptiest, that can take so much and keep the reserve; StorageFull names each folder.
 
         StorageFault when a folder on the way is not there any more.
         """
         if not self.all:
             raise StorageFault("The pool has no storages.")
         told: list[str] = []
+        best, most = None, -1
         for storage in self.all:
             storage.check_bound()
             free = storage.backend.space().free_bytes
-            if free - size_bytes >= self.reserve_bytes:
-                return storage
+            if free - size_bytes >= self.reserve_bytes and free > most:
+                best, most = storage, free
+                if not self.evenly:
+                    break
             told.append(f"{storage.backend.label} has {free} bytes free")
+        if best is not None:
+            return best
         raise StorageFull(
             f"There is no room left in the pool: {'; '.join(told)}; {self.reserve_bytes} bytes are kept in reserve.",
             reserve_bytes=self.reserve_bytes,

@@ -1,4 +1,7 @@
-"""Reads every chunk of a record again and hashes it; names the files that are damaged."""
+"""Reads every chunk of a record again and hashes it; names the files that are damaged.
+
+Without contents it only looks whether everything is where the index says, as far as the packs' lengths tell.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ import msgspec
 
 from rubackup.chunkstore import group
 from rubackup.chunkstore._groups import GroupReader, Spot
+from rubackup.chunkstore._presence import Presence
 from rubackup.chunkstore.identity import HOLE
 from rubackup.chunkstore.index import Index, Place
 from rubackup.chunkstore.manifest import ManifestReader
@@ -42,8 +46,11 @@ class Verification:
         groups: GroupReader,
         progress: Callable[[int, int], None],
         check: Callable[[], None],
+        presence: Presence | None = None,
     ) -> None:
+        """With `presence` contents are left out."""
         self._reader, self._index, self._groups = reader, index, groups
+        self._presence = presence
         self._progress, self._check = progress, check
         self._bytes_read = 0
         self._bytes_done = 0
@@ -61,6 +68,9 @@ class Verification:
 
     def _rows(self, first: int, count: int) -> None:
         rows = self._reader.rows(first, count)
+        if self._presence is not None:
+            self._look(self._presence, first, rows)
+            return
         found = self._index.places({name for name, _ in rows})
         wanted: defaultdict[Spot, list[tuple[int, bytes, int, int]]] = defaultdict(list)
         bad: list[int] = []
@@ -80,6 +90,19 @@ class Verification:
             self._bytes_done += sum(length for _, _, length, _ in wanted[spot])
             self._progress(self._bytes_done, self._reader.row_bytes)
         self._bad_rows.extend(sorted(bad))
+
+    def _look(self, presence: Presence, first: int, rows: list[tuple[bytes, int]]) -> None:
+        """Whether each chunk is known, as long as the row says, and its pack long enough to hold it."""
+        self._check()
+        found = self._index.lookup({name for name, _ in rows if name != HOLE})
+        for number, (name, length) in enumerate(rows, first):
+            value = found.get(name)
+            if name != HOLE and (
+                value is None or Place.decode(value).chunk_bytes != length or not presence.holds(value)
+            ):
+                self._bad_rows.append(number)
+        self._bytes_done += sum(length for name, length in rows if name != HOLE)
+        self._progress(self._bytes_done, self._reader.row_bytes)
 
     def _group(self, spot: Spot, wanted: list[tuple[int, bytes, int, int]]) -> list[int]:
         """Numbers of the rows that this group does not give."""

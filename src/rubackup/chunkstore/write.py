@@ -10,7 +10,7 @@ import hmac
 import os
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from typing import Final, Protocol
 
@@ -23,11 +23,13 @@ from rubackup.chunkstore._presence import Presence
 from rubackup.chunkstore.backends.base import Appender
 from rubackup.chunkstore.identity import HOLE, ID_BYTES, Buffer, possession_proof, split_ids
 from rubackup.chunkstore.index import Index, Place, RecordRow
+from rubackup.chunkstore.manifest import ManifestReader
 from rubackup.chunkstore.manifest import format as fmt
 from rubackup.chunkstore.manifest.check import check_manifest
 from rubackup.chunkstore.read import StoredManifest
 from rubackup.chunkstore.seals import SealedRecord
 from rubackup.chunkstore.storage import Storage, Storages
+from rubackup.chunkstore.verify import Verification, VerifyResult
 from rubackup.domain.errors import Corrupt, Fenced, Invalid, RubackupError
 
 MAX_IDS: Final = 65_536
@@ -132,6 +134,19 @@ class WriteSession:
             ]
         )
 
+    def take_over(self, names: Collection[bytes]) -> set[bytes]:
+        """Make stored chunks the owner's; those that are not stored, and have to be put.
+
+        Only for chunks that a sealed record of this owner names, in whatever pool: it showed there to have them.
+        """
+        with self._working():
+            names = [name for name in names if name not in self._packing.pending]
+            held = self._presence.holds
+            found = {name: place for name, place in self._index.lookup(names).items() if held(place)}
+            if foreign := self._index.not_owned(found, self._packing.owner):
+                self._packing.grant(foreign)
+            return {name for name in names if name not in found}
+
     def prove(self, ids: bytes, proofs: bytes) -> bytes:
         """One state a chunk: 1 the proof is right and the chunk is yours now, 0 send it."""
         with self._working():
@@ -205,6 +220,24 @@ class WriteSession:
             self._manifest_sum.update(data)
 
     # --- the end ---
+
+    def read_back(self, progress: Callable[[int, int], None], check: Callable[[], None]) -> VerifyResult:
+        """Make all of it durable, then read and hash every chunk that the manifest names, as `Pool.verify` does.
+
+        Chunks that were found damaged count as unknown from then on, so `take_over` asks for them again.
+        """
+        with self._working():
+            if self._manifest is None or self._manifest_storage is None:
+                raise Invalid("There is no manifest.")
+            self._packing.close()
+            backend, name, size = (
+                self._manifest_storage.backend,
+                seals.open_name(self.record),
+                self._manifest.size_bytes,
+            )
+        # Outside the lock: a newer attempt of the task must be able to end this session meanwhile.
+        reader = ManifestReader(lambda at, length: backend.read(name, at, length), size)
+        return Verification(reader, self._index, self._groups, progress, check).run()
 
     def seal(self, files: int, files_failed: int, size_bytes: int) -> SealedRecord:
         """Check the manifest, make it durable and publish the record; repeating it gives the same answer.

@@ -25,7 +25,7 @@ class Permission(Enum):
     READ_TASKS = "See the task queue and the task log."
     WRITE_TASKS = "Create, pause, continue, kill, restart and remove tasks."
     READ_RECORDS = "See the repository of copies."
-    WRITE_RECORDS = "Verify, delete and prolong copies."
+    WRITE_RECORDS = "Verify, copy, move, delete and prolong copies."
     RESTORE = "Restore copies."
     BROWSE_CLIENTS = "List the folders, block devices and resources of a client."
     READ_POLICIES = "See schedules, strategies, their rules, the requests of clients and the disaster recovery plan."

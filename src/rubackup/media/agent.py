@@ -8,12 +8,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from rubackup.agent.tasks import Outcome, RunningTask, TaskRunner
 from rubackup.chunkstore.pool import SealedRecord
-from rubackup.domain.errors import Corrupt, NotFound, RubackupError, WireFault
+from rubackup.domain.errors import Busy, Corrupt, NotFound, RubackupError, WireFault
+from rubackup.media.copying import Copier
 from rubackup.media.devices import check_device
 from rubackup.media.listing import list_folder
 from rubackup.media.pools import PoolKeeper, check_folder
@@ -28,12 +30,15 @@ from rubackup.wire.messages import (
     CheckFolder,
     ConfigurePools,
     DropRecord,
+    KeepKey,
     ListRecord,
+    LockRecord,
     Message,
     PoolStates,
     RecordListing,
     RecordSealed,
     Revoked,
+    RunCopy,
     RunVerify,
     ScanTape,
     SealVerdict,
@@ -44,6 +49,8 @@ from rubackup.wire.tickets import public_key_of
 log = logging.getLogger(__name__)
 
 SEAL_RETRY_SECONDS = 2.0
+POOLS_SECONDS = 10.0
+"""How long an order waits for the pools to be opened."""
 NAMED_DAMAGE = 1000
 """Damaged files that the report of a verification names; further ones are lines of the task log only."""
 
@@ -53,13 +60,23 @@ Call = Callable[[Message, float, float], Awaitable[Message]]
 class MediaAgent:
     """Answers the servers' orders."""
 
-    def __init__(self, pools: PoolKeeper, seals: SealBook, runner: TaskRunner, tape: TapeHost) -> None:
+    def __init__(
+        self,
+        pools: PoolKeeper,
+        seals: SealBook,
+        runner: TaskRunner,
+        tape: TapeHost,
+        copier: Copier,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._revoke: Callable[[list[str]], None] = lambda _serials: None
         self._pools = pools
         self._seals = seals
         self._runner = runner
         self._tape = tape
-        self._keys: dict[str, Any] = {}
+        self._copier = copier
+        self._clock = clock
+        self._keys: dict[str, tuple[Any, float]] = {}
         self._configured = asyncio.Event()
         self._sealed = asyncio.Event()
         loop = asyncio.get_running_loop()
@@ -74,8 +91,9 @@ class MediaAgent:
         self._revoke = revoke
 
     def server_keys(self) -> dict[str, Any]:
-        """Public keys of the servers whose tickets are honoured, by hwid."""
-        return self._keys
+        """Public keys of the servers whose tickets are honoured now, by hwid."""
+        now = self._clock()
+        return {hwid: key for hwid, (key, until) in self._keys.items() if now < until}
 
     async def connected(self, peer: ControlPeer, welcome: Welcome) -> None:
         """Nothing yet: a server's tickets count once it has said whose certificates are revoked."""
@@ -90,6 +108,36 @@ class MediaAgent:
                 self._configured.set()
                 self._sealed.set()
                 return PoolStates(pools=await asyncio.to_thread(self._pools.states))
+            case DropRecord():
+                self._runner.check_epoch(message.epoch)
+                await asyncio.to_thread(self._pools.get(message.pool_id).drop, message.record)
+                return Ack()
+            case LockRecord():
+                self._runner.check_epoch(message.epoch)
+                pool = self._pools.get(message.pool_id)
+                await asyncio.to_thread(pool.lock, message.record, message.until_ns)
+                return Ack()
+            case Revoked():
+                await asyncio.to_thread(self._revoke, message.serials)
+                self._keep_key(peer, message.key_seconds)
+                return Ack()
+            case KeepKey():
+                if peer.identity.hwid in self._keys:
+                    self._keep_key(peer, message.key_seconds)
+                return Ack()
+            case RunCopy():
+                await self._wait_for_pools()
+                self._runner.start(message.order, lambda task: self._copier.run(message, task))
+                return Ack()
+            case RunVerify():
+                await self._wait_for_pools()
+                self._runner.start(message.order, lambda task: self._verify(message, task))
+                return Ack()
+        return await self._answer(message)
+
+    async def _answer(self, message: Message) -> Message:
+        """The answer to a question: what changes nothing but a folder that is tried."""
+        match message:
             case AskPools():
                 return PoolStates(pools=await asyncio.to_thread(self._pools.states))
             case CheckFolder():
@@ -97,24 +145,23 @@ class MediaAgent:
                 return Ack()
             case CheckDevice():
                 return await asyncio.to_thread(check_device, message.path)
-            case DropRecord():
-                self._runner.check_epoch(message.epoch)
-                await asyncio.to_thread(self._pools.get(message.pool_id).drop, message.record)
-                return Ack()
-            case Revoked():
-                await asyncio.to_thread(self._revoke, message.serials)
-                self._keys = {**self._keys, peer.identity.hwid: public_key_of(peer.certificate)}
-                return Ack()
             case ListRecord():
                 return await asyncio.to_thread(self._list, message)
             case ScanTape():
                 return await asyncio.to_thread(self._tape.scan)
             case AskElements():
                 return await asyncio.to_thread(self._tape.elements, message)
-            case RunVerify():
-                self._runner.start(message.order, lambda task: self._verify(message, task))
-                return Ack()
         raise WireFault("A media server does not take this order.")
+
+    def _keep_key(self, peer: ControlPeer, seconds: float) -> None:
+        self._keys[peer.identity.hwid] = (public_key_of(peer.certificate), self._clock() + seconds)
+
+    async def _wait_for_pools(self) -> None:
+        """Return once the server has said which pools there are: after a start, tasks may be quicker than that."""
+        try:
+            await asyncio.wait_for(self._configured.wait(), POOLS_SECONDS)
+        except TimeoutError as error:
+            raise Busy("The media server has not been told its pools yet.") from error
 
     async def report_seals(self, call: Call) -> None:
         """Tell a server of each sealed record until it has decided; runs until cancelled."""
@@ -161,18 +208,25 @@ class MediaAgent:
             task.progress(0, 0, done, total, 0)
 
         try:
-            result = pool.verify(message.record, progress, task.check)
+            result = pool.verify(message.record, progress, task.check, contents=message.contents)
         except (Corrupt, NotFound) as error:
             return Outcome("error", str(error), damaged=(f"the whole copy: {error}",))
         for name in result.damaged[NAMED_DAMAGE:]:
             task.log("error", f"Damaged: {name}")
-        text = f"{len(result.damaged)} damaged files." if result.damaged else "Every chunk was read again and is whole."
+        text = f"{len(result.damaged)} damaged files." if result.damaged else _whole(contents=message.contents)
         return Outcome(
             "error" if result.damaged else "done",
             text,
             bytes_done=result.bytes_read,
             damaged=tuple(result.damaged[:NAMED_DAMAGE]),
         )
+
+
+def _whole(*, contents: bool) -> str:
+    """What a verification without findings may say."""
+    if contents:
+        return "Every chunk was read again and is whole."
+    return "Manifest, index and packs are in place; contents were not read."
 
 
 def sealed_message(pool_id: int, record: SealedRecord) -> RecordSealed:

@@ -80,7 +80,7 @@ class PoolKeeper:
         try:
             pool = self._open.get(config.id)
             if pool is not None:
-                pool.reconfigure(storages, config.reserve_bytes, level)
+                pool.reconfigure(storages, config.reserve_bytes, level, evenly=config.evenly)
             else:
                 self._open[config.id] = Pool.open(
                     uuid=config.uuid,
@@ -88,6 +88,7 @@ class PoolKeeper:
                     storages=storages,
                     reserve_bytes=config.reserve_bytes,
                     level=level,
+                    evenly=config.evenly,
                 )
                 log.info("pool %s is open", config.name)
             self._problems.pop(config.id, None)

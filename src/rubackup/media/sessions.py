@@ -1,4 +1,4 @@
-"""Data sessions of clients: a ticket opens one, what it names is all the session can reach.
+"""Data sessions of clients, and of media servers that copy a record: a ticket opens one, and names all it can reach.
 
 Runs in a thread of its own over a blocking connection. Whatever a client sends is
 checked by the chunk store before it is admitted. Protocol: `docs/design/wire.md`.
@@ -51,7 +51,7 @@ RUNS_LIMIT = 65_536
 
 
 class DataSessions:
-    """Opens sessions for clients whose tickets a known server has signed."""
+    """Opens sessions for hosts whose tickets a known server has signed."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class DataSessions:
             self._refuse_revoked(connection)
             self._serve(connection)
         except RubackupError as error:
-            log.warning("session of client %s ended: %s", connection.identity.hwid, error)
+            log.warning("session of %s ended: %s", connection.identity, error)
             raise
         finally:
             with self._lock:
@@ -90,7 +90,7 @@ class DataSessions:
             self._revoked = frozenset(serials)
             dead = [connection for connection in self._live if connection.identity.serial in self._revoked]
         for connection in dead:
-            log.warning("session of client %s is ended: its certificate was revoked", connection.identity.hwid)
+            log.warning("session of %s is ended: its certificate was revoked", connection.identity)
             connection.abort()
 
     def _refuse_revoked(self, connection: DataConnection) -> None:
@@ -98,9 +98,11 @@ class DataSessions:
             raise Refused("The certificate was revoked.")
 
     def _serve(self, connection: DataConnection) -> None:
-        if connection.identity.role != "client":
-            raise Refused("Only clients open data sessions.")
+        if connection.identity.role not in {"client", "media"}:
+            raise Refused("Only clients and media servers open data sessions.")
         opening = connection.receive()
+        if isinstance(opening, OpenBackup) and connection.identity.role != "client":
+            raise Refused("Only clients write copies; a media server reads one that it copies.")
         if isinstance(opening, OpenBackup):
             ticket = self._admit(connection, opening.version, opening.ticket, "backup")
             self._backup(connection, ticket)

@@ -89,7 +89,7 @@ GLOBAL_CONFIGURATION = Resource(
             "PATCH", "", "Change what is given", Permission.WRITE_CONFIGURATION,
             with_body(global_configuration.update), operation_id="update_global_configuration",
             body=Body(
-                global_configuration.ConfigurationChange, example=_EXAMPLE
+                global_configuration.ConfigurationChange, example={"data": global_configuration.EXAMPLE}
             ),
             message="Resource with name 'Global Configuration' was updated successfully!",
         ),

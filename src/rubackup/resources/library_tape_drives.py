@@ -68,6 +68,7 @@ async def _candidates(call: Call) -> Later:
 
 LIBRARY_TAPE_DRIVES = Resource(
     path="library_tape_drives",
+    ids_example=(2, 6, 9),
     name="Library Tape Drives",
     tag="Library Tape Drives",
     summary="Drives of tape libraries",

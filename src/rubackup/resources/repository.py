@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Annotated
 
@@ -11,7 +12,8 @@ from msgspec import Meta
 from rubackup.api.resource import LOG, Action, Answer, Body, Call, Created, Later, Op, Page, Resource, Source
 from rubackup.domain.permissions import Permission
 from rubackup.resources._adapters import limited, queued, whole
-from rubackup.services import repository, restores, scopes, tasks
+from rubackup.services import copies, repository, restores, scopes, tasks
+from rubackup.services.change import Change
 from rubackup.services.ports import CopyEntry
 
 
@@ -22,6 +24,15 @@ class RecordRow(msgspec.Struct, kw_only=True):
     uuid: Annotated[str, Meta(description="The copy's name in its pool.")]
     parent_id: Annotated[int | None, Meta(description="The copy that this one builds on, while it is there.")]
     parent_uuid: Annotated[str | None, Meta(description="The parent's name in its pool.")]
+    copied_from: Annotated[
+        int | None,
+        Meta(description="The copy that this one was copied or moved from; a moved one is not there any more."),
+    ]
+    chain_broken: Annotated[
+        bool, Meta(description="Whether a copy that it builds on was deleted; it restores all the same.")
+    ]
+    rule_id: Annotated[int | None, Meta(description="The rule of the global schedule that made it.")]
+    strategy_rule_id: Annotated[int | None, Meta(description="The rule of a strategy that made it.")]
     task: Annotated[int, Meta(description="Number of the task that made it.")]
     rule: Annotated[str | None, Meta(description="Name of the rule that made it; null when there is none any more.")]
     rule_ref: Annotated[int | None, Meta(description="Id of that rule, also of one that was deleted.")]
@@ -36,7 +47,7 @@ class RecordRow(msgspec.Struct, kw_only=True):
     resource: Annotated[str, Meta(description="What was backed up.")]
     backup_type: Annotated[str, Meta(description="A name of backup_types.")]
     crypto: Annotated[str, Meta(description="A name of crypto.")]
-    archiving: Annotated[bool, Meta(description="Whether it is marked as an archive.")]
+    archiving: Annotated[bool, Meta(description="Whether it is an archive: nothing builds on it.")]
     file_list: Annotated[bool, Meta(description="Whether its files may be listed.")]
     size_bytes: Annotated[int, Meta(description="Size of what was backed up in bytes.")]
     stored_bytes: Annotated[int, Meta(description="What it added to the pool in bytes, compressed.")]
@@ -52,7 +63,7 @@ class RecordRow(msgspec.Struct, kw_only=True):
 _OWN = (
     "id", "parent_id", "client_hwid", "resource_type", "resource", "backup_type", "crypto", "archiving", "file_list", "size_bytes",
     "stored_bytes", "files", "files_failed", "created_at", "store_until", "locked_until", "verification_status",
-    "verified_at",
+    "verified_at", "copied_from", "chain_broken", "rule_id", "strategy_rule_id",
 )  # fmt: skip
 _GROUP = "coalesce(c.group_id, r.client_group_id)"
 
@@ -60,6 +71,22 @@ _GROUP = "coalesce(c.group_id, r.client_group_id)"
 async def _verify(call: Call) -> Created:
     assert call.id is not None
     return queued([await repository.verify(call.change, call.id)])
+
+
+class TargetQuery(msgspec.Struct, kw_only=True):
+    """Where a copy is to go."""
+
+    pool: Annotated[
+        str, Meta(description="The other pool, of the type File system: name or id.", min_length=1, max_length=128)
+    ]
+
+
+def _to_pool(function: Callable[[Change, int, str], Awaitable[int]]) -> Callable[[Call], Awaitable[Created]]:
+    async def run(call: Call) -> Created:
+        assert call.id is not None
+        return queued([await function(call.change, call.id, call.query.pool)])
+
+    return run
 
 
 async def _restore(call: Call) -> Created:
@@ -92,6 +119,11 @@ _RESTORE = {
     }
 }  # fmt: skip
 
+_NOT_THERE = {
+    409: "The copy cannot go there: same pool, another type, no storage, too old for the pool, locked, over the "
+    "client's capacity, a media server offline, service mode"
+}
+
 REPOSITORY = Resource(
     path="repository",
     name="Repository",
@@ -118,7 +150,9 @@ REPOSITORY = Resource(
             "media_server": "m.hostname",
             "media_server_ref": "p.media_server_id",
         },
-        frozenset({"id", "created_at", "client_ref", "client_hwid", "pool_ref", "parent_id", "rule_ref"}),
+        frozenset(
+            {"id", "created_at", "client_ref", "client_hwid", "pool_ref", "parent_id", "copied_from", "rule_ref", "strategy_rule_id"}
+        ),
         descending=True,
     ),
     ops=LOG | Op.UPDATE | Op.DELETE | Op.BULK_DELETE,
@@ -135,6 +169,14 @@ REPOSITORY = Resource(
         Action(
             "POST", "{id}/verification", "Read a copy again and compare every checksum", Permission.WRITE_RECORDS,
             _verify, answer=Answer.TASKS,
+        ),
+        Action(
+            "POST", "{id}/copying", "Copy a copy into another pool", Permission.WRITE_RECORDS, _to_pool(copies.copy),
+            answer=Answer.TASKS, query=TargetQuery, statuses=_NOT_THERE,
+        ),
+        Action(
+            "POST", "{id}/moving", "Move a copy into another pool", Permission.WRITE_RECORDS, _to_pool(copies.move),
+            answer=Answer.TASKS, query=TargetQuery, statuses=_NOT_THERE,
         ),
         Action(
             "POST", "deletion_reference_chain", "The copies that build on these", Permission.READ_RECORDS, _dependants,
@@ -198,6 +240,7 @@ REPOSITORY_RECORD_FILE_LIST = Resource(
         Action(
             "GET", "", "A folder of a copy", Permission.READ_RECORDS, _files, answer=Answer.LIST, row=CopyEntryRow,
             query=FileListQuery, mutates=False, operation_id="repository_record_file_list",
+            statuses={409: "The copy was made without a list of its files"},
         ),
     ),
 )  # fmt: skip
@@ -212,7 +255,13 @@ class RepositoryLogRow(msgspec.Struct, kw_only=True):
     record_uuid: Annotated[str, Meta(description="The copy's name in its pool.")]
     task: Annotated[int | None, Meta(description="Number of the task that did it.")]
     user_name: Annotated[str, Meta(description="Name of the user who did it; empty for the system.")]
-    action: Annotated[str, Meta(description="created, verified, verification, restore, changed or deleted.")]
+    action: Annotated[
+        str,
+        Meta(
+            description="created, verified, verification, restore, copying, copied, moving, moved, changed, chain (deleted with a copy that it "
+            "builds on) or deleted."
+        ),
+    ]
     text: Annotated[str, Meta(description="What there is to say about it.")]
 
 

@@ -12,7 +12,6 @@ import socket
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import uvicorn
 
@@ -23,7 +22,7 @@ from rubackup.resources import RESOURCES
 from rubackup.roles.hosts import RelayHosts
 from rubackup.roles.process import database_address, ready, run_role
 from rubackup.roles.protocol import ApiProtocol
-from rubackup.roles.settings import ConfigurationFault, Settings
+from rubackup.roles.settings import ConfigurationFault, Settings, time_zone
 from rubackup.wire import pki
 
 log = logging.getLogger(__name__)
@@ -162,15 +161,6 @@ def metrics_token(settings: Settings) -> str:
     if len(token) < MIN_METRICS_TOKEN:
         raise ConfigurationFault(f"METRICS_TOKEN_FILE must hold at least {MIN_METRICS_TOKEN} characters.")
     return token
-
-
-def time_zone(settings: Settings) -> ZoneInfo | None:
-    """The zone of instants that are written without one; None: that of this host."""
-    name = settings.text("TIMEZONE", "")
-    try:
-        return ZoneInfo(name) if name else None
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        raise ConfigurationFault(f"TIMEZONE {name} is no IANA time zone of this host.") from error
 
 
 def listen(host: str, port: int) -> list[socket.socket]:

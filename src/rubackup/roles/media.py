@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 from rubackup.agent.link import AgentHost, ServerLink
 from rubackup.agent.monitoring import Reporter
 from rubackup.agent.tasks import TaskRunner
 from rubackup.media.agent import MediaAgent
+from rubackup.media.copying import Copier
 from rubackup.media.pools import PoolKeeper
 from rubackup.media.seals import SealBook
 from rubackup.media.sessions import DataSessions
@@ -17,7 +19,9 @@ from rubackup.roles.host import agent_host, wait_for_certificate
 from rubackup.roles.process import ready, run_role, together
 from rubackup.roles.settings import Settings
 from rubackup.wire import pki
-from rubackup.wire.data import DataServer
+from rubackup.wire.certificates import Role
+from rubackup.wire.data import DataConnection, DataServer, connect_data
+from rubackup.wire.messages import MediaAddress
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +36,7 @@ async def serve(settings: Settings) -> None:
     seals = SealBook(state / "unreported")
     link = ServerLink(host)
     runner = TaskRunner(link.call)
-    agent = MediaAgent(pools, seals, runner, TapeHost())
+    agent = MediaAgent(pools, seals, runner, TapeHost(), Copier(pools, seals, dialling(host)))
     sessions = DataSessions(host.hwid, pools, seals, agent.server_keys)
     agent.on_revoked(sessions.revoke)
     ready(settings, port)
@@ -49,10 +53,21 @@ async def serve(settings: Settings) -> None:
         await asyncio.to_thread(pools.close)
 
 
+def dialling(host: AgentHost) -> Callable[[MediaAddress], DataConnection]:
+    """Opens data connections to other media servers, with the certificate that this host has then."""
+
+    def connect(address: MediaAddress) -> DataConnection:
+        context = pki.client_context(host.tls)
+        return connect_data(address.host, address.port, context, expect=("media", address.hwid))
+
+    return connect
+
+
 async def serve_data(host: AgentHost, sessions: DataSessions, address: str, port: int) -> None:
     """Take data sessions as soon as this host has a certificate; with a renewed one from the next session on."""
     await wait_for_certificate(host)
-    server = DataServer(address, port, pki.server_context(host.tls), sessions.serve)
+    context, roles = pki.server_context(host.tls), (Role.CLIENT, Role.MEDIA)
+    server = DataServer(address, port, context, sessions.serve, roles=roles)
     server.start()
     log.info("data listener on %s:%d", *server.address)
     try:

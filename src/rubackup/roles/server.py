@@ -7,7 +7,7 @@ import logging
 from rubackup import __version__
 from rubackup.catalog.database import Database
 from rubackup.roles.process import database_address, ready, run_role, together
-from rubackup.roles.settings import Settings
+from rubackup.roles.settings import Settings, time_zone
 from rubackup.server.control import ControlPlane
 from rubackup.server.dispatcher import LEASE_SECONDS, Dispatcher
 from rubackup.server.heartbeats import Heartbeats
@@ -34,13 +34,16 @@ async def serve(settings: Settings) -> None:
         key=settings.path("KEY_FILE"), chain=settings.path("CERT_FILE"), root=settings.path("ROOT_CA_FILE")
     )
     database = Database(database_address(settings), size=12, application="rubackup_server")
+    signer = IssuingSigner(issuing(settings))
     await database.open()
     try:
-        await presence.reset(database, hwid, hostname=hostname, package_version=__version__)
+        await presence.reset(
+            database, hwid, hostname=hostname, package_version=__version__, issuing_key_hash=signer.key_hash
+        )
         registry = Registry()
         tickets = TicketOffice(hwid, files.key.read_bytes())
         heartbeats = Heartbeats(lambda beats: dispatch.heartbeat(database, beats, LEASE_SECONDS))
-        dispatcher = Dispatcher(database, registry, tickets, hwid)
+        dispatcher = Dispatcher(database, registry, tickets, hwid, time_zone(settings))
         leader = Leader(database, hwid, dispatcher)
         pools = PoolSync(database, registry, lambda: leader.epoch)
         leader.pools = pools
@@ -48,7 +51,7 @@ async def serve(settings: Settings) -> None:
         reports = Reports(database, registry, heartbeats, tickets, monitor, ClientTools(database))
         plane = ControlPlane(
             database,
-            IssuingSigner(issuing(settings)),
+            signer,
             registry,
             (hwid, hostname),
             lambda: leader.epoch,

@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from rubackup.domain.errors import Invalid
 
@@ -150,3 +151,12 @@ def render(values: Mapping[str, str]) -> str:
         if len(line.splitlines()) != 1 or parse(line, key) != {key: values[key]}:
             raise ConfigurationFault(f"{key} has a value that cannot stand in a settings file.")
     return "".join(lines.values())
+
+
+def time_zone(settings: Settings) -> ZoneInfo | None:
+    """The zone of times of day, and of instants that are written without one; None: that of this host."""
+    name = settings.text("TIMEZONE", "")
+    try:
+        return ZoneInfo(name) if name else None
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise ConfigurationFault(f"TIMEZONE {name} is no IANA time zone of this host.") from error

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from datetime import tzinfo
 
 from rubackup.catalog.database import Database
 from rubackup.domain.errors import Busy, RubackupError, Unavailable
@@ -30,11 +31,20 @@ ORDER_SECONDS = 15.0
 class Dispatcher:
     """Claims tasks and sends orders until cancelled."""
 
-    def __init__(self, database: Database, registry: Registry, tickets: TicketOffice, server_hwid: str) -> None:
+    def __init__(
+        self,
+        database: Database,
+        registry: Registry,
+        tickets: TicketOffice,
+        server_hwid: str,
+        zone: tzinfo | None = None,
+    ) -> None:
+        """`zone` is that of times of day; None: the host's."""
         self._database = database
         self._registry = registry
         self._tickets = tickets
         self._server_hwid = server_hwid
+        self._zone = zone
         self._wake = asyncio.Event()
 
     def wake(self) -> None:
@@ -47,7 +57,9 @@ class Dispatcher:
             while True:
                 self._wake.clear()
                 try:
-                    jobs = await dispatch.claim(self._database, epoch, self._server_hwid, LEASE_SECONDS, CLAIM_LIMIT)
+                    jobs = await dispatch.claim(
+                        self._database, epoch, self._server_hwid, LEASE_SECONDS, CLAIM_LIMIT, self._zone
+                    )
                 except (Unavailable, Busy) as error:
                     log.warning("the queue cannot be read: %s", error)
                     jobs = []
@@ -66,7 +78,10 @@ class Dispatcher:
 
     async def _order(self, job: Job) -> None:
         role, hwid = ("client", job.client_hwid) if job.executor == "client" else ("media", job.media_hwid)
-        for needed_role, needed in ((role, hwid), ("media", job.media_hwid)):
+        wanted = [(role, hwid), ("media", job.media_hwid)]
+        if job.source_is_elsewhere:
+            wanted.append(("media", job.source_media_hwid))
+        for needed_role, needed in wanted:
             if self._registry.find(needed_role, needed) is None:
                 name = (
                     f"client {job.client_hostname} ({needed})" if needed_role == "client" else f"media server {needed}"

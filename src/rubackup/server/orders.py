@@ -5,18 +5,22 @@ from __future__ import annotations
 from rubackup.domain.errors import Invalid
 from rubackup.server.tickets import TicketOffice
 from rubackup.services.dispatch import Job
-from rubackup.wire.messages import MediaAddress, Message, Order, RunBackup, RunRestore, RunVerify
+from rubackup.wire.messages import MediaAddress, Message, Order, RunBackup, RunCopy, RunRestore, RunVerify
 
 
 def media_address(job: Job) -> MediaAddress:
     """Where the job's pool is served."""
-    host, _, port = job.data_endpoint.rpartition(":")
-    return MediaAddress(host=host, port=int(port), hwid=job.media_hwid)
+    return _address(job.data_endpoint, job.media_hwid)
+
+
+def _address(endpoint: str, hwid: str) -> MediaAddress:
+    host, _, port = endpoint.rpartition(":")
+    return MediaAddress(host=host, port=int(port), hwid=hwid)
 
 
 def order_of(job: Job, tickets: TicketOffice) -> Message:
     """The order for a job; Invalid for a type of task that this version cannot run."""
-    needs_ticket = job.executor == "client"
+    needs_ticket = job.executor == "client" or job.source_is_elsewhere
     order = Order(
         task_id=job.task_id, fence=job.fence, epoch=job.epoch, ticket=tickets.issue(job) if needs_ticket else b""
     )
@@ -55,5 +59,17 @@ def order_of(job: Job, tickets: TicketOffice) -> Message:
                 restore_script=scripts.get("restore", ""),
             )
         case "Verify":
-            return RunVerify(order=order, pool_id=job.pool_id, record=job.record_uuid)
+            contents = job.parameters.get("contents", True)
+            return RunVerify(order=order, pool_id=job.pool_id, record=job.record_uuid, contents=contents)
+        case "Copy" | "Move":
+            return RunCopy(
+                order=order,
+                pool_id=job.pool_id,
+                record=job.record_uuid,
+                parent=job.parent_uuid,
+                owner=job.client_hwid,
+                source_pool_id=job.source_pool_id,
+                source_record=job.source_uuid,
+                source=_address(job.source_endpoint, job.source_media_hwid) if job.source_is_elsewhere else None,
+            )
     raise Invalid(f"Tasks of type {job.task_type} cannot be run by this version.")

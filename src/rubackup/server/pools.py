@@ -1,4 +1,4 @@
-"""Keeps media servers in step with the catalogue: pool configurations, states, tombstones."""
+"""Keeps media servers in step with the catalogue: pool configurations, states, locks, tombstones."""
 
 from __future__ import annotations
 
@@ -6,11 +6,22 @@ import logging
 from collections.abc import Callable
 
 from rubackup.catalog.database import Database
-from rubackup.domain.errors import RubackupError
+from rubackup.domain.errors import RubackupError, Unavailable
 from rubackup.server.registry import Registry
-from rubackup.services import enrolment, pools, records
+from rubackup.services import configuration, enrolment, pools, records
 from rubackup.wire.control import ControlPeer
-from rubackup.wire.messages import AskPools, ConfigurePools, DropRecord, PoolConfig, PoolStates, Revoked, StorageConfig
+from rubackup.wire.messages import (
+    AskPools,
+    ConfigurePools,
+    DropRecord,
+    KeepKey,
+    LockRecord,
+    Message,
+    PoolConfig,
+    PoolStates,
+    Revoked,
+    StorageConfig,
+)
 
 log = logging.getLogger(__name__)
 
@@ -47,34 +58,45 @@ class PoolSync:
                         name=row.name,
                         compression=row.compression,
                         reserve_bytes=row.reserve_bytes,
+                        evenly=row.evenly,
                         storages=[StorageConfig(id=number, path=path) for number, path in row.storages],
                     )
                     for row in rows
                 ],
             )
-            await peer.call(Revoked(serials=await enrolment.revoked_clients(self._database)), 10.0)
+            await peer.call(await self._revoked(), 10.0)
             await self._store(hwid, await peer.call(message, CONFIGURE_SECONDS))
             await self._drop(peer)
         except RubackupError as error:
             log.warning("media server %s could not be configured: %s", hwid, error)
 
     async def refresh(self) -> None:
-        """Ask every connected media server how its pools are, and repeat what it has to forget."""
+        """Ask every connected media server how its pools are, and repeat what it has to know, forget and keep."""
         for peer in self._registry.all("media"):
             try:
+                await peer.call(KeepKey(key_seconds=await self._key_seconds()), 10.0)
                 await self._store(peer.identity.hwid, await peer.call(AskPools(), 10.0))
                 await self._drop(peer)
             except RubackupError as error:
                 log.warning("media server %s did not report its pools: %s", peer.identity.hwid, error)
 
     async def revoke_all(self) -> None:
-        """Tell connected media servers which clients' certificates are revoked."""
-        serials = await enrolment.revoked_clients(self._database)
+        """Tell connected media servers which hosts' certificates are revoked."""
+        message = await self._revoked()
         for peer in self._registry.all("media"):
             try:
-                await peer.call(Revoked(serials=serials), 10.0)
+                await peer.call(message, 10.0)
             except RubackupError as error:
-                log.warning("media server %s could not be told of revoked clients: %s", peer.identity.hwid, error)
+                log.warning("media server %s could not be told of revoked hosts: %s", peer.identity.hwid, error)
+
+    async def _revoked(self) -> Revoked:
+        serials = await enrolment.revoked_hosts(self._database)
+        return Revoked(serials=serials, key_seconds=await self._key_seconds())
+
+    async def _key_seconds(self) -> float:
+        """How long media servers honour this server's tickets without hearing of it again."""
+        async with self._database.connection() as db:
+            return 60.0 * await configuration.number(db, "digital_signature_public_key_obsolence")
 
     async def drop_all(self) -> None:
         """Tell connected media servers of the records that the catalogue has deleted."""
@@ -110,6 +132,26 @@ class PoolSync:
             await pools.report(self._database, hwid, states)
 
     async def _drop(self, peer: ControlPeer) -> None:
-        for pool_id, record in await records.waiting_tombstones(self._database, peer.identity.hwid):
-            await peer.call(DropRecord(epoch=self._epoch(), pool_id=pool_id, record=record), 30.0)
-            await records.tombstone_done(self._database, record)
+        """What the media server has to keep, then what it has to forget."""
+        hwid = peer.identity.hwid
+        for row_id, pool_id, record, until in await records.untold_locks(self._database, hwid):
+            until_ns = int(until.timestamp()) * 1_000_000_000 + until.microsecond * 1000
+            order = LockRecord(epoch=self._epoch(), pool_id=pool_id, record=record, until_ns=until_ns)
+            if await _done(peer, order, f"copy {row_id} could not be locked in its pool"):
+                await records.lock_told(self._database, row_id, until)
+        for pool_id, record in await records.waiting_tombstones(self._database, hwid):
+            drop = DropRecord(epoch=self._epoch(), pool_id=pool_id, record=record)
+            if await _done(peer, drop, f"record {record} was deleted, but its pool keeps it"):
+                await records.tombstone_done(self._database, record)
+
+
+async def _done(peer: ControlPeer, order: Message, problem: str) -> bool:
+    """Whether the order was carried out; one that is refused does not stop the next, a lost connection does."""
+    try:
+        await peer.call(order, 30.0)
+    except Unavailable:
+        raise
+    except RubackupError as error:
+        log.error("%s: %s", problem, error)
+        return False
+    return True

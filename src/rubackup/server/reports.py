@@ -97,7 +97,7 @@ class Reports:
                 return await self._log(role, message)
             case ReportFinished() if role in {"client", "media"}:
                 return await self._finished(peer, message)
-            case RenewTicket() if role == "client":
+            case RenewTicket() if role in {"client", "media"}:
                 return await self._renew(peer, message)
             case RecordSealed() if role == "media":
                 return await self._sealed(peer, message)
@@ -153,8 +153,9 @@ class Reports:
 
     async def _renew(self, peer: ControlPeer, message: RenewTicket) -> NewTicket:
         job = await dispatch.job_of(self._database, message.task_id, message.fence)
-        if job.client_hwid != peer.identity.hwid:
-            raise Refused("The task belongs to another client.")
+        worker = job.client_hwid if job.executor == "client" else job.media_hwid
+        if (peer.identity.role, peer.identity.hwid) != (job.executor, worker):
+            raise Refused("The task belongs to another host.")
         return NewTicket(ticket=self._tickets.issue(job))
 
     async def _sealed(self, peer: ControlPeer, message: RecordSealed) -> SealVerdict:

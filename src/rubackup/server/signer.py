@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from rubackup.services.enrolment import Signed
 from rubackup.wire import pki
+from rubackup.wire.certificates import certificate_key_hash
 
 
 def _now() -> dt.datetime:
@@ -19,6 +20,8 @@ class IssuingSigner:
     def __init__(self, issuing: pki.Authority, now: Callable[[], dt.datetime] = _now) -> None:
         self._issuing = issuing
         self._now = now
+        self.key_hash = certificate_key_hash(issuing.cert_pem)
+        """SHA-256 of the issuing CA's public key (DER), hex."""
 
     def sign(self, csr_pem: bytes, role: str, hwid: str, hostname: str) -> Signed:
         """A leaf for the host, bound to its role and hardware id."""

@@ -1,4 +1,4 @@
-"""Tickets that let a client open a data session for one task (design section 6)."""
+"""Tickets that let a host open a data session for one task (design section 6)."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ class TicketOffice:
         self._clock = clock
 
     def issue(self, job: Job) -> bytes:
-        """A ticket for the job's client, record and pool."""
-        backup = job.task_type == "Backup"
+        """A ticket for the job's client, record and pool; for a copy, that lets the target's media server read the source."""
+        backup, copy = job.task_type == "Backup", job.source_uuid != ""
         ticket = Ticket(
             task_id=job.task_id,
             fence=job.fence,
             epoch=job.epoch,
             mode="backup" if backup else "restore",
-            client_hwid=job.client_hwid,
-            media_hwid=job.media_hwid,
-            pool_id=job.pool_id,
-            record=job.record_uuid,
+            client_hwid=job.media_hwid if copy else job.client_hwid,
+            media_hwid=job.source_media_hwid if copy else job.media_hwid,
+            pool_id=job.source_pool_id if copy else job.pool_id,
+            record=job.source_uuid if copy else job.record_uuid,
             parent=job.parent_uuid if backup else "",
             share=job.share,
             server_hwid=self._server_hwid,

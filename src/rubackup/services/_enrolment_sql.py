@@ -50,7 +50,9 @@ TABLES = {
 }
 
 ISSUED = "INSERT INTO issued_certificates (serial, role, hwid, not_after) VALUES ($1, $2, $3, $4)"
-REVOKED_CLIENTS = "SELECT serial FROM revoked_certificates WHERE role = 'client' ORDER BY revoked_at DESC LIMIT $1"
+SIGNS_WITH = "SELECT EXISTS (SELECT 1 FROM servers WHERE issuing_key_hash = $1)"
+REVOKED_HOSTS = """
+SELECT serial FROM revoked_certificates WHERE role IN ('client', 'media') ORDER BY revoked_at DESC LIMIT $1"""
 IS_REVOKED = "SELECT EXISTS (SELECT 1 FROM revoked_certificates WHERE serial = $1)"
 REVOKE = """
 INSERT INTO revoked_certificates (serial, role, hwid, reason)

@@ -11,7 +11,7 @@ import asyncio
 import hmac
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 from weakref import WeakValueDictionary
@@ -21,7 +21,7 @@ import msgspec
 from rubackup.catalog.database import Connection, Database
 from rubackup.domain.errors import Busy, Forbidden, Unauthenticated
 from rubackup.domain.permissions import Principal, Role
-from rubackup.services import api_tokens, lockout
+from rubackup.services import api_tokens, configuration, lockout
 from rubackup.services.passwords import verify_password
 from rubackup.services.principals import find_principal, roles_of
 from rubackup.services.tokens import SESSION_SECONDS, Claims, Pair, Tokens, new_family
@@ -42,6 +42,8 @@ class Issued:
     roles: list[str]
     last_fail_login: str | None = None
     last_success_login: str | None = None
+    shows_previous: bool = True
+    """Whether the caller is told of the last logins."""
 
 
 class Revoked(Unauthenticated):
@@ -124,7 +126,9 @@ class Sessions:
             msgspec.to_builtins(pair),
         )  # fmt: skip
         last_fail, last_success = (self._written(user[k]) for k in ("last_fail_login_at", "last_success_login_at"))
-        return await self._issued(db, pair, last_fail, last_success)
+        issued = await self._issued(db, pair, last_fail, last_success)
+        shows = await configuration.enabled(db, "show_previous_login_attempts_after_logging_in")
+        return replace(issued, shows_previous=shows)
 
     async def refresh(self, access_token: str, refresh_token: str, csrf: str | None = None) -> Issued:
         """The session's next pair. The access token may have expired.

@@ -1,7 +1,8 @@
 """The global configuration: one typed default a key, overlaid by what administrators stored.
 
-Keys and defaults are the guide's example body (its misspelt keys are the contract), save
-`immutable_archives`, which ships off (design section 8). A change acts on what starts afterwards.
+Keys and defaults are the guide's example body (its misspelt keys are the contract), save two: `immutable_archives`
+ships off (design section 8), and `dedup_verify_only_meta_data` too, as only a verification that reads contents
+finds what rotted. A change acts on what starts afterwards.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ DEFAULTS: MappingProxyType[str, Value] = MappingProxyType(
         "dedup_clean_period": 30,
         "dedup_provide_common_hash_table_for_client": "yes",
         "dedup_provide_common_hash_table": "yes",
-        "dedup_verify_only_meta_data": "yes",
+        "dedup_verify_only_meta_data": "no",
         "mandatory_storage_time": 0,
         "clients_capacity_limits": False,
         "global_schedule_capacity_limits": False,

@@ -6,6 +6,7 @@ by the task's fence. Design section 7.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,7 +18,7 @@ from rubackup.domain.lookups import TaskStatus, TaskType
 from rubackup.domain.tasks import FINAL, HELD, MOVES, Verb
 from rubackup.queue.ports import Beat, Held, Reaped
 from rubackup.queue.postgres import PostgresQueue
-from rubackup.services import configuration, jobs, records, task_log
+from rubackup.services import configuration, jobs, service_window, task_log, verifications
 from rubackup.services.jobs import Job
 from rubackup.services.leadership import check_epoch
 
@@ -26,11 +27,14 @@ __all__ = [
     "wait_for",
 ]  # fmt: skip
 
+RESUMED_AT_ONCE = 100
 ATTEMPTS = 5
 """Hand-offs after which a task is Broken."""
 CLAIM_ROUNDS = 10
 LEVELS = {"done": "info", "error": "error"}
 """Levels of the log lines that outcomes leave."""
+QUICK_ATTEMPTS = 2
+"""After so many the task is Suspended between attempts, for the minutes of `suspended_task_restart_period`."""
 RETRY_SECONDS = 2.0
 """Pause before a task goes to a host that the catalogue calls online and the server could not reach."""
 CONFIRMATION_SECONDS = 60.0
@@ -53,12 +57,15 @@ _ONLINE_NAMED = {
 _SHORTLY = """
 UPDATE task_queue SET blocked_on = NULL, not_before = now() + make_interval(secs => $2) WHERE id = $1"""
 _LATER = "UPDATE task_queue SET not_before = now() + make_interval(secs => $2) WHERE id = $1"
-_TASK = """
+_TASK = f"""
 SELECT t.id, t.status, t.fence, t.attempt, t.task_type, t.executor, t.record_uuid, c.hwid AS client_hwid,
     m.hwid AS media_hwid
 FROM task_queue t LEFT JOIN clients c ON c.id = t.client_id LEFT JOIN repository r ON r.id = t.record_id
-LEFT JOIN pools p ON p.id = coalesce(r.pool_id, t.pool_id) LEFT JOIN media_servers m ON m.id = p.media_server_id
-WHERE t.id = $1 FOR NO KEY UPDATE OF t"""
+LEFT JOIN pools p ON p.id = {jobs.POOL_OF} LEFT JOIN media_servers m ON m.id = p.media_server_id
+WHERE t.id = $1 FOR NO KEY UPDATE OF t"""  # noqa: S608 - a constant of ours
+_REST_OVER = """
+SELECT id FROM task_queue WHERE status = 'Suspended' AND not_before <= now()
+ORDER BY id LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED"""
 _AWAIT_SEAL = """
 UPDATE task_progress SET lease_until = greatest(lease_until, now() + make_interval(secs => $3))
 WHERE task_id = $1 AND fence = $2"""
@@ -75,11 +82,18 @@ class Stop(msgspec.Struct, frozen=True, kw_only=True):
     hwid: str
 
 
-async def claim(database: Database, epoch: int, server_hwid: str, lease_seconds: float, limit: int) -> list[Job]:
+async def claim(
+    database: Database,
+    epoch: int,
+    server_hwid: str,
+    lease_seconds: float,
+    limit: int,
+    zone: dt.tzinfo | None = None,
+) -> list[Job]:
     """Jobs whose hosts are online, leased to this server; Fenced when another server leads.
 
-    Tasks whose host is offline are blocked on it, tasks that can never run end in Error. In
-    service mode there are no new jobs.
+    Tasks whose host is offline are blocked on it, tasks that can never run end in Error, what may begin only
+    within the service window (a time of day in `zone`) waits for it. In service mode there are no new jobs.
     """
     async with database.transaction() as db:
         await check_epoch(db, epoch)
@@ -88,23 +102,28 @@ async def claim(database: Database, epoch: int, server_hwid: str, lease_seconds:
         found: list[Job] = []
         for _round in range(CLAIM_ROUNDS):
             held = await PostgresQueue(db).claim(server_hwid, lease_seconds, limit - len(found))
-            found += await _prepare(db, held)
+            found += await _prepare(db, held, zone)
             if not held or len(found) >= limit:
                 break
         return found
 
 
-async def _prepare(db: Connection, held: Sequence[Held]) -> list[Job]:
+async def _prepare(db: Connection, held: Sequence[Held], zone: dt.tzinfo | None) -> list[Job]:
     queue = PostgresQueue(db)
+    closed, closed_text = await service_window.wait_seconds(db, zone) if held else (0.0, "")
     rows = await jobs.load(db, [h.task_id for h in held])
     clients = await _online(db, _LOCK_CLIENTS, _ONLINE_CLIENTS, {r["client_id"] for r in rows.values()})
-    media = await _online(db, _LOCK_MEDIA, _ONLINE_MEDIA, {r["media_id"] for r in rows.values()})
+    servers = {r["media_id"] for r in rows.values()} | {r["source_media_id"] for r in rows.values() if jobs.is_copy(r)}
+    media = await _online(db, _LOCK_MEDIA, _ONLINE_MEDIA, servers)
     found = []
     for one in held:
         row = rows[one.task_id]
-        if problem := jobs.lacking(row):
+        if problem := jobs.lacking(row) or await jobs.refused(db, row):
             await queue.step(one.task_id, one.fence, Verb.FAIL, problem)
             await task_log.say(db, one.task_id, problem, "error")
+        elif closed and row["task_type"] in service_window.KEPT_OUT:
+            await queue.block(one.task_id, one.fence, "window:service", closed_text)
+            await db.execute(_SHORTLY, one.task_id, closed)
         elif row["executor"] == "client" and row["client_id"] not in clients:
             name = f"{row['client_hostname']} ({row['client_hwid']})"
             await _wait(db, one, f"client:{row['client_hwid']}", f"Client {name} is offline; the task waits for it.")
@@ -113,6 +132,9 @@ async def _prepare(db: Connection, held: Sequence[Held]) -> list[Job]:
             await _wait(
                 db, one, f"media:{row['media_hwid']}", f"Media server {name} is offline; the task waits for it."
             )
+        elif jobs.is_copy(row) and row["source_media_id"] not in media:
+            name, hwid = row["source_media_hostname"], row["source_media_hwid"]
+            await _wait(db, one, f"media:{hwid}", f"Media server {name} is offline; the task waits for it.")
         else:
             found.append(await jobs.begin(db, one, row))
     return found
@@ -203,7 +225,7 @@ async def finished(
     hwid: str | None = None,
     figures: tuple[int, int] | None = None,
 ) -> None:
-    """The worker is through: `outcome` done, error, stopped (handed on) or retry (handed on after a pause).
+    """The worker is through: `outcome` done, error, stopped (handed on) or retry (tried again after a pause).
 
     A repeat changes nothing. A backup is done when its record is in the catalogue, whatever its
     client says. `source` is the reporter's role or `server`, and `hwid`, when given, the host's id:
@@ -231,18 +253,36 @@ async def _end(db: Connection, row: Any, outcome: str, message: str, damaged: Se
     queue, task_id, fence, text = PostgresQueue(db), row["id"], row["fence"], task_log.printable(message)
     if outcome == "retry" and row["attempt"] >= ATTEMPTS:
         await queue.step(task_id, fence, Verb.BREAK, text)
-    elif outcome in {"stopped", "retry"}:
+    elif outcome == "retry":
+        await _pause(db, row, text)
+    elif outcome == "stopped":
         await queue.step(task_id, fence, Verb.HAND_ON, text)
-        if outcome == "retry":
-            await db.execute(_LATER, task_id, RETRY_SECONDS * row["attempt"])
     elif outcome == "error" and not damaged:
         await queue.step(task_id, fence, Verb.FAIL, text)
     elif row["task_type"] == TaskType.VERIFY.label:
-        await records.store_verification(db, task_id, fence, damaged, text)
-    elif row["task_type"] == TaskType.BACKUP.label and not await db.fetchval(_SEALED, row["record_uuid"]):
+        await verifications.store(db, task_id, fence, damaged, text)
+    elif (jobs.is_backup(row) or jobs.is_copy(row)) and not await db.fetchval(_SEALED, row["record_uuid"]):
         await db.execute(_AWAIT_SEAL, task_id, fence, CONFIRMATION_SECONDS)
     else:
         await queue.step(task_id, fence, Verb.FINISH if outcome == "done" else Verb.FAIL, text)
+
+
+async def _pause(db: Connection, row: Any, text: str) -> None:
+    """What the task needs is out of reach: it is tried again shortly, then at the pace that is configured."""
+    quick = row["attempt"] <= QUICK_ATTEMPTS
+    seconds = RETRY_SECONDS * row["attempt"]
+    if not quick:
+        seconds = 60.0 * await configuration.number(db, "suspended_task_restart_period")
+    await PostgresQueue(db).step(row["id"], row["fence"], Verb.HAND_ON if quick else Verb.SUSPEND, text)
+    await db.execute(_LATER, row["id"], seconds)
+
+
+async def resume_suspended(db: Connection) -> int:
+    """Put tasks whose rest is over back into the queue; how many."""
+    rows = await db.fetch(_REST_OVER, RESUMED_AT_ONCE)
+    for row in rows:
+        await PostgresQueue(db).operate(row["id"], Verb.RESUME)
+    return len(rows)
 
 
 async def heartbeat(database: Database, beats: Sequence[Beat], lease_seconds: float) -> list[int]:
@@ -260,7 +300,7 @@ async def add_log(
 
 
 async def reap(database: Database, epoch: int | None = None) -> list[Reaped]:
-    """Take tasks from workers that fell silent; the log of each says what became of it.
+    """Take tasks from workers that fell silent, the log of each says what became of it; wake those that rested.
 
     Fenced when `epoch` is given and another server leads.
     """
@@ -272,6 +312,7 @@ async def reap(database: Database, epoch: int | None = None) -> list[Reaped]:
             broken = one.status is TaskStatus.BROKEN
             text = "it was the last of its attempts." if broken else "another attempt follows."
             await task_log.say(db, one.task_id, f"The worker fell silent; {text}", "error" if broken else "warning")
+        await resume_suspended(db)
         return reaped
 
 

@@ -21,7 +21,7 @@ from rubackup.domain.permissions import Permission, Principal
 from rubackup.domain.tasks import FINAL, Verb
 from rubackup.queue.postgres import PostgresQueue
 from rubackup.services import _enrolment_sql as sql
-from rubackup.services import global_schedule, host_log, scopes
+from rubackup.services import configuration, global_schedule, host_log, scopes
 from rubackup.services.change import Change
 from rubackup.services.host_log import Happened
 
@@ -43,6 +43,9 @@ class Signed(msgspec.Struct, frozen=True):
 
 class Signer(Protocol):
     """Signs with the issuing CA."""
+
+    key_hash: str
+    """SHA-256 of its public key (DER), hex."""
 
     def sign(self, csr_pem: bytes, role: str, hwid: str, hostname: str) -> Signed:
         """A leaf for the host, bound to its role and hardware id."""
@@ -80,7 +83,7 @@ async def ask(
 
     `fingerprint` is that of the key in `csr_pem`, whose signature the caller has checked. Another
     key for a known hwid waits in a row of its own. Invalid for a malformed name, TooManyAttempts
-    when 1,000 hosts of the role are waiting.
+    when 1,000 hosts of the role are waiting, Refused when this server's key is not the one of `rb_key_hash`.
     """
     if role not in _HWIDS or not _HWIDS[role].fullmatch(hwid):
         raise Invalid(fields={"hwid": "is not a hardware id of this role."})
@@ -93,6 +96,9 @@ async def ask(
             facts = [hwid, hostname, address, os_type, os_version, package_version, csr_pem, fingerprint]
             await _wait(db, role, [*facts, data_endpoint] if role == "media" else facts)
             return Pending(fingerprint)
+        wanted = await configuration.value(db, "rb_key_hash")
+        if wanted and wanted != signer.key_hash:
+            raise Refused("This server signs certificates with another key than rb_key_hash allows.")
         signed = await asyncio.to_thread(signer.sign, csr_pem, role, hwid, hostname)
         await db.execute(table.sign, known["id"], signed.serial, signed.not_after, csr_pem)
         await db.execute(sql.ISSUED, signed.serial, role, hwid, signed.not_after)
@@ -125,6 +131,7 @@ async def authorise_clients(change: Change, ids: Sequence[int]) -> list[int]:
     """
     _require(change.principal, Permission.AUTHORISE_CLIENTS)
     db = change.db
+    await _refuse_without_key(db)
     wanted = list(dict.fromkeys(ids))
     rows = {row["id"]: row for row in await db.fetch(sql.CLIENTS_WAITING, wanted)}
     missing = [i for i in wanted if i not in rows]
@@ -172,6 +179,7 @@ async def authorise_media_server(change: Change, hostname: str) -> int:
     is in use.
     """
     _require(change.principal, Permission.AUTHORISE_MEDIA)
+    await _refuse_without_key(change.db)
     rows = await change.db.fetch(sql.MEDIA_WAITING, hostname)
     if not rows:
         raise NotFound(f"No media server with host name {hostname} waits for authorisation.")
@@ -266,15 +274,22 @@ async def _note(change: Change, role: str, row_id: int, happened: Happened, text
     await host_log.note(change.db, role, [row_id], happened, text, user=change.principal.name)
 
 
+async def _refuse_without_key(db: Connection) -> None:
+    """Conflict when only one key may sign certificates, and no server has it: the host would wait for ever."""
+    wanted = await configuration.value(db, "rb_key_hash")
+    if wanted and not await db.fetchval(sql.SIGNS_WITH, wanted):
+        raise Conflict("No server signs certificates with the key that rb_key_hash names; nobody can be authorised.")
+
+
 def _require(principal: Principal, permission: Permission) -> None:
     if not principal.may(permission):
         raise Forbidden
 
 
-async def revoked_clients(database: Database) -> list[str]:
-    """Serials of the clients' certificates that were revoked and may still be within their time, newest first."""
+async def revoked_hosts(database: Database) -> list[str]:
+    """Serials of the hosts' certificates that were revoked and may still be within their time, newest first."""
     async with database.connection() as db:
-        return [row["serial"] for row in await db.fetch(sql.REVOKED_CLIENTS, REVOKED_AT_ONCE)]
+        return [row["serial"] for row in await db.fetch(sql.REVOKED_HOSTS, REVOKED_AT_ONCE)]
 
 
 def _final() -> list[str]:

@@ -103,7 +103,7 @@ class Problems:
 
         The limit is about `x.media_server_id`. The row is kept until the transaction ends.
         """
-        return await self.find(db, _POOL, "pool", value, field, limit)
+        return await self.find(db, POOL, "pool", value, field, limit)
 
     async def client(self, db: Connection, value: Ref, field: str, limit: Limit) -> Row:
         """A client: id, hwid, hostname, group_id, resource_types, centralized_restore; the limit is about `x.group_id`."""
@@ -118,13 +118,14 @@ class Problems:
 
 
 _MEDIA_SERVER = "SELECT x.id, x.hwid FROM (SELECT id, hwid, hostname AS name FROM media_servers) x WHERE"
-_POOL = """
+POOL = """
 SELECT x.* FROM (
     SELECT p.id, p.pool_name AS name, p.pool_type, p.retention_period, p.media_server_id, m.hwid AS media_hwid,
         m.hostname AS media_hostname, m.local_service_mode,
         (SELECT count(*) FROM storage_local_catalogs s WHERE s.pool_id = p.id) AS storages
     FROM pools p JOIN media_servers m ON m.id = p.media_server_id
 ) x WHERE"""
+"""A pool as `Problems.pool` gives it; a condition on `x` follows."""
 _CLIENT = """
 SELECT x.* FROM (
     SELECT id, hwid, hostname, group_id, resource_types, centralized_restore,

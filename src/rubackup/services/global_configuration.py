@@ -1,11 +1,12 @@
 """The global configuration as administrators see and change it; its defaults are `services.configuration`.
 
-A key that nothing acts on yet can only be set to the value that it has, so that nobody relies
-on a switch that does nothing. A change acts on what starts afterwards. Design section 9.
+A key whose effect is part of what is still to come is checked, stored and shown, and its description says with
+what it will act. A change acts on what starts afterwards. Design section 9.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -26,85 +27,186 @@ _MINUTES = "for how many minutes"
 
 
 @dataclass(frozen=True)
+class Form:
+    """What a text must look like, and that in words."""
+
+    pattern: re.Pattern[str]
+    allowed: str
+
+
+@dataclass(frozen=True)
 class Key:
-    """One key: what it says, and whether this version acts on it. Limits are for numbers."""
+    """One key: what it says, and whether this version acts on it. Limits are for numbers; without a maximum: none."""
 
     description: str
     acts: bool = False
     minimum: int = 0
     maximum: int = 0
     choices: tuple[str, ...] = ()
+    form: Form | None = None
+    """What a text must look like."""
+    later: str = ""
+    """With what a key that does not act yet will act, or why it does not."""
 
 
 _TEN_YEARS_IN_MINUTES = 5_256_000
 _PERIOD = (1, _TEN_YEARS_IN_MINUTES)
+_TEN_YEARS_IN_DAYS = 3650
+_ANY = 2**53
+"""The greatest number of a key without a maximum: every JSON reader has it exactly."""
+_TIME = Form(re.compile(r"([01]\d|2[0-3]):[0-5]\d:[0-5]\d"), "must be a time of day as HH:MM:SS.")
+_FOLDER = Form(re.compile(r"/[^\0]{0,4095}"), "must be an absolute path.")
+_HASH = Form(re.compile(r"(?:[0-9a-f]{64})?"), "must be empty, or 64 hex digits in lower case.")
+_LIMITS = ("minimum", "maximum")
+
+
+def _switch(description: str, *, acts: bool = False, later: str = "") -> Key:
+    return Key(description, acts, choices=_YES_NO, later=later)
+
+
+def _period(description: str, later: str) -> Key:
+    return Key(description, False, 0, _TEN_YEARS_IN_MINUTES, later=later)
+
+
+def _days(description: str, later: str) -> Key:
+    return Key(description, False, 1, _TEN_YEARS_IN_DAYS, later=later)
+
 
 KEYS: dict[str, Key] = {
-    "file_transfer_block_size": Key("Bytes of a block on the network"),
-    "data_spred_into_pool": Key("How data is spread over the storages of a pool"),
-    "emergency_storage_local_catalog": Key("Folder for copies when a pool is full"),
+    "file_transfer_block_size": Key(
+        "Bytes of a block on the network", False, 512, 2**30,
+        later="nothing: data travels as it is stored, in groups of about 1 MiB",
+    ),
+    "data_spred_into_pool": Key(
+        "How data is spread over the storages of a pool: one after another, or always to the one with most room", True,
+        choices=("sequentially", "evenly"),
+    ),
+    "emergency_storage_local_catalog": Key(
+        "Folder for copies when a pool is full", form=_FOLDER, later="the emergency storage"
+    ),
     "done_tasks_remove_period": Key(f"{_MINUTES} tasks that are Done stay in the queue", True, *_PERIOD),
     "error_tasks_remove_period": Key(f"{_MINUTES} tasks with Error stay in the queue", True, *_PERIOD),
     "broken_tasks_remove_period": Key(f"{_MINUTES} tasks that are Broken stay in the queue", True, *_PERIOD),
     "killed_tasks_remove_period": Key(f"{_MINUTES} tasks that are Killed stay in the queue", True, *_PERIOD),
-    "obsolete_backup_notification_period": Key("Minutes before a copy ends that somebody is told"),
-    "rule_validity_end_notification_period": Key("Minutes before a rule ends that somebody is told"),
-    "strategy_validity_end_notification_period": Key("Minutes before a strategy ends that somebody is told"),
-    "rule_storage_capacity_reserve": Key("Gigabytes of a rule's capacity that are kept free"),
-    "strategy_storage_capacity_reserve": Key("Gigabytes of a strategy's capacity that are kept free"),
-    "rule_storage_capacity_notification_period": Key("Minutes between notices of a rule's capacity"),
-    "strategy_storage_capacity_notification_period": Key("Minutes between notices of a strategy's capacity"),
-    "service_window_start": Key("Time of day from which verification, moving and cleaning may start"),
-    "service_window_end": Key("Time of day until which verification, moving and cleaning may start"),
+    "obsolete_backup_notification_period": _period(
+        "Minutes before a copy ends that somebody is told", "the delivery of notifications"
+    ),
+    "rule_validity_end_notification_period": _period(
+        "Minutes before a rule ends that somebody is told", "the delivery of notifications"
+    ),
+    "strategy_validity_end_notification_period": _period(
+        "Minutes before a strategy ends that somebody is told", "the delivery of notifications"
+    ),
+    "rule_storage_capacity_reserve": Key(
+        "Gigabytes of a rule's capacity that are kept free", False, 0, 2**40, later="the capacities of rules"
+    ),
+    "strategy_storage_capacity_reserve": Key(
+        "Gigabytes of a strategy's capacity that are kept free", False, 0, 2**40, later="the capacities of strategies"
+    ),
+    "rule_storage_capacity_notification_period": _period(
+        "Minutes between notices of a rule's capacity", "the delivery of notifications"
+    ),
+    "strategy_storage_capacity_notification_period": _period(
+        "Minutes between notices of a strategy's capacity", "the delivery of notifications"
+    ),
+    "service_window_start": Key("Time of day from which verifications and moves may begin", True, form=_TIME),
+    "service_window_end": Key(
+        "Time of day until which verifications and moves may begin; before the start: on the next day", True, form=_TIME
+    ),
     "pool_storage_capacity_reserve": Key("Bytes that a backup must leave free in a pool", True, 0, 2**60),
-    "tape_library_mount_point": Key("Folder in which cartridges are mounted"),
-    "suspended_task_restart_period": Key("Minutes until a suspended task is tried again"),
-    "unload_tape_cartridges_whes_media_server_starts": Key("Whether drives are emptied at the start"),
-    "ltfs_umount_timeout": Key("Seconds that unmounting a cartridge may take"),
+    "tape_library_mount_point": Key("Folder in which cartridges are mounted", form=_FOLDER, later="tape libraries"),
+    "suspended_task_restart_period": Key(
+        "Minutes until a task is tried again whose second attempt failed because something was out of reach", True,
+        *_PERIOD,
+    ),
+    "unload_tape_cartridges_whes_media_server_starts": _switch(
+        "Whether drives are emptied at the start", later="tape libraries"
+    ),
+    "ltfs_umount_timeout": Key(
+        "Seconds that unmounting a cartridge may take", False, 1, 86_400, later="tape libraries"
+    ),
     "max_system_monitoring_records": Key(
         "How many records of the monitoring are kept of each server", True, 1, 100_000
     ),
     "monitoring_period": Key("Seconds between records of the monitoring", True, 1, 3600),
-    "digital_signature_public_key_obsolence": Key("Minutes that a public key for signatures is valid"),
-    "rb_key_hash": Key("Hash of the key for signatures"),
-    "verify_archive_after_creation": Key("Whether every new copy is verified"),
-    "kill_task_of_offline_client": Key("Whether tasks of clients that are offline are killed"),
-    "create_new_task_if_client_offline": Key("What becomes of a rule's task when its client is offline"),
-    "auto_delete_archive_from_broken_chain": Key("Whether copies of broken chains are deleted"),
-    "consolidating_tape_library_tasks": Key("Whether tasks on one cartridge are done together"),
-    "clean_tape_drives_period": Key("Days between cleanings of a tape drive"),
-    "auto_clean_tape_drives": Key("Whether tape drives are cleaned without being asked"),
-    "dedup_clean_unused_blocks": Key("Whether space of deleted copies is freed"),
-    "dedup_clean_period": Key("Days between cleanings of a pool"),
-    "dedup_provide_common_hash_table_for_client": Key("Whether clients share the table of a client"),
-    "dedup_provide_common_hash_table": Key(
-        "Whether a client need not send what another has stored, once it has proved to hold it", True, choices=_YES_NO
+    "digital_signature_public_key_obsolence": Key(
+        "Minutes that a media server honours tickets of a server that it has not heard of again", True, 1, 525_600
     ),
-    "dedup_verify_only_meta_data": Key("Whether a verification leaves out the contents"),
-    "mandatory_storage_time": Key("Days that no copy may be deleted before"),
-    "clients_capacity_limits": Key("Whether capacities of clients are enforced"),
-    "global_schedule_capacity_limits": Key("Whether capacities of rules are enforced"),
-    "backup_strategies_capacity_limits": Key("Whether capacities of strategies are enforced"),
-    "immutable_archives": Key("Whether new copies are locked until they end"),
-    "delete_archives_with_zeroing": Key("Whether deleted data is overwritten"),
-    "dont_delete_last_gs_rule_archive": Key("Whether the last copy of a rule is kept"),
-    "dont_delete_last_strategy_rule_archive": Key("Whether the last copy of a strategy's rule is kept"),
+    "rb_key_hash": Key(
+        "SHA-256 of the public key (DER) that signs certificates: no other key signs; empty: any", True, form=_HASH
+    ),
+    "verify_archive_after_creation": _switch("Whether every new copy is verified", acts=True),
+    "kill_task_of_offline_client": _switch(
+        "Whether a task is killed whose client went offline in the middle and stays away for five minutes", acts=True
+    ),
+    "create_new_task_if_client_offline": Key(
+        "What becomes of a rule's task when its client is offline",
+        choices=("create new task", "do not create new task"), later="the schedule",
+    ),
+    "auto_delete_archive_from_broken_chain": _switch(
+        "Whether copies are deleted that build on a deleted one; archives stay", acts=True
+    ),
+    "consolidating_tape_library_tasks": _switch("Whether tasks on one cartridge are done together", later="tape libraries"),
+    "clean_tape_drives_period": _days("Days between cleanings of a tape drive", "tape libraries"),
+    "auto_clean_tape_drives": _switch("Whether tape drives are cleaned without being asked", later="tape libraries"),
+    "dedup_clean_unused_blocks": _switch("Whether space of deleted copies is freed", later="garbage collection"),
+    "dedup_clean_period": _days("Days between cleanings of a pool", "garbage collection"),
+    "dedup_provide_common_hash_table_for_client": _switch(
+        "Whether clients share the table of a client",
+        later="nothing: a client always learns which of its own chunks are stored",
+    ),
+    "dedup_provide_common_hash_table": _switch(
+        "Whether a client need not send what another has stored, once it has proved to hold it", acts=True
+    ),
+    "dedup_verify_only_meta_data": _switch(
+        "Whether a verification leaves out the contents; it then makes no copy Trusted", acts=True
+    ),
+    "mandatory_storage_time": Key("Days that no copy may be deleted before", True, 0, 36_500),
+    "clients_capacity_limits": Key("Whether a client whose copies take its storage_capacity gets no more copies", True),
+    "global_schedule_capacity_limits": Key("Whether capacities of rules are enforced", later="the capacities of rules"),
+    "backup_strategies_capacity_limits": Key(
+        "Whether capacities of strategies are enforced", later="the capacities of strategies"
+    ),
+    "immutable_archives": Key("Whether new copies are locked against deletion until their store_until", True),
+    "delete_archives_with_zeroing": Key("Whether deleted data is overwritten", later="garbage collection"),
+    "dont_delete_last_gs_rule_archive": Key("Whether the last good copy of a rule is kept", True),
+    "dont_delete_last_strategy_rule_archive": Key("Whether the last good copy of a strategy's rule is kept", True),
     "wrong_auth_attempts_count": Key("Failed logins after which a name is blocked for a network", True, 1, 1000),
     "wrong_auth_block_period": Key(f"{_MINUTES} such a block holds", True, 1, 100_000),
-    "repository_remove_chain": Key("Whether deleting a copy deletes those that build on it"),
-    "filesystems_clean_period": Key("Days between cleanings of storages"),
-    "show_previous_login_attempts_after_logging_in": Key("Whether consoles show the last logins"),
-    "search_backup_in_cluster_group": Key("Whether copies of other nodes of a cluster are built on"),
-    "bandwidth_limit_advantage": Key("Which limit of bandwidth wins"),
-    "bandwidth_client_limit": Key("Which of several limits of a client holds"),
-    "bandwidth_rule_limit": Key("Which of several limits of a rule holds"),
-}
+    "repository_remove_chain": _switch(
+        "Whether deleting a copy deletes those that build on it, archives excepted; each restores by itself", acts=True
+    ),
+    "filesystems_clean_period": _days("Days between cleanings of storages", "garbage collection"),
+    "show_previous_login_attempts_after_logging_in": _switch(
+        "Whether the answer to a login tells the last good and the last failed one", acts=True
+    ),
+    "search_backup_in_cluster_group": Key(
+        "Whether copies of other nodes of a cluster are built on",
+        later="nothing: a copy builds on copies of the same client only, as a client must not name data that it never had",
+    ),
+    "bandwidth_limit_advantage": Key(
+        "Which limit of bandwidth wins", choices=("client", "rule"), later="limits of bandwidth"
+    ),
+    "bandwidth_client_limit": Key(
+        "Which of several limits of a client holds", choices=_LIMITS, later="limits of bandwidth"
+    ),
+    "bandwidth_rule_limit": Key(
+        "Which of several limits of a rule holds", choices=_LIMITS, later="limits of bandwidth"
+    ),
+}  # fmt: skip
 """Every key of the guide's body, in its order."""
 
 
 def _described(key: Key) -> Meta:
-    end = "." if key.acts else "; not changeable in this version."
-    return Meta(description=key.description[0].upper() + key.description[1:] + end)
+    text = key.description[0].upper() + key.description[1:]
+    if key.choices:
+        text += f"; {' or '.join(key.choices)}"
+    if key.acts:
+        return Meta(description=f"{text}.")
+    later = key.later or "what is to come"
+    return Meta(
+        description=f"{text}. Stored and shown; {'changes' if later.startswith('nothing') else 'acts with'} {later}."
+    )
 
 
 Configuration = msgspec.defstruct(
@@ -120,6 +222,12 @@ ConfigurationChange = msgspec.defstruct(
     kw_only=True,
 )
 ConfigurationChange.__doc__ = "What to change of the global configuration."
+
+
+EXAMPLE: dict[str, Value] = {name: DEFAULTS[name] for name in KEYS} | {
+    "immutable_archives": True, "dedup_verify_only_meta_data": "yes",
+}  # fmt: skip
+"""The guide's own body."""
 
 
 class ServiceMode(msgspec.Struct):
@@ -139,14 +247,14 @@ async def _values(db: Connection) -> dict[str, Value]:
 
 
 async def update(change: Change, wanted: Any) -> None:
-    """Change what is given. Invalid for values out of range and for keys that this version does not act on."""
+    """Change what is given. Invalid names every value that is out of its limits."""
     problems = Problems()
     await change.db.execute(_LOCK)
     before = await _values(change.db)
     values = {name: value for name in KEYS if (value := getattr(wanted, name)) is not UNSET}
     changed = {name: value for name, value in values.items() if value != before[name]}
     for name, value in changed.items():
-        _check(problems, name, value, before[name])
+        _check(problems, name, value)
     problems.raise_any()
     for name, value in changed.items():
         await change.db.execute(_WRITE, name, value)
@@ -156,14 +264,14 @@ async def update(change: Change, wanted: Any) -> None:
     await change.wake("pools")
 
 
-def _check(problems: Problems, name: str, value: Value, before: Value) -> None:
+def _check(problems: Problems, name: str, value: Value) -> None:
     key, field = KEYS[name], f"data.{name}"
-    if not key.acts:
-        problems.add(field, f"is not changeable in this version; its value is {msgspec.json.encode(before).decode()}.")
-    elif key.choices and value not in key.choices:
+    if key.choices and value not in key.choices:
         problems.add(field, f"must be one of: {', '.join(key.choices)}.")
-    elif isinstance(value, int) and not isinstance(value, bool) and not key.minimum <= value <= key.maximum:
-        problems.add(field, f"must be an integer from {key.minimum} to {key.maximum}.")
+    elif key.form and not key.form.pattern.fullmatch(str(value)):
+        problems.add(field, key.form.allowed)
+    elif isinstance(value, int) and not isinstance(value, bool) and not key.minimum <= value <= (key.maximum or _ANY):
+        problems.add(field, f"must be an integer from {key.minimum} to {key.maximum or _ANY}.")
 
 
 async def set_service_mode(change: Change, wanted: ServiceMode) -> str:

@@ -9,7 +9,7 @@ import msgspec
 
 from rubackup.catalog.database import Connection, Database
 from rubackup.domain.lookups import TaskStatus
-from rubackup.services import configuration, host_log
+from rubackup.services import configuration, deletion, host_log, offline
 from rubackup.services.leadership import check_epoch
 
 BATCH = 1000
@@ -79,11 +79,16 @@ class Tidied(msgspec.Struct, frozen=True):
     families: int
     tasks: int
     events: int
+    copies: int = 0
+    """Copies of broken chains."""
+    killed: int = 0
+    """Tasks whose client went away."""
 
 
 async def run(database: Database, epoch: int | None = None) -> Tidied:
     """Remove what is over: login sessions, finished tasks, old events, failed logins, certificates, lines of hosts.
 
+    Unless the service mode is on, also copies of broken chains, and tasks that their clients have left.
     Fenced when `epoch` is given and another server leads.
     """
     async with database.transaction() as db:
@@ -96,7 +101,11 @@ async def run(database: Database, epoch: int | None = None) -> Tidied:
         tasks = await _remove_tasks(db)
         events = await db.fetchval(_FOREIGN_EVENTS, EVENT_BATCH)
         events += await db.fetchval(_EVENTS, EVENTS_KEPT_DAYS, EVENT_BATCH)
-        return Tidied(families, tasks, events)
+        if await configuration.enabled(db, "service_mode"):
+            return Tidied(families, tasks, events)
+        return Tidied(
+            families, tasks, events, await deletion.remove_broken(db), await offline.kill_abandoned(db, BATCH)
+        )
 
 
 async def _remove_tasks(db: Connection) -> int:

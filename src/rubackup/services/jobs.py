@@ -1,7 +1,7 @@
 """A claimed task with everything that an order for it needs.
 
-A backup's record gets a new uuid at each attempt, and the record that it builds on is chosen then;
-both are stored on the task, so `job_of` gives the same job again for as long as the task is held.
+What a backup, or a task that copies, writes gets a new uuid at each attempt, and the record that it builds on is
+chosen then; both are stored on the task, so `job_of` gives the same job again for as long as the task is held.
 """
 
 from __future__ import annotations
@@ -17,28 +17,39 @@ from rubackup.domain.errors import Fenced, Invalid
 from rubackup.domain.lookups import BackupType, TaskStatus, TaskType, VerificationStatus
 from rubackup.domain.tasks import HELD
 from rubackup.queue.ports import Held
-from rubackup.services import configuration, task_log
+from rubackup.services import capacity, configuration, task_log, verifications
 
-_LOAD = """
+POOL_OF = "CASE WHEN t.task_type IN ('Copy', 'Move') THEN t.pool_id ELSE coalesce(r.pool_id, t.pool_id) END"
+"""The pool that a task `t` with the record `r` works on: where a copy of a copy goes, else where the copy is."""
+_LOAD = f"""
 SELECT t.id, t.status, t.fence, t.attempt, t.task_type, t.executor, t.client_id, t.record_id, t.crypto, t.parameters,
     t.record_uuid AS own_uuid, t.parent_uuid, t.backup_type,
     coalesce(nullif(t.resource_type, ''), r.resource_type, '') AS resource_type,
     coalesce(nullif(t.resource, ''), r.resource, '') AS resource,
     r.uuid AS record_uuid, c.hwid AS client_hwid, c.hostname AS client_hostname,
-    p.id AS pool_id, p.uuid AS pool_uuid, p.compression_type, m.id AS media_id, m.hwid AS media_hwid,
-    m.hostname AS media_hostname, m.data_endpoint, l.epoch
+    p.id AS pool_id, p.uuid AS pool_uuid, p.pool_name, p.compression_type, m.id AS media_id, m.hwid AS media_hwid,
+    m.hostname AS media_hostname, m.data_endpoint, l.epoch,
+    r.client_hwid AS owner_hwid, r.parent_uuid AS source_parent, r.locked_until > now() AS source_locked,
+    r.created_at + p.retention_period <= now() AS source_too_old, r.pool_id AS source_pool_id, sm.id AS source_media_id,
+    sm.hwid AS source_media_hwid, sm.hostname AS source_media_hostname, sm.data_endpoint AS source_endpoint
 FROM task_queue t
 LEFT JOIN clients c ON c.id = t.client_id
 LEFT JOIN repository r ON r.id = t.record_id
-LEFT JOIN pools p ON p.id = coalesce(r.pool_id, t.pool_id)
+LEFT JOIN pools p ON p.id = {POOL_OF}
 LEFT JOIN media_servers m ON m.id = p.media_server_id
+LEFT JOIN pools sp ON sp.id = r.pool_id
+LEFT JOIN media_servers sm ON sm.id = sp.media_server_id
 CROSS JOIN leadership l
-WHERE t.id = ANY ($1::bigint[])"""
+WHERE t.id = ANY ($1::bigint[])"""  # noqa: S608 - a constant of ours
 _PARENT = """
 SELECT uuid FROM repository
 WHERE client_hwid = $1 AND client_id = $8 AND resource_type = $2 AND resource = $3 AND pool_id = $4 AND crypto = $5
-    AND verification_status <> $6 AND ($7 OR backup_type = 'full')
+    AND verification_status <> $6 AND ($7 OR backup_type = 'full') AND NOT archiving
 ORDER BY created_at DESC, id DESC LIMIT 1"""
+_PARENTS_COPY = """
+SELECT uuid FROM repository WHERE pool_id = $1 AND copied_from_uuid = $2 AND client_hwid = $3
+    AND verification_status <> $4
+ORDER BY id DESC LIMIT 1"""
 _STORE_ATTEMPT = """
 UPDATE task_queue SET record_uuid = $2, parent_uuid = $3, backup_type = $4, message = $5 WHERE id = $1"""
 
@@ -70,6 +81,16 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     parameters: dict[str, Any]
     share: bool
     """Whether chunks of other clients may be taken over after proof."""
+    source_pool_id: int = 0
+    """Of tasks that copy: where the source is, and who serves it; `client_hwid` is the copy's owner then."""
+    source_uuid: str = ""
+    source_media_hwid: str = ""
+    source_endpoint: str = ""
+
+    @property
+    def source_is_elsewhere(self) -> bool:
+        """Whether the source of a copy is served by another media server than the target."""
+        return self.source_media_hwid not in {"", self.media_hwid}
 
 
 async def load(db: Connection, tasks: Sequence[int]) -> dict[int, Row]:
@@ -85,7 +106,28 @@ def lacking(row: Row) -> str:
         return "The client of the task does not exist any more."
     if not is_backup(row) and row["record_uuid"] is None:
         return "The copy is not in the repository any more."
+    return _copy_lacks(row) if is_copy(row) else ""
+
+
+def _copy_lacks(row: Row) -> str:
+    if row["source_pool_id"] == row["pool_id"]:
+        return f"The copy is in pool {row['pool_name']} already."
+    if row["task_type"] == TaskType.MOVE.label and row["source_locked"]:
+        return "The copy is locked against deletion, so it cannot be moved."
+    if row["source_too_old"]:
+        return f"Pool {row['pool_name']} does not keep copies as old as this one (retention_period)."
     return ""
+
+
+async def refused(db: Connection, row: Row) -> str:
+    """Why the task must not begin now, as a sentence; '' when it may."""
+    adds = is_backup(row) or row["task_type"] == TaskType.COPY.label
+    return await capacity.exceeded(db, row["client_id"]) if adds else ""
+
+
+def is_copy(row: Row) -> bool:
+    """Whether the task copies or moves a copy into another pool."""
+    return row["task_type"] in {TaskType.COPY.label, TaskType.MOVE.label}
 
 
 def is_backup(row: Row) -> bool:
@@ -95,6 +137,13 @@ def is_backup(row: Row) -> bool:
 
 async def begin(db: Connection, held: Held, row: Row) -> Job:
     """The job of a task that was just claimed."""
+    if is_copy(row):
+        parent = await _parents_copy(db, row)
+        record = uuid.uuid4()
+        await db.execute(_STORE_ATTEMPT, held.task_id, record, parent, row["backup_type"], "")
+        return _copy_job(row, held.fence, held.attempt, record, parent)
+    if row["task_type"] == TaskType.VERIFY.label:
+        row = {**row, "parameters": row["parameters"] | await verifications.begin(db, held.task_id)}
     share = await configuration.enabled(db, "dedup_provide_common_hash_table")
     if not is_backup(row):
         return _job(row, held.fence, held.attempt, row["record_uuid"], None, row["backup_type"], share)
@@ -111,7 +160,7 @@ async def begin(db: Connection, held: Held, row: Row) -> Job:
 async def _parent(db: Connection, row: Row) -> tuple[uuid.UUID | None, str]:
     """The record to build on and the type that the copy gets.
 
-    A record found damaged is never built on, nor one that another host made under the same hardware id.
+    A record found damaged is never built on, nor an archive, nor one that another host made under the same hardware id.
     """
     if row["backup_type"] == BackupType.FULL.label:
         return None, BackupType.FULL.label
@@ -122,6 +171,16 @@ async def _parent(db: Connection, row: Row) -> tuple[uuid.UUID | None, str]:
     return (found, row["backup_type"]) if found else (None, BackupType.FULL.label)
 
 
+async def _parents_copy(db: Connection, row: Row) -> uuid.UUID | None:
+    """The copy in the target pool of the record that the source builds on."""
+    if row["source_parent"] is None:
+        return None
+    found: uuid.UUID | None = await db.fetchval(
+        _PARENTS_COPY, row["pool_id"], row["source_parent"], row["owner_hwid"], VerificationStatus.NOT_TRUSTED.label
+    )
+    return found
+
+
 async def job_of(db: Connection, task_id: int, fence: int) -> Job:
     """The job of a task that is held under this fence; Fenced otherwise."""
     row = (await load(db, [task_id])).get(task_id)
@@ -129,6 +188,8 @@ async def job_of(db: Connection, task_id: int, fence: int) -> Job:
         raise Fenced(task_id=task_id)
     if problem := lacking(row):
         raise Invalid(problem)
+    if is_copy(row):
+        return _copy_job(row, fence, row["attempt"], row["own_uuid"], row["parent_uuid"])
     share = await configuration.enabled(db, "dedup_provide_common_hash_table")
     record = row["own_uuid"] if is_backup(row) else row["record_uuid"]
     return _job(row, fence, row["attempt"], record, row["parent_uuid"], row["backup_type"], share)
@@ -159,4 +220,15 @@ def _job(
         parent_uuid=parent.hex if parent else "",
         parameters=row["parameters"],
         share=share,
+    )
+
+
+def _copy_job(row: Row, fence: int, attempt: int, record: uuid.UUID, parent: uuid.UUID | None) -> Job:
+    return msgspec.structs.replace(
+        _job(row, fence, attempt, record, parent, row["backup_type"], share=False),
+        client_hwid=row["owner_hwid"],
+        source_pool_id=row["source_pool_id"],
+        source_uuid=row["record_uuid"].hex,
+        source_media_hwid=row["source_media_hwid"],
+        source_endpoint=row["source_endpoint"],
     )

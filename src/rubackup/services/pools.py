@@ -53,7 +53,10 @@ SELECT 'changed', 'pool_list', p.id, p.media_server_id, $2 FROM pools p WHERE p.
 
 
 class PoolRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A pool as its media server must serve it. `storages`: (id, path); `reserve_bytes` a backup must leave free."""
+    """A pool as its media server must serve it.
+
+    `storages`: (id, path); `reserve_bytes` a backup must leave free; `evenly`: not one storage after another.
+    """
 
     id: int
     uuid: str
@@ -61,6 +64,7 @@ class PoolRow(msgspec.Struct, frozen=True, kw_only=True):
     compression: str
     reserve_bytes: int
     storages: list[tuple[int, str]]
+    evenly: bool = False
 
 
 class StorageReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,6 +97,7 @@ async def configuration(database: Database, media_hwid: str) -> list[PoolRow]:
         for storage in await db.fetch(_STORAGES, list(storages)):
             storages[storage["pool_id"]].append((storage["id"], storage["path"]))
         reserve = await settings.number(db, "pool_storage_capacity_reserve")
+        evenly = await settings.value(db, "data_spred_into_pool") == "evenly"
         return [
             PoolRow(
                 id=row["id"],
@@ -101,6 +106,7 @@ async def configuration(database: Database, media_hwid: str) -> list[PoolRow]:
                 compression=row["compression_type"],
                 reserve_bytes=0 if row["ignore_free_space_check"] else reserve,
                 storages=storages[row["id"]],
+                evenly=evenly,
             )
             for row in rows
         ]

@@ -40,8 +40,9 @@ WITH gone AS (UPDATE {table} SET online = false WHERE online AND server_hwid = $
 INSERT INTO events (kind, family, row_id, client_group_id, media_server_id, data)
 SELECT 'presence', '{family}', h.id, {group}, {media}, '{{"online": false}}' FROM gone JOIN {family} h ON h.id = gone.{key}"""
 _SERVER = """
-INSERT INTO servers (hwid, hostname, package_version) VALUES ($1, $2, $3)
-ON CONFLICT (hwid) DO UPDATE SET hostname = $2, package_version = $3, started_at = now(), seen_at = now()"""
+INSERT INTO servers (hwid, hostname, package_version, issuing_key_hash) VALUES ($1, $2, $3, $4)
+ON CONFLICT (hwid) DO UPDATE SET hostname = $2, package_version = $3, issuing_key_hash = $4, started_at = now(),
+    seen_at = now()"""
 _EVENT = """
 INSERT INTO events (kind, family, row_id, client_group_id, media_server_id, data)
 VALUES ('presence', $1, $2, $3, $4, $5)"""
@@ -114,10 +115,12 @@ async def media_offline(database: Database, hwid: str, server_hwid: str) -> None
             await host_log.note(db, "media", [row["id"]], Happened.OFFLINE)
 
 
-async def reset(database: Database, server_hwid: str, *, hostname: str, package_version: str) -> None:
-    """The server starts: it is listed, and nobody is connected to it."""
+async def reset(
+    database: Database, server_hwid: str, *, hostname: str, package_version: str, issuing_key_hash: str = ""
+) -> None:
+    """The server starts: it is listed with the key that it signs certificates with, and nobody is connected to it."""
     async with database.transaction() as db:
-        await db.execute(_SERVER, server_hwid, hostname, package_version)
+        await db.execute(_SERVER, server_hwid, hostname, package_version, issuing_key_hash)
         await host_log.note_all_offline(db, server_hwid, f"Server {hostname} starts: nobody is connected to it yet.")
         await db.execute(
             _RESET.format(

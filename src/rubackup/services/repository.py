@@ -1,6 +1,6 @@
 """The repository as administrators see it: prolonging, deleting, verifying, listing copies.
 
-How copies come into being and are forgotten by media servers is `services.records`.
+How copies come into being and are forgotten by media servers is `services.records`, copying them `services.copies`.
 """
 
 from __future__ import annotations
@@ -13,10 +13,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from rubackup.domain.errors import Conflict, Invalid, NotFound
-from rubackup.domain.lookups import TaskType
-from rubackup.queue.ports import NewTask
-from rubackup.queue.postgres import PostgresQueue
-from rubackup.services import records, scopes, tasks
+from rubackup.services import deletion, scopes, tasks, verifications
 from rubackup.services.change import Change
 from rubackup.services.fields import Row
 from rubackup.services.ports import CopyEntry, Hosts
@@ -31,7 +28,10 @@ SELECT r.id, r.uuid::text AS uuid, r.client_id, r.client_hwid, {_GROUP} AS group
     r.backup_type, r.crypto, r.created_at, r.locked_until, r.file_list, p.retention_period,
     r.created_at + p.retention_period AS pool_until
 {_FROM} WHERE r.id = $1 AND """
-_KEEP = "UPDATE repository SET store_until = $2 WHERE id = $1"
+_KEEP = """
+UPDATE repository SET store_until = $2,
+    locked_until = CASE WHEN locked_until > now() THEN greatest(locked_until, $2) ELSE locked_until END
+WHERE id = $1"""
 _NOTE = """
 INSERT INTO repository_log (record_id, record_uuid, client_group_id, pool_id, task_id, user_name, action, text)
 SELECT r.id, r.uuid, r.client_group_id, r.pool_id, $2, $3, $4, $5 FROM repository r WHERE r.id = $1"""
@@ -94,7 +94,10 @@ async def note(change: Change, record_id: int, task_id: int | None, action: str,
 
 
 async def keep_until(change: Change, record_id: int, wanted: RecordChange) -> None:
-    """Change how long a copy is kept; Invalid beyond what the pool allows, Conflict before its lock ends."""
+    """Change how long a copy is kept; Invalid beyond what the pool allows, Conflict before its lock ends.
+
+    The lock of a locked copy goes along when it is kept for longer; null leaves the lock as it is.
+    """
     until = wanted.store_until
     if until is UNSET:
         return
@@ -109,36 +112,19 @@ async def keep_until(change: Change, record_id: int, wanted: RecordChange) -> No
     await change.db.execute(_KEEP, record_id, until)
     await note(change, record_id, None, "changed", f"Kept until {until.isoformat() if until else 'it is deleted'}.")
     await _event(change, record, "changed")
+    await change.wake("records")
 
 
 async def delete(change: Change, ids: Sequence[int]) -> None:
-    """Delete copies: all or none; Conflict names those that are locked or in use."""
-    await records.delete_records(change, ids)
+    """Delete copies, with what builds on them where it is configured so: all or none; Conflict says why not."""
+    await deletion.delete_records(change, ids)
 
 
 async def verify(change: Change, record_id: int) -> int:
     """Queue a verification of a copy; the number of its task."""
     record = await record_of(change, record_id)
     await tasks.refuse_in_service_mode(change.db, record["media_hostname"] if record["local_service_mode"] else None)
-    task_id = await PostgresQueue(change.db).add(
-        NewTask(
-            task_type=TaskType.VERIFY.label,
-            executor="media",
-            client_id=record["client_id"],
-            media_server_id=record["media_server_id"],
-            pool_id=record["pool_id"],
-            record_id=record_id,
-            record_uuid=record["uuid"],
-            resource_type=record["resource_type"],
-            resource=record["resource"],
-            backup_type=record["backup_type"],
-            crypto=record["crypto"],
-            created_by=change.principal.name,
-            reservations=tasks.record_reservations(record_id, record["pool_id"]),
-        )
-    )
-    await note(change, record_id, task_id, "verification")
-    return task_id
+    return await verifications.queue(change.db, record_id, change.principal.name)
 
 
 async def dependants(change: Change, wanted: RecordIds) -> list[Dependant]:

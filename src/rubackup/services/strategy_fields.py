@@ -110,7 +110,7 @@ def _keys() -> Iterator[Key]:
     )
     yield _plain("validity_end_period", dt.datetime | None, None, "When the strategy ends to act; null: never.")
     yield _plain("verify_flag", bool, False, "Whether copies are verified again and again.")
-    yield _interval("verify_interval", "How often copies are verified, such as '1 day'")
+    yield _interval("verify_interval", "Interval between verifications of a copy, such as '1 day'")
     yield _plain(
         "auto_delete_obsoleted_copy_flag", bool, False, "Whether copies whose time is over are deleted by themselves."
     )

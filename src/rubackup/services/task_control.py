@@ -13,13 +13,13 @@ from rubackup.domain.lookups import TaskStatus, TaskType
 from rubackup.domain.tasks import FINAL, Verb
 from rubackup.queue.ports import NewTask, Reservation
 from rubackup.queue.postgres import PostgresQueue
-from rubackup.services import repository, restores, scopes, task_log, tasks
+from rubackup.services import copies, jobs, repository, restores, scopes, task_log, tasks
 from rubackup.services.change import Change
 
 _READ = """
 SELECT t.id, t.task_type, t.status, t.priority, t.executor, t.client_id, c.hwid, c.hostname, c.group_id,
     c.centralized_restore, t.media_server_id,
-    t.pool_id, t.record_id, r.uuid::text AS record_uuid, t.resource_type, t.resource, t.backup_type, t.crypto,
+    t.pool_id, t.record_id, r.uuid::text AS record_uuid, r.pool_id AS record_pool_id, t.resource_type, t.resource, t.backup_type, t.crypto,
     t.storage_duration::text AS storage_duration, t.archiving, t.parameters, t.rule_id, t.strategy_id, t.strategy_rule_id, m.hostname AS media_hostname,
     m.local_service_mode, ({writable}) AS writable
 FROM task_queue t LEFT JOIN clients c ON c.id = t.client_id LEFT JOIN repository r ON r.id = t.record_id
@@ -118,6 +118,8 @@ def _again(row: Any, created_by: str) -> NewTask:
     same = {name: row[name] for name in fields}
     if row["task_type"] == TaskType.BACKUP.label:
         same |= {"record_id": None, "record_uuid": None}
+    elif jobs.is_copy(row):
+        same["record_uuid"] = None
     return NewTask(**same, created_by=created_by, restarted_from=row["id"], reservations=_reservations(row))
 
 
@@ -133,6 +135,8 @@ def _gone(row: Any) -> str:
 def _reservations(row: Any) -> tuple[Reservation, ...]:
     if row["task_type"] == TaskType.BACKUP.label:
         return tasks.backup_reservations(row["client_id"], row["resource_type"], row["resource"], row["pool_id"])
+    if jobs.is_copy(row):
+        return copies.reservations(row["task_type"], row["record_id"], row["record_pool_id"], row["pool_id"])
     return tasks.record_reservations(row["record_id"], row["pool_id"])
 
 

@@ -14,7 +14,7 @@ from rubackup.domain.errors import Conflict, Invalid
 from rubackup.domain.lookups import BackupType, Crypto, ResourceType, StorageType, TaskType
 from rubackup.queue.ports import NewTask, Reservation
 from rubackup.queue.postgres import PostgresQueue
-from rubackup.services import configuration, scopes
+from rubackup.services import capacity, configuration, scopes
 from rubackup.services.change import Change
 from rubackup.services.fields import Problems, Ref, Row
 
@@ -45,7 +45,13 @@ class BackupTask(msgspec.Struct, kw_only=True):
     crypto: Annotated[str, Meta(description="A name of crypto.")]
     priority: Annotated[int, PRIORITY]
     storage_duration: Annotated[str, Meta(description="How long the copy is kept, such as '1 Years'.", max_length=100)]
-    archiving: Annotated[bool, Meta(description="Whether the copy is marked as an archive.")]
+    archiving: Annotated[
+        bool,
+        Meta(
+            description="Whether the copy is an archive: it stands by itself, later copies never build on it, and it is "
+            "deleted only when it is named."
+        ),
+    ]
 
 
 class NewBackup(msgspec.Struct, kw_only=True):
@@ -78,6 +84,8 @@ async def create_backup(change: Change, new: NewBackup) -> int:
     problems.fields.update(_extension_problems(new, resource_type))
     problems.raise_any()
     await refuse_in_service_mode(change.db, pool["media_hostname"] if pool["local_service_mode"] else None)
+    if full := await capacity.exceeded(change.db, client["id"]):
+        raise Conflict(full)
     task_id = await PostgresQueue(change.db).add(
         NewTask(
             task_type=TaskType.BACKUP.label,

@@ -123,6 +123,11 @@ def load_certificates(pem: bytes) -> list[x509.Certificate]:
         raise Invalid("This is not a certificate in PEM form.") from error
 
 
+def certificate_key_hash(pem: bytes) -> str:
+    """`key_fingerprint` of the key in a certificate's PEM text."""
+    return key_fingerprint(require_p256(load_certificates(pem)[0].public_key()))
+
+
 def root_fingerprint(root_pem: bytes) -> str:
     """SHA-256 of the certificate (DER), hex: what a new host is given."""
     return hashlib.sha256(load_certificates(root_pem)[0].public_bytes(serialization.Encoding.DER)).hexdigest()

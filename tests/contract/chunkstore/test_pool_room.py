@@ -95,6 +95,23 @@ def test_storages_are_filled_one_after_another(place: Place) -> None:
     assert 300_000 < usage.used_bytes <= _used(place, "one") + _used(place, "two")
 
 
+def test_storages_are_filled_evenly_where_it_is_wanted(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each new pack goes to the storage with most room, from the next pack on after a change."""
+    monkeypatch.setattr(pack, "TARGET_BYTES", 100_000)
+    place.storages = ["one", "two"]
+    place.memory("one").capacity_bytes = place.memory("two").capacity_bytes = 2_000_000
+    pool = place.open()
+    pool.reconfigure([Path("one"), Path("two")], 0, 1, evenly=True)
+    Client().backup(begin(pool, 1), TREE)
+    assert abs(_used(place, "one") - _used(place, "two")) < 150_000
+    pool.reconfigure([Path("one"), Path("two")], 0, 1)
+    before = _used(place, "two")
+    Client().backup(begin(pool, 2), {f"/{i}": noise(40_000, i) for i in range(8, 16)})
+
+    assert _used(place, "two") == before
+    assert restore(pool, record_id(1)) == TREE
+
+
 def test_usage_tells_what_is_wrong(place: Place) -> None:
     """A pool without room has a problem that names the folder."""
     pool = place.open()

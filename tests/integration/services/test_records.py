@@ -11,7 +11,7 @@ from rubackup.catalog.database import Database
 from rubackup.domain.errors import Conflict, NotFound, WrongState
 from rubackup.domain.tasks import Verb
 from rubackup.queue.postgres import PooledQueue
-from rubackup.services import dispatch, records
+from rubackup.services import deletion, dispatch, records
 from rubackup.services.dispatch import Job
 from support.catalogue import CLIENT, MEDIA, OTHER_MEDIA, SERVER, World, change
 
@@ -46,7 +46,7 @@ async def record_of(world: World, **fields) -> tuple[int, Job]:
 
 async def delete(world: World, ids: list[int]) -> None:
     async with world.database.transaction() as db:
-        await records.delete_records(change(db), ids)
+        await deletion.delete_records(change(db), ids)
 
 
 def test_a_sealed_record_is_in_the_repository_and_its_task_done(run):
@@ -179,6 +179,7 @@ def test_a_record_names_its_parent(run):
         full, full_job = await record_of(world)
         child, _job = await record_of(world, backup_type="incremental")
         assert await world.value("SELECT parent_id FROM repository WHERE id = $1", child) == full
+        await world.configure(repository_remove_chain="no")
         await delete(world, [full])
 
         row = await world.row("SELECT parent_id, parent_uuid FROM repository")

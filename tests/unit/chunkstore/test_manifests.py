@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,6 +13,7 @@ from rubackup.chunkstore.identity import HOLE
 from rubackup.chunkstore.manifest import Entry, EntryType, Header, ManifestReader, ManifestWriter, Summary
 from rubackup.chunkstore.manifest import format as fmt
 from rubackup.chunkstore.manifest.check import check_manifest
+from rubackup.chunkstore.manifest.rewrite import rewrite_manifest
 from rubackup.domain.errors import Corrupt, Invalid, NotFound
 from support.chunkstore import entry
 
@@ -268,3 +270,48 @@ def test_a_wrong_order_or_name_is_not_written(folders: Folders) -> None:
     """The writer refuses what the pool would refuse."""
     with pytest.raises(Invalid):
         write(folders)
+
+
+def rewritten(data: bytes, **changes: str) -> bytes:
+    """The manifest with another header."""
+    parts: list[bytes] = []
+    rewrite_manifest(Counting(data), len(data), lambda old: msgspec.structs.replace(old, **changes), parts.append)
+    return b"".join(parts)
+
+
+@given(trees(), st.integers(0, 5000), st.sampled_from(["", "cd" * 16]))
+@settings(max_examples=30, deadline=None)
+def test_a_rewritten_manifest_says_the_same_under_another_header(folders: Folders, count: int, parent: str) -> None:
+    """With the old header it is the old one byte for byte; with a longer one it is whole, and reads the same."""
+    data = write(folders, many_rows(count))
+    other = rewritten(data, record="ef" * 16, parent=parent)
+
+    assert rewritten(data) == data
+    header, _ = check_manifest(Counting(other), len(other), lambda _: None)
+    assert (header.record, header.parent) == ("ef" * 16, parent)
+    assert listed(reader(other)) == listed(reader(data))
+    assert reader(other).rows(0, count) == many_rows(count)
+
+
+def test_a_large_manifest_is_rewritten_with_all_levels_of_its_index() -> None:
+    """Several index frames, each naming where its blocks lie now."""
+    folders: Folders = [(b"/", [entry(b"d")])]
+    folders += [(b"/d", [entry(f"{i:04}" * 1000) for i in range(1000)])]
+    data = write(folders, many_rows(4000))
+    other = rewritten(data, parent="cd" * 16)
+
+    manifest = reader(other)
+    assert manifest._trailer.levels > 1
+    assert listed(manifest) == listed(reader(data))
+    found = manifest.find(b"/d/" + b"0999" * 1000)
+    assert found is not None
+    assert check_manifest(Counting(other), len(other), lambda _: None)[1].entries == 1001
+
+
+@pytest.mark.parametrize("at", [0.1, 0.3, 0.5, 0.7, 0.9, 0.99])
+def test_a_damaged_manifest_is_not_rewritten(at: float) -> None:
+    """Every frame's sum is checked on the way."""
+    data = bytearray(write([(b"/", [entry(f"{i:05}") for i in range(2000)])], many_rows(3000)))
+    data[int(len(data) * at)] ^= 1
+    with pytest.raises(Corrupt):
+        rewritten(bytes(data))

@@ -20,6 +20,8 @@ NOWHERE = Database(DatabaseAddress("127.0.0.1", 1, "nobody", "", "nothing"))
 class NoSigner:
     """Signs nothing: no request gets that far."""
 
+    key_hash = ""
+
     def sign(self, csr_pem: bytes, role: str, hwid: str, hostname: str) -> Any:
         raise AssertionError
 

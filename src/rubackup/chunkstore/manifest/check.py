@@ -13,9 +13,9 @@ from typing import Final
 
 from rubackup.chunkstore.manifest import format as fmt
 from rubackup.chunkstore.manifest.format import Entry, EntryType, Frame, Header, IndexRow, Run, Trailer
+from rubackup.chunkstore.manifest.frames import FrameStream
 from rubackup.domain.errors import Corrupt, Invalid
 
-_AHEAD_BYTES: Final = 1 << 20
 _MAX_PENDING_BYTES: Final = fmt.MAX_BLOCK_BYTES
 _MAX_LEVELS: Final = 8
 _TYPES: Final = frozenset(EntryType)
@@ -32,11 +32,8 @@ def check_manifest(read_at: Callable[[int, int], bytes], size: int, on_rows: OnR
 
 class _Check:
     def __init__(self, read_at: Callable[[int, int], bytes], size: int, on_rows: OnRows) -> None:
-        self._read_at = read_at
-        self._size = size
+        self._stream = FrameStream(read_at, size)
         self._on_rows = on_rows
-        self._window: tuple[int, bytes] = (0, b"")
-        self._at = len(fmt.MAGIC)
         self._blocks = self._entries = self._rows = self._row_bytes = 0
         self._rows_named = 0  # the highest row that an entry names
         self._segments = array("Q")
@@ -49,56 +46,28 @@ class _Check:
         self._segments_at = 0
 
     def run(self) -> tuple[Header, Trailer]:
-        if self._size < len(fmt.MAGIC) + fmt.FOOTER.size or self._read(0, len(fmt.MAGIC)) != fmt.MAGIC:
-            raise Corrupt("This is no manifest of a known version.")
-        if self._peek().raw_bytes > fmt.MAX_HEADER_BYTES:
+        if self._stream.peek().raw_bytes > fmt.MAX_HEADER_BYTES:
             raise Invalid("The manifest's header is too long.")
-        _, raw = self._next(b"H")
+        _, raw = self._stream.next(b"H")
         header = fmt.decode(fmt.headers, raw, len(fmt.MAGIC))
         self._body()
         self._segment_table()
-        at = self._at
-        _, raw = self._next(b"T")
+        at = self._stream.at
+        _, raw = self._stream.next(b"T")
         trailer = fmt.decode(fmt.trailers, raw, at)
-        footer = self._read(self._at, fmt.FOOTER.size)
-        if self._at + fmt.FOOTER.size != self._size or footer != fmt.FOOTER.pack(at, fmt.END):
-            raise Corrupt(f"The manifest does not end behind its trailer at byte {at}.")
+        self._stream.finish(at)
         self._totals(trailer, at)
         return header, trailer
-
-    # --- reading ---
-
-    def _read(self, offset: int, length: int) -> bytes:
-        start, data = self._window
-        if not (start <= offset and offset + length <= start + len(data)):
-            if offset + length > self._size:
-                raise Corrupt(f"The manifest is cut off at byte {self._size}.")
-            data = self._read_at(offset, min(max(length, _AHEAD_BYTES), self._size - offset))
-            start = offset
-            self._window = (start, data)
-        found = data[offset - start : offset - start + length]
-        if len(found) != length:
-            raise Corrupt(f"The manifest is cut off at byte {offset + len(found)}.")
-        return found
-
-    def _peek(self) -> Frame:
-        return fmt.parse_front(self._read(self._at, fmt.FRAME_BYTES), self._at)
-
-    def _next(self, kind: bytes) -> tuple[Frame, memoryview]:
-        length = self._peek().total_bytes
-        frame, raw = fmt.unpack_frame(self._read(self._at, length), self._at, kind)
-        self._at += length
-        return frame, raw
 
     # --- frames ---
 
     def _body(self) -> None:
         take = {b"E": self._take_entries, b"R": self._take_rows, b"I": self._take_index}
-        while (kind := self._peek().kind) in take:
-            at = self._at
-            frame, raw = self._next(kind)
+        while (kind := self._stream.peek().kind) in take:
+            at = self._stream.at
+            frame, raw = self._stream.next(kind)
             take[kind](frame, raw, at)
-        self._segments_at = self._at
+        self._segments_at = self._stream.at
 
     def _take_rows(self, frame: Frame, raw: memoryview, at: int) -> None:
         count, rest = divmod(len(raw), fmt.ROW.size)
@@ -200,9 +169,9 @@ class _Check:
 
     def _segment_table(self) -> None:
         done = 0
-        while self._peek().kind == b"O":
-            at = self._at
-            frame, raw = self._next(b"O")
+        while self._stream.peek().kind == b"O":
+            at = self._stream.at
+            frame, raw = self._stream.next(b"O")
             part = self._segments[done : done + fmt.OFFSETS_PER_FRAME]
             if frame.number != done or frame.items != len(part) or raw != struct.pack(f"<{len(part)}Q", *part):
                 raise Corrupt(f"The manifest's table of segments is damaged at byte {at}.")

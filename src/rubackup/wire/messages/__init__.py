@@ -49,10 +49,12 @@ from rubackup.wire.messages.orders import (
     DeviceChecked,
     DropRecord,
     FilesystemListing,
+    KeepKey,
     ListBlockDevices,
     ListFilesystem,
     ListRecord,
     ListResources,
+    LockRecord,
     MediaAddress,
     ModuleResource,
     ModuleResources,
@@ -64,6 +66,7 @@ from rubackup.wire.messages.orders import (
     RecordListing,
     Revoked,
     RunBackup,
+    RunCopy,
     RunRestore,
     RunVerify,
     StorageConfig,
@@ -86,8 +89,6 @@ from rubackup.wire.messages.reports import (
     ReportProgress,
     SealVerdict,
 )
-
-__all__ = ["PROTOCOL_VERSION", "Ack", "AgentState", "Answer", "AnyMessage", "AskAgent", "AskDeletion", "AskElements", "AskOwnClient", "AskOwnCopies", "AskOwnRules", "AskOwnTasks", "AskPools", "AskRoot", "BackupOpened", "BlockDevice", "BlockDevices", "Bye", "Call", "CheckDevice", "CheckFolder", "Checkpoint", "Checkpointed", "ConfigurePools", "Deleted", "DeviceChecked", "DropRecord", "Enrol", "EnrolGranted", "EnrolPending", "Fault", "FilesystemListing", "Groups", "Hello", "Known", "ListBlockDevices", "ListFilesystem", "ListRecord", "ListResources", "LocalUser", "LogLine", "MediaAddress", "Message", "ModuleResource", "ModuleResources", "MonitoringLimits", "MonitoringSample", "NewTicket", "OpenBackup", "OpenRestore", "Order", "OwnClient", "OwnCopies", "OwnCopy", "OwnRule", "OwnRules", "OwnTask", "OwnTasks", "Ping", "Pong", "PoolConfig", "PoolState", "PoolStates", "Progress", "ProgressAnswer", "Prove", "Proved", "Query", "Queued", "ReadChunks", "ReadManifest", "RecordEntry", "RecordListing", "RecordSealed", "Relay", "Relayed", "Renew", "RenewTicket", "ReportFinished", "ReportLog", "ReportMonitoring", "ReportProgress", "RequestRule", "RequestRuleDeletion", "Requested", "RestoreOpened", "Revoked", "Root", "RunBackup", "RunRestore", "RunVerify", "ScanTape", "Seal", "SealVerdict", "Sealed", "StartBackup", "StartRestore", "StorageConfig", "StorageState", "TapeDevice", "TapeDevices", "TapeElement", "TapeElements", "WaitingRequest", "Welcome"]  # fmt: skip
 from rubackup.wire.messages.tape import AskElements, ScanTape, TapeDevice, TapeDevices, TapeElement, TapeElements
 from rubackup.wire.messages.tools import (
     AgentState,
@@ -115,10 +116,12 @@ from rubackup.wire.messages.tools import (
     WaitingRequest,
 )
 
+__all__ = ["PROTOCOL_VERSION", "Ack", "AgentState", "Answer", "AnyMessage", "AskAgent", "AskDeletion", "AskElements", "AskOwnClient", "AskOwnCopies", "AskOwnRules", "AskOwnTasks", "AskPools", "AskRoot", "BackupOpened", "BlockDevice", "BlockDevices", "Bye", "Call", "CheckDevice", "CheckFolder", "Checkpoint", "Checkpointed", "ConfigurePools", "Deleted", "DeviceChecked", "DropRecord", "Enrol", "EnrolGranted", "EnrolPending", "Fault", "FilesystemListing", "Groups", "Hello", "KeepKey", "Known", "ListBlockDevices", "ListFilesystem", "ListRecord", "ListResources", "LocalUser", "LockRecord", "LogLine", "MediaAddress", "Message", "ModuleResource", "ModuleResources", "MonitoringLimits", "MonitoringSample", "NewTicket", "OpenBackup", "OpenRestore", "Order", "OwnClient", "OwnCopies", "OwnCopy", "OwnRule", "OwnRules", "OwnTask", "OwnTasks", "Ping", "Pong", "PoolConfig", "PoolState", "PoolStates", "Progress", "ProgressAnswer", "Prove", "Proved", "Query", "Queued", "ReadChunks", "ReadManifest", "RecordEntry", "RecordListing", "RecordSealed", "Relay", "Relayed", "Renew", "RenewTicket", "ReportFinished", "ReportLog", "ReportMonitoring", "ReportProgress", "RequestRule", "RequestRuleDeletion", "Requested", "RestoreOpened", "Revoked", "Root", "RunBackup", "RunCopy", "RunRestore", "RunVerify", "ScanTape", "Seal", "SealVerdict", "Sealed", "StartBackup", "StartRestore", "StorageConfig", "StorageState", "TapeDevice", "TapeDevices", "TapeElement", "TapeElements", "WaitingRequest", "Welcome"]  # fmt: skip
+
 AnyMessage = (
     Fault | Enrol | EnrolPending | EnrolGranted | AskRoot | Root | Hello | Welcome | Call | Answer | Ping | Pong | Ack
-    | RunBackup | RunRestore | RunVerify | ListFilesystem | FilesystemListing
-    | ConfigurePools | PoolStates | AskPools | CheckFolder | CheckDevice | DeviceChecked | DropRecord | Revoked
+    | RunBackup | RunRestore | RunVerify | RunCopy | ListFilesystem | FilesystemListing
+    | ConfigurePools | PoolStates | AskPools | CheckFolder | CheckDevice | DeviceChecked | DropRecord | LockRecord | Revoked | KeepKey
     | ListRecord | RecordListing
     | ReportProgress | ProgressAnswer | ReportLog | ReportFinished | RenewTicket | NewTicket
     | RecordSealed | SealVerdict | Relay | Relayed

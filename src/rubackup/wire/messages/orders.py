@@ -73,11 +73,31 @@ class RunRestore(Message, tag="run_restore"):
 
 
 class RunVerify(Message, tag="run_verify"):
-    """Read every chunk of a record again (media server)."""
+    """Read every chunk of a record again (media server); without `contents` only look whether it is there."""
 
     order: Order
     pool_id: int
     record: str
+    contents: bool = True
+
+
+class RunCopy(Message, tag="run_copy"):
+    """Copy a record into another pool (the media server of that pool), read it back, and seal it there."""
+
+    order: Order
+    """With a ticket when the source is on another media server: it lets this one read the source's record there."""
+    pool_id: int
+    """The target."""
+    record: str
+    """UUID of the record to write, new for each attempt."""
+    parent: str
+    """UUID of the copy of the source's parent in the target, or ''."""
+    owner: str
+    """Hardware id of the client whose record it is."""
+    source_pool_id: int
+    source_record: str
+    source: MediaAddress | None = None
+    """The media server of the source, when it is another one."""
 
 
 class ListFilesystem(Message, tag="list_filesystem"):
@@ -161,6 +181,8 @@ class PoolConfig(msgspec.Struct, frozen=True, kw_only=True):
     reserve_bytes: int
     """Free space that a backup must leave."""
     storages: list[StorageConfig]
+    evenly: bool = False
+    """Whether new packs go to the storage with most room, not to the first that has some."""
 
 
 class ConfigurePools(Message, tag="configure_pools"):
@@ -239,10 +261,28 @@ class DropRecord(Message, tag="drop_record"):
     record: str
 
 
+class LockRecord(Message, tag="lock_record"):
+    """Nobody can drop the record before this instant, the server neither. An earlier one than before changes nothing."""
+
+    epoch: int
+    pool_id: int
+    record: str
+    until_ns: int
+    """Unix time."""
+
+
 class Revoked(Message, tag="revoked"):
-    """Certificates of clients that were revoked, all that have not expired: their data sessions end and open no more."""
+    """Certificates of hosts that were revoked, all that have not expired: their data sessions end and open no more."""
 
     serials: list[str]
+    key_seconds: float = 86_400.0
+    """How long tickets that this server signed are honoured; after that it has to say so again (KeepKey)."""
+
+
+class KeepKey(Message, tag="keep_key"):
+    """Honour the tickets of this server for so long from now on. Only for one that has told what is revoked."""
+
+    key_seconds: float
 
 
 class ListRecord(Message, tag="list_record"):

@@ -1,0 +1,61 @@
+"""The frames of a manifest, one after another, through a window, so that small frames cost no reads of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from rubackup.chunkstore.manifest import format as fmt
+from rubackup.chunkstore.manifest.format import Frame
+from rubackup.domain.errors import Corrupt
+
+_AHEAD_BYTES: Final = 1 << 20
+
+
+class FrameStream:
+    """Reads a manifest of `size` bytes from front to end; every frame's sum is checked."""
+
+    def __init__(self, read_at: Callable[[int, int], bytes], size: int) -> None:
+        self._read_at = read_at
+        self._size = size
+        self._window: tuple[int, bytes] = (0, b"")
+        self.at = len(fmt.MAGIC)
+        """Where the next frame begins."""
+        if size < len(fmt.MAGIC) + fmt.FOOTER.size or self.read(0, len(fmt.MAGIC)) != fmt.MAGIC:
+            raise Corrupt("This is no manifest of a known version.")
+
+    def read(self, offset: int, length: int) -> bytes:
+        """A range; Corrupt when the manifest ends within it."""
+        start, data = self._window
+        if not (start <= offset and offset + length <= start + len(data)):
+            if offset + length > self._size:
+                raise Corrupt(f"The manifest is cut off at byte {self._size}.")
+            data = self._read_at(offset, min(max(length, _AHEAD_BYTES), self._size - offset))
+            start = offset
+            self._window = (start, data)
+        found = data[offset - start : offset - start + length]
+        if len(found) != length:
+            raise Corrupt(f"The manifest is cut off at byte {offset + len(found)}.")
+        return found
+
+    def peek(self) -> Frame:
+        """The header of the next frame."""
+        return fmt.parse_front(self.read(self.at, fmt.FRAME_BYTES), self.at)
+
+    def next(self, kind: bytes) -> tuple[Frame, memoryview]:
+        """The next frame, which must be of this kind, with its raw content."""
+        frame, raw, _ = self.next_stored(kind)
+        return frame, raw
+
+    def next_stored(self, kind: bytes) -> tuple[Frame, memoryview, bytes]:
+        """As `next`, with the frame as it is stored."""
+        data = self.read(self.at, self.peek().total_bytes)
+        frame, raw = fmt.unpack_frame(data, self.at, kind)
+        self.at += len(data)
+        return frame, raw, data
+
+    def finish(self, trailer_at: int) -> None:
+        """Corrupt unless the footer follows, names the trailer, and is the last."""
+        footer = self.read(self.at, fmt.FOOTER.size)
+        if self.at + fmt.FOOTER.size != self._size or footer != fmt.FOOTER.pack(trailer_at, fmt.END):
+            raise Corrupt(f"The manifest does not end behind its trailer at byte {trailer_at}.")

@@ -1,0 +1,86 @@
+"""Verifications: what queues one, and what its outcome says about the copy.
+
+With `dedup_verify_only_meta_data` contents are not read. Such a verification finds what is missing, but it makes
+no copy Trusted: that word is kept for copies of which every byte was read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rubackup.catalog.database import Connection
+from rubackup.domain.lookups import TaskType, VerificationStatus
+from rubackup.domain.tasks import Verb
+from rubackup.queue.ports import NewTask
+from rubackup.queue.postgres import PostgresQueue
+from rubackup.services import configuration, record_history, task_log, tasks
+
+DAMAGED_NAMES = 1000
+"""Lines of the task log that name damaged files; the rest is counted."""
+_RECORD = """
+SELECT r.id, r.uuid, r.client_id, r.pool_id, p.media_server_id, r.resource_type, r.resource, r.backup_type, r.crypto
+FROM repository r JOIN pools p ON p.id = r.pool_id WHERE r.id = $1"""
+_DEPTH = "UPDATE task_queue SET parameters = parameters || $2 WHERE id = $1"
+_CONTENTS = "SELECT (parameters ->> 'contents')::boolean FROM task_queue WHERE id = $1"
+_VERIFIED = """
+UPDATE repository r SET verification_status = $2, verified_at = now() FROM task_queue t
+WHERE t.id = $1 AND r.id = t.record_id RETURNING r.id"""
+_OF_TASK = "SELECT r.id FROM repository r JOIN task_queue t ON t.record_id = r.id WHERE t.id = $1"
+
+
+async def queue(db: Connection, record_id: int, created_by: str) -> int:
+    """Queue the verification of a copy; the number of its task."""
+    row = await db.fetchrow(_RECORD, record_id)
+    task_id = await PostgresQueue(db).add(
+        NewTask(
+            task_type=TaskType.VERIFY.label,
+            executor="media",
+            client_id=row["client_id"],
+            media_server_id=row["media_server_id"],
+            pool_id=row["pool_id"],
+            record_id=record_id,
+            record_uuid=str(row["uuid"]),
+            resource_type=row["resource_type"],
+            resource=row["resource"],
+            backup_type=row["backup_type"],
+            crypto=row["crypto"],
+            created_by=created_by,
+            reservations=tasks.record_reservations(record_id, row["pool_id"]),
+        )
+    )
+    await record_history.note(db, [record_id], "verification", task_id=task_id, user_name=created_by)
+    return task_id
+
+
+async def begin(db: Connection, task_id: int) -> dict[str, Any]:
+    """Whether this attempt reads contents, as the configuration has it now; kept with the task."""
+    depth = {"contents": not await configuration.enabled(db, "dedup_verify_only_meta_data")}
+    await db.execute(_DEPTH, task_id, depth)
+    return depth
+
+
+async def store(db: Connection, task_id: int, fence: int, damaged: Sequence[str], message: str = "") -> None:
+    """The media server is through: Trusted, or Not Trusted with the names of damaged files. Damage ends it in Error.
+
+    A verification that read no contents and found nothing leaves the status as it was.
+    """
+    looked_only = await db.fetchval(_CONTENTS, task_id) is False
+    text = f"{len(damaged)} damaged files; the task log names them." if damaged else "Every checksum held."
+    if looked_only and not damaged:
+        text = "Manifest, index and packs are in place; contents were not read (dedup_verify_only_meta_data)."
+    await PostgresQueue(db).step(task_id, fence, Verb.FAIL if damaged else Verb.FINISH, message or text)
+    for name in damaged[:DAMAGED_NAMES]:
+        await task_log.say(db, task_id, f"Damaged: {name}", "error")
+    if len(damaged) > DAMAGED_NAMES:
+        await task_log.say(db, task_id, f"{len(damaged) - DAMAGED_NAMES} more damaged files are not named.", "error")
+    if looked_only and not damaged:
+        record_id = await db.fetchval(_OF_TASK, task_id)
+        if record_id is not None:
+            await record_history.note(db, [record_id], "verified", text, task_id=task_id)
+        return
+    found = VerificationStatus.NOT_TRUSTED if damaged else VerificationStatus.TRUSTED
+    record_id = await db.fetchval(_VERIFIED, task_id, found.label)
+    if record_id is not None:
+        await record_history.note(db, [record_id], "verified", f"{found.label}: {text}", task_id=task_id)
+        await record_history.tell(db, [record_id], "changed", {"verification_status": found.label})

@@ -1,0 +1,63 @@
+"""Orders to copy: what they name, and what their tickets open."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from rubackup.domain.errors import Refused
+from rubackup.server.orders import order_of
+from rubackup.server.tickets import TicketOffice
+from rubackup.services.jobs import Job
+from rubackup.wire import pki
+from rubackup.wire.messages import MediaAddress, RunCopy, RunVerify
+from rubackup.wire.tickets import verify
+
+CLIENT, TARGET, SOURCE, SERVER = "b" * 16, "c" * 64, "d" * 64, "a" * 64
+KEY = pki.new_key_pem()
+OFFICE = TicketOffice(SERVER, KEY)
+
+
+def job(**fields: Any) -> Job:
+    """A task that copies a record from another media server."""
+    good = {
+        "task_id": 7, "fence": 3, "attempt": 1, "epoch": 2, "task_type": "Move", "executor": "media", "client_hwid": CLIENT,
+        "client_hostname": "host", "media_hwid": TARGET, "data_endpoint": "target:9993", "pool_id": 2, "pool_uuid": "",
+        "compression": "fast", "resource_type": "File system", "resource": "/home", "backup_type": "full",
+        "crypto": "nocrypt", "record_uuid": "1" * 32, "parent_uuid": "", "parameters": {}, "share": False,
+        "source_pool_id": 1, "source_uuid": "2" * 32, "source_media_hwid": SOURCE, "source_endpoint": "source:9994",
+    }  # fmt: skip
+    return Job(**(good | fields))
+
+
+def test_the_target_is_told_where_the_source_is_and_may_read_it_there() -> None:
+    """The ticket is good for this media server, at that one, for that record, to read."""
+    order = order_of(job(), OFFICE)
+    assert isinstance(order, RunCopy)
+    assert order.source == MediaAddress(host="source", port=9994, hwid=SOURCE)
+    assert (order.pool_id, order.record, order.source_pool_id, order.source_record) == (2, "1" * 32, 1, "2" * 32)
+    keys = {SERVER: load_pem_private_key(KEY, None).public_key()}
+    ticket = verify(order.order.ticket, keys, client_hwid=TARGET, media_hwid=SOURCE, now=time.time())  # type: ignore[arg-type]
+
+    assert (ticket.mode, ticket.pool_id, ticket.record, ticket.task_id, ticket.fence) == ("restore", 1, "2" * 32, 7, 3)
+    with pytest.raises(Refused):
+        verify(order.order.ticket, keys, client_hwid=CLIENT, media_hwid=SOURCE, now=time.time())  # type: ignore[arg-type]
+
+
+def test_within_a_media_server_no_ticket_is_needed() -> None:
+    """Nobody is named to connect to."""
+    order = order_of(job(source_media_hwid=TARGET), OFFICE)
+    assert isinstance(order, RunCopy)
+    assert (order.source, order.order.ticket) == (None, b"")
+
+
+def test_a_verification_says_whether_contents_are_read() -> None:
+    """As its task has it; a task of an older version reads them."""
+    plain = {"task_type": "Verify", "source_uuid": "", "source_media_hwid": "", "source_pool_id": 0}
+    for parameters, contents in (({}, True), ({"contents": False}, False), ({"contents": True}, True)):
+        order = order_of(job(**plain, parameters=parameters), OFFICE)
+        assert isinstance(order, RunVerify)
+        assert (order.contents, order.order.ticket) == (contents, b"")
