@@ -22,7 +22,7 @@ from rubackup.resources import RESOURCES
 from support.api import Api, running_api
 from support.databases import fresh_database
 from support.hosts import AnsweringHosts
-from support.samples import told, unique
+from support.samples import needed_query, told, unique
 
 MADE = tuple(one for one in RESOURCES if {Op.CREATE, Op.READ, Op.DELETE} <= set(one.ops))
 """Families whose rows are made and removed over the API."""
@@ -38,8 +38,8 @@ STRANGERS = tuple(
     for role in (Role.ADMINISTRATOR, Role.MAINTAINER, Role.STRATEGY_ADMINISTRATOR)
     if role is not Role.STRATEGY_ADMINISTRATOR or any(one.path == "strategy_administrators" for one in RESOURCES)
 )
-NOTED = ("audit", "token_families", "login_failures", "users", "idempotency_keys")
-"""Tables in which a refused call leaves its mark."""
+NOTED = ("audit", "token_families", "login_failures", "users", "idempotency_keys", "tape_candidates")
+"""Tables in which a refused call leaves its mark, and where devices get a number when somebody looks at them."""
 _TABLES = """
 SELECT relname AS name FROM pg_class
 WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND relname <> ALL ($1::text[]) ORDER BY 1"""
@@ -158,8 +158,8 @@ def about(example: Any, rows: list[int]) -> Any:
 
 
 def query_of(route: Route) -> dict[str, str]:
-    """The query that a creating call needs."""
-    return dict(SAMPLES[route.resource.path].create_query) if route.op is Op.CREATE else {}
+    """The query that a call needs."""
+    return dict(SAMPLES[route.resource.path].create_query) if route.op is Op.CREATE else needed_query(route.query)
 
 
 def names_rows(route: Route) -> bool:

@@ -25,7 +25,7 @@ from rubackup.resources import RESOURCES
 from support.api import Api
 from support.furnished import furnished
 from support.ownership import Owners, owners
-from support.samples import sent_back, unique
+from support.samples import needed_query, sent_back, unique
 from support.streams import Sent, parse
 
 SEED = int(os.environ.get("SEED", "20261127"))
@@ -264,6 +264,7 @@ def test_changes_are_let_through_as_the_matrix_says(world: World, resource: Reso
             for row_id in some(world, existing, own if user.may(route.permission) else set()):
                 answer = user.api.request(
                     route.method, route.path.replace("{id}", str(row_id)), json=good_body(world.api, route),
+                    params=needed_query(route.query),
                     headers={"If-Match": '"none"'},
                 )  # fmt: skip
                 expected = status(user, route, resource, belonging[row_id])
