@@ -108,10 +108,10 @@ def cases(rows: int, some_task: int) -> list[Case]:
             "tree of clients",
             "/clients/tree",
             None,
-            True,
+            False,
             '{"data": {"client_groups_page": 1, "client_groups_limit": 20}}',
         ),
-        Case("tree of media servers", "/media_servers/tree"),
+        Case("tree of media servers", "/media_servers/tree", fast=False),
     ]
     return found
 

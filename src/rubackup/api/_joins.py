@@ -17,7 +17,8 @@ _WORD = " LEFT JOIN "
 def pruned(table: str, expressions: Iterable[str]) -> str:
     """The clause without the LEFT JOINs whose alias stands neither in `expressions` nor in a join that is kept.
 
-    A declared LEFT JOIN gives each row at most one partner: otherwise the list would show rows twice.
+    A declared LEFT JOIN gives each row at most one partner: otherwise the list would show rows twice. So where a
+    reference makes sure that there is one, LEFT JOIN says the same as JOIN, and can be left out.
     """
     return _pruned(table, tuple(expressions))
 

@@ -50,7 +50,7 @@ _OWN = (
     "certificate_not_after", "authorised_at",
 )  # fmt: skip
 _SOURCE = Source(
-    "clients c JOIN client_groups g ON g.id = c.group_id LEFT JOIN client_presence p ON p.client_id = c.id "
+    "clients c LEFT JOIN client_groups g ON g.id = c.group_id LEFT JOIN client_presence p ON p.client_id = c.id "
     "LEFT JOIN pools ls ON ls.id = c.ls_pool_id",
     "c.id",
     {

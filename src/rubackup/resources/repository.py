@@ -133,8 +133,8 @@ REPOSITORY = Resource(
     write=Permission.WRITE_RECORDS,
     row=RecordRow,
     source=Source(
-        "repository r LEFT JOIN clients c ON c.id = r.client_id JOIN pools p ON p.id = r.pool_id "
-        "JOIN media_servers m ON m.id = p.media_server_id LEFT JOIN global_schedule gs ON gs.id = r.rule_id",
+        "repository r LEFT JOIN clients c ON c.id = r.client_id LEFT JOIN pools p ON p.id = r.pool_id "
+        "LEFT JOIN media_servers m ON m.id = p.media_server_id LEFT JOIN global_schedule gs ON gs.id = r.rule_id",
         "r.id",
         {
             **{one: f"r.{one}" for one in _OWN},

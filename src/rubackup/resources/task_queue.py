@@ -185,7 +185,7 @@ TASK_LOG = Resource(
     read=Permission.READ_TASKS,
     row=TaskLogRow,
     source=Source(
-        "task_log l JOIN task_queue t ON t.id = l.task_id LEFT JOIN clients c ON c.id = t.client_id", "l.id",
+        "task_log l LEFT JOIN task_queue t ON t.id = l.task_id LEFT JOIN clients c ON c.id = t.client_id", "l.id",
         {one: f"l.{one}" for one in ("id", "task_id", "at", "source", "level", "text")},
         frozenset({"id", "task_id"}), descending=True,
     ),

@@ -22,5 +22,8 @@ CREATE INDEX repository_files ON repository (files, id);
 CREATE INDEX repository_store_until ON repository (store_until, id);
 CREATE INDEX repository_verification ON repository (verification_status, id);
 
+CREATE INDEX clients_in_group ON clients (group_id, hostname, id);
+DROP INDEX clients_group;
+
 CREATE INDEX task_log_at ON task_log (at, id);
 CREATE INDEX repository_log_at ON repository_log (at, id);
