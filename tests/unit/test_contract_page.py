@@ -175,3 +175,10 @@ def test_the_page_counts_right() -> None:
 
     assert COUNTS.findall(PAGE) == [(str(len(CONTRACT)), str(len(SERVED.keys() & GUIDES.keys())), str(len(keys)))]
     assert keys <= {line[0] for line, _, _ in KEYS}
+
+
+def test_the_readme_counts_right() -> None:
+    """Where it tells how many calls are served, it is that number."""
+    told = re.findall(r"(\d+) of the guide's (\d+) calls", (ROOT / "README.md").read_text(encoding="utf-8"))
+
+    assert all(numbers == (str(len(SERVED.keys() & GUIDES.keys())), str(len(CONTRACT))) for numbers in told)
