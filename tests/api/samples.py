@@ -16,6 +16,7 @@ import samples_strategies
 import samples_tape
 
 from rubackup.domain.permissions import Role
+from rubackup.resources._examples import EXTENSIONS
 from support.api import Api
 from support.fixtures import Stock, stock
 from support.samples import Samples, unique
@@ -224,24 +225,6 @@ def backup_body(api: Api, **fields: Any) -> dict[str, Any]:
         "crypto": "nocrypt", "priority": 100, "storage_duration": "1 Years", "archiving": False,
     }  # fmt: skip
     return {"data": {"task": task | fields}}
-
-
-EXTENSIONS = {
-    "module_extensions": {
-        "parameters": {
-            "file_list": True, "numeric_owner": False, "use_snapshot": False, "ignore_errors_snapshot": True,
-            "snapshot_type": "", "snapshot_size": 10, "script_before_snapshot": "", "script_after_snapshot": "",
-            "script_error_snapshot": "",
-        }
-    },
-    "common_modules_extensions": {
-        "parameters": {
-            "worker_parallelism": 8, "enable_multithreading": False, "enable_flexible_dedup": False,
-            "network_parallelism": 8, "memory_threshold": 0, "deny_memory_exceed": False,
-        }
-    },
-}  # fmt: skip
-"""The extension objects of the guide's example."""
 
 
 def with_extensions(api: Api) -> dict[str, Any]:

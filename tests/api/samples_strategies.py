@@ -6,26 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 from rubackup.domain.permissions import Role
+from rubackup.resources._examples import EXTENSIONS
 from support.api import Api
 from support.fixtures import Stock, stock
 from support.samples import Samples, unique
 
 FOREIGN = frozenset({Role.ADMINISTRATOR, Role.STRATEGY_ADMINISTRATOR})
-EXTENSIONS = {
-    "module_extensions": {
-        "parameters": {
-            "file_list": True, "numeric_owner": False, "use_snapshot": False, "ignore_errors_snapshot": True,
-            "snapshot_type": "", "snapshot_size": 10, "script_before_snapshot": "", "script_after_snapshot": "",
-            "script_error_snapshot": "",
-        }
-    },
-    "common_modules_extensions": {
-        "parameters": {
-            "worker_parallelism": 8, "enable_multithreading": False, "enable_flexible_dedup": False,
-            "network_parallelism": 8, "memory_threshold": 0, "deny_memory_exceed": False,
-        }
-    },
-}  # fmt: skip
 
 
 def three(make: Callable[[Stock], int]) -> Callable[[Api], list[int]]:

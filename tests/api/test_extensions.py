@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from samples import EXTENSIONS, backup_body
+from samples import backup_body
 
+from rubackup.resources._examples import EXTENSIONS
 from support.api import Api
 from support.fixtures import Stock
 

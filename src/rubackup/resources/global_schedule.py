@@ -11,6 +11,7 @@ from msgspec import Meta
 from rubackup.api.resource import CRUD, LOG, Action, Answer, Body, Call, Created, Resource, Source
 from rubackup.domain.permissions import Permission
 from rubackup.resources._adapters import limited, making, queued, with_body
+from rubackup.resources._examples import EXTENSIONS
 from rubackup.resources.task_queue import ExtensionQuery
 from rubackup.services import cron, global_schedule, rule_execution, rules, scopes, tasks
 from rubackup.services.rule_columns import GROUPS
@@ -121,21 +122,6 @@ _COLUMNS = {
 }
 _JOINED = " ".join(f"LEFT JOIN user_groups {one} ON {one}.id = s.{one}_group_id" for one in GROUPS)
 
-_EXTENSIONS: dict[str, Any] = {
-    "module_extensions": {
-        "parameters": {
-            "file_list": True, "numeric_owner": False, "use_snapshot": False, "ignore_errors_snapshot": True,
-            "snapshot_type": "", "snapshot_size": 10, "script_before_snapshot": "", "script_after_snapshot": "",
-            "script_error_snapshot": "",
-        }
-    },
-    "common_modules_extensions": {
-        "parameters": {
-            "worker_parallelism": 8, "enable_multithreading": False, "enable_flexible_dedup": False,
-            "network_parallelism": 8, "memory_threshold": 0, "deny_memory_exceed": False,
-        }
-    },
-}  # fmt: skip
 _CHANGE: dict[str, Any] = {
     "name": "global_schedule_name", "pool_id": "Default", "storage_capacity": 10, "priority": 100,
     "validity_start_period": "2024-09-02T15:40:01.208623", "validity_end_period": "2025-09-02T15:40:01.208636",
@@ -179,9 +165,9 @@ GLOBAL_SCHEDULE = Resource(
     scope=limited(lambda principal: scopes.clients(principal, "c.group_id")),
     changeable=limited(lambda principal: scopes.clients(principal, "c.group_id", write=True)),
     create=making(global_schedule.create),
-    create_body=Body(rules.NewRule, example={"data": {"global_schedule": _RULE, **_EXTENSIONS}}),
+    create_body=Body(rules.NewRule, example={"data": {"global_schedule": _RULE, **EXTENSIONS}}),
     update=global_schedule.update,
-    update_body=Body(rules.RuleChange, example={"data": {"global_schedule": _CHANGE, **_EXTENSIONS}}),
+    update_body=Body(rules.RuleChange, example={"data": {"global_schedule": _CHANGE, **EXTENSIONS}}),
     delete=global_schedule.delete,
     actions=(
         Action(

@@ -11,6 +11,7 @@ from msgspec import Meta
 from rubackup.api.resource import CRUD, Action, Body, Op, Resource, Source
 from rubackup.domain.permissions import Permission
 from rubackup.resources._adapters import limited, making, with_body
+from rubackup.resources._examples import EXTENSIONS
 from rubackup.services import backup_strategies, scopes, strategy_rules, user_roles
 from rubackup.services.change import Change
 from rubackup.services.strategy_fields import NewStrategy, StrategyChange, StrategyRow, row_columns
@@ -105,19 +106,7 @@ _RULE = {
             "resource_type": "File system", "resource": "/home/", "normal_execution_script": "",
             "exception_execution_script": "", "priority": 100, "restore_script": "",
         },
-        "module_extensions": {
-            "parameters": {
-                "file_list": True, "numeric_owner": False, "use_snapshot": False, "ignore_errors_snapshot": True,
-                "snapshot_type": "", "snapshot_size": 10, "script_before_snapshot": "", "script_after_snapshot": "",
-                "script_error_snapshot": "",
-            }
-        },
-        "common_modules_extensions": {
-            "parameters": {
-                "worker_parallelism": 8, "enable_multithreading": False, "enable_flexible_dedup": False,
-                "network_parallelism": 8, "memory_threshold": 0, "deny_memory_exceed": False,
-            }
-        },
+        **EXTENSIONS,
     }
 }  # fmt: skip
 STRATEGY_RULES = Resource(

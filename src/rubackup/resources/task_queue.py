@@ -12,6 +12,7 @@ from msgspec import Meta
 from rubackup.api.resource import LOG, Action, Answer, Body, Call, Created, Op, Page, Resource, Source
 from rubackup.domain.permissions import Permission
 from rubackup.resources._adapters import limited, queued, tasking, with_body
+from rubackup.resources._examples import EXTENSIONS
 from rubackup.services import global_schedule, scopes, task_control, task_info, tasks
 from rubackup.services.change import Change
 
@@ -94,19 +95,7 @@ _BACKUP = {
             "backup_type": "full", "pool": "Default", "crypto": "nocrypt", "priority": 100,
             "storage_duration": "1 Years", "archiving": False,
         },
-        "module_extensions": {
-            "parameters": {
-                "file_list": True, "numeric_owner": False, "use_snapshot": False, "ignore_errors_snapshot": True,
-                "snapshot_type": "", "snapshot_size": 10, "script_before_snapshot": "", "script_after_snapshot": "",
-                "script_error_snapshot": "",
-            }
-        },
-        "common_modules_extensions": {
-            "parameters": {
-                "worker_parallelism": 8, "enable_multithreading": False, "enable_flexible_dedup": False,
-                "network_parallelism": 8, "memory_threshold": 0, "deny_memory_exceed": False,
-            }
-        },
+        **EXTENSIONS,
     }
 }  # fmt: skip
 

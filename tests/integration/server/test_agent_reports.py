@@ -12,9 +12,11 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from rubackup.catalog.database import Database
 from rubackup.domain.errors import Fenced, Refused
 from rubackup.server.heartbeats import Heartbeats
+from rubackup.server.monitoring import Monitor
 from rubackup.server.registry import Registry
 from rubackup.server.reports import Reports
 from rubackup.server.tickets import TicketOffice
+from rubackup.server.tools import ClientTools
 from rubackup.services import dispatch, enrolment
 from rubackup.wire import pki
 from rubackup.wire.messages import NewTicket, RenewTicket
@@ -36,7 +38,8 @@ async def nothing(_beats: object) -> list[int]:
 
 def reports(database: Database, key: bytes) -> Reports:
     """What handles the hosts' messages."""
-    return Reports(database, Registry(), Heartbeats(nothing), TicketOffice(SERVER, key))
+    office, monitor = TicketOffice(SERVER, key), Monitor(database, (SERVER, "server.example"))
+    return Reports(database, Registry(), Heartbeats(nothing), office, monitor, ClientTools(database))
 
 
 async def moving(world: World) -> dispatch.Job:
