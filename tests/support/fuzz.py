@@ -15,9 +15,10 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import requests
@@ -41,19 +42,33 @@ CONFIG = {
     "checks": {
         "not_a_server_error": {"expected-statuses": ["2xx", "4xx", "503"]},
         "positive_data_acceptance": {
-            "expected-statuses": ["2xx", "400", "401", "403", "404", "409", "412", "422", "503"]
+            "expected-statuses": ["2xx", "400", "401", "403", "404", "409", "412", "422", "429", "503"]
         },
         "ignored_auth": {"enabled": False},
     },
 }
 """503 is what the document promises for a host that is offline. A right form may name what is not there (400), or a
-version of a row that never was (412).
+version of a row that never was (412); a name that was tried too often waits (429).
 That nothing is answered without a token is shown, call by call, by the inherited suite."""
 CALL_SECONDS = 30
 ROUND = 40
 """Calls of an operation at a time, so that all operations meet all states of the system."""
 READ_ANEW = 400
 """After so many calls the ids and names that exist are read again."""
+TYPE = "application/json"
+CALLED = {
+    "pool_list": "pool_name", "media_servers": "hostname", "users": "username", "client_groups": "name",
+    "backup_strategies": "name", "user_groups": "groupname",
+}  # fmt: skip
+"""By family: the column by which bodies name its rows."""
+NAMED = {
+    "pool": "pool_list", "pool_id": "pool_list", "substitution": "pool_list", "media_server": "media_servers",
+    "administrator": "users", "maintainer": "users", "supervisor": "users", "auditor": "users",
+    "client_group": "client_groups", "strategy": "backup_strategies", "owner_group": "user_groups",
+}  # fmt: skip
+"""By key of a body: the family that it names."""
+NEW = {"name", "pool_name", "groupname", "username", "volume_tag"}
+"""Keys that call a new row something."""
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**65), 2**65) | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(max_size=20) | st.sampled_from(("", "0", "-1", "*", "yes", "1 day", "/", "/a/../b", "\0", "é", "a" * 5000)),
@@ -155,6 +170,7 @@ class Fuzzer:
         config = schemathesis.Config.from_dict(CONFIG)
         self.schema = schemathesis.openapi.from_dict(document, config=config)
         self.ids: dict[str, list[int]] = {}
+        self.names: dict[str, list[str]] = {}
         self._read_at = -READ_ANEW
 
     def _first(self, path: str) -> int:
@@ -166,7 +182,8 @@ class Fuzzer:
         began = time.monotonic()
         operations = [one.ok() for one in self.schema.get_all_operations()]
         operations = [one for one in operations if (one.method.upper(), one.path) not in EXCLUDED]
-        for share in shares(total, len(operations)):
+        self._make_rows(operations)
+        for share in shares(total - self.summary.sent, len(operations)):
             for number, operation in enumerate(operations):
                 right, exchanged, wrong = split(share[number])
                 self._ask(operation, operation.as_strategy(GenerationMode.POSITIVE), right)
@@ -177,8 +194,7 @@ class Fuzzer:
 
     def _from_example(self, operation: Any) -> st.SearchStrategy[Case]:
         """The document's example with one value exchanged, about rows that exist."""
-        content = operation.definition.raw.get("requestBody", {}).get("content", {})
-        example = content.get("application/json", {}).get("example")
+        example = example_of(operation)
         if example is None:
             return operation.as_strategy(GenerationMode.POSITIVE)
         return operation.as_strategy(GenerationMode.POSITIVE, body=None).flatmap(
@@ -188,7 +204,7 @@ class Fuzzer:
     @st.composite
     @staticmethod
     def _drawn(draw: st.DrawFn, self: Fuzzer, example: Any) -> Any:
-        body = self._real(copy.deepcopy(example), draw)
+        body = self._real(copy.deepcopy(example), lambda options: draw(st.sampled_from(options)))
         places = list(leaves(body))
         if places and draw(st.integers(0, 3)):
             holder, key = draw(st.sampled_from(places))
@@ -198,24 +214,33 @@ class Fuzzer:
     def _exchanged(self, example: Any) -> st.SearchStrategy[Any]:
         return Fuzzer._drawn(self, example)
 
-    def _real(self, value: Any, draw: st.DrawFn, key: str = "") -> Any:
-        """The example's names and ids exchanged for such that exist."""
+    def _real(self, value: Any, choose: Callable[[Sequence[Any]], Any], key: str = "") -> Any:
+        """The example with names and ids that exist in place of its own, and new names for new rows."""
         if isinstance(value, dict):
-            return {name: self._real(one, draw, name) for name, one in value.items()}
+            return {name: self._real(one, choose, name) for name, one in value.items()}
         if isinstance(value, list):
-            return [self._real(one, draw, key) for one in value]
+            return [self._real(one, choose, key) for one in value]
         if isinstance(value, str) and re.fullmatch(r"[\w.-]+ \([0-9a-f]{16}\)", value):
             return self.system.facts["client"]
         if key in {"hwid", "client_hwid"}:
             return self.system.facts["client"][-17:-1]
-        if key in {"name", "pool_name", "groupname", "username"} and isinstance(value, str):
-            return f"{key}-{draw(st.integers(0, 10**6))}"
-        if isinstance(value, int) and not isinstance(value, bool) and ("id" in key.split("_") or key in {"ids", "id"}):
-            return draw(st.sampled_from(self._existing()))
+        if key in NEW and isinstance(value, str):
+            return f"{key}-{choose(range(10**6))}"
+        if names := [one for one in self.names.get(NAMED.get(key, ""), ()) if one != self.system.facts["superuser"]]:
+            return choose(names)
+        if isinstance(value, int) and not isinstance(value, bool) and {"id", "ids"} & set(key.split("_")):
+            return choose(sorted({one for ids in self.ids.values() for one in ids}) or [1])
         return value
 
-    def _existing(self) -> list[int]:
-        return sorted({one for ids in self.ids.values() for one in ids}) or [1]
+    def _make_rows(self, operations: list[Any]) -> None:
+        """Send every example of a creating call as it stands, so that there is something to ask about."""
+        random = Random(self.summary.seed)
+        for operation in operations:
+            example = example_of(operation)
+            if operation.method.upper() == "POST" and example is not None and "{" not in operation.path:
+                self._read_at = -READ_ANEW
+                self._look()
+                self._send(operation.Case(body=self._real(copy.deepcopy(example), random.choice), media_type=TYPE))
 
     def _ask(self, operation: Any, cases: st.SearchStrategy[Case], count: int, *, wrong: bool = False) -> None:
         """So many calls of an operation, besides the first that hypothesis makes: it is always the simplest.
@@ -290,7 +315,15 @@ class Fuzzer:
                 if answer.status_code == 401:
                     self.system.login()
                     answer = self.system.http.get(path, params={"limit": 100})
-                self.ids[family] = [row["id"] for row in answer.json()["data"]["items"]]
+                rows = answer.json()["data"]["items"]
+                self.ids[family] = [row["id"] for row in rows]
+                if family in CALLED:
+                    self.names[family] = [row[CALLED[family]] for row in rows]
+
+
+def example_of(operation: Any) -> Any:
+    """The document's example of an operation's body; None without one."""
+    return operation.definition.raw.get("requestBody", {}).get("content", {}).get(TYPE, {}).get("example")
 
 
 def leaves(value: Any) -> Iterator[tuple[Any, Any]]:
@@ -303,7 +336,7 @@ def leaves(value: Any) -> Iterator[tuple[Any, Any]]:
 
 def with_body(case: Case, body: Any) -> Case:
     """The case with another body."""
-    case.body, case.media_type = body, "application/json"
+    case.body, case.media_type = body, TYPE
     return case
 
 
