@@ -168,17 +168,31 @@ def resident_mib(pid: int) -> float:
 # --- the catalogue ---
 
 
+async def connected(system: System) -> asyncpg.Connection:
+    """A connection to the service database."""
+    settings = Settings.load(system.state / "etc/api.env", {})
+    return await asyncpg.connect(
+        host=settings.text("DB_HOST"), port=settings.port("DB_PORT"), user=settings.text("DB_USER"),
+        database=settings.text("DB_NAME"), password=settings.secret("DB_PASSWORD_FILE"),
+    )  # fmt: skip
+
+
+async def ask(system: System, statement: str) -> int:
+    """The number that a statement gives."""
+    connection = await connected(system)
+    try:
+        return int(await connection.fetchval(statement))
+    finally:
+        await connection.close()
+
+
 def fill(system: System, rows: int) -> int:
     """Write the rows by SQL; the id of a task in the middle. The server is told to keep old tasks."""
     keep = {f"{state}_tasks_remove_period": 5_256_000 for state in ("done", "error", "broken", "killed")}
     system.call("PATCH", "/global_configuration", {"data": keep})
-    settings = Settings.load(system.state / "etc/api.env", {})
 
     async def run() -> int:
-        connection = await asyncpg.connect(
-            host=settings.text("DB_HOST"), port=settings.port("DB_PORT"), user=settings.text("DB_USER"),
-            database=settings.text("DB_NAME"), password=settings.secret("DB_PASSWORD_FILE"),
-        )  # fmt: skip
+        connection = await connected(system)
         try:
             await connection.execute(f"SET rubackup.rows = '{rows}'")
             await connection.execute(
@@ -196,6 +210,14 @@ def fill(system: System, rows: int) -> int:
             await connection.close()
 
     return asyncio.run(run())
+
+
+def settle(system: System) -> None:
+    """Wait until no statement runs any more: callers that gave up leave theirs behind."""
+    working = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND pid <> pg_backend_pid()"
+    deadline = time.monotonic() + 60
+    while asyncio.run(ask(system, working)) and time.monotonic() < deadline:
+        time.sleep(0.2)
 
 
 # --- the ORM server beside it ---
@@ -243,6 +265,7 @@ def run(rows: int, arguments: argparse.Namespace) -> tuple[list[Figures], dict[s
             print(f"# {rows:,} tasks and copies written in {time.monotonic() - started:.0f} s", flush=True)
             url = system.facts["api"] + "/api/v1"
             for case in cases(rows, some_task):
+                settle(system)
                 figures = measure(url, case, login(system), arguments)
                 wanted = None if case.fast is None else FAST_MS if case.fast else SLOW_MS
                 found.append(show(Figures("ours", rows, case.name, wanted_ms=wanted, **figures)))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from rubackup.api.estimates import Estimates
 from rubackup.api.hub import EventHub
 from rubackup.api.metrics import Metrics
 from rubackup.api.resource import Action, Answer, Body, Op, Resource
@@ -55,6 +56,7 @@ class Kernel:
     address: Address
     server_address: str = "localhost"
     zone: tzinfo | None = None
+    estimates: Estimates = field(default_factory=Estimates)
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,9 @@ async def list_rows(kernel: Kernel, asked: Asked) -> Response:
         return with_etag(page_in_memory(lookup_rows(resource.lookup), query))
     try:
         async with kernel.database.connection() as db:
-            return with_etag(await Rows.of(resource).page(db, query, await _shown(db, asked, narrowing)))
+            return with_etag(
+                await Rows.of(resource).page(db, query, await _shown(db, asked, narrowing), kernel.estimates)
+            )
     except TooSlow as error:
         raise Invalid(fields={"filter_data": _narrow(resource.source)}) from error
 

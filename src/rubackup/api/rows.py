@@ -11,6 +11,7 @@ import msgspec
 
 from rubackup.api._joins import pruned
 from rubackup.api.columns import Kind, columns_of, shown
+from rubackup.api.estimates import Estimates
 from rubackup.api.lists import EXACT_COUNT, ListQuery, list_answer, next_cursor
 from rubackup.api.resource import EVERYTHING, Clause, Resource, Source
 from rubackup.catalog.database import Connection
@@ -65,7 +66,9 @@ class Rows:
         columns = columns_of(self.row, self.source).values()
         return tuple(column.name for column in columns if column.kind is Kind.MIXED)
 
-    async def page(self, db: Connection, query: ListQuery, scope: Clause) -> dict[str, Any]:
+    async def page(
+        self, db: Connection, query: ListQuery, scope: Clause, estimates: Estimates | None = None
+    ) -> dict[str, Any]:
         """One page in a total order, with the number of all matches: exact to 10,000, an estimate beyond.
 
         The page's ids come first, from as few tables as conditions and order need; only its rows are then
@@ -88,17 +91,17 @@ class Rows:
         )
         shown = records[: query.limit]
         more = len(records) > query.limit
-        total, estimate = await self._total(db, query, scope, len(shown), more=more)
+        total, estimate = await self._total(db, query, scope, len(shown), more=more, estimates=estimates or Estimates())
         cursor = next_cursor(query, shown[-1][query.sort.name], shown[-1]["_key"]) if more else None
         items = [self._make(record) for record in shown]
         return list_answer(items, total, estimate=estimate, page=query.page, limit=query.limit, cursor=cursor)
 
     async def _total(
-        self, db: Connection, query: ListQuery, scope: Clause, shown: int, *, more: bool
+        self, db: Connection, query: ListQuery, scope: Clause, shown: int, *, more: bool, estimates: Estimates
     ) -> tuple[int, bool]:
         """How many rows match; the last page of a numbered walk tells by itself."""
         ends_here = not more and query.after is None and (shown or not query.offset)
-        return (query.offset + shown, False) if ends_here else await self._count(db, query, scope)
+        return (query.offset + shown, False) if ends_here else await self._count(db, query, scope, estimates)
 
     def _after(self, query: ListQuery, parameters: Parameters) -> str:
         """Rows after the cursor. PostgreSQL puts nulls last when rising and first when falling."""
@@ -113,12 +116,15 @@ class Rows:
         beyond = f"({sort.sql}, {key}) {sign} ({value}, {row_id})"
         return f"{beyond} OR {sort.sql} IS NULL" if sort.nullable and not query.descending else beyond
 
-    async def _count(self, db: Connection, query: ListQuery, scope: Clause) -> tuple[int, bool]:
+    async def _count(self, db: Connection, query: ListQuery, scope: Clause, estimates: Estimates) -> tuple[int, bool]:
         parameters = Parameters()
         where = " AND ".join(
             f"({w})" for w in (parameters.clause(scope), *(c.sql(parameters.bind) for c in query.conditions))
         )
         counted = f"SELECT 1 FROM {pruned(self.source.table, (where,))} WHERE {where}"  # noqa: S608 - declared
+        question = counted, repr(parameters.values)
+        if (known := estimates.get(question)) is not None:
+            return known, True
         total = await db.fetchval(
             f"SELECT count(*) FROM ({counted} LIMIT {EXACT_COUNT + 1}) AS counted",  # noqa: S608 - declared
             *parameters.values,
@@ -126,7 +132,9 @@ class Rows:
         if total <= EXACT_COUNT:
             return int(total), False
         plan = msgspec.json.decode(await db.fetchval(f"EXPLAIN (FORMAT JSON) {counted}", *parameters.values))
-        return max(int(plan[0]["Plan"]["Plan Rows"]), EXACT_COUNT + 1), True
+        estimate = max(int(plan[0]["Plan"]["Plan Rows"]), EXACT_COUNT + 1)
+        estimates.put(question, estimate)
+        return estimate, True
 
     async def fetch(
         self, db: Connection, ids: Sequence[int], scope: Clause = EVERYTHING, lock: str = ""
