@@ -167,3 +167,33 @@ def test_administrators_look_only(rows: Stock) -> None:
 
     assert caller.get("/pool_substitution").json()["data"]["total"] == 1
     assert caller.post("/dynamic_pool_groups", new_group()).status_code == 403
+
+
+def test_events_of_a_substitution_go_to_those_who_may_know_both_pools(office: Api, rows: Stock) -> None:
+    """The log belongs to the media server that has both pools; with two media servers, to those who see everything."""
+    media = rows.media_server()
+    both = rows.pool(media=media), rows.pool(media=media)
+    for pools, heard in ((both, media), ((both[0], rows.pool()), None)):
+        made = posted(office, "pool_substitution", substitution(*pools))
+        assert office.delete(f"/pool_substitution/{made}").status_code == 200
+
+        told = office.fetch(
+            "SELECT kind, media_server_id FROM events WHERE family = 'pool_substitution' AND row_id = $1", made
+        )
+        assert sorted((event["kind"], event["media_server_id"]) for event in told) == [
+            ("created", heard),
+            ("deleted", heard),
+        ]
+
+
+def test_who_sees_everything_hears_of_substitutions(office: Api, rows: Stock) -> None:
+    """The stream of a superuser has them."""
+    start = [
+        block
+        for block in office.get("/events?follow=no").text.split("\n\n")
+        if block.startswith("id: ") or "\nid: " in block
+    ]
+    last = start[-1].rpartition("id: ")[2].split("\n")[0]
+    posted(office, "pool_substitution", substitution(rows.pool(), rows.pool()))
+
+    assert '"family":"pool_substitution"' in office.get("/events?follow=no", headers={"Last-Event-ID": last}).text

@@ -36,6 +36,12 @@ def sent_back(body: type[msgspec.Struct], row: Mapping[str, Any]) -> dict[str, A
     return found
 
 
+def needed_query(query: type[msgspec.Struct] | None) -> dict[str, str]:
+    """What a query must say, filled with something of the right form."""
+    fields = struct_type(query).fields if query is not None else ()
+    return {one.encode_name: "1" for one in fields if one.required}
+
+
 def told(body: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
     """What a body says of the keys that a row shows, of objects that the row does not show too."""
     found: dict[str, Any] = {}

@@ -11,7 +11,6 @@ import pytest
 from rubackup.api.envelope import STATUS_BY_CODE
 from rubackup.domain.errors import RubackupError, all_errors
 from rubackup.domain.permissions import Permission
-from rubackup.resources import RESOURCES
 
 ROOT = Path(__file__).parents[2]
 SOURCES = ROOT / "src" / "rubackup"
@@ -60,13 +59,6 @@ def test_every_error_code_is_explained_with_its_status() -> None:
     missing = [code for code, kind in every_error().items() if f"| `{code}` | {status(kind)} |" not in REFERENCE]
 
     assert missing == []
-
-
-def test_every_resource_is_in_the_contract_page() -> None:
-    """docs/contract.md names each family that is served."""
-    contract = (ROOT / "docs" / "contract.md").read_text()
-
-    assert [r.path for r in RESOURCES if f"/{r.path.partition('/')[0]}`" not in contract] == []
 
 
 def test_every_package_is_on_the_map() -> None:

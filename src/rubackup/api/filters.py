@@ -49,7 +49,7 @@ class Condition:
             return False
         if self.operator == "~":
             joined = ",".join(value) if isinstance(value, list | tuple) else str(value)
-            return str(self.value).casefold() in joined.casefold()
+            return folded(str(self.value)) in folded(joined)
         if isinstance(value, list | tuple):
             return self.value in value
         if self.column.kind is Kind.MIXED:
@@ -57,6 +57,11 @@ class Condition:
         if self.operator == "=":
             return bool(value == self.value)
         return bool(value < self.value) if self.operator == "<" else bool(value > self.value)
+
+
+def folded(text: str) -> str:
+    """Text without its letters' case as PostgreSQL's ILIKE takes it away: letter by letter, never one for two."""
+    return "".join(small if len(small := letter.lower()) == 1 else small[0] for letter in text)
 
 
 def contains_pattern(text: str) -> str:

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from rubackup.api.estimates import Estimates
 from rubackup.api.hub import EventHub
 from rubackup.api.metrics import Metrics
-from rubackup.api.resource import Action, Body, Op, Resource
+from rubackup.api.resource import Action, Answer, Body, Op, Resource
 from rubackup.api.validate import key_names
 from rubackup.catalog.database import Database
 from rubackup.domain.permissions import Permission, Principal
@@ -104,6 +104,15 @@ class Route:
     def mutates(self) -> bool:
         """Whether the call changes something."""
         return self.action.mutates if self.action else self.op not in {Op.LIST, Op.READ}
+
+    @property
+    def conditional(self) -> bool:
+        """Whether `If-Match` is honoured: by every change of rows that the call names by their ids."""
+        action = self.action
+        if action is None:
+            return self.op in {Op.UPDATE, Op.DELETE, Op.BULK_DELETE}
+        named = "{id}" in self.path or action.answer is Answer.EACH
+        return named and action.mutates and action.endpoint is None and self.resource.source is not None
 
     @property
     def replayable(self) -> bool:

@@ -67,8 +67,8 @@ def parse_list(
     page = _number(query, "page", 1, MAX_PAGE, errors)
     limit = _number(query, "limit", DEFAULT_LIMIT, MAX_LIMIT, errors)
     sort = _sort(query, columns, order, errors)
-    direction = query.get("sort_order", [""])[0].strip().lower()
-    if direction not in {"", "asc", "desc"}:
+    direction = query["sort_order"][0].strip().lower() if "sort_order" in query else ""
+    if "sort_order" in query and direction not in {"asc", "desc"}:
         errors["sort_order"] = "must be asc or desc."
     falling = direction == "desc" if direction or "sort_by" in query else descending
     texts = tuple(query.get("filter_data", ()))
@@ -93,9 +93,9 @@ def _unknown(query: Mapping[str, list[str]], known: Collection[str]) -> dict[str
 
 
 def _number(query: Mapping[str, list[str]], name: str, default: int, high: int, errors: dict[str, str]) -> int:
-    text = query.get(name, [""])[0].strip()
-    if not text:
+    if name not in query:
         return default
+    text = query[name][0].strip()
     if not text.isascii() or not text.isdigit() or len(text) > 18 or not 1 <= int(text) <= high:
         errors[name] = f"must be an integer from 1 to {high}."
         return default
@@ -103,7 +103,7 @@ def _number(query: Mapping[str, list[str]], name: str, default: int, high: int, 
 
 
 def _sort(query: Mapping[str, list[str]], columns: Mapping[str, Column], order: str, errors: dict[str, str]) -> Column:
-    name = query.get("sort_by", [""])[0].strip() or order
+    name = query.get("sort_by", [order])[0].strip()
     column = columns.get(name)
     if column is None or not column.sortable:
         allowed = ", ".join(sorted(c.name for c in columns.values() if c.sortable))

@@ -28,6 +28,7 @@ _ERRORS = {
     401: "Verification failed",
     403: "The CSRF token is missing or wrong, or the role of the user does not allow the call",
     404: "Not found, or out of the caller's scope",
+    405: "A word in the place of the id; only other methods take one",
     409: "In use, name taken, or not possible in this state",
     412: "`If-Match` names another version of the resource",
     413: "The body is too large",
@@ -143,7 +144,7 @@ def _parameters(route: Route) -> list[dict[str, Any]]:
         ]
     if route.replayable:
         found.append(_shared("Idempotency-Key"))
-    if route.op in {Op.UPDATE, Op.DELETE}:
+    if route.conditional:
         found.append(_shared("If-Match"))
     return found
 
@@ -296,11 +297,21 @@ def _statuses(route: Route) -> set[int]:
         found.add(404)
     if route.mutates and route.permission is not None:
         found |= {404, 409}
-    if route.op in {Op.UPDATE, Op.DELETE}:
+    if _shares_place(route):
+        found.add(405)
+    if route.conditional:
         found.add(412)
     if route.body is not None:
         found |= {413, 415}
     return found
+
+
+def _shares_place(route: Route) -> bool:
+    """Whether what is no id leads to an action that takes a word there, by another method."""
+    if not route.path.endswith("/{id}"):
+        return False
+    words = [one for one in route.resource.actions if re.fullmatch(r"\{(?!id\})\w+\}", one.path)]
+    return bool(words) and route.method not in {one.method for one in words}
 
 
 def _names_rows(route: Route) -> bool:

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Literal
 
+from rubackup.catalog import collation
 from rubackup.catalog.database import Connection, Database, DatabaseAddress, translated
 from rubackup.domain.errors import Busy, Conflict
 
@@ -58,10 +59,11 @@ async def check_version(address: DatabaseAddress) -> None:
 async def migrate(address: DatabaseAddress, phase: Phase = "all") -> None:
     """Bring the schema to this version; does nothing when it is there already.
 
-    Callers at the same time wait for each other. Conflict when the catalogue is newer, or for
-    `post` when the pre files have not all run.
+    Callers at the same time wait for each other. Conflict when the catalogue is newer, when it orders text
+    otherwise than by code point, or for `post` when the pre files have not all run.
     """
     async with _direct(address) as connection, _alone(connection):
+        await collation.check(connection)
         found = await version(connection)
         known = revisions()
         if found is not None and found not in known:

@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from rubackup.api.resource import CRUD, LOG, Body, Clause, Op, Resource, Source
+from rubackup.api.resource import CRUD, EVERYTHING, LOG, Body, Clause, Op, Resource, Source
 from rubackup.domain.permissions import Permission, Principal
 from rubackup.resources._adapters import limited, making
 from rubackup.services import dynamic_pool_groups, dynamic_pool_groups_records, pool_substitution, scopes
@@ -29,6 +29,8 @@ def _both(principal: Principal, *, write: bool = False) -> Clause:
     """Both pools must be the caller's."""
     one = scopes.storage(principal, "p.media_server_id", write=write)
     other = scopes.storage(principal, "o.media_server_id", write=write)
+    if one == scopes.EVERYTHING == other:
+        return EVERYTHING
     return Clause(f"({one.sql}) AND ({other.sql})", one.values + other.values)
 
 

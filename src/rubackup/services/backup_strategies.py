@@ -31,6 +31,9 @@ _USED = """
 SELECT s.name, (SELECT count(*) FROM strategy_rules r WHERE r.strategy_id = s.id) AS rules,
     (SELECT count(*) FROM task_queue t WHERE t.strategy_id = s.id AND t.status <> ALL ($2::text[])) AS tasks
 FROM backup_strategies s WHERE s.id = ANY ($1::bigint[]) ORDER BY s.id"""
+_CLIENT_GROUPS = """
+SELECT DISTINCT c.group_id FROM strategy_rules r JOIN clients c ON c.id = r.client_id WHERE r.strategy_id = $1
+ORDER BY c.group_id"""
 _APPOINTED = "SELECT id FROM strategy_administrators WHERE strategy_id = ANY ($1::bigint[]) ORDER BY id FOR UPDATE"
 _POOLS = " OR ".join(f"s.{key.column} = x.id" for key in KEYS.values() if key.form is Form.POOL)
 _OF_POOLS = f"""
@@ -123,7 +126,10 @@ async def _refuse(db: Connection, statement: str, ids: Sequence[int], what: str)
 
 
 async def _told(change: Change, kind: str, strategy_id: int) -> None:
+    """Events for the strategy's administrators, and for those whose clients it backs up: all who see it."""
     await change.event(kind, _FAMILY, strategy_id, strategy_id=strategy_id)
+    for row in await change.db.fetch(_CLIENT_GROUPS, strategy_id):
+        await change.event(kind, _FAMILY, strategy_id, client_group_id=row["group_id"])
 
 
 async def _insert(db: Connection, columns: Mapping[str, Any]) -> Any:

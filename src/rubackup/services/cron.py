@@ -47,7 +47,7 @@ def expression(fields: Mapping[str, str | None]) -> str:
 
 
 def check(problems: Problems, name: str, value: Field, field: str) -> str | None:
-    """One field as the catalogue takes it: text, None for any, also after a note under `field`."""
+    """One field as the catalogue takes it: text, a number without leading zeros, None for any and after a note."""
     if value is None or value == "*":
         return None
     low, high = FIELDS[name]
@@ -57,7 +57,7 @@ def check(problems: Problems, name: str, value: Field, field: str) -> str | None
             field, f"must be an integer from {low} to {high}, null, '*', or a cron list, range or step of these."
         )
         return None
-    return text
+    return str(int(text)) if text.isdigit() else text
 
 
 def check_whole(problems: Problems, fields: Mapping[str, str | None], field: str) -> None:

@@ -27,6 +27,9 @@ WHERE g.id = ANY ($1::bigint[]) GROUP BY g.id ORDER BY g.id"""
 _POOLS = """
 SELECT 1 FROM dynamic_pool_groups_records r JOIN pools o ON o.id = r.pool_id
 WHERE r.group_id = {group}"""
+_SERVERS = """
+SELECT DISTINCT o.media_server_id FROM dynamic_pool_groups_records r JOIN pools o ON o.id = r.pool_id
+WHERE r.group_id = $1 ORDER BY 1"""
 
 _NAME = Meta(description="Name of the group; unique.", min_length=1, max_length=128)
 _POOL_TASKS = Meta(description="Unfinished tasks that a pool may have to get another one; 0: any.", ge=0, le=100_000)
@@ -110,7 +113,7 @@ async def update(change: Change, group_id: int, wanted: DynamicGroupChange) -> N
     if "name" in columns and await change.db.fetchval(_NAMED, group_id, columns["name"]):
         raise _taken(columns["name"])
     await update_columns(change.db, "dynamic_pool_groups", group_id, columns)
-    await change.event("changed", "dynamic_pool_groups", group_id)
+    await _tell_changed(change, group_id)
 
 
 async def delete(change: Change, ids: Sequence[int]) -> None:
@@ -121,6 +124,13 @@ async def delete(change: Change, ids: Sequence[int]) -> None:
     await change.db.execute("DELETE FROM dynamic_pool_groups WHERE id = ANY ($1::bigint[])", list(ids))
     for group_id in ids:
         await change.event("deleted", "dynamic_pool_groups", group_id)
+
+
+async def _tell_changed(change: Change, group_id: int) -> None:
+    """An event for each media server that has a pool in the group, so that its maintainers hear of it."""
+    servers = [row["media_server_id"] for row in await change.db.fetch(_SERVERS, group_id)]
+    for media_server_id in servers or [None]:
+        await change.event("changed", "dynamic_pool_groups", group_id, media_server_id=media_server_id)
 
 
 def _taken(name: str) -> Conflict:

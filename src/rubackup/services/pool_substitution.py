@@ -21,8 +21,9 @@ _INSERT = """
 INSERT INTO pool_substitutions (pool_id, substitution_id) VALUES ($1, $2)
 ON CONFLICT (pool_id, substitution_id) DO NOTHING RETURNING id"""
 _DELETE = """
-DELETE FROM pool_substitutions s USING pools p WHERE p.id = s.pool_id AND s.id = ANY ($1::bigint[])
-RETURNING s.id, p.media_server_id"""
+DELETE FROM pool_substitutions s USING pools p, pools o
+WHERE p.id = s.pool_id AND o.id = s.substitution_id AND s.id = ANY ($1::bigint[])
+RETURNING s.id, p.media_server_id AS media, o.media_server_id AS other_media"""
 
 
 class NewSubstitution(msgspec.Struct, kw_only=True):
@@ -45,11 +46,16 @@ async def create(change: Change, new: NewSubstitution) -> int:
     row_id: int | None = await change.db.fetchval(_INSERT, pool["id"], other["id"])
     if row_id is None:
         raise Conflict(f"Pool {other['name']} is a substitution of {pool['name']} already.")
-    await change.event("created", "pool_substitution", row_id, media_server_id=pool["media_server_id"])
+    await _tell(change, "created", row_id, pool["media_server_id"], other["media_server_id"])
     return row_id
 
 
 async def delete(change: Change, ids: Sequence[int]) -> None:
     """Delete substitutions."""
     for row in await change.db.fetch(_DELETE, list(ids)):
-        await change.event("deleted", "pool_substitution", row["id"], media_server_id=row["media_server_id"])
+        await _tell(change, "deleted", row["id"], row["media"], row["other_media"])
+
+
+async def _tell(change: Change, kind: str, row_id: int, media: int, other: int) -> None:
+    """An event for the maintainer of both pools; one of one pool alone knows of no substitution."""
+    await change.event(kind, "pool_substitution", row_id, media_server_id=media if media == other else None)

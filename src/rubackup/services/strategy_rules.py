@@ -137,9 +137,10 @@ async def update(change: Change, rule_id: int, wanted: StrategyRuleChange) -> No
     columns["common_parameters"] = before["common_parameters"] | wanted.common_modules_extensions.parameters
     await _refuse_twin(change.db, dict(before) | columns)
     await update_columns(change.db, "strategy_rules", rule_id, columns)
-    groups = {before["group_id"], client["group_id"] if client else before["group_id"]}
-    for group_id in sorted(groups):
-        await _told(change, "changed", rule_id, columns.get("strategy_id", before["strategy_id"]), group_id)
+    was = (before["strategy_id"], before["group_id"])
+    now = (columns.get("strategy_id", was[0]), client["group_id"] if client else was[1])
+    for strategy_id, group_id in sorted({was, now}):
+        await _told(change, "changed", rule_id, strategy_id, group_id)
 
 
 async def _place(

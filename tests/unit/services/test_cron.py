@@ -15,13 +15,14 @@ from rubackup.services.fields import Problems
         ("min", None, None),
         ("hour", "*", None),
         ("dow", 7, "7"),
+        ("hour", "08", "8"),
         ("dow", "1-5", "1-5"),
         ("min", "*/15", "*/15"),
         ("dom", "1,15", "1,15"),
     ],
 )
 def test_a_good_field_is_kept_as_text(name: str, value: cron.Field, text: str | None) -> None:
-    """An integer, any, a list, a range, a step."""
+    """An integer, any, a list, a range, a step; a number has one form, so that a filter finds it."""
     problems = Problems()
 
     assert cron.check(problems, name, value, "data.x") == text

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import asyncpg
 
+from rubackup.catalog import collation
 from rubackup.catalog.database import Connection, DatabaseAddress
 from rubackup.catalog.migrate import check_version, migrate
 from rubackup.roles.settings import Settings
@@ -93,7 +94,7 @@ async def _make_database(administrator: DatabaseAddress, wanted: DatabaseAddress
         secret = await connection.fetchval("SELECT quote_literal($1::text)", wanted.password)
         await connection.execute(f"ALTER ROLE {role} LOGIN PASSWORD {secret}")
         if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", wanted.database):
-            await connection.execute(f"CREATE DATABASE {database} OWNER {role} ENCODING 'UTF8' TEMPLATE template0")
+            await connection.execute(f"CREATE DATABASE {database} OWNER {role} {collation.clause(connection)}")
         await connection.execute(f"REVOKE ALL ON DATABASE {database} FROM PUBLIC")
 
 
