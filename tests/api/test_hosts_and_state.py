@@ -115,6 +115,8 @@ def test_the_clients_tree_is_filtered_by_host_name(office: Api, rows: Stock) -> 
 
     assert [node["id"] for node in data["client_groups"]] == [wanted]  # type: ignore[attr-defined]
     assert data["client_groups_total"] == 1
+    beyond = tree(office, filter_clients_hostname="COUNTS", client_groups_page=9, client_groups_limit=20)
+    assert (beyond["client_groups"], beyond["client_groups_total"]) == ([], 1)
 
 
 def test_the_media_servers_tree_shows_everything(office: Api, rows: Stock) -> None:

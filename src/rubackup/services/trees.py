@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any
 
 import msgspec
@@ -20,9 +19,14 @@ _MATCHING = """
 FROM client_groups x WHERE ({limit}) AND ($1::text = '' OR EXISTS (
     SELECT 1 FROM clients c WHERE c.group_id = x.id AND strpos(lower(c.hostname), lower($1)) > 0))"""
 _GROUPS = f"""
-SELECT x.id, x.name, x.shared, x.description, (SELECT count(*) {_MATCHING}) AS total
-{_MATCHING} ORDER BY x.name, x.id LIMIT $2 OFFSET $3"""
-_KNOWN = "SELECT x.id FROM client_groups x WHERE x.id = ANY ($1::bigint[]) AND ({limit})"
+SELECT s.total, s.known, g.id, g.name, g.shared, g.description
+FROM (
+    SELECT (SELECT count(*) {_MATCHING}) AS total,
+        ARRAY(SELECT x.id FROM client_groups x WHERE x.id = ANY ($4::bigint[]) AND ({{limit}})) AS known
+) s LEFT JOIN LATERAL (
+    SELECT x.id, x.name, x.shared, x.description {_MATCHING} ORDER BY x.name, x.id LIMIT $2 OFFSET $3
+) g ON true ORDER BY g.name, g.id"""  # noqa: S608 - constants
+"""The page, with how many groups match and which of those that were named exist: one row at least."""
 _CLIENTS = """
 SELECT w.group_id, n.total, c.id, c.hostname, c.hwid, c.online
 FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS w (group_id, lim, skip)
@@ -93,12 +97,14 @@ async def clients_tree(change: Change, wanted: ClientsTreeQuery) -> ClientsTree:
     """A page of groups with clients. NotFound for a named group that does not exist for the caller."""
     limit = scopes.clients(change.principal, "x.id")
     offset = (wanted.client_groups_page - 1) * wanted.client_groups_limit
-    groups = await change.db.fetch(
-        _GROUPS.format(limit=limit.numbered(4)), wanted.filter_clients_hostname, wanted.client_groups_limit, offset,
-        *limit.values,
-    )  # fmt: skip
     pages = {page.client_group_id: page for page in wanted.clients}
-    await _refuse_unknown(change, pages, limit)
+    found = await change.db.fetch(
+        _GROUPS.format(limit=limit.numbered(5)), wanted.filter_clients_hostname, wanted.client_groups_limit, offset,
+        list(pages), *limit.values,
+    )  # fmt: skip
+    if missing := sorted(pages.keys() - set(found[0]["known"])):
+        raise NotFound(f"No such client groups: {', '.join(map(str, missing))}.", ids=missing)
+    groups = [row for row in found if row["id"] is not None]
     shown = [pages.get(group["id"]) or GroupPage(client_group_id=group["id"]) for group in groups]
     rows = await change.db.fetch(
         _CLIENTS, [p.client_group_id for p in shown], [p.clients_limit for p in shown],
@@ -106,20 +112,10 @@ async def clients_tree(change: Change, wanted: ClientsTreeQuery) -> ClientsTree:
     )  # fmt: skip
     return ClientsTree(
         client_groups=[_group(group, page, rows) for group, page in zip(groups, shown, strict=True)],
-        client_groups_total=groups[0]["total"] if groups else 0,
+        client_groups_total=found[0]["total"],
         client_groups_page=wanted.client_groups_page,
         client_groups_limit=wanted.client_groups_limit,
     )
-
-
-async def _refuse_unknown(change: Change, pages: Mapping[int, GroupPage], limit: scopes.Limit) -> None:
-    if not pages:
-        return
-    statement = _KNOWN.format(limit=limit.numbered(2))
-    known = {row["id"] for row in await change.db.fetch(statement, list(pages), *limit.values)}
-    missing = sorted(pages.keys() - known)
-    if missing:
-        raise NotFound(f"No such client groups: {', '.join(map(str, missing))}.", ids=missing)
 
 
 def _group(group: Any, page: GroupPage, rows: list[Any]) -> GroupNode:
