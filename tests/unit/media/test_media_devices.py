@@ -191,10 +191,10 @@ def test_a_file_behind_a_loop_device_is_used(kernel: Kernel, tmp_path: Path) -> 
     loop = kernel.sys / "block" / "loop3" / "loop"
     loop.mkdir(parents=True)
     (loop / "backing_file").write_text(f"{file}\n")
-    assert check_device(str(file), kernel).in_use == "held by loop3"
+    assert check_device(str(file), kernel=kernel).in_use == "held by loop3"
 
     (kernel.proc / "swaps").write_text(f"Filename\tType\tSize\n{file} file 1 0 -2\n")
-    assert check_device(str(file), kernel).in_use == "used as swap space"
+    assert check_device(str(file), kernel=kernel).in_use == "used as swap space"
 
 
 def test_every_magic_number_stands_where_it_is_read_whole() -> None:
