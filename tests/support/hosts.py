@@ -20,9 +20,9 @@ from rubackup.services.ports import (
 )
 
 GIB = 1 << 30
-EMPTY: set[int] = set()
-"""Ids of storages in which nothing of their pool lies; tests add their own."""
-LEFT_OUT: set[int] = set()
+EMPTY: frozenset[int] = frozenset()
+"""Ids of storages in which nothing of their pool lies; tests set their own."""
+LEFT_OUT: frozenset[int] = frozenset()
 """Ids of storages that never belonged to their pool."""
 OFFLINE = "0" * 16
 """The client that does not answer."""

@@ -163,14 +163,13 @@ class Pool:
         bound: list[Storage] = []
         left_out: dict[str, str] = {}
         for path in paths:
-            backend = self._make_backend(path)
             try:
-                bound.append(bind(backend, self._pool, known, bound))
+                bound.append(bind(self._make_backend(path), self._pool, known, bound))
             except RubackupError as error:
-                if self._index.fresh or backend.label in known.values():
+                if self._index.fresh or str(path) in known.values():
                     raise
                 log.error("a storage is left out: %s", error.message)
-                left_out[backend.label] = f"The folder never belonged to the pool and is left out: {error.message}"
+                left_out[str(path)] = f"The folder never belonged to the pool and is left out: {error.message}"
         if left_out and not bound:
             raise StorageFault(" ".join(left_out.values()))
         return bound, left_out

@@ -58,7 +58,7 @@ def test_a_folder_is_made_with_those_above_it(tmp_path: Path) -> None:
 def test_folders_of_the_system_are_refused(path: str) -> None:
     """By the rule or, where the host has links instead, by these; nothing is made in them."""
     before = os.path.lexists(path)
-    with pytest.raises(Invalid, match="system|symbolic links"):
+    with pytest.raises(Invalid, match=r"system|symbolic links"):
         check(path)
     assert os.path.lexists(path) == before
 

@@ -116,6 +116,19 @@ def test_what_is_neither_device_nor_file_is_refused(tmp_path: Path) -> None:
             check_device(path)
 
 
+def test_a_hard_link_is_the_same_file(tmp_path: Path) -> None:
+    """By whatever name; a copy with the same bytes is another one, and so is one that is gone."""
+    first, second, copy = (tmp_path / name for name in ("first", "second", "copy"))
+    for file in (first, copy):
+        file.write_bytes(bytes(4096))
+    second.hardlink_to(first)
+    taken = [(str(tmp_path / "gone"), str(tmp_path / "gone")), (str(first), str(first))]
+
+    assert check_device(str(second), taken).same_as == str(first)
+    assert check_device(str(first), taken).same_as == str(first)
+    assert check_device(str(copy), taken).same_as == ""
+
+
 @pytest.fixture
 def kernel(tmp_path: Path) -> Kernel:
     """A kernel that knows the disk sdb (8:16) with the partition sdb1 (8:17), and one mount elsewhere."""
