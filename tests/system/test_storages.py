@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from support.system import System, eventually
+from support.system import System, eventually, running
 
 
 def pool(system: System, name: str, pool_type: str, **fields: Any) -> None:
@@ -122,3 +122,14 @@ def test_a_folder_without_data_leaves_a_pool_with_copies(system: System, tmp_pat
     (record,) = system.records(source)
     system.done(system.restore(record["id"], tmp_path / "target"))
     system.done(system.backup(source, pool="Spare"))
+
+
+def test_a_state_that_is_given_by_a_link_has_its_storage(tmp_path: Path) -> None:
+    """`up` tells the media server the real path of its first storage."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+
+    with running(tmp_path / "link" / "state") as found:
+        (leaf,) = node(found, "Default")["storages"]
+
+    assert leaf["path"] == str(tmp_path / "real" / "state" / "pools" / "Default")

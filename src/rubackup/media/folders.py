@@ -100,11 +100,14 @@ def _check_apart(folder: Path, there: Path, storages: list[str]) -> None:
     above = {_identity(one): one for one in (there, *there.parents)}
     mine = _identity(folder) if there == folder else None
     for storage in storages:
-        if not Path(storage).is_dir():
+        try:
+            real = Path(storage).resolve(strict=True)
+            its, around = _identity(real), {_identity(one) for one in real.parents}
+        except OSError:  # its disk is gone: the catalogue has compared its name
             continue
-        if _identity(Path(storage)) in above:
+        if its in above:
             raise Conflict(f"The folder {folder} is, or lies in, the storage {storage}.")
-        if mine in {_identity(one) for one in Path(storage).resolve().parents}:
+        if mine in around:
             raise Conflict(f"The folder {folder} holds the storage {storage}.")
     for parent in folder.parents:
         if _marker(parent) is not None:

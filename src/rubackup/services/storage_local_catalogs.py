@@ -44,7 +44,12 @@ class NewStorage(msgspec.Struct, kw_only=True):
     """A folder that a pool is to use."""
 
     path: Annotated[
-        str, Meta(description="Absolute folder on the pool's media server; made when missing.", max_length=4096)
+        str,
+        Meta(
+            description="Absolute folder on the pool's media server, without symbolic links: made when missing, else empty "
+            "or already this pool's.",
+            max_length=4096,
+        ),
     ]
     pool: Annotated[Ref, Meta(description="Pool of the type File system: name or id.")]
     description: Annotated[str, _DESCRIPTION] = ""

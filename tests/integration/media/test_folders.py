@@ -127,6 +127,12 @@ def test_a_folder_is_known_by_itself_and_not_by_its_name(tmp_path: Path) -> None
         check(around, link)
 
 
+def test_a_storage_whose_disk_is_gone_keeps_no_folder_away(tmp_path: Path) -> None:
+    """Neither one that is missing nor one that cannot be followed."""
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    check(tmp_path / "new", tmp_path / "gone", tmp_path / "loop")
+
+
 def test_a_bind_mount_of_a_storage_is_refused(tmp_path: Path) -> None:
     """It has neither a link nor the storage's name."""
     storage, place = marked(tmp_path / "storage", POOL), tmp_path / "place"
