@@ -101,7 +101,7 @@ def _check_apart(folder: Path, there: Path, storages: list[str]) -> None:
     mine = _identity(folder) if there == folder else None
     for storage in storages:
         try:
-            real = Path(storage).resolve(strict=True)
+            real = Path(os.path.realpath(storage, strict=True))
             its, around = _identity(real), {_identity(one) for one in real.parents}
         except OSError:  # its disk is gone: the catalogue has compared its name
             continue
