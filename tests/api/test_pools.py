@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from samples import new_pool
 
+from support import hosts
 from support.api import Api
 from support.fixtures import Stock
 
@@ -79,9 +80,20 @@ def test_a_folder_is_asked_of_its_media_server(office: Api, rows: Stock) -> None
     assert answer.json()["errors"] == {"data.path": "The folder /refused cannot be written."}
 
 
-@pytest.mark.parametrize("path", ["", "relative", "/a/../b", "//../etc"])
+def test_a_folder_of_another_pool_is_a_conflict(office: Api, rows: Stock) -> None:
+    """The media server says so, and knows the pool by its uuid; nothing is stored."""
+    pool = rows.pool()
+    answer = office.post("/storage_local_catalogs", storage(pool, "/foreign"))
+
+    assert answer.status_code == 409
+    own = rows.row("SELECT uuid FROM pools WHERE id = $1", pool)["uuid"].hex
+    assert answer.json()["message"] == f"The folder /foreign belongs to another pool than {own}."
+    assert office.fetch("SELECT 1 FROM storage_local_catalogs WHERE pool_id = $1", pool) == []
+
+
+@pytest.mark.parametrize("path", ["", "relative", "/a/../b", "//../etc", "/a\nb", "/a\x1b[0m", "/a\0", "/a\x7f"])
 def test_a_folder_must_be_absolute(office: Api, rows: Stock, path: str) -> None:
-    """And have no `..` in it."""
+    """And have no `..` and no control characters in it."""
     answer = office.post("/storage_local_catalogs", storage(rows.pool(), path))
 
     assert answer.json()["errors"].keys() == {"data.path"}
@@ -98,11 +110,34 @@ def test_storages_of_a_media_server_do_not_overlap(office: Api, rows: Stock) -> 
     assert office.post("/storage_local_catalogs", storage(rows.pool(), "/data/one")).status_code == 201
 
 
-def test_a_storage_stays_while_its_pool_has_copies(office: Api, rows: Stock) -> None:
-    """Deleting it would lose them."""
+def test_a_storage_stays_while_its_pool_has_copies_in_it(office: Api, rows: Stock) -> None:
+    """Deleting it would lose them: the media server is asked, and says why."""
     pool = rows.pool()
     kept, free = rows.storage(pool=pool), rows.storage()
     rows.record(pool=pool)
 
-    assert office.delete(f"/storage_local_catalogs/{kept}").status_code == 409
+    answer = office.delete(f"/storage_local_catalogs/{kept}")
+
+    assert answer.status_code == 409
+    assert "It holds data of the pool." in answer.json()["message"]
     assert office.delete(f"/storage_local_catalogs/{free}").status_code == 200
+
+
+def test_a_storage_without_data_leaves_a_pool_with_copies(
+    office: Api, rows: Stock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not while tasks run or wait that may write to it, unless it never belonged to the pool; all or nothing."""
+    pool = rows.pool()
+    kept, empty, strange = (rows.storage(pool=pool) for _ in range(3))
+    rows.record(pool=pool)
+    monkeypatch.setattr(hosts, "EMPTY", frozenset({empty}))
+    monkeypatch.setattr(hosts, "LEFT_OUT", frozenset({strange}))
+    task = rows.task(pool=pool)
+
+    assert "Tasks" in office.delete(f"/storage_local_catalogs/{empty}").json()["message"]
+    assert office.delete(f"/storage_local_catalogs/{strange}").status_code == 200
+    office.execute("UPDATE task_queue SET status = 'Done', finished_at = now() WHERE id = $1", task)
+    assert office.delete("/storage_local_catalogs", {"ids": [empty, kept]}).status_code == 409
+    assert office.delete(f"/storage_local_catalogs/{empty}").status_code == 200
+    left = office.fetch("SELECT id FROM storage_local_catalogs WHERE pool_id = $1", pool)
+    assert [row["id"] for row in left] == [kept]

@@ -55,7 +55,7 @@ def test_what_the_media_server_refuses_is_told_under_the_field(office: Api) -> N
     assert "4096" in refused(office, 400, device="/dev/tiny")
 
 
-@pytest.mark.parametrize("device", ["", "sdb", "/dev/../sdb", "../sdb"])
+@pytest.mark.parametrize("device", ["", "sdb", "/dev/../sdb", "../sdb", "/dev/sd\nb"])
 def test_a_device_is_an_absolute_path(office: Api, device: str) -> None:
     """The guide's empty device is a 400."""
     assert "absolute path" in refused(office, 400, device=device)
@@ -73,6 +73,18 @@ def test_a_device_is_in_one_pool_only(office: Api, rows: Stock) -> None:
         assert "uses already" in refused(office, 409, device=device, pool=first, overwrite_file_system=True), device
     posted(office, "storage_block_devices", new_device(office, device="/dev/disk8-part2", pool=second))
     posted(office, "storage_block_devices", new_device(office, device="/dev/disk7"))
+
+
+def test_a_device_has_one_storage_by_whatever_node_or_hard_link(office: Api, rows: Stock) -> None:
+    """What the media server finds to be the same is a 409 in the same pool, in another one, and at any time."""
+    media = rows.media_server()
+    first, second = block_pool(rows, media=media), block_pool(rows, media=media)
+    posted(office, "storage_block_devices", new_device(office, device="/dev/disk5", pool=first))
+
+    for pool in (first, second):
+        text = refused(office, 409, device="/node-of-disk5", pool=pool, overwrite_file_system=True)
+        assert "lies on /dev/disk5" in text
+    posted(office, "storage_block_devices", new_device(office, device="/node-of-disk6", pool=second))
 
 
 def test_a_file_in_the_folder_of_a_pool_is_not_taken(office: Api, rows: Stock) -> None:

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
-from rubackup.domain.errors import Invalid, NotFound, Unavailable
-from rubackup.services.ports import CopyEntry, Device, DeviceFacts, FolderEntry, Resource, TapeDevice, TapeElement
+from rubackup.domain.errors import Conflict, Invalid, NotFound, Unavailable
+from rubackup.services.ports import (
+    CopyEntry,
+    Device,
+    DeviceFacts,
+    FolderEntry,
+    Resource,
+    StorageNeed,
+    TapeDevice,
+    TapeElement,
+)
 
 GIB = 1 << 30
+EMPTY: frozenset[int] = frozenset()
+"""Ids of storages in which nothing of their pool lies; tests set their own."""
+LEFT_OUT: frozenset[int] = frozenset()
+"""Ids of storages that never belonged to their pool."""
 OFFLINE = "0" * 16
 """The client that does not answer."""
 NO_ROBOT, SILENT_ROBOT = "/dev/sg8", "/dev/sg9"
@@ -96,10 +110,18 @@ class AnsweringHosts:
         ]  # fmt: skip
         return entries[first : first + limit], len(entries)
 
-    async def check_folder(self, media_hwid: str, path: str) -> None:
-        """Every folder can become a storage, but one."""
+    async def check_folder(self, media_hwid: str, path: str, pool_uuid: str) -> None:
+        """Every folder can become a storage, but two."""
         if path == "/refused":
             raise Invalid("The folder /refused cannot be written.")
+        if path == "/foreign":
+            raise Conflict(f"The folder /foreign belongs to another pool than {pool_uuid}.")
+
+    async def storage_need(self, media_hwid: str, pool_id: int, storage_id: int) -> StorageNeed:
+        """Every storage holds data, but those of `EMPTY` and of `LEFT_OUT`."""
+        if storage_id in LEFT_OUT:
+            return StorageNeed(in_pool=False, reason="")
+        return StorageNeed(in_pool=True, reason="" if storage_id in EMPTY else "It holds data of the pool.")
 
     async def scan_tape(self, media_hwid: str) -> list[TapeDevice]:
         """A robot and three drives."""
@@ -115,10 +137,11 @@ class AnsweringHosts:
             raise Unavailable(f"{device} did not answer a SCSI command (host status 0x3).")
         return ROBOT, elements_of(media_hwid)
 
-    async def check_device(self, media_hwid: str, path: str) -> DeviceFacts:
+    async def check_device(self, media_hwid: str, path: str, taken: Sequence[tuple[str, str]]) -> DeviceFacts:
         """A disk of 1 GiB, but `/dev/refused` is none, `/dev/tiny` is small; words of the name tell the rest.
 
-        `/dev/disk7-part1` lies on `/dev/disk7`; `/dev/link-to-x` leads to `/dev/x`; `ext4` and `mounted` in a name.
+        `/dev/disk7-part1` lies on `/dev/disk7`; `/dev/link-to-x` leads to `/dev/x`; `/node-of-x` is another node of
+        `/dev/x`; `ext4` and `mounted` in a name.
         """
         if path == "/dev/refused":
             raise Invalid("cannot be read on the media server: No such file or directory.")
@@ -130,4 +153,5 @@ class AnsweringHosts:
             size_bytes=4096 if path == "/dev/tiny" else GIB,
             signature="an ext4 file system" if "ext4" in path else "",
             in_use="mounted at /home" if "mounted" in path else "",
+            same_as=next((one for one, _ in taken if one == path.replace("/node-of-", "/dev/")), ""),
         )

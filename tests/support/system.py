@@ -119,10 +119,18 @@ def eventually(probe: Callable[[], Any], seconds: float, describe: Callable[[], 
 
 
 def up(state: Path, *arguments: str, environment: dict[str, str] | None = None) -> System:
-    """Start a system in `state`; its logs stand in the assertion when it does not come up."""
+    """Start a system in `state`; its logs stand in the assertion when it does not come up.
+
+    Storages may lie in memory: small disks of tests do, and perhaps all of their folders.
+    """
     command = [*RUBACKUP, "up", "--state", str(state), "--detach", *arguments]
     result = subprocess.run(
-        command, capture_output=True, text=True, timeout=120, check=False, env={**os.environ, **(environment or {})}
+        command,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={**os.environ, "MEMORY_STORAGES": "True", **(environment or {})},
     )
     assert result.returncode == 0, f"{result.stdout}\n{result.stderr}\n{logs(state)}"
     return System(state, json.loads((state / "ready.json").read_text()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from support.system import System, eventually
+from support.system import System, eventually, running
 
 
 def pool(system: System, name: str, pool_type: str, **fields: Any) -> None:
@@ -77,3 +77,59 @@ def test_a_pool_that_is_not_written_takes_no_backup(system: System, tmp_path: Pa
 
     (tmp_path / "file").write_text("x")
     system.done(system.backup(tmp_path))
+
+
+def test_folders_are_refused_before_they_harm_a_pool(system: System, tmp_path: Path) -> None:
+    """A link to a storage, a folder of another pool, of the system and of the media server; none of them is touched."""
+    pool(system, "Folders", "File system")
+
+    def add(folder: Path, status: int) -> str:
+        body = {"path": str(folder), "pool": "Folders", "description": ""}
+        answer = system.call("POST", "/storage_local_catalogs", {"data": body}, status=status)
+        return str(answer["errors"]["data.path"] if status == 400 else answer["message"])
+
+    add(tmp_path / "first", 201)
+    (tmp_path / "link").symlink_to(tmp_path / "first")
+    (tmp_path / "foreign").mkdir()
+    (tmp_path / "foreign" / "pool").write_text(f"rubackup pool 0 {'f' * 32} {'e' * 32}\n")
+
+    assert str(tmp_path / "first") in add(tmp_path / "link", 400)
+    assert "another pool" in add(tmp_path / "foreign", 409)
+    assert "system" in add(Path("/etc/pool"), 400)
+    assert "own state" in add(system.state / "media" / "new", 400)
+    assert not Path("/etc/pool").exists()
+    assert not (system.state / "media" / "new").exists()
+    assert len(node(system, "Folders")["storages"]) == 1
+
+
+def test_a_folder_without_data_leaves_a_pool_with_copies(system: System, tmp_path: Path) -> None:
+    """The media server says what lies in it; the other folder stays, and its copies restore."""
+    pool(system, "Spare", "File system", ignore_free_space_check=True)
+    for name in ("first", "second"):
+        body = {"path": str(tmp_path / name), "pool": "Spare", "description": ""}
+        system.call("POST", "/storage_local_catalogs", {"data": body}, status=201)
+    eventually((tmp_path / "second" / "pool").exists, 60)
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "file").write_text("x")
+    system.done(system.backup(source, pool="Spare"))
+    first, second = (leaf["id"] for leaf in node(system, "Spare")["storages"])
+
+    refusal = system.call("DELETE", f"/storage_local_catalogs/{first}", status=409)
+    system.call("DELETE", f"/storage_local_catalogs/{second}")
+
+    assert "holds data" in refusal["message"]
+    (record,) = system.records(source)
+    system.done(system.restore(record["id"], tmp_path / "target"))
+    system.done(system.backup(source, pool="Spare"))
+
+
+def test_a_state_that_is_given_by_a_link_has_its_storage(tmp_path: Path) -> None:
+    """`up` tells the media server the real path of its first storage."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+
+    with running(tmp_path / "link" / "state") as found:
+        (leaf,) = node(found, "Default")["storages"]
+
+    assert leaf["path"] == str(tmp_path / "real" / "state" / "pools" / "Default")

@@ -131,6 +131,7 @@ class Index:
     def complete(self) -> None:
         """Say that the index knows everything the storages hold; until then it is rebuilt at each opening."""
         self._put("meta", b"complete", b"1")
+        self.fresh = False
 
     # --- storages and packs ---
 

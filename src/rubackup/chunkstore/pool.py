@@ -74,6 +74,7 @@ class Pool:
         self._sessions: dict[int, WriteSession] = {}
         self._abandoned: list[tuple[Storage, bytes]] = []
         self._storages = Storages((), 0)
+        self._left_out: dict[str, str] = {}
         self._closed = False
         self.level: int | None = None
         self.problems: list[str] = []
@@ -131,13 +132,12 @@ class Pool:
         """Use these storages, reserve and compression level from now on; new folders are recovered first.
 
         New packs go to the first folder with room, or `evenly` to the one with most room.
+        A folder that cannot be used is left out when it never belonged to the pool; `fills` says why.
         Sessions go on; Busy when a folder would leave the pool while one is open.
         """
         with self._lock:
             known = self._index.storage_paths()
-            bound: list[Storage] = []
-            for path in storages:
-                bound.append(bind(self._make_backend(path), self._pool, known, bound))
+            bound, left_out = self._bind(storages, known)
             current = {one.id: one for one in self._storages.all}
             bound = [current.get(one.id, one) for one in bound]
             if set(current) - {one.id for one in bound} and self._sessions:
@@ -151,7 +151,28 @@ class Pool:
                 if known.get(storage.id) != storage.backend.label:
                     self._index.remember_storage(storage.id, storage.backend.label)
             self._storages = Storages(tuple(bound), reserve_bytes, evenly)
+            self._left_out = left_out
             self.level = level
+
+    def _bind(self, paths: Sequence[Path], known: dict[bytes, str]) -> tuple[list[Storage], dict[str, str]]:
+        """The folders as storages, and what is wrong with those that are left out.
+
+        StorageFault for a folder that held the pool's data, or may have: a new index does not know which did.
+        Without it records would seem to be lost.
+        """
+        bound: list[Storage] = []
+        left_out: dict[str, str] = {}
+        for path in paths:
+            try:
+                bound.append(bind(self._make_backend(path), self._pool, known, bound))
+            except RubackupError as error:
+                if self._index.fresh or str(path) in known.values():
+                    raise
+                log.error("a storage is left out: %s", error.message)
+                left_out[str(path)] = f"The folder never belonged to the pool and is left out: {error.message}"
+        if left_out and not bound:
+            raise StorageFault(" ".join(left_out.values()))
+        return bound, left_out
 
     # --- sessions ---
 
@@ -414,7 +435,27 @@ class Pool:
 
     def fills(self) -> list[Fill]:
         """How full each folder is, in the order in which they are filled."""
-        return [_fill(storage) for storage in self._storages.all]
+        left_out = [Fill(path, problem, 0, 0, 0) for path, problem in self._left_out.items()]
+        return [_fill(storage) for storage in self._storages.all] + left_out
+
+    def is_left_out(self, path: str) -> bool:
+        """Whether a folder was given that never belonged to the pool and cannot be used."""
+        return path in self._left_out
+
+    def needs(self, path: str) -> str:
+        """Why the pool cannot do without a folder; '' when nothing of it lies there and nothing is written now."""
+        with self._lock:
+            self._check_open()
+            storage = next((one for one in self._storages.all if one.backend.label == path), None)
+            if storage is None:
+                return "" if path in self._left_out else f"The pool does not know the folder {path}."
+            if self._sessions:
+                return "Backups write to the pool just now."
+            packs = any(row.storage == storage.id for row in self._index.packs())
+            records = any(row.storage == storage.id for row in self._index.records())
+            if packs or records or storage.holds_files():
+                return f"The folder {path} holds data of the pool."
+            return ""
 
     def close(self) -> None:
         """End the sessions and release everything. Twice is fine."""

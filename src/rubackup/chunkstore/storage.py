@@ -36,6 +36,10 @@ class Storage:
         except NotFound:
             raise StorageFault(f"The folder {self.backend.label} has lost its marker: is its disk mounted?") from None
 
+    def holds_files(self) -> bool:
+        """Whether anything of the pool but the marker lies in the folder."""
+        return any(next(self.backend.list(folder), None) is not None for folder in ("packs", "manifests"))
+
     def count(self, size_bytes: int) -> None:
         """Note that so much was added (or removed)."""
         with self._lock:
@@ -94,6 +98,12 @@ class Storages:
         return Space(free, sum(space.total_bytes for space in found.values()), "")
 
 
+def parse_marker(content: bytes) -> tuple[bytes, bytes] | None:
+    """Pool and storage that a marker names; None when it is damaged, or none."""
+    found = _MARKER.fullmatch(content)
+    return None if found is None else (bytes.fromhex(found[1].decode()), bytes.fromhex(found[2].decode()))
+
+
 def bind(backend: Backend, pool: bytes, known: dict[bytes, str], taken: Sequence[Storage]) -> Storage:
     """The storage in a folder: by its marker, or newly marked when nothing of a pool is in it.
 
@@ -101,12 +111,12 @@ def bind(backend: Backend, pool: bytes, known: dict[bytes, str], taken: Sequence
     is gone (a disk that is not mounted looks like that).
     """
     try:
-        found = _MARKER.fullmatch(backend.read(MARKER, 0, backend.size(MARKER)))
+        found = parse_marker(backend.read(MARKER, 0, backend.size(MARKER)))
     except NotFound:
         return _mark(backend, pool, known)
     if found is None:
         raise StorageFault(f"The marker {backend.label}/{MARKER} is damaged.")
-    owner, storage = (bytes.fromhex(text.decode()) for text in found.groups())
+    owner, storage = found
     if owner != pool:
         raise StorageFault(f"The folder {backend.label} belongs to another pool ({owner.hex()}).")
     if any(other.id == storage for other in taken):

@@ -18,7 +18,7 @@ from rubackup.domain.errors import Busy, Corrupt, NotFound, RubackupError, WireF
 from rubackup.media.copying import Copier
 from rubackup.media.devices import check_device
 from rubackup.media.listing import list_folder
-from rubackup.media.pools import PoolKeeper, check_folder
+from rubackup.media.pools import PoolKeeper
 from rubackup.media.seals import Note, SealBook
 from rubackup.media.tape.host import TapeHost
 from rubackup.wire.control import ControlPeer
@@ -26,6 +26,7 @@ from rubackup.wire.messages import (
     Ack,
     AskElements,
     AskPools,
+    AskStorage,
     CheckDevice,
     CheckFolder,
     ConfigurePools,
@@ -141,10 +142,12 @@ class MediaAgent:
             case AskPools():
                 return PoolStates(pools=await asyncio.to_thread(self._pools.states))
             case CheckFolder():
-                await asyncio.to_thread(check_folder, message.path)
+                await asyncio.to_thread(self._pools.check_folder, message.path, message.pool)
                 return Ack()
+            case AskStorage():
+                return await asyncio.to_thread(self._pools.need, message.pool_id, message.storage_id)
             case CheckDevice():
-                return await asyncio.to_thread(check_device, message.path)
+                return await asyncio.to_thread(check_device, message.path, message.taken)
             case ListRecord():
                 return await asyncio.to_thread(self._list, message)
             case ScanTape():

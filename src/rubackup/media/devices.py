@@ -5,8 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from rubackup.domain.errors import Invalid
 from rubackup.media.signatures import signature
@@ -27,8 +30,11 @@ class Kernel:
 HOST = Kernel()
 
 
-def check_device(path: str, kernel: Kernel = HOST) -> DeviceChecked:
-    """What is there; Invalid when it is neither a block device nor a file, or cannot be read."""
+def check_device(path: str, taken: Sequence[tuple[str, str]] = (), kernel: Kernel = HOST) -> DeviceChecked:
+    """What is there; Invalid when it is neither a block device nor a file, or cannot be read.
+
+    `taken`: real path and disk of each device that is in a pool.
+    """
     if not path.startswith("/") or "\0" in path:
         raise Invalid("must be an absolute path on the media server.")
     try:
@@ -38,9 +44,10 @@ def check_device(path: str, kernel: Kernel = HOST) -> DeviceChecked:
             raise Invalid("is neither a block device nor a file on the media server.")
         handle = os.open(real, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
         try:
-            return _look(handle, real, kernel)
+            found = _look(handle, real, kernel)
         finally:
             os.close(handle)
+        return replace(found, same_as=_same(found, taken))
     except OSError as error:
         raise Invalid(f"cannot be read on the media server: {error.strerror}.") from error
 
@@ -65,6 +72,27 @@ def _look(handle: int, real: str, kernel: Kernel) -> DeviceChecked:
         signature=carries,
         in_use=device_use(real, number, kernel) or _held(real),
     )
+
+
+def _same(found: DeviceChecked, taken: Sequence[tuple[str, str]]) -> str:
+    """The real path of a taken device that this one is, holds or lies on; partitions of one disk are apart."""
+    mine, disk = _identity(found.real_path), _identity(found.disk)
+    for real, whole in taken:
+        other = _identity(real)
+        if other is not None and other in {mine, disk}:
+            return real
+        if mine is not None and mine == _identity(whole):
+            return real
+    return ""
+
+
+def _identity(path: str) -> tuple[int, ...] | None:
+    """What all names of a file, and all nodes of a device, have in common; None when nothing is there."""
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return None
+    return (found.st_rdev,) if stat.S_ISBLK(found.st_mode) else (found.st_dev, found.st_ino)
 
 
 def disk_of(real: str, number: str, kernel: Kernel) -> str:
@@ -104,18 +132,19 @@ def _mounted(numbers: dict[str, str], kernel: Kernel) -> str:
     for line in _lines(kernel.proc / "self" / "mountinfo"):
         words = line.split(" ")
         if words[_MOUNTINFO_DEVICE] in numbers:
-            return f"{numbers[words[_MOUNTINFO_DEVICE]]}mounted at {_plain(words[_MOUNTINFO_PLACE])}"
+            return f"{numbers[words[_MOUNTINFO_DEVICE]]}mounted at {plain(words[_MOUNTINFO_PLACE])}"
     return ""
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
+    """A path of the kernel's tables as it is, with its blanks."""
     for code, sign in _ESCAPES.items():
         text = text.replace(code, sign)
     return text
 
 
 def _swaps(kernel: Kernel) -> set[str]:
-    return {_plain(line.split()[0]) for line in _lines(kernel.proc / "swaps")[1:]}
+    return {plain(line.split()[0]) for line in _lines(kernel.proc / "swaps")[1:]}
 
 
 def _lines(file: Path) -> list[str]:

@@ -7,13 +7,13 @@ can show it and every use of it is refused with that sentence.
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from pathlib import Path
 
 from rubackup.chunkstore.pool import Pool
-from rubackup.domain.errors import Invalid, RubackupError, StorageFault
-from rubackup.wire.messages import PoolConfig, PoolState, StorageState
+from rubackup.domain.errors import RubackupError, StorageFault
+from rubackup.media.folders import Ground, check_folder
+from rubackup.wire.messages import PoolConfig, PoolState, StorageNeed, StorageState
 
 log = logging.getLogger(__name__)
 
@@ -24,8 +24,9 @@ LEVELS: dict[str, int | None] = {"None": None, "fast": 1, "optimal": 3, "best": 
 class PoolKeeper:
     """Every configured pool, by its number in the catalogue. Thread-safe."""
 
-    def __init__(self, metadata: Path) -> None:
+    def __init__(self, metadata: Path, ground: Ground | None = None) -> None:
         self._metadata = metadata
+        self._ground = ground or Ground((metadata,))
         self._lock = threading.Lock()
         self._configs: dict[int, PoolConfig] = {}
         self._open: dict[int, Pool] = {}
@@ -63,6 +64,22 @@ class PoolKeeper:
             for pool_id in self._configs:
                 self._heal(pool_id)
             return [self._state(config) for config in self._configs.values()]
+
+    def check_folder(self, path: str, pool: str) -> None:
+        """Invalid or Conflict when the folder cannot become a storage of the pool with this uuid."""
+        configs = list(self._configs.values())  # without the lock, which is kept while pools are repaired
+        check_folder(path, pool, [storage.path for config in configs for storage in config.storages], self._ground)
+
+    def need(self, pool_id: int, storage_id: int) -> StorageNeed:
+        """Whether a pool can do without one of its folders; of a pool that is not open nothing is known."""
+        with self._lock:
+            config, pool = self._configs.get(pool_id), self._open.get(pool_id)
+            path = next((one.path for one in config.storages if one.id == storage_id), "") if config else ""
+            if not path:
+                return StorageNeed(in_pool=True, reason="The media server does not know the storage yet.")
+            if pool is None:
+                return StorageNeed(in_pool=True, reason=self._problems.get(pool_id, "The pool is not open."))
+            return StorageNeed(in_pool=not pool.is_left_out(path), reason=pool.needs(path))
 
     def close(self) -> None:
         """Close every pool."""
@@ -142,18 +159,3 @@ class PoolKeeper:
             for storage in config.storages
             if (fill := fills.get(storage.path)) is not None
         ]
-
-
-def check_folder(path: str) -> None:
-    """Invalid, naming the path, when the folder cannot become a storage."""
-    field = "data.path"
-    if not path.startswith("/") or "\0" in path:
-        raise Invalid(fields={field: "must be an absolute path on the media server."})
-    folder = Path(path)
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        probe = folder / f".rubackup-probe-{os.getpid()}"
-        probe.write_bytes(b"x")
-        probe.unlink()
-    except OSError as error:
-        raise Invalid(fields={field: f"cannot be used on the media server: {error.strerror}."}) from error

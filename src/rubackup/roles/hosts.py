@@ -15,6 +15,7 @@ import msgspec
 
 from rubackup import __version__
 from rubackup.domain.errors import Refused, RubackupError, Unavailable, WireFault
+from rubackup.services import ports
 from rubackup.services.ports import CopyEntry, Device, DeviceFacts, FolderEntry, Resource, TapeDevice, TapeElement
 from rubackup.wire import framing, pki
 from rubackup.wire.control import ControlPeer, dial_control
@@ -22,6 +23,7 @@ from rubackup.wire.messages import (
     PROTOCOL_VERSION,
     Ack,
     AskElements,
+    AskStorage,
     BlockDevices,
     CheckDevice,
     CheckFolder,
@@ -38,6 +40,7 @@ from rubackup.wire.messages import (
     Relay,
     Relayed,
     ScanTape,
+    StorageNeed,
     TapeDevices,
     TapeElements,
 )
@@ -119,9 +122,15 @@ class RelayHosts:
         ]
         return entries, answer.total
 
-    async def check_folder(self, media_hwid: str, path: str) -> None:
-        """Return when the folder can become a storage of the media server."""
-        await self._request("media", media_hwid, CheckFolder(path=path), Ack)
+    async def check_folder(self, media_hwid: str, path: str, pool_uuid: str) -> None:
+        """Return when the folder can become a storage of the pool."""
+        await self._request("media", media_hwid, CheckFolder(path=path, pool=pool_uuid), Ack)
+
+    async def storage_need(self, media_hwid: str, pool_id: int, storage_id: int) -> ports.StorageNeed:
+        """Whether a pool can do without one of its folders."""
+        asked = AskStorage(pool_id=pool_id, storage_id=storage_id)
+        answer = await self._request("media", media_hwid, asked, StorageNeed)
+        return ports.StorageNeed(in_pool=answer.in_pool, reason=answer.reason)
 
     async def scan_tape(self, media_hwid: str) -> list[TapeDevice]:
         """The robots and tape drives of a media server."""
@@ -137,9 +146,10 @@ class RelayHosts:
         robot = msgspec.convert(answer.robot, TapeDevice, from_attributes=True)
         return robot, msgspec.convert(answer.elements, list[TapeElement], from_attributes=True)
 
-    async def check_device(self, media_hwid: str, path: str) -> DeviceFacts:
+    async def check_device(self, media_hwid: str, path: str, taken: Sequence[tuple[str, str]]) -> DeviceFacts:
         """What the device of a media server is."""
-        answer = await self._request("media", media_hwid, CheckDevice(path=path), DeviceChecked)
+        asked = CheckDevice(path=path, taken=list(taken))
+        answer = await self._request("media", media_hwid, asked, DeviceChecked)
         return DeviceFacts(
             real_path=answer.real_path,
             disk=answer.disk,
@@ -147,6 +157,7 @@ class RelayHosts:
             size_bytes=answer.size_bytes,
             signature=answer.signature,
             in_use=answer.in_use,
+            same_as=answer.same_as,
         )
 
     async def close(self) -> None:

@@ -11,6 +11,7 @@ from rubackup.agent.monitoring import Reporter
 from rubackup.agent.tasks import TaskRunner
 from rubackup.media.agent import MediaAgent
 from rubackup.media.copying import Copier
+from rubackup.media.folders import Ground
 from rubackup.media.pools import PoolKeeper
 from rubackup.media.seals import SealBook
 from rubackup.media.sessions import DataSessions
@@ -32,7 +33,7 @@ async def serve(settings: Settings) -> None:
     host_name = settings.text("DATA_HOST", "127.0.0.1")
     port = settings.port("DATA_PORT", 9993)
     host = agent_host(settings, "media", data_endpoint=f"{settings.text('DATA_NAME', host_name)}:{port}")
-    pools = PoolKeeper(state / "pools")
+    pools = PoolKeeper(state / "pools", ground(settings, host))
     seals = SealBook(state / "unreported")
     link = ServerLink(host)
     runner = TaskRunner(link.call)
@@ -51,6 +52,12 @@ async def serve(settings: Settings) -> None:
     finally:
         runner.stop_all()
         await asyncio.to_thread(pools.close)
+
+
+def ground(settings: Settings, host: AgentHost) -> Ground:
+    """Where storages may not lie, as the settings tell."""
+    own = (settings.path("STATE_DIR"), host.key.parent, host.chain.parent)
+    return Ground(own, memory=settings.flag("MEMORY_STORAGES", default=False))
 
 
 def dialling(host: AgentHost) -> Callable[[MediaAddress], DataConnection]:

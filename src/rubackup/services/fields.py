@@ -60,6 +60,13 @@ class Problems:
             return ""
         return "/" + "/".join(parts)
 
+    def host_path(self, text: str, field: str) -> str:
+        """As `folder`, for a path that administrators choose: without control characters."""
+        if any(ord(sign) < 32 or ord(sign) == 127 for sign in text):
+            self.add(field, "must be an absolute path without control characters.")
+            return ""
+        return self.folder(text, field)
+
     async def find(self, db: Connection, statement: str, what: str, value: Ref, field: str, limit: Limit) -> Row:
         """The row that `value` names within `limit`, or None after a note.
 
@@ -120,7 +127,7 @@ class Problems:
 _MEDIA_SERVER = "SELECT x.id, x.hwid FROM (SELECT id, hwid, hostname AS name FROM media_servers) x WHERE"
 POOL = """
 SELECT x.* FROM (
-    SELECT p.id, p.pool_name AS name, p.pool_type, p.retention_period, p.media_server_id, m.hwid AS media_hwid,
+    SELECT p.id, p.uuid, p.pool_name AS name, p.pool_type, p.retention_period, p.media_server_id, m.hwid AS media_hwid,
         m.hostname AS media_hostname, m.local_service_mode,
         (SELECT count(*) FROM storage_local_catalogs s WHERE s.pool_id = p.id) AS storages
     FROM pools p JOIN media_servers m ON m.id = p.media_server_id

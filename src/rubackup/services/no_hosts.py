@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rubackup.domain.errors import Unavailable
-from rubackup.services.ports import CopyEntry, Device, DeviceFacts, FolderEntry, Resource, TapeDevice, TapeElement
+from rubackup.services.ports import (
+    CopyEntry,
+    Device,
+    DeviceFacts,
+    FolderEntry,
+    Resource,
+    StorageNeed,
+    TapeDevice,
+    TapeElement,
+)
 
 
 def _silent(hwid: str) -> Unavailable:
@@ -31,11 +42,15 @@ class NoHosts:
         """Nobody answers."""
         raise _silent(media_hwid)
 
-    async def check_folder(self, media_hwid: str, path: str) -> None:  # noqa: ARG002
+    async def check_folder(self, media_hwid: str, path: str, pool_uuid: str) -> None:  # noqa: ARG002
         """Nobody answers."""
         raise _silent(media_hwid)
 
-    async def check_device(self, media_hwid: str, path: str) -> DeviceFacts:  # noqa: ARG002
+    async def storage_need(self, media_hwid: str, pool_id: int, storage_id: int) -> StorageNeed:  # noqa: ARG002
+        """Nobody answers."""
+        raise _silent(media_hwid)
+
+    async def check_device(self, media_hwid: str, path: str, taken: Sequence[tuple[str, str]]) -> DeviceFacts:  # noqa: ARG002
         """Nobody answers."""
         raise _silent(media_hwid)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
@@ -91,6 +92,17 @@ class DeviceFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What it carries, such as `an ext4 file system`; '' when nothing known was found."""
     in_use: str
     """What uses it, such as `mounted at /home`; '' when nothing does."""
+    same_as: str = ""
+    """The real path of a taken device that it is, holds or lies on by another name; '' when there is none."""
+
+
+class StorageNeed(msgspec.Struct, frozen=True, kw_only=True):
+    """What a pool has in one of its folders."""
+
+    in_pool: bool
+    """False for a folder that never belonged to the pool and was left out."""
+    reason: str
+    """Why the pool cannot do without it, a sentence; '' when it can."""
 
 
 class Hosts(Protocol):
@@ -114,8 +126,12 @@ class Hosts(Protocol):
         """A page of a folder of a copy, and how many entries the folder has."""
         ...
 
-    async def check_folder(self, media_hwid: str, path: str) -> None:
-        """Invalid when the folder cannot become a storage of the media server."""
+    async def check_folder(self, media_hwid: str, path: str, pool_uuid: str) -> None:
+        """Invalid when the folder cannot become a storage of the pool; Conflict when it belongs to a pool."""
+        ...
+
+    async def storage_need(self, media_hwid: str, pool_id: int, storage_id: int) -> StorageNeed:
+        """Whether a pool can do without one of its folders, as its media server sees it now."""
         ...
 
     async def scan_tape(self, media_hwid: str) -> list[TapeDevice]:
@@ -131,6 +147,9 @@ class Hosts(Protocol):
         those given, Busy and Unavailable when it does not answer.
         """
 
-    async def check_device(self, media_hwid: str, path: str) -> DeviceFacts:
-        """What the device of a media server is; Invalid when it is none or cannot be read. Nothing is written."""
+    async def check_device(self, media_hwid: str, path: str, taken: Sequence[tuple[str, str]]) -> DeviceFacts:
+        """What the device of a media server is; Invalid when it is none or cannot be read. Nothing is written.
+
+        `taken`: real path and disk of each device of the media server that is in a pool.
+        """
         ...

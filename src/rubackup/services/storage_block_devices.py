@@ -5,8 +5,8 @@ The media server looks at the device; this version writes nothing to it, neither
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -26,6 +26,7 @@ _TAKEN = """
 SELECT d.device, p.pool_name FROM storage_block_devices d JOIN pools p ON p.id = d.pool_id
 WHERE d.media_server_id = $1
     AND (d.device = $2 OR d.real_path IN ($2, $3, $4) OR d.disk = $3) ORDER BY d.id LIMIT 1"""
+_KNOWN = "SELECT real_path, disk FROM storage_block_devices WHERE media_server_id = $1 ORDER BY id"
 _FOLDER = """
 SELECT s.path FROM storage_local_catalogs s
 WHERE s.media_server_id = $1 AND starts_with($2, rtrim(s.path, '/') || '/') LIMIT 1"""
@@ -73,10 +74,10 @@ async def create(change: Change, new: NewBlockDevice) -> int:
     pool = await problems.pool(change.db, new.pool, "data.pool", scopes.storage(change.principal, write=True))
     if pool and pool["pool_type"] != BLOCK_DEVICE:
         problems.add("data.pool", f"must be a pool of the type {BLOCK_DEVICE}.")
-    path = problems.folder(new.device, "data.device")
+    path = problems.host_path(new.device, "data.device")
     problems.raise_any()
-    device = await _ask(change, pool["media_hwid"], path)
     await change.db.execute(_LOCK, str(pool["media_server_id"]))
+    device = await _ask(change, pool, path)
     await _refuse_taken(change, pool["media_server_id"], path, device)
     _refuse_unfit(path, device, overwrite=new.overwrite_file_system)
     device_id: int = await change.db.fetchval(
@@ -87,15 +88,17 @@ async def create(change: Change, new: NewBlockDevice) -> int:
     return device_id
 
 
-async def _ask(change: Change, media_hwid: str, path: str) -> DeviceFacts:
+async def _ask(change: Change, pool: Mapping[str, Any], path: str) -> DeviceFacts:
+    taken = [tuple(row) for row in await change.db.fetch(_KNOWN, pool["media_server_id"])]
     try:
-        return await change.hosts.check_device(media_hwid, path)
+        return await change.hosts.check_device(pool["media_hwid"], path, taken)
     except Invalid as error:
         raise Invalid(fields={"data.device": error.message}) from error
 
 
 async def _refuse_taken(change: Change, media_id: int, path: str, device: DeviceFacts) -> None:
-    taken = await change.db.fetchrow(_TAKEN, media_id, path, device.real_path, device.disk)
+    real = device.same_as or device.real_path
+    taken = await change.db.fetchrow(_TAKEN, media_id, path, real, device.disk)
     if taken is not None:
         raise Conflict(f"{path} is, holds or lies on {taken['device']}, which pool {taken['pool_name']} uses already.")
     folder = await change.db.fetchval(_FOLDER, media_id, device.real_path)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from rubackup.domain.errors import Conflict, Invalid
 from rubackup.domain.lookups import StorageType
-from rubackup.domain.tasks import HELD
+from rubackup.domain.tasks import HELD, WAITING
 from rubackup.services import scopes
 from rubackup.services.change import Change
 from rubackup.services.fields import Problems, Ref, given, update_columns
@@ -24,11 +24,18 @@ WHERE d.media_server_id = $1 AND (d.real_path = $2 OR starts_with(d.real_path, r
 _INSERT = """
 INSERT INTO storage_local_catalogs (path, pool_id, media_server_id, description) VALUES ($1, $2, $3, $4)
 ON CONFLICT (media_server_id, path) DO NOTHING RETURNING id"""
+_LOCK = """
+SELECT p.id FROM pools p WHERE p.id IN (SELECT pool_id FROM storage_local_catalogs WHERE id = ANY ($1::bigint[]))
+ORDER BY p.id FOR UPDATE"""
 _IN_USE = """
-SELECT DISTINCT p.pool_name FROM storage_local_catalogs s JOIN pools p ON p.id = s.pool_id
-WHERE s.id = ANY ($1::bigint[]) AND (EXISTS (SELECT 1 FROM repository r WHERE r.pool_id = p.id)
-    OR EXISTS (SELECT 1 FROM task_queue t WHERE t.pool_id = p.id AND t.status = ANY ($2::text[])))
-ORDER BY p.pool_name"""
+SELECT * FROM (
+    SELECT s.id, s.path, s.pool_id, p.pool_name, m.hwid,
+        EXISTS (SELECT 1 FROM repository r WHERE r.pool_id = p.id) AS copies,
+        EXISTS (SELECT 1 FROM task_queue t WHERE t.pool_id = p.id AND t.status = ANY ($2::text[])) AS held,
+        EXISTS (SELECT 1 FROM task_queue t WHERE t.pool_id = p.id AND t.status = ANY ($3::text[])) AS waiting
+    FROM storage_local_catalogs s JOIN pools p ON p.id = s.pool_id JOIN media_servers m ON m.id = s.media_server_id
+    WHERE s.id = ANY ($1::bigint[])
+) x WHERE copies OR held ORDER BY id"""
 _DELETE = "DELETE FROM storage_local_catalogs WHERE id = ANY ($1::bigint[]) RETURNING id, media_server_id"
 _DESCRIPTION = Meta(description="Free text.", max_length=4096)
 
@@ -37,7 +44,12 @@ class NewStorage(msgspec.Struct, kw_only=True):
     """A folder that a pool is to use."""
 
     path: Annotated[
-        str, Meta(description="Absolute folder on the pool's media server; made when missing.", max_length=4096)
+        str,
+        Meta(
+            description="Absolute folder on the pool's media server, without symbolic links: made when missing, else empty "
+            "or already this pool's.",
+            max_length=4096,
+        ),
     ]
     pool: Annotated[Ref, Meta(description="Pool of the type File system: name or id.")]
     description: Annotated[str, _DESCRIPTION] = ""
@@ -52,14 +64,15 @@ class StorageChange(msgspec.Struct, kw_only=True):
 async def create(change: Change, new: NewStorage) -> int:
     """A new storage; the id. The media server is asked whether the folder can be used.
 
-    Conflict when the folder is, holds or lies in another storage of the media server, or holds a pool's device.
+    Conflict when the folder is, holds or lies in another storage of the media server, belongs to another pool, or
+    holds a pool's device.
     """
     problems = Problems()
     limit = scopes.storage(change.principal, write=True)
     pool = await problems.pool(change.db, new.pool, "data.pool", limit)
     if pool and pool["pool_type"] != StorageType.FILE_SYSTEM.label:
         problems.add("data.pool", f"must be a pool of the type {StorageType.FILE_SYSTEM.label}.")
-    path = problems.folder(new.path, "data.path")
+    path = problems.host_path(new.path, "data.path")
     problems.raise_any()
     taken = await change.db.fetchval(_NEIGHBOUR, pool["media_server_id"], path)
     if taken is not None:
@@ -67,7 +80,7 @@ async def create(change: Change, new: NewStorage) -> int:
     device = await change.db.fetchval(_DEVICE, pool["media_server_id"], path)
     if device is not None:
         raise Conflict(f"The folder {path} holds {device}, which is the device of a pool.")
-    await _check_folder(change, pool["media_hwid"], path)
+    await _check_folder(change, pool, path)
     storage_id: int | None = await change.db.fetchval(
         _INSERT, path, pool["id"], pool["media_server_id"], new.description
     )
@@ -78,11 +91,19 @@ async def create(change: Change, new: NewStorage) -> int:
     return storage_id
 
 
-async def _check_folder(change: Change, media_hwid: str, path: str) -> None:
+async def _check_folder(change: Change, pool: Mapping[str, Any], path: str) -> None:
     try:
-        await change.hosts.check_folder(media_hwid, path)
+        await change.hosts.check_folder(pool["media_hwid"], path, pool["uuid"].hex)
     except Invalid as error:
         raise Invalid(fields={"data.path": error.message}) from error
+
+
+async def _reason(change: Change, row: Mapping[str, Any]) -> str:
+    """Why the pool of a storage cannot do without it; '' when it can."""
+    need = await change.hosts.storage_need(row["hwid"], row["pool_id"], row["id"])
+    if need.in_pool and not need.reason and (row["held"] or row["waiting"]):
+        return "Tasks of the pool run or wait."
+    return need.reason
 
 
 async def update(change: Change, storage_id: int, wanted: StorageChange) -> None:
@@ -93,11 +114,17 @@ async def update(change: Change, storage_id: int, wanted: StorageChange) -> None
 
 
 async def delete(change: Change, ids: Sequence[int]) -> None:
-    """Take folders from their pools, data in them stays; Conflict while a pool has copies or works."""
-    used = await change.db.fetch(_IN_USE, list(ids), [status.label for status in HELD])
-    if used:
-        names = ", ".join(row["pool_name"] for row in used)
-        raise Conflict(f"Storages of pools with copies or running tasks cannot be deleted: {names}.")
+    """Take folders from their pools, data in them stays.
+
+    Of a pool with copies or running tasks, only a folder that nothing of the pool lies in: its media server is asked.
+    Conflict says why the pool cannot do without it.
+    """
+    await change.db.fetch(_LOCK, list(ids))  # no new task of the pool until the end
+    held, waiting = ([status.label for status in statuses] for statuses in (HELD, WAITING))
+    for row in await change.db.fetch(_IN_USE, list(ids), held, waiting):
+        reason = await _reason(change, row)
+        if reason:
+            raise Conflict(f"The storage {row['path']} of pool {row['pool_name']} cannot be deleted: {reason}")
     for row in await change.db.fetch(_DELETE, list(ids)):
         await change.event("deleted", "storage_local_catalogs", row["id"], media_server_id=row["media_server_id"])
     await change.wake("pools")

@@ -192,15 +192,81 @@ def test_a_disk_that_is_unmounted_while_the_pool_is_open(place: Place) -> None:
     assert "mounted" in pool.usage().problem
 
 
-def test_the_same_folder_twice_is_refused(place: Place) -> None:
-    """A folder is one storage, by whatever name."""
-    place.open()
-    place.close()
+def test_the_same_folder_twice_is_one_storage(place: Place) -> None:
+    """By whatever name: the other name is left out, and the pool serves what it has."""
+    Client().backup(begin(place.open(), 1), TREE)
     place.backends["other name"] = place.memory()
     place.storages = ["one", "other name"]
 
-    with pytest.raises(StorageFault, match="twice"):
+    pool = place.reopen()
+
+    one, other = pool.fills()
+    assert (one.problem, other.path) == ("", "other name")
+    assert "given twice" in other.problem
+    assert restore(pool, record_id(1)) == TREE
+
+
+def test_a_folder_that_never_belonged_to_the_pool_is_left_out(place: Place) -> None:
+    """It is reported, the pool goes on without it, also after a start; mended, it is taken."""
+    pool = place.open()
+    Client().backup(begin(pool, 1), TREE)
+    place.memory("two").put("pool", f"rubackup pool 0 {'f' * 32} {'e' * 32}\n".encode())
+    place.storages = ["one", "two"]
+
+    pool.reconfigure([Path("one"), Path("two")], 0, None)
+    for start in (False, True):
+        opened = place.reopen() if start else pool
+        assert [fill.problem == "" for fill in opened.fills()] == [True, False]
+        assert "another pool" in opened.fills()[1].problem
+        assert opened.usage().problem == ""
+        assert restore(opened, record_id(1)) == TREE
+        assert opened.is_left_out("two")
+        assert opened.needs("two") == ""
+
+    place.memory("two").files.clear()
+    opened.reconfigure([Path("one"), Path("two")], 0, None)
+    assert [fill.problem for fill in opened.fills()] == ["", ""]
+
+
+def test_a_storage_that_became_another_pools_is_no_reason_to_lose_records(place: Place) -> None:
+    """Disks that were swapped: the pool is refused as a whole, as copies may lie where the folder was."""
+    place.storages = ["one", "two"]
+    Client().backup(begin(place.open(), 1), TREE)
+    place.close()
+    place.memory("two").files.clear()
+    place.memory("two").put("pool", f"rubackup pool 0 {'f' * 32} {'e' * 32}\n".encode())
+
+    with pytest.raises(StorageFault, match="another pool"):
         place.open()
+
+
+def test_without_an_index_no_folder_is_left_out(place: Place) -> None:
+    """Nobody knows then which folders held data."""
+    place.storages = ["one", "two"]
+    Client().backup(begin(place.open(), 1), TREE)
+    place.close()
+    place.lose_index()
+    place.memory("two").files.clear()
+    place.memory("two").put("pool", f"rubackup pool 0 {'f' * 32} {'e' * 32}\n".encode())
+
+    with pytest.raises(StorageFault, match="another pool"):
+        place.open()
+
+
+def test_a_pool_says_whether_it_needs_a_folder(place: Place) -> None:
+    """Not one in which nothing of it lies; every one while a backup writes."""
+    place.storages = ["one", "two"]
+    pool = place.open()
+    Client().backup(begin(pool, 1), TREE)
+    session = begin(pool, 2)
+    assert "write" in pool.needs("two")
+    session.abort()
+
+    assert "holds data" in pool.needs("one")
+    assert pool.needs("two") == ""
+    assert "does not know" in pool.needs("three")
+    place.memory("two").put(f"manifests/{record_id(3)}.tombstone", b"x")
+    assert "holds data" in pool.needs("two")
 
 
 @pytest.fixture

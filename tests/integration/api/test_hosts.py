@@ -19,6 +19,7 @@ from rubackup.wire.control import ControlPeer
 from rubackup.wire.messages import (
     Ack,
     AskElements,
+    AskStorage,
     BlockDevice,
     BlockDevices,
     CheckDevice,
@@ -37,6 +38,7 @@ from rubackup.wire.messages import (
     Relay,
     Relayed,
     ScanTape,
+    StorageNeed,
     TapeDevice,
     TapeDevices,
     TapeElement,
@@ -80,8 +82,6 @@ async def host(relay: Relay, message: Message) -> Message:
             )
         case ListRecord() if relay.role == "media":
             return RecordListing(entries=[RecordEntry(**ENTRY)], total=41)
-        case CheckFolder():
-            return Ack()
         case ScanTape() if relay.role == "media":
             return TapeDevices(devices=[TapeDevice(**ROBOT)])
         case AskElements(device="/dev/sg4", scsi_path="[8:0:0:3]", serial="VTL0001"):
@@ -90,7 +90,18 @@ async def host(relay: Relay, message: Message) -> Message:
             raise Conflict("The robot at /dev/sg4 has the serial number VTL0001, not X.")
         case AskElements():
             raise Busy("/dev/sg5 is not ready.")
-        case CheckDevice():
+        case _:
+            return storages(relay, message)
+
+
+def storages(relay: Relay, message: Message) -> Message:
+    """A media server that answers what the tests ask of storages."""
+    match message:
+        case CheckFolder(path="/pool", pool="eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee"):
+            return Ack()
+        case AskStorage(pool_id=1, storage_id=2):
+            return StorageNeed(in_pool=True, reason="It holds data.")
+        case CheckDevice(taken=[("/dev/sda", "/dev/sda")]):
             return DeviceChecked(**DEVICE)
         case _:
             raise Unavailable(f"The {relay.role} {relay.hwid} is not connected.")
@@ -121,9 +132,11 @@ def test_questions_reach_the_host_and_answers_come_back(tmp_path: Path) -> None:
         async with asking(tmp_path) as (relay, notes):
             folder = await relay.list_filesystem(CLIENT, "/")
             copy = await relay.list_record(MEDIA, 1, "f" * 32, "/etc", 1, 50)
-            await relay.check_folder(MEDIA, "/pool")
-            device = await relay.check_device(MEDIA, "/dev/disk/by-id/one")
+            await relay.check_folder(MEDIA, "/pool", "e" * 32)
+            device = await relay.check_device(MEDIA, "/dev/disk/by-id/one", [("/dev/sda", "/dev/sda")])
             assert device == DeviceFacts(**DEVICE)
+            need = await relay.storage_need(MEDIA, 1, 2)
+            assert (need.in_pool, need.reason) == (True, "It holds data.")
             assert folder == [FolderEntry("etc", is_folder=True, size_bytes=0), FolderEntry("motd", False, 9)]
             assert copy == ([CopyEntry(**ENTRY)], 41)
             assert notes.admitted == [(f"api {'d' * 64}", "127.0.0.1")]
@@ -212,11 +225,11 @@ def test_a_lost_connection_is_dialled_again(tmp_path: Path) -> None:
 
     async def scenario() -> None:
         async with asking(tmp_path) as (relay, notes):
-            await relay.check_folder(MEDIA, "/pool")
+            await relay.check_folder(MEDIA, "/pool", "e" * 32)
             peer = await notes.peers.get()
             peer.close()
             await relay._peer.wait_closed()
-            await relay.check_folder(MEDIA, "/pool")
+            await relay.check_folder(MEDIA, "/pool", "e" * 32)
             assert len(notes.admitted) == 2
 
     asyncio.run(scenario())
@@ -229,6 +242,6 @@ def test_without_any_server_all_are_named(tmp_path: Path) -> None:
     async def scenario() -> None:
         relay = RelayHosts([("127.0.0.1", 1), ("127.0.0.1", 2)], files)
         with pytest.raises(Unavailable, match=r"127.0.0.1:1, 127.0.0.1:2"):
-            await relay.check_folder(MEDIA, "/pool")
+            await relay.check_folder(MEDIA, "/pool", "e" * 32)
 
     asyncio.run(scenario())

@@ -9,22 +9,25 @@ from pathlib import Path
 
 import pytest
 
+from rubackup.domain.errors import Conflict, Invalid
+from rubackup.media.folders import Ground
 from rubackup.media.pools import PoolKeeper
-from rubackup.wire.messages import PoolConfig, StorageConfig
+from rubackup.wire.messages import PoolConfig, StorageConfig, StorageNeed
+
+UUID = uuid.uuid4().hex
+
+
+def configured(folder: Path, *numbers: int) -> list[PoolConfig]:
+    """One pool in folders of these numbers."""
+    storages = [StorageConfig(id=number, path=str(folder / f"storage{number}")) for number in numbers]
+    return [PoolConfig(id=1, uuid=UUID, name="Default", compression="fast", reserve_bytes=0, storages=storages)]
 
 
 @pytest.fixture
 def keeper(tmp_path: Path) -> Iterator[PoolKeeper]:
     """One pool in two folders."""
-    pools = PoolKeeper(tmp_path / "metadata")
-    storages = [StorageConfig(id=number, path=str(tmp_path / f"storage{number}")) for number in (4, 2)]
-    pools.configure(
-        [
-            PoolConfig(
-                id=1, uuid=uuid.uuid4().hex, name="Default", compression="fast", reserve_bytes=0, storages=storages
-            )
-        ]
-    )
+    pools = PoolKeeper(tmp_path / "metadata", Ground((tmp_path / "metadata",), memory=True))
+    pools.configure(configured(tmp_path, 4, 2))
     yield pools
     pools.close()
 
@@ -46,3 +49,44 @@ def test_a_folder_that_lost_its_disk_says_so(keeper: PoolKeeper, tmp_path: Path)
 
     assert good.problem == ""
     assert "lost its marker" in lost.problem
+
+
+def test_a_folder_of_another_pool_takes_nothing_out_of_service(keeper: PoolKeeper, tmp_path: Path) -> None:
+    """It is told with its reason, and the pool can do without it; those that it had are asked for what lies in them."""
+    (tmp_path / "storage9").mkdir()
+    (tmp_path / "storage9" / "pool").write_text(f"rubackup pool 0 {'f' * 32} {'e' * 32}\n")
+    keeper.configure(configured(tmp_path, 4, 2, 9))
+
+    (state,) = keeper.states()
+
+    assert (state.problem, [one.id for one in state.storages if one.problem]) == ("", [9])
+    assert "another pool" in state.storages[2].problem
+    assert keeper.need(1, 9) == StorageNeed(in_pool=False, reason="")
+    assert keeper.need(1, 2) == StorageNeed(in_pool=True, reason="")
+    (tmp_path / "storage2" / "packs").mkdir()
+    (tmp_path / "storage2" / "packs" / "one").write_text("x")
+    assert "holds data" in keeper.need(1, 2).reason
+    for pool, storage in ((1, 5), (2, 4)):
+        assert "does not know" in keeper.need(pool, storage).reason
+
+
+def test_of_a_pool_that_is_not_open_no_folder_can_be_spared(keeper: PoolKeeper, tmp_path: Path) -> None:
+    """A folder that held data and lost its marker takes the pool out of service, and nothing tells what lay there."""
+    keeper.close()
+    (tmp_path / "storage2" / "pool").unlink()
+    keeper.configure(configured(tmp_path, 4, 2))
+
+    assert "lost its marker" in keeper.states()[0].problem
+    assert "lost its marker" in keeper.need(1, 4).reason
+
+
+def test_a_new_folder_is_compared_with_those_that_are_served(keeper: PoolKeeper, tmp_path: Path) -> None:
+    """Of every pool of the media server, and with its own state."""
+    for taken in ("storage4/inner", "storage2/packs"):
+        with pytest.raises(Conflict, match=r"storage[24]"):
+            keeper.check_folder(str(tmp_path / taken), "f" * 32)
+    with pytest.raises(Conflict, match=UUID):
+        keeper.check_folder(str(tmp_path / "storage4"), "f" * 32)
+    with pytest.raises(Invalid, match="own state"):
+        keeper.check_folder(str(tmp_path / "metadata" / "new"), UUID)
+    keeper.check_folder(str(tmp_path / "new"), UUID)

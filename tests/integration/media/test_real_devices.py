@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from rubackup.domain.errors import Invalid
 from rubackup.media.devices import check_device
 
 pytestmark = [
@@ -70,3 +72,19 @@ def test_what_the_kernel_holds_for_another_reason_is_in_use(device: tuple[str, P
     finally:
         os.close(claim)
     assert check_device(name).in_use == ""
+
+
+def test_a_device_is_the_same_by_every_node(device: tuple[str, Path], tmp_path: Path) -> None:
+    """Another node of it, its file, and another name of its file: whichever of them was taken first."""
+    name, image = device
+    node, link = tmp_path / "node", tmp_path / "link"
+    os.mknod(node, 0o600 | stat.S_IFBLK, Path(name).stat().st_rdev)
+    link.hardlink_to(image)
+
+    try:
+        assert check_device(str(node), [(name, str(image))]).same_as == name
+    except Invalid as error:
+        pytest.skip(f"nodes cannot be opened here: {error}")
+    assert check_device(name, [(str(node), str(image))]).same_as == str(node)
+    assert check_device(name, [(str(link), str(link))]).same_as == str(link)
+    assert check_device(str(link), [(name, str(image))]).same_as == name

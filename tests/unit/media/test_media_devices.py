@@ -116,6 +116,19 @@ def test_what_is_neither_device_nor_file_is_refused(tmp_path: Path) -> None:
             check_device(path)
 
 
+def test_a_hard_link_is_the_same_file(tmp_path: Path) -> None:
+    """By whatever name; a copy with the same bytes is another one, and so is one that is gone."""
+    first, second, copy = (tmp_path / name for name in ("first", "second", "copy"))
+    for file in (first, copy):
+        file.write_bytes(bytes(4096))
+    second.hardlink_to(first)
+    taken = [(str(tmp_path / "gone"), str(tmp_path / "gone")), (str(first), str(first))]
+
+    assert check_device(str(second), taken).same_as == str(first)
+    assert check_device(str(first), taken).same_as == str(first)
+    assert check_device(str(copy), taken).same_as == ""
+
+
 @pytest.fixture
 def kernel(tmp_path: Path) -> Kernel:
     """A kernel that knows the disk sdb (8:16) with the partition sdb1 (8:17), and one mount elsewhere."""
@@ -191,10 +204,10 @@ def test_a_file_behind_a_loop_device_is_used(kernel: Kernel, tmp_path: Path) -> 
     loop = kernel.sys / "block" / "loop3" / "loop"
     loop.mkdir(parents=True)
     (loop / "backing_file").write_text(f"{file}\n")
-    assert check_device(str(file), kernel).in_use == "held by loop3"
+    assert check_device(str(file), kernel=kernel).in_use == "held by loop3"
 
     (kernel.proc / "swaps").write_text(f"Filename\tType\tSize\n{file} file 1 0 -2\n")
-    assert check_device(str(file), kernel).in_use == "used as swap space"
+    assert check_device(str(file), kernel=kernel).in_use == "used as swap space"
 
 
 def test_every_magic_number_stands_where_it_is_read_whole() -> None:

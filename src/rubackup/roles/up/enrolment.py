@@ -68,11 +68,12 @@ class Enrolment:
         return True
 
     def _storage(self) -> bool:
-        if any(row["path"] == str(self.storage) for row in self.api.items("/storage_local_catalogs")):
+        folder = self.storage.resolve()  # the media server takes no path with symbolic links
+        if any(Path(row["path"]).resolve() == folder for row in self.api.items("/storage_local_catalogs")):
             return True
         if not all(row["online"] for row in self._rows("/media_servers", self.media_hwid)):
             return self._waits("the media server is not connected yet")
-        storage = {"path": str(self.storage), "pool": POOL, "description": "Made at the first start"}
+        storage = {"path": str(folder), "pool": POOL, "description": "Made at the first start"}
         self.api.post("/storage_local_catalogs", {"data": storage})
         return True
 

@@ -41,6 +41,7 @@ from rubackup.wire.messages.data import (
 )
 from rubackup.wire.messages.orders import (
     AskPools,
+    AskStorage,
     BlockDevice,
     BlockDevices,
     CheckDevice,
@@ -70,6 +71,7 @@ from rubackup.wire.messages.orders import (
     RunRestore,
     RunVerify,
     StorageConfig,
+    StorageNeed,
     StorageState,
 )
 from rubackup.wire.messages.reports import (
@@ -116,12 +118,13 @@ from rubackup.wire.messages.tools import (
     WaitingRequest,
 )
 
-__all__ = ["PROTOCOL_VERSION", "Ack", "AgentState", "Answer", "AnyMessage", "AskAgent", "AskDeletion", "AskElements", "AskOwnClient", "AskOwnCopies", "AskOwnRules", "AskOwnTasks", "AskPools", "AskRoot", "BackupOpened", "BlockDevice", "BlockDevices", "Bye", "Call", "CheckDevice", "CheckFolder", "Checkpoint", "Checkpointed", "ConfigurePools", "Deleted", "DeviceChecked", "DropRecord", "Enrol", "EnrolGranted", "EnrolPending", "Fault", "FilesystemListing", "Groups", "Hello", "KeepKey", "Known", "ListBlockDevices", "ListFilesystem", "ListRecord", "ListResources", "LocalUser", "LockRecord", "LogLine", "MediaAddress", "Message", "ModuleResource", "ModuleResources", "MonitoringLimits", "MonitoringSample", "NewTicket", "OpenBackup", "OpenRestore", "Order", "OwnClient", "OwnCopies", "OwnCopy", "OwnRule", "OwnRules", "OwnTask", "OwnTasks", "Ping", "Pong", "PoolConfig", "PoolState", "PoolStates", "Progress", "ProgressAnswer", "Prove", "Proved", "Query", "Queued", "ReadChunks", "ReadManifest", "RecordEntry", "RecordListing", "RecordSealed", "Relay", "Relayed", "Renew", "RenewTicket", "ReportFinished", "ReportLog", "ReportMonitoring", "ReportProgress", "RequestRule", "RequestRuleDeletion", "Requested", "RestoreOpened", "Revoked", "Root", "RunBackup", "RunCopy", "RunRestore", "RunVerify", "ScanTape", "Seal", "SealVerdict", "Sealed", "StartBackup", "StartRestore", "StorageConfig", "StorageState", "TapeDevice", "TapeDevices", "TapeElement", "TapeElements", "WaitingRequest", "Welcome"]  # fmt: skip
+__all__ = ["PROTOCOL_VERSION", "Ack", "AgentState", "Answer", "AnyMessage", "AskAgent", "AskDeletion", "AskElements", "AskOwnClient", "AskOwnCopies", "AskOwnRules", "AskOwnTasks", "AskPools", "AskRoot", "AskStorage", "BackupOpened", "BlockDevice", "BlockDevices", "Bye", "Call", "CheckDevice", "CheckFolder", "Checkpoint", "Checkpointed", "ConfigurePools", "Deleted", "DeviceChecked", "DropRecord", "Enrol", "EnrolGranted", "EnrolPending", "Fault", "FilesystemListing", "Groups", "Hello", "KeepKey", "Known", "ListBlockDevices", "ListFilesystem", "ListRecord", "ListResources", "LocalUser", "LockRecord", "LogLine", "MediaAddress", "Message", "ModuleResource", "ModuleResources", "MonitoringLimits", "MonitoringSample", "NewTicket", "OpenBackup", "OpenRestore", "Order", "OwnClient", "OwnCopies", "OwnCopy", "OwnRule", "OwnRules", "OwnTask", "OwnTasks", "Ping", "Pong", "PoolConfig", "PoolState", "PoolStates", "Progress", "ProgressAnswer", "Prove", "Proved", "Query", "Queued", "ReadChunks", "ReadManifest", "RecordEntry", "RecordListing", "RecordSealed", "Relay", "Relayed", "Renew", "RenewTicket", "ReportFinished", "ReportLog", "ReportMonitoring", "ReportProgress", "RequestRule", "RequestRuleDeletion", "Requested", "RestoreOpened", "Revoked", "Root", "RunBackup", "RunCopy", "RunRestore", "RunVerify", "ScanTape", "Seal", "SealVerdict", "Sealed", "StartBackup", "StartRestore", "StorageConfig", "StorageNeed", "StorageState", "TapeDevice", "TapeDevices", "TapeElement", "TapeElements", "WaitingRequest", "Welcome"]  # fmt: skip
 
 AnyMessage = (
     Fault | Enrol | EnrolPending | EnrolGranted | AskRoot | Root | Hello | Welcome | Call | Answer | Ping | Pong | Ack
     | RunBackup | RunRestore | RunVerify | RunCopy | ListFilesystem | FilesystemListing
-    | ConfigurePools | PoolStates | AskPools | CheckFolder | CheckDevice | DeviceChecked | DropRecord | LockRecord | Revoked | KeepKey
+    | ConfigurePools | PoolStates | AskPools | AskStorage | StorageNeed
+    | CheckFolder | CheckDevice | DeviceChecked | DropRecord | LockRecord | Revoked | KeepKey
     | ListRecord | RecordListing
     | ReportProgress | ProgressAnswer | ReportLog | ReportFinished | RenewTicket | NewTicket
     | RecordSealed | SealVerdict | Relay | Relayed

@@ -229,12 +229,32 @@ class CheckFolder(Message, tag="check_folder"):
     """Can this folder become a local catalogue? Answered by Ack or by a Fault that says why not."""
 
     path: str
+    pool: str = ""
+    """The pool's uuid: a folder that carries its marker need not be empty."""
+
+
+class AskStorage(Message, tag="ask_storage"):
+    """Can a pool do without one of its folders? Answered by StorageNeed."""
+
+    pool_id: int
+    storage_id: int
+
+
+class StorageNeed(Message, tag="storage_need"):
+    """What a pool has in one of its folders."""
+
+    in_pool: bool
+    """False for a folder that never belonged to the pool and was left out."""
+    reason: str
+    """Why the pool cannot do without it, a sentence; '' when it can."""
 
 
 class CheckDevice(Message, tag="check_device"):
     """Can this device become a storage? Read only. Answered by DeviceChecked or by a Fault that says why not."""
 
     path: str
+    taken: list[tuple[str, str]] = []
+    """Real path and disk of each device that is in a pool already."""
 
 
 class DeviceChecked(Message, tag="device_checked"):
@@ -251,6 +271,8 @@ class DeviceChecked(Message, tag="device_checked"):
     """What it carries; '' when nothing known was found."""
     in_use: str
     """What uses it; '' when nothing does."""
+    same_as: str = ""
+    """The real path of `taken` that is, holds or lies on the same device or file by another name; '' when none does."""
 
 
 class DropRecord(Message, tag="drop_record"):
