@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from rubackup.domain.errors import Invalid, NotFound, Unavailable
-from rubackup.services.ports import CopyEntry, Device, DeviceFacts, FolderEntry, Resource, TapeDevice, TapeElement
+from rubackup.services.ports import CopyEntry, Destination, Device, DeviceFacts, FolderEntry, Resource, TapeDevice, TapeElement
 
 GIB = 1 << 30
 OFFLINE = "0" * 16
@@ -58,6 +59,18 @@ class AnsweringHosts:
         if path == "/refused":
             raise Invalid("/refused is no folder.")
         return [FolderEntry("inner", is_folder=True, size_bytes=0), FolderEntry("file", is_folder=False, size_bytes=5)]
+
+    async def check_destinations(self, client_hwid: str, paths: Sequence[str]) -> list[Destination]:
+        """Everything is a writable folder of one large disk."""
+        if client_hwid == OFFLINE:
+            raise Unavailable(f"The client {client_hwid} did not answer in 10 s.")
+        return [
+            Destination(
+                path=path, folder=path, filesystem="ext4", device="8:1", writable=True, free_bytes=1 << 40,
+                size_bytes=1 << 41,
+            )
+            for path in paths
+        ]  # fmt: skip
 
     async def list_block_devices(self, client_hwid: str, path: str) -> list[Device]:
         """A disk with a mounted partition, wherever."""

@@ -145,10 +145,9 @@ class PoolKeeper:
 
 
 def check_folder(path: str) -> None:
-    """Invalid, naming the path, when the folder cannot become a storage."""
-    field = "data.path"
+    """Invalid, without a field, as only who asks knows its name, when the folder cannot become a storage."""
     if not path.startswith("/") or "\0" in path:
-        raise Invalid(fields={field: "must be an absolute path on the media server."})
+        raise Invalid("The path must be absolute on the media server.")
     folder = Path(path)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -156,4 +155,4 @@ def check_folder(path: str) -> None:
         probe.write_bytes(b"x")
         probe.unlink()
     except OSError as error:
-        raise Invalid(fields={field: f"cannot be used on the media server: {error.strerror}."}) from error
+        raise Invalid(f"The folder cannot be used on the media server: {error.strerror}.") from error

@@ -25,6 +25,7 @@ from rubackup.wire.messages import (
     AnyMessage,
     AskElements,
     AskPools,
+    CheckDestinations,
     CheckDevice,
     CheckFolder,
     ListBlockDevices,
@@ -49,6 +50,7 @@ from rubackup.wire.messages import (
 
 RELAYED = (
     ListFilesystem,
+    CheckDestinations,
     ListRecord,
     CheckFolder,
     CheckDevice,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rubackup.domain.errors import Unavailable
-from rubackup.services.ports import CopyEntry, Device, DeviceFacts, FolderEntry, Resource, TapeDevice, TapeElement
+from rubackup.services.ports import CopyEntry, Destination, Device, DeviceFacts, FolderEntry, Resource, TapeDevice, TapeElement
 
 
 def _silent(hwid: str) -> Unavailable:
@@ -14,6 +16,10 @@ class NoHosts:
     """`services.ports.Hosts` of a place where none is online: every question ends as Unavailable."""
 
     async def list_filesystem(self, client_hwid: str, path: str) -> list[FolderEntry]:  # noqa: ARG002 - the port's
+        """Nobody answers."""
+        raise _silent(client_hwid)
+
+    async def check_destinations(self, client_hwid: str, paths: Sequence[str]) -> list[Destination]:  # noqa: ARG002
         """Nobody answers."""
         raise _silent(client_hwid)
 
