@@ -262,7 +262,7 @@ def test_a_client_without_centralised_restore_is_not_ready(office: Api, rows: St
     office.execute("UPDATE clients SET centralized_restore = false WHERE id = $1", client)
 
     task = {"target_client": client, "data_deployment": True, "priority": 1}
-    refused = office.post(f"/repository/{record}", {"data": {"restore_task": task}})
+    refused = office.post(f"/repository/{record}/restoring", {"data": {"restore_task": task}})
 
     assert refused.status_code == 409, refused.text
     assert check(office, plan) == [refused.json()["message"]]

@@ -8,7 +8,16 @@ from typing import Any
 import msgspec
 
 from rubackup.domain.errors import Invalid, NotFound, Unavailable
-from rubackup.services.ports import CopyEntry, Destination, Device, DeviceFacts, FolderEntry, Resource, TapeDevice, TapeElement
+from rubackup.services.ports import (
+    CopyEntry,
+    Destination,
+    Device,
+    DeviceFacts,
+    FolderEntry,
+    Resource,
+    TapeDevice,
+    TapeElement,
+)
 
 GIB = 1 << 30
 OFFLINE = "0" * 16

@@ -15,7 +15,16 @@ import msgspec
 
 from rubackup import __version__
 from rubackup.domain.errors import Refused, RubackupError, Unavailable, WireFault
-from rubackup.services.ports import CopyEntry, Destination, Device, DeviceFacts, FolderEntry, Resource, TapeDevice, TapeElement
+from rubackup.services.ports import (
+    CopyEntry,
+    Destination,
+    Device,
+    DeviceFacts,
+    FolderEntry,
+    Resource,
+    TapeDevice,
+    TapeElement,
+)
 from rubackup.wire import framing, pki
 from rubackup.wire.control import ControlPeer, dial_control
 from rubackup.wire.messages import (

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rubackup.domain.errors import Unavailable
-from rubackup.services.ports import CopyEntry, Destination, Device, DeviceFacts, FolderEntry, Resource, TapeDevice, TapeElement
+from rubackup.services.ports import (
+    CopyEntry,
+    Destination,
+    Device,
+    DeviceFacts,
+    FolderEntry,
+    Resource,
+    TapeDevice,
+    TapeElement,
+)
 
 
 def _silent(hwid: str) -> Unavailable:

@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from rubackup.client.agent import list_folder
 from rubackup.client.destinations import check_destinations
+from rubackup.domain.errors import Invalid
+from rubackup.media.pools import check_folder
 from rubackup.wire.messages import Destination
 
 
@@ -65,7 +68,7 @@ def test_a_read_only_mount_is_told(tmp_path: Path) -> None:
         "found = check([sys.argv[1] + '/new']).destinations[0]; print(found.read_only, found.writable, found.folder)"
     )
     mounted = 'mount -t tmpfs -o ro none "$1" && exec "$2" -c "$3" "$1"'
-    run = subprocess.run(  # noqa: S603 - the test's own words
+    run = subprocess.run(
         ["/usr/bin/unshare", "-rm", "/bin/sh", "-c", mounted, "sh", str(tmp_path), sys.executable, script],
         capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
@@ -73,3 +76,15 @@ def test_a_read_only_mount_is_told(tmp_path: Path) -> None:
         pytest.skip(f"no mount namespace: {run.stderr}")
 
     assert run.stdout.split() == ["True", "False", str(tmp_path)], run.stderr
+
+
+def test_a_host_names_no_field_of_a_request(tmp_path: Path) -> None:
+    """Who asked knows what its key is called, and puts it in front once."""
+    for path in ("relative", str(tmp_path / "missing")):
+        with pytest.raises(Invalid) as caught:
+            list_folder(path)
+        assert not caught.value.fields
+        assert "data." not in caught.value.message
+    with pytest.raises(Invalid) as refused:
+        check_folder("relative")
+    assert refused.value.message == "The path must be absolute on the media server."
