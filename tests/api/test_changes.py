@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
+
 from rubackup.domain.permissions import Role
 from support.api import Api
 from support.catalogue import waiting_for_locks
 from support.widgets import fill
+
+FORM = "application/x-www-form-urlencoded"
 
 
 def audits(api: Api) -> list[dict[str, Any]]:
@@ -251,3 +255,57 @@ def test_two_editors_of_one_row_wait_for_each_other(api: Api) -> None:
 
     assert api.run(scenario()) == {200, 412}
     assert len(audits(api)) == 1
+
+
+@pytest.mark.parametrize("body", [b"", b" ", b"{}", b'{"data": {}}'])
+def test_a_call_without_a_body_takes_one_that_says_nothing(api: Api, body: bytes) -> None:
+    """As `curl -d ''` sends it, whatever its content type."""
+    (row,) = fill(api, 1)
+
+    answer = api.request("POST", f"/widgets/{row}/polish", content=body, headers={"Content-Type": FORM})
+
+    assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize("body", [b"[]", b"null", b"0", b'{"a": 1}', b'{"data": {"a": 1}}', b"not JSON", b"\xff"])
+def test_a_call_without_a_body_swallows_none(api: Api, body: bytes) -> None:
+    """What it asks for would not be done: 400 names the body, and nothing is changed."""
+    (row,) = fill(api, 1)
+
+    answer = api.request("POST", f"/widgets/{row}/polish", content=body, headers={"Content-Type": FORM})
+
+    assert answer.status_code == 400
+    assert answer.json()["errors"].keys() == {"body"}
+    assert not audits(api)
+
+
+@pytest.mark.parametrize("tag", ["", " ", ",", "abc", '"a', '"a" "b"', '*, "a"', 'w/"a"'])
+def test_an_if_match_that_is_none_is_refused(api: Api, tag: str) -> None:
+    """RFC 9110 knows `*` and entity tags: a condition that nobody can judge is not passed over."""
+    (row,) = fill(api, 1)
+
+    answer = api.patch(f"/widgets/{row}", {"data": {"name": "x"}}, headers={"If-Match": tag})
+
+    assert answer.status_code == 400
+    assert answer.json()["errors"].keys() == {"If-Match"}
+    assert not audits(api)
+
+
+def test_an_if_match_may_list_tags(api: Api) -> None:
+    """One of them must be the row's; a weak one never is."""
+    (row,) = fill(api, 1)
+    tag, body = api.get(f"/widgets/{row}").headers["etag"], {"data": {"name": "x"}}
+
+    assert api.patch(f"/widgets/{row}", body, headers={"If-Match": f"W/{tag}"}).status_code == 412
+    assert api.patch(f"/widgets/{row}", body, headers={"If-Match": f'"a,b" ,{tag}'}).status_code == 200
+    assert api.patch(f"/widgets/{row}", body, headers={"If-Match": "*"}).status_code == 200
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+@pytest.mark.parametrize("number", ["99999999999999999999", "9" * 5000])
+def test_an_id_beyond_all_is_told_as_it_was_asked(api: Api, method: str, number: str) -> None:
+    """404 that names it, as far as it can be read."""
+    answer = api.request(method, f"/widgets/{number}")
+
+    assert answer.status_code == 404
+    assert answer.json()["message"] == f"Resource with name 'Widgets' was not found: {number[:100]}."

@@ -3,42 +3,46 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import msgspec
 import pytest
 from samples_strategies import plan_body
 
 from rubackup.catalog.database import DatabaseAddress
-from rubackup.domain.errors import Corrupt, Invalid, Unavailable
+from rubackup.domain.errors import Corrupt, Unavailable
 from rubackup.domain.permissions import Role
 from rubackup.resources import RESOURCES
-from rubackup.services.ports import CopyEntry, FolderEntry
+from rubackup.services.ports import CopyEntry, Destination
 from support.api import Api, running_api
 from support.fixtures import KEYS, Stock, stock
 from support.hosts import AnsweringHosts
 
 
 class Disk(AnsweringHosts):
-    """One client with these folders and files; media servers open every copy, unless `broken` says why not."""
+    """One client whose folders are as `facts` say; media servers open every copy, unless `broken` says why not."""
 
     def __init__(self) -> None:
-        self.folders: dict[str, list[FolderEntry]] = {"/": [FolderEntry("file", is_folder=False, size_bytes=1)]}
+        self.facts: dict[str, Any] = {}
+        self.asked: list[str] = []
         self.silent = False
         self.broken: Exception | None = None
         self.opened: list[tuple[int, str]] = []
         self.meanwhile: Callable[[], Any] | None = None
 
-    async def list_filesystem(self, client_hwid: str, path: str) -> list[FolderEntry]:
-        """The entries of a folder that is there."""
+    async def check_destinations(self, client_hwid: str, paths: Sequence[str]) -> list[Destination]:
+        """Folders below /a of one large disk, but for the `facts`."""
         if self.meanwhile is not None:
             await self.meanwhile()
         if self.silent:
             raise Unavailable(f"The client {client_hwid} did not answer in 10 s.")
-        if path not in self.folders:
-            raise Invalid(f"{path} is no folder.")
-        return self.folders[path]
+        self.asked = list(paths)
+        disk = Destination(
+            path="", folder="/a", filesystem="ext4", writable=True, device="8:1", free_bytes=1 << 40, size_bytes=1 << 40
+        )
+        return [msgspec.structs.replace(disk, path=path, **self.facts) for path in paths]
 
     async def list_record(
         self, media_hwid: str, pool_id: int, record_uuid: str, path: str, page: int, limit: int
@@ -170,7 +174,6 @@ def test_a_recovery_that_would_go_well_is_ready(office: Api, rows: Stock, disk: 
     """Client online, newest copy good, pool and media server there, destination reachable: the copy was opened."""
     client, pool = rows.client(), healthy_pool(rows)
     rows.record(client=client, pool=pool, resource="/home")
-    disk.folders["/restored"] = []
 
     assert check(office, rows.recovery_plan(client=client)) == []
     assert disk.opened == [(pool, "/home")]
@@ -211,25 +214,69 @@ def test_without_a_copy_there_is_nothing_to_recover(office: Api, rows: Stock) ->
 
 
 @pytest.mark.parametrize(
-    ("destination", "problem"),
+    ("facts", "problem"),
     [
-        ("", ""),
-        ("/new", ""),
-        ("/file", "The client cannot use the restore destination /file: /file is no folder."),
-        (
-            "/a/b",
-            "The client can reach neither the restore destination /a/b (/a/b is no folder.) nor /a (/a is no folder.).",
-        ),
+        ({"folder": "/"}, ""),
+        ({"problem": "/a/file cannot be opened: Not a directory."}, "/a/file cannot be opened: Not a directory."),
+        ({"pseudo": True, "filesystem": "proc"}, "/a is on a proc file system, which keeps no data."),
+        ({"read_only": True}, "the file system of /a is mounted read-only."),
+        ({"writable": False}, "/a is not writable for it."),
     ],
 )
-def test_the_destination_must_be_reachable(office: Api, rows: Stock, destination: str, problem: str) -> None:
-    """It is a folder, or can be made in the folder above; empty stands for where the files were."""
+def test_the_destination_must_be_writable(
+    office: Api, rows: Stock, disk: Disk, facts: dict[str, Any], problem: str
+) -> None:
+    """The nearest folder that is there decides: of a real file system that can be written."""
     client = rows.client()
     rows.record(client=client, pool=healthy_pool(rows), resource="/home")
+    disk.facts = facts
 
-    found = check(office, rows.recovery_plan(client=client, restore_destination=destination))
+    found = check(office, rows.recovery_plan(client=client, restore_destination="/a/b/c"))
 
-    assert found == ([problem] if problem else [])
+    assert found == ([f"The client cannot restore to /a/b/c: {problem}"] if problem else [])
+    assert disk.asked == ["/a/b/c"]
+
+
+def test_the_copies_must_fit_where_they_go(office: Api, rows: Stock, disk: Disk) -> None:
+    """Below a destination the free bytes count, in place those of the whole file system: files may be there already."""
+    client, pool = rows.client(), healthy_pool(rows)
+    rows.record(client=client, pool=pool, resource="/home", size_bytes=600)
+    rows.record(client=client, pool=pool, resource="/srv/data", size_bytes=500)
+    below = rows.recovery_plan(client=client, resource="", restore_destination="/a")
+    in_place = rows.recovery_plan(client=client, resource="", restore_destination="")
+
+    disk.facts = {"free_bytes": 1099, "size_bytes": 1100}
+    room = "The file system of /a has 1099 bytes free; the copies to restore there have 1100."
+    assert check(office, below) == [room]
+    assert check(office, in_place) == []
+    disk.facts = {"free_bytes": 0, "size_bytes": 1099}
+    assert check(office, in_place) == [room.replace("free", "in all")]
+    assert disk.asked == ["/", "/srv"]
+
+
+def test_a_client_without_centralised_restore_is_not_ready(office: Api, rows: Stock) -> None:
+    """The restore would be a 409, and the check says so in the same words."""
+    client = rows.client()
+    record = rows.record(client=client, pool=healthy_pool(rows), resource="/home")
+    plan = rows.recovery_plan(client=client)
+    office.execute("UPDATE clients SET centralized_restore = false WHERE id = $1", client)
+
+    task = {"target_client": client, "data_deployment": True, "priority": 1}
+    refused = office.post(f"/repository/{record}/restoring", {"data": {"restore_task": task}})
+
+    assert refused.status_code == 409, refused.text
+    assert check(office, plan) == [refused.json()["message"]]
+
+
+def test_in_service_mode_nothing_is_ready(office: Api, rows: Stock) -> None:
+    """The global one refuses restores of every media server's copies."""
+    client = rows.client()
+    rows.record(client=client, pool=healthy_pool(rows), resource="/home")
+    plan = rows.recovery_plan(client=client)
+    answer = office.patch("/global_configuration/service_mode", {"service_mode": True})
+    assert answer.status_code == 200, answer.text
+
+    assert check(office, plan) == ["The service mode is on: there are no new tasks."]
 
 
 def test_an_entry_without_resource_is_about_all_of_them(office: Api, rows: Stock, disk: Disk) -> None:

@@ -442,3 +442,24 @@ def test_every_change_of_a_rule_is_an_event_for_its_group(office: Api, rows: Sto
     assert [tuple(row) for row in found] == [
         (kind, rule, group) for kind in ("created", "changed", "changed", "deleted")
     ]
+
+
+@pytest.mark.parametrize("key", ["storage_duration", "periodic_launch", "verify_interval", "move_copy_while"])
+def test_intervals_are_taken_as_the_catalogue_reads_them(office: Api, key: str) -> None:
+    """Units that come twice are added up; digits that are not ASCII are refused under the key's own name."""
+    refused = office.post("/global_schedule", new_rule(office, **{key: "\u0661 day"}))
+    assert refused.status_code == 400
+    assert refused.json()["errors"].keys() == {f"data.global_schedule.{key}"}
+
+    made = office.post("/global_schedule", new_rule(office, **{key: "1 days 2 days"}))
+    assert made.status_code == 201, made.text
+    row = office.get(made.headers["location"].removeprefix("/api/v1")).json()["data"]
+    assert row[key] == "3 days"
+
+
+@pytest.mark.parametrize("path", ["/opt/a\nb", "/opt/\u202egpj.sh"])
+def test_paths_of_scripts_hold_nothing_unseen(office: Api, path: str) -> None:
+    """What is run on a client's host is what an administrator reads."""
+    refused = office.post("/global_schedule", new_rule(office, restore_script=path))
+
+    assert refused.json()["errors"].keys() == {"data.global_schedule.restore_script"}

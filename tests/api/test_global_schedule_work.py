@@ -83,6 +83,20 @@ def test_execution_is_forced(office: Api, rows: Stock) -> None:
     assert execute(office, rows.rule(status="wait", validity_end_period=PAST))["status"] == "New"
 
 
+def test_an_execution_that_waits_already_is_not_asked_for_again(office: Api, rows: Stock) -> None:
+    """409 names the task; once it has begun, or is dead, another one is made. Other rules have their own."""
+    rule = rows.rule()
+    task = execute(office, rule)["id"]
+
+    again = office.post(f"/global_schedule/{rule}/execution")
+
+    assert again.status_code == 409
+    assert f"task {task} " in again.json()["message"]
+    execute(office, rows.rule())
+    office.execute("UPDATE task_queue SET status = 'Execution' WHERE id = $1", task)
+    assert execute(office, rule)["id"] > task
+
+
 def test_the_service_mode_refuses_executions(office: Api, rows: Stock) -> None:
     """The global one, and the local one of the pool's media server; nothing is queued or logged."""
     rule = rows.rule()

@@ -209,6 +209,26 @@ def test_calls_are_measured_by_declared_route(local: Api, office: Api) -> None:
     assert count("none", "none", "4xx") == 2
 
 
+def test_series_are_bounded_by_the_declared_routes(local: Api, office: Api) -> None:
+    """Methods that nobody knows are one, on declared paths and on pages; nothing else that a caller sends is a label."""
+    for number in range(20):
+        for path in ("//metrics", "//healthz", "/client_groups", f"/made/up/{number}"):
+            local.request(f"MADEUP{number}", path)
+    for route in office.app.routes:
+        for status in range(100, 600):
+            office.app.kernel.metrics.called(route.path, route.method, status, 0.1)
+
+    found = samples(local)
+    name = "rubackup_http_request_duration_seconds"
+    labels = [dict(key) for key in found[f"{name}_count"]]
+    assert {one["method"] for one in labels} == metrics.METHODS - {"HEAD"} | {metrics.NO_ROUTE}
+    assert all(one.keys() == {"route", "method", "status"} for one in labels)
+    most = 5 * len(office.app.routes) + 10
+    assert 5 * len(office.app.routes) <= len(labels) <= most
+    series = sum(len(rows) for family, rows in found.items() if family.startswith(name))
+    assert series <= most * (len(metrics.LATENCY_BOUNDS_SECONDS) + 3)
+
+
 def test_refused_logins_are_counted_by_reason(local: Api) -> None:
     """Wrong passwords, bodies that are none; each reason is there from the start."""
     wrong = {"rubackup_database": local.database.address.database, "rubackup_user": "x", "password": "y"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from samples_requests import delete_rule_request, new_rule_request
 
 from rubackup.domain.permissions import Role
 from support.api import Api
+from support.catalogue import waiting_for_locks
 from support.fixtures import Stock
 
 NEW, DELETIONS = "/new_rule_requests", "/delete_rule_requests"
@@ -206,3 +208,39 @@ def test_server_state_shows_what_waits(office: Api, rows: Stock) -> None:
     assert (shown["rule"], shown["requested_by"]) == ("nightly", "anna")
     assert shown["client"].endswith(")")
     assert deletion in {one["id"] for one in state["delete_rule_requests"]}
+
+
+@pytest.mark.parametrize(("method", "call", "status"), [("POST", "approve", 404), ("DELETE", "decline", 404)])
+def test_a_decision_and_a_deleted_rule_do_not_wait_in_a_circle(
+    office: Api, rows: Stock, method: str, call: str, status: int
+) -> None:
+    """Both lock the rule first, which takes its request along: whoever comes second finds neither, and nobody a 503."""
+    rule = rows.rule()
+    request = delete_rule_request(rows, rule=rule)
+
+    async def scenario() -> int:
+        async with office.database.transaction() as db:
+            await db.execute("SELECT 1 FROM global_schedule WHERE id = $1 FOR UPDATE", rule)
+            sent = asyncio.create_task(office.send(method, f"{DELETIONS}/{call}", json={"ids": [request]}))
+            await waiting_for_locks(db, 1)
+            await db.execute("DELETE FROM global_schedule WHERE id = $1", rule)
+        return (await sent).status_code
+
+    assert office.run(scenario()) == status
+    assert office.get(f"{DELETIONS}/{request}").status_code == 404
+
+
+def test_rules_are_locked_by_their_own_ids(office: Api, rows: Stock) -> None:
+    """Whatever the order of the requests: two that decide about several rules, or delete them, take turns."""
+    first, second = rows.rule(), rows.rule()
+    requests = [delete_rule_request(rows, rule=rule) for rule in (second, first)]
+
+    async def scenario() -> list[int]:
+        async with office.database.transaction() as db:
+            await db.execute("SELECT 1 FROM global_schedule WHERE id = $1 FOR UPDATE", first)
+            sent = asyncio.create_task(office.send("POST", f"{DELETIONS}/approve", json={"ids": requests}))
+            await waiting_for_locks(db, 1)
+            await db.execute("SELECT 1 FROM global_schedule WHERE id = $1 FOR UPDATE NOWAIT", second)
+        return [(await sent).status_code]
+
+    assert office.run(scenario()) == [200]

@@ -10,6 +10,7 @@ import msgspec
 from rubackup.domain.errors import Conflict, Invalid, NotFound, Unavailable
 from rubackup.services.ports import (
     CopyEntry,
+    Destination,
     Device,
     DeviceFacts,
     FolderEntry,
@@ -72,6 +73,18 @@ class AnsweringHosts:
         if path == "/refused":
             raise Invalid("/refused is no folder.")
         return [FolderEntry("inner", is_folder=True, size_bytes=0), FolderEntry("file", is_folder=False, size_bytes=5)]
+
+    async def check_destinations(self, client_hwid: str, paths: Sequence[str]) -> list[Destination]:
+        """Everything is a writable folder of one large disk."""
+        if client_hwid == OFFLINE:
+            raise Unavailable(f"The client {client_hwid} did not answer in 10 s.")
+        return [
+            Destination(
+                path=path, folder=path, filesystem="ext4", device="8:1", writable=True, free_bytes=1 << 40,
+                size_bytes=1 << 41,
+            )
+            for path in paths
+        ]  # fmt: skip
 
     async def list_block_devices(self, client_hwid: str, path: str) -> list[Device]:
         """A disk with a mounted partition, wherever."""

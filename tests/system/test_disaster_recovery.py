@@ -24,6 +24,12 @@ def test_a_machine_that_comes_back_gets_its_files_by_itself(system: System, tmp_
 
     checked = system.call("POST", f"/disaster_recovery_plan/{plan['id']}/checking")["data"]
     assert (checked["status"], checked["problems"]) == ("Ready", [])
+    elsewhere = {str(tmp_path / "not" / "there"): [], "/proc/there": ["keeps no data"]}
+    for destination, told in elsewhere.items():
+        system.call("PATCH", f"/disaster_recovery_plan/{plan['id']}", {"data": {"restore_destination": destination}})
+        problems = system.call("POST", f"/disaster_recovery_plan/{plan['id']}/checking")["data"]["problems"]
+        assert [any(word in problem for word in told) for problem in problems] == [True] * len(told)
+    system.call("PATCH", f"/disaster_recovery_plan/{plan['id']}", {"data": {"restore_destination": ""}})
 
     shutil.rmtree(folder / "inner")
     (folder / "kept").write_text("newer")

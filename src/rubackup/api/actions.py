@@ -13,7 +13,7 @@ from rubackup.api.kernel import BASE, Asked, Kernel
 from rubackup.api.lists import list_answer
 from rubackup.api.mutations import mutate
 from rubackup.api.reads import missing, refuse_query
-from rubackup.api.requests import read_query
+from rubackup.api.requests import read_query, refuse_body
 from rubackup.api.resource import Action, Answer, Call, Created, Later, Page, Resource
 from rubackup.api.rows import Rows
 from rubackup.api.validate import build_query
@@ -30,7 +30,11 @@ async def run_action(kernel: Kernel, asked: Asked) -> Response:
         refuse_query(asked)
     else:
         query = build_query(action.query, read_query(asked.request), zone=kernel.zone)
-    body = await read_body_struct(kernel, asked, action.body) if action.body else None
+    body = None
+    if action.body is None:
+        await refuse_body(asked.request)
+    else:
+        body = await read_body_struct(kernel, asked, action.body)
     call = partial(Call, id=asked.id, body=body, query=query, path_value=asked.word, zone=kernel.zone)
     told = await _ask(kernel, asked, action, call) if action.ask else None
 

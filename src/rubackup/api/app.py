@@ -26,7 +26,7 @@ from rubackup.api.kernel import BASE, Address, Asked, Kernel, Route
 from rubackup.api.metrics import CONTENT_TYPE, NO_ROUTE, Metrics
 from rubackup.api.mutations import note_refusal
 from rubackup.api.resource import Resource
-from rubackup.api.router import Match, Router
+from rubackup.api.router import MAX_ID, Match, Router
 from rubackup.api.routes import routes_of
 from rubackup.api.single import Single
 from rubackup.catalog.database import Database
@@ -159,6 +159,8 @@ class Application:
         if action is not None and action.endpoint is not None and action.permission is None:
             return await action.endpoint(self.kernel, request)
         principal = await self._admit(request, match)
+        if match.id == MAX_ID:
+            raise NotFound(f"Resource with name '{match.route.resource.name}' was not found: {match.digits[:100]}.")
         assert match.route.endpoint is not None
         return await match.route.endpoint(self.kernel, Asked(request, principal, match.route, match.id, match.word))
 

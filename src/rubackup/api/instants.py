@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, tzinfo
 
-_PLUS_LOST = re.compile(r"(\d)[ ](\d\d:?\d\d)$")
+_PLUS_LOST = re.compile(r"([0-9])[ ]([0-9][0-9]:?[0-9][0-9])$")
 
 
 def parse_instant(text: str, zone: tzinfo | None = None) -> datetime | None:

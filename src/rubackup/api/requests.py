@@ -16,12 +16,13 @@ MAX_BODY_BYTES = 4 << 20
 BODY_SECONDS = 60
 MAX_QUERY_FIELDS = 200
 MAX_DOUBLES, MAX_KEY = 100, 100
+_SAYS_NOTHING: tuple[Any, ...] = ({}, {"data": {}})
 
 
 async def read_body(request: Request, limit: int = MAX_BODY_BYTES) -> bytes:
     """The whole body; TooLarge as soon as it is known to be over the limit."""
     declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared[:18]) > limit:
+    if declared.isascii() and declared.isdigit() and int(declared[:18]) > limit:
         raise TooLarge(f"The body of the request may be at most {limit} bytes long.")
     parts: list[bytes] = []
     size = 0
@@ -49,6 +50,17 @@ async def read_json(request: Request, limit: int = MAX_BODY_BYTES) -> Any:
     if kind.strip().lower() != "application/json" or charset not in {"", "charset=utf-8", 'charset="utf-8"'}:
         raise UnsupportedMedia("The body must be sent as Content-Type: application/json, in UTF-8.")
     return decode_json(raw)
+
+
+async def refuse_body(request: Request) -> None:
+    """Invalid when a call that takes no body has one that says something: what it asks would not be done."""
+    raw = await read_body(request)
+    try:
+        said = raw.strip() and decode_json(raw) not in _SAYS_NOTHING
+    except Invalid:
+        said = True
+    if said:
+        raise Invalid(fields={"body": 'must be empty, {} or {"data": {}}: the call takes no body.'})
 
 
 def decode_json(raw: bytes) -> Any:

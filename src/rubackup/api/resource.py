@@ -63,7 +63,7 @@ class Source:
     `columns` maps each field of the row struct to a SQL expression over `table` (a FROM
     clause); `key` is the id column. `indexed` names the fields whose filter or sort has an
     index; the others work too, bounded by the statement time-out. `lock` is the alias that a
-    change locks (default: the one that `key` begins with, as in `c.id`); `-`: none.
+    change locks, by its `id` (default: the one that `key` begins with, as in `c.id`); `-`: none.
     """
 
     table: str

@@ -39,6 +39,8 @@ class Match(Generic[R]):
     route: R
     id: int | None = None
     word: str = ""
+    digits: str = ""
+    """The id as it was written."""
 
 
 @dataclass
@@ -80,13 +82,13 @@ class Router(Generic[R]):
         """The route of a path below the base; NotFound, or MethodNotAllowed whose fact `allowed` lists the others."""
         node: _Node[R] | None = self._root
         number: int | None = None
-        word = ""
+        word = digits = ""
         for segment in _segments(path):
             assert node is not None
             if segment in node.literals:
                 node = node.literals[segment]
             elif segment.isascii() and segment.isdigit() and node.digits is not None:
-                node, number = node.digits, _number(segment)
+                node, number, digits = node.digits, _number(segment), segment
             elif segment and node.word is not None and not segment.isdigit():
                 node, word = node.word, segment
             else:
@@ -97,7 +99,7 @@ class Router(Generic[R]):
         if route is None:
             allowed = ", ".join(sorted(node.routes))
             raise MethodNotAllowed(f"The method is not allowed for this path; allowed: {allowed}.", allowed=allowed)
-        return Match(route, number, word)
+        return Match(route, number, word, digits)
 
 
 def _segments(path: str) -> list[str]:

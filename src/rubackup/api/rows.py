@@ -146,7 +146,7 @@ class Rows:
         if lock and self.locked_alias:
             await db.execute(
                 f"SELECT 1 FROM {self.source.table} WHERE {where}"  # noqa: S608 - declared
-                f" ORDER BY {self.source.key} FOR {lock} OF {self.locked_alias}",
+                f" ORDER BY {self._lock_order} FOR {lock} OF {self.locked_alias}",
                 *parameters.values,
             )
         records = await db.fetch(
@@ -155,6 +155,11 @@ class Rows:
             *parameters.values,
         )
         return {record["_key"]: self._make(record) for record in records}
+
+    @property
+    def _lock_order(self) -> str:
+        """By the id of what is locked, whoever locks it: in one order nobody waits in a circle."""
+        return f"{self.source.lock}.id" if self.source.lock else self.source.key
 
     @property
     def locked_alias(self) -> str:

@@ -19,6 +19,7 @@ import msgspec
 from msgspec import inspect as types
 
 from rubackup.api.instants import parse_instant
+from rubackup.domain import names
 from rubackup.domain.errors import Invalid
 
 INT_MIN, INT_MAX = -(2**63), 2**63 - 1
@@ -80,7 +81,8 @@ def _describe_one(kind: types.Type) -> str:
             low, high = _bounds(kind)
             return f"an integer from {low} to {high}"
         case types.StrType():
-            return "a string" + _length(kind.min_length, kind.max_length, "characters")
+            length = _length(kind.min_length, kind.max_length, "characters")
+            return f"a string{length}{names.MEANINGS.get(kind.pattern or '', '')}"
         case types.ListType() | types.VarTupleType() | types.SetType():
             length = _length(kind.min_length, kind.max_length, "items")
             return f"a list{length}, each item being {describe(kind.item_type)}"

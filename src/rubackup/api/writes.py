@@ -6,10 +6,12 @@ nothing. Before and after in the audit come from the same SELECT as the list.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
+from starlette.requests import Request
 from starlette.responses import Response
 
 from rubackup.api.envelope import etag_of, success
@@ -33,6 +35,8 @@ class Ids(msgspec.Struct):
     ]
 
 
+_TAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
+_TAGS = re.compile(rf"[ \t,]*{_TAG.pattern}(?:[ \t]*,[ \t,]*{_TAG.pattern})*[ \t,]*")
 IDS_BODY = Body(Ids, wrapper=None, example={"ids": [1]})
 
 
@@ -182,11 +186,22 @@ async def locked(asked: Asked, change: Change, ids: Sequence[int], strength: str
     await refuse_foreign(asked, change, ids)
     change.row_ids.extend(ids)
     change.before = _told(found)
-    wanted = asked.request.headers.get("if-match", "").strip()
-    if wanted and wanted != "*":
-        tags = {tag.strip() for tag in wanted.split(",")}
-        if len(ids) != 1 or etag_of(found[ids[0]]) not in tags:
-            raise PreconditionFailed
+    tags = wanted_tags(asked.request)
+    if tags is not None and (len(ids) != 1 or etag_of(found[ids[0]]) not in tags):
+        raise PreconditionFailed
+
+
+def wanted_tags(request: Request) -> list[str] | None:
+    """The entity tags of `If-Match`; None when there is none, or any will do. Invalid for what RFC 9110 does not know."""
+    given = request.headers.getlist("if-match")
+    if not given:
+        return None
+    wanted = ",".join(given).strip(" \t")
+    if wanted == "*":
+        return None
+    if not _TAGS.fullmatch(wanted):
+        raise Invalid(fields={"If-Match": 'must be * or entity tags such as "1f2e", as a read told them.'})
+    return _TAG.findall(wanted)
 
 
 async def refuse_foreign(asked: Asked, change: Change, ids: Sequence[int]) -> None:

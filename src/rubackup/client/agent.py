@@ -15,6 +15,7 @@ from typing import Any
 from rubackup.agent.tasks import Outcome, RunningTask, TaskRunner, guarded
 from rubackup.client import scripts
 from rubackup.client.channels import BackupOverWire, RestoreOverWire, connect
+from rubackup.client.destinations import check_destinations
 from rubackup.client.devices import list_block_devices
 from rubackup.client.ports import BackupJob, Module, RestoreJob
 from rubackup.domain.errors import Invalid, RubackupError, Stopped, WireFault
@@ -22,6 +23,7 @@ from rubackup.wire import pki
 from rubackup.wire.control import ControlPeer
 from rubackup.wire.messages import (
     Ack,
+    CheckDestinations,
     FilesystemListing,
     ListBlockDevices,
     ListFilesystem,
@@ -66,6 +68,8 @@ class ClientAgent:
                 return Ack()
             case ListFilesystem():
                 return await asyncio.to_thread(list_folder, message.path)
+            case CheckDestinations():
+                return await asyncio.to_thread(check_destinations, message.paths)
             case ListBlockDevices():
                 return await asyncio.to_thread(list_block_devices, message.path)
             case ListResources():
@@ -171,7 +175,7 @@ class ClientAgent:
 def list_folder(path: str) -> FilesystemListing:
     """The entries of a live folder, folders first, each part by name; Invalid when it cannot be read."""
     if not path.startswith("/") or "\0" in path:
-        raise Invalid(fields={"data.path": "must be an absolute path."})
+        raise Invalid("The path must be absolute.")
     entries = []
     try:
         with os.scandir(os.fsencode(path)) as found:
@@ -181,6 +185,6 @@ def list_folder(path: str) -> FilesystemListing:
                 name = entry.name.decode("utf-8", "backslashreplace")
                 entries.append((name, is_folder, size))
     except OSError as error:
-        raise Invalid(fields={"data.path": f"cannot be listed: {error.strerror}."}) from error
+        raise Invalid(f"The folder cannot be listed: {error.strerror}.") from error
     entries.sort(key=lambda item: (not item[1], item[0]))
     return FilesystemListing(path=path, entries=entries[:LISTING_LIMIT], truncated=len(entries) > LISTING_LIMIT)

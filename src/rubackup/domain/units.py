@@ -15,8 +15,8 @@ _UNITS = {
     "month": "months", "mon": "months",
     "year": "years", "yr": "years", "y": "years",
 }  # fmt: skip
-_PART = re.compile(r"(\d{1,6})\s*([a-z]+)")
-_CLOCK = re.compile(r"(\d{1,6}):([0-5]\d):([0-5]\d)")
+_PART = re.compile(r"([0-9]{1,6})\s*([a-z]+)")
+_CLOCK = re.compile(r"([0-9]{1,6}):([0-5][0-9]):([0-5][0-9])")
 _SECONDS = {
     "seconds": 1, "minutes": 60, "hours": 3600, "days": 86_400, "weeks": 7 * 86_400, "months": 30 * 86_400,
     "years": 365 * 86_400,
@@ -28,14 +28,18 @@ MAX_YEARS = 1000
 def parse_interval(text: str, field: str) -> str:
     """A PostgreSQL interval such as `1 day` or `1 Years`, normalised to `1 days` for the catalogue.
 
-    What PostgreSQL prints is taken back, a clock at the end (`1 day 02:30:00`) too.
+    What PostgreSQL prints is taken back, a clock at the end (`1 day 02:30:00`) too. What is given twice is added
+    up (`1 day 2 days` is `3 days`): PostgreSQL refuses a unit that is repeated.
     Raises Invalid that names `field` for anything else: negative, zero and above 1,000 years, too.
     """
     parts = _interval_parts(text.strip().lower())
     total = sum(number * _SECONDS[unit] for number, unit in parts)
     if not 0 < total <= MAX_YEARS * _SECONDS["years"]:
         raise Invalid(fields={field: "must be an interval such as '30 min', '1 day' or '1 Years'."})
-    return " ".join(f"{number} {unit}" for number, unit in parts)
+    sums: dict[str, int] = {}
+    for number, unit in parts:
+        sums[unit] = sums.get(unit, 0) + number
+    return " ".join(f"{number} {unit}" for unit, number in sums.items())
 
 
 def _interval_parts(rest: str) -> list[tuple[int, str]]:

@@ -184,6 +184,7 @@ GLOBAL_SCHEDULE = Resource(
         Action(
             "POST", "{id}/execution", "Run a rule at once", Permission.WRITE_RULES, _execute, answer=Answer.TASKS,
             status=200, message="The rule was executed.",
+            statuses={409: "A task of the rule waits already, or the rule cannot be executed now"},
         ),
     ),
 )  # fmt: skip

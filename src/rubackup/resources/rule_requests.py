@@ -134,6 +134,7 @@ DELETE_RULE_REQUESTS = Resource(
             "resource": "s.resource", "backup_type": "s.backup_type", "status": "s.status",
         },
         _INDEXED | {"rule_ref"},
+        lock="s",  # as a rule that is deleted takes its requests along: the rule first
     ),
     ops=LOG,
     scope=limited(lambda principal: scopes.clients(principal, "c.group_id")),

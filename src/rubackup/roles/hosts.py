@@ -16,7 +16,16 @@ import msgspec
 from rubackup import __version__
 from rubackup.domain.errors import Refused, RubackupError, Unavailable, WireFault
 from rubackup.services import ports
-from rubackup.services.ports import CopyEntry, Device, DeviceFacts, FolderEntry, Resource, TapeDevice, TapeElement
+from rubackup.services.ports import (
+    CopyEntry,
+    Destination,
+    Device,
+    DeviceFacts,
+    FolderEntry,
+    Resource,
+    TapeDevice,
+    TapeElement,
+)
 from rubackup.wire import framing, pki
 from rubackup.wire.control import ControlPeer, dial_control
 from rubackup.wire.messages import (
@@ -25,8 +34,10 @@ from rubackup.wire.messages import (
     AskElements,
     AskStorage,
     BlockDevices,
+    CheckDestinations,
     CheckDevice,
     CheckFolder,
+    DestinationsChecked,
     DeviceChecked,
     FilesystemListing,
     Hello,
@@ -68,6 +79,11 @@ class RelayHosts:
         """Entries of a folder of a client."""
         answer = await self._request("client", client_hwid, ListFilesystem(path=path), FilesystemListing)
         return [FolderEntry(name, is_folder, size) for name, is_folder, size in answer.entries]
+
+    async def check_destinations(self, client_hwid: str, paths: Sequence[str]) -> list[Destination]:
+        """What a client says of folders to restore below, in their order."""
+        answer = await self._request("client", client_hwid, CheckDestinations(paths=list(paths)), DestinationsChecked)
+        return [Destination(**msgspec.structs.asdict(one)) for one in answer.destinations]
 
     async def list_block_devices(self, client_hwid: str, path: str) -> list[Device]:
         """Block devices of a client at or below `path`."""

@@ -26,6 +26,7 @@ from rubackup.wire.messages import (
     AskElements,
     AskPools,
     AskStorage,
+    CheckDestinations,
     CheckDevice,
     CheckFolder,
     ListBlockDevices,
@@ -50,6 +51,7 @@ from rubackup.wire.messages import (
 
 RELAYED = (
     ListFilesystem,
+    CheckDestinations,
     ListRecord,
     CheckFolder,
     CheckDevice,

@@ -20,6 +20,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from rubackup.catalog.database import Connection
 from rubackup.domain.errors import Conflict
+from rubackup.domain.names import LOGIN
 from rubackup.domain.permissions import GLOBAL, Principal, Role
 from rubackup.services import scopes
 from rubackup.services.change import Change
@@ -58,7 +59,7 @@ class NewToken(msgspec.Struct, kw_only=True):
         str,
         Meta(
             description="What the token is for; unique among the own tokens, and named in the audit.",
-            min_length=1, max_length=128, pattern=r"^\S(.*\S)?$",
+            min_length=1, max_length=128, pattern=LOGIN,
         ),
     ]  # fmt: skip
     roles: (

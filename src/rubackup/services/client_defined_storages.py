@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from rubackup.domain.errors import Conflict
+from rubackup.domain.names import NAME_OR_EMPTY
 from rubackup.domain.pools import CLIENT_DEFINED
 from rubackup.services import scopes
 from rubackup.services._pool_types import same_server_files
@@ -26,7 +27,9 @@ _DELETE = """
 DELETE FROM client_defined_storages s USING pools p WHERE p.id = s.pool_id AND s.id = ANY ($1::bigint[])
 RETURNING s.id, p.media_server_id"""
 
-_NAME = Meta(description="Name of the storage; unique within its pool, may be empty.", max_length=128)
+_NAME = Meta(
+    description="Name of the storage; unique within its pool, may be empty.", max_length=128, pattern=NAME_OR_EMPTY
+)
 _METADATA = Meta(
     description="Pool of the type File system on the same media server that keeps the metadata of copies: name or id."
 )

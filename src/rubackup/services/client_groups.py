@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from rubackup.domain.errors import Conflict
+from rubackup.domain.names import NAME
 from rubackup.services.change import Change
 from rubackup.services.fields import given, update_columns
 
@@ -23,7 +24,7 @@ SELECT g.name FROM client_groups g WHERE g.id = ANY ($1::bigint[])
 AND (g.name = $2 OR EXISTS (SELECT 1 FROM clients c WHERE c.group_id = g.id)
     OR EXISTS (SELECT 1 FROM administrators a WHERE a.client_group_id = g.id)) ORDER BY g.id"""
 
-_NAME = Meta(description="Name of the group; unique.", min_length=1, max_length=128)
+_NAME = Meta(description="Name of the group; unique.", min_length=1, max_length=128, pattern=NAME)
 _SHARED = Meta(description="Whether copies of one client may be restored to another of the group.")
 _CLUSTERED = Meta(description="Whether the clients are nodes of one cluster.")
 _DESCRIPTION = Meta(description="Free text.", max_length=4096)

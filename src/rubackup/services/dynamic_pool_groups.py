@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from rubackup.domain.errors import Conflict
+from rubackup.domain.names import NAME
 from rubackup.domain.permissions import Principal
 from rubackup.services import scopes
 from rubackup.services.change import Change
@@ -31,7 +32,7 @@ _SERVERS = """
 SELECT DISTINCT o.media_server_id FROM dynamic_pool_groups_records r JOIN pools o ON o.id = r.pool_id
 WHERE r.group_id = $1 ORDER BY 1"""
 
-_NAME = Meta(description="Name of the group; unique.", min_length=1, max_length=128)
+_NAME = Meta(description="Name of the group; unique.", min_length=1, max_length=128, pattern=NAME)
 _POOL_TASKS = Meta(description="Unfinished tasks that a pool may have to get another one; 0: any.", ge=0, le=100_000)
 _MEDIA_TASKS = Meta(
     description="Unfinished tasks that a pool's media server may have to get another one; 0: any.", ge=0, le=100_000

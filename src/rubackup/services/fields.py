@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from rubackup.catalog.database import Connection
+from rubackup.domain import names
 from rubackup.domain.errors import Invalid
 from rubackup.domain.identity import parse_client_label
 from rubackup.domain.lookups import Lookup
@@ -51,6 +52,13 @@ class Problems:
         if found is None:
             self.add(field, f"must be one of: {', '.join(table.labels())}.")
         return found.label if found else ""
+
+    def name(self, text: str, field: str) -> str:
+        """A name that can be seen (`domain.names`); '' after a note."""
+        if text.strip() and not names.has_unseen(text):
+            return text
+        self.add(field, f"must be a string{names.MEANINGS[names.NAME]}.")
+        return ""
 
     def folder(self, text: str, field: str) -> str:
         """An absolute path without doubled and trailing slashes; '' after a note."""

@@ -54,7 +54,7 @@ _PERIOD = (1, _TEN_YEARS_IN_MINUTES)
 _TEN_YEARS_IN_DAYS = 3650
 _ANY = 2**53
 """The greatest number of a key without a maximum: every JSON reader has it exactly."""
-_TIME = Form(re.compile(r"([01]\d|2[0-3]):[0-5]\d:[0-5]\d"), "must be a time of day as HH:MM:SS.")
+_TIME = Form(re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"), "must be a time of day as HH:MM:SS.")
 _FOLDER = Form(re.compile(r"/[^\0]{0,4095}"), "must be an absolute path.")
 _HASH = Form(re.compile(r"(?:[0-9a-f]{64})?"), "must be empty, or 64 hex digits in lower case.")
 _LIMITS = ("minimum", "maximum")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from rubackup.domain.errors import Unavailable
 from rubackup.services.ports import (
     CopyEntry,
+    Destination,
     Device,
     DeviceFacts,
     FolderEntry,
@@ -25,6 +26,10 @@ class NoHosts:
     """`services.ports.Hosts` of a place where none is online: every question ends as Unavailable."""
 
     async def list_filesystem(self, client_hwid: str, path: str) -> list[FolderEntry]:  # noqa: ARG002 - the port's
+        """Nobody answers."""
+        raise _silent(client_hwid)
+
+    async def check_destinations(self, client_hwid: str, paths: Sequence[str]) -> list[Destination]:  # noqa: ARG002
         """Nobody answers."""
         raise _silent(client_hwid)
 

@@ -7,6 +7,7 @@ import re
 
 from msgspec import Meta
 
+from rubackup.domain import names
 from rubackup.services.fields import Problems
 
 NOTIFY = "User group that is told {what}: name or id; Nobody: no one."
@@ -14,9 +15,10 @@ CC = "Further e-mail addresses, separated by commas, that are told {what}."
 STATUS = Meta(description="A name of status_of_rule: wait (stopped) or run (started).", max_length=20)
 _WRITTEN = re.compile(
     r"(\d+ *(seconds?|secs?|minutes?|mins?|hours?|days?|weeks?|months?|mons?|years?|yrs?),? *)*(\d+:\d\d:\d\d)?",
-    re.IGNORECASE,
+    re.IGNORECASE | re.ASCII,
 )
 """Intervals that PostgreSQL reads as they were written, if no unit comes twice."""
+_NUMBER = re.compile(r"[0-9]+")
 _ADDRESS = re.compile(r"[^@\s,;<>\"]{1,64}@[^@\s,;<>\"]{1,255}")
 _MOST_ADDRESSES = 50
 
@@ -54,14 +56,13 @@ def interval(problems: Problems, text: str | None, field: str) -> str:
     normal = problems.interval(written, field)
     if normal is None:
         return ""
-    words = normal.split()
-    units = words[1::2]
-    if _WRITTEN.fullmatch(written) and len(set(units)) == len(units):
-        return written
-    return " ".join(
-        f"{sum(int(n) for n, u in zip(words[::2], units, strict=True) if u == unit)} {unit}"
-        for unit in dict.fromkeys(units)
-    )
+    units = len(normal.split()) // 2
+    return written if _WRITTEN.fullmatch(written) and units == _parts(written) else normal
+
+
+def _parts(written: str) -> int:
+    """How many numbers with a unit an interval has; a clock stands for three."""
+    return len(_NUMBER.findall(written))
 
 
 def folder_or_none(problems: Problems, text: str, field: str) -> str:
@@ -71,4 +72,7 @@ def folder_or_none(problems: Problems, text: str, field: str) -> str:
 
 def script(problems: Problems, text: str, field: str) -> str:
     """The absolute path of a script, or '' for none, also after a note."""
+    if names.has_unseen(text):
+        problems.add(field, "must be an absolute path without '..' and control characters, or empty.")
+        return ""
     return folder_or_none(problems, text, field)

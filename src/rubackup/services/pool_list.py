@@ -10,6 +10,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from rubackup.domain.errors import Conflict
 from rubackup.domain.lookups import CompressionType, StorageType
+from rubackup.domain.names import NAME
 from rubackup.domain.pools import UNCOMPRESSED, WRITTEN
 from rubackup.services import _pool_types, backup_strategies, scopes
 from rubackup.services.change import Change
@@ -25,7 +26,7 @@ _READ = "SELECT media_server_id, pool_type FROM pools WHERE id = $1"
 _RETENTION = "UPDATE pools SET retention_period = $2::text::interval WHERE id = $1"
 _DELETE = "DELETE FROM pools WHERE id = ANY ($1::bigint[]) RETURNING id, media_server_id"
 
-_NAME = Meta(description="Name of the pool; unique.", min_length=1, max_length=128)
+_NAME = Meta(description="Name of the pool; unique.", min_length=1, max_length=128, pattern=NAME)
 _COMPRESSION = Meta(
     description=(
         "How copies are compressed, a name of compression_type; acts on what is stored from now on. "

@@ -16,6 +16,24 @@ class FolderEntry(msgspec.Struct, frozen=True):
     size_bytes: int
 
 
+class Destination(msgspec.Struct, frozen=True, kw_only=True):
+    """A folder of a client to restore below, or why it cannot be reached: `problem`, with the rest unknown."""
+
+    path: str
+    problem: str = ""
+    folder: str = ""
+    """The folder itself, or the nearest one above that is there: missing ones are made in it."""
+    filesystem: str = ""
+    device: str = ""
+    """What tells file systems apart."""
+    pseudo: bool = False
+    """Whether the file system is one of the kernel's, which keeps no data."""
+    read_only: bool = False
+    writable: bool = False
+    free_bytes: int = 0
+    size_bytes: int = 0
+
+
 class Device(msgspec.Struct, frozen=True, kw_only=True):
     """A block device of a client."""
 
@@ -110,6 +128,10 @@ class Hosts(Protocol):
 
     async def list_filesystem(self, client_hwid: str, path: str) -> list[FolderEntry]:
         """Entries of a folder of a client; Invalid when the client says that it cannot be listed."""
+        ...
+
+    async def check_destinations(self, client_hwid: str, paths: Sequence[str]) -> list[Destination]:
+        """What a client says of folders to restore below, in their order; nothing is made."""
         ...
 
     async def list_block_devices(self, client_hwid: str, path: str) -> list[Device]:

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-import posixpath
 from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
-from rubackup.domain.errors import Conflict, Invalid, RubackupError
+from rubackup.domain.errors import Conflict, RubackupError
 from rubackup.domain.identity import client_label
 from rubackup.domain.lookups import Crypto, DisasterRecoveryStatus, VerificationStatus
-from rubackup.services import scopes
+from rubackup.services import configuration, recovery_destination, restores, scopes
 from rubackup.services.change import Change
 from rubackup.services.disaster_recovery_plan import FAMILY
 from rubackup.services.fields import Row
@@ -26,10 +25,10 @@ from rubackup.services.ports import Hosts
 COPIES_AT_ONCE = 1000
 _PLAN = """
 SELECT d.id, d.client_hostname, d.client_hwid, d.resource_type, d.resource, d.restore_destination,
-    c.id AS client_id, c.hostname, c.resource_types, coalesce(c.group_id, d.client_group_id) AS group_id
+    c.id AS client_id, c.hostname, c.resource_types, c.centralized_restore, coalesce(c.group_id, d.client_group_id) AS group_id
 FROM disaster_recovery_plan d LEFT JOIN clients c ON c.id = d.client_id WHERE d.id = $1"""
 _COPIES = """
-SELECT DISTINCT ON (r.resource) r.id, r.uuid::text AS uuid, r.resource, r.crypto, r.verification_status, r.pool_id,
+SELECT DISTINCT ON (r.resource) r.id, r.uuid::text AS uuid, r.resource, r.crypto, r.verification_status, r.pool_id, r.size_bytes,
     p.pool_name, coalesce(s.problem, 'The media server has not reported yet.') AS pool_problem,
     m.hostname AS media_hostname, m.hwid AS media_hwid, m.local_service_mode, coalesce(o.online, false) AS online
 FROM repository r LEFT JOIN clients c ON c.id = r.client_id JOIN pools p ON p.id = r.pool_id
@@ -44,10 +43,11 @@ RETURNING d.checked_at, d.client_group_id"""
 
 
 class Facts(msgspec.Struct, frozen=True):
-    """What the catalogue says: the entry with its client, and the newest copy of each resource."""
+    """What the catalogue says: the entry with its client, the newest copy of each resource, the global service mode."""
 
     plan: Row
     copies: Sequence[Row]
+    service_mode: bool
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -74,13 +74,14 @@ async def facts_of(change: Change, plan_id: int) -> Facts:
         _COPIES.format(limit=limit.numbered(5)), plan["client_hwid"], plan["resource_type"], plan["resource"],
         COPIES_AT_ONCE, *limit.values,
     )  # fmt: skip
-    return Facts(plan, copies)
+    return Facts(plan, copies, await configuration.enabled(change.db, "service_mode"))
 
 
 async def examine(hosts: Hosts, facts: Facts) -> Finding:
     """Everything that a recovery would lack; asks hosts, so no connection should be held meanwhile."""
-    client, copies = await asyncio.gather(_client(hosts, facts.plan), _storage(hosts, facts))
-    return Finding(facts, client + copies)
+    stopped = ["The service mode is on: there are no new tasks."] if facts.service_mode else []
+    client, copies = await asyncio.gather(_client(hosts, facts), _storage(hosts, facts))
+    return Finding(facts, stopped + client + copies)
 
 
 async def store(change: Change, finding: Finding) -> RecoveryChecked:
@@ -100,7 +101,8 @@ async def store(change: Change, finding: Finding) -> RecoveryChecked:
 # --- the client ---
 
 
-async def _client(hosts: Hosts, plan: Row) -> list[str]:
+async def _client(hosts: Hosts, facts: Facts) -> list[str]:
+    plan = facts.plan
     if plan["client_id"] is None:
         name = client_label(plan["client_hostname"], plan["client_hwid"])
         return [f"The client {name} is not authorised."]
@@ -108,33 +110,12 @@ async def _client(hosts: Hosts, plan: Row) -> list[str]:
     told = plan["resource_types"]
     if told and plan["resource_type"] not in told:
         problems.append(f"The client does not serve {plan['resource_type']}; it serves: {', '.join(told)}.")
-    return problems + await _destination(hosts, plan["client_hwid"], plan["restore_destination"] or "/")
-
-
-async def _destination(hosts: Hosts, hwid: str, folder: str) -> list[str]:
-    """What keeps the client from writing below the folder; one that is missing can be made in the folder above."""
     try:
-        await hosts.list_filesystem(hwid, folder)
-    except Invalid as error:
-        return await _above(hosts, hwid, folder, error.message)
-    except RubackupError as error:
-        return [error.message]
-    return []
-
-
-async def _above(hosts: Hosts, hwid: str, folder: str, why: str) -> list[str]:
-    parent, name = posixpath.split(folder)
-    try:
-        entries = await hosts.list_filesystem(hwid, parent)
-    except Invalid as error:
-        return [
-            f"The client can reach neither the restore destination {folder} ({why}) nor {parent} ({error.message})."
-        ]
-    except RubackupError as error:
-        return [error.message]
-    if any(entry.name == name for entry in entries):
-        return [f"The client cannot use the restore destination {folder}: {why}"]
-    return []
+        restores.check_centralized({"hostname": plan["hostname"], "hwid": plan["client_hwid"], **plan})
+    except Conflict as error:
+        problems.append(error.message)
+    wanted = recovery_destination.wanted(plan["restore_destination"], facts.copies)
+    return problems + await recovery_destination.examine(hosts, plan["client_hwid"], wanted)
 
 
 # --- copies and where they are ---

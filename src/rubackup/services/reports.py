@@ -12,6 +12,7 @@ from msgspec import UNSET, Meta, UnsetType
 from rubackup.catalog.database import Connection
 from rubackup.domain.errors import Conflict
 from rubackup.domain.lookups import RuleStatus
+from rubackup.domain.names import NAME
 from rubackup.services import cron, policy_fields, rule_status
 from rubackup.services.change import Change
 from rubackup.services.fields import Problems, Ref, given, update_columns
@@ -29,7 +30,7 @@ FROM user_groups x JOIN reports r ON x.id IN (r.owner_group_id, r.notify_group_i
 WHERE x.id = ANY ($1::bigint[]) GROUP BY x.name LIMIT 1"""
 _SCHEDULE = frozenset({*cron.FIELDS, "perpetually", "start_period", "end_period"})
 
-_NAME = Meta(description="Name of the report; unique.", min_length=1, max_length=128)
+_NAME = Meta(description="Name of the report; unique.", min_length=1, max_length=128, pattern=NAME)
 _OWNER = Meta(description="User group that the report belongs to: name or id.")
 _PERPETUALLY = Meta(
     description="Whether the report is made without end; start_period and end_period do not count then."

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rubackup.catalog.database import Connection
-from rubackup.domain import parameters
+from rubackup.domain import names, parameters
 from rubackup.domain.lookups import BackupType, Crypto, Lookup, ResourceType, RuleStatus
 from rubackup.services import cron, policy_fields, scopes, tasks
 from rubackup.services.change import Change
@@ -38,7 +38,7 @@ _KEYS = {column: key for key, column in _COLUMNS.items()} | {
 _AS_POSTGRESQL_READS = re.compile(
     r"\d{1,6} ?(sec|secs|second|seconds|min|mins|minute|minutes|hour|hours|day|days|week|weeks|mon|mons|month|months"
     r"|yr|yrs|year|years)",
-    re.IGNORECASE,
+    re.IGNORECASE | re.ASCII,
 )
 
 
@@ -65,8 +65,8 @@ def interval(problems: Problems, text: str, where: str) -> str | None:
 def script(problems: Problems, text: str, where: str) -> str:
     """The path of a program as it was written; '' after a note."""
     parts = text.split("/")
-    if text and (not text.startswith("/") or ".." in parts or not parts[-1] or "\0" in text):
-        problems.add(where, "must be the absolute path of a program, without '..', or empty.")
+    if text and (not text.startswith("/") or ".." in parts or not parts[-1] or names.has_unseen(text)):
+        problems.add(where, "must be the absolute path of a program, without '..' and control characters, or empty.")
         return ""
     return text
 

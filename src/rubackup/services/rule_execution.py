@@ -6,7 +6,7 @@ from typing import Any
 
 from rubackup.catalog.database import Connection
 from rubackup.domain.errors import Conflict
-from rubackup.domain.lookups import TaskType
+from rubackup.domain.lookups import TaskStatus, TaskType
 from rubackup.queue.ports import NewTask
 from rubackup.queue.postgres import PostgresQueue
 from rubackup.services import rule_log, scopes, tasks
@@ -14,6 +14,7 @@ from rubackup.services.change import Change
 from rubackup.services.fields import Problems, Row
 
 _READ = "SELECT s.*, c.resource_types FROM global_schedule s JOIN clients c ON c.id = s.client_id WHERE s.id = $1"
+_WAITING = "SELECT min(id) FROM task_queue WHERE rule_id = $1 AND task_type = $2 AND status = $3"
 _RESTORE_SCRIPT = """
 SELECT coalesce(s.restore_script, u.restore_script) FROM repository r LEFT JOIN global_schedule s ON s.id = r.rule_id
 LEFT JOIN strategy_rules u ON u.id = r.strategy_rule_id WHERE r.id = $1"""
@@ -22,11 +23,15 @@ LEFT JOIN strategy_rules u ON u.id = r.strategy_rule_id WHERE r.id = $1"""
 async def execute(change: Change, rule_id: int) -> int:
     """Run a rule at once, whatever its status, schedule and validity; the number of its task.
 
-    Conflict when the service mode, the pool or the client does not allow the backup.
+    Conflict when the service mode, the pool or the client does not allow the backup, and while a task of the rule
+    still waits to be started: another would make the same backup again. The kernel holds the rule meanwhile.
     """
     rule = await change.db.fetchrow(_READ, rule_id)
     pool = await _pool(change.db, rule)
     await tasks.refuse_in_service_mode(change.db, pool["media_hostname"] if pool["local_service_mode"] else None)
+    waiting = await change.db.fetchval(_WAITING, rule_id, TaskType.BACKUP.label, TaskStatus.NEW.label)
+    if waiting is not None:
+        raise Conflict(f"The task {waiting} of the rule waits already: it will make the same backup.")
     task_id = await PostgresQueue(change.db).add(task_of(rule, pool, change.principal.name))
     await rule_log.note(change, [rule_id], "executed", task_id=task_id)
     change.after = {"id": rule_id, "task": task_id}

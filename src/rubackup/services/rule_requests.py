@@ -137,7 +137,7 @@ async def _columns(change: Change, client: Row, wanted: WantedRule) -> dict[str,
     problems, db = Problems(), change.db
     resource_type = problems.label(ResourceType, wanted.resource_type, "resource_type")
     columns = {
-        "name": wanted.name,
+        "name": problems.name(wanted.name, "name"),
         "resource_type": resource_type,
         "resource": problems.folder(wanted.resource, "resource"),
         "backup_type": problems.label(BackupType, wanted.backup_type, "backup_type"),
@@ -192,10 +192,10 @@ async def decline_new(change: Change, request_id: int) -> str:
 
 
 async def approve_deletion(change: Change, request_id: int) -> str:
-    """Delete the rule; a sentence. Its copies stay."""
+    """Delete the rule, and its request with it; a sentence. Its copies stay. The rule is locked (`Source.lock`)."""
     request = await _waiting(change, _READ_DELETION, request_id)
-    await _decided(change, "delete_rule_requests", request)
     await own_rules.delete(change, request["rule_id"])
+    await _decided(change, "delete_rule_requests", request)
     return f"Rule {request['rule_id']} was deleted."
 
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from rubackup.domain.names import NAME
 from rubackup.services import cron
 from rubackup.services.fields import Ref
 from rubackup.services.policy_fields import STATUS, copied, notify
@@ -21,7 +22,7 @@ from rubackup.services.user_groups import NOBODY
 MODULE = Meta(description="Parameters of the resource type's module.")
 COMMON = Meta(description="Parameters that every module knows.")
 _INTERVAL_LENGTH = 100
-_NAME = Meta(description="Name of the rule; several may have the same.", min_length=1, max_length=128)
+_NAME = Meta(description="Name of the rule; several may have the same.", min_length=1, max_length=128, pattern=NAME)
 _CLIENT = Meta(description="The client whose resource is backed up: `hostname (hwid)` or id.")
 _RESOURCE_TYPE = Meta(description="A name of resource_types that the client can back up.")
 _RESOURCE = Meta(description="What to back up; for File system an absolute path.", min_length=1, max_length=32768)

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from rubackup.domain.errors import Conflict, Invalid
+from rubackup.domain.names import NAME
 from rubackup.domain.pools import CLOUD
 from rubackup.domain.sealing import seal
 from rubackup.services import scopes
@@ -49,7 +50,9 @@ DELETE FROM storage_clouds s USING pools p WHERE p.id = s.pool_id AND s.id = ANY
 RETURNING s.id, p.media_server_id"""
 
 ObjectLock = Literal["none", "governance", "compliance"]
-_NAME = Meta(description="Name of the cloud storage; unique within its pool.", min_length=1, max_length=128)
+_NAME = Meta(
+    description="Name of the cloud storage; unique within its pool.", min_length=1, max_length=128, pattern=NAME
+)
 _ENDPOINT = Meta(
     description="Where the object storage answers: https://host:port; over http:// data travels in clear.",
     max_length=512,

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import NODEFAULT, UNSET, Meta, UnsetType
 
+from rubackup.domain.names import NAME
 from rubackup.services import cron, policy_fields
 from rubackup.services.fields import Ref
 
@@ -96,7 +97,7 @@ def _leg(leg: str, backup_type: str) -> Iterator[Key]:
 
 
 def _keys() -> Iterator[Key]:
-    yield _plain("name", str, NODEFAULT, "Name of the strategy; unique.", min_length=1, max_length=128)
+    yield _plain("name", str, NODEFAULT, "Name of the strategy; unique.", min_length=1, max_length=128, pattern=NAME)
     yield Key("status", Form.STATUS, str, policy_fields.STATUS, "wait")
     yield Key("pool_id", Form.POOL, Ref, Meta(description="Pool that stores the copies: name or id."))
     yield Key("crypto", Form.CRYPTO, str, Meta(description="A name of crypto."), "nocrypt")

@@ -20,9 +20,9 @@ MOST_DRIVES = 64
 """Drives of a library."""
 CLEANING_TAG = "CLN"
 """How labels of cleaning cartridges begin; they are in no pool."""
-_SG_PATH = re.compile(r"/dev/sg\d{1,6}")
+_SG_PATH = re.compile(r"/dev/sg[0-9]{1,6}")
 _DEVICE = re.compile(r"/dev(/[A-Za-z0-9_.:+-]+)+")
-_SCSI_PATH = re.compile(r"\[\d{1,10}:\d{1,10}:\d{1,10}:\d{1,20}\]")
+_SCSI_PATH = re.compile(r"\[[0-9]{1,10}:[0-9]{1,10}:[0-9]{1,10}:[0-9]{1,20}\]")
 _VOLUME_TAG = re.compile(r"[A-Z0-9$%+./_-]{1,32}")
 
 MEDIA_SERVER = Meta(description="The media server that the library is presented to: host name or id.")

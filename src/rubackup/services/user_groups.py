@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from rubackup.domain.errors import Conflict
+from rubackup.domain.names import NAME
 from rubackup.services import backup_strategies, reports
 from rubackup.services.change import Change
 from rubackup.services.fields import given, update_columns
@@ -30,7 +31,9 @@ AND (g.name = $2 OR EXISTS (SELECT 1 FROM users u WHERE u.group_id = g.id)
 class NewUserGroup(msgspec.Struct, kw_only=True):
     """A user group to be made."""
 
-    groupname: Annotated[str, Meta(description="Name of the group; unique.", min_length=1, max_length=128)]
+    groupname: Annotated[
+        str, Meta(description="Name of the group; unique.", min_length=1, max_length=128, pattern=NAME)
+    ]
     description: Annotated[str, Meta(description="Free text.", max_length=4096)] = ""
 
 
@@ -38,7 +41,8 @@ class UserGroupChange(msgspec.Struct, kw_only=True):
     """What to change of a user group."""
 
     groupname: (
-        Annotated[str, Meta(description="Name of the group; unique.", min_length=1, max_length=128)] | UnsetType
+        Annotated[str, Meta(description="Name of the group; unique.", min_length=1, max_length=128, pattern=NAME)]
+        | UnsetType
     ) = UNSET
     description: Annotated[str, Meta(description="Free text.", max_length=4096)] | UnsetType = UNSET
 

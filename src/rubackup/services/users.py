@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from rubackup.domain.errors import Conflict, NotFound
+from rubackup.domain.names import LOGIN
 from rubackup.services import user_roles
 from rubackup.services.auth import revoke_sessions
 from rubackup.services.change import Change
@@ -30,7 +31,7 @@ class NewUser(msgspec.Struct, kw_only=True):
     """A user to be made."""
 
     username: Annotated[
-        str, Meta(description="The name to log in with; unique.", min_length=1, max_length=128, pattern=r"^\S(.*\S)?$")
+        str, Meta(description="The name to log in with; unique.", min_length=1, max_length=128, pattern=LOGIN)
     ]
     user_password: Annotated[str, PASSWORD]
     group_id: Annotated[Ref, Meta(description="The user group that gets notifications: name or id.")]

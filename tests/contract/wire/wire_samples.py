@@ -29,12 +29,15 @@ from rubackup.wire.messages import (
     BlockDevices,
     Bye,
     Call,
+    CheckDestinations,
     CheckDevice,
     CheckFolder,
     Checkpoint,
     Checkpointed,
     ConfigurePools,
     Deleted,
+    Destination,
+    DestinationsChecked,
     DeviceChecked,
     DropRecord,
     Enrol,
@@ -208,6 +211,15 @@ SAMPLES: tuple[Message, ...] = (
     ),
     ListFilesystem(path="/home/\udcff"),
     FilesystemListing(path="/home", entries=[("u", True, 4096), ("\udc80\U0010dc80", False, 1 << 40)], truncated=True),
+    CheckDestinations(paths=["/restored", "/\udcff"]),
+    DestinationsChecked(
+        destinations=[
+            Destination(
+                path="/restored", problem="p", folder="/", filesystem="ext4", device="254:0", pseudo=True, read_only=True,
+                writable=True, free_bytes=1 << 40, size_bytes=1 << 41,
+            )
+        ]
+    ),
     ListBlockDevices(path="/dev/"),
     BlockDevices(
         devices=[

@@ -22,8 +22,11 @@ from rubackup.wire.messages import (
     AskStorage,
     BlockDevice,
     BlockDevices,
+    CheckDestinations,
     CheckDevice,
     CheckFolder,
+    Destination,
+    DestinationsChecked,
     DeviceChecked,
     FilesystemListing,
     ListBlockDevices,
@@ -63,6 +66,20 @@ ELEMENT = {
 }  # fmt: skip
 
 
+def library(relay: Relay, message: ScanTape | AskElements) -> Message:
+    """A media server with one robot, and another that is busy."""
+    assert relay.role == "media"
+    match message:
+        case ScanTape():
+            return TapeDevices(devices=[TapeDevice(**ROBOT)])
+        case AskElements(device="/dev/sg4", scsi_path="[8:0:0:3]", serial="VTL0001"):
+            return TapeElements(robot=TapeDevice(**ROBOT), elements=[TapeElement(**ELEMENT)])
+        case AskElements(device="/dev/sg4"):
+            raise Conflict("The robot at /dev/sg4 has the serial number VTL0001, not X.")
+        case _:
+            raise Busy("/dev/sg5 is not ready.")
+
+
 async def host(relay: Relay, message: Message) -> Message:
     """A client and a media server that answer what the tests ask."""
     match message:
@@ -70,6 +87,10 @@ async def host(relay: Relay, message: Message) -> Message:
             raise Invalid("/secret: permission denied.")
         case ListFilesystem(path=path) if relay.role == "client" and relay.hwid == CLIENT:
             return FilesystemListing(path=path, entries=[("etc", True, 0), ("motd", False, 9)])
+        case CheckDestinations(paths=paths):
+            return DestinationsChecked(
+                destinations=[Destination(path=path, folder="/", free_bytes=9) for path in paths]
+            )
         case ListBlockDevices(path=path):
             device = BlockDevice(name="dm-0", path=f"{path}/mapper/x", type="lvm", size_bytes=7, mount_points=["/x"])
             return BlockDevices(devices=[device])
@@ -82,14 +103,8 @@ async def host(relay: Relay, message: Message) -> Message:
             )
         case ListRecord() if relay.role == "media":
             return RecordListing(entries=[RecordEntry(**ENTRY)], total=41)
-        case ScanTape() if relay.role == "media":
-            return TapeDevices(devices=[TapeDevice(**ROBOT)])
-        case AskElements(device="/dev/sg4", scsi_path="[8:0:0:3]", serial="VTL0001"):
-            return TapeElements(robot=TapeDevice(**ROBOT), elements=[TapeElement(**ELEMENT)])
-        case AskElements(device="/dev/sg4"):
-            raise Conflict("The robot at /dev/sg4 has the serial number VTL0001, not X.")
-        case AskElements():
-            raise Busy("/dev/sg5 is not ready.")
+        case ScanTape() | AskElements():
+            return library(relay, message)
         case _:
             return storages(relay, message)
 
@@ -131,6 +146,8 @@ def test_questions_reach_the_host_and_answers_come_back(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with asking(tmp_path) as (relay, notes):
             folder = await relay.list_filesystem(CLIENT, "/")
+            places = await relay.check_destinations(CLIENT, ["/a", "/b"])
+            assert [(one.path, one.folder, one.free_bytes) for one in places] == [("/a", "/", 9), ("/b", "/", 9)]
             copy = await relay.list_record(MEDIA, 1, "f" * 32, "/etc", 1, 50)
             await relay.check_folder(MEDIA, "/pool", "e" * 32)
             device = await relay.check_device(MEDIA, "/dev/disk/by-id/one", [("/dev/sda", "/dev/sda")])

@@ -60,3 +60,22 @@ def test_a_script_is_an_absolute_path_or_none(text: str, good: bool) -> None:
 
     assert policy_fields.script(problems, text, "data.x") == (text if good else "")
     assert bool(problems.fields) is not good
+
+
+@pytest.mark.parametrize("path", ["/opt/a\nb", "/opt/\u202egpj.sh"])
+def test_paths_of_scripts_hold_nothing_unseen(path: str) -> None:
+    """What is run on a client's host is what an administrator reads."""
+    problems = Problems()
+
+    assert policy_fields.script(problems, path, "data.x") == ""
+    assert problems.fields.keys() == {"data.x"}
+
+
+@pytest.mark.parametrize("name", ["", " ", "a\u202egpj", "a\n"])
+def test_names_that_tools_give_are_seen_too(name: str) -> None:
+    """What no eye tells from another name is refused under its field."""
+    problems = Problems()
+
+    assert problems.name("nightly", "name") == "nightly"
+    assert problems.name(name, "name") == ""
+    assert problems.fields.keys() == {"name"}

@@ -44,9 +44,12 @@ from rubackup.wire.messages.orders import (
     AskStorage,
     BlockDevice,
     BlockDevices,
+    CheckDestinations,
     CheckDevice,
     CheckFolder,
     ConfigurePools,
+    Destination,
+    DestinationsChecked,
     DeviceChecked,
     DropRecord,
     FilesystemListing,
@@ -118,7 +121,7 @@ from rubackup.wire.messages.tools import (
     WaitingRequest,
 )
 
-__all__ = ["PROTOCOL_VERSION", "Ack", "AgentState", "Answer", "AnyMessage", "AskAgent", "AskDeletion", "AskElements", "AskOwnClient", "AskOwnCopies", "AskOwnRules", "AskOwnTasks", "AskPools", "AskRoot", "AskStorage", "BackupOpened", "BlockDevice", "BlockDevices", "Bye", "Call", "CheckDevice", "CheckFolder", "Checkpoint", "Checkpointed", "ConfigurePools", "Deleted", "DeviceChecked", "DropRecord", "Enrol", "EnrolGranted", "EnrolPending", "Fault", "FilesystemListing", "Groups", "Hello", "KeepKey", "Known", "ListBlockDevices", "ListFilesystem", "ListRecord", "ListResources", "LocalUser", "LockRecord", "LogLine", "MediaAddress", "Message", "ModuleResource", "ModuleResources", "MonitoringLimits", "MonitoringSample", "NewTicket", "OpenBackup", "OpenRestore", "Order", "OwnClient", "OwnCopies", "OwnCopy", "OwnRule", "OwnRules", "OwnTask", "OwnTasks", "Ping", "Pong", "PoolConfig", "PoolState", "PoolStates", "Progress", "ProgressAnswer", "Prove", "Proved", "Query", "Queued", "ReadChunks", "ReadManifest", "RecordEntry", "RecordListing", "RecordSealed", "Relay", "Relayed", "Renew", "RenewTicket", "ReportFinished", "ReportLog", "ReportMonitoring", "ReportProgress", "RequestRule", "RequestRuleDeletion", "Requested", "RestoreOpened", "Revoked", "Root", "RunBackup", "RunCopy", "RunRestore", "RunVerify", "ScanTape", "Seal", "SealVerdict", "Sealed", "StartBackup", "StartRestore", "StorageConfig", "StorageNeed", "StorageState", "TapeDevice", "TapeDevices", "TapeElement", "TapeElements", "WaitingRequest", "Welcome"]  # fmt: skip
+__all__ = ["PROTOCOL_VERSION", "Ack", "AgentState", "Answer", "AnyMessage", "AskAgent", "AskDeletion", "AskElements", "AskOwnClient", "AskOwnCopies", "AskOwnRules", "AskOwnTasks", "AskPools", "AskRoot", "AskStorage", "BackupOpened", "BlockDevice", "BlockDevices", "Bye", "Call", "CheckDestinations", "CheckDevice", "CheckFolder", "Checkpoint", "Checkpointed", "ConfigurePools", "Deleted", "Destination", "DestinationsChecked", "DeviceChecked", "DropRecord", "Enrol", "EnrolGranted", "EnrolPending", "Fault", "FilesystemListing", "Groups", "Hello", "KeepKey", "Known", "ListBlockDevices", "ListFilesystem", "ListRecord", "ListResources", "LocalUser", "LockRecord", "LogLine", "MediaAddress", "Message", "ModuleResource", "ModuleResources", "MonitoringLimits", "MonitoringSample", "NewTicket", "OpenBackup", "OpenRestore", "Order", "OwnClient", "OwnCopies", "OwnCopy", "OwnRule", "OwnRules", "OwnTask", "OwnTasks", "Ping", "Pong", "PoolConfig", "PoolState", "PoolStates", "Progress", "ProgressAnswer", "Prove", "Proved", "Query", "Queued", "ReadChunks", "ReadManifest", "RecordEntry", "RecordListing", "RecordSealed", "Relay", "Relayed", "Renew", "RenewTicket", "ReportFinished", "ReportLog", "ReportMonitoring", "ReportProgress", "RequestRule", "RequestRuleDeletion", "Requested", "RestoreOpened", "Revoked", "Root", "RunBackup", "RunCopy", "RunRestore", "RunVerify", "ScanTape", "Seal", "SealVerdict", "Sealed", "StartBackup", "StartRestore", "StorageConfig", "StorageNeed", "StorageState", "TapeDevice", "TapeDevices", "TapeElement", "TapeElements", "WaitingRequest", "Welcome"]  # fmt: skip
 
 AnyMessage = (
     Fault | Enrol | EnrolPending | EnrolGranted | AskRoot | Root | Hello | Welcome | Call | Answer | Ping | Pong | Ack
@@ -129,7 +132,7 @@ AnyMessage = (
     | ReportProgress | ProgressAnswer | ReportLog | ReportFinished | RenewTicket | NewTicket
     | RecordSealed | SealVerdict | Relay | Relayed
     | ScanTape | TapeDevices | AskElements | TapeElements
-    | ListBlockDevices | BlockDevices | ListResources | ModuleResources | ReportMonitoring | MonitoringLimits
+    | CheckDestinations | DestinationsChecked | ListBlockDevices | BlockDevices | ListResources | ModuleResources | ReportMonitoring | MonitoringLimits
     | AskAgent | AgentState | AskOwnClient | OwnClient | AskOwnRules | OwnRules | AskOwnCopies | OwnCopies | AskOwnTasks | OwnTasks | RequestRule | RequestRuleDeletion | Requested | StartBackup | StartRestore | Queued | AskDeletion | Deleted
     | OpenBackup | BackupOpened | OpenRestore | RestoreOpened | ReadManifest | Query | Known | Prove | Proved
     | Checkpoint | Checkpointed | Renew | Seal | Sealed | ReadChunks | Groups | Bye

@@ -114,6 +114,39 @@ class FilesystemListing(Message, tag="filesystem_listing"):
     truncated: bool = False
 
 
+class CheckDestinations(Message, tag="check_destinations"):
+    """Ask a client whether files could be restored below these folders; nothing is made."""
+
+    paths: list[str]
+
+
+class Destination(msgspec.Struct, frozen=True, kw_only=True):
+    """A folder to restore below, or why it cannot be reached: `problem`, with the rest unknown."""
+
+    path: str
+    problem: str = ""
+    folder: str = ""
+    """The folder itself, or the nearest one above that is there: missing ones are made in it."""
+    filesystem: str = ""
+    """Type of its file system; '' is unknown."""
+    device: str = ""
+    """What tells file systems apart."""
+    pseudo: bool = False
+    """Whether the file system is one of the kernel's, which keeps no data."""
+    read_only: bool = False
+    writable: bool = False
+    """Whether the client's process may make something in `folder`."""
+    free_bytes: int = 0
+    size_bytes: int = 0
+    """Of the whole file system."""
+
+
+class DestinationsChecked(Message, tag="destinations_checked"):
+    """The folders of CheckDestinations, in their order."""
+
+    destinations: list[Destination]
+
+
 class ListBlockDevices(Message, tag="list_block_devices"):
     """List the block devices of a client whose node is `path` or lies below it."""
 

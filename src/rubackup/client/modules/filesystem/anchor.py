@@ -21,6 +21,17 @@ MOST_LINKS = 40
 
 def open_anchor(path: bytes) -> tuple[int, list[bytes]]:
     """A descriptor of `path`, and which folders of it had to be made. Invalid when it cannot be reached."""
+    fd, _, made = _open(path, make=True)
+    return fd, made
+
+
+def open_nearest(path: bytes) -> tuple[int, bytes]:
+    """A descriptor and the path of the folder that is there already, below which `open_anchor` would make the rest."""
+    fd, at, _ = _open(path, make=False)
+    return fd, at
+
+
+def _open(path: bytes, *, make: bool) -> tuple[int, bytes, list[bytes]]:
     todo = components(path)[::-1]
     current = os.open(ROOT, FOLDER)
     at = ROOT
@@ -30,9 +41,11 @@ def open_anchor(path: bytes) -> tuple[int, list[bytes]]:
         while todo:
             name = todo.pop()
             try:
-                following, new = _step(current, name)
+                following, new = _step(current, name, make=make)
             except OSError as error:
                 raise Invalid(f"{printable(join(at, name))} cannot be opened: {reason(error)}.") from error
+            if following is None:
+                break
             if isinstance(following, bytes):
                 links += 1
                 if links > MOST_LINKS:
@@ -49,14 +62,16 @@ def open_anchor(path: bytes) -> tuple[int, list[bytes]]:
     except BaseException:
         os.close(current)
         raise
-    return current, made
+    return current, at, made
 
 
-def _step(current: int, name: bytes) -> tuple[int | bytes, bool]:
-    """The descriptor of a folder, or the target of a link; and whether the folder is new."""
+def _step(current: int, name: bytes, *, make: bool) -> tuple[int | bytes | None, bool]:
+    """The descriptor of a folder, the target of a link, or None for what is not there; and whether the folder is new."""
     try:
         st = os.stat(name, dir_fd=current, follow_symlinks=False)
     except FileNotFoundError:
+        if not make:
+            return None, False
         os.mkdir(name, 0o777, dir_fd=current)
         return os.open(name, FOLDER | os.O_NOFOLLOW, dir_fd=current), True
     if stat.S_ISLNK(st.st_mode):

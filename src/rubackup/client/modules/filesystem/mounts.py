@@ -39,12 +39,16 @@ class Mounts:
 
     def kernel_type(self, device: int) -> str:
         """The type of the file system if it is one of the kernel's, else ''."""
+        kind = self.type(device)
+        return kind if kind in KERNEL_TYPES else ""
+
+    def type(self, device: int) -> str:
+        """The type of the file system, '' where it stands in no table."""
         if device not in self._types:
             self._load()
             # Sub-volumes have device numbers that stand in no table: they are data.
             self._types.setdefault(device, "")
-        kind = self._types[device]
-        return kind if kind in KERNEL_TYPES else ""
+        return self._types[device]
 
     def _load(self) -> None:
         for line in self._read().splitlines():
