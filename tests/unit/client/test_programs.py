@@ -62,6 +62,28 @@ def test_a_program_whose_time_is_over_is_ended_with_its_children(
     assert alive.stat().st_mtime_ns == stamp
 
 
+def test_what_a_shell_has_put_into_groups_of_its_own_is_ended_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The whole session ends, also when the program itself goes at once and its jobs do not listen to SIGTERM."""
+    alive = tmp_path / "alive"
+    path = program(
+        tmp_path / "jobs",
+        f"set -m; (trap '' TERM; while :; do date > {alive}; sleep 0.05; done) & while [ ! -s {alive} ]; do :; done; wait",
+    )
+    monkeypatch.setattr(programs, "GRACE_SECONDS", 0.3)
+
+    def check() -> None:
+        if alive.exists():
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        run_program(path, check=check)
+    stamp = alive.stat().st_mtime_ns
+    assert run_program(program(tmp_path / "wait", "sleep 0.3")).exit_code == 0
+    assert alive.stat().st_mtime_ns == stamp
+
+
 def test_a_check_that_raises_ends_the_program(tmp_path: Path) -> None:
     """A task that was killed does not wait for its script."""
     calls = []

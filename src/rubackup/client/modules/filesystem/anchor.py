@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 
 from rubackup.client.modules.filesystem.folders import FOLDER
 from rubackup.client.modules.filesystem.paths import ROOT, components, join, printable, reason, split
@@ -19,8 +20,11 @@ MOST_LINKS = 40
 """As the kernel's own limit (path_resolution(7))."""
 
 
-def open_anchor(path: bytes) -> tuple[int, list[bytes]]:
-    """A descriptor of `path`, and which folders of it had to be made. Invalid when it cannot be reached."""
+def open_anchor(path: bytes, check: Callable[[int], None] = lambda _: None) -> tuple[int, list[bytes]]:
+    """A descriptor of `path`, and which folders of it had to be made. Invalid when it cannot be reached.
+
+    `check` sees each folder on the way before anything is made in it, and may refuse it by an OSError.
+    """
     todo = components(path)[::-1]
     current = os.open(ROOT, FOLDER)
     at = ROOT
@@ -29,6 +33,7 @@ def open_anchor(path: bytes) -> tuple[int, list[bytes]]:
     try:
         while todo:
             name = todo.pop()
+            _checked(at, current, check)
             try:
                 following, new = _step(current, name)
             except OSError as error:
@@ -46,10 +51,18 @@ def open_anchor(path: bytes) -> tuple[int, list[bytes]]:
             current, at = following, split(at)[0] if name == b".." else join(at, name)
             if new:
                 made.append(at)
+        _checked(at, current, check)
     except BaseException:
         os.close(current)
         raise
     return current, made
+
+
+def _checked(path: bytes, fd: int, check: Callable[[int], None]) -> None:
+    try:
+        check(fd)
+    except OSError as error:
+        raise Invalid(f"{printable(path)} cannot be opened: {reason(error)}.") from error
 
 
 def _step(current: int, name: bytes) -> tuple[int | bytes, bool]:
