@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -259,9 +260,9 @@ def test_a_script_ends_with_the_clients_process(system: System, tmp_path: Path) 
     source, told = tmp_path / "source", tmp_path / "told"
     source.mkdir()
     (source / "file").write_text("x")
+    kept = "import os, signal, time; os.setpgid(0, 0); signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
     stubborn = script(
-        tmp_path,
-        f"set -m; trap '' TERM; sleep 600 & echo $! > {told}.part; echo $$ >> {told}.part; mv {told}.part {told}; wait",
+        tmp_path, f"trap '' TERM\n{sys.executable} -c '{kept}' &\necho $$ $! > {told}.part\nmv {told}.part {told}\nwait"
     )
     system.done(execute(system, new_rule(system, source, notify_normal_script=stubborn)))
     eventually(told.exists, 30)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -66,11 +67,12 @@ def test_what_a_shell_has_put_into_groups_of_its_own_is_ended_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The whole session ends, also when the program itself goes at once and its jobs do not listen to SIGTERM."""
-    alive = tmp_path / "alive"
-    path = program(
-        tmp_path / "jobs",
-        f"set -m; (trap '' TERM; while :; do date > {alive}; sleep 0.05; done) & while [ ! -s {alive} ]; do :; done; wait",
+    alive, stubborn = tmp_path / "alive", tmp_path / "stubborn.py"
+    stubborn.write_text(
+        "import os, pathlib, signal, time\nos.setpgid(0, 0)\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        f"while True:\n    pathlib.Path({str(alive)!r}).touch()\n    time.sleep(0.05)\n"
     )
+    path = program(tmp_path / "jobs", f"{sys.executable} {stubborn} & wait")
     monkeypatch.setattr(programs, "GRACE_SECONDS", 0.3)
 
     def check() -> None:
