@@ -55,16 +55,19 @@ def test_no_files_are_all_files(office: Api, rows: Stock, files: list[str]) -> N
 
 
 def test_deployment_needs_no_place(office: Api, rows: Stock) -> None:
-    """data_deployment restores in place; without it a place must be given."""
+    """data_deployment restores in place, and takes no other place; without it a place must be given."""
     client = rows.client()
     record = rows.record(client=client)
 
     in_place = restore(office, record, client, data_deployment=True, destination_path="")
     nowhere = restore(office, record, client, destination_path="")
+    both = restore(office, record, client, data_deployment=True, destination_path="/restored")
 
     assert in_place.status_code == 201
     assert parameters(office)["in_place"] is True
-    assert nowhere.json()["errors"].keys() == {"data.restore_task.destination_path"}
+    for refused in (nowhere, both):
+        assert refused.status_code == 400
+        assert refused.json()["errors"].keys() == {"data.restore_task.destination_path"}
 
 
 def test_every_wrong_field_of_a_restore_is_told(office: Api, rows: Stock) -> None:

@@ -7,10 +7,14 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
+
+from rubackup.agent.tasks import PARALLEL_TASKS
 from rubackup.client.compare import compare_trees
 from support.samples import unique
 from support.system import RUBACKUP, System, eventually
@@ -182,17 +186,18 @@ def test_a_rule_is_requested_approved_used_and_requested_to_go(system: System, t
 
 
 def test_a_copy_is_deleted_when_its_rule_lets_the_client(system: System, tmp_path: Path) -> None:
-    """It leaves the repository; a copy of a rule without the flag stays and the sentence names the flag."""
+    """It leaves the repository; the last good one of its rule and a copy of a rule without the flag stay, and why."""
     (tmp_path / "file").write_text("x")
     lets, keeps = new_rule(system, tmp_path, client_delete_flag=True), new_rule(system, tmp_path)
-    for rule in (lets, keeps):
+    for rule in (lets, lets, keeps):
         system.done(execute(system, rule))
-    first, second = system.records(tmp_path)
+    first, last, kept = system.records(tmp_path)
 
     assert tool(system, "delete-copy", str(first["id"]), "--yes") == {"deleted": first["id"]}
-    assert "client_delete_flag" in tool(system, "delete-copy", str(second["id"]), "--yes", status=1)
+    assert "dont_delete_last_gs_rule_archive" in tool(system, "delete-copy", str(last["id"]), "--yes", status=1)
+    assert "client_delete_flag" in tool(system, "delete-copy", str(kept["id"]), "--yes", status=1)
 
-    assert [record["id"] for record in system.records(tmp_path)] == [second["id"]]
+    assert [record["id"] for record in system.records(tmp_path)] == [last["id"], kept["id"]]
 
 
 def test_scripts_of_a_rule_run_after_its_tasks(system: System, tmp_path: Path) -> None:
@@ -229,7 +234,46 @@ def test_a_failed_backup_runs_the_exception_script(system: System, tmp_path: Pat
 
     assert system.finished(execute(system, rule))["status"] == "Error"
 
-    assert told.read_text() == "Error\n"
+    eventually(lambda: told.exists() and told.read_text() == "Error\n", 30)
+
+
+def test_scripts_that_hang_hold_no_place_of_tasks(system: System, tmp_path: Path) -> None:
+    """More tasks than a client has places end as Done while the script of each hangs, and another one still runs."""
+    source, go = tmp_path / "source", tmp_path / "go"
+    source.mkdir()
+    (source / "file").write_text("x")
+    hang = script(tmp_path, f"while [ ! -e {go} ]; do sleep 0.1; done")
+    rule = new_rule(system, source, notify_normal_script=hang)
+    try:
+        hanging = [execute(system, rule) for _ in range(PARALLEL_TASKS + 1)]
+        for task in hanging:
+            system.done(task)
+        system.done(system.backup(source))
+    finally:
+        go.touch()
+    for task in hanging:
+        eventually(lambda number=task: logged(system, number, hang), 60)
+
+
+def test_a_script_ends_with_the_clients_process(system: System, tmp_path: Path) -> None:
+    """Also one that does not listen to SIGTERM, with all that it started."""
+    source, told = tmp_path / "source", tmp_path / "told"
+    source.mkdir()
+    (source / "file").write_text("x")
+    kept = "import os, signal, time; os.setpgid(0, 0); signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
+    stubborn = script(
+        tmp_path, f"trap '' TERM\n{sys.executable} -c '{kept}' &\necho $$ $! > {told}.part\nmv {told}.part {told}\nwait"
+    )
+    system.done(execute(system, new_rule(system, source, notify_normal_script=stubborn)))
+    eventually(told.exists, 30)
+    left = [int(line) for line in told.read_text().split()]
+    process = system.processes()["client"]
+
+    os.kill(process, signal.SIGTERM)
+
+    eventually(lambda: not any(psutil.pid_exists(one) for one in (process, *left)), 30)
+    eventually(lambda: system.processes().get("client") not in {None, process}, 30)
+    system.done(system.backup(source))
 
 
 def test_a_script_that_fails_or_is_unsafe_leaves_the_copy_good(system: System, tmp_path: Path) -> None:

@@ -58,3 +58,23 @@ def test_a_killed_process_costs_no_copy(system: System, source: Path, tmp_path: 
     latest = system.records(source)[-1]
     system.done(system.restore(latest["id"], tmp_path / "again"), 90)
     assert compare_trees(source, tmp_path / "again" / str(source).lstrip("/")).differences == []
+
+
+def test_a_client_killed_during_a_restore_leaves_nothing_behind(system: System, tmp_path: Path) -> None:
+    """The next attempt of the task restores all, and the file that the killed one had begun is gone."""
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.mkdir()
+    with (source / "large").open("wb") as file:
+        for _ in range(SIZE_BYTES // 1_000_000):
+            file.write(os.urandom(1_000_000))
+    system.done(system.backup(source), 90)
+    (record,) = system.records(source)
+    number = system.restore(record["id"], target)
+    begun = eventually(lambda: list(target.rglob(".rubackup-restore-*")), 60, lambda: system.log(number))
+
+    os.kill(system.processes()["client"], signal.SIGKILL)
+
+    system.done(number, 120)
+    assert not any(path.exists() for path in begun)
+    assert list(target.rglob(".rubackup-restore-*")) == []
+    assert compare_trees(source, target / str(source).lstrip("/")).differences == []

@@ -36,6 +36,8 @@ LOG_LINES_KEPT = 20_000
 """Lines of one attempt that are sent; what comes after is counted in a last line."""
 LOG_BATCH = 500
 PARALLEL_TASKS = 8
+PARALLEL_FOLLOWERS = 4
+"""What follows a task that has ended, such as its script: so many at a time, the rest wait."""
 
 
 @dataclass(frozen=True)
@@ -125,13 +127,17 @@ class RunningTask:
             return ReportLog(task_id=self.task_id, fence=self.fence, first=self._sent + 1, lines=lines)
 
     def sent(self, report: ReportLog) -> None:
-        """The server has stored these lines."""
+        """The server has stored these lines; two may have sent the same."""
         with self._lock:
+            if report.first != self._sent + 1:
+                return
             del self._lines[: len(report.lines)]
             self._sent += len(report.lines)
 
 
 Body = Callable[[RunningTask], Outcome]
+Follow = Callable[[RunningTask, Outcome], None]
+"""What is to be done when the end of a task was reported; its lines still go into the task's log."""
 CallServer = Callable[[Message, float, float], Awaitable[Message]]
 """message, timeout, patience: `ServerLink.call`."""
 
@@ -142,8 +148,11 @@ class TaskRunner:
     def __init__(self, call: CallServer) -> None:
         self._call = call
         self._tasks: dict[int, RunningTask] = {}
+        self._ended: list[RunningTask] = []
         self._jobs: set[asyncio.Task[None]] = set()
+        self._busy = 0
         self._threads = ThreadPoolExecutor(PARALLEL_TASKS, thread_name_prefix="task")
+        self._followers = ThreadPoolExecutor(PARALLEL_FOLLOWERS, thread_name_prefix="follow")
         self._epoch = 0
 
     def check_epoch(self, epoch: int) -> None:
@@ -152,8 +161,11 @@ class TaskRunner:
             raise Fenced("A newer leader has taken over.")
         self._epoch = epoch
 
-    def start(self, order: Order, body: Body) -> None:
-        """Run `body` in a thread. A repeated order changes nothing, a newer one stops the older attempt."""
+    def start(self, order: Order, body: Body, follow: Follow | None = None) -> None:
+        """Run `body` in a thread, report its end, then run `follow` in a thread that no task waits for.
+
+        A repeated order changes nothing, a newer one stops the older attempt.
+        """
         self.check_epoch(order.epoch)
         running = self._tasks.get(order.task_id)
         if running is not None and running.fence >= order.fence:
@@ -162,11 +174,12 @@ class TaskRunner:
             return
         if running is not None:
             running.stop()
-        if len(self._jobs) >= PARALLEL_TASKS:
+        if self._busy >= PARALLEL_TASKS:
             raise Busy("This host works on as many tasks as it can.")
         task = RunningTask(order.task_id, order.fence, order.ticket)
         self._tasks[order.task_id] = task
-        job = asyncio.get_running_loop().create_task(self._work(task, body))
+        self._busy += 1
+        job = asyncio.get_running_loop().create_task(self._work(task, body, follow))
         self._jobs.add(job)
         job.add_done_callback(self._jobs.discard)
 
@@ -175,21 +188,22 @@ class TaskRunner:
         return sorted(self._tasks)
 
     def stop_all(self) -> None:
-        """Stop every task; their threads end at their next check."""
-        for task in self._tasks.values():
+        """Stop every task and what follows one; their threads end at their next check."""
+        for task in (*self._tasks.values(), *self._ended):
             task.leave()
         self._threads.shutdown(wait=False, cancel_futures=True)
+        self._followers.shutdown(wait=False, cancel_futures=True)
 
     async def report(self) -> None:
         """Send progress, logs and heartbeats each second; runs until cancelled."""
         while True:
             await asyncio.sleep(REPORT_SECONDS)
             tasks = list(self._tasks.values())
-            if not tasks:
-                continue
             try:
-                for task in tasks:
+                for task in (*tasks, *self._ended):
                     await self._send_log(task)
+                if not tasks:
+                    continue
                 answer = await self._call(ReportProgress(tasks=[task.state() for task in tasks]), 10.0, 0.0)
                 await self._renew_tickets(tasks)
             except RubackupError as error:
@@ -208,32 +222,60 @@ class TaskRunner:
             if isinstance(answer, NewTicket):
                 task.ticket, task.ticket_at = answer.ticket, time.monotonic()
 
-    async def _work(self, task: RunningTask, body: Body) -> None:
+    async def _work(self, task: RunningTask, body: Body, follow: Follow | None) -> None:
         loop = asyncio.get_running_loop()
-        outcome = await loop.run_in_executor(self._threads, guarded, task, body)
-        task.close_log()
-        await self._finish(task, outcome)
+        try:
+            outcome = await loop.run_in_executor(self._threads, guarded, task, body)
+        finally:
+            self._busy -= 1
+        if follow is None:
+            task.close_log()
+        taken = await self._finish(task, outcome)
         if self._tasks.get(task.task_id) is task:
             del self._tasks[task.task_id]
+        if follow is not None and taken:
+            await self._follow(task, outcome, follow)
 
-    async def _finish(self, task: RunningTask, outcome: Outcome) -> None:
+    async def _follow(self, task: RunningTask, outcome: Outcome, follow: Follow) -> None:
+        """Do what follows the end of a task, and send what it logs."""
+        self._ended.append(task)
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._followers, follow, task, outcome)
+        except Exception:
+            log.exception("what follows task %d failed", task.task_id)
+            task.log("error", "What follows the task failed unexpectedly; the log of this host has the details.")
+        finally:
+            self._ended = [other for other in self._ended if other is not task]
+        task.close_log()
+        await self._until_taken(lambda: self._send_log(task), f"the log of task {task.task_id}")
+
+    async def _finish(self, task: RunningTask, outcome: Outcome) -> bool:
+        """Report the end until a server has heard it; whether it was taken: not for an attempt that does not count."""
         report = ReportFinished(
             task_id=task.task_id, fence=task.fence, outcome=outcome.outcome, message=outcome.message,
             files_done=outcome.files_done, files_failed=outcome.files_failed, bytes_done=outcome.bytes_done,
             damaged=list(outcome.damaged),
         )  # fmt: skip
+
+        async def send() -> None:
+            await self._send_log(task)
+            await self._call(report, 10.0, 60.0)
+
+        return await self._until_taken(send, f"the end of task {task.task_id}")
+
+    async def _until_taken(self, send: Callable[[], Awaitable[None]], what: str) -> bool:
+        """Repeat `send` until a server is there; whether it took it."""
         while True:
             try:
-                await self._send_log(task)
-                await self._call(report, 10.0, 60.0)
+                await send()
             except Unavailable as error:
-                log.warning("the end of task %d could not be reported yet: %s", task.task_id, error)
+                log.warning("%s could not be reported yet: %s", what, error)
                 await asyncio.sleep(REPORT_SECONDS)
             except RubackupError as error:
-                log.warning("the server did not take the end of task %d: %s", task.task_id, error)
-                return
+                log.warning("the server did not take %s: %s", what, error)
+                return False
             else:
-                return
+                return True
 
     async def _send_log(self, task: RunningTask) -> None:
         while (report := task.unsent()) is not None:

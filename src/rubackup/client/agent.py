@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from rubackup.agent.tasks import Outcome, RunningTask, TaskRunner, guarded
+from rubackup.agent.tasks import Follow, Outcome, RunningTask, TaskRunner
 from rubackup.client import scripts
 from rubackup.client.channels import BackupOverWire, RestoreOverWire, connect
 from rubackup.client.destinations import check_destinations
@@ -60,11 +60,13 @@ class ClientAgent:
         match message:
             case RunBackup():
                 module = self._module(message.resource_type)
-                self._runner.start(message.order, lambda task: self._backup(module, message, task))
+                follow = _after_backup(message)
+                self._runner.start(message.order, lambda task: self._copy(module, message, task), follow)
                 return Ack()
             case RunRestore():
                 module = self._module(message.resource_type)
-                self._runner.start(message.order, lambda task: self._restore(module, message, task))
+                follow = _after_restore(message)
+                self._runner.start(message.order, lambda task: self._put_back(module, message, task), follow)
                 return Ack()
             case ListFilesystem():
                 return await asyncio.to_thread(list_folder, message.path)
@@ -96,17 +98,6 @@ class ClientAgent:
             ]
         )
 
-    def _backup(self, module: Module, message: RunBackup, task: RunningTask) -> Outcome:
-        outcome = guarded(task, lambda task: self._copy(module, message, task))
-        normal, exception = message.normal_script, message.exception_script
-        scripts.after_backup(task, outcome, message.record, message.resource, normal, exception)
-        return outcome
-
-    def _restore(self, module: Module, message: RunRestore, task: RunningTask) -> Outcome:
-        outcome = guarded(task, lambda task: self._put_back(module, message, task))
-        scripts.after_restore(task, outcome, message.record, message.resource, message.restore_script)
-        return outcome
-
     def _copy(self, module: Module, message: RunBackup, task: RunningTask) -> Outcome:
         job = BackupJob(
             record=message.record,
@@ -137,6 +128,7 @@ class ClientAgent:
     def _put_back(self, module: Module, message: RunRestore, task: RunningTask) -> Outcome:
         job = RestoreJob(
             record=message.record,
+            task_id=task.task_id,
             client_hwid=self._hwid,
             resource=message.resource,
             destination=message.destination,
@@ -170,6 +162,24 @@ class ClientAgent:
                 channel.close()  # the record is sealed or read: a lost farewell changes nothing
         finally:
             connection.close()
+
+
+def _after_backup(message: RunBackup) -> Follow | None:
+    """The rule's scripts for a backup that has ended, if there are any."""
+    normal, exception = message.normal_script, message.exception_script
+    if not normal and not exception:
+        return None
+    return lambda task, outcome: scripts.after_backup(
+        task, outcome, message.record, message.resource, normal, exception
+    )
+
+
+def _after_restore(message: RunRestore) -> Follow | None:
+    """The rule's script for a restore that has ended, if there is one."""
+    script = message.restore_script
+    if not script:
+        return None
+    return lambda task, outcome: scripts.after_restore(task, outcome, message.record, message.resource, script)
 
 
 def list_folder(path: str) -> FilesystemListing:

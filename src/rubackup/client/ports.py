@@ -119,6 +119,8 @@ class RestoreJob:
     """`if_changed`, `always`, `never`."""
     module_parameters: Mapping[str, Any] = field(default_factory=dict)
     common_parameters: Mapping[str, Any] = field(default_factory=dict)
+    task_id: int = 0
+    """The same for each attempt of a task: what an attempt that was killed left is known by it."""
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,14 @@
 
 Somebody who may name a program in a task must not thereby run what another user has put there:
 the program and every folder on the way to it belong to root or to the user that the client runs
-as, and nobody else can write to them. What is checked is what is run: links are resolved first.
+as, and nobody else can write to them. That holds for the way as it is named and for the way that
+each link on it leads: links are resolved one by one, and what was checked is what is run.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import selectors
 import signal
@@ -25,6 +27,8 @@ OUTPUT_BYTES = 64 << 10
 GRACE_SECONDS = 5.0
 """Between SIGTERM and SIGKILL for a program whose time is over."""
 POLL_SECONDS = 0.1
+MOST_LINKS = 40
+"""As the kernel's own limit (path_resolution(7))."""
 ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "HOME": "/",
 }  # fmt: skip
@@ -91,26 +95,56 @@ def trusted(path: str) -> str:
     if not path.startswith("/") or "\0" in path:
         raise Invalid(f"{path!r} must be the absolute path of a program.")
     try:
-        real = Path(path).resolve(strict=True)
-        st = real.stat()
-    except (OSError, RuntimeError) as error:
-        raise Invalid(f"{path} cannot be run: {getattr(error, 'strerror', None) or error}.") from error
+        real, st = _resolved(path)
+    except OSError as error:
+        raise Invalid(f"{path} cannot be run: {error.strerror or error}.") from error
     if not stat.S_ISREG(st.st_mode):
         raise Invalid(f"{path} cannot be run: it is not a file.")
     if not os.access(real, os.X_OK):
         raise Invalid(f"{path} cannot be run: it is not executable.")
     _require_safe(real, st, path)
-    for folder in real.parents:
-        _require_safe(folder, folder.stat(), path)
     return str(real)
 
 
+def _resolved(path: str) -> tuple[Path, os.stat_result]:
+    """Where the path leads; Invalid when a folder or a link on the way is not safe, OSError when it leads nowhere."""
+    todo = _parts(path)
+    at, st = Path("/"), Path("/").stat()
+    links = 0
+    while todo:
+        _require_safe(at, st, path)
+        name = todo.pop()
+        step = at.parent if name == ".." and stat.S_ISDIR(st.st_mode) else at / name
+        st = step.lstat()
+        if not stat.S_ISLNK(st.st_mode):
+            at = step
+            continue
+        links += 1
+        if links > MOST_LINKS:
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+        _require_owner(step, st, path)
+        target = str(step.readlink())
+        todo += _parts(target)
+        at = Path("/") if target.startswith("/") else at
+        st = at.stat()
+    return at, st
+
+
+def _parts(path: str) -> list[str]:
+    """The names of a path, the last one first."""
+    return [part for part in path.split("/") if part not in {"", "."}][::-1]
+
+
 def _require_safe(part: Path, st: os.stat_result, path: str) -> None:
-    if st.st_uid not in {0, os.geteuid()}:
-        raise Invalid(f"{path} is not run: {part} belongs to another user than root and the client's.")
+    _require_owner(part, st, path)
     sticky = stat.S_ISDIR(st.st_mode) and st.st_mode & stat.S_ISVTX
     if st.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not sticky:
         raise Invalid(f"{path} is not run: others may write to {part}.")
+
+
+def _require_owner(part: Path, st: os.stat_result, path: str) -> None:
+    if st.st_uid not in {0, os.geteuid()}:
+        raise Invalid(f"{path} is not run: {part} belongs to another user than root and the client's.")
 
 
 class _Output:
@@ -167,10 +201,31 @@ def _wait(process: subprocess.Popen[bytes], output: _Output, deadline: float, ch
 def _end(process: subprocess.Popen[bytes], output: _Output) -> None:
     """End the program and everything in its session: politely, then not."""
     for number in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
         deadline = time.monotonic() + GRACE_SECONDS
-        while process.poll() is None and time.monotonic() < deadline:
+        _signal(process.pid, number)
+        while time.monotonic() < deadline and (process.poll() is None or _session(process.pid)):
             output.wait(POLL_SECONDS)
-        if process.poll() is not None and number == signal.SIGKILL:
-            return
+            if number == signal.SIGKILL:
+                _signal(process.pid, number)  # what was started meanwhile
+
+
+def _signal(session: int, number: int) -> None:
+    for one in _session(session):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(one, number)
+
+
+def _session(leader: int) -> list[int]:
+    """The living processes of a session, whatever process groups a shell has made of them."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            with contextlib.suppress(OSError):
+                if os.getsid(int(folder.name)) == leader and not _is_zombie(folder):
+                    found.append(int(folder.name))
+    return found
+
+
+def _is_zombie(process: Path) -> bool:
+    """Whether it has ended and its parent has not asked how (proc(5): the state follows the name in brackets)."""
+    return (process / "stat").read_bytes().rpartition(b") ")[2].startswith(b"Z")

@@ -1,5 +1,6 @@
 """The scripts of a rule that run on the client when a task has ended: normal, exception, restore.
 
+It begins when the server has heard how the task ended, outside the host's places for tasks.
 What a script does changes nothing of the task's result: a copy that was made stays made.
 """
 
@@ -10,7 +11,8 @@ from rubackup.client.programs import run_program
 from rubackup.domain.errors import RubackupError, Stopped
 from rubackup.domain.lookups import TaskStatus
 
-SCRIPT_SECONDS = 3600.0
+SCRIPT_SECONDS = 600.0
+"""How long a script may run, as docs/reference.md says."""
 LINE_CHARACTERS = 4096
 LINES = 200
 """Lines of a script's output that stand in the task's log."""

@@ -22,7 +22,8 @@ SOCKET_NAME = "client.sock"
 
 async def serve(settings: Settings) -> None:
     """Take orders until cancelled."""
-    found = modules(settings.text("HWID"), Path(settings.text("SNAPSHOT_DIR", str(BASE))))
+    protected = (*settings.folders("PROTECTED_DIRS"), settings.path("KEY_FILE").parent)
+    found = modules(settings.text("HWID"), Path(settings.text("SNAPSHOT_DIR", str(BASE))), protected)
     host = agent_host(settings, "client", resource_types=tuple(found))
     for module in found.values():
         await asyncio.to_thread(module.clean_up)

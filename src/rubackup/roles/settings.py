@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+import shlex
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -95,6 +96,17 @@ class Settings:
             raise self._wrong(key, str(path), "an absolute path")
         return path
 
+    def folders(self, key: str) -> tuple[Path, ...]:
+        """Absolute folders, separated by blanks and quoted as for a shell; none by default."""
+        text = self.text(key, "")
+        try:
+            found = tuple(Path(part) for part in shlex.split(text))
+        except ValueError:
+            raise self._wrong(key, text, "a list of folders, quoted as for a shell") from None
+        if not all(folder.is_absolute() for folder in found):
+            raise self._wrong(key, text, "a list of absolute folders")
+        return found
+
     def secret(self, key: str) -> str:
         """The text of the file that `key` names, without the line's end. The text is never part of an error."""
         path = self.path(key)
@@ -151,6 +163,11 @@ def render(values: Mapping[str, str]) -> str:
         if len(line.splitlines()) != 1 or parse(line, key) != {key: values[key]}:
             raise ConfigurationFault(f"{key} has a value that cannot stand in a settings file.")
     return "".join(lines.values())
+
+
+def render_folders(folders: Iterable[Path]) -> str:
+    """The value that `Settings.folders` reads as these; without quotes, which a whole value would lose."""
+    return " ".join(re.sub(r"[^\w@%+=:,./-]", r"\\\g<0>", str(folder)) for folder in folders)
 
 
 def time_zone(settings: Settings) -> ZoneInfo | None:

@@ -116,9 +116,11 @@ async def queue(
 
 
 def _place(problems: Problems, wanted: RestoreTask) -> dict[str, Any]:
-    if wanted.data_deployment:
-        return {"destination": "", "in_place": True}
     field = "data.restore_task.destination_path"
+    if wanted.data_deployment:
+        if wanted.destination_path:
+            problems.add(field, "must be empty when data_deployment is true: files go back to where they were.")
+        return {"destination": "", "in_place": True}
     if not wanted.destination_path:
         problems.add(field, "is required unless data_deployment is true; it must be an absolute path.")
         return {}

@@ -147,3 +147,154 @@ def test_only_a_lost_host_is_worth_another_attempt(error: Exception, outcome: st
         raise error
 
     assert guarded(RunningTask(1, 1), body).outcome == outcome
+
+
+def test_what_follows_ended_tasks_takes_no_place_of_tasks() -> None:
+    """As many followers hang as there are places and more: each task's end is reported, and further tasks run."""
+
+    async def run() -> None:
+        server, go = Server(), threading.Event()
+        runner = TaskRunner(server.call)
+        count = 2 * tasks.PARALLEL_TASKS
+        try:
+            for number in range(1, count + 1):
+                server.finished.clear()
+                runner.start(
+                    order(number), lambda _task: Outcome("done", ""), lambda _task, _outcome: bool(go.wait(30))
+                )
+                await asyncio.wait_for(server.finished.wait(), 5)
+            assert {end.task_id for end in server.of(ReportFinished)} == set(range(1, count + 1))
+            assert runner.running() == []
+        finally:
+            go.set()
+
+    asyncio.run(run())
+
+
+def test_few_followers_run_at_once_and_the_rest_wait() -> None:
+    """All of them have run in the end."""
+
+    async def run() -> None:
+        server, go, lock = Server(), threading.Semaphore(0), threading.Lock()
+        now, most, through = [0], [0], asyncio.Event()
+        loop, wanted = asyncio.get_running_loop(), tasks.PARALLEL_FOLLOWERS + 2
+        ran: list[int] = []
+
+        def follow(task: RunningTask, _outcome: Outcome) -> None:
+            with lock:
+                now[0] += 1
+                most[0] = max(most[0], now[0])
+            go.acquire(timeout=30)
+            with lock:
+                now[0] -= 1
+                ran.append(task.task_id)
+                if len(ran) == wanted:
+                    loop.call_soon_threadsafe(through.set)
+
+        runner = TaskRunner(server.call)
+        for number in range(1, wanted + 1):
+            server.finished.clear()
+            runner.start(order(number), lambda _task: Outcome("done", ""), follow)
+            await asyncio.wait_for(server.finished.wait(), 5)
+        go.release(wanted)
+        await asyncio.wait_for(through.wait(), 10)
+
+        assert sorted(ran) == list(range(1, wanted + 1))
+        assert 1 <= most[0] <= tasks.PARALLEL_FOLLOWERS
+
+    asyncio.run(run())
+
+
+def test_the_lines_of_a_follower_come_after_the_end_of_its_task() -> None:
+    """It knows how the task ended; its lines are numbered on, also when it fails."""
+
+    async def run() -> None:
+        server, ends = Server(), []
+        logged = asyncio.Event()
+
+        async def call(message: Message, timeout: float, patience: float) -> Message:
+            answer = await server.call(message, timeout, patience)
+            if isinstance(message, ReportLog) and any("failed" in line.text for line in message.lines):
+                logged.set()
+            return answer
+
+        def body(task: RunningTask) -> Outcome:
+            task.log("info", "at work")
+            return Outcome("done", "")
+
+        def follow(task: RunningTask, outcome: Outcome) -> None:
+            ends.append(outcome.outcome)
+            task.log("info", "after")
+            raise ValueError
+
+        runner = TaskRunner(call)
+        runner.start(order(), body, follow)
+        await asyncio.wait_for(logged.wait(), 5)
+
+        kinds = [type(message) for message in server.heard if isinstance(message, ReportLog | ReportFinished)]
+        assert kinds == [ReportLog, ReportFinished, ReportLog]
+        assert [report.first for report in server.of(ReportLog)] == [1, 2]
+        assert ends == ["done"]
+
+    asyncio.run(run())
+
+
+def test_an_attempt_that_does_not_count_has_no_follower() -> None:
+    """The server refuses its end: another attempt goes on, and ends by itself."""
+
+    async def run() -> None:
+        ran: list[int] = []
+
+        async def call(message: Message, _timeout: float, _patience: float) -> Message:
+            if isinstance(message, ReportFinished):
+                raise Fenced
+            return Ack()
+
+        runner = TaskRunner(call)
+        runner.start(order(), lambda _task: Outcome("done", ""), lambda task, _outcome: ran.append(task.task_id))
+        [job] = runner._jobs
+        await asyncio.wait_for(job, 5)
+
+        assert ran == []
+
+    asyncio.run(run())
+
+
+def test_followers_leave_with_the_process() -> None:
+    """Those that run learn it, those that wait do not begin."""
+
+    async def run() -> None:
+        server, begun, left = Server(), threading.Event(), threading.Event()
+
+        def follow(task: RunningTask, _outcome: Outcome) -> None:
+            begun.set()
+            try:
+                while True:
+                    task.check_leaving()
+            except Stopped:
+                left.set()
+
+        runner = TaskRunner(server.call)
+        runner.start(order(), lambda _task: Outcome("done", ""), follow)
+        assert await asyncio.to_thread(begun.wait, 5)
+        runner.stop_all()
+        assert await asyncio.to_thread(left.wait, 5)
+
+    asyncio.run(run())
+
+
+def test_lines_that_two_have_sent_are_dropped_once() -> None:
+    """The reporter and the end of a task may send the same lines: no later one is lost."""
+    task = RunningTask(1, 1)
+    task.log("info", "one")
+    first, again = task.unsent(), task.unsent()
+    assert first is not None
+    assert again is not None
+    task.log("info", "two")
+
+    task.sent(first)
+    task.sent(again)
+
+    rest = task.unsent()
+    assert rest is not None
+    assert (rest.first, [line.text for line in rest.lines]) == (2, ["two"])

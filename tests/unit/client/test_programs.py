@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -57,6 +58,29 @@ def test_a_program_whose_time_is_over_is_ended_with_its_children(
 
     assert result == Result(-9, "begun\nIt was ended after 0.5 s.")
     assert time.monotonic() - begun < 10
+    stamp = alive.stat().st_mtime_ns
+    assert run_program(program(tmp_path / "wait", "sleep 0.3")).exit_code == 0
+    assert alive.stat().st_mtime_ns == stamp
+
+
+def test_what_a_shell_has_put_into_groups_of_its_own_is_ended_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The whole session ends, also when the program itself goes at once and its jobs do not listen to SIGTERM."""
+    alive, stubborn = tmp_path / "alive", tmp_path / "stubborn.py"
+    stubborn.write_text(
+        "import os, pathlib, signal, time\nos.setpgid(0, 0)\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        f"while True:\n    pathlib.Path({str(alive)!r}).touch()\n    time.sleep(0.05)\n"
+    )
+    path = program(tmp_path / "jobs", f"{sys.executable} {stubborn} & wait")
+    monkeypatch.setattr(programs, "GRACE_SECONDS", 0.3)
+
+    def check() -> None:
+        if alive.exists():
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        run_program(path, check=check)
     stamp = alive.stat().st_mtime_ns
     assert run_program(program(tmp_path / "wait", "sleep 0.3")).exit_code == 0
     assert alive.stat().st_mtime_ns == stamp

@@ -69,3 +69,56 @@ def test_an_interpreter_that_is_missing_is_a_refusal(folder: Path) -> None:
     """The kernel's word, not a crash."""
     with pytest.raises(RubackupError):
         run_program(program(folder, "", "/no/such/interpreter"), (), {}, 10)
+
+
+def linked(folder: Path, mode: int) -> str:
+    """A trusted program, named by a link in a folder of that mode."""
+    path = program(folder, "echo ran")
+    (folder / "links").mkdir()
+    (folder / "links" / "link").symlink_to(path)
+    (folder / "links").chmod(mode)
+    return str(folder / "links" / "link")
+
+
+def test_a_link_that_anybody_can_turn_is_not_followed(folder: Path) -> None:
+    """Its folder is on the way to the program as it is named."""
+    with pytest.raises(RubackupError, match="others may write"):
+        run_program(linked(folder, 0o777), (), {}, 10)
+
+
+def test_a_link_on_a_safe_way_is_followed(folder: Path) -> None:
+    """Relative and absolute links, of files and of folders, also through '..'."""
+    path = linked(folder, 0o755)
+    (folder / "more").symlink_to("links/../links")
+
+    assert run_program(path, (), {}, 10).output == "ran"
+    assert run_program(f"{folder}/more/./link", (), {}, 10).output == "ran"
+
+
+def test_a_link_within_the_way_of_a_link_counts_too(folder: Path) -> None:
+    """Each link is followed by itself."""
+    unsafe = linked(folder, 0o777)
+    (folder / "first").symlink_to(unsafe)
+
+    with pytest.raises(RubackupError, match="others may write"):
+        run_program(str(folder / "first"), (), {}, 10)
+
+
+def test_links_in_a_circle_are_refused(folder: Path) -> None:
+    """As the kernel does."""
+    (folder / "circle").symlink_to("circle")
+
+    with pytest.raises(RubackupError, match="cannot be run"):
+        run_program(str(folder / "circle"), (), {}, 10)
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give links away")
+def test_a_link_of_another_user_is_not_followed(folder: Path) -> None:
+    """In a sticky folder he alone may turn it."""
+    path = linked(folder, 0o1777)
+    assert run_program(path, (), {}, 10).output == "ran"
+    os.chown(path, 65534, 65534, follow_symlinks=False)
+
+    with pytest.raises(RubackupError, match="another user"):
+        run_program(path, (), {}, 10)

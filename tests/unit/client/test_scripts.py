@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from pathlib import Path
 
@@ -84,6 +85,25 @@ def test_a_restore_runs_its_script_however_it_ended(script, outcome, status):
     scripts.after_restore(task, Outcome(outcome, ""), "record", "/home", path)
 
     assert ("info", f"{path}: restore: 7 record /home {status}") in lines(task)
+
+
+def test_a_script_may_run_for_as_long_as_the_reference_says():
+    """The number of minutes that an administrator reads is the one that acts."""
+    reference = (Path(__file__).parents[3] / "docs/reference.md").read_text()
+
+    assert re.findall(r"for at most (\d+) minutes", reference) == [f"{scripts.SCRIPT_SECONDS / 60:g}"]
+
+
+def test_a_script_whose_time_is_over_is_ended(script, monkeypatch):
+    """With a line in the task's log."""
+    path = script("normal")
+    Path(path).write_text("#!/bin/sh\nexec sleep 60\n")
+    monkeypatch.setattr(scripts, "SCRIPT_SECONDS", 0.2)
+
+    said = backup("done", path, "")
+
+    assert ("info", f"{path}: It was ended after 0.2 s.") in said
+    assert said[-1][0] == "warning"
 
 
 def test_a_script_ends_with_the_clients_process_and_not_with_the_task(tmp_path, script):

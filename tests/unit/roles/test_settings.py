@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rubackup.roles.settings import ConfigurationFault, Settings, parse, render
+from rubackup.roles.settings import ConfigurationFault, Settings, parse, render, render_folders
 
 
 def settings(**values: str) -> Settings:
@@ -48,6 +48,8 @@ def test_a_missing_value_names_its_key():
         ("DB_PORT", "65536", Settings.port),
         ("DEBUG", "maybe", Settings.flag),
         ("KEY_FILE", "keys/server.key", Settings.path),
+        ("PROTECTED_DIRS", "/one two", Settings.folders),
+        ("PROTECTED_DIRS", "/one 'two", Settings.folders),
     ],
 )
 def test_a_wrong_value_names_its_key(key: str, value: str, ask):
@@ -109,3 +111,14 @@ def test_what_cannot_be_read_back_is_not_written(value: str):
     """A value that would be read otherwise is refused."""
     with pytest.raises(ConfigurationFault, match="KEY has a value"):
         render({"KEY": value})
+
+
+def test_folders_are_separated_by_blanks_and_quoted_as_for_a_shell():
+    """What is written for them is read back, whatever their names are."""
+    folders = (Path("/one"), Path("/with blank"), Path("/it's"), Path("/a:b,c\\d"), Path('/"quoted"'), Path("/папка"))
+
+    text = parse(render({"DIRS": render_folders(folders)}), "x.env")["DIRS"]
+
+    assert settings(DIRS=text).folders("DIRS") == folders
+    assert settings(DIRS="/one '/with blank'").folders("DIRS") == folders[:2]
+    assert settings().folders("DIRS") == ()

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sysconfig
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,7 +40,9 @@ def demonstrate(folder: Path, state: Path, *, port: int, once: bool) -> bool:
     started = time.monotonic()
     with _system(state, port, screen) as (supervisor, ready):
         screen.say(f"The system runs ({time.monotonic() - started:.1f} s): {', '.join(ready['processes'])}.")
-        found = _job(screen, ready, folder, state / "demo")
+        # beside the state, as nothing is restored into it
+        with tempfile.TemporaryDirectory(prefix=f"{state.name}-demo-", dir=state.parent) as scratch:
+            found = _job(screen, ready, folder, Path(scratch) / "restored")
         if not once:
             screen.invitation(ready, str(folder))
             _stay(screen, supervisor)

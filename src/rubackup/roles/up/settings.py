@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from rubackup.roles.settings import ConfigurationFault, Settings, render
+from rubackup.roles.settings import ConfigurationFault, Settings, render, render_folders
 from rubackup.roles.up.catalogue import Catalogue
 from rubackup.roles.up.certificates import hwid
 from rubackup.roles.up.faults import StartupFault, explained
@@ -147,5 +147,6 @@ def _values(state: State, catalogue: Catalogue, ports: Ports) -> dict[str, dict[
             "KEY_FILE": str(keys / "client/clientKey.key"),
             "CERT_FILE": str(keys / "client/clientCert.crt"),
             "CLIENT_SOCKET": str(state.client_socket),
+            "PROTECTED_DIRS": render_folders([state.root.resolve()]),
         },
     }

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 
 from rubackup.client.modules.filesystem.folders import FOLDER
 from rubackup.client.modules.filesystem.paths import ROOT, components, join, printable, reason, split
@@ -19,19 +20,27 @@ MOST_LINKS = 40
 """As the kernel's own limit (path_resolution(7))."""
 
 
-def open_anchor(path: bytes) -> tuple[int, list[bytes]]:
+Check = Callable[[int], None]
+"""Sees each folder on the way before anything is made in it, and may refuse it by an OSError."""
+
+
+def _anything(_fd: int) -> None:
+    """Every folder may be entered."""
+
+
+def open_anchor(path: bytes, check: Check = _anything) -> tuple[int, list[bytes]]:
     """A descriptor of `path`, and which folders of it had to be made. Invalid when it cannot be reached."""
-    fd, _, made = _open(path, make=True)
+    fd, _, made = _open(path, check, make=True)
     return fd, made
 
 
-def open_nearest(path: bytes) -> tuple[int, bytes]:
+def open_nearest(path: bytes, check: Check = _anything) -> tuple[int, bytes]:
     """A descriptor and the path of the folder that is there already, below which `open_anchor` would make the rest."""
-    fd, at, _ = _open(path, make=False)
+    fd, at, _ = _open(path, check, make=False)
     return fd, at
 
 
-def _open(path: bytes, *, make: bool) -> tuple[int, bytes, list[bytes]]:
+def _open(path: bytes, check: Check, *, make: bool) -> tuple[int, bytes, list[bytes]]:
     todo = components(path)[::-1]
     current = os.open(ROOT, FOLDER)
     at = ROOT
@@ -40,6 +49,7 @@ def _open(path: bytes, *, make: bool) -> tuple[int, bytes, list[bytes]]:
     try:
         while todo:
             name = todo.pop()
+            _checked(at, current, check)
             try:
                 following, new = _step(current, name, make=make)
             except OSError as error:
@@ -59,10 +69,18 @@ def _open(path: bytes, *, make: bool) -> tuple[int, bytes, list[bytes]]:
             current, at = following, split(at)[0] if name == b".." else join(at, name)
             if new:
                 made.append(at)
+        _checked(at, current, check)
     except BaseException:
         os.close(current)
         raise
     return current, at, made
+
+
+def _checked(path: bytes, fd: int, check: Check) -> None:
+    try:
+        check(fd)
+    except OSError as error:
+        raise Invalid(f"{printable(path)} cannot be opened: {reason(error)}.") from error
 
 
 def _step(current: int, name: bytes, *, make: bool) -> tuple[int | bytes | None, bool]:

@@ -27,6 +27,7 @@ from rubackup.client.modules.filesystem.mounts import Mounts
 from rubackup.client.modules.filesystem.options import BackupOptions
 from rubackup.client.modules.filesystem.parent import Parent
 from rubackup.client.modules.filesystem.paths import absolute, ancestors, join, printable, reason, split
+from rubackup.client.modules.filesystem.protected import WHY, Protected
 from rubackup.client.modules.filesystem.reader import FileReader
 from rubackup.client.modules.filesystem.report import Report
 from rubackup.client.modules.filesystem.rows import whole
@@ -62,6 +63,7 @@ class Backup:
         watch: Watch,
         now_ns: Callable[[], int] = time.time_ns,
         snapshots: Snapshots | None = None,
+        protected: Protected | None = None,
     ) -> None:
         if job.compression not in LEVELS:
             raise Invalid(f"The compression {job.compression!r} is not known.")
@@ -74,6 +76,7 @@ class Backup:
         self._mounts = Mounts()
         self._options = BackupOptions.of(job.module_parameters)
         self._snapshots = snapshots or Snapshots()
+        self._protected = protected or Protected()
         self._source = live(self._resource)
         self._private: tuple[int, int] | None = None
 
@@ -81,12 +84,16 @@ class Backup:
         """Copy everything and seal the record."""
         forget_names()
         self._watch.phase("execution")
+        self._protected.check_resource(self._resource)
         with chosen_source(self._resource, self._job, self._options, self._snapshots, self._watch) as self._source:
             return self._run()
 
     def _run(self) -> BackupSummary:
         self._private = _identity(self._snapshots.base)
         tree, is_folder = self._open()
+        if self._source.as_of_ns and is_folder:
+            live_device = Path(os.fsdecode(self._resource)).stat().st_dev
+            self._protected.also_on(live_device, os.fstat(tree.open(self._resource)).st_dev)
         uploader = Uploader(
             self._channel,
             level=LEVELS[self._job.compression],
@@ -94,7 +101,7 @@ class Backup:
             check=self._report.tick,
             started=lambda: self._watch.phase("transmission"),
         )
-        counter = Counter(self._resource)
+        counter = Counter(self._resource, self._protected)
         try:
             if not Path("/proc/self/fd").is_dir():
                 self._report.warn_once(
@@ -233,6 +240,8 @@ class Backup:
                 if isinstance(st, OSError):
                     copier.lost(join(path, name), st)
                     continue
+                if self._is_protected(join(path, name), st):
+                    continue
                 entry = self._entry(copier, fd, path, name, st)
                 if entry is None:
                     continue
@@ -258,6 +267,15 @@ class Backup:
             return copier.copy(above, path, name, os.stat(name, dir_fd=above, follow_symlinks=False))
         finally:
             os.close(above)
+
+    def _is_protected(self, path: bytes, st: os.stat_result) -> bool:
+        if not stat.S_ISDIR(st.st_mode):
+            return False
+        graft = self._source.grafts.get(path)
+        found = self._protected.holds(Path(os.fsdecode(graft)).stat() if graft else st)
+        if found:
+            self._report.warn(path, f"is not copied: {WHY}")
+        return found
 
     def _enters(self, device: int, st: os.stat_result, path: bytes) -> bool:
         if (st.st_dev, st.st_ino) == self._private:

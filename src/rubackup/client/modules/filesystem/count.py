@@ -11,6 +11,7 @@ from rubackup.client.modules.filesystem.folders import Folders, Pending
 from rubackup.client.modules.filesystem.listing import list_folder, not_entered, open_tree
 from rubackup.client.modules.filesystem.mounts import Mounts
 from rubackup.client.modules.filesystem.paths import split
+from rubackup.client.modules.filesystem.protected import Protected
 
 
 class Counter:
@@ -19,8 +20,9 @@ class Counter:
     What it cannot read it skips: the backup itself meets and reports it.
     """
 
-    def __init__(self, resource: bytes) -> None:
+    def __init__(self, resource: bytes, protected: Protected | None = None) -> None:
         self._resource = resource
+        self._protected = protected or Protected()
         self._stop = threading.Event()
         self.totals = (0, 0)
         self._thread = threading.Thread(target=self._run, name="count", daemon=True)
@@ -76,7 +78,7 @@ class Counter:
             if isinstance(st, OSError):
                 continue
             if stat.S_ISDIR(st.st_mode):
-                if not not_entered(mounts, device, st):
+                if not not_entered(mounts, device, st) and not self._protected.holds(st):
                     folders.append(name)
                 continue
             files += 1

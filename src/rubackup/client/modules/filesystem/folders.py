@@ -53,7 +53,10 @@ class Folders:
         opened: Callable[[int], None] | None = None,
         grafts: Mapping[bytes, bytes] = MappingProxyType({}),
     ) -> None:
-        """`opened` is called with each descriptor that was opened anew; `grafts` are folders that stand elsewhere."""
+        """`opened` is called with each descriptor that was opened anew and may refuse it by an OSError.
+
+        `grafts` are folders that stand elsewhere.
+        """
         self.anchor = anchor
         self._grafts = grafts
         self._fd = fd
@@ -99,9 +102,13 @@ class Folders:
             self._fd = -1
 
     def _keep(self, path: bytes, fd: int) -> None:
-        self._open[path] = fd
         if self._opened:
-            self._opened(fd)
+            try:
+                self._opened(fd)
+            except BaseException:
+                os.close(fd)
+                raise
+        self._open[path] = fd
         if len(self._open) > self._limit:
             os.close(self._open.popitem(last=False)[1])
 

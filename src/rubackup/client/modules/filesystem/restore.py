@@ -32,11 +32,12 @@ from rubackup.client.modules.filesystem.paths import (
     reason,
     split,
 )
+from rubackup.client.modules.filesystem.protected import Protected
 from rubackup.client.modules.filesystem.report import Report
 from rubackup.client.modules.filesystem.rows import Rows, whole
 from rubackup.client.modules.filesystem.selection import Place, Selection, blocks, choose
 from rubackup.client.modules.filesystem.sync import Syncer
-from rubackup.client.modules.filesystem.target import Target
+from rubackup.client.modules.filesystem.target import Target, Temporaries
 from rubackup.client.modules.filesystem.write import Writer
 from rubackup.client.ports import RestoreChannel, RestoreJob, RestoreSummary, Watch
 from rubackup.domain.errors import Invalid
@@ -61,12 +62,15 @@ class Frame:
 class Restore:
     """One restore of one record."""
 
-    def __init__(self, job: RestoreJob, channel: RestoreChannel, watch: Watch) -> None:
+    def __init__(
+        self, job: RestoreJob, channel: RestoreChannel, watch: Watch, protected: Protected | None = None
+    ) -> None:
         try:
             self._overwrite = Overwrite(job.overwrite)
         except ValueError:
             raise Invalid(f"overwrite must be one of {', '.join(item.value for item in Overwrite)}.") from None
         self._job = job
+        self._protected = protected or Protected()
         self._is_root = os.geteuid() == 0
         self._kept = 0
         self._resource = absolute(job.resource, "resource")
@@ -89,14 +93,15 @@ class Restore:
             self._report.totals = lambda: (summary.files, summary.size_bytes)
         anchor, fd = self._open_anchor()
         syncer = Syncer()
-        folders = Folders(anchor, fd, opened=syncer.saw)
+        folders = Folders(anchor, fd, opened=lambda fd: self._opened(syncer, fd))
         self._anchor = anchor
-        self._target = Target(folders, self._applier)
+        self._target = Target(folders, self._applier, Temporaries(self._job.task_id, self._job.record))
         self._writer = Writer(
             self._target, self._fetcher, Rows(self._reader), self._report, lambda: self._watch.phase("transmission")
         )
         try:
             syncer.saw(fd)
+            self._target.sweep(anchor)
             self._walk()
             for problem in syncer.sync():
                 self._report.failed(anchor, problem)
@@ -109,13 +114,18 @@ class Restore:
         self._report.finish()
         return RestoreSummary(self._report.files, self._report.files_failed, self._report.bytes_done)
 
+    def _opened(self, syncer: Syncer, fd: int) -> None:
+        self._protected.check_opened(fd)
+        syncer.saw(fd)
+
     def _open_anchor(self) -> tuple[bytes, int]:
         """The path in the copy that the destination's descriptor stands for, and the descriptor."""
+        check = self._protected.check_opened
         if not self._job.in_place:
-            fd, _ = open_anchor(absolute(self._job.destination, "destination"))
+            fd, _ = open_anchor(absolute(self._job.destination, "destination"), check)
             return ROOT, fd
         anchor = split(self._resource)[0]
-        fd, made = open_anchor(anchor)
+        fd, made = open_anchor(anchor, check)
         self._made = dict.fromkeys(made)
         return anchor, fd
 

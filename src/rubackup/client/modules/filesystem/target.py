@@ -9,7 +9,9 @@ what was there: an existing file, fifo or device is never opened, a link never f
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
+import re
 import secrets
 import stat
 from collections.abc import Iterator
@@ -17,11 +19,12 @@ from collections.abc import Iterator
 from rubackup.chunkstore.manifest import Entry, EntryType
 from rubackup.client.modules.filesystem.apply import Applier, make_usable
 from rubackup.client.modules.filesystem.folders import Folders
+from rubackup.client.modules.filesystem.listing import list_names
 from rubackup.client.modules.filesystem.metadata import entry_type
 from rubackup.client.modules.filesystem.paths import split
 
 TEMPORARY = b".rubackup-restore-"
-"""Begin of temporary names; a restore that was killed may leave one such file for each folder."""
+"""Begin of temporary names. A process that was killed leaves such files; the next attempt of its task removes them."""
 
 WRITE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -35,12 +38,47 @@ _NODES = {
 }
 
 
+class Temporaries:
+    """The temporary names of one task: nobody can guess the next, and no other task has them."""
+
+    def __init__(self, task_id: int, record: str) -> None:
+        whose = hashlib.sha256(f"{task_id}/{record}".encode()).hexdigest()[:16]
+        self._begin = TEMPORARY + whose.encode() + b"-"
+        self._form = re.compile(re.escape(self._begin) + rb"[0-9a-f]{16}")
+
+    def name(self) -> bytes:
+        """A fresh one."""
+        return self._begin + secrets.token_hex(8).encode()
+
+    def sweep(self, fd: int) -> None:
+        """Remove from a folder what an earlier attempt of this task has left there; folders are never removed."""
+        for name in list_names(fd):
+            if self._form.fullmatch(name):
+                with contextlib.suppress(OSError):  # who may write here is told by what is restored
+                    os.unlink(name, dir_fd=fd)
+
+    @contextlib.contextmanager
+    def used(self, fd: int) -> Iterator[bytes]:
+        """A name that is gone afterwards, whether it was used, renamed or neither."""
+        name = self.name()
+        try:
+            yield name
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=fd)
+
+
 class Target:
     """The destination."""
 
-    def __init__(self, folders: Folders, applier: Applier) -> None:
+    def __init__(self, folders: Folders, applier: Applier, temporaries: Temporaries) -> None:
         self._folders = folders
         self._applier = applier
+        self._temporaries = temporaries
+
+    def sweep(self, path: bytes) -> None:
+        """Remove what an earlier attempt of the task has left in a folder."""
+        self._temporaries.sweep(self._folders.open(path))
 
     def look(self, path: bytes) -> os.stat_result | None:
         """What stands at `path` now, None for nothing."""
@@ -69,6 +107,8 @@ class Target:
         fd = self._folders.open(path)  # refuses what is no folder
         if usable and not made:
             make_usable(fd)
+        if not made:
+            self._temporaries.sweep(fd)
         return made
 
     def finish_folder(self, path: bytes, entry: Entry) -> list[str]:
@@ -78,7 +118,7 @@ class Target:
     def create(self, path: bytes) -> NewFile:
         """Begin a file that will replace what stands at `path`."""
         folder, _ = split(path)
-        name = temporary_name()
+        name = self._temporaries.name()
         return NewFile(path, name, os.open(name, WRITE, 0o600, dir_fd=self._folders.open(folder)))
 
     def publish(self, file: NewFile, entry: Entry) -> tuple[Identity, list[str]]:
@@ -102,7 +142,7 @@ class Target:
         """Make a symbolic link, fifo, socket or device with its metadata."""
         folder, name = split(path)
         fd = self._folders.open(folder)
-        with _temporary(fd) as temporary:
+        with self._temporaries.used(fd) as temporary:
             if entry.type == EntryType.SYMLINK:
                 os.symlink(entry.target, temporary, dir_fd=fd)
             else:
@@ -129,7 +169,7 @@ class Target:
         source_fd = os.dup(self._folders.open(source_folder))
         try:
             fd = self._folders.open(folder)
-            with _temporary(fd) as temporary:
+            with self._temporaries.used(fd) as temporary:
                 os.link(source, temporary, src_dir_fd=source_fd, dst_dir_fd=fd, follow_symlinks=False)
                 st = os.stat(temporary, dir_fd=fd, follow_symlinks=False)
                 if (st.st_dev, st.st_ino) != identity:
@@ -174,19 +214,3 @@ class NewFile:
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
-
-
-def temporary_name() -> bytes:
-    """A name that nobody can guess."""
-    return TEMPORARY + secrets.token_hex(8).encode()
-
-
-@contextlib.contextmanager
-def _temporary(fd: int) -> Iterator[bytes]:
-    """A temporary name that is gone afterwards, whether it was used, renamed or neither."""
-    name = temporary_name()
-    try:
-        yield name
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(name, dir_fd=fd)
