@@ -16,6 +16,16 @@ _documents: dict[tuple[int, ...], Described] = {}
 _kept: list[Any] = []
 
 
+def names_in(schema: Any) -> set[str]:
+    """The names of the schemas that a schema refers to."""
+    if isinstance(schema, list):
+        return set().union(*map(names_in, schema))
+    if not isinstance(schema, dict):
+        return set()
+    own = {str(schema["$ref"]).rpartition("/")[2]} if isinstance(schema.get("$ref"), str) else set()
+    return own.union(*map(names_in, schema.values()))
+
+
 class Described:
     """The document of one set of routes, with its schemas ready for use."""
 
@@ -32,6 +42,18 @@ class Described:
             found = self.document["components"]["responses"][found["$ref"].rpartition("/")[2]]
         return found
 
+    def _complete(self, schema: Any) -> dict[str, Any]:
+        """The schema with those that it refers to, and no others: with all of them a validator takes 2 MiB."""
+        every = self.document["components"]["schemas"]
+        wanted: dict[str, Any] = {}
+        waiting = names_in(schema)
+        while waiting:
+            name = waiting.pop()
+            if name not in wanted:
+                wanted[name] = every[name]
+                waiting |= names_in(every[name])
+        return {**schema, "components": {"schemas": wanted}}
+
     def check(self, path: str, method: str, answer: httpx.Response) -> None:
         """Hold an answer against the document."""
         told = self.answer(path, method, str(answer.status_code)).get("content", {})
@@ -44,8 +66,7 @@ class Described:
             return
         key = (path, method, str(answer.status_code))
         if key not in self._validators:
-            schema = {**told[kind]["schema"], "components": self.document["components"]}
-            self._validators[key] = jsonschema_rs.Draft202012Validator(schema)
+            self._validators[key] = jsonschema_rs.Draft202012Validator(self._complete(told[kind]["schema"]))
         errors = [
             f"{list(e.instance_path)}: {e.message}"[:300] for e in self._validators[key].iter_errors(answer.json())
         ]

@@ -12,7 +12,6 @@ import pytest
 from rubackup.client.agent import list_folder
 from rubackup.client.destinations import check_destinations
 from rubackup.domain.errors import Invalid
-from rubackup.media.pools import check_folder
 from rubackup.wire.messages import Destination
 
 
@@ -85,6 +84,3 @@ def test_a_host_names_no_field_of_a_request(tmp_path: Path) -> None:
             list_folder(path)
         assert not caught.value.fields
         assert "data." not in caught.value.message
-    with pytest.raises(Invalid) as refused:
-        check_folder("relative")
-    assert refused.value.message == "The path must be absolute on the media server."
