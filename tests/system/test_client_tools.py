@@ -243,9 +243,9 @@ def test_scripts_that_hang_hold_no_place_of_tasks(system: System, tmp_path: Path
     source.mkdir()
     (source / "file").write_text("x")
     hang = script(tmp_path, f"while [ ! -e {go} ]; do sleep 0.1; done")
-    rule = new_rule(system, source, notify_normal_script=hang)
+    rules = [new_rule(system, source, notify_normal_script=hang) for _ in range(PARALLEL_TASKS + 1)]
     try:
-        hanging = [execute(system, rule) for _ in range(PARALLEL_TASKS + 1)]
+        hanging = [execute(system, rule) for rule in rules]
         for task in hanging:
             system.done(task)
         system.done(system.backup(source))
