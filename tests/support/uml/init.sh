@@ -14,7 +14,6 @@ mount -t proc proc proc
 mount -t sysfs sys sys
 mount -t devtmpfs dev dev
 mount -t tmpfs tmpfs run
-mount -t tmpfs tmpfs tmp
 mkdir -p "lib/modules/$(uname -r)"
 mount --bind "$modules" "lib/modules/$(uname -r)"
 ip link set lo up

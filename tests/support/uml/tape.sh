@@ -3,7 +3,7 @@
 set -euo pipefail
 python=$1
 here=$(dirname "$(realpath "$0")")
-media=/tmp/media
+media=/run/rubackup-media
 mkdir -p $media /run/lock/iscsi /etc/iscsi
 {
     dd if=/dev/zero of=$media/changer bs=1k count=1
@@ -38,5 +38,5 @@ mkdir -p $media /run/lock/iscsi /etc/iscsi
     for _ in $(seq 100); do iscsiadm -m discovery -t st -p 127.0.0.1:3260 && break; sleep 0.1; done
     iscsiadm -m node --login
     for _ in $(seq 100); do [ -e /dev/sg3 ] && [ -e /dev/nst1 ] && break; sleep 0.1; done
-} >/tmp/log 2>&1 || cat /tmp/log
+} >/run/tape.log 2>&1 || cat /run/tape.log
 PYTHONPATH=$here/../../../src "$python" "$here/tape.py"
