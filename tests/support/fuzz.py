@@ -277,6 +277,9 @@ class Fuzzer:
             ids = self.ids.get(operation.path.split("/")[1], [])
             if real and ids and not wrong and "id" in (case.path_parameters or {}):
                 case.path_parameters["id"] = ids[number % len(ids)]
+            word = str((case.path_parameters or {}).get("status", ""))
+            if word.isdigit():  # digits are an id: that is the other row of the guide with this path
+                case.path_parameters["status"] = f"no-{word}"
             self._send(case)
 
         try:
