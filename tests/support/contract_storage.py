@@ -1,4 +1,4 @@
-"""Contract rows: pools of every type, their storages, substitutions, dynamic groups, tape."""
+"""Contract rows: pools of every type, their storages, substitutions, dynamic groups."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Any
 
 import httpx
 
-from support.office import MISSING, Office, example, unique
-from support.rows import Call, Row, Rows, about, changes, crud, data_of, deletes, lists, log_rows, reads
+from support.office import Office, example, unique
+from support.rows import Call, Row, Rows, crud, data_of
 
 # --- pools ---
 
@@ -38,7 +38,7 @@ def _catalogue(office: Office) -> Any:
     return example("POST", "/storage_local_catalogs", path=str(office.folder / unique("storage")), pool=pool)
 
 
-POOLS: Rows = {
+ROWS: Rows = {
     **crud(
         "/pool_list",
         _new_pool,
@@ -74,6 +74,3 @@ POOLS: Rows = {
         ),
     ),
 }  # fmt: skip
-
-ROWS: Rows = POOLS
-__all__ = ["MISSING", "ROWS", "about", "changes", "deletes", "lists", "log_rows", "reads"]

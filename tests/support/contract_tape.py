@@ -14,7 +14,7 @@ import httpx
 from support import tape
 from support.fixtures import Stock
 from support.office import MISSING, Office, example
-from support.rows import Call, Effect, Row, Rows, about, changes, creates, data_of, deletes, lists, log_rows, reads
+from support.rows import Call, Row, Rows, about, changes, creates, data_of, deletes, lists, log_rows, reads
 
 NOT_MOVED = "does not move cartridges yet"
 
@@ -185,10 +185,6 @@ def _cartridge(office: Office) -> int:
     return office.made("/tape_cartridges", _cartridge_body(office))
 
 
-def _refused(call: Callable[[Office], Call], effect: Effect, reason: str, status: int) -> Row:
-    return Row(call, effect, reason, status)
-
-
 ROWS: Rows = {
     **lists("/tape_libraries", _library),
     **reads("/tape_libraries", _library),
@@ -201,7 +197,7 @@ ROWS: Rows = {
         _asking_robot, lambda _o, _c, _a: None, "robot", 404, absent=_nobody_asked, absent_status=400
     ),
     ("POST", "/tape_libraries/tree"): Row(_tree, _tree_shows, absent=lambda _o: Call("/tape_libraries/tree/1/nothing")),
-    ("POST", "/tape_libraries/{id}/sync"): _refused(
+    ("POST", "/tape_libraries/{id}/sync"): Row(
         lambda o: about("/tape_libraries", _library(o), rest="/sync"), _unsynced, "has no robot at", 503
     ),
     **lists("/library_slots", _slot),
@@ -220,7 +216,7 @@ ROWS: Rows = {
     ),
     **changes("/library_tape_drives", _drive, lambda _o, _id: example("PATCH", "/library_tape_drives/{id}")),
     **_candidates("/library_tape_drives/candidates", "manual"),
-    ("PATCH", "/library_tape_drives/{id}/clean"): _refused(
+    ("PATCH", "/library_tape_drives/{id}/clean"): Row(
         lambda o: about("/library_tape_drives", _drive(o), rest="/clean"), _uncleaned, "clean", 409
     ),
     **lists("/medium_changers", _changer),

@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from typing_extensions import Buffer
 
-from rubackup.domain.errors import Corrupt, WireFault
-from rubackup.wire.data import DataConnection, Frame, connect_data
+from rubackup.wire.data import DataConnection, connect_data
 from rubackup.wire.framing import FrameType
 from rubackup.wire.messages import (
     PROTOCOL_VERSION,
@@ -20,7 +19,6 @@ from rubackup.wire.messages import (
     Bye,
     Checkpoint,
     Checkpointed,
-    Groups,
     Known,
     MediaAddress,
     OpenBackup,
@@ -28,7 +26,6 @@ from rubackup.wire.messages import (
     Prove,
     Proved,
     Query,
-    ReadChunks,
     ReadManifest,
     Renew,
     RestoreOpened,
@@ -134,13 +131,4 @@ class RestoreOverWire(_Session):
     def groups(self, runs: Sequence[tuple[int, int]]) -> Iterator[bytes]:
         """Each group that holds a wanted chunk, once. Corrupt, after the last one, when chunks are damaged."""
         self._renew()
-        self._connection.send(ReadChunks(runs=list(runs)))
-        while True:
-            item = self._connection.receive()
-            if isinstance(item, Groups):
-                if item.problem:
-                    raise Corrupt(item.problem)
-                return
-            if not isinstance(item, Frame) or item.type is not FrameType.GROUP:
-                raise WireFault("The media server sent something else than a group.")
-            yield bytes(item.data)
+        yield from self._connection.groups(runs)

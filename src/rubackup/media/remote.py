@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from rubackup.domain.errors import Corrupt, WireFault
-from rubackup.wire.data import DataConnection, Frame
+from rubackup.domain.errors import WireFault
+from rubackup.wire.data import DataConnection
 from rubackup.wire.framing import FrameType
 from rubackup.wire.messages import (
     PROTOCOL_VERSION,
     Ack,
     Bye,
-    Groups,
     OpenRestore,
-    ReadChunks,
     ReadManifest,
     Renew,
     RestoreOpened,
@@ -47,16 +45,7 @@ class RemoteRecord:
     def groups(self, runs: Sequence[tuple[int, int]]) -> Iterator[bytes]:
         """Each group that holds a wanted chunk, once. Corrupt, after the last one, when chunks are damaged."""
         self._renew()
-        self._connection.send(ReadChunks(runs=list(runs)))
-        while True:
-            item = self._connection.receive()
-            if isinstance(item, Groups):
-                if item.problem:
-                    raise Corrupt(item.problem)
-                return
-            if not isinstance(item, Frame) or item.type is not FrameType.GROUP:
-                raise WireFault("The media server sent something else than a group.")
-            yield bytes(item.data)
+        yield from self._connection.groups(runs)
 
     def bye(self) -> None:
         """End the session in order."""

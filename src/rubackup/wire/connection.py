@@ -12,14 +12,15 @@ import socket
 import ssl
 import threading
 from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NoReturn, TypeVar
 
-from rubackup.domain.errors import Refused, RubackupError, Unavailable, WireFault, from_code
+from rubackup.domain.errors import Corrupt, Refused, RubackupError, Unavailable, WireFault, from_code
 from rubackup.wire import framing, sockets
 from rubackup.wire.certificates import Identity, identity_of
 from rubackup.wire.framing import Buffer, FrameType
-from rubackup.wire.messages import Ack, Fault, Message, Ping
+from rubackup.wire.messages import Ack, Fault, Groups, Message, Ping, ReadChunks
 
 IDLE_SECONDS = 60.0
 """The longest wait for one piece of a frame to be taken or to come."""
@@ -108,6 +109,19 @@ class DataConnection:
         if isinstance(got, Frame) and got.type is kind:
             return got.data
         raise self._unexpected(got, f"a frame {kind.name}")
+
+    def groups(self, runs: Sequence[tuple[int, int]]) -> Iterator[bytes]:
+        """Ask a media server for the groups of these runs of chunks; each once. Corrupt, after the last, for damage."""
+        self.send(ReadChunks(runs=list(runs)))
+        while True:
+            item = self.receive()
+            if isinstance(item, Groups):
+                if item.problem:
+                    raise Corrupt(item.problem)
+                return
+            if not isinstance(item, Frame) or item.type is not FrameType.GROUP:
+                raise WireFault("The media server sent something else than a group.")
+            yield bytes(item.data)
 
     def _unexpected(self, got: Message | Frame, wanted: str) -> WireFault:
         came = f"a frame {got.type.name}" if isinstance(got, Frame) else type(got).__name__
