@@ -34,6 +34,8 @@ class VerifyResult(msgspec.Struct, frozen=True):
     """Bytes of stored groups that were read."""
     damaged: list[str]
     """Paths of files that cannot be restored whole, as os.fsdecode gives them."""
+    flaws: list[str] = []
+    """A sentence for each file of the pool that is damaged where it costs nothing as long as there is an index."""
 
 
 class Verification:
@@ -55,6 +57,8 @@ class Verification:
         self._bytes_read = 0
         self._bytes_done = 0
         self._bad_rows = array("Q")
+        self.packs: set[int] = set()
+        """Numbers of the packs that hold something of the record."""
         self._whole: OrderedDict[Spot, None] = OrderedDict()  # groups lately found whole
 
     def run(self) -> VerifyResult:
@@ -83,6 +87,7 @@ class Verification:
             place = Place.decode(found[name])
             spot = Spot(place.pack, place.offset, place.group_bytes)
             wanted[spot].append((number, name, length, place.position))
+        self.packs.update(spot.pack for spot in wanted)
         for spot in sorted(wanted):
             self._check()
             if spot not in self._whole:
@@ -97,6 +102,8 @@ class Verification:
         found = self._index.lookup({name for name, _ in rows if name != HOLE})
         for number, (name, length) in enumerate(rows, first):
             value = found.get(name)
+            if value is not None:
+                self.packs.add(Place.decode(value).pack)
             if name != HOLE and (
                 value is None or Place.decode(value).chunk_bytes != length or not presence.holds(value)
             ):
@@ -121,6 +128,8 @@ class Verification:
             or position in wrong
             or (stored.ids[position], stored.lengths[position]) != (name, length)
         ]
+        if bad:  # so that the chunks are asked for again
+            self._index.mark_bad(spot.pack, spot.offset)
         if not bad and not wrong:
             self._whole[spot] = None
             if len(self._whole) > _REMEMBERED:
