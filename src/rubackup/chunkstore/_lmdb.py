@@ -71,13 +71,17 @@ class Environment:
         except lmdb.MapFullError:
             raise
         except _DAMAGE as error:
-            with suppress(OSError):  # so that the next opening rebuilds it
-                (self.folder / _DAMAGED).touch()
+            self.condemn()
             raise Corrupt(f"The index in {self.folder} is damaged: {error}.") from error
         except lmdb.Error as error:
             if "No space left" in str(error) or "quota" in str(error).lower():
                 raise StorageFull(f"There is no room left in {self.folder}.", folder=str(self.folder)) from error
             raise StorageFault(f"The index in {self.folder} cannot be used: {error}.") from error
+
+    def condemn(self) -> None:
+        """Say that the content is wrong, so that the next opening rebuilds it."""
+        with suppress(OSError):
+            (self.folder / _DAMAGED).touch()
 
     @contextmanager
     def read(self) -> Iterator[lmdb.Transaction[bytes]]:
