@@ -103,6 +103,12 @@ class Catalogue:
             self.dropped.add(int(number))
 
 
+def collect(pool: Pool) -> None:
+    """One collection of a pool all of whose tasks are over."""
+    if hasattr(pool, "collect"):
+        pool.collect(lambda *_: None, lambda: None, unfinished=())
+
+
 class Job:
     """The steps, each of which the recorder sees."""
 
@@ -158,6 +164,12 @@ class Job:
             self.pool.drop(record_id(number))
             mark(f"dropped {number}")
 
+    def collect(self) -> None:
+        """What nobody needs goes: condemned and emptied by the first collection, removed by the second."""
+        for _ in range(2):
+            collect(self.pool)
+            self.now_ns += 48 * HOUR_NS
+
     def reopen(self) -> None:
         """The process ends in order and comes back."""
         self.pool.close()
@@ -180,17 +192,25 @@ class Job:
         mark("end")
 
 
-TINY: Final = (Job.backup, Job.backup, Job.drop, Job.rebuild, Job.backup)
+TINY: Final = (Job.backup, Job.backup, Job.drop, Job.collect, Job.rebuild, Job.backup)
 SMALL: Final = (
-    Job.backup, Job.backup, Job.abandoned, Job.backup, Job.drop, Job.two_backups, Job.rebuild, Job.drop, Job.backup,
-    Job.reopen, Job.drop,
+    Job.backup, Job.backup, Job.abandoned, Job.backup, Job.drop, Job.collect, Job.two_backups, Job.rebuild,
+    Job.drop, Job.backup, Job.collect, Job.reopen, Job.drop,
 )  # fmt: skip
 
 
 def large(seed: int) -> list[Callable[[Job], None]]:
     """Many steps in a random order."""
     toss = random.Random(seed)
-    weights = {Job.backup: 8, Job.two_backups: 2, Job.abandoned: 3, Job.drop: 7, Job.reopen: 1, Job.rebuild: 1}
+    weights = {
+        Job.backup: 8,
+        Job.two_backups: 2,
+        Job.abandoned: 3,
+        Job.drop: 7,
+        Job.collect: 3,
+        Job.reopen: 1,
+        Job.rebuild: 1,
+    }
     return [Job.backup, *toss.choices(list(weights), list(weights.values()), k=LARGE_STEPS)]
 
 
