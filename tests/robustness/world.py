@@ -22,6 +22,7 @@ from support.chunkstore import Client, Place, begin, entry, record_id, restore
 OWNERS: Final = ("00000000000000aa", "00000000000000bb")
 MOST_RECORDS: Final = 8
 MOST_FILES: Final = 12
+HOUR_NS: Final = 3_600_000_000_000
 Tree = dict[str, bytes]
 
 
@@ -67,6 +68,7 @@ class World:
         self.operations: list[Callable[[Random], None]] = [
             self.backup, self.backup, self.backup, self.interrupted, self.drop, self.restores, self.verifies, self.copies,
             self.reopens, self.rebuilds, self.crashes, self.changes_storages, self.damages, self.replays, self.steals,
+            self.collects, self.collects,
         ]  # fmt: skip
 
     def _side(self, name: str) -> Side:
@@ -278,6 +280,7 @@ class World:
             self.folder / side.name / str(side.generation), map_bytes=old.map_bytes, storages=list(old.storages)
         )
         shutil.copytree(old.folder, place.folder)
+        place.now_ns = old.now_ns
         for name in old.backends:
             place.backends[name] = old.memory(name).after_power_loss(torn=torn)
         old.close()
@@ -303,6 +306,17 @@ class World:
         side.pool.reconfigure([Path(name) for name in storages], 0, toss.choice((None, 1)), evenly=toss.random() < 0.5)
         side.place.storages = storages
         self._count("storages")
+
+    def collects(self, toss: Random) -> None:
+        """What nobody needs goes, now or after the grace; a session that is open keeps what it was told."""
+        side = toss.choice(self.sides)
+        if hasattr(side.pool, "collect"):
+            side.place.now_ns += toss.choice((0, HOUR_NS, 1_000 * HOUR_NS))
+            open_tasks = {session.task_id for session in side.sessions}
+            found = side.pool.collect(lambda *_: None, lambda: None, unfinished=open_tasks)
+            assert side.scarred or not found.problems, f"a collection met {found.problems}"
+            self._check(side)
+            self._count("collect, something removed" if found.removed_packs else "collect")
 
     def damages(self, toss: Random) -> None:
         """A byte of a pack changes: only what it hits is damaged, verification finds it, a new backup heals it."""

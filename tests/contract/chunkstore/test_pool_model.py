@@ -51,7 +51,8 @@ def _rule(name: str):
 
 for _name in (
     "backup", "interrupted", "drop", "copies", "restores", "verifies", "reopens", "rebuilds", "crashes",
-    "changes_storages", "damages", "replays", "steals",
+    "changes_storages",
+    "collects", "damages", "replays", "steals",
 ):  # fmt: skip
     setattr(PoolMachine, _name, _rule(_name))
 
