@@ -162,7 +162,6 @@ class Place:
     storages: list[str] = field(default_factory=lambda: ["one"])
     map_bytes: int = 1 << 20
     now_ns: int = 1_700_000_000_000_000_000
-    """The pool's clock."""
 
     @property
     def metadata(self) -> Path:
