@@ -31,7 +31,7 @@ def recorded(folder: Path, size: str, seed: int, module: str = "powercut.job", *
     library = folder / "recorder.so"
     if not library.exists():
         log.build(folder)
-    tests = str(Path(__file__).parents[1])
+    tests = os.pathsep.join(filter(None, (str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH"))))
     log.record(command, library=library, watch=watch, log=folder / f"{size}.log", environment={"PYTHONPATH": tests})
     events = log.read(folder / f"{size}.log", watch)
     unseen = differences(events, watch)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
 from rubackup.client.compare import compare_trees
+from support.office import Office
 from support.system import System, eventually
 
 
@@ -95,6 +97,33 @@ def test_an_index_that_is_damaged_while_it_is_used_is_rebuilt(system: System, tm
 def backup_works(system: System, source: Path) -> bool:
     """Whether a backup ends as Done."""
     return bool(system.finished(system.backup(source))["status"] == "Done")
+
+
+def test_rows_of_the_catalogue_that_changed_places_are_found(system: System, tmp_path: Path) -> None:
+    """A copy whose row names another record, or one that there is not, is not trusted, and the reason is told."""
+    copies = []
+    for name in ("one", "two"):
+        source = tmp_path / name
+        source.mkdir()
+        (source / "file").write_text(name)
+        system.done(system.backup(source))
+        copies.append(system.records(source)[-1])
+    office = Office(system, tmp_path)
+    uuids = [office.sql("SELECT uuid FROM repository WHERE id = $1", copy["id"])[0]["uuid"] for copy in copies]
+    for copy, uuid in zip(copies, (uuid4(), uuids[0]), strict=True):
+        office.sql("UPDATE repository SET uuid = $2 WHERE id = $1", copy["id"], uuid)
+
+    told = []
+    for copy in copies:
+        answer = system.call("POST", f"/repository/{copy['id']}/verification", status=201)
+        task = system.finished(int(answer["message"].rpartition(":")[2]))
+        assert task["status"] == "Error"
+        told.append("\n".join(system.log(task["id"])))
+    assert "has no record" in told[0]
+    assert f"The catalogue is wrong about record {uuids[0].hex}: resource is '{tmp_path / 'two'}' there" in told[1]
+    assert {system.records(tmp_path / name)[-1]["verification_status"] for name in ("one", "two")} == {"Not Trusted"}
+    for copy, uuid in zip(reversed(copies), reversed(uuids), strict=True):  # other tests use this system
+        office.sql("UPDATE repository SET uuid = $2 WHERE id = $1", copy["id"], uuid)
 
 
 def test_damage_is_found_named_and_healed(system: System, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from rubackup.chunkstore.pool import SealedRecord
 from rubackup.domain.errors import Busy, Corrupt, NotFound, RubackupError, WireFault
 from rubackup.media.copying import Copier
 from rubackup.media.devices import check_device
+from rubackup.media.facts import differences
 from rubackup.media.listing import list_folder
 from rubackup.media.pools import PoolKeeper
 from rubackup.media.seals import Note, SealBook
@@ -211,6 +212,7 @@ class MediaAgent:
             task.progress(0, 0, done, total, 0)
 
         try:
+            unlike = differences(message.facts, pool.sealed(message.record))
             result = pool.verify(message.record, progress, task.check, contents=message.contents)
         except (Corrupt, NotFound) as error:
             return Outcome("error", str(error), damaged=(f"the whole copy: {error}",))
@@ -219,12 +221,10 @@ class MediaAgent:
         text = f"{len(result.damaged)} damaged files." if result.damaged else _whole(contents=message.contents)
         if result.flaws:
             text += f" {len(result.flaws)} files of the pool are damaged: {result.flaws[0]}"
-        return Outcome(
-            "error" if result.damaged or result.flaws else "done",
-            text,
-            bytes_done=result.bytes_read,
-            damaged=(*result.damaged, *result.flaws)[:NAMED_DAMAGE],
-        )
+        if unlike:
+            text += f" {unlike[0]}"
+        damaged = (*unlike, *result.flaws, *result.damaged)[:NAMED_DAMAGE]
+        return Outcome("error" if damaged else "done", text, bytes_done=result.bytes_read, damaged=damaged)
 
 
 def _whole(*, contents: bool) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rubackup.domain.errors import Invalid
 from rubackup.server.tickets import TicketOffice
 from rubackup.services.dispatch import Job
-from rubackup.wire.messages import MediaAddress, Message, Order, RunBackup, RunCopy, RunRestore, RunVerify
+from rubackup.wire.messages import MediaAddress, Message, Order, RecordFacts, RunBackup, RunCopy, RunRestore, RunVerify
 
 
 def media_address(job: Job) -> MediaAddress:
@@ -60,7 +60,9 @@ def order_of(job: Job, tickets: TicketOffice) -> Message:
             )
         case "Verify":
             contents = job.parameters.get("contents", True)
-            return RunVerify(order=order, pool_id=job.pool_id, record=job.record_uuid, contents=contents)
+            told = job.parameters.get("facts")
+            facts = RecordFacts(**told) if told else None
+            return RunVerify(order=order, pool_id=job.pool_id, record=job.record_uuid, contents=contents, facts=facts)
         case "Copy" | "Move":
             return RunCopy(
                 order=order,

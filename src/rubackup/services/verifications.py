@@ -23,6 +23,9 @@ SELECT r.id, r.uuid, r.client_id, r.pool_id, p.media_server_id, r.resource_type,
 FROM repository r JOIN pools p ON p.id = r.pool_id WHERE r.id = $1"""
 _DEPTH = "UPDATE task_queue SET parameters = parameters || $2 WHERE id = $1"
 _CONTENTS = "SELECT (parameters ->> 'contents')::boolean FROM task_queue WHERE id = $1"
+_FACTS = """
+SELECT r.client_hwid, r.resource_type, r.resource, r.backup_type, r.files, r.size_bytes
+FROM repository r JOIN task_queue t ON t.record_id = r.id WHERE t.id = $1"""
 _VERIFIED = """
 UPDATE repository r SET verification_status = $2, verified_at = now() FROM task_queue t
 WHERE t.id = $1 AND r.id = t.record_id RETURNING r.id"""
@@ -54,10 +57,13 @@ async def queue(db: Connection, record_id: int, created_by: str) -> int:
 
 
 async def begin(db: Connection, task_id: int) -> dict[str, Any]:
-    """Whether this attempt reads contents, as the configuration has it now; kept with the task."""
+    """Whether this attempt reads contents, as the configuration has it now, which is kept with the task; and what is
+    said of the copy now, as `facts`.
+    """
     depth = {"contents": not await configuration.enabled(db, "dedup_verify_only_meta_data")}
     await db.execute(_DEPTH, task_id, depth)
-    return depth
+    facts = await db.fetchrow(_FACTS, task_id)
+    return {**depth, "facts": dict(facts)} if facts else depth
 
 
 async def store(db: Connection, task_id: int, fence: int, damaged: Sequence[str], message: str = "") -> None:

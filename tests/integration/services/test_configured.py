@@ -204,7 +204,7 @@ def test_a_verification_without_contents_makes_no_copy_trusted(run, before, dama
         await world.row("UPDATE repository SET verification_status = $1 RETURNING 1", before)
         task = await world.on_record(await world.value("SELECT id FROM repository"))
         job = await claimed(world)
-        assert job.parameters == {"contents": False}
+        assert job.parameters["contents"] is False
         await dispatch.finished(database, task, job.fence, source="media", outcome="done", damaged=damaged)
 
         assert await world.value("SELECT verification_status FROM repository") == after
@@ -224,7 +224,25 @@ def test_a_verification_reads_contents_unless_it_is_told_not_to(run):
         assert await records.seal(database, sealed(await claimed(world)))
         await world.on_record(await world.value("SELECT id FROM repository"))
 
-        assert (await claimed(world)).parameters == {"contents": True}
+        assert (await claimed(world)).parameters["contents"] is True
+
+    run(scenario)
+
+
+def test_a_verification_is_told_what_the_catalogue_says_of_the_copy(run):
+    """As it says it when the task begins, so that a row that is of another record is found."""
+
+    async def scenario(database: Database):
+        world = await World.build(database)
+        await world.backup()
+        made = await claimed(world)
+        assert await records.seal(database, sealed(made))
+        await world.on_record(await world.value("SELECT id FROM repository"))
+        await world.row("UPDATE repository SET resource = '/another' RETURNING 1")
+        told = (await claimed(world)).parameters["facts"]
+        row = await world.row("SELECT client_hwid, resource_type, backup_type, files, size_bytes FROM repository")
+
+        assert told == {**row, "resource": "/another"}
 
     run(scenario)
 

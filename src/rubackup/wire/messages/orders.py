@@ -72,6 +72,17 @@ class RunRestore(Message, tag="run_restore"):
     """Program on the client that runs after the restore; '' for none."""
 
 
+class RecordFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What the catalogue says of a record."""
+
+    client_hwid: str
+    resource_type: str
+    resource: str
+    backup_type: str
+    files: int
+    size_bytes: int
+
+
 class RunVerify(Message, tag="run_verify"):
     """Read every chunk of a record again (media server); without `contents` only look whether it is there."""
 
@@ -79,6 +90,8 @@ class RunVerify(Message, tag="run_verify"):
     pool_id: int
     record: str
     contents: bool = True
+    facts: RecordFacts | None = None
+    """Held against the sealed record: a row of the catalogue may be of another one. None compares nothing."""
 
 
 class RunCopy(Message, tag="run_copy"):
