@@ -94,6 +94,8 @@ class Header(msgspec.Struct, array_like=True):
     created_ns: int
     chunker: tuple[int, int, int, int]
     """Minimum, average, maximum, seed."""
+    key_id: str = ""
+    """Of an encrypted copy: which key opens it, 32 hex digits."""
 
 
 class Summary(msgspec.Struct, array_like=True):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from rubackup.chunkstore.group import decode
-from rubackup.chunkstore.identity import HOLE, chunk_id
+from rubackup.chunkstore.group import open_group
+from rubackup.chunkstore.identity import HOLE
+from rubackup.chunkstore.keys import Keys
 from rubackup.client.modules.filesystem.rows import Row
 from rubackup.client.ports import RestoreChannel
 from rubackup.domain.errors import Corrupt
@@ -17,7 +18,9 @@ NumberedRows = tuple[int, Sequence[Row]]
 class Fetcher:
     """Reads through the channel; what is damaged is missing from the answer, and `problem` says why."""
 
-    def __init__(self, channel: RestoreChannel, tick: Callable[[], None]) -> None:
+    def __init__(self, channel: RestoreChannel, tick: Callable[[], None], keys: Keys | None = None) -> None:
+        """`keys` are what encrypted groups are opened with."""
+        self._keys = keys
         self._channel = channel
         self._tick = tick
         self.received_bytes = 0
@@ -51,14 +54,14 @@ class Fetcher:
 
     def _take(self, data: bytes, wanted: set[bytes], found: dict[bytes, bytes]) -> None:
         try:
-            group = decode(data)
+            group = open_group(data, self._keys)
         except Corrupt as error:
             self.problem = str(error)
             return
         for position, name in enumerate(group.ids):
             if name in wanted and name not in found:
                 chunk = bytes(group.chunk(position))
-                if chunk_id(chunk) == name:
+                if group.identify(chunk) == name:
                     found[name] = chunk
                 else:
                     self.problem = f"Chunk {name.hex()} does not have the content that its id names."

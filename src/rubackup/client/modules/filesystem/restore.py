@@ -79,7 +79,7 @@ class Restore:
         self._reader = ManifestReader(whole(channel.read_manifest), channel.manifest_bytes)
         self._selection = Selection(self._resource, choose(job.paths, self._reader))
         self._applier = Applier(self._report, numeric_owner=job.module_parameters.get("numeric_owner") is True)
-        self._fetcher = Fetcher(channel, self._report.tick)
+        self._fetcher = Fetcher(channel, self._report.tick, job.keys)
         self._frames: list[Frame] = []
         self._made: dict[bytes, Entry | None] = {}
 
