@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Final
 
 from rubackup.chunkstore import pack
-from rubackup.chunkstore.group import Group
+from rubackup.chunkstore.group import Group, Head
 from rubackup.chunkstore.identity import Buffer
 from rubackup.chunkstore.index import Batch, Index, PackRow, Place
 from rubackup.chunkstore.pack import PackHeader, PackWriter
@@ -33,10 +33,13 @@ class Packing:
         *,
         pool: bytes,
         owner: str,
+        key_id: str = "",
     ) -> None:
         self._index, self._storages, self._abandon = index, storages, abandon
         self._pool, self._owner_name = pool, owner
         self.owner = index.owner(owner)
+        self.space = index.space(owner, key_id)
+        """Of everything that this session stores."""
         self.pending: dict[bytes, Place] = {}
         """New chunks that the index does not have yet."""
         self.grants: set[bytes] = set()
@@ -46,7 +49,7 @@ class Packing:
         self._storage: Storage | None = None
         self._number = 0
 
-    def add(self, data: Buffer, received: Group, new: set[bytes]) -> None:
+    def add(self, data: Buffer, received: Group | Head, new: set[bytes]) -> None:
         """Store a group; `new` are those of its chunks that get their place here."""
         writer = self._writer_for(len(data))
         offset = writer.add(data, len(received.ids))
@@ -136,6 +139,7 @@ class Packing:
 
     def _commit(self, rows: list[PackRow]) -> None:
         if rows or self.pending or self.grants:
-            self._index.commit(Batch(self.owner, rows, self.pending, self.grants))
+            chunks = {name + self.space: place for name, place in self.pending.items()} if self.space else self.pending
+            self._index.commit(Batch(self.owner, rows, chunks, self.grants))
             self.pending = {}
             self.grants = set()

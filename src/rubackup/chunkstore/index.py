@@ -18,11 +18,12 @@ import lmdb
 import msgspec
 
 from rubackup.chunkstore._lmdb import Environment
+from rubackup.chunkstore.identity import ID_BYTES
 from rubackup.chunkstore.seals import SealedRecord
 from rubackup.domain.errors import Corrupt, StorageFault
 
 MAP_BYTES: Final = 256 << 20
-FORMAT: Final = b"0"
+FORMAT: Final = b"1"
 NOBODY: Final = 0
 _DATABASES = ("meta", "chunks", "owners", "packs", "pack_ids", "owner_names", "fences", "records", "bad")
 
@@ -80,8 +81,9 @@ class Batch:
     owner: int
     packs: list[PackRow] = field(default_factory=list)
     chunks: dict[bytes, Place] = field(default_factory=dict)
+    """By id and space."""
     grants: set[bytes] = field(default_factory=set)
-    """Chunks that the index has, and that the owner showed to hold."""
+    """Chunks in clear that the index has, and that the owner showed to hold."""
 
 
 class Index:
@@ -220,17 +222,29 @@ class Index:
 
     # --- chunks and owners ---
 
-    def lookup(self, ids: Collection[bytes]) -> dict[bytes, bytes]:
-        """The encoded place of each of these chunks that can be read."""
-        return {key: value for key, value in self.places(ids).items() if self.usable(value)}
+    def space(self, owner: str, key_id: str) -> bytes:
+        """Where the chunks of a record are: b'' for clear ones, which all share, else a space of its owner alone.
 
-    def places(self, ids: Collection[bytes]) -> dict[bytes, bytes]:
+        A hostile client can give encrypted chunks any id, so its ids must never meet anybody else's.
+        """
+        return _NUMBER.pack(self.owner(owner)) if key_id else b""
+
+    def lookup(self, ids: Collection[bytes], space: bytes = b"") -> dict[bytes, bytes]:
+        """The encoded place of each of these chunks that can be read."""
+        return {key: value for key, value in self.places(ids, space).items() if self.usable(value)}
+
+    def places(self, ids: Collection[bytes], space: bytes = b"") -> dict[bytes, bytes]:
         """The encoded place of each of these chunks, whether it can be read or not."""
         with self._env.read() as txn:
-            return dict(txn.cursor(self._db["chunks"]).getmulti(ids))
+            cursor = txn.cursor(self._db["chunks"])
+            if not space:
+                return dict(cursor.getmulti(ids))
+            return {key[:ID_BYTES]: value for key, value in cursor.getmulti([name + space for name in ids])}
 
-    def not_owned(self, found: dict[bytes, bytes], owner: int) -> set[bytes]:
-        """Which of these chunks (as `lookup` gave them) this owner does not own."""
+    def not_owned(self, found: dict[bytes, bytes], owner: int, space: bytes = b"") -> set[bytes]:
+        """Which of these chunks (as `lookup` gave them) this owner does not own; all in a space of its own are its."""
+        if space:
+            return set()
         mark = owner.to_bytes(4, "little")
         others = [name for name, value in found.items() if value[20:] != mark]
         if not others:

@@ -168,7 +168,8 @@ def read_extents(backend: Backend, name: str) -> list[Extent]:
 def read_heads(backend: Backend, name: str, extents: list[Extent]) -> Iterator[tuple[Extent, Head]]:
     """The headers of these groups, contents unread; a damaged one is left out."""
     for extent in extents:
-        length = min(extent.length, group.HEAD_BYTES + group.ROW_BYTES * min(extent.chunks, group.MAX_CHUNKS))
+        rows = group.ROW_BYTES * min(extent.chunks, group.MAX_CHUNKS)
+        length = min(extent.length, group.HEAD_BYTES + group.EXTENSION_BYTES + rows)
         try:
             head = group.read_head(backend.read(name, extent.offset, length))
         except Corrupt:

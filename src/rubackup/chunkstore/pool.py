@@ -177,10 +177,20 @@ class Pool:
     # --- sessions ---
 
     def begin(
-        self, *, owner: str, task_id: int, fence: int, record: str, parent: str | None, share: bool
+        self,
+        *,
+        owner: str,
+        task_id: int,
+        fence: int,
+        record: str,
+        parent: str | None,
+        share: bool,
+        crypto: str = "",
+        key_id: str = "",
     ) -> WriteSession:
         """A session that writes `record` for a task; it ends an older session of the same task.
 
+        With `crypto` and `key_id` it takes only groups of that cipher and key, else only such in clear.
         Fenced when the task was begun with a higher fence, Conflict when the record is sealed or dropped already.
         """
         seals.check_record_id(record)
@@ -209,8 +219,10 @@ class Pool:
                 fence=fence,
                 record=record,
                 parent=parent or "",
-                parent_manifest=self._parent(owner, parent),
+                parent_manifest=self._parent(owner, parent, (crypto, key_id)),
                 share=share,
+                crypto=crypto,
+                key_id=key_id,
             )
             self._sessions[task_id] = session
             return session
@@ -229,14 +241,14 @@ class Pool:
         if self._closed:
             raise StorageFault("The pool is closed.")
 
-    def _parent(self, owner: str, parent: str | None) -> StoredManifest | None:
-        """The parent's manifest, when it is this owner's and can be read."""
+    def _parent(self, owner: str, parent: str | None, encryption: tuple[str, str]) -> StoredManifest | None:
+        """The parent's manifest, when it is this owner's, encrypted alike, and can be read."""
         row = self._index.record(seals.check_record_id(parent)) if parent else None
-        if row is None or row.sealed.owner != owner:
+        if row is None or row.sealed.owner != owner or (row.sealed.crypto, row.sealed.key_id) != encryption:
             return None
         try:
             manifest = self._stored(row)
-            whole = self._is_whole(manifest.reader())
+            whole = self._is_whole(manifest.reader(), self._space_of(row))
         except RubackupError as error:
             log.warning("the parent %s cannot be used: %s", parent, error.message)
             return None
@@ -244,13 +256,16 @@ class Pool:
             log.warning("the parent %s has lost chunks: everything is read again", parent)
         return manifest if whole else None
 
-    def _is_whole(self, reader: ManifestReader) -> bool:
+    def _space_of(self, row: RecordRow) -> bytes:
+        return self._index.space(row.sealed.owner, row.sealed.key_id)
+
+    def _is_whole(self, reader: ManifestReader, space: bytes) -> bool:
         """Whether every chunk of a manifest is where the index says, as far as the packs' lengths tell."""
         presence = Presence(self._index, lambda: self._storages)
         for first in range(0, reader.row_count, fmt.SEGMENT_ROWS):
             names = {name for name, _ in reader.rows(first, min(fmt.SEGMENT_ROWS, reader.row_count - first))}
             names.discard(HOLE)
-            found = self._index.lookup(names)
+            found = self._index.lookup(names, space)
             if len(found) < len(names) or not all(map(presence.holds, found.values())):
                 return False
         return True
@@ -334,7 +349,7 @@ class Pool:
         """A session that reads a record; NotFound, or Corrupt when its manifest is damaged."""
         row = self._row(record)
         try:
-            return ReadSession(self._stored(row), self._index, self._groups)
+            return ReadSession(self._stored(row), self._index, self._groups, row.sealed)
         except Corrupt as error:
             raise Corrupt(f"The manifest {self.manifest_file(record)} is damaged: {error.message}") from error
 
@@ -355,13 +370,15 @@ class Pool:
         """Read and hash every chunk of a record; `progress` gets bytes done and total, `check` may raise Stopped.
 
         Without `contents` the manifest is checked, and that every chunk is where the index says; nothing is hashed.
+        Of an encrypted record the stored groups are read and their sums checked: hashing takes its key.
         Damaged and missing packs are findings. Corrupt only when the manifest itself is damaged.
         """
         row = self._row(record)
         presence = None if contents else Presence(self._index, lambda: self._storages)
         try:
             reader = self._stored(row).reader()
-            return Verification(reader, self._index, self._groups, progress, check, presence).run()
+            space = self._space_of(row)
+            return Verification(reader, self._index, self._groups, progress, check, presence, space).run()
         except (Corrupt, Invalid) as error:
             raise Corrupt(f"The manifest {self.manifest_file(record)} is damaged: {error.message}") from error
 

@@ -11,6 +11,7 @@ from rubackup.chunkstore._groups import GroupReader, Spot
 from rubackup.chunkstore.identity import HOLE
 from rubackup.chunkstore.index import Index, Place, RecordRow
 from rubackup.chunkstore.manifest import ManifestReader
+from rubackup.chunkstore.seals import SealedRecord
 from rubackup.chunkstore.storage import Storage
 from rubackup.domain.errors import Corrupt, Invalid
 
@@ -66,8 +67,11 @@ class StoredManifest:
 class ReadSession:
     """Reads one sealed record. Safe for threads."""
 
-    def __init__(self, manifest: StoredManifest, index: Index, groups: GroupReader) -> None:
+    def __init__(self, manifest: StoredManifest, index: Index, groups: GroupReader, sealed: SealedRecord) -> None:
+        """`sealed` is the record's row."""
+        self.crypto, self.key_id = sealed.crypto, sealed.key_id
         self._manifest = manifest
+        self._space = index.space(sealed.owner, sealed.key_id)
         self._index = index
         self._groups = groups
         self._reader = manifest.reader()
@@ -89,6 +93,6 @@ class ReadSession:
                     raise Invalid(f"The record has no rows {first} to {first + count}.")
                 ids.update(name for name, _ in self._reader.rows(first, count))
         ids.discard(HOLE)
-        found = self._index.places(ids)
+        found = self._index.places(ids, self._space)
         spots = {Spot(place.pack, place.offset, place.group_bytes) for place in map(Place.decode, found.values())}
         return GroupStream(self._groups, sorted(spots), sorted(ids.difference(found)))

@@ -20,6 +20,7 @@ from rubackup.chunkstore.index import NOBODY, Batch, Index, PackRow, Place, Reco
 from rubackup.chunkstore.manifest import ManifestReader
 from rubackup.chunkstore.manifest.format import SEGMENT_ROWS
 from rubackup.chunkstore.pack import Extent
+from rubackup.chunkstore.seals import SealedRecord
 from rubackup.chunkstore.storage import Storage
 from rubackup.domain.errors import Corrupt, StorageFault
 
@@ -147,8 +148,9 @@ class Recovery:
         holder = self._index.owner(owner)
         batch = Batch(holder)
         for extent, head in groups:
+            space = self._index.space(owner, head.key_id.hex())
             for position, (chunk, length) in enumerate(zip(head.ids, head.lengths, strict=True)):
-                batch.chunks[chunk] = Place(number, extent.offset, extent.length, position, length, holder)
+                batch.chunks[chunk + space] = Place(number, extent.offset, extent.length, position, length, holder)
             if len(batch.chunks) > _BATCH:
                 batch.packs = [PackRow(number, name, storage.id, False, 0)]
                 self._index.commit(batch)
@@ -203,7 +205,7 @@ class Recovery:
             sealed, stream_bytes, file_bytes = seals.read_seal(storage.backend, item.name)
             if sealed.record != record:
                 raise Corrupt("its seal names another record.")
-            self._grant_rows(storage, item.name, stream_bytes, sealed.owner)
+            self._grant_rows(storage, item.name, stream_bytes, sealed)
         except Corrupt as error:
             self._problem(f"{storage.backend.label}/{item.name} is damaged: {error.message}")
             return
@@ -211,16 +213,21 @@ class Recovery:
             self._index.set_fence(sealed.task_id, sealed.fence)
         self._index.put_record(RecordRow(sealed, stream_bytes, storage.id, file_bytes))
 
-    def _grant_rows(self, storage: Storage, name: str, stream_bytes: int, owner: str) -> None:
+    def _grant_rows(self, storage: Storage, name: str, stream_bytes: int, sealed: SealedRecord) -> None:
         """The owner of a sealed record owns its chunks: that was checked when it was sealed."""
+        space, ownerless = (self._index.space(owner, sealed.key_id) for owner in (sealed.owner, ""))
         reader = ManifestReader(lambda offset, length: storage.backend.read(name, offset, length), stream_bytes)
-        batch = Batch(self._index.owner(owner))
+        batch = Batch(self._index.owner(sealed.owner))
         for first in range(0, reader.row_count, SEGMENT_ROWS):
             rows = reader.rows(first, min(SEGMENT_ROWS, reader.row_count - first))
-            found = self._index.lookup({chunk for chunk, _ in rows if chunk != HOLE})
-            batch.grants |= self._index.not_owned(found, batch.owner)
-            if len(batch.grants) > _BATCH:
+            names = {chunk for chunk, _ in rows if chunk != HOLE}
+            found = self._index.lookup(names, space)
+            if space:  # a pack whose header is damaged does not tell whose encrypted chunks it holds: the record does
+                for chunk, value in self._index.lookup(names.difference(found), ownerless).items():
+                    batch.chunks[chunk + space] = Place.decode(value)._replace(owner=batch.owner)
+            batch.grants |= self._index.not_owned(found, batch.owner, space)
+            if len(batch.grants) + len(batch.chunks) > _BATCH:
                 self._index.commit(batch)
                 batch = Batch(batch.owner)
-        if batch.grants:
+        if batch.grants or batch.chunks:
             self._index.commit(batch)

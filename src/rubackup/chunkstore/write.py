@@ -20,6 +20,7 @@ from rubackup.chunkstore import group, seals
 from rubackup.chunkstore._groups import GroupReader, Spot
 from rubackup.chunkstore._packing import Packing
 from rubackup.chunkstore._presence import Presence
+from rubackup.chunkstore.admission import Encryption
 from rubackup.chunkstore.backends.base import Appender
 from rubackup.chunkstore.identity import HOLE, ID_BYTES, Buffer, possession_proof, split_ids
 from rubackup.chunkstore.index import Index, Place, RecordRow
@@ -70,7 +71,10 @@ class WriteSession:
         parent: str,
         parent_manifest: StoredManifest | None,
         share: bool,
+        crypto: str = "",
+        key_id: str = "",
     ) -> None:
+        self._encryption = Encryption(crypto, key_id)
         self.record, self.parent, self.owner, self.task_id, self.fence = record, parent, owner, task_id, fence
         self.stale = False
         """Set by the pool when the task was begun again."""
@@ -83,7 +87,8 @@ class WriteSession:
         self._over = False
         self._sealed: SealedRecord | None = None
         self._presence = Presence(index, storages)
-        self._packing = Packing(index, storages, host.abandon, pool=pool, owner=owner)
+        self._packing = Packing(index, storages, host.abandon, pool=pool, owner=owner, key_id=key_id)
+        self._space = self._packing.space
         self._manifest: Appender | None = None
         self._manifest_storage: Storage | None = None
         self._manifest_sum = blake3()
@@ -121,8 +126,8 @@ class WriteSession:
 
     def _states(self, names: list[bytes]) -> bytes:
         holds = self._presence.holds
-        found = {name: place for name, place in self._index.lookup(names).items() if holds(place)}
-        foreign = self._index.not_owned(found, self._packing.owner)
+        found = {name: place for name, place in self._index.lookup(names, self._space).items() if holds(place)}
+        foreign = self._index.not_owned(found, self._packing.owner, self._space)
         pending, granted = self._packing.pending, self._packing.grants
         other = PROVE if self._share else SEND
         return bytes(
@@ -142,8 +147,8 @@ class WriteSession:
         with self._working():
             names = [name for name in names if name not in self._packing.pending]
             held = self._presence.holds
-            found = {name: place for name, place in self._index.lookup(names).items() if held(place)}
-            if foreign := self._index.not_owned(found, self._packing.owner):
+            found = {name: place for name, place in self._index.lookup(names, self._space).items() if held(place)}
+            if foreign := self._index.not_owned(found, self._packing.owner, self._space):
                 self._packing.grant(foreign)
             return {name for name in names if name not in found}
 
@@ -155,7 +160,7 @@ class WriteSession:
             if len(given) != len(names):
                 raise Invalid("There must be one proof a chunk.")
             states = bytearray(len(names))
-            if self._share:
+            if self._share and not self._space:
                 right = self._proved(names, given)
                 for i, name in enumerate(names):
                     states[i] = name in right
@@ -191,11 +196,10 @@ class WriteSession:
         Corrupt when it is damaged or an id is false (the session goes on); StorageFull ends the session.
         """
         with self._working():
-            received = group.decode(data)
-            received.check()
+            received = self._encryption.received(data)
             new = {name for name in received.ids if name not in self._packing.pending}
-            found = self._index.lookup(new)
-            if foreign := self._index.not_owned(found, self._packing.owner):
+            found = self._index.lookup(new, self._space)
+            if foreign := self._index.not_owned(found, self._packing.owner, self._space):
                 self._packing.grant(foreign)
             new.difference_update(found)
             if new:
@@ -237,7 +241,7 @@ class WriteSession:
             )
         # Outside the lock: a newer attempt of the task must be able to end this session meanwhile.
         reader = ManifestReader(lambda at, length: backend.read(name, at, length), size)
-        return Verification(reader, self._index, self._groups, progress, check).run()
+        return Verification(reader, self._index, self._groups, progress, check, space=self._space).run()
 
     def seal(self, files: int, files_failed: int, size_bytes: int) -> SealedRecord:
         """Check the manifest, make it durable and publish the record; repeating it gives the same answer.
@@ -276,6 +280,8 @@ class WriteSession:
             size_bytes=told.size_bytes,
             stored_bytes=self._packing.stored_bytes + size,
             sealed_at_ns=self._host.now_ns(),
+            key_id=self._encryption.key_id,
+            crypto=self._encryption.crypto,
         )
         self._manifest.write(seals.seal_bytes(sealed, size, self._manifest_sum.digest()))
         self._manifest.sync()
@@ -293,6 +299,8 @@ class WriteSession:
             raise Invalid(f"The manifest is refused: {error.message}") from error
         if (header.record, header.client_hwid) != (self.record, self.owner):
             raise Invalid("The manifest is of another record or client.")
+        if header.key_id != self._encryption.key_id:
+            raise Invalid("The manifest is encrypted with another key than the session, or only one of them is.")
         if header.parent not in {"", self.parent}:
             raise Invalid("The manifest names another parent.")
         summary = trailer.summary
@@ -307,8 +315,8 @@ class WriteSession:
     def _check_rows(self, raw: memoryview) -> None:
         """Every chunk of a segment must be readable, owned, and as long as the row says."""
         rows = [row for row in fmt.ROW.iter_unpack(raw) if row[0] != HOLE]
-        found = self._index.lookup({name for name, _ in rows})
-        foreign = self._index.not_owned(found, self._packing.owner)
+        found = self._index.lookup({name for name, _ in rows}, self._space)
+        foreign = self._index.not_owned(found, self._packing.owner, self._space)
         for name, length in rows:
             value = found.get(name)
             if value is not None and not self._presence.holds(value):

@@ -7,18 +7,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rubackup.agent.tasks import Follow, Outcome, RunningTask, TaskRunner
+from rubackup.chunkstore import ciphers
+from rubackup.chunkstore.group import Sealer
 from rubackup.client import scripts
 from rubackup.client.channels import BackupOverWire, RestoreOverWire, connect
 from rubackup.client.destinations import check_destinations
 from rubackup.client.devices import list_block_devices
+from rubackup.client.keys import KeyStore
 from rubackup.client.ports import BackupJob, Module, RestoreJob
 from rubackup.domain.errors import Invalid, RubackupError, Stopped, WireFault
+from rubackup.domain.lookups import Crypto
 from rubackup.wire import pki
 from rubackup.wire.control import ControlPeer
 from rubackup.wire.messages import (
@@ -45,7 +50,10 @@ LISTING_LIMIT = 10_000
 class ClientAgent:
     """Answers the servers' orders with the modules of this host."""
 
-    def __init__(self, hwid: str, files: pki.TlsFiles, modules: Mapping[str, Module], runner: TaskRunner) -> None:
+    def __init__(
+        self, hwid: str, files: pki.TlsFiles, modules: Mapping[str, Module], runner: TaskRunner, keys: KeyStore
+    ) -> None:
+        self._keys = keys
         self._hwid = hwid
         self._files = files
         self._modules = modules
@@ -98,7 +106,17 @@ class ClientAgent:
             ]
         )
 
+    def _sealer(self, crypto: str, task: RunningTask) -> Sealer | None:
+        """What encrypts a copy; None for one in clear. Invalid when this host cannot run the cipher."""
+        if crypto == Crypto.NOCRYPT.label:
+            return None
+        suite = ciphers.usable(ciphers.by_name(crypto))
+        if not self._keys.path.exists():
+            task.log("warning", "A key for encrypted copies is made: print it with `rubackup client key sheet`.")
+        return Sealer(self._keys.current(), suite)
+
     def _copy(self, module: Module, message: RunBackup, task: RunningTask) -> Outcome:
+        sealer = self._sealer(message.crypto, task)
         job = BackupJob(
             record=message.record,
             parent=message.parent,
@@ -108,8 +126,10 @@ class ClientAgent:
             compression=message.compression,
             module_parameters=message.module_parameters,
             common_parameters=message.common_parameters,
+            sealer=sealer,
         )
-        with self._session(message, task, BackupOverWire) as channel:
+        kind = functools.partial(BackupOverWire, key_id=sealer.key.id.hex() if sealer else "")
+        with self._session(message, task, kind) as channel:
             try:
                 summary = module.backup(job, channel, task)
             except Stopped:
@@ -137,6 +157,7 @@ class ClientAgent:
             overwrite=message.overwrite,
             module_parameters=message.module_parameters,
             common_parameters=message.common_parameters,
+            keys=self._keys,
         )
         with self._session(message, task, RestoreOverWire) as channel:
             summary = module.restore(job, channel, task)

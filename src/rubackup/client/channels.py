@@ -73,9 +73,10 @@ def connect(address: MediaAddress, context: ssl.SSLContext) -> DataConnection:
 class BackupOverWire(_Session):
     """A session that writes one record (client.ports.BackupChannel)."""
 
-    def __init__(self, connection: DataConnection, ticket: Callable[[], bytes]) -> None:
+    def __init__(self, connection: DataConnection, ticket: Callable[[], bytes], key_id: str = "") -> None:
+        """`key_id` names the key of an encrypted copy."""
         super().__init__(connection, ticket)
-        connection.send(OpenBackup(version=PROTOCOL_VERSION, ticket=self._shown))
+        connection.send(OpenBackup(version=PROTOCOL_VERSION, ticket=self._shown, key_id=key_id))
         self.parent_bytes: int = connection.expect(BackupOpened).parent_bytes
 
     def read_parent(self, offset: int, length: int) -> bytes:

@@ -13,6 +13,9 @@ from typing import Any, Literal, Protocol
 
 from typing_extensions import Buffer
 
+from rubackup.chunkstore.group import Sealer
+from rubackup.chunkstore.keys import Keys
+
 Phase = Literal["execution", "transmission"]
 Level = Literal["info", "warning", "error"]
 
@@ -101,6 +104,8 @@ class BackupJob:
     """A name of domain.lookups.CompressionType."""
     module_parameters: Mapping[str, Any] = field(default_factory=dict)
     common_parameters: Mapping[str, Any] = field(default_factory=dict)
+    sealer: Sealer | None = None
+    """Encrypts the copy; None makes one in clear."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +126,8 @@ class RestoreJob:
     common_parameters: Mapping[str, Any] = field(default_factory=dict)
     task_id: int = 0
     """The same for each attempt of a task: what an attempt that was killed left is known by it."""
+    keys: Keys | None = None
+    """What encrypted copies can be read with."""
 
 
 @dataclass(frozen=True)

@@ -239,4 +239,5 @@ def sealed_message(pool_id: int, record: SealedRecord) -> RecordSealed:
         client_hwid=record.owner, resource_type=record.resource_type, resource=record.resource,
         backup_type=record.backup_type, files=record.files, files_failed=record.files_failed,
         size_bytes=record.size_bytes, stored_bytes=record.stored_bytes, sealed_at_ns=record.sealed_at_ns,
+        crypto=record.crypto, key_id=record.key_id,
     )  # fmt: skip

@@ -105,7 +105,7 @@ class DataSessions:
             raise Refused("Only clients write copies; a media server reads one that it copies.")
         if isinstance(opening, OpenBackup):
             ticket = self._admit(connection, opening.version, opening.ticket, "backup")
-            self._backup(connection, ticket)
+            self._backup(connection, ticket, opening.key_id)
         elif isinstance(opening, OpenRestore):
             ticket = self._admit(connection, opening.version, opening.ticket, "restore")
             self._restore(connection, ticket)
@@ -137,7 +137,7 @@ class DataSessions:
         if ticket.expires_at < self._clock():
             raise Refused("The ticket has expired.")
 
-    def _backup(self, connection: DataConnection, ticket: Ticket) -> None:
+    def _backup(self, connection: DataConnection, ticket: Ticket, key_id: str) -> None:
         pool = self._pools.get(ticket.pool_id)
         session = pool.begin(
             owner=ticket.client_hwid,
@@ -146,6 +146,8 @@ class DataSessions:
             record=ticket.record,
             parent=ticket.parent or None,
             share=ticket.share,
+            crypto=ticket.crypto,
+            key_id=key_id,
         )
         sealed = False
         try:
@@ -179,7 +181,9 @@ class DataSessions:
 
     def _restore(self, connection: DataConnection, ticket: Ticket) -> None:
         session = self._pools.get(ticket.pool_id).read(ticket.record)
-        connection.send(RestoreOpened(manifest_bytes=session.manifest_bytes))
+        connection.send(
+            RestoreOpened(manifest_bytes=session.manifest_bytes, crypto=session.crypto, key_id=session.key_id)
+        )
         while True:
             item = connection.receive()
             self._check(ticket)

@@ -42,6 +42,7 @@ def order_of(job: Job, tickets: TicketOffice) -> Message:
                 common_parameters=common,
                 normal_script=scripts.get("normal", ""),
                 exception_script=scripts.get("exception", ""),
+                crypto=job.crypto,
             )
         case "Restore":
             return RunRestore(

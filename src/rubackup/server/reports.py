@@ -17,7 +17,7 @@ from rubackup.server.monitoring import Monitor
 from rubackup.server.registry import Registry
 from rubackup.server.tickets import TicketOffice
 from rubackup.server.tools import TOOL_MESSAGES, ClientTools
-from rubackup.services import dispatch, records
+from rubackup.services import dispatch, presence, records
 from rubackup.wire.control import ControlPeer
 from rubackup.wire.framing import decode, encode
 from rubackup.wire.messages import (
@@ -42,6 +42,7 @@ from rubackup.wire.messages import (
     Relayed,
     RenewTicket,
     ReportFinished,
+    ReportKeys,
     ReportLog,
     ReportMonitoring,
     ReportProgress,
@@ -103,6 +104,9 @@ class Reports:
                 return await self._finished(peer, message)
             case RenewTicket() if role in {"client", "media"}:
                 return await self._renew(peer, message)
+            case ReportKeys() if role == "client":
+                await presence.client_keys(self._database, peer.identity.hwid, message.key_ids)
+                return Ack()
             case RecordSealed() if role == "media":
                 return await self._sealed(peer, message)
             case ReportMonitoring() if role == "media":
@@ -181,6 +185,7 @@ class Reports:
                 size_bytes=message.size_bytes,
                 stored_bytes=message.stored_bytes,
                 sealed_at=dt.datetime.fromtimestamp(message.sealed_at_ns / 1e9, dt.UTC),
+                key_id=message.key_id,
             ),
         )
         return SealVerdict(keep=keep)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from rubackup.domain.lookups import Crypto
 from rubackup.services.dispatch import Job
 from rubackup.wire.tickets import Ticket, sign
 
@@ -35,5 +36,6 @@ class TicketOffice:
             share=job.share,
             server_hwid=self._server_hwid,
             expires_at=self._clock() + TICKET_SECONDS,
+            crypto=job.crypto if backup and job.crypto != Crypto.NOCRYPT.label else "",
         )
         return sign(ticket, self._key_pem)

@@ -35,10 +35,11 @@ _KNOWN = "SELECT id FROM repository WHERE uuid = $1"
 _INSERT = """
 INSERT INTO repository (uuid, parent_id, parent_uuid, task_id, client_id, client_hostname, client_hwid,
     client_group_id, pool_id, resource_type, resource, backup_type, crypto, archiving, size_bytes, stored_bytes,
-    files, files_failed, created_at, store_until, locked_until, rule_id, strategy_id, strategy_rule_id, file_list)
+    files, files_failed, created_at, store_until, locked_until, rule_id, strategy_id, strategy_rule_id, file_list,
+    key_id)
 SELECT $2, r.id, $3, t.id, c.id, c.hostname, c.hwid, c.group_id, t.pool_id, $4, $5, $6, t.crypto, t.archiving,
     $7, $8, $9, $10, made.at, made.until, CASE WHEN $12 THEN made.until END,
-    t.rule_id, t.strategy_id, t.strategy_rule_id, coalesce(t.parameters #> '{module,file_list}' <> 'false', true)
+    t.rule_id, t.strategy_id, t.strategy_rule_id, coalesce(t.parameters #> '{module,file_list}' <> 'false', true), $13
 FROM task_queue t JOIN clients c ON c.id = t.client_id JOIN pools p ON p.id = t.pool_id
 LEFT JOIN repository r ON r.uuid = $3
 CROSS JOIN LATERAL (SELECT greatest(t.created_at, least(now(), $11)) AS at) begun
@@ -100,6 +101,7 @@ async def _insert(db: Connection, sealed: Sealed, record: uuid.UUID) -> int:
     record_id: int = await db.fetchval(
         _INSERT, sealed.task_id, record, parent, sealed.resource_type, sealed.resource, sealed.backup_type,
         sealed.size_bytes, sealed.stored_bytes, sealed.files, sealed.files_failed, sealed.sealed_at, immutable,
+        sealed.key_id,
     )  # fmt: skip
     await db.execute(_TASK_RECORD, sealed.task_id, record_id)
     return record_id

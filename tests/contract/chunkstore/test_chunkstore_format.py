@@ -13,9 +13,11 @@ import pytest
 
 from rubackup.chunkstore import group, pack, seals
 from rubackup.chunkstore.backends.memory import MemoryBackend
+from rubackup.chunkstore.group import Sealer
 from rubackup.chunkstore.identity import HOLE, chunk_id
 from rubackup.chunkstore.manifest import Entry, EntryType, Header, ManifestReader, ManifestWriter, Summary
 from rubackup.chunkstore.seals import SealedRecord
+from support.keys import GCM, KEY, Held
 
 SAMPLES = Path(__file__).parents[2] / "data" / "chunkstore"
 CHUNKS = [(chunk_id(data), data) for data in (b"text " * 100, b"another", bytes(range(256)))]
@@ -70,8 +72,19 @@ def sample_group_zstd() -> bytes:
     return group.encode(CHUNKS, 3)
 
 
-WRITTEN = {"group-stored-0": sample_group_stored, "pack-0": sample_pack, "manifest-1": sample_manifest}
-MADE = {**WRITTEN, "group-zstd-0": sample_group_zstd}
+def sample_group_sealed() -> bytes:
+    """A group that is encrypted: key, salt and number are fixed, so its bytes are."""
+    sealer = Sealer(KEY, GCM, first=7, random=bytes)
+    return group.encode([(sealer.identify(data), data) for _, data in CHUNKS], None, sealer)
+
+
+WRITTEN = {
+    "group-stored-1": sample_group_stored,
+    "group-sealed-1": sample_group_sealed,
+    "pack-0": sample_pack,
+    "manifest-1": sample_manifest,
+}
+MADE = {**WRITTEN, "group-zstd-1": sample_group_zstd}
 
 
 def _sample(name: str) -> bytes:
@@ -95,13 +108,23 @@ def test_the_bytes_written_do_not_change(name: str) -> None:
     assert WRITTEN[name]() == _sample(name)
 
 
-@pytest.mark.parametrize("name", ["group-stored-0", "group-zstd-0"])
+@pytest.mark.parametrize("name", ["group-stored-1", "group-zstd-1"])
 def test_old_groups_are_read(name: str) -> None:
     """Chunks of a stored sample come back."""
     found = group.decode(_sample(name))
     found.check()
 
     assert [(key, bytes(found.chunk(i))) for i, key in enumerate(found.ids)] == CHUNKS
+
+
+def test_old_encrypted_groups_are_read() -> None:
+    """With its key, chunks of a stored sample come back; the header tells key, salt and number."""
+    found = group.open_group(_sample("group-sealed-1"), Held(KEY))
+    found.check()
+    head = group.read_head(_sample("group-sealed-1"))
+
+    assert [bytes(found.chunk(i)) for i in range(len(CHUNKS))] == [data for _, data in CHUNKS]
+    assert (head.key_id, head.salt, head.number) == (KEY.id, bytes(32), 7)
 
 
 def test_old_packs_are_read() -> None:
@@ -111,7 +134,7 @@ def test_old_packs_are_read() -> None:
     extents = pack.read_extents(backend, name)
 
     assert pack.parse_header(_sample("pack-0")).owner == "00000000000000aa"
-    assert backend.read(name, extents[0].offset, extents[0].length) == _sample("group-stored-0")
+    assert backend.read(name, extents[0].offset, extents[0].length) == _sample("group-stored-1")
 
 
 def test_old_manifests_are_read() -> None:

@@ -94,6 +94,7 @@ from rubackup.wire.messages import (
     Renew,
     RenewTicket,
     ReportFinished,
+    ReportKeys,
     ReportLog,
     ReportMonitoring,
     ReportProgress,
@@ -128,6 +129,7 @@ FOLDER = Path(__file__).resolve().parents[2] / "data" / "wire"
 
 CLIENT = "525a99154f3505a2"
 MEDIA = "c3" * 32
+KEY_ID = "0123456789abcdef" * 2
 RECORD = "0123456789abcdef0123456789abcdef"
 PARENT = "fedcba9876543210fedcba9876543210"
 ID = bytes(range(32))
@@ -163,6 +165,8 @@ SAMPLES: tuple[Message, ...] = (
         os_version="Debian 12",
         resource_types=["File system"],
         data_endpoint="media.example:9993",
+        ciphers=["aes-256-gcm"],
+        key_ids=[KEY_ID],
     ),
     Welcome(version=1, server_hwid="a1" * 32, hostname="server.example", epoch=5, heartbeat_seconds=10.0),
     Call(id=1, body=b"\x81\xa1t\xa4ping"),
@@ -183,6 +187,7 @@ SAMPLES: tuple[Message, ...] = (
         common_parameters={"two": {"three": "four"}},
         normal_script="/opt/rubackup/scripts/normal",
         exception_script="/opt/rubackup/scripts/exception",
+        crypto="aes-256-gcm",
     ),
     RunRestore(
         order=ORDER,
@@ -339,8 +344,11 @@ SAMPLES: tuple[Message, ...] = (
         size_bytes=100,
         stored_bytes=50,
         sealed_at_ns=1_700_000_000_000_000_000,
+        crypto="aes-256-gcm",
+        key_id=KEY_ID,
     ),
     SealVerdict(keep=True),
+    ReportKeys(key_ids=[KEY_ID]),
     ReportMonitoring(
         samples=[
             MonitoringSample(
@@ -521,10 +529,10 @@ SAMPLES: tuple[Message, ...] = (
     Queued(task=7),
     AskDeletion(record=11, user=LocalUser(name="root", uid=0)),
     Deleted(record=11),
-    OpenBackup(version=1, ticket=b"ticket"),
+    OpenBackup(version=1, ticket=b"ticket", key_id=KEY_ID),
     BackupOpened(parent_bytes=4096),
     OpenRestore(version=1, ticket=b"ticket"),
-    RestoreOpened(manifest_bytes=4096),
+    RestoreOpened(manifest_bytes=4096, crypto="aes-256-gcm", key_id=KEY_ID),
     ReadManifest(offset=1, length=2),
     Query(ids=ID),
     Known(states=b"\x00\x01\x02", nonce=ID),

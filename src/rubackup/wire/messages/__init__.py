@@ -89,6 +89,7 @@ from rubackup.wire.messages.reports import (
     Relayed,
     RenewTicket,
     ReportFinished,
+    ReportKeys,
     ReportLog,
     ReportMonitoring,
     ReportProgress,
@@ -121,7 +122,7 @@ from rubackup.wire.messages.tools import (
     WaitingRequest,
 )
 
-__all__ = ["PROTOCOL_VERSION", "Ack", "AgentState", "Answer", "AnyMessage", "AskAgent", "AskDeletion", "AskElements", "AskOwnClient", "AskOwnCopies", "AskOwnRules", "AskOwnTasks", "AskPools", "AskRoot", "AskStorage", "BackupOpened", "BlockDevice", "BlockDevices", "Bye", "Call", "CheckDestinations", "CheckDevice", "CheckFolder", "Checkpoint", "Checkpointed", "ConfigurePools", "Deleted", "Destination", "DestinationsChecked", "DeviceChecked", "DropRecord", "Enrol", "EnrolGranted", "EnrolPending", "Fault", "FilesystemListing", "Groups", "Hello", "KeepKey", "Known", "ListBlockDevices", "ListFilesystem", "ListRecord", "ListResources", "LocalUser", "LockRecord", "LogLine", "MediaAddress", "Message", "ModuleResource", "ModuleResources", "MonitoringLimits", "MonitoringSample", "NewTicket", "OpenBackup", "OpenRestore", "Order", "OwnClient", "OwnCopies", "OwnCopy", "OwnRule", "OwnRules", "OwnTask", "OwnTasks", "Ping", "Pong", "PoolConfig", "PoolState", "PoolStates", "Progress", "ProgressAnswer", "Prove", "Proved", "Query", "Queued", "ReadChunks", "ReadManifest", "RecordEntry", "RecordListing", "RecordSealed", "Relay", "Relayed", "Renew", "RenewTicket", "ReportFinished", "ReportLog", "ReportMonitoring", "ReportProgress", "RequestRule", "RequestRuleDeletion", "Requested", "RestoreOpened", "Revoked", "Root", "RunBackup", "RunCopy", "RunRestore", "RunVerify", "ScanTape", "Seal", "SealVerdict", "Sealed", "StartBackup", "StartRestore", "StorageConfig", "StorageNeed", "StorageState", "TapeDevice", "TapeDevices", "TapeElement", "TapeElements", "WaitingRequest", "Welcome"]  # fmt: skip
+__all__ = ["PROTOCOL_VERSION", "Ack", "AgentState", "Answer", "AnyMessage", "AskAgent", "AskDeletion", "AskElements", "AskOwnClient", "AskOwnCopies", "AskOwnRules", "AskOwnTasks", "AskPools", "AskRoot", "AskStorage", "BackupOpened", "BlockDevice", "BlockDevices", "Bye", "Call", "CheckDestinations", "CheckDevice", "CheckFolder", "Checkpoint", "Checkpointed", "ConfigurePools", "Deleted", "Destination", "DestinationsChecked", "DeviceChecked", "DropRecord", "Enrol", "EnrolGranted", "EnrolPending", "Fault", "FilesystemListing", "Groups", "Hello", "KeepKey", "Known", "ListBlockDevices", "ListFilesystem", "ListRecord", "ListResources", "LocalUser", "LockRecord", "LogLine", "MediaAddress", "Message", "ModuleResource", "ModuleResources", "MonitoringLimits", "MonitoringSample", "NewTicket", "OpenBackup", "OpenRestore", "Order", "OwnClient", "OwnCopies", "OwnCopy", "OwnRule", "OwnRules", "OwnTask", "OwnTasks", "Ping", "Pong", "PoolConfig", "PoolState", "PoolStates", "Progress", "ProgressAnswer", "Prove", "Proved", "Query", "Queued", "ReadChunks", "ReadManifest", "RecordEntry", "RecordListing", "RecordSealed", "Relay", "Relayed", "Renew", "RenewTicket", "ReportFinished", "ReportKeys", "ReportLog", "ReportMonitoring", "ReportProgress", "RequestRule", "RequestRuleDeletion", "Requested", "RestoreOpened", "Revoked", "Root", "RunBackup", "RunCopy", "RunRestore", "RunVerify", "ScanTape", "Seal", "SealVerdict", "Sealed", "StartBackup", "StartRestore", "StorageConfig", "StorageNeed", "StorageState", "TapeDevice", "TapeDevices", "TapeElement", "TapeElements", "WaitingRequest", "Welcome"]  # fmt: skip
 
 AnyMessage = (
     Fault | Enrol | EnrolPending | EnrolGranted | AskRoot | Root | Hello | Welcome | Call | Answer | Ping | Pong | Ack
@@ -130,7 +131,7 @@ AnyMessage = (
     | CheckFolder | CheckDevice | DeviceChecked | DropRecord | LockRecord | Revoked | KeepKey
     | ListRecord | RecordListing
     | ReportProgress | ProgressAnswer | ReportLog | ReportFinished | RenewTicket | NewTicket
-    | RecordSealed | SealVerdict | Relay | Relayed
+    | RecordSealed | ReportKeys | SealVerdict | Relay | Relayed
     | ScanTape | TapeDevices | AskElements | TapeElements
     | CheckDestinations | DestinationsChecked | ListBlockDevices | BlockDevices | ListResources | ModuleResources | ReportMonitoring | MonitoringLimits
     | AskAgent | AgentState | AskOwnClient | OwnClient | AskOwnRules | OwnRules | AskOwnCopies | OwnCopies | AskOwnTasks | OwnTasks | RequestRule | RequestRuleDeletion | Requested | StartBackup | StartRestore | Queued | AskDeletion | Deleted

@@ -50,6 +50,8 @@ class RunBackup(Message, tag="run_backup"):
     """Program on the client that runs after the copy was sealed; '' for none."""
     exception_script: str = ""
     """Program that runs when the task failed."""
+    crypto: str = "nocrypt"
+    """A name of domain.lookups.Crypto."""
 
 
 class RunRestore(Message, tag="run_restore"):

@@ -100,6 +100,7 @@ class Backup:
             workers=worker_count(self._job.common_parameters.get("worker_parallelism")),
             check=self._report.tick,
             started=lambda: self._watch.phase("transmission"),
+            sealer=self._job.sealer,
         )
         counter = Counter(self._resource, self._protected)
         try:
@@ -160,9 +161,12 @@ class Backup:
             backup_type=self._job.backup_type,
             created_ns=self._source.as_of_ns or self._now_ns(),
             chunker=CHUNKER,
+            key_id=self._job.sealer.key.id.hex() if self._job.sealer else "",
         )
         writer = ManifestWriter(uploader.put_manifest, header)
         minimum, average, maximum, seed = CHUNKER
+        if self._job.sealer is not None:  # kept out of the header, which is in clear
+            seed = self._job.sealer.key.chunker_seed(self._job.sealer.suite)
         copier = Copier(
             add_chunk=uploader.add,
             add_rows=writer.add_rows,

@@ -7,11 +7,12 @@ when this batch and all before it are written. Nothing here touches the disk.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Final
 
+from rubackup.chunkstore.identity import Buffer, chunk_id
 from rubackup.chunkstore.manifest import Entry
 from rubackup.client.modules.filesystem.rows import Row
 from rubackup.client.modules.filesystem.target import Identity, NewFile
@@ -20,10 +21,17 @@ SLICE_BYTES: Final = 2 << 20
 SLICE_ITEMS: Final = 128
 """A slice ends with whichever comes first: long enough to be worth a hand-over, short enough for several threads."""
 
-Chunks = Mapping[bytes, memoryview]
+Identify = Callable[[Buffer], bytes]
+"""The id that a chunk of this content has."""
 NumberedRows = tuple[int, Sequence[Row]]
 """Number of the first row, and the rows."""
 Item = tuple[Entry, Sequence[Row]]
+
+
+class Chunks(dict[bytes, memoryview]):
+    """Chunks by the id that they should have; `identify` tells which they do have in this record."""
+
+    identify: Identify = staticmethod(chunk_id)
 
 
 class Home:

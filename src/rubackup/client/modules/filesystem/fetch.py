@@ -6,6 +6,7 @@ Several threads may use one `Fetcher` and the channel behind it, a request at a 
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
@@ -13,9 +14,10 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Final
 
-from rubackup.chunkstore.group import Group, decode
-from rubackup.chunkstore.identity import HOLE
-from rubackup.client.modules.filesystem.batch import Chunks, NumberedRows
+from rubackup.chunkstore.group import Group, open_group
+from rubackup.chunkstore.identity import HOLE, chunk_id
+from rubackup.chunkstore.keys import Keys
+from rubackup.client.modules.filesystem.batch import Chunks, Identify, NumberedRows
 from rubackup.client.ports import RestoreChannel
 from rubackup.domain.errors import Corrupt
 
@@ -100,7 +102,10 @@ class GroupCache:
 class Fetcher:
     """Reads through the channel; what is damaged is missing from the answer, which then says why."""
 
-    def __init__(self, channel: RestoreChannel, cache_bytes: int = CACHE_BYTES) -> None:
+    def __init__(self, channel: RestoreChannel, keys: Keys | None = None, cache_bytes: int = CACHE_BYTES) -> None:
+        """`keys` are what encrypted groups are opened with."""
+        self._open = functools.partial(open_group, keys=keys)
+        self._identify: Identify = chunk_id
         self._channel = channel
         self._turns = Turns()
         self.cache = GroupCache(cache_bytes)
@@ -122,8 +127,9 @@ class Fetcher:
         Groups are decoded where `submit` has it done; `check` is called between them and may raise.
         """
         with self._turns.turn():
-            found: dict[bytes, memoryview] = {}
+            found = Chunks()
             runs, wanted = self._missing(parts, found)
+            found.identify = self._identify
             if not runs:
                 return found, ""
             problem = ""
@@ -133,7 +139,7 @@ class Fetcher:
                     self.received_bytes += len(data)
                     if len(decoding) >= DECODING:
                         problem = self._take(decoding.popleft(), wanted, found) or problem
-                    decoding.append(submit(decode, data))
+                    decoding.append(submit(self._open, data))
                     check()
             except Corrupt as error:
                 problem = str(error)
@@ -141,9 +147,7 @@ class Fetcher:
                 problem = self._take(decoding.popleft(), wanted, found) or problem
             return found, problem
 
-    def _missing(
-        self, parts: Iterable[NumberedRows], found: dict[bytes, memoryview]
-    ) -> tuple[list[tuple[int, int]], dict[bytes, int]]:
+    def _missing(self, parts: Iterable[NumberedRows], found: Chunks) -> tuple[list[tuple[int, int]], dict[bytes, int]]:
         """Runs of rows whose chunks are not in the cache, and the lengths of these; the others are put into `found`."""
         runs: list[tuple[int, int]] = []
         wanted: dict[bytes, int] = {}
@@ -167,12 +171,14 @@ class Fetcher:
             runs.append((begin, end - begin))
         return runs, wanted
 
-    def _take(self, future: Future[Group], wanted: dict[bytes, int], found: dict[bytes, memoryview]) -> str:
+    def _take(self, future: Future[Group], wanted: dict[bytes, int], found: Chunks) -> str:
         """Take what is wanted out of a group; what is wrong with it."""
         try:
             group = future.result()
         except Corrupt as error:
             return str(error)
+        # A record is encrypted with one key throughout: where that is not so, chunks do not fit their ids.
+        self._identify = found.identify = group.identify
         positions = [at for at, name in enumerate(group.ids) if name in wanted and name not in found]
         positions = [at for at in positions if group.lengths[at] == wanted[group.ids[at]]]
         if positions:

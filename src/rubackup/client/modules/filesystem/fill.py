@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from rubackup.chunkstore.identity import HOLE, chunk_id
+from rubackup.chunkstore.identity import HOLE
 from rubackup.chunkstore.manifest import Entry, EntryType
 from rubackup.client.modules.filesystem.apply import Applier
 from rubackup.client.modules.filesystem.batch import Chunks, Home, Item, Part, Slice
@@ -46,7 +46,7 @@ def gather(rows: Sequence[Row], chunks: Chunks, offset: int = 0) -> tuple[list[S
             chunk = chunks.get(name)
             if chunk is None:
                 raise MissingChunk(f"chunk {name.hex()} is missing")
-            if len(chunk) != length or chunk_id(chunk) != name:
+            if len(chunk) != length or chunks.identify(chunk) != name:
                 raise Corrupt(
                     f"its contents in the copy are damaged: "
                     f"Chunk {name.hex()} does not have the content that its id names."

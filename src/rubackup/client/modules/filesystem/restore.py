@@ -89,7 +89,7 @@ class Restore:
         self._resource = absolute(job.resource, "resource")
         self._watch = watch
         self._report = Report(watch)
-        self._fetcher = Fetcher(channel)
+        self._fetcher = Fetcher(channel, job.keys)
         self._reader = ManifestReader(whole(self._fetcher.read_manifest), channel.manifest_bytes)
         self._selection = Selection(self._resource, choose(job.paths, self._reader))
         self._applier = Applier(self._report, numeric_owner=job.module_parameters.get("numeric_owner") is True)

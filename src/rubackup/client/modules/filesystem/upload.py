@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from rubackup.chunkstore.group import MAX_CHUNKS, TARGET_BYTES, encode
+from rubackup.chunkstore.group import MAX_CHUNKS, TARGET_BYTES, Sealer, encode
 from rubackup.chunkstore.identity import chunk_id, possession_proof
 from rubackup.client.ports import BackupChannel, Sealed
 from rubackup.domain.errors import WireFault
@@ -46,8 +46,9 @@ class Uploader:
         check: Callable[[], None],
         started: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
+        sealer: Sealer | None = None,
     ) -> None:
-        """`started` is called, from another thread, when the first group is sent."""
+        """With a `sealer` everything is encrypted. `started` is called, from another thread, when the first group is sent."""
         self._channel = channel
         self._channel_lock = threading.Lock()
         self._level = level
@@ -55,6 +56,8 @@ class Uploader:
         self._check = check
         self._started = started
         self._clock = clock
+        self._sealer = sealer
+        self._identify = sealer.identify if sealer else chunk_id
         self.sent_bytes = 0
         self._batch: list[Chunk] = []
         self._batch_bytes = 0
@@ -74,7 +77,7 @@ class Uploader:
 
     def add(self, data: bytes) -> bytes:
         """The chunk's id; it is sent with a later batch unless the pool has it."""
-        identity = chunk_id(data)
+        identity = self._identify(data)
         new, old = self._seen
         if identity not in new and identity not in old:
             if len(new) >= SEEN_IDS:
@@ -219,7 +222,7 @@ class Uploader:
 
     def _encode_group(self) -> None:
         group, self._group, self._group_bytes = self._group, [], 0
-        self._encoding.append(self._pool.submit(encode, group, self._level))
+        self._encoding.append(self._pool.submit(encode, group, self._level, self._sealer))
         while len(self._encoding) > self._workers + 1:
             self._send_group()
 
