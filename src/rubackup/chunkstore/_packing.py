@@ -33,7 +33,9 @@ class Packing:
         *,
         pool: bytes,
         owner: str,
+        task_id: int,
     ) -> None:
+        self._task_id = task_id
         self._index, self._storages, self._abandon = index, storages, abandon
         self._pool, self._owner_name = pool, owner
         self.owner = index.owner(owner)
@@ -136,6 +138,6 @@ class Packing:
 
     def _commit(self, rows: list[PackRow]) -> None:
         if rows or self.pending or self.grants:
-            self._index.commit(Batch(self.owner, rows, self.pending, self.grants))
+            self._index.commit(Batch(self.owner, rows, self.pending, self.grants, self._task_id))
             self.pending = {}
             self.grants = set()

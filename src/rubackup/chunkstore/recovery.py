@@ -48,10 +48,11 @@ class Recovery:
         scanned = {storage.id for storage in storages}
         present = scanned.union(storage.id for storage in others)
         items = [(storage, item) for storage in storages for item in storage.backend.list("packs")]
-        there = {PurePosixPath(item.name).stem for _, item in items}
+        there = {path.stem for _, item in items if (path := PurePosixPath(item.name)).suffix != pack.GONE}
         lost = {row.number for row in self._index.packs() if row.storage in scanned and row.id.hex() not in there}
-        if lost:
-            self._problem(f"{len(lost)} packs are missing from the storages of the pool.")
+        condemned = self._index.marks.condemned
+        if unexpected := [number for number in lost if number not in condemned or not condemned[number].going]:
+            self._problem(f"{len(unexpected)} packs are missing from the storages of the pool.")
         # Known before any pack is indexed: a copy of a chunk takes the place of one that is lost.
         self._index.set_present(present, lost | self._index.missing)
         for storage in storages:
@@ -71,6 +72,9 @@ class Recovery:
     def _take_pack(self, storage: Storage, item: Item) -> None:
         """Index a pack, and close it when it is open."""
         path = PurePosixPath(item.name)
+        if path.suffix == pack.GONE:
+            storage.backend.erase(item.name)
+            return
         if not _ID.fullmatch(path.stem) or path.suffix not in {".pack", ".open"}:
             self._problem(f"{storage.backend.label}/{item.name} is no file of the pool.")
             return
@@ -168,6 +172,8 @@ class Recovery:
                     files[path.suffix].append((storage, item, path.stem))
                 elif path.suffix == ".open":
                     storage.backend.delete(item.name)
+                elif path.suffix == pack.GONE:
+                    storage.backend.erase(item.name)
                 else:
                     self._problem(f"{storage.backend.label}/{item.name} is no file of the pool.")
         return files
@@ -203,24 +209,27 @@ class Recovery:
             sealed, stream_bytes, file_bytes = seals.read_seal(storage.backend, item.name)
             if sealed.record != record:
                 raise Corrupt("its seal names another record.")
-            self._grant_rows(storage, item.name, stream_bytes, sealed.owner)
+            packs = self._grant_rows(storage, item.name, stream_bytes, sealed.owner)
         except Corrupt as error:
             self._problem(f"{storage.backend.label}/{item.name} is damaged: {error.message}")
             return
         if sealed.fence > self._index.fence(sealed.task_id):
             self._index.set_fence(sealed.task_id, sealed.fence)
-        self._index.put_record(RecordRow(sealed, stream_bytes, storage.id, file_bytes))
+        self._index.put_record(RecordRow(sealed, stream_bytes, storage.id, file_bytes), packs)
 
-    def _grant_rows(self, storage: Storage, name: str, stream_bytes: int, owner: str) -> None:
-        """The owner of a sealed record owns its chunks: that was checked when it was sealed."""
+    def _grant_rows(self, storage: Storage, name: str, stream_bytes: int, owner: str) -> set[int]:
+        """The owner of a sealed record owns its chunks: that was checked when it was sealed. The packs it needs."""
+        packs: set[int] = set()
         reader = ManifestReader(lambda offset, length: storage.backend.read(name, offset, length), stream_bytes)
         batch = Batch(self._index.owner(owner))
         for first in range(0, reader.row_count, SEGMENT_ROWS):
             rows = reader.rows(first, min(SEGMENT_ROWS, reader.row_count - first))
-            found = self._index.lookup({chunk for chunk, _ in rows if chunk != HOLE})
+            found = self._index.lookup({chunk for chunk, _ in rows if chunk != HOLE}, condemned=True)
+            packs.update(Place.decode(value).pack for value in found.values())
             batch.grants |= self._index.not_owned(found, batch.owner)
             if len(batch.grants) > _BATCH:
                 self._index.commit(batch)
                 batch = Batch(batch.owner)
         if batch.grants:
             self._index.commit(batch)
+        return packs
