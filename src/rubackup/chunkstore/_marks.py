@@ -18,6 +18,8 @@ from rubackup.chunkstore._lmdb import Environment
 from rubackup.chunkstore.identity import ID_BYTES
 
 DATABASES: Final = ("condemned", "pins")
+GOING: Final = 1
+ZEROING: Final = 2
 _NUMBER = struct.Struct(">I")
 _MARK = struct.Struct("<QB")
 _PIN = struct.Struct(">QI")
@@ -32,10 +34,20 @@ class Mark(NamedTuple):
 
     at_ns: int
     """Unix time of the mark."""
-    going: bool
-    """Its removal has begun; there is no way back."""
+    state: int
+    """GOING and ZEROING, or neither."""
     turn: int
     """The pool's turn at the mark: sessions with a lower one were begun before. 0 when an earlier process set it."""
+
+    @property
+    def going(self) -> bool:
+        """Whether its removal has begun; there is no way back."""
+        return bool(self.state & GOING)
+
+    @property
+    def zeroing(self) -> bool:
+        """Whether it is to be overwritten."""
+        return bool(self.state & ZEROING)
 
 
 @dataclass(frozen=True)
@@ -61,23 +73,24 @@ class Marks:
         self._forwards: OrderedDict[tuple[int, int], tuple[int, int]] = OrderedDict()
         with env.read() as txn:
             for key, value in txn.cursor(self._db["condemned"]):
-                at_ns, going = _MARK.unpack(value)
-                self.condemned[_NUMBER.unpack(key)[0]] = Mark(at_ns, bool(going), 0)
+                at_ns, state = _MARK.unpack(value)
+                self.condemned[_NUMBER.unpack(key)[0]] = Mark(at_ns, state, turn=0)
 
     # --- condemned packs ---
 
-    def condemn(self, packs: Collection[int], at_ns: int, turn: int) -> None:
+    def condemn(self, packs: Collection[int], mark: Mark) -> None:
         """Hide these packs' chunks, durably; the pool's lock is held."""
-        self._env.write(lambda txn: self.condemn_within(txn, packs, at_ns))
-        self.note(packs, at_ns, turn)
+        self._env.write(lambda txn: self.condemn_within(txn, packs, mark))
+        self.note(packs, mark)
 
     def going(self, packs: Collection[int]) -> None:
         """Say that the removal of these condemned packs has begun; the pool's lock is held."""
-        marks = {number: self.condemned[number]._replace(going=True) for number in packs}
+        found = {number: self.condemned[number] for number in packs}
+        marks = {number: mark._replace(state=mark.state | GOING) for number, mark in found.items()}
 
         def change(txn: lmdb.Transaction[bytes]) -> None:
             for number, mark in marks.items():
-                txn.put(_NUMBER.pack(number), _MARK.pack(mark.at_ns, 1), db=self._db["condemned"])
+                self.condemn_within(txn, [number], mark)
 
         self._env.write(change)
         self.condemned.update(marks)
@@ -99,14 +112,14 @@ class Marks:
         for number in packs:
             self.condemned.pop(number, None)
 
-    def condemn_within(self, txn: lmdb.Transaction[bytes], packs: Iterable[int], at_ns: int) -> None:
+    def condemn_within(self, txn: lmdb.Transaction[bytes], packs: Iterable[int], mark: Mark) -> None:
         """As `condemn`, within a transaction; `note` follows when it is committed."""
         for number in packs:
-            txn.put(_NUMBER.pack(number), _MARK.pack(at_ns, 0), db=self._db["condemned"])
+            txn.put(_NUMBER.pack(number), _MARK.pack(mark.at_ns, mark.state), db=self._db["condemned"])
 
-    def note(self, packs: Iterable[int], at_ns: int, turn: int) -> None:
+    def note(self, packs: Iterable[int], mark: Mark) -> None:
         """The marks of these packs are in the index."""
-        self.condemned.update((number, Mark(at_ns, going=False, turn=turn)) for number in packs)
+        self.condemned.update((number, mark) for number in packs)
 
     # --- pins ---
 

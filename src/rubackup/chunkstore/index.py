@@ -20,7 +20,7 @@ import msgspec
 
 from rubackup.chunkstore import _marks
 from rubackup.chunkstore._lmdb import Environment
-from rubackup.chunkstore._marks import Marks, Moved
+from rubackup.chunkstore._marks import Mark, Marks, Moved
 from rubackup.chunkstore.seals import SealedRecord
 from rubackup.domain.errors import Corrupt, StorageFault
 
@@ -346,9 +346,7 @@ class Index:
         self.missing.discard(row.number)
         self._usable.pop(row.number, None)
 
-    def move(
-        self, new: Iterable[PackRow], groups: Collection[Moved], emptied: Collection[int], at_ns: int, turn: int
-    ) -> None:
+    def move(self, new: Iterable[PackRow], groups: Collection[Moved], emptied: Collection[int], mark: Mark) -> None:
         """One transaction: add durable packs, move these groups' chunks into them, condemn the packs they left.
 
         The pool's lock is held.
@@ -357,11 +355,11 @@ class Index:
         def change(txn: lmdb.Transaction[bytes]) -> None:
             self._apply(txn, Batch(NOBODY, packs=list(new)))
             self.marks.move_within(txn, groups)
-            self.marks.condemn_within(txn, emptied, at_ns)
+            self.marks.condemn_within(txn, emptied, mark)
 
         self._env.write(change)
         self.marks.remember(groups)
-        self.marks.note(emptied, at_ns, turn)
+        self.marks.note(emptied, mark)
 
     @property
     def chunk_count(self) -> int:

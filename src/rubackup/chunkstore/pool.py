@@ -29,6 +29,7 @@ from rubackup.chunkstore.gc.ground import Ground
 from rubackup.chunkstore.gc.guard import Guard
 from rubackup.chunkstore.gc.remove import remove_due, remove_file
 from rubackup.chunkstore.gc.safety import GcResult, GcSafety
+from rubackup.chunkstore.gc.tidy import tidy
 from rubackup.chunkstore.identity import HOLE
 from rubackup.chunkstore.index import MAP_BYTES, RecordRow
 from rubackup.chunkstore.manifest import ManifestReader
@@ -444,11 +445,22 @@ class Pool:
             collect(ground, unfinished, lambda: set(self._sessions))
             return ground.result
 
-    def sweep(self, check: Callable[[], None], *, zeroing: bool = False, safety: GcSafety | None = None) -> GcResult:
+    def sweep(self, check: Callable[[], None], *, safety: GcSafety | None = None) -> GcResult:
         """Remove what was condemned and is due. Cheap when there is nothing."""
-        with self._ground(lambda *_: None, check, zeroing=zeroing, safety=safety) as ground:
+        with self._ground(lambda *_: None, check, safety=safety) as ground:
             remove_due(ground)
             return ground.result
+
+    def tidy(self, check: Callable[[], None], *, safety: GcSafety | None = None) -> GcResult:
+        """Remove old tombstones, and what interrupted writing left beside them; errors as for `collect`."""
+        with self._ground(lambda *_: None, check, safety=safety) as ground:
+            tidy(ground)
+            return ground.result
+
+    @property
+    def condemned_packs(self) -> int:
+        """How many packs wait for their removal."""
+        return len(self._index.marks.condemned)
 
     @contextmanager
     def _ground(
@@ -456,8 +468,8 @@ class Pool:
         progress: Callable[[int, int], None],
         check: Callable[[], None],
         *,
-        zeroing: bool,
         safety: GcSafety | None,
+        zeroing: bool = False,
     ) -> Iterator[Ground]:
         with self._lock:
             self._check_open()

@@ -16,7 +16,6 @@ from rubackup.chunkstore.gc.compact import Compaction
 from rubackup.chunkstore.gc.ground import Ground
 from rubackup.chunkstore.gc.live import LiveIds
 from rubackup.chunkstore.gc.remove import remove_due
-from rubackup.chunkstore.gc.tombstones import remove_old
 from rubackup.chunkstore.gc.weigh import Emptied, Weights, weigh
 from rubackup.chunkstore.index import RecordRow
 from rubackup.chunkstore.read import StoredManifest
@@ -37,6 +36,35 @@ def collect(ground: Ground, unfinished: Some[int] | None, writing: Callable[[], 
         shutil.rmtree(ground.folder, ignore_errors=True)
 
 
+def listed(ground: Ground) -> list[RecordRow]:
+    """Every record; StorageFault or Corrupt when something of the pool is away or cannot be read. With the lock."""
+    storages = ground.storages()
+    rows = ground.index.records()
+    known = {row.sealed.record for row in rows}
+    for row in rows:
+        _storage_of(ground, row)
+    for pack in ground.index.packs():
+        if storages.get(pack.storage) is None:
+            raise StorageFault("Nothing is collected: a storage that holds packs of the pool is away.")
+    for storage in storages.all:
+        storage.check_bound()
+        for item in storage.backend.list("manifests"):
+            path = PurePosixPath(item.name)
+            if path.suffix == ".manifest" and path.stem not in known:
+                raise Corrupt(
+                    f"Nothing is collected: the manifest {storage.backend.label}/{item.name} cannot be read. "
+                    "When its record is deleted, or the file is moved away, the pool is collected again."
+                )
+    return rows
+
+
+def _storage_of(ground: Ground, row: RecordRow) -> Storage:
+    storage = ground.storages().get(row.storage)
+    if storage is None:
+        raise StorageFault(f"Nothing is collected: the storage of record {row.sealed.record} is away.")
+    return storage
+
+
 class _Collection:
     def __init__(self, ground: Ground, writing: Callable[[], set[int]]) -> None:
         self._ground = ground
@@ -47,7 +75,7 @@ class _Collection:
         ground, index = self._ground, self._index
         self._say_what_cannot_be_zeroed()
         with ground.lock:
-            rows = self._records()
+            rows = listed(ground)
             self._unpin(unfinished)
             pinned = {number for _, number in index.marks.pins()}
             horizon = index.new_pack_number()
@@ -62,7 +90,6 @@ class _Collection:
         compaction.run([one for one in emptied.chosen() if one[0] not in index.marks.condemned])
         if compaction.emptied:
             remove_due(ground)
-        remove_old(ground)
 
     def _say_what_cannot_be_zeroed(self) -> None:
         for storage in self._ground.storages().all if self._ground.zeroing else ():
@@ -78,38 +105,11 @@ class _Collection:
 
     # --- what is live ---
 
-    def _records(self) -> list[RecordRow]:
-        """Every record; StorageFault or Corrupt when something of the pool is away or cannot be read."""
-        index, storages = self._index, self._ground.storages()
-        rows = index.records()
-        known = {row.sealed.record for row in rows}
-        for row in rows:
-            self._storage(row)
-        for pack in index.packs():
-            if storages.get(pack.storage) is None:
-                raise StorageFault("Nothing is collected: a storage that holds packs of the pool is away.")
-        for storage in storages.all:
-            storage.check_bound()
-            for item in storage.backend.list("manifests"):
-                path = PurePosixPath(item.name)
-                if path.suffix == ".manifest" and path.stem not in known:
-                    raise Corrupt(
-                        f"Nothing is collected: the manifest {storage.backend.label}/{item.name} cannot be read. "
-                        "When its record is deleted, or the file is moved away, the pool is collected again."
-                    )
-        return rows
-
-    def _storage(self, row: RecordRow) -> Storage:
-        storage = self._ground.storages().get(row.storage)
-        if storage is None:
-            raise StorageFault(f"Nothing is collected: the storage of record {row.sealed.record} is away.")
-        return storage
-
     def _read(self, rows: list[RecordRow], live: LiveIds) -> None:
         total = sum(row.stream_bytes for row in rows)
         done = 0
         for row in rows:
-            storage = self._storage(row)
+            storage = _storage_of(self._ground, row)
             try:
                 live.add(StoredManifest(storage, row).reader(), self._ground.check)
             except (Corrupt, Invalid, NotFound) as error:
@@ -133,7 +133,7 @@ class _Collection:
             marks.spare(live_again)
             dead = [n for n in packs if not weights.live[n] and n not in marks.condemned and n not in touched]
             if dead:
-                marks.condemn(dead, ground.now_ns(), ground.guard.next_turn())
+                marks.condemn(dead, ground.new_mark())
                 ground.guard.changes += 1
         result.packs = len(packs)
         result.live_bytes = sum(weights.live)

@@ -124,7 +124,7 @@ class Compaction:
                 row = PackRow(number, writer.id, storage.id, closed=True, indexed_bytes=writer.size_bytes)
                 sizes = sum(old.indexed_bytes for n in emptied if (old := index.pack(n)))
                 self._writer = self._storage = None  # an error may hide a commit: the pack must stay
-                index.move([row], moved, emptied, ground.now_ns(), ground.guard.next_turn())
+                index.move([row], moved, emptied, ground.new_mark())
                 ground.guard.changes += 1
                 storage.count(writer.size_bytes)
                 ground.result.moved_bytes += sum(one.length for one in moved)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from rubackup.chunkstore._marks import ZEROING, Mark
 from rubackup.chunkstore.gc.guard import Guard
 from rubackup.chunkstore.gc.safety import GcResult, GcSafety
 from rubackup.chunkstore.index import Index
@@ -30,9 +31,13 @@ class Ground:
     """For temporary files."""
     safety: GcSafety
     zeroing: bool
-    """Whether what is removed is overwritten first."""
+    """Whether what is condemned is to be overwritten when it goes."""
     progress: Callable[[int, int], None]
     """Gets bytes done and total."""
     check: Callable[[], None]
     """May raise Stopped."""
     result: GcResult
+
+    def new_mark(self) -> Mark:
+        """A mark of this moment; with the lock."""
+        return Mark(self.now_ns(), ZEROING if self.zeroing else 0, self.guard.next_turn())

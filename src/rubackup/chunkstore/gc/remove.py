@@ -63,7 +63,8 @@ def _remove(ground: Ground, row: PackRow) -> None:
     storage = ground.storages().get(row.storage)
     if storage is None:  # it has left the pool meanwhile; the pack waits for it
         return
-    size = remove_file(storage.backend, pack.closed_name(row.id), zeroing=ground.zeroing)
+    mark = ground.index.marks.condemned[row.number]
+    size = remove_file(storage.backend, pack.closed_name(row.id), zeroing=mark.zeroing)
     ground.index.forget_pack(row)
     storage.count(-size)
     ground.result.removed_packs += 1

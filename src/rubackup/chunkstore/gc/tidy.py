@@ -1,4 +1,7 @@
-"""Removes tombstones that nothing can need any more; when that is, is in `docs/design/chunkstore.md`."""
+"""Tidies the folders of a pool: what an interrupted `put` left, and tombstones that nothing can need any more.
+
+When that is, is in `docs/design/chunkstore.md`.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import Final
 import msgspec
 
 from rubackup.chunkstore import seals
+from rubackup.chunkstore.gc.collection import listed
 from rubackup.chunkstore.gc.ground import Ground
 from rubackup.domain.errors import NotFound
 
@@ -15,8 +19,12 @@ _DAY_NS: Final = 86_400_000_000_000
 _tombstones = msgspec.msgpack.Decoder(tuple[str, int])
 
 
-def remove_old(ground: Ground) -> None:
-    """Remove the tombstones that are old enough; the caller made sure that no storage is away."""
+def tidy(ground: Ground) -> None:
+    """Remove both; Corrupt or StorageFault when something of the pool is away or cannot be read."""
+    with ground.lock:
+        listed(ground)
+        for storage in ground.storages().all:
+            storage.backend.sweep("manifests")  # whatever puts files there holds the lock
     latest = ground.now_ns() - ground.safety.tombstone_days * _DAY_NS
     for storage in ground.storages().all:
         backend = storage.backend
@@ -29,8 +37,8 @@ def remove_old(ground: Ground) -> None:
             except (msgspec.DecodeError, NotFound):  # of no use to us, but it still keeps its record away
                 continue
             with ground.lock:
-                listed = ground.index.record(record) is not None
-            if named == record and at_ns < latest and not listed and not _manifest_lies(ground, record):
+                there = ground.index.record(record) is not None
+            if named == record and at_ns < latest and not there and not _manifest_lies(ground, record):
                 backend.delete(item.name)
                 ground.result.removed_tombstones += 1
 
