@@ -24,7 +24,18 @@ from rubackup.domain.errors import Corrupt, StorageFault
 MAP_BYTES: Final = 256 << 20
 FORMAT: Final = b"0"
 NOBODY: Final = 0
-_DATABASES = ("meta", "chunks", "owners", "packs", "pack_ids", "owner_names", "fences", "records", "bad")
+_DATABASES = (
+    "meta",
+    "chunks",
+    "owners",
+    "packs",
+    "pack_ids",
+    "owner_names",
+    "fences",
+    "records",
+    "record_packs",
+    "bad",
+)
 
 _PLACE = struct.Struct("<6I")
 _PACK = struct.Struct("<16s16sBQ")
@@ -209,6 +220,14 @@ class Index:
             known = self._pack_usable(pack, self._usable)
         return known and not (self._bad and _SPOT.pack(pack, offset) in self._bad)
 
+    def whole_pack(self, number: int) -> PackRow | None:
+        """A pack of a storage that can be used, with no group that was found damaged; else None."""
+        row = self.pack(number)
+        if row is None or row.storage not in self.present or number in self.missing:
+            return None
+        key = _NUMBER.pack(number)
+        return None if self._bad and any(spot.startswith(key) for spot in tuple(self._bad)) else row
+
     def _pack_usable(self, number: int, cache: dict[int, bool]) -> bool:
         # The cache is handed in: `set_present` may replace it meanwhile, and must not get this answer.
         row = self.pack(number)
@@ -305,6 +324,8 @@ class Index:
             while found:
                 place = Place.decode(cursor.value())
                 found = cursor.delete() if place.pack == number and place.offset >= end else cursor.next()
+            # A record with such a chunk would seem whole by its packs: all are looked up again.
+            txn.drop(self._db["record_packs"], delete=False)
 
         self._env.write(change)
 
@@ -345,13 +366,42 @@ class Index:
         value = self._get("records", bytes.fromhex(record))
         return _records.decode(value) if value else None
 
-    def put_record(self, row: RecordRow) -> None:
-        """Add a record whose manifest is durable."""
-        self._put("records", bytes.fromhex(row.sealed.record), msgspec.msgpack.encode(row))
+    def put_record(self, row: RecordRow, packs: bytes | None = None) -> None:
+        """Add a record whose manifest is durable, and the packs of its chunks where they are known."""
+        key = bytes.fromhex(row.sealed.record)
+
+        def change(txn: lmdb.Transaction[bytes]) -> None:
+            txn.put(key, msgspec.msgpack.encode(row), db=self._db["records"])
+            if packs is None:
+                txn.delete(key, db=self._db["record_packs"])
+            else:
+                txn.put(key, packs, db=self._db["record_packs"])
+
+        self._env.write(change)
+
+    def record_packs(self, record: str) -> bytes | None:
+        """The packs of a record's chunks (`_wholeness.PackSet`), where they are known."""
+        return self._get("record_packs", bytes.fromhex(record))
+
+    def put_record_packs(self, record: str, packs: bytes) -> None:
+        """Keep the packs of a record's chunks, unless it is gone."""
+        key = bytes.fromhex(record)
+
+        def change(txn: lmdb.Transaction[bytes]) -> None:
+            if txn.get(key, db=self._db["records"]) is not None:
+                txn.put(key, packs, db=self._db["record_packs"])
+
+        self._env.write(change)
 
     def delete_record(self, record: str) -> None:
         """Remove a record; that it is gone already is no error."""
-        self._env.write(lambda txn: txn.delete(bytes.fromhex(record), db=self._db["records"]))
+        key = bytes.fromhex(record)
+
+        def change(txn: lmdb.Transaction[bytes]) -> None:
+            txn.delete(key, db=self._db["records"])
+            txn.delete(key, db=self._db["record_packs"])
+
+        self._env.write(change)
 
 
 _records = msgspec.msgpack.Decoder(RecordRow)

@@ -20,12 +20,10 @@ import msgspec
 from rubackup.chunkstore import pack, seals
 from rubackup.chunkstore._groups import GroupReader
 from rubackup.chunkstore._presence import Presence
+from rubackup.chunkstore._wholeness import PackSet, whole_packs
 from rubackup.chunkstore.backends.base import Backend
 from rubackup.chunkstore.backends.local import LocalBackend, translated
-from rubackup.chunkstore.identity import HOLE
 from rubackup.chunkstore.index import MAP_BYTES, Index, RecordRow
-from rubackup.chunkstore.manifest import ManifestReader
-from rubackup.chunkstore.manifest import format as fmt
 from rubackup.chunkstore.read import ReadSession, StoredManifest
 from rubackup.chunkstore.recovery import Recovery
 from rubackup.chunkstore.seals import SealedRecord
@@ -236,24 +234,20 @@ class Pool:
             return None
         try:
             manifest = self._stored(row)
-            whole = self._is_whole(manifest.reader())
+            packs = whole_packs(self._index, lambda: self._storages, row.sealed.record, manifest.reader)
         except RubackupError as error:
             log.warning("the parent %s cannot be used: %s", parent, error.message)
             return None
-        if not whole:
+        if packs is None:
             log.warning("the parent %s has lost chunks: everything is read again", parent)
-        return manifest if whole else None
+        return manifest if packs is not None else None
 
-    def _is_whole(self, reader: ManifestReader) -> bool:
-        """Whether every chunk of a manifest is where the index says, as far as the packs' lengths tell."""
-        presence = Presence(self._index, lambda: self._storages)
-        for first in range(0, reader.row_count, fmt.SEGMENT_ROWS):
-            names = {name for name, _ in reader.rows(first, min(fmt.SEGMENT_ROWS, reader.row_count - first))}
-            names.discard(HOLE)
-            found = self._index.lookup(names)
-            if len(found) < len(names) or not all(map(presence.holds, found.values())):
-                return False
-        return True
+    def parent_packs(self, session: WriteSession) -> PackSet | None:
+        """The packs of the session's parent; None when it was dropped or has lost chunks since the session began."""
+        row = self._index.record(session.parent) if session.parent else None
+        if row is None or row.sealed.owner != session.owner:
+            return None
+        return whole_packs(self._index, lambda: self._storages, session.parent, self._stored(row).reader)
 
     def _stored(self, row: RecordRow) -> StoredManifest:
         storage = self._storages.get(row.storage)
@@ -295,8 +289,10 @@ class Pool:
             if self._sessions.get(session.task_id) is session:
                 del self._sessions[session.task_id]
 
-    def publish(self, session: WriteSession, storage: Storage, row: RecordRow) -> None:
-        """Give a durable manifest its final name and list the record."""
+    def publish(
+        self, session: WriteSession, storage: Storage, row: RecordRow, packs: PackSet, *, needs_parent: bool
+    ) -> bool:
+        """Give a durable manifest its final name and list the record; False when the parent is needed and is gone."""
         record = row.sealed.record
         with self._lock:
             self._check_open()
@@ -304,14 +300,17 @@ class Pool:
                 raise Fenced(f"Task {session.task_id} was handed to another worker.")
             if self._dropped(record):
                 raise Conflict(f"Record {record} was dropped.")
+            if needs_parent and self._index.record(session.parent) is None:
+                return False
             storage.backend.publish(seals.open_name(record), seals.manifest_name(record))
             try:
-                self._index.put_record(row)
+                self._index.put_record(row, packs.encode())
             except RubackupError:
                 # Not listed must mean not there; if this fails too, the next opening lists the record.
                 storage.backend.delete(seals.manifest_name(record))
                 raise
             storage.count(row.file_bytes)
+            return True
 
     # --- records ---
 
