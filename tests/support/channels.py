@@ -56,6 +56,8 @@ class MemoryBackup:
         self.proved = 0
         self.stored = 0
         self.checkpoints = 0
+        self.copied = 0
+        """Segments taken over from the parent's manifest."""
         self.sealed: tuple[int, int, int] | None = None
 
     def read_parent(self, offset: int, length: int) -> bytes:
@@ -98,6 +100,12 @@ class MemoryBackup:
 
     def put_manifest(self, data: bytes) -> None:
         self.manifest += data
+
+    def copy_parent(self, first_segment: int, count: int) -> None:
+        reader = ManifestReader(self.read_parent, self.parent_bytes)
+        begin, end = reader.segment(first_segment).offset, reader.segment(first_segment + count - 1).end
+        self.manifest += self.parent[begin:end]
+        self.copied += count
 
     def seal(self, files: int, files_failed: int, size_bytes: int) -> Sealed:
         data = bytes(self.manifest)

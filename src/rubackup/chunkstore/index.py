@@ -21,6 +21,7 @@ import msgspec
 from rubackup.chunkstore import _marks
 from rubackup.chunkstore._lmdb import Environment
 from rubackup.chunkstore._marks import Mark, Marks, Moved
+from rubackup.chunkstore._packset import PackSet
 from rubackup.chunkstore.identity import ID_BYTES
 from rubackup.chunkstore.seals import SealedRecord
 from rubackup.domain.errors import Corrupt, StorageFault
@@ -37,6 +38,7 @@ _DATABASES = (
     "owner_names",
     "fences",
     "records",
+    "record_packs",
     "bad",
     *_marks.DATABASES,
 )
@@ -229,6 +231,14 @@ class Index:
             known = self._pack_usable(pack, self._usable)
         return known and not (self._bad and _SPOT.pack(pack, offset) in self._bad)
 
+    def whole_pack(self, number: int) -> PackRow | None:
+        """A pack of a storage that can be used, not condemned, with no group that was found damaged; else None."""
+        row = self.pack(number)
+        if row is None or number in self.marks.condemned or row.storage not in self.present or number in self.missing:
+            return None
+        key = _NUMBER.pack(number)
+        return None if self._bad and any(spot.startswith(key) for spot in tuple(self._bad)) else row
+
     def _pack_usable(self, number: int, cache: dict[int, bool]) -> bool:
         # The cache is handed in: `set_present` may replace it meanwhile, and must not get this answer.
         row = self.pack(number)
@@ -341,6 +351,8 @@ class Index:
             while found:
                 place = Place.decode(cursor.value())
                 found = cursor.delete() if place.pack == number and place.offset >= end else cursor.next()
+            # A record with such a chunk would seem whole by its packs: all are looked up again.
+            txn.drop(self._db["record_packs"], delete=False)
 
         self._env.write(change)
 
@@ -403,21 +415,49 @@ class Index:
         value = self._get("records", bytes.fromhex(record))
         return _records.decode(value) if value else None
 
-    def put_record(self, row: RecordRow, packs: Collection[int]) -> None:
-        """Add a record whose manifest is durable and needs these packs: their marks go, and the pins of its task."""
-        spared = self.marks.condemned.keys() & packs
+    def put_record(self, row: RecordRow, packs: PackSet | None) -> None:
+        """Add a record whose manifest is durable, with the packs of its chunks where they are known.
+
+        The marks of these packs go, and the pins of its task.
+        """
+        key = bytes.fromhex(row.sealed.record)
+        spared = {number for number in self.marks.condemned if packs is not None and number in packs}
 
         def change(txn: lmdb.Transaction[bytes]) -> None:
-            txn.put(bytes.fromhex(row.sealed.record), msgspec.msgpack.encode(row), db=self._db["records"])
+            txn.put(key, msgspec.msgpack.encode(row), db=self._db["records"])
+            if packs is None:
+                txn.delete(key, db=self._db["record_packs"])
+            else:
+                txn.put(key, packs.encode(), db=self._db["record_packs"])
             self.marks.spare_within(txn, spared)
             self.marks.unpin_within(txn, row.sealed.task_id)
 
         self._env.write(change)
         self.marks.forget(spared)
 
+    def record_packs(self, record: str) -> bytes | None:
+        """The packs of a record's chunks (`_packset.PackSet`), where they are known."""
+        return self._get("record_packs", bytes.fromhex(record))
+
+    def put_record_packs(self, record: str, packs: PackSet) -> None:
+        """Keep the packs of a record's chunks, unless it is gone."""
+        key = bytes.fromhex(record)
+
+        def change(txn: lmdb.Transaction[bytes]) -> None:
+            if txn.get(key, db=self._db["records"]) is not None:
+                txn.put(key, packs.encode(), db=self._db["record_packs"])
+
+        self._env.write(change)
+
     def delete_record(self, record: str) -> None:
         """Remove a record; that it is gone already is no error."""
-        self._env.write(lambda txn: txn.delete(bytes.fromhex(record), db=self._db["records"]))
+        key = bytes.fromhex(record)
+
+        def change(txn: lmdb.Transaction[bytes]) -> None:
+            txn.delete(key, db=self._db["records"])
+            txn.delete(key, db=self._db["record_packs"])
+
+        self._env.write(change)
 
 
 _records = msgspec.msgpack.Decoder(RecordRow)

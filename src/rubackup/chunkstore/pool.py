@@ -20,8 +20,10 @@ import msgspec
 from rubackup.chunkstore import pack, seals
 from rubackup.chunkstore._groups import GroupReader
 from rubackup.chunkstore._opening import open_index, take_lock
+from rubackup.chunkstore._packset import PackSet
 from rubackup.chunkstore._presence import Presence
 from rubackup.chunkstore._usage import Fill, Usage, fill_of
+from rubackup.chunkstore._wholeness import whole_packs
 from rubackup.chunkstore.backends.base import Backend
 from rubackup.chunkstore.backends.local import LocalBackend, translated
 from rubackup.chunkstore.gc.collection import collect
@@ -30,10 +32,7 @@ from rubackup.chunkstore.gc.guard import Guard
 from rubackup.chunkstore.gc.remove import remove_due, remove_file
 from rubackup.chunkstore.gc.safety import GcResult, GcSafety
 from rubackup.chunkstore.gc.tidy import tidy
-from rubackup.chunkstore.identity import HOLE
 from rubackup.chunkstore.index import MAP_BYTES, RecordRow
-from rubackup.chunkstore.manifest import ManifestReader
-from rubackup.chunkstore.manifest import format as fmt
 from rubackup.chunkstore.read import ReadSession, StoredManifest
 from rubackup.chunkstore.recovery import Recovery
 from rubackup.chunkstore.seals import SealedRecord
@@ -250,27 +249,23 @@ class Pool:
             return None
         try:
             manifest = self._stored(row)
-            whole = self._is_whole(manifest.reader(), self._space_of(row))
+            packs = whole_packs(self._index, lambda: self._storages, row.sealed, manifest.reader)
         except RubackupError as error:
             log.warning("the parent %s cannot be used: %s", parent, error.message)
             return None
-        if not whole:
+        if packs is None:
             log.warning("the parent %s has lost chunks: everything is read again", parent)
-        return manifest if whole else None
+        return manifest if packs is not None else None
 
     def _space_of(self, row: RecordRow) -> bytes:
         return self._index.space(row.sealed.owner, row.sealed.key_id)
 
-    def _is_whole(self, reader: ManifestReader, space: bytes) -> bool:
-        """Whether every chunk of a manifest is where the index says, as far as the packs' lengths tell."""
-        presence = Presence(self._index, lambda: self._storages)
-        for first in range(0, reader.row_count, fmt.SEGMENT_ROWS):
-            names = {name for name, _ in reader.rows(first, min(fmt.SEGMENT_ROWS, reader.row_count - first))}
-            names.discard(HOLE)
-            found = self._index.lookup(names, space)
-            if len(found) < len(names) or not all(map(presence.holds, found.values())):
-                return False
-        return True
+    def parent_packs(self, session: WriteSession) -> PackSet | None:
+        """The packs of the session's parent; None when it was dropped or has lost chunks since the session began."""
+        row = self._index.record(session.parent) if session.parent else None
+        if row is None or row.sealed.owner != session.owner:
+            return None
+        return whole_packs(self._index, lambda: self._storages, row.sealed, self._stored(row).reader)
 
     def _stored(self, row: RecordRow) -> StoredManifest:
         storage = self._storages.get(row.storage)
@@ -317,10 +312,20 @@ class Pool:
         with self._lock:
             return self._guard.changes
 
-    def publish(self, session: WriteSession, storage: Storage, row: RecordRow, packs: set[int], changes: int) -> bool:
+    def publish(
+        self,
+        session: WriteSession,
+        storage: Storage,
+        row: RecordRow,
+        packs: PackSet,
+        changes: int,
+        *,
+        needs_parent: bool,
+    ) -> bool:
         """Give a durable manifest that needs these packs its final name and list the record.
 
-        False when packs were condemned or groups moved since `changes`: the manifest's rows must be checked again.
+        False when packs were condemned or groups moved since `changes`, or when the parent is needed and is gone:
+        the manifest's rows must be checked again.
         """
         record = row.sealed.record
         with self._lock:
@@ -329,7 +334,7 @@ class Pool:
                 raise Fenced(f"Task {session.task_id} was handed to another worker.")
             if self._dropped(record):
                 raise Conflict(f"Record {record} was dropped.")
-            if changes != self._guard.changes:
+            if changes != self._guard.changes or (needs_parent and self._index.record(session.parent) is None):
                 return False
             storage.backend.publish(seals.open_name(record), seals.manifest_name(record))
             try:

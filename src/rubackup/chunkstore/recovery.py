@@ -13,6 +13,7 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from rubackup.chunkstore import pack, seals
+from rubackup.chunkstore._packset import PackSet
 from rubackup.chunkstore.backends.base import Item
 from rubackup.chunkstore.group import Head
 from rubackup.chunkstore.identity import HOLE
@@ -219,9 +220,9 @@ class Recovery:
             self._index.set_fence(sealed.task_id, sealed.fence)
         self._index.put_record(RecordRow(sealed, stream_bytes, storage.id, file_bytes), packs)
 
-    def _grant_rows(self, storage: Storage, name: str, stream_bytes: int, sealed: SealedRecord) -> set[int]:
+    def _grant_rows(self, storage: Storage, name: str, stream_bytes: int, sealed: SealedRecord) -> PackSet:
         """The owner of a sealed record owns its chunks: that was checked when it was sealed. The packs it needs."""
-        packs: set[int] = set()
+        packs = PackSet()
         space, ownerless = (self._index.space(owner, sealed.key_id) for owner in (sealed.owner, ""))
         reader = ManifestReader(lambda offset, length: storage.backend.read(name, offset, length), stream_bytes)
         batch = Batch(self._index.owner(sealed.owner))
@@ -232,8 +233,8 @@ class Recovery:
             if space:  # a pack whose header is damaged does not tell whose encrypted chunks it holds: the record does
                 for chunk, value in self._index.lookup(names.difference(found), ownerless, condemned=True).items():
                     batch.chunks[chunk + space] = Place.decode(value)._replace(owner=batch.owner)
-                    packs.add(batch.chunks[chunk + space].pack)
-            packs.update(Place.decode(value).pack for value in found.values())
+                    packs.update([batch.chunks[chunk + space].pack])
+            packs.update({Place.decode(value).pack for value in found.values()})
             batch.grants |= self._index.not_owned(found, batch.owner, space)
             if len(batch.grants) + len(batch.chunks) > _BATCH:
                 self._index.commit(batch)

@@ -19,7 +19,10 @@ from blake3 import blake3
 from rubackup.chunkstore import group, seals
 from rubackup.chunkstore._groups import GroupReader, Spot
 from rubackup.chunkstore._packing import Packing
+from rubackup.chunkstore._packset import PackSet
 from rubackup.chunkstore._presence import Presence
+from rubackup.chunkstore._taken import Taken
+from rubackup.chunkstore._wholeness import packs_in
 from rubackup.chunkstore.admission import Encryption
 from rubackup.chunkstore.backends.base import Appender
 from rubackup.chunkstore.identity import HOLE, ID_BYTES, Buffer, possession_proof, split_ids
@@ -43,10 +46,23 @@ class Host(Protocol):
     def changes(self) -> int:
         """Rises whenever packs are condemned or groups moved."""
 
-    def publish(self, session: WriteSession, storage: Storage, row: RecordRow, packs: set[int], changes: int) -> bool:
+    def parent_packs(self, session: WriteSession) -> PackSet | None:
+        """The packs of the session's parent; None when it was dropped or has lost chunks since the session began."""
+
+    def publish(
+        self,
+        session: WriteSession,
+        storage: Storage,
+        row: RecordRow,
+        packs: PackSet,
+        changes: int,
+        *,
+        needs_parent: bool,
+    ) -> bool:
         """Give a durable manifest that needs these packs its final name and list the record.
 
-        Fenced when the session is stale. False when packs were condemned or groups moved since `changes`.
+        Fenced when the session is stale. False when packs were condemned or groups moved since `changes`, or when
+        the parent is needed and is gone.
         """
 
     def abandon(self, storage: Storage, pack: bytes) -> None:
@@ -97,10 +113,12 @@ class WriteSession:
         self._presence = Presence(index, storages)
         self._packing = Packing(index, storages, host.abandon, pool=pool, owner=owner, key_id=key_id, task_id=task_id)
         self._space = self._packing.space
-        self._used: set[int] = set()  # packs that the manifest needs
         self._manifest: Appender | None = None
         self._manifest_storage: Storage | None = None
         self._manifest_sum = blake3()
+        self._taken = Taken(parent_manifest) if parent_manifest else None
+        self._packs = PackSet()
+        self._trusted = False
 
     @contextmanager
     def _working(self) -> Iterator[None]:
@@ -222,15 +240,30 @@ class WriteSession:
     def put_manifest(self, data: Buffer) -> None:
         """Append to the record's manifest."""
         with self._working():
-            if self._manifest is None:
-                self._manifest_storage = self._storages().room_for(len(data))
-                backend = self._manifest_storage.backend
-                backend.delete(seals.open_name(self.record))
-                self._manifest = backend.append(seals.open_name(self.record))
-            assert self._manifest_storage is not None
-            self._storages().check_room(self._manifest_storage, len(data))
-            self._manifest.write(data)
-            self._manifest_sum.update(data)
+            self._put_manifest(data)
+
+    def copy_parent(self, first: int, count: int) -> None:
+        """Append whole segments of the parent's manifest to the record's: numbers `first` to `first + count`.
+
+        Invalid when there is no parent, it does not have them, or an earlier call went as far.
+        """
+        with self._working():
+            if self._taken is None:
+                raise Invalid("The session has no parent.")
+            at = self._manifest.size_bytes if self._manifest else 0
+            for data in self._taken.take(first, count, at):
+                self._put_manifest(data)
+
+    def _put_manifest(self, data: Buffer) -> None:
+        if self._manifest is None:
+            self._manifest_storage = self._storages().room_for(len(data))
+            backend = self._manifest_storage.backend
+            backend.delete(seals.open_name(self.record))
+            self._manifest = backend.append(seals.open_name(self.record))
+        assert self._manifest_storage is not None
+        self._storages().check_room(self._manifest_storage, len(data))
+        self._manifest.write(data)
+        self._manifest_sum.update(data)
 
     # --- the end ---
 
@@ -296,8 +329,9 @@ class WriteSession:
         self._manifest.write(seals.seal_bytes(sealed, size, self._manifest_sum.digest()))
         self._manifest.sync()
         row = RecordRow(sealed, size, self._manifest_storage.id, self._manifest.size_bytes)
-        # Garbage collection may have moved what was checked: look again, with the packs as they are now.
-        while not self._host.publish(self, self._manifest_storage, row, self._used, changes):
+        # Garbage collection may have moved what was checked, or the parent was dropped: look again, as it is now.
+        storage = self._manifest_storage
+        while not self._host.publish(self, storage, row, self._packs, changes, needs_parent=self._trusted):
             changes = self._host.changes()
             self._check_manifest(size, told)
         return sealed
@@ -305,10 +339,17 @@ class WriteSession:
     def _check_manifest(self, size: int, told: fmt.Summary) -> fmt.Header:
         assert self._manifest_storage is not None
         self._presence = Presence(self._index, self._storages)  # looks at every pack once more
-        self._used = set()
         backend, name = self._manifest_storage.backend, seals.open_name(self.record)
+        self._packs = PackSet()
+        parent = self._host.parent_packs(self) if self._taken and self._taken.any else None
+        self._trusted = parent is not None
+        if parent is not None:
+            self._packs.merge(parent)
+        known = self._taken.holds if self._taken else None
         try:
-            header, trailer = check_manifest(lambda at, length: backend.read(name, at, length), size, self._check_rows)
+            header, trailer = check_manifest(
+                lambda at, length: backend.read(name, at, length), size, self._check_rows, known=known
+            )
         except Corrupt as error:
             raise Invalid(f"The manifest is refused: {error.message}") from error
         if (header.record, header.client_hwid) != (self.record, self.owner):
@@ -317,6 +358,8 @@ class WriteSession:
             raise Invalid("The manifest is encrypted with another key than the session, or only one of them is.")
         if header.parent not in {"", self.parent}:
             raise Invalid("The manifest names another parent.")
+        if self._taken and self._taken.any and header.key_id != self._taken.key_id:
+            raise Invalid("The manifest takes parts of its parent over, and is encrypted with another key.")
         summary = trailer.summary
         if (summary.files, summary.files_failed, summary.size_bytes) != (
             told.files,
@@ -326,13 +369,17 @@ class WriteSession:
             raise Invalid("The manifest's summary is not what the client told.")
         return header
 
-    def _check_rows(self, raw: memoryview) -> None:
-        """Every chunk of a segment must be readable, owned, and as long as the row says."""
+    def _check_rows(self, raw: memoryview, known: bool) -> None:
+        """Every chunk of these rows must be readable, owned, and as long as the row says.
+
+        That is so of rows that were taken over from a parent that is whole.
+        """
+        if known and self._trusted:
+            return
         rows = [row for row in fmt.ROW.iter_unpack(raw) if row[0] != HOLE]
         # What was told to be stored may be condemned since: it is there until this session ends.
         found = self._index.lookup({name for name, _ in rows}, self._space, condemned=True)
         foreign = self._index.not_owned(found, self._packing.owner, self._space)
-        self._used.update(Place.decode(value).pack for value in found.values())
         for name, length in rows:
             value = found.get(name)
             if value is not None and not self._presence.holds(value):
@@ -341,6 +388,7 @@ class WriteSession:
                 raise Invalid(f"The manifest names chunk {name.hex()}, which this client did not show to have.")
             if Place.decode(value).chunk_bytes != length:
                 raise Invalid(f"The manifest gives chunk {name.hex()} a wrong length.")
+        self._packs.update(packs_in(found.values()))
 
     def abort(self) -> None:
         """End the session; chunks that arrived whole stay, for a later session. Twice is fine."""

@@ -19,6 +19,7 @@ from rubackup.wire.messages import (
     Bye,
     Checkpoint,
     Checkpointed,
+    CopySegments,
     Known,
     MediaAddress,
     OpenBackup,
@@ -109,6 +110,10 @@ class BackupOverWire(_Session):
         """Send the next piece of the manifest."""
         for start in range(0, len(data), MANIFEST_FRAME_BYTES):
             self._connection.send_frame(FrameType.MANIFEST, memoryview(data)[start : start + MANIFEST_FRAME_BYTES])
+
+    def copy_parent(self, first_segment: int, count: int) -> None:
+        """The next piece of the manifest is these segments of the parent's; what is wrong shows at the next answer."""
+        self._connection.send(CopySegments(first=first_segment, count=count))
 
     def seal(self, files: int, files_failed: int, size_bytes: int) -> Sealed:
         """Publish the record."""

@@ -53,6 +53,9 @@ class BackupChannel(Protocol):
     def put_manifest(self, data: bytes) -> None:
         """Send the next piece of the manifest."""
 
+    def copy_parent(self, first_segment: int, count: int) -> None:
+        """The next piece of the manifest is these whole segments of the parent's, as they are."""
+
     def seal(self, files: int, files_failed: int, size_bytes: int) -> Sealed:
         """Publish the record."""
 

@@ -25,6 +25,7 @@ from rubackup.wire.messages import (
     Bye,
     Checkpoint,
     Checkpointed,
+    CopySegments,
     Groups,
     Known,
     Message,
@@ -157,6 +158,8 @@ class DataSessions:
                 self._check(ticket)
                 if isinstance(item, Frame):
                     store_frame(session, item)
+                elif isinstance(item, CopySegments):
+                    session.copy_parent(item.first, item.count)
                 elif isinstance(item, ReadManifest):
                     parent = session.read_parent(item.offset, min(item.length, MANIFEST_READ_BYTES))
                     connection.send_frame(FrameType.DATA, parent)

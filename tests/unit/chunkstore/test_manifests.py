@@ -166,7 +166,7 @@ def test_paths_of_60_kib_are_written_checked_and_found() -> None:
     names = [path.rpartition(b"/")[2] for path in paths[1:]]
     data = write([(path, [entry(name, kind=EntryType.FOLDER)]) for path, name in zip(paths[:-1], names, strict=True)])
 
-    check_manifest(lambda offset, length: data[offset : offset + length], len(data), lambda _rows: None)
+    check_manifest(lambda offset, length: data[offset : offset + length], len(data), lambda _rows, _known: None)
     found = reader(data).find(paths[-1])
 
     assert found is not None
@@ -324,7 +324,7 @@ def test_a_rewritten_manifest_says_the_same_under_another_header(folders: Folder
     other = rewritten(data, record="ef" * 16, parent=parent)
 
     assert rewritten(data) == data
-    header, _ = check_manifest(Counting(other), len(other), lambda _: None)
+    header, _ = check_manifest(Counting(other), len(other), lambda _rows, _known: None)
     assert (header.record, header.parent) == ("ef" * 16, parent)
     assert listed(reader(other)) == listed(reader(data))
     assert reader(other).rows(0, count) == many_rows(count)
@@ -342,7 +342,7 @@ def test_a_large_manifest_is_rewritten_with_all_levels_of_its_index() -> None:
     assert listed(manifest) == listed(reader(data))
     found = manifest.find(b"/d/" + b"3999" * 1000)
     assert found is not None
-    assert check_manifest(Counting(other), len(other), lambda _: None)[1].entries == 4001
+    assert check_manifest(Counting(other), len(other), lambda _rows, _known: None)[1].entries == 4001
 
 
 @pytest.mark.parametrize("at", [0.1, 0.3, 0.5, 0.7, 0.9, 0.99])

@@ -21,7 +21,7 @@ from rubackup.chunkstore.manifest.writer import row_bytes
 from rubackup.domain.errors import Corrupt, Invalid
 
 _MAX_PENDING_BYTES: Final = fmt.MAX_BLOCK_BYTES
-OnRows = Callable[[memoryview], None]
+OnRows = Callable[[memoryview, bool], None]
 Known = Callable[[int], bool]
 
 
@@ -31,12 +31,13 @@ def check_manifest(
     on_rows: OnRows,
     *,
     cipher: FrameCipher | None = None,
-    known: Known = lambda _offset: False,
+    known: Known | None = None,
 ) -> tuple[Header, Trailer]:
     """Header and trailer of a manifest that is right in every part; Corrupt or Invalid otherwise.
 
-    `on_rows` is given the raw rows (36 bytes each) of the chunk table in order. `known` tells whether the segment at
-    an offset is one of a sealed manifest: its sums and its place in the order are checked, and no more.
+    `on_rows` is given the raw rows (36 bytes each) of the chunk table in order, and whether their segment is known.
+    `known` tells whether the segment at an offset is one of a sealed manifest: its sums and its place in the order are
+    checked, and no more.
     """
     return _Check(read_at, size, on_rows, cipher, known).run()
 
@@ -48,7 +49,7 @@ class _Check:
         size: int,
         on_rows: OnRows,
         cipher: FrameCipher | None,
-        known: Known,
+        known: Known | None,
     ) -> None:
         self._stream = FrameStream(read_at, size, cipher)
         self._on_rows = on_rows
@@ -103,7 +104,7 @@ class _Check:
 
     def _segment(self) -> None:
         at = self._stream.at
-        known = self._known(at)
+        known = self._known is not None and self._known(at)
         rows = total = 0
         last = False
         while self._stream.peek().kind == b"R":
@@ -119,7 +120,7 @@ class _Check:
             total += row_bytes(raw)
             if not all(runs.words(raw)[8::9]):
                 raise Invalid("A row of the manifest's chunk table is empty.")
-            self._on_rows(raw)
+            self._on_rows(raw, known)
         entries_at = self._stream.at
         frame, content = self._next(b"E")
         if frame.number != rows or rows >= 2**32:

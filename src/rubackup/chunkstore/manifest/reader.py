@@ -306,7 +306,7 @@ class ManifestReader:
 
     def verify(self) -> None:
         """Read and check everything; Corrupt or Invalid says what is wrong."""
-        check_manifest(self._read_at, self.size, lambda _: None, cipher=self._cipher)
+        check_manifest(self._read_at, self.size, lambda _rows, _known: None, cipher=self._cipher)
 
 
 def _first_row(row: SegmentRow) -> int:

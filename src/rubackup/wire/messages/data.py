@@ -79,6 +79,13 @@ class Checkpointed(Message, tag="checkpointed"):
     """It is durable; a later attempt of this task need not send it again."""
 
 
+class CopySegments(Message, tag="copy_segments"):
+    """The next piece of the manifest: these whole segments of the parent's, as they are. There is no answer."""
+
+    first: int
+    count: int
+
+
 class Renew(Message, tag="renew"):
     """The session goes on under this ticket; answered by Ack."""
 
