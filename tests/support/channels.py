@@ -119,7 +119,7 @@ class MemoryBackup:
 
 
 class MemoryRestore:
-    """client.ports.RestoreChannel; a `damaged` group ends an answer, as a media server does it."""
+    """client.ports.RestoreChannel; `damaged` groups are left out and told at the end, as a media server does it."""
 
     def __init__(self, pool: MemoryPool, manifest: bytes) -> None:
         self.pool = pool
@@ -127,20 +127,24 @@ class MemoryRestore:
         self.manifest_bytes = len(manifest)
         self.damaged: set[int] = set()
         self.requests = 0
+        self.sent = 0
+        self.manifest_read = 0
 
     def read_manifest(self, offset: int, length: int) -> bytes:
+        self.manifest_read += length
         return self.manifest[offset : offset + length]
 
     def groups(self, runs: Sequence[tuple[int, int]]) -> Iterator[bytes]:
         self.requests += 1
-        reader = ManifestReader(self.read_manifest, self.manifest_bytes)
+        reader = ManifestReader(lambda offset, length: self.manifest[offset : offset + length], self.manifest_bytes)
         numbers = set()
         for first, count in runs:
             numbers |= {self.pool.places[name] for name, _ in reader.rows(first, count) if name != HOLE}
-        for number in sorted(numbers):
-            if number in self.damaged:
-                raise Corrupt("Pack 7 is damaged.")
+        self.sent += len(numbers - self.damaged)
+        for number in sorted(numbers - self.damaged):
             yield self.pool.groups[number]
+        if numbers & self.damaged:
+            raise Corrupt("Pack 7 is damaged.")
 
 
 @dataclass

@@ -50,6 +50,9 @@ MANIFEST_READ_BYTES = 4 << 20
 RUNS_LIMIT = 65_536
 """Runs of chunks in one request."""
 
+DAMAGE_TOLD = 4
+"""Damaged places that one answer names."""
+
 
 class DataSessions:
     """Opens sessions for hosts whose tickets a known server has signed."""
@@ -228,16 +231,22 @@ def answer_backup(session: WriteSession, message: Message) -> Message:
 
 
 def send_groups(connection: DataConnection, session: ReadSession, request: ReadChunks) -> None:
-    """Every group that holds a wanted chunk, once; damage ends the answer and is named there, not the session."""
+    """Every group that holds a wanted chunk, once; damaged ones are left out and named at the end."""
     if len(request.runs) > RUNS_LIMIT:
         raise WireFault(f"At most {RUNS_LIMIT} runs of chunks can be asked for at once.")
     count = 0
-    try:
-        for group in session.groups(request.runs):
-            connection.send_frame(FrameType.GROUP, group)
-            count += 1
-    except Corrupt as error:
-        log.error("a record is damaged: %s", error)
-        connection.send(Groups(count=count, problem=str(error)))
-    else:
-        connection.send(Groups(count=count))
+    damage: list[str] = []
+    groups = session.groups(request.runs)
+    while True:
+        try:
+            group = next(groups)
+        except StopIteration:
+            break
+        except Corrupt as error:
+            damage.append(str(error))
+            continue
+        connection.send_frame(FrameType.GROUP, group)
+        count += 1
+    if damage:
+        log.error("a record is damaged in %d places, the first: %s", len(damage), damage[0])
+    connection.send(Groups(count=count, problem=" ".join(damage[:DAMAGE_TOLD])))

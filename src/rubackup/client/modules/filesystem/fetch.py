@@ -21,7 +21,7 @@ from rubackup.client.modules.filesystem.batch import Chunks, Identify, NumberedR
 from rubackup.client.ports import RestoreChannel
 from rubackup.domain.errors import Corrupt
 
-CACHE_BYTES: Final = 24 << 20
+CACHE_BYTES: Final = 16 << 20
 """Decoded groups that are kept for later batches."""
 DECODING: Final = 6
 """Groups, each of at most 4 MiB, that wait for a thread to decode them."""

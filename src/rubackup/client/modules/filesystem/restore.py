@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from rubackup.chunkstore.manifest import Entry, EntryType, ManifestReader
-from rubackup.client.memory import MemoryGuard
+from rubackup.client.memory import MemoryGuard, give_back
 from rubackup.client.modules.filesystem.anchor import open_anchor
 from rubackup.client.modules.filesystem.apply import Applier, forget_ids, inherits_acls
 from rubackup.client.modules.filesystem.backup import worker_count
@@ -37,14 +37,18 @@ from rubackup.client.modules.filesystem.paths import (
 )
 from rubackup.client.modules.filesystem.protected import Protected
 from rubackup.client.modules.filesystem.report import Report
-from rubackup.client.modules.filesystem.rows import Rows, whole
-from rubackup.client.modules.filesystem.selection import Place, Selection, blocks, choose
+from rubackup.client.modules.filesystem.rows import AHEAD, Rows, whole
+from rubackup.client.modules.filesystem.selection import DIRECT, Place, Selection, blocks, choose
 from rubackup.client.modules.filesystem.sync import Syncer
 from rubackup.client.modules.filesystem.target import Target, Temporaries
 from rubackup.client.modules.filesystem.write import Writer
 from rubackup.client.ports import RestoreChannel, RestoreJob, RestoreSummary, Watch
 from rubackup.domain.errors import Invalid
 
+KEPT_BYTES = 16 << 20
+"""After a restore of more than this the process gives back what it no longer needs."""
+ROWS_OF_FEW = 256
+"""Rows that are read ahead where only a few files may have been chosen."""
 FOLDERS_OF_A_THREAD = 16
 """Folders that each writing thread keeps open."""
 
@@ -120,7 +124,7 @@ class Restore:
             make_target,
             self._applier,
             self._fetcher,
-            Rows(self._reader),
+            Rows(self._reader, ROWS_OF_FEW if 0 < len(self._job.paths) <= DIRECT else AHEAD),
             self._report,
             self._guard,
             workers=worker_count(self._job.common_parameters.get("worker_parallelism")),
@@ -138,6 +142,8 @@ class Restore:
             self._target.close()
             os.close(fd)
             syncer.close()
+            if self._fetcher.received_bytes > KEPT_BYTES:
+                give_back()
         if self._kept:
             self._report.info(f"{self._kept} files were there already and were left as they are.")
         self._report.finish()

@@ -35,7 +35,7 @@ BATCH_STEPS = 2048
 BATCH_ROWS: Final = 16_384
 """Rows of a batch: what is asked for at once stays well below what a media server answers."""
 PART_BYTES: Final = 2 << 20
-AHEAD_BYTES: Final = 32 << 20
+AHEAD_BYTES: Final = 24 << 20
 BATCHES_AHEAD: Final = 6
 """So much, and so many batches, are fetched or wait to be written at most."""
 
@@ -207,11 +207,12 @@ class Writer:
         """Whether another batch may be fetched before the oldest is settled; where memory is short, none may."""
         # Beside its contents a batch takes the groups as they came, and those of which only a part is needed.
         room = self._guard.room(AHEAD_BYTES + size_bytes)
-        if room < 2 * size_bytes:
+        is_room = room > 2 * size_bytes
+        if not is_room:
             self._fetcher.cache.limit_bytes = 0
-        self._batch_bytes = max(LEAST_BATCH_BYTES, min(BATCH_BYTES, room // 4))
+        self._batch_bytes = min(BATCH_BYTES, max(LEAST_BATCH_BYTES, room // 4))
         ahead = sum(batch.size_bytes for batch in self._flight)
-        return len(self._flight) < BATCHES_AHEAD and ahead + size_bytes <= AHEAD_BYTES and room >= 2 * size_bytes
+        return len(self._flight) < BATCHES_AHEAD and ahead + size_bytes <= AHEAD_BYTES and is_room
 
     def _settle_oldest(self) -> None:
         batch = self._flight[0]
