@@ -352,16 +352,25 @@ class Pool:
         *,
         contents: bool = True,
     ) -> VerifyResult:
-        """Read and hash every chunk of a record; `progress` gets bytes done and total, `check` may raise Stopped.
+        """Read and hash every chunk of a record; `progress` gets bytes done and total, `check` may raise Stopped in any thread.
 
         Without `contents` the manifest is checked, and that every chunk is where the index says; nothing is hashed.
         Damaged and missing packs are findings. Corrupt only when the manifest itself is damaged.
         """
         row = self._row(record)
         presence = None if contents else Presence(self._index, lambda: self._storages)
+        manifest = self._stored(row)
+
+        def read_at(offset: int, length: int) -> bytes:
+            check()
+            return manifest.read(offset, length)
+
         try:
-            reader = self._stored(row).reader()
+            reader = ManifestReader(read_at, manifest.size_bytes)
             return Verification(reader, self._index, self._groups, progress, check, presence).run()
+        except NotFound:
+            manifest.check_bound()
+            raise Corrupt(f"The manifest {self.manifest_file(record)} is missing.") from None
         except (Corrupt, Invalid) as error:
             raise Corrupt(f"The manifest {self.manifest_file(record)} is damaged: {error.message}") from error
 

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from rubackup.agent.tasks import Outcome, RunningTask, TaskRunner
-from rubackup.chunkstore.pool import SealedRecord
+from rubackup.chunkstore.pool import SealedRecord, VerifyResult
 from rubackup.domain.errors import Busy, Corrupt, NotFound, RubackupError, WireFault
 from rubackup.media.copying import Copier
 from rubackup.media.devices import check_device
@@ -54,6 +54,8 @@ POOLS_SECONDS = 10.0
 """How long an order waits for the pools to be opened."""
 NAMED_DAMAGE = 1000
 """Damaged files that the report of a verification names; further ones are lines of the task log only."""
+INDEX_ATTEMPTS = 2
+"""A verification that finds the pool's index wrong is done again with one that was rebuilt."""
 
 Call = Callable[[Message, float, float], Awaitable[Message]]
 
@@ -205,24 +207,33 @@ class MediaAgent:
         return list_folder(pool, message.record, message.path, message.page, message.limit)
 
     def _verify(self, message: RunVerify, task: RunningTask) -> Outcome:
-        pool = self._pools.get(message.pool_id)
-
         def progress(done: int, total: int) -> None:
             task.progress(0, 0, done, total, 0)
 
-        try:
-            result = pool.verify(message.record, progress, task.check, contents=message.contents)
-        except (Corrupt, NotFound) as error:
-            return Outcome("error", str(error), damaged=(f"the whole copy: {error}",))
-        for name in result.damaged[NAMED_DAMAGE:]:
-            task.log("error", f"Damaged: {name}")
-        text = f"{len(result.damaged)} damaged files." if result.damaged else _whole(contents=message.contents)
-        return Outcome(
-            "error" if result.damaged else "done",
-            text,
-            bytes_done=result.bytes_read,
-            damaged=tuple(result.damaged[:NAMED_DAMAGE]),
-        )
+        for left in reversed(range(INDEX_ATTEMPTS)):
+            pool = self._pools.get(message.pool_id)
+            try:
+                result = pool.verify(message.record, progress, task.check, contents=message.contents)
+            except (Corrupt, NotFound) as error:
+                return Outcome("error", str(error), damaged=(f"the whole copy: {error}",))
+            if not (result.damaged and pool.index_damaged and left):
+                break
+            task.log("warning", "The index of the pool is damaged. It is rebuilt, and the copy is verified once more.")
+        return _verified(result, task, contents=message.contents)
+
+
+def _verified(result: VerifyResult, task: RunningTask, *, contents: bool) -> Outcome:
+    for place in result.places:
+        task.log("error", place)
+    for name in result.damaged[NAMED_DAMAGE:]:
+        task.log("error", f"Damaged: {name}")
+    text = f"{len(result.damaged)} damaged files." if result.damaged else _whole(contents=contents)
+    return Outcome(
+        "error" if result.damaged else "done",
+        text,
+        bytes_done=result.bytes_read,
+        damaged=tuple(result.damaged[:NAMED_DAMAGE]),
+    )
 
 
 def _whole(*, contents: bool) -> str:
