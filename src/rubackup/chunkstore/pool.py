@@ -22,6 +22,7 @@ from rubackup.chunkstore._groups import GroupReader
 from rubackup.chunkstore._presence import Presence
 from rubackup.chunkstore.backends.base import Backend
 from rubackup.chunkstore.backends.local import LocalBackend, translated
+from rubackup.chunkstore.file import RecordFile
 from rubackup.chunkstore.identity import HOLE
 from rubackup.chunkstore.index import MAP_BYTES, Index, RecordRow
 from rubackup.chunkstore.manifest import ManifestReader
@@ -335,6 +336,14 @@ class Pool:
         row = self._row(record)
         try:
             return ReadSession(self._stored(row), self._index, self._groups)
+        except Corrupt as error:
+            raise Corrupt(f"The manifest {self.manifest_file(record)} is damaged: {error.message}") from error
+
+    def file(self, record: str, path: bytes) -> RecordFile:
+        """One regular file of a record by its absolute path; NotFound says why there is none, Corrupt."""
+        row = self._row(record)
+        try:
+            return RecordFile(self._stored(row).reader(), self._index, self._groups, path)
         except Corrupt as error:
             raise Corrupt(f"The manifest {self.manifest_file(record)} is damaged: {error.message}") from error
 

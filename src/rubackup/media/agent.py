@@ -17,6 +17,7 @@ from rubackup.chunkstore.pool import SealedRecord, VerifyResult
 from rubackup.domain.errors import Busy, Corrupt, NotFound, RubackupError, WireFault
 from rubackup.media.copying import Copier
 from rubackup.media.devices import check_device
+from rubackup.media.files import FileDesk
 from rubackup.media.listing import list_folder
 from rubackup.media.pools import PoolKeeper
 from rubackup.media.seals import Note, SealBook
@@ -36,6 +37,7 @@ from rubackup.wire.messages import (
     LockRecord,
     Message,
     PoolStates,
+    ReadRecordFile,
     RecordListing,
     RecordSealed,
     Revoked,
@@ -78,6 +80,7 @@ class MediaAgent:
         self._runner = runner
         self._tape = tape
         self._copier = copier
+        self._files = FileDesk(pools)
         self._clock = clock
         self._keys: dict[str, tuple[Any, float]] = {}
         self._configured = asyncio.Event()
@@ -152,6 +155,8 @@ class MediaAgent:
                 return await asyncio.to_thread(check_device, message.path, message.taken)
             case ListRecord():
                 return await asyncio.to_thread(self._list, message)
+            case ReadRecordFile():
+                return await asyncio.to_thread(self._files.read, message)
             case ScanTape():
                 return await asyncio.to_thread(self._tape.scan)
             case AskElements():
