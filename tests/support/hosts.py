@@ -7,12 +7,14 @@ from typing import Any
 
 import msgspec
 
-from rubackup.domain.errors import Conflict, Invalid, NotFound, Unavailable
+from rubackup.domain.errors import Conflict, Corrupt, Invalid, NotFound, Unavailable
 from rubackup.services.ports import (
+    FILE_PART_BYTES,
     CopyEntry,
     Destination,
     Device,
     DeviceFacts,
+    FilePart,
     FolderEntry,
     Resource,
     StorageNeed,
@@ -21,6 +23,8 @@ from rubackup.services.ports import (
 )
 
 GIB = 1 << 30
+FILE = bytes(range(256)) * 9216
+"""What every file of a copy holds: two parts and a quarter."""
 EMPTY: frozenset[int] = frozenset()
 """Ids of storages in which nothing of their pool lies; tests set their own."""
 LEFT_OUT: frozenset[int] = frozenset()
@@ -122,6 +126,20 @@ class AnsweringHosts:
             for number in range(25)
         ]  # fmt: skip
         return entries[first : first + limit], len(entries)
+
+    async def read_file(
+        self, media_hwid: str, pool_id: int, record_uuid: str, path: str, offset: int, length: int
+    ) -> FilePart:
+        """FILE at every path, but two; `/damaged` is so behind its first part, `/offline` does not answer."""
+        if path == "/folder":
+            raise NotFound("/folder is a folder, not a file.")
+        if path == "/offline":
+            raise Unavailable(f"The media {media_hwid} did not answer in 10 s.")
+        if path == "/damaged" and offset >= FILE_PART_BYTES:
+            raise Corrupt("Pack packs/ab/ab.pack is damaged at offset 144.")
+        return FilePart(
+            size_bytes=len(FILE), tag="0f" * 16, mtime_ns=1_700_000_000_000_000_000, data=FILE[offset : offset + length]
+        )
 
     async def check_folder(self, media_hwid: str, path: str, pool_uuid: str) -> None:
         """Every folder can become a storage, but two."""

@@ -71,8 +71,7 @@ class Environment:
         except lmdb.MapFullError:
             raise
         except _DAMAGE as error:
-            with suppress(OSError):  # so that the next opening rebuilds it
-                (self.folder / _DAMAGED).touch()
+            self.condemn()
             raise Corrupt(f"The index in {self.folder} is damaged: {error}.") from error
         except lmdb.Error as error:
             if "No space left" in str(error) or "quota" in str(error).lower():
@@ -118,6 +117,11 @@ class Environment:
     def damaged(self) -> bool:
         """Whether a transaction found damage."""
         return (self.folder / _DAMAGED).exists()
+
+    def condemn(self) -> None:
+        """Say that the content is wrong, so that the next opening rebuilds it."""
+        with suppress(OSError):
+            (self.folder / _DAMAGED).touch()
 
     def close(self) -> None:
         """Release the files when nobody reads any more; everything committed is durable."""

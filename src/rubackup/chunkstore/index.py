@@ -7,7 +7,9 @@ Tables: `docs/design/chunkstore.md`, Index.
 
 from __future__ import annotations
 
+import logging
 import struct
+import time
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -26,9 +28,13 @@ from rubackup.chunkstore.identity import ID_BYTES
 from rubackup.chunkstore.seals import SealedRecord
 from rubackup.domain.errors import Corrupt, StorageFault
 
+log = logging.getLogger(__name__)
+
 MAP_BYTES: Final = 256 << 20
 FORMAT: Final = b"1"
 NOBODY: Final = 0
+TRUSTED_SECONDS: Final = 3600.0
+"""For so long an index that was rebuilt is not suspected again."""
 _DATABASES = (
     "meta",
     "chunks",
@@ -116,6 +122,7 @@ class Index:
         self.missing: set[int] = set()
         """Packs that no storage holds."""
         self._usable: dict[int, bool] = {}
+        self._trusted_until = 0.0
         try:
             with self._env.read() as txn:
                 told = [txn.get(key, db=self._db["meta"]) for key in (b"format", b"pool", b"complete")]
@@ -138,6 +145,17 @@ class Index:
         """Whether a transaction found damage."""
         return self._env.damaged
 
+    def suspect(self, reason: str) -> None:
+        """The index has pointed to a wrong place: `damaged` from now on, so that the pool is opened anew and fills another.
+
+        One that was just rebuilt agrees with the packs, so another rebuild would change nothing.
+        """
+        if time.monotonic() < self._trusted_until:
+            log.error("%s The index was rebuilt a short while ago and is kept.", reason)
+            return
+        log.error("%s", reason)
+        self._env.condemn()
+
     def close(self) -> None:
         """Release the files."""
         self._env.close()
@@ -153,6 +171,8 @@ class Index:
         """Say that the index knows everything the storages hold; until then it is rebuilt at each opening."""
         self._put("meta", b"complete", b"1")
         self.fresh = False
+        if self._env.entries("packs"):
+            self._trusted_until = time.monotonic() + TRUSTED_SECONDS
 
     # --- storages and packs ---
 

@@ -26,6 +26,7 @@ from rubackup.chunkstore._usage import Fill, Usage, fill_of
 from rubackup.chunkstore._wholeness import whole_packs
 from rubackup.chunkstore.backends.base import Backend
 from rubackup.chunkstore.backends.local import LocalBackend, translated
+from rubackup.chunkstore.file import RecordFile
 from rubackup.chunkstore.gc.collection import collect
 from rubackup.chunkstore.gc.ground import Ground
 from rubackup.chunkstore.gc.guard import Guard
@@ -33,6 +34,7 @@ from rubackup.chunkstore.gc.remove import remove_due, remove_file
 from rubackup.chunkstore.gc.safety import GcResult, GcSafety
 from rubackup.chunkstore.gc.tidy import tidy
 from rubackup.chunkstore.index import MAP_BYTES, RecordRow
+from rubackup.chunkstore.manifest import ManifestReader
 from rubackup.chunkstore.read import ReadSession, StoredManifest
 from rubackup.chunkstore.recovery import Recovery
 from rubackup.chunkstore.seals import SealedRecord
@@ -372,6 +374,14 @@ class Pool:
         except Corrupt as error:
             raise Corrupt(f"The manifest {self.manifest_file(record)} is damaged: {error.message}") from error
 
+    def file(self, record: str, path: bytes) -> RecordFile:
+        """One regular file of a record by its absolute path; NotFound says why there is none, Corrupt."""
+        row = self._row(record)
+        try:
+            return RecordFile(self._stored(row).reader(), self._index, self._groups, path)
+        except Corrupt as error:
+            raise Corrupt(f"The manifest {self.manifest_file(record)} is damaged: {error.message}") from error
+
     def manifest_file(self, record: str) -> str:
         """Where a record's manifest lies, for messages."""
         row = self._row(record)
@@ -386,7 +396,7 @@ class Pool:
         *,
         contents: bool = True,
     ) -> VerifyResult:
-        """Read and hash every chunk of a record; `progress` gets bytes done and total, `check` may raise Stopped.
+        """Read and hash every chunk of a record; `progress` gets bytes done and total, `check` may raise Stopped in any thread.
 
         Without `contents` the manifest is checked, and that every chunk is where the index says; nothing is hashed.
         Of an encrypted record the stored groups are read and their sums checked: hashing takes its key.
@@ -394,10 +404,18 @@ class Pool:
         """
         row = self._row(record)
         presence = None if contents else Presence(self._index, lambda: self._storages)
+        manifest = self._stored(row)
+
+        def read_at(offset: int, length: int) -> bytes:
+            check()
+            return manifest.read(offset, length)
+
         try:
-            reader = self._stored(row).reader()
-            space = self._space_of(row)
+            reader, space = ManifestReader(read_at, manifest.size_bytes), self._space_of(row)
             return Verification(reader, self._index, self._groups, progress, check, presence, space).run()
+        except NotFound:
+            manifest.check_bound()
+            raise Corrupt(f"The manifest {self.manifest_file(record)} is missing.") from None
         except (Corrupt, Invalid) as error:
             raise Corrupt(f"The manifest {self.manifest_file(record)} is damaged: {error.message}") from error
 

@@ -50,6 +50,7 @@ class StoredManifest:
 
     def __init__(self, storage: Storage, row: RecordRow) -> None:
         self._backend = storage.backend
+        self.check_bound = storage.check_bound
         self._name = seals.manifest_name(row.sealed.record)
         self.size_bytes = row.stream_bytes
 

@@ -1,16 +1,20 @@
-"""Reads every chunk of a record again and hashes it; names the files that are damaged.
+"""Reads every chunk of a record again and hashes it; names the files that are damaged, and where the damage lies.
 
-Without contents it only looks whether everything is where the index says, as far as the packs' lengths tell.
+Rows are taken in large windows, and the groups of a window in the order of the packs, by a few threads: reading,
+decompressing and hashing leave the interpreter to the others. The manifest's own check runs beside them. Without
+contents it only looks whether everything is where the index says, as far as the packs' lengths tell.
 """
 
 from __future__ import annotations
 
 import os
+import struct
 from array import array
 from bisect import bisect_left
-from collections import OrderedDict, defaultdict
-from collections.abc import Callable
-from typing import Final
+from collections import OrderedDict, defaultdict, deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -20,11 +24,21 @@ from rubackup.chunkstore._presence import Presence
 from rubackup.chunkstore.identity import HOLE
 from rubackup.chunkstore.index import Index, Place
 from rubackup.chunkstore.manifest import ManifestReader
-from rubackup.chunkstore.manifest.format import SEGMENT_ROWS
 from rubackup.domain.errors import Corrupt
 
-_BATCH_ROWS: Final = 8 * SEGMENT_ROWS
-_REMEMBERED: Final = 100_000
+WINDOW_ROWS: Final = 65_536
+"""Rows that are held at once, in some 30 MB."""
+LOOK_ROWS: Final = 16_384
+THREADS: Final = max(2, min(8, os.cpu_count() or 1))
+JOB_GROUPS: Final = 4
+"""Groups that a thread is given at once."""
+NAMED_PLACES: Final = 1000
+"""Damaged places that a result names; the files it names are all."""
+_REMEMBERED: Final = 200_000
+_SPOT = struct.Struct("<III")
+"""The first fields of a place in the index."""
+
+Row = tuple[bytes, int]
 
 
 class VerifyResult(msgspec.Struct, frozen=True):
@@ -34,6 +48,21 @@ class VerifyResult(msgspec.Struct, frozen=True):
     """Bytes of stored groups that were read."""
     damaged: list[str]
     """Paths of files that cannot be restored whole, as os.fsdecode gives them."""
+    places: list[str] = []
+    """A sentence for each pack that is missing and each group that is damaged, up to NAMED_PLACES."""
+
+
+class _Found(NamedTuple):
+    """What a thread says of one group."""
+
+    spot: Spot
+    bad: list[int]
+    """The rows, of those asked for, that the group does not give."""
+    bytes_read: int
+    bytes_done: int
+    """Sum of the lengths of all rows asked for."""
+    whole: bool
+    problem: str
 
 
 class Verification:
@@ -52,6 +81,7 @@ class Verification:
         """With `presence` contents are left out; `space` is the record's (`Index.space`).
 
         Of an encrypted record the stored groups are read and their sums checked; only its key can tell more.
+        `progress` and `check` are called by the thread that calls `run`.
         """
         self._space = space
         self._reader, self._index, self._groups = reader, index, groups
@@ -60,43 +90,100 @@ class Verification:
         self._bytes_read = 0
         self._bytes_done = 0
         self._bad_rows = array("Q")
+        self._places: dict[str, None] = {}
         self._whole: OrderedDict[Spot, None] = OrderedDict()  # groups lately found whole
 
     def run(self) -> VerifyResult:
-        """Check the manifest, then the chunks; Corrupt when the manifest itself is damaged."""
-        self._reader.verify()
+        """Check the manifest and the chunks; Corrupt when the manifest itself is damaged."""
         count = self._reader.row_count
-        for first in range(0, count, _BATCH_ROWS):
-            self._rows(first, min(_BATCH_ROWS, count - first))
-        self._progress(self._reader.row_bytes, self._reader.row_bytes)
-        return VerifyResult(self._bytes_read, self._damaged() if self._bad_rows else [])
-
-    def _rows(self, first: int, count: int) -> None:
-        rows = self._reader.rows(first, count)
         if self._presence is not None:
-            self._look(self._presence, first, rows)
-            return
-        found = self._index.places({name for name, _ in rows}, self._space)
-        wanted: defaultdict[Spot, list[tuple[int, bytes, int, int]]] = defaultdict(list)
-        bad: list[int] = []
-        for number, (name, length) in enumerate(rows, first):
-            if name == HOLE:
-                continue
-            if name not in found:
-                bad.append(number)
-                continue
-            place = Place.decode(found[name])
-            spot = Spot(place.pack, place.offset, place.group_bytes)
-            wanted[spot].append((number, name, length, place.position))
-        for spot in sorted(wanted):
-            self._check()
-            if spot not in self._whole:
-                bad += self._group(spot, wanted[spot])
-            self._bytes_done += sum(length for _, _, length, _ in wanted[spot])
-            self._progress(self._bytes_done, self._reader.row_bytes)
-        self._bad_rows.extend(sorted(bad))
+            self._reader.verify()
+            for first in range(0, count, LOOK_ROWS):
+                self._look(self._presence, first, self._reader.rows(first, min(LOOK_ROWS, count - first)))
+        else:
+            threads = ThreadPoolExecutor(THREADS, thread_name_prefix="verify")
+            try:
+                manifest = threads.submit(self._reader.verify)
+                for first in range(0, count, WINDOW_ROWS):
+                    self._window(threads, first, min(WINDOW_ROWS, count - first))
+                manifest.result()
+            finally:
+                threads.shutdown(cancel_futures=True)
+        self._progress(self._reader.row_bytes, self._reader.row_bytes)
+        return VerifyResult(self._bytes_read, self._damaged() if self._bad_rows else [], list(self._places))
 
-    def _look(self, presence: Presence, first: int, rows: list[tuple[bytes, int]]) -> None:
+    # --- contents ---
+
+    def _window(self, threads: ThreadPoolExecutor, first: int, count: int) -> None:
+        """Check the groups that hold these rows, in the order of the packs, a few jobs ahead of the answers."""
+        rows = self._reader.rows(first, count)
+        bad: list[int] = []
+        spots = self._spots(rows, bad)
+        ahead: deque[Future[list[_Found]]] = deque()
+        for begin in range(0, len(spots), JOB_GROUPS):
+            ahead.append(threads.submit(self._groups_of, rows, spots[begin : begin + JOB_GROUPS]))
+            if len(ahead) > 2 * THREADS:
+                self._take(ahead.popleft().result(), bad)
+        while ahead:
+            self._take(ahead.popleft().result(), bad)
+        self._bad_rows.extend(first + number for number in sorted(bad))
+
+    def _spots(self, rows: Sequence[Row], bad: list[int]) -> list[tuple[Spot, list[int]]]:
+        """The groups in order, each with the rows that should be in it; rows that are nowhere go to `bad`."""
+        names = {name for name, _ in rows}
+        names.discard(HOLE)
+        found = self._index.places(sorted(names), self._space)
+        found[HOLE] = b""
+        wanted: defaultdict[bytes, list[int]] = defaultdict(list)
+        for number, (name, _) in enumerate(rows):
+            wanted[found.get(name, HOLE)[: _SPOT.size]].append(number)
+        wanted.pop(b"", None)
+        bad += wanted.pop(HOLE[: _SPOT.size], [])  # no pack has the number 0
+        return sorted((Spot(*_SPOT.unpack(place)), numbers) for place, numbers in wanted.items())
+
+    def _take(self, answers: Sequence[_Found], bad: list[int]) -> None:
+        self._check()
+        for found in answers:
+            bad += found.bad
+            self._bytes_read += found.bytes_read
+            self._bytes_done += found.bytes_done
+            if found.problem and len(self._places) < NAMED_PLACES:
+                self._places[found.problem] = None
+            if found.whole:
+                self._whole[found.spot] = None
+                if len(self._whole) > _REMEMBERED:
+                    self._whole.popitem(last=False)
+        self._progress(self._bytes_done, self._reader.row_bytes)
+
+    def _groups_of(self, rows: Sequence[Row], spots: Sequence[tuple[Spot, list[int]]]) -> list[_Found]:
+        return [self._group(rows, spot, numbers) for spot, numbers in spots]
+
+    def _group(self, rows: Sequence[Row], spot: Spot, numbers: list[int]) -> _Found:
+        """Read and hash a group; one that was found whole shows only its header, for what else it is to hold."""
+        again = spot in self._whole
+        done = sum([rows[number][1] for number in numbers])
+        try:
+            stored: group.Head | group.Group = self._read(spot, again=again)
+        except Corrupt as error:
+            return _Found(spot, numbers, 0, done, whole=False, problem=error.message)
+        has = set(zip(stored.ids, stored.lengths, strict=True))
+        problem = ""
+        if isinstance(stored, group.Group) and (wrong := stored.wrong()):
+            problem = self._groups.condemn(spot, f"{len(wrong)} chunks do not have the content that their ids name.")
+            has.difference_update([(stored.ids[one], stored.lengths[one]) for one in wrong])
+        bad = [] if has.issuperset([rows[one] for one in numbers]) else [one for one in numbers if rows[one] not in has]
+        if bad and not problem:
+            problem = self._groups.misplaced(spot, "does not hold the chunks that the index looks for there.")
+        return _Found(spot, bad, 0 if again else spot.length, done, whole=not problem, problem=problem)
+
+    def _read(self, spot: Spot, *, again: bool) -> group.Head | group.Group:
+        if again:
+            return self._groups.head(spot)
+        return self._groups.sealed(spot) if self._space else self._groups.decoded(spot)
+
+    # --- presence, and what follows from bad rows ---
+
+    def _look(self, presence: Presence, first: int, rows: Sequence[Row]) -> None:
         """Whether each chunk is known, as long as the row says, and its pack long enough to hold it."""
         self._check()
         found = self._index.lookup({name for name, _ in rows if name != HOLE}, self._space)
@@ -108,30 +195,6 @@ class Verification:
                 self._bad_rows.append(number)
         self._bytes_done += sum(length for name, length in rows if name != HOLE)
         self._progress(self._bytes_done, self._reader.row_bytes)
-
-    def _group(self, spot: Spot, wanted: list[tuple[int, bytes, int, int]]) -> list[int]:
-        """Numbers of the rows that this group does not give."""
-        try:
-            data = self._groups.read(spot)
-            stored = group.read_head(data) if self._space else group.decode(data)
-        except Corrupt:
-            return [number for number, _, _, _ in wanted]
-        self._bytes_read += spot.length
-        wrong = set(stored.wrong()) if isinstance(stored, group.Group) else set()
-        if wrong:
-            self._index.mark_bad(spot.pack, spot.offset)
-        bad = [
-            number
-            for number, name, length, position in wanted
-            if position >= len(stored.ids)
-            or position in wrong
-            or (stored.ids[position], stored.lengths[position]) != (name, length)
-        ]
-        if not bad and not wrong:
-            self._whole[spot] = None
-            if len(self._whole) > _REMEMBERED:
-                self._whole.popitem(last=False)
-        return bad
 
     def _damaged(self) -> list[str]:
         names: list[str] = []

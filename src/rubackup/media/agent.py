@@ -13,10 +13,11 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from rubackup.agent.tasks import Outcome, RunningTask, TaskRunner
-from rubackup.chunkstore.pool import SealedRecord
+from rubackup.chunkstore.pool import SealedRecord, VerifyResult
 from rubackup.domain.errors import Busy, Corrupt, NotFound, RubackupError, WireFault
 from rubackup.media.copying import Copier
 from rubackup.media.devices import check_device
+from rubackup.media.files import FileDesk
 from rubackup.media.listing import list_folder
 from rubackup.media.pools import PoolKeeper
 from rubackup.media.seals import Note, SealBook
@@ -36,6 +37,7 @@ from rubackup.wire.messages import (
     LockRecord,
     Message,
     PoolStates,
+    ReadRecordFile,
     RecordListing,
     RecordSealed,
     Revoked,
@@ -54,6 +56,8 @@ POOLS_SECONDS = 10.0
 """How long an order waits for the pools to be opened."""
 NAMED_DAMAGE = 1000
 """Damaged files that the report of a verification names; further ones are lines of the task log only."""
+INDEX_ATTEMPTS = 2
+"""A verification that finds the pool's index wrong is done again with one that was rebuilt."""
 
 Call = Callable[[Message, float, float], Awaitable[Message]]
 
@@ -76,6 +80,7 @@ class MediaAgent:
         self._runner = runner
         self._tape = tape
         self._copier = copier
+        self._files = FileDesk(pools)
         self._clock = clock
         self._keys: dict[str, tuple[Any, float]] = {}
         self._configured = asyncio.Event()
@@ -150,6 +155,8 @@ class MediaAgent:
                 return await asyncio.to_thread(check_device, message.path, message.taken)
             case ListRecord():
                 return await asyncio.to_thread(self._list, message)
+            case ReadRecordFile():
+                return await asyncio.to_thread(self._files.read, message)
             case ScanTape():
                 return await asyncio.to_thread(self._tape.scan)
             case AskElements():
@@ -205,24 +212,33 @@ class MediaAgent:
         return list_folder(pool, message.record, message.path, message.page, message.limit)
 
     def _verify(self, message: RunVerify, task: RunningTask) -> Outcome:
-        pool = self._pools.get(message.pool_id)
-
         def progress(done: int, total: int) -> None:
             task.progress(0, 0, done, total, 0)
 
-        try:
-            result = pool.verify(message.record, progress, task.check, contents=message.contents)
-        except (Corrupt, NotFound) as error:
-            return Outcome("error", str(error), damaged=(f"the whole copy: {error}",))
-        for name in result.damaged[NAMED_DAMAGE:]:
-            task.log("error", f"Damaged: {name}")
-        text = f"{len(result.damaged)} damaged files." if result.damaged else _whole(contents=message.contents)
-        return Outcome(
-            "error" if result.damaged else "done",
-            text,
-            bytes_done=result.bytes_read,
-            damaged=tuple(result.damaged[:NAMED_DAMAGE]),
-        )
+        for left in reversed(range(INDEX_ATTEMPTS)):
+            pool = self._pools.get(message.pool_id)
+            try:
+                result = pool.verify(message.record, progress, task.check, contents=message.contents)
+            except (Corrupt, NotFound) as error:
+                return Outcome("error", str(error), damaged=(f"the whole copy: {error}",))
+            if not (result.damaged and pool.index_damaged and left):
+                break
+            task.log("warning", "The index of the pool is damaged. It is rebuilt, and the copy is verified once more.")
+        return _verified(result, task, contents=message.contents)
+
+
+def _verified(result: VerifyResult, task: RunningTask, *, contents: bool) -> Outcome:
+    for place in result.places:
+        task.log("error", place)
+    for name in result.damaged[NAMED_DAMAGE:]:
+        task.log("error", f"Damaged: {name}")
+    text = f"{len(result.damaged)} damaged files." if result.damaged else _whole(contents=contents)
+    return Outcome(
+        "error" if result.damaged else "done",
+        text,
+        bytes_done=result.bytes_read,
+        damaged=tuple(result.damaged[:NAMED_DAMAGE]),
+    )
 
 
 def _whole(*, contents: bool) -> str:

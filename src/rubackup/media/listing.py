@@ -28,9 +28,7 @@ def list_folder(pool: Pool, record: str, path: str, page: int, limit: int) -> Re
     """
     session = pool.read(record)
     reader = ManifestReader(session.read_manifest, session.manifest_bytes)
-    wanted = path.encode("utf-8", "surrogateescape")
-    for name in dict.fromkeys((wanted, _ESCAPE.sub(lambda match: bytes([int(match[1], 16)]), wanted))):
-        folder = b"/" + name.strip(b"/")
+    for folder in meant(path):
         entries, total = reader.folder(folder, (page - 1) * limit, limit)
         if total:
             return RecordListing(entries=[shown(folder, entry) for entry in entries], total=total)
@@ -40,6 +38,13 @@ def list_folder(pool: Pool, record: str, path: str, page: int, limit: int) -> Re
         if found is not None:
             return RecordListing(entries=[shown(folder.rpartition(b"/")[0], found)], total=1)
     raise NotFound(f"The copy has no {path}.")
+
+
+def meant(path: str) -> list[bytes]:
+    r"""The paths of a copy that a caller may mean: as it stands, and with each `\xNN` as the byte that it shows."""
+    wanted = path.encode("utf-8", "surrogateescape")
+    read = _ESCAPE.sub(lambda match: bytes([int(match[1], 16)]), wanted)
+    return list(dict.fromkeys(b"/" + name.strip(b"/") for name in (wanted, read)))
 
 
 def shown(folder: bytes, entry: Entry) -> RecordEntry:

@@ -9,10 +9,12 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from rubackup.api.files import MEDIA
 from rubackup.api.resource import LOG, Action, Answer, Body, Call, Created, Later, Op, Page, Resource, Source
 from rubackup.domain.permissions import Permission
+from rubackup.resources import downloads as downloading
 from rubackup.resources._adapters import limited, queued, whole
-from rubackup.services import copies, repository, restores, scopes, tasks
+from rubackup.services import copies, downloads, repository, restores, scopes, tasks
 from rubackup.services.change import Change
 from rubackup.services.ports import CopyEntry
 
@@ -179,6 +181,24 @@ REPOSITORY = Resource(
             answer=Answer.TASKS, query=TargetQuery, statuses=_NOT_THERE,
         ),
         Action(
+            "GET", "{id}/file", "Download a file of a copy", Permission.RESTORE, endpoint=downloading.download,
+            media=MEDIA, query=downloading.FileQuery, mutates=False, headers=downloading.HEADERS,
+            statuses=downloading.STATUSES,
+        ),
+        Action(
+            "POST", "{id}/file_link", "Make a link that opens a file of a copy for some minutes, without a login",
+            Permission.RESTORE, endpoint=downloading.make_link, answer=Answer.OBJECT, row=downloads.FileLink,
+            body=Body(downloads.WantedFile, example={"data": {"path": "/etc/hostname"}}), replayable=False,
+            message="Who has the link can download the file until it expires",
+        ),
+        Action(
+            "GET", downloading.LINKED, "Download what a link opens", None, endpoint=downloading.linked, media=MEDIA,
+            query=downloading.LinkQuery, mutates=False, headers=downloading.HEADERS,
+            statuses=downloading.STATUSES | {
+                401: "The link was changed, or has expired", 403: "Whoever made the link may not restore any more",
+            },
+        ),
+        Action(
             "POST", "deletion_reference_chain", "The copies that build on these", Permission.READ_RECORDS, _dependants,
             answer=Answer.LIST, row=repository.Dependant, mutates=False,
             body=Body(repository.RecordIds, wrapper=None, example={"ids": [1]}),
@@ -258,7 +278,7 @@ class RepositoryLogRow(msgspec.Struct, kw_only=True):
     action: Annotated[
         str,
         Meta(
-            description="created, verified, verification, restore, copying, copied, moving, moved, changed, chain (deleted with a copy that it "
+            description="created, verified, verification, restore, downloaded, copying, copied, moving, moved, changed, chain (deleted with a copy that it "
             "builds on) or deleted."
         ),
     ]

@@ -21,6 +21,7 @@ from rubackup.services.ports import (
     Destination,
     Device,
     DeviceFacts,
+    FilePart,
     FolderEntry,
     Resource,
     TapeDevice,
@@ -47,6 +48,8 @@ from rubackup.wire.messages import (
     ListResources,
     Message,
     ModuleResources,
+    ReadRecordFile,
+    RecordFilePart,
     RecordListing,
     Relay,
     Relayed,
@@ -137,6 +140,14 @@ class RelayHosts:
             for entry in answer.entries
         ]
         return entries, answer.total
+
+    async def read_file(
+        self, media_hwid: str, pool_id: int, record_uuid: str, path: str, offset: int, length: int
+    ) -> FilePart:
+        """A range of one regular file of a copy."""
+        asked = ReadRecordFile(pool_id=pool_id, record=record_uuid, path=path, offset=offset, length=length)
+        answer = await self._request("media", media_hwid, asked, RecordFilePart)
+        return FilePart(size_bytes=answer.size_bytes, tag=answer.tag, mtime_ns=answer.mtime_ns, data=answer.data)
 
     async def check_folder(self, media_hwid: str, path: str, pool_uuid: str) -> None:
         """Return when the folder can become a storage of the pool."""

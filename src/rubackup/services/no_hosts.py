@@ -10,6 +10,7 @@ from rubackup.services.ports import (
     Destination,
     Device,
     DeviceFacts,
+    FilePart,
     FolderEntry,
     Resource,
     StorageNeed,
@@ -44,6 +45,10 @@ class NoHosts:
     async def list_record(
         self, media_hwid: str, pool_id: int, record_uuid: str, path: str, page: int, limit: int  # noqa: ARG002
     ) -> tuple[list[CopyEntry], int]:  # fmt: skip
+        """Nobody answers."""
+        raise _silent(media_hwid)
+
+    async def read_file(self, media_hwid: str, *_asked: object) -> FilePart:
         """Nobody answers."""
         raise _silent(media_hwid)
 

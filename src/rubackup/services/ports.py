@@ -7,6 +7,9 @@ from typing import Protocol
 
 import msgspec
 
+FILE_PART_BYTES = 1 << 20
+"""The longest range of a file in one answer."""
+
 
 class FolderEntry(msgspec.Struct, frozen=True):
     """An entry of a live folder of a client."""
@@ -68,6 +71,17 @@ class CopyEntry(msgspec.Struct, frozen=True, kw_only=True):
     group: str
     mtime_ns: int
     target: str = ""
+
+
+class FilePart(msgspec.Struct, frozen=True, kw_only=True):
+    """A range of a file of a copy, and what the file is."""
+
+    size_bytes: int
+    """Of the whole file."""
+    tag: str
+    """The same for the same content."""
+    mtime_ns: int
+    data: bytes
 
 
 class TapeDevice(msgspec.Struct, frozen=True, kw_only=True):
@@ -146,6 +160,15 @@ class Hosts(Protocol):
         self, media_hwid: str, pool_id: int, record_uuid: str, path: str, page: int, limit: int
     ) -> tuple[list[CopyEntry], int]:
         """A page of a folder of a copy, and how many entries the folder has."""
+        ...
+
+    async def read_file(
+        self, media_hwid: str, pool_id: int, record_uuid: str, path: str, offset: int, length: int
+    ) -> FilePart:
+        """A range of at most FILE_PART_BYTES of one regular file of a copy, cut at its end.
+
+        NotFound says what the path is instead; Corrupt when what is asked for is damaged.
+        """
         ...
 
     async def check_folder(self, media_hwid: str, path: str, pool_uuid: str) -> None:

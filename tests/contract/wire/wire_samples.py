@@ -87,7 +87,9 @@ from rubackup.wire.messages import (
     Queued,
     ReadChunks,
     ReadManifest,
+    ReadRecordFile,
     RecordEntry,
+    RecordFilePart,
     RecordListing,
     RecordSealed,
     Relay,
@@ -285,6 +287,10 @@ SAMPLES: tuple[Message, ...] = (
     Revoked(serials=["0a1b2c", "ff"], key_seconds=3600.0),
     KeepKey(key_seconds=3600.0),
     ListRecord(pool_id=1, record=RECORD, path="/home", page=2, limit=50),
+    ReadRecordFile(
+        pool_id=3, record="0123456789abcdef0123456789abcdef", path="/home/\udcff", offset=1 << 40, length=1 << 20
+    ),
+    RecordFilePart(size_bytes=1 << 41, tag="0f" * 16, mtime_ns=1_700_000_000_000_000_001, data=b"content"),
     RecordListing(
         entries=[
             RecordEntry(

@@ -372,3 +372,26 @@ class RecordListing(Message, tag="record_listing"):
 
     entries: list[RecordEntry]
     total: int
+
+
+class ReadRecordFile(Message, tag="read_record_file"):
+    """Ask a media server for a range of one regular file of a record, whose content goes to whoever downloads it."""
+
+    pool_id: int
+    record: str
+    path: str
+    """Absolute; bytes that are not UTF-8 as in ListRecord."""
+    offset: int = 0
+    length: int = 0
+    """At most 1 MiB; 0 only asks what the file is."""
+
+
+class RecordFilePart(Message, tag="record_file_part"):
+    """The range, cut at the end of the file."""
+
+    size_bytes: int
+    """Of the whole file."""
+    tag: str
+    """The same for the same content."""
+    mtime_ns: int
+    data: bytes = b""
