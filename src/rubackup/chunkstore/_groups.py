@@ -55,7 +55,8 @@ class GroupReader:
     def misplaced(self, spot: Spot, reason: str) -> str:
         """Suspect the index, as the group is whole; a sentence that names the place."""
         text = f"The group at offset {spot.offset} of pack {self._label(self._row(spot))} {reason}"
-        self._index.suspect(text)
+        if not self._index.suspect(text):  # so that the chunks are asked for again
+            self._index.mark_bad(spot.pack, spot.offset)
         return text
 
     def sealed(self, spot: Spot) -> Head:

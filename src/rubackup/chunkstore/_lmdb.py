@@ -78,6 +78,11 @@ class Environment:
                 raise StorageFull(f"There is no room left in {self.folder}.", folder=str(self.folder)) from error
             raise StorageFault(f"The index in {self.folder} cannot be used: {error}.") from error
 
+    def condemn(self) -> None:
+        """Say that the content is wrong, so that the next opening rebuilds it."""
+        with suppress(OSError):
+            (self.folder / _DAMAGED).touch()
+
     @contextmanager
     def read(self) -> Iterator[lmdb.Transaction[bytes]]:
         """A transaction that reads one state; keep it short."""
@@ -117,11 +122,6 @@ class Environment:
     def damaged(self) -> bool:
         """Whether a transaction found damage."""
         return (self.folder / _DAMAGED).exists()
-
-    def condemn(self) -> None:
-        """Say that the content is wrong, so that the next opening rebuilds it."""
-        with suppress(OSError):
-            (self.folder / _DAMAGED).touch()
 
     def close(self) -> None:
         """Release the files when nobody reads any more; everything committed is durable."""

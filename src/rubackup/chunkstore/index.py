@@ -145,16 +145,17 @@ class Index:
         """Whether a transaction found damage."""
         return self._env.damaged
 
-    def suspect(self, reason: str) -> None:
+    def suspect(self, reason: str) -> bool:
         """The index has pointed to a wrong place: `damaged` from now on, so that the pool is opened anew and fills another.
 
-        One that was just rebuilt agrees with the packs, so another rebuild would change nothing.
+        False for one that was just rebuilt: it agrees with the packs, so another rebuild would change nothing.
         """
         if time.monotonic() < self._trusted_until:
             log.error("%s The index was rebuilt a short while ago and is kept.", reason)
-            return
+            return False
         log.error("%s", reason)
         self._env.condemn()
+        return True
 
     def close(self) -> None:
         """Release the files."""
@@ -165,7 +166,24 @@ class Index:
 
     def _get(self, name: str, key: bytes) -> bytes | None:
         with self._env.read() as txn:
-            return txn.get(key, db=self._db[name])
+            value = txn.get(key, db=self._db[name])
+        if value is not None:
+            self._check(name, (value,))
+        return value
+
+    def _check(self, name: str, values: Iterable[bytes]) -> None:
+        """Corrupt when a value has a length that none has: LMDB's pages have no sums."""
+        size = _SIZES.get(name)
+        if size is not None and any(len(value) != size for value in values):
+            self._env.condemn()
+            raise Corrupt(f"The index in {self._env.folder} holds a row of `{name}` that cannot be read.")
+
+    def _decoded(self, value: bytes) -> RecordRow:
+        try:
+            return _records.decode(value)
+        except (msgspec.DecodeError, ValueError) as error:
+            self._env.condemn()
+            raise Corrupt(f"The index in {self._env.folder} holds a record that cannot be read: {error}.") from error
 
     def complete(self) -> None:
         """Say that the index knows everything the storages hold; until then it is rebuilt at each opening."""
@@ -193,12 +211,12 @@ class Index:
     def pack(self, number: int) -> PackRow | None:
         """A pack by number."""
         value = self._get("packs", _NUMBER.pack(number))
-        return _pack_row(number, value) if value else None
+        return _pack_row(number, value) if value is not None else None
 
     def pack_by_id(self, pack: bytes) -> PackRow | None:
         """A pack by its id."""
         key = self._get("pack_ids", pack)
-        return self.pack(_NUMBER.unpack(key)[0]) if key else None
+        return self.pack(_NUMBER.unpack(key)[0]) if key is not None else None
 
     def packs(self) -> Iterator[PackRow]:
         """Every pack, in batches, so that no transaction is long."""
@@ -210,6 +228,7 @@ class Index:
                 found = cursor.set_range(_NUMBER.pack(start))
                 while found and len(rows) < 1000:
                     number = _NUMBER.unpack(cursor.key())[0]
+                    self._check("packs", (cursor.value(),))
                     rows.append(_pack_row(number, cursor.value()))
                     found = cursor.next()
             yield from rows
@@ -286,9 +305,12 @@ class Index:
         """The encoded place of each of these chunks, whether it can be read or not."""
         with self._env.read() as txn:
             cursor = txn.cursor(self._db["chunks"])
-            if not space:
-                return dict(cursor.getmulti(ids))
-            return {key[:ID_BYTES]: value for key, value in cursor.getmulti([name + space for name in ids])}
+            if space:
+                found = {key[:ID_BYTES]: value for key, value in cursor.getmulti([name + space for name in ids])}
+            else:
+                found = dict(cursor.getmulti(ids))
+        self._check("chunks", found.values())
+        return found
 
     def not_owned(self, found: dict[bytes, bytes], owner: int, space: bytes = b"") -> set[bytes]:
         """Which of these chunks (as `lookup` gave them) this owner does not own; all in a space of its own are its."""
@@ -311,6 +333,7 @@ class Index:
         def change(txn: lmdb.Transaction[bytes]) -> int:
             table = self._db["owner_names"]
             value = txn.get(name.encode(), db=table)
+            self._check("owner_names", (value,) if value is not None else ())
             if value is None:
                 value = _NUMBER.pack(txn.stat(table)["entries"] + 1)
                 txn.put(name.encode(), value, db=table)
@@ -338,6 +361,7 @@ class Index:
         kept: set[bytes] = set()
         former: list[tuple[bytes, bytes]] = []
         for name, value in cursor.getmulti(names):
+            self._check("chunks", (value,))
             owner = Place.decode(value).owner
             if self._readable(txn, value):
                 kept.add(name)
@@ -354,6 +378,7 @@ class Index:
         """As `usable`, within a transaction."""
         pack, offset = struct.unpack_from("<II", value)
         row = txn.get(_NUMBER.pack(pack), db=self._db["packs"])
+        self._check("packs", (row,) if row is not None else ())
         return (
             row is not None
             and pack not in self.missing
@@ -369,6 +394,7 @@ class Index:
             cursor = txn.cursor(self._db["chunks"])
             found = cursor.first()
             while found:
+                self._check("chunks", (cursor.value(),))
                 place = Place.decode(cursor.value())
                 found = cursor.delete() if place.pack == number and place.offset >= end else cursor.next()
             # A record with such a chunk would seem whole by its packs: all are looked up again.
@@ -428,12 +454,12 @@ class Index:
         """Every sealed record."""
         with self._env.read() as txn:
             values = list(txn.cursor(self._db["records"]).iternext(keys=False))
-        return [_records.decode(value) for value in values]
+        return [self._decoded(value) for value in values]
 
     def record(self, record: str) -> RecordRow | None:
         """One sealed record."""
         value = self._get("records", bytes.fromhex(record))
-        return _records.decode(value) if value else None
+        return self._decoded(value) if value is not None else None
 
     def put_record(self, row: RecordRow, packs: PackSet | None) -> None:
         """Add a record whose manifest is durable, with the packs of its chunks where they are known.
@@ -480,6 +506,14 @@ class Index:
         self._env.write(change)
 
 
+_SIZES: Final = {
+    "chunks": _PLACE.size,
+    "packs": _PACK.size,
+    "pack_ids": _NUMBER.size,
+    "owner_names": _NUMBER.size,
+    "fences": _TASK.size,
+}
+"""Lengths of values."""
 _records = msgspec.msgpack.Decoder(RecordRow)
 
 

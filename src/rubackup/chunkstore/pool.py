@@ -27,6 +27,7 @@ from rubackup.chunkstore._wholeness import whole_packs
 from rubackup.chunkstore.backends.base import Backend
 from rubackup.chunkstore.backends.local import LocalBackend, translated
 from rubackup.chunkstore.file import RecordFile
+from rubackup.chunkstore.flaws import pack_flaw, seal_flaw
 from rubackup.chunkstore.gc.collection import collect
 from rubackup.chunkstore.gc.ground import Ground
 from rubackup.chunkstore.gc.guard import Guard
@@ -412,12 +413,25 @@ class Pool:
 
         try:
             reader, space = ManifestReader(read_at, manifest.size_bytes), self._space_of(row)
-            return Verification(reader, self._index, self._groups, progress, check, presence, space).run()
+            verification = Verification(reader, self._index, self._groups, progress, check, presence, space)
+            result = verification.run()
+            return msgspec.structs.replace(result, flaws=self._flaws(row, verification.packs))
         except NotFound:
             manifest.check_bound()
             raise Corrupt(f"The manifest {self.manifest_file(record)} is missing.") from None
         except (Corrupt, Invalid) as error:
             raise Corrupt(f"The manifest {self.manifest_file(record)} is damaged: {error.message}") from error
+
+    def _flaws(self, record: RecordRow, packs: set[int]) -> list[str]:
+        """What is wrong with the files that hold a record, beside its chunks and its manifest."""
+        storage = self._storages.get(record.storage)
+        found = [seal_flaw(storage, record)] if storage else []
+        for number in sorted(packs):
+            row = self._index.pack(number)
+            storage = self._storages.get(row.storage) if row else None
+            if row is not None and row.closed and storage is not None:
+                found.append(pack_flaw(storage, self._pool, row))
+        return [text for text in found if text]
 
     def _dropped(self, record: str) -> bool:
         return any(self._has(one.backend, seals.tombstone_name(record)) for one in self._storages.all)

@@ -51,7 +51,8 @@ class StoredManifest:
     def __init__(self, storage: Storage, row: RecordRow) -> None:
         self._backend = storage.backend
         self.check_bound = storage.check_bound
-        self._name = seals.manifest_name(row.sealed.record)
+        self._record = row.sealed.record
+        self._name = seals.manifest_name(self._record)
         self.size_bytes = row.stream_bytes
 
     def read(self, offset: int, length: int) -> bytes:
@@ -61,8 +62,11 @@ class StoredManifest:
         return self._backend.read(self._name, offset, max(0, min(length, self.size_bytes - offset)))
 
     def reader(self) -> ManifestReader:
-        """A reader of its own."""
-        return ManifestReader(self.read, self.size_bytes)
+        """A reader of its own; Corrupt when the file holds the manifest of another record."""
+        reader = ManifestReader(self.read, self.size_bytes)
+        if reader.header.record != self._record:
+            raise Corrupt(f"It is the manifest of record {reader.header.record}.")
+        return reader
 
 
 class ReadSession:

@@ -134,14 +134,18 @@ class Recovery:
         owner = ""
         try:
             header = pack.parse_header(storage.backend.read(file, 0, pack.HEADER_BYTES))
-            if header.pool != self._pool or header.pack != name:
+            if header.pool != self._pool:
                 self._problem(f"{label} is of another pool.")
                 return
-            owner = header.owner
+            if header.pack == name:
+                owner = header.owner
+            else:  # whose its chunks are is not sure then: the manifests tell
+                self._problem(f"{label} has the header of pack {header.pack.hex()}.")
             extents = pack.read_extents(storage.backend, file)
             groups = list(pack.read_heads(storage.backend, file, extents))
             if len(groups) < len(extents):
                 self._problem(f"{label} has {len(extents) - len(groups)} damaged groups.")
+                groups += [one for one in pack.scan(storage.backend, file) if one not in groups]
         except Corrupt as error:
             self._problem(f"{label} is damaged: {error.message}")
             groups = list(pack.scan(storage.backend, file))

@@ -134,8 +134,10 @@ def read_seal(backend: Backend, name: str) -> tuple[SealedRecord, int, int]:
         raise Corrupt(f"{backend.label}/{name} has a damaged seal.")
     try:
         seal = _seals.decode(data)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Corrupt(f"{backend.label}/{name} has a damaged seal.") from error
-    if seal.stream_bytes + length + _FOOTER.size != size:
+    if not _RECORD.fullmatch(seal.record.record):
+        raise Corrupt(f"{backend.label}/{name} has a damaged seal.")
+    if seal.stream_bytes < 0 or seal.stream_bytes + length + _FOOTER.size != size:
         raise Corrupt(f"{backend.label}/{name} is not as long as its seal says.")
     return seal.record, seal.stream_bytes, size

@@ -50,6 +50,8 @@ class VerifyResult(msgspec.Struct, frozen=True):
     """Paths of files that cannot be restored whole, as os.fsdecode gives them."""
     places: list[str] = []
     """A sentence for each pack that is missing and each group that is damaged, up to NAMED_PLACES."""
+    flaws: list[str] = []
+    """A sentence for each file of the pool that is damaged where it costs nothing as long as there is an index."""
 
 
 class _Found(NamedTuple):
@@ -91,6 +93,8 @@ class Verification:
         self._bytes_done = 0
         self._bad_rows = array("Q")
         self._places: dict[str, None] = {}
+        self.packs: set[int] = set()
+        """Numbers of the packs that hold something of the record."""
         self._whole: OrderedDict[Spot, None] = OrderedDict()  # groups lately found whole
 
     def run(self) -> VerifyResult:
@@ -119,6 +123,7 @@ class Verification:
         rows = self._reader.rows(first, count)
         bad: list[int] = []
         spots = self._spots(rows, bad)
+        self.packs.update({spot.pack for spot, _ in spots})
         ahead: deque[Future[list[_Found]]] = deque()
         for begin in range(0, len(spots), JOB_GROUPS):
             ahead.append(threads.submit(self._groups_of, rows, spots[begin : begin + JOB_GROUPS]))
@@ -189,6 +194,8 @@ class Verification:
         found = self._index.lookup({name for name, _ in rows if name != HOLE}, self._space)
         for number, (name, length) in enumerate(rows, first):
             value = found.get(name)
+            if value is not None:
+                self.packs.add(Place.decode(value).pack)
             if name != HOLE and (
                 value is None or Place.decode(value).chunk_bytes != length or not presence.holds(value)
             ):

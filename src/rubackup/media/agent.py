@@ -233,11 +233,13 @@ def _verified(result: VerifyResult, task: RunningTask, *, contents: bool) -> Out
     for name in result.damaged[NAMED_DAMAGE:]:
         task.log("error", f"Damaged: {name}")
     text = f"{len(result.damaged)} damaged files." if result.damaged else _whole(contents=contents)
+    if result.flaws:
+        text += f" {len(result.flaws)} files of the pool are damaged: {result.flaws[0]}"
     return Outcome(
-        "error" if result.damaged else "done",
+        "error" if result.damaged or result.flaws else "done",
         text,
         bytes_done=result.bytes_read,
-        damaged=tuple(result.damaged[:NAMED_DAMAGE]),
+        damaged=(*result.damaged, *result.flaws)[:NAMED_DAMAGE],
     )
 
 

@@ -1,0 +1,41 @@
+"""Damage to the pool's own files that costs no file of a record now, and would if the index were lost: a pack's
+header or trailer, a manifest's seal. A verification tells of it. Design: `docs/design/chunkstore.md`, Order of reading.
+"""
+
+from __future__ import annotations
+
+from rubackup.chunkstore import pack, seals
+from rubackup.chunkstore.index import PackRow, RecordRow
+from rubackup.chunkstore.storage import Storage
+from rubackup.domain.errors import Corrupt, NotFound
+
+
+def pack_flaw(storage: Storage, pool: bytes, row: PackRow) -> str:
+    """A sentence that names a closed pack whose header or trailer is damaged; '' when both are right.
+
+    A pack that is open, or missing, has neither.
+    """
+    name = pack.closed_name(row.id)
+    label = f"{storage.backend.label}/{name}"
+    try:
+        header = pack.parse_header(storage.backend.read(name, 0, pack.HEADER_BYTES))
+        if (header.pool, header.pack) != (pool, row.id):
+            return f"Pack {label} has the header of another pack."
+        pack.read_extents(storage.backend, name)
+    except NotFound:
+        return ""
+    except Corrupt as error:
+        return f"Pack {label} cannot be read without the index: {error.message}"
+    return ""
+
+
+def seal_flaw(storage: Storage, row: RecordRow) -> str:
+    """A sentence that names a manifest whose seal is damaged, or of another record; '' when it is right."""
+    name = seals.manifest_name(row.sealed.record)
+    try:
+        found = seals.read_seal(storage.backend, name)
+    except Corrupt as error:
+        return f"The manifest cannot be read without the index: {error.message}"
+    if found != (row.sealed, row.stream_bytes, row.file_bytes):
+        return f"The manifest {storage.backend.label}/{name} has the seal of another record."
+    return ""

@@ -1,0 +1,1 @@
+"""Fuzzed parsers of the chunk store and the wire: `scripts/fuzz-parsers`."""
