@@ -121,9 +121,9 @@ class WriteSession:
 
     def _states(self, names: list[bytes]) -> bytes:
         holds = self._presence.holds
+        pending, granted = self._packing.pending, self._packing.grants
         found = {name: place for name, place in self._index.lookup(names).items() if holds(place)}
         foreign = self._index.not_owned(found, self._packing.owner)
-        pending, granted = self._packing.pending, self._packing.grants
         other = PROVE if self._share else SEND
         return bytes(
             [
@@ -332,6 +332,7 @@ class WriteSession:
 
     def _finish(self) -> None:
         self._over = True
+        self._packing.finish()
         if self._manifest is not None:
             self._manifest.close()
         self._host.forget(self)

@@ -70,7 +70,7 @@ def sample_group_zstd() -> bytes:
     return group.encode(CHUNKS, 3)
 
 
-WRITTEN = {"group-stored-0": sample_group_stored, "pack-0": sample_pack, "manifest-0": sample_manifest}
+WRITTEN = {"group-stored-0": sample_group_stored, "pack-1": sample_pack, "manifest-0": sample_manifest}
 MADE = {**WRITTEN, "group-zstd-0": sample_group_zstd}
 
 
@@ -107,10 +107,10 @@ def test_old_groups_are_read(name: str) -> None:
 def test_old_packs_are_read() -> None:
     """Header, trailer and groups of a stored sample are understood."""
     name = pack.closed_name(b"n" * 16)
-    backend = _in_memory(name, _sample("pack-0"))
+    backend = _in_memory(name, _sample("pack-1"))
     extents = pack.read_extents(backend, name)
 
-    assert pack.parse_header(_sample("pack-0")).owner == "00000000000000aa"
+    assert pack.parse_header(_sample("pack-1")).owner == "00000000000000aa"
     assert backend.read(name, extents[0].offset, extents[0].length) == _sample("group-stored-0")
 
 
