@@ -119,6 +119,11 @@ class WriteSession:
             states = self._states(names)
             return states, self._nonce if PROVE in states else b""
 
+    def ask(self, ids: bytes) -> Callable[[], tuple[bytes, bytes]]:
+        """As `query`, for callers that ask ahead: the answer is there at once."""
+        answer = self.query(ids)
+        return lambda: answer
+
     def _states(self, names: list[bytes]) -> bytes:
         holds = self._presence.holds
         pending, granted = self._packing.pending, self._packing.grants
