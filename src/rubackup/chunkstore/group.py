@@ -163,6 +163,11 @@ def stored_length(front: Buffer) -> int:
     return int(length)
 
 
+def head_sum(data: Buffer) -> bytes:
+    """The sum in the header, which covers the header, the rows and, by the payload's sum, the payload."""
+    return bytes(memoryview(data)[_SUMMED:HEAD_BYTES])
+
+
 def read_head(data: Buffer) -> Head:
     """The header at the front of `data`, checked by its own sum; the payload may be missing."""
     view = memoryview(data)

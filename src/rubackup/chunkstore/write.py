@@ -151,11 +151,16 @@ class WriteSession:
             states = self._states(names)
             return states, self._nonce if PROVE in states else b""
 
+    def ask(self, ids: bytes) -> Callable[[], tuple[bytes, bytes]]:
+        """As `query`, for callers that ask ahead: the answer is there at once."""
+        answer = self.query(ids)
+        return lambda: answer
+
     def _states(self, names: list[bytes]) -> bytes:
         holds = self._presence.holds
+        pending, granted = self._packing.pending, self._packing.grants
         found = {name: place for name, place in self._index.lookup(names, self._space).items() if holds(place)}
         foreign = self._index.not_owned(found, self._packing.owner, self._space)
-        pending, granted = self._packing.pending, self._packing.grants
         other = PROVE if self._share else SEND
         return bytes(
             [
@@ -404,6 +409,7 @@ class WriteSession:
 
     def _finish(self) -> None:
         self._over = True
+        self._packing.finish()
         if self._manifest is not None:
             self._manifest.close()
         self._host.forget(self)

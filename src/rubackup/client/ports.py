@@ -7,7 +7,7 @@ Design section 3.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -18,6 +18,11 @@ from rubackup.chunkstore.keys import Keys
 
 Phase = Literal["execution", "transmission"]
 Level = Literal["info", "warning", "error"]
+
+
+Answer = Callable[[], tuple[bytes, bytes]]
+"""Waits for the answer to `BackupChannel.ask`: one state a chunk (0 send it, 1 stored, 2 prove that you have it) and the nonce
+for proofs. Called once; answers come in the order of the questions."""
 
 
 class Sealed(Protocol):
@@ -38,8 +43,8 @@ class BackupChannel(Protocol):
     def read_parent(self, offset: int, length: int) -> bytes:
         """A range of the parent's manifest."""
 
-    def query(self, ids: bytes) -> tuple[bytes, bytes]:
-        """One state a chunk (0 send it, 1 stored, 2 prove that you have it) and the nonce for proofs."""
+    def ask(self, ids: bytes) -> Answer:
+        """Ask which of these chunks must be sent, without waiting; at most four questions may be open."""
 
     def prove(self, ids: bytes, proofs: bytes) -> bytes:
         """One byte a chunk: 1 accepted, 0 send it."""

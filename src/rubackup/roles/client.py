@@ -20,6 +20,7 @@ from rubackup.domain.errors import Refused
 from rubackup.roles.host import agent_host
 from rubackup.roles.process import ready, run_role, together
 from rubackup.roles.settings import ConfigurationFault, Settings
+from rubackup.roles.tuning import tune_for_bulk
 
 SOCKET_NAME = "client.sock"
 
@@ -62,6 +63,7 @@ def listener(path: Path, relay: ToolRelay) -> ToolListener:
 
 def main() -> None:
     """Entry of the process."""
+    tune_for_bulk()
     run_role("rubackup_client", serve)
 
 

@@ -19,6 +19,7 @@ from rubackup.media.tape.host import TapeHost
 from rubackup.roles.host import agent_host, wait_for_certificate
 from rubackup.roles.process import ready, run_role, together
 from rubackup.roles.settings import Settings
+from rubackup.roles.tuning import tune_for_bulk
 from rubackup.wire import pki
 from rubackup.wire.certificates import Role
 from rubackup.wire.data import DataConnection, DataServer, connect_data
@@ -85,6 +86,7 @@ async def serve_data(host: AgentHost, sessions: DataSessions, address: str, port
 
 def main() -> None:
     """Entry of the process."""
+    tune_for_bulk()
     run_role("rubackup_media", serve)
 
 

@@ -81,7 +81,7 @@ def sample_group_sealed() -> bytes:
 WRITTEN = {
     "group-stored-1": sample_group_stored,
     "group-sealed-1": sample_group_sealed,
-    "pack-0": sample_pack,
+    "pack-1": sample_pack,
     "manifest-1": sample_manifest,
 }
 MADE = {**WRITTEN, "group-zstd-1": sample_group_zstd}
@@ -130,10 +130,10 @@ def test_old_encrypted_groups_are_read() -> None:
 def test_old_packs_are_read() -> None:
     """Header, trailer and groups of a stored sample are understood."""
     name = pack.closed_name(b"n" * 16)
-    backend = _in_memory(name, _sample("pack-0"))
+    backend = _in_memory(name, _sample("pack-1"))
     extents = pack.read_extents(backend, name)
 
-    assert pack.parse_header(_sample("pack-0")).owner == "00000000000000aa"
+    assert pack.parse_header(_sample("pack-1")).owner == "00000000000000aa"
     assert backend.read(name, extents[0].offset, extents[0].length) == _sample("group-stored-1")
 
 

@@ -209,7 +209,7 @@ def test_chunks_of_others_cannot_be_named(place: Place) -> None:
     owner.checkpoint()
     thief = place.backup(task_id=2, client_hwid="d" * 16)
 
-    states, nonce = thief.query(chunk_id(data))
+    states, nonce = thief.ask(chunk_id(data))()
     accepted = thief.prove(chunk_id(data), bytes(32))
 
     assert states == b"\2"
@@ -233,3 +233,17 @@ def test_control_messages_do_not_belong_here(place: Place) -> None:
 
     with pytest.raises(WireFault):
         connection.expect(Ack)
+
+
+def test_questions_asked_ahead(place: Place) -> None:
+    """Answers come in the order of the questions, whatever is sent and asked between them."""
+    channel = place.backup()
+    chunks = [os.urandom(1000) for _ in range(3)]
+    names = [chunk_id(data) for data in chunks]
+    first, second = channel.ask(names[0]), channel.ask(names[0] + names[1])
+    channel.put_group(group.encode([(names[0], chunks[0])], 1))
+    third = channel.ask(names[0] + names[2])
+    channel.checkpoint()
+    fourth = channel.ask(names[0])
+
+    assert [answer()[0] for answer in (first, second, third, fourth)] == [b"\0", b"\0\0", b"\1\0", b"\1"]

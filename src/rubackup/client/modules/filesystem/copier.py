@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from rubackup.chunkstore.identity import HOLE
+from rubackup.chunkstore.identity import HOLE, Buffer
 from rubackup.chunkstore.manifest import Entry, EntryType
 from rubackup.chunkstore.manifest.format import MAX_PATH_BYTES
 from rubackup.client.modules.filesystem.folders import entry_path, open_noatime
@@ -76,7 +76,7 @@ class Copier:
     def __init__(
         self,
         *,
-        add_chunk: Callable[[bytes], bytes],
+        add_chunk: Callable[[Buffer], bytes],
         add_rows: Callable[[Sequence[Row]], int],
         reader: FileReader,
         parent: Parent | None,
