@@ -35,7 +35,6 @@ from rubackup.chunkstore.gc.remove import remove_due, remove_file
 from rubackup.chunkstore.gc.safety import GcResult, GcSafety
 from rubackup.chunkstore.gc.tidy import tidy
 from rubackup.chunkstore.index import MAP_BYTES, RecordRow
-from rubackup.chunkstore.manifest import ManifestReader
 from rubackup.chunkstore.read import ReadSession, StoredManifest
 from rubackup.chunkstore.recovery import Recovery
 from rubackup.chunkstore.seals import SealedRecord
@@ -406,14 +405,10 @@ class Pool:
         row = self._row(record)
         presence = None if contents else Presence(self._index, lambda: self._storages)
         manifest = self._stored(row)
-
-        def read_at(offset: int, length: int) -> bytes:
-            check()
-            return manifest.read(offset, length)
-
         try:
-            reader, space = ManifestReader(read_at, manifest.size_bytes), self._space_of(row)
-            verification = Verification(reader, self._index, self._groups, progress, check, presence, space)
+            verification = Verification(
+                manifest.reader(check), self._index, self._groups, progress, check, presence, self._space_of(row)
+            )
             result = verification.run()
             return msgspec.structs.replace(result, flaws=self._flaws(row, verification.packs))
         except NotFound:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from rubackup.chunkstore import seals
@@ -61,9 +61,17 @@ class StoredManifest:
             raise Invalid(f"A manifest is read in parts of at most {MAX_MANIFEST_READ} bytes.")
         return self._backend.read(self._name, offset, max(0, min(length, self.size_bytes - offset)))
 
-    def reader(self) -> ManifestReader:
-        """A reader of its own; Corrupt when the file holds the manifest of another record."""
-        reader = ManifestReader(self.read, self.size_bytes)
+    def reader(self, check: Callable[[], None] = lambda: None) -> ManifestReader:
+        """A reader of its own; Corrupt when the file holds the manifest of another record.
+
+        `check` is called before each read and may raise.
+        """
+
+        def read_at(offset: int, length: int) -> bytes:
+            check()
+            return self.read(offset, length)
+
+        reader = ManifestReader(read_at, self.size_bytes)
         if reader.header.record != self._record:
             raise Corrupt(f"It is the manifest of record {reader.header.record}.")
         return reader

@@ -27,7 +27,7 @@ def _pool(place: Place) -> Pool:
     writer = ManifestWriter(session.put_manifest, client.header(session.record))
     rows = [(name, len(data)) for name, data in chunks]
     rows[3:3] = [HOLE, HOLE]
-    first = writer.add_rows(rows)
+    first, again = writer.add_rows(rows), writer.add_rows(rows)
     writer.add_folder(
         b"/",
         [
@@ -37,7 +37,7 @@ def _pool(place: Place) -> Pool:
             entry("pipe", kind=EntryType.FIFO),
             entry("sparse", size=70_000, first_row=first, rows=len(rows)),
             entry("too", size=70_000, hardlink=b"/sparse", links=2),
-            entry(b"\xff", size=70_000, first_row=first, rows=len(rows)),
+            entry(b"\xff", size=70_000, first_row=again, rows=len(rows)),
         ],
     )
     writer.add_folder(b"/folder", [])

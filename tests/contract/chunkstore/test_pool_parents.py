@@ -28,9 +28,9 @@ class Counting:
         """From now on."""
         real = pool._index.lookup
 
-        def lookup(ids: set[bytes]) -> dict[bytes, bytes]:
+        def lookup(ids: set[bytes], space: bytes = b"", *, condemned: bool = False) -> dict[bytes, bytes]:
             self.asked += len(ids)
-            return real(ids)
+            return real(ids, space, condemned=condemned)
 
         monkeypatch.setattr(pool._index, "lookup", lookup)
 

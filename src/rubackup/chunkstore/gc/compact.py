@@ -11,8 +11,6 @@ from array import array
 from collections.abc import Sequence
 from contextlib import suppress
 
-from blake3 import blake3
-
 from rubackup.chunkstore import group, pack
 from rubackup.chunkstore._marks import Moved
 from rubackup.chunkstore.gc.ground import Ground
@@ -70,7 +68,7 @@ class Compaction:
                     try:
                         data = storage.backend.read(name, extent.offset, extent.length)
                         group.check_stored(data)
-                        if blake3(data).digest() != extent.sum:
+                        if group.head_sum(data) != extent.sum:
                             raise Corrupt("it is not what the pack's trailer lists.")
                     except Corrupt as error:
                         index.mark_bad(number, extent.offset)
