@@ -17,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 
-from rubackup.chunkstore import pack, seals
+from rubackup.chunkstore import _index_check, pack, seals
 from rubackup.chunkstore._groups import GroupReader
 from rubackup.chunkstore._presence import Presence
 from rubackup.chunkstore.backends.base import Backend
@@ -515,6 +515,8 @@ def _open_index(metadata: Path, pool: bytes, map_bytes: int) -> Index:
     """The index; one that cannot be used is set aside, and a new one will be filled from the storages."""
     folder = metadata / "index"
     try:
+        if not _index_check.is_sound(folder):
+            raise Corrupt(f"The index in {folder} cannot be read.")
         return Index(folder, pool, map_bytes)
     except Corrupt as error:
         log.error("%s It is rebuilt from the storages.", error.message)
