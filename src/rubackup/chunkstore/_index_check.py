@@ -36,9 +36,7 @@ def is_sound(folder: Path) -> bool:
     if not unclean:
         return True
     log.warning("The index in %s was not closed in order: it is read once.", folder)
-    child = subprocess.run(
-        [sys.executable, "-m", __name__, str(folder)], capture_output=True, text=True, check=False
-    )
+    child = subprocess.run([sys.executable, "-m", __name__, str(folder)], capture_output=True, text=True, check=False)
     if child.returncode not in {0, _DAMAGED, -signal.SIGBUS, -signal.SIGSEGV, -signal.SIGABRT}:
         told = child.stderr.strip()[-500:]
         raise StorageFault(f"The index in {folder} could not be checked ({child.returncode}): {told}")

@@ -29,6 +29,12 @@ _DAMAGE: Final = (
 )
 
 
+def condemn(folder: Path) -> None:
+    """Mark an environment as damaged, if there is one."""
+    if folder.is_dir():
+        (folder / _DAMAGED).touch()
+
+
 class Environment:
     """Named databases in one folder. Safe for threads; no transaction may be nested in another of the same thread."""
 
@@ -121,7 +127,7 @@ class Environment:
     def condemn(self) -> None:
         """Say that the content is wrong, so that the next opening rebuilds it."""
         with suppress(OSError):
-            (self.folder / _DAMAGED).touch()
+            condemn(self.folder)
 
     def close(self) -> None:
         """Release the files when nobody reads any more; everything committed is durable."""
