@@ -8,6 +8,7 @@ import os
 import time
 from pathlib import Path
 
+from rubackup.chunkstore import _index_check
 from rubackup.chunkstore.backends.local import translated
 from rubackup.chunkstore.index import Index
 from rubackup.domain.errors import Busy, Corrupt
@@ -31,6 +32,8 @@ def open_index(metadata: Path, pool: bytes, map_bytes: int) -> Index:
     """The index; one that cannot be used is set aside, and a new one will be filled from the storages."""
     folder = metadata / "index"
     try:
+        if not _index_check.is_sound(folder):
+            raise Corrupt(f"The index in {folder} cannot be read.")
         return Index(folder, pool, map_bytes)
     except Corrupt as error:
         log.error("%s It is rebuilt from the storages.", error.message)

@@ -11,8 +11,8 @@ import logging
 import struct
 import time
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -20,7 +20,8 @@ from typing import Final, NamedTuple
 import lmdb
 import msgspec
 
-from rubackup.chunkstore import _marks
+from rubackup.chunkstore import _index_check, _marks
+from rubackup.chunkstore._fill import Fill
 from rubackup.chunkstore._lmdb import Environment
 from rubackup.chunkstore._marks import Mark, Marks, Moved
 from rubackup.chunkstore._packset import PackSet
@@ -123,6 +124,8 @@ class Index:
         """Packs that no storage holds."""
         self._usable: dict[int, bool] = {}
         self._trusted_until = 0.0
+        self._folder = folder
+        self._fill: Fill | None = None
         try:
             with self._env.read() as txn:
                 told = [txn.get(key, db=self._db["meta"]) for key in (b"format", b"pool", b"complete")]
@@ -160,6 +163,7 @@ class Index:
     def close(self) -> None:
         """Release the files."""
         self._env.close()
+        _index_check.closed(self._folder)
 
     def _put(self, name: str, key: bytes, value: bytes) -> None:
         self._env.write(lambda txn: txn.put(key, value, db=self._db[name]))
@@ -342,8 +346,34 @@ class Index:
         known = self._get("owner_names", name.encode())
         return int(_NUMBER.unpack(known)[0]) if known else self._env.write(change)
 
+    @contextmanager
+    def filling(self) -> Iterator[None]:
+        """Within it a fresh index takes the chunks of packs in any order and stores them sorted, at the end.
+
+        Until then no chunk is found. An index that has chunks is changed as ever.
+        """
+        if not self.fresh or self.chunk_count:
+            yield
+            return
+        self._fill = fill = Fill(self._folder / "filling")
+        try:
+            yield
+        finally:
+            self._fill = None
+        fill.finish(self._append)
+
+    def _append(self, chunks: list[tuple[bytes, bytes]], owners: list[tuple[bytes, bytes]]) -> None:
+        def change(txn: lmdb.Transaction[bytes]) -> None:
+            txn.cursor(self._db["chunks"]).putmulti(chunks, append=True)
+            txn.cursor(self._db["owners"]).putmulti(owners, append=True)
+
+        self._env.write(change)
+
     def commit(self, batch: Batch) -> None:
         """Add durable packs, their chunks and grants. A chunk that can be read already keeps its place."""
+        if self._fill is not None:
+            self._fill.add((name, place.encode()) for name, place in batch.chunks.items())
+            batch = replace(batch, chunks={})
         self._env.write(lambda txn: self._apply(txn, batch))
         for row in batch.packs:
             self._usable.pop(row.number, None)

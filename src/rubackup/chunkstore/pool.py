@@ -19,6 +19,7 @@ import msgspec
 
 from rubackup.chunkstore import pack, seals
 from rubackup.chunkstore._groups import GroupReader
+from rubackup.chunkstore._lmdb import condemn
 from rubackup.chunkstore._opening import open_index, take_lock
 from rubackup.chunkstore._packset import PackSet
 from rubackup.chunkstore._presence import Presence
@@ -37,6 +38,7 @@ from rubackup.chunkstore.gc.tidy import tidy
 from rubackup.chunkstore.index import MAP_BYTES, RecordRow
 from rubackup.chunkstore.read import ReadSession, StoredManifest
 from rubackup.chunkstore.recovery import Recovery
+from rubackup.chunkstore.repair import Rebuild, repair_manifest
 from rubackup.chunkstore.seals import SealedRecord
 from rubackup.chunkstore.storage import MakeBackend, Storage, Storages, bind
 from rubackup.chunkstore.verify import Verification, VerifyResult
@@ -93,10 +95,12 @@ class Pool:
         now_ns: Callable[[], int] = time.time_ns,
         make_backend: MakeBackend = LocalBackend,
         map_bytes: int = MAP_BYTES,
+        rebuild_index: bool = False,
     ) -> Pool:
         """The pool, recovered: every listed record is whole as far as the storages are.
 
-        Busy when another process (or object) serves it; StorageFault when a folder is not the pool's.
+        Busy when another process (or object) serves it; StorageFault when a folder is not the pool's. With
+        `rebuild_index` the index is set aside and filled anew from the storages.
         """
         try:
             name = uuids.UUID(uuid).bytes
@@ -106,6 +110,8 @@ class Pool:
             metadata.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = take_lock(metadata)
         try:
+            if rebuild_index:
+                condemn(metadata / "index")
             pool = cls(name, metadata, lock, make_backend, now_ns)
             pool._start(storages, reserve_bytes, level, map_bytes, evenly=evenly)
         except BaseException:
@@ -427,6 +433,21 @@ class Pool:
             if row is not None and row.closed and storage is not None:
                 found.append(pack_flaw(storage, self._pool, row))
         return [text for text in found if text]
+
+    def repair_manifest(self, record: str, rebuild: Rebuild) -> list[str]:
+        """Make a record's damaged manifest anew from what is whole of it; a sentence for each part that is lost.
+
+        Corrupt when nothing can be made of it. Who reads the old one meanwhile may fail. The pool's lock is held.
+        """
+        with self._lock:
+            row = self._row(record)
+            storage = self._storages.get(row.storage)
+            if storage is None:
+                raise StorageFault(f"Record {record} lies in a storage that is not configured now.")
+            log.warning("The manifest %s is made anew.", self.manifest_file(record))
+            repaired, lost = repair_manifest(storage, row, rebuild)
+            self._index.put_record(repaired, None)
+            return lost
 
     def _dropped(self, record: str) -> bool:
         return any(self._has(one.backend, seals.tombstone_name(record)) for one in self._storages.all)

@@ -61,8 +61,9 @@ class Recovery:
             for folder in ("packs", "manifests"):
                 storage.backend.sweep(folder)
             storage.used_bytes = 0
-        for storage, item in items:
-            self._take_pack(storage, item)
+        with self._index.filling():
+            for storage, item in items:
+                self._take_pack(storage, item)
         self._manifests(storages)
 
     def _problem(self, text: str) -> None:

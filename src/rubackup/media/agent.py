@@ -12,9 +12,9 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from rubackup.agent.tasks import Outcome, RunningTask, TaskRunner
-from rubackup.chunkstore.pool import SealedRecord, VerifyResult
-from rubackup.domain.errors import Busy, Corrupt, NotFound, RubackupError, WireFault
+from rubackup.agent.tasks import TaskRunner
+from rubackup.chunkstore.pool import SealedRecord
+from rubackup.domain.errors import Busy, NotFound, RubackupError, WireFault
 from rubackup.media.copying import Copier
 from rubackup.media.devices import check_device
 from rubackup.media.files import FileDesk
@@ -22,6 +22,7 @@ from rubackup.media.listing import list_folder
 from rubackup.media.pools import PoolKeeper
 from rubackup.media.seals import Note, SealBook
 from rubackup.media.tape.host import TapeHost
+from rubackup.media.verifying import verify
 from rubackup.wire.control import ControlPeer
 from rubackup.wire.messages import (
     Ack,
@@ -54,10 +55,6 @@ log = logging.getLogger(__name__)
 SEAL_RETRY_SECONDS = 2.0
 POOLS_SECONDS = 10.0
 """How long an order waits for the pools to be opened."""
-NAMED_DAMAGE = 1000
-"""Damaged files that the report of a verification names; further ones are lines of the task log only."""
-INDEX_ATTEMPTS = 2
-"""A verification that finds the pool's index wrong is done again with one that was rebuilt."""
 
 Call = Callable[[Message, float, float], Awaitable[Message]]
 
@@ -137,7 +134,7 @@ class MediaAgent:
                 return Ack()
             case RunVerify():
                 await self._wait_for_pools()
-                self._runner.start(message.order, lambda task: self._verify(message, task))
+                self._runner.start(message.order, lambda task: verify(self._pools, message, task))
                 return Ack()
         return await self._answer(message)
 
@@ -210,44 +207,6 @@ class MediaAgent:
     def _list(self, message: ListRecord) -> RecordListing:
         pool = self._pools.get(message.pool_id)
         return list_folder(pool, message.record, message.path, message.page, message.limit)
-
-    def _verify(self, message: RunVerify, task: RunningTask) -> Outcome:
-        def progress(done: int, total: int) -> None:
-            task.progress(0, 0, done, total, 0)
-
-        for left in reversed(range(INDEX_ATTEMPTS)):
-            pool = self._pools.get(message.pool_id)
-            try:
-                result = pool.verify(message.record, progress, task.check, contents=message.contents)
-            except (Corrupt, NotFound) as error:
-                return Outcome("error", str(error), damaged=(f"the whole copy: {error}",))
-            if not (result.damaged and pool.index_damaged and left):
-                break
-            task.log("warning", "The index of the pool is damaged. It is rebuilt, and the copy is verified once more.")
-        return _verified(result, task, contents=message.contents)
-
-
-def _verified(result: VerifyResult, task: RunningTask, *, contents: bool) -> Outcome:
-    for place in result.places:
-        task.log("error", place)
-    for name in result.damaged[NAMED_DAMAGE:]:
-        task.log("error", f"Damaged: {name}")
-    text = f"{len(result.damaged)} damaged files." if result.damaged else _whole(contents=contents)
-    if result.flaws:
-        text += f" {len(result.flaws)} files of the pool are damaged: {result.flaws[0]}"
-    return Outcome(
-        "error" if result.damaged or result.flaws else "done",
-        text,
-        bytes_done=result.bytes_read,
-        damaged=(*result.damaged, *result.flaws)[:NAMED_DAMAGE],
-    )
-
-
-def _whole(*, contents: bool) -> str:
-    """What a verification without findings may say."""
-    if contents:
-        return "Every chunk was read again and is whole."
-    return "Manifest, index and packs are in place; contents were not read."
 
 
 def sealed_message(pool_id: int, record: SealedRecord) -> RecordSealed:

@@ -118,6 +118,19 @@ def test_a_file_system_that_copies_on_write_is_known(tmp_path: Path, monkeypatch
     assert not LocalBackend(shared).capabilities.overwrite
 
 
+def test_replacing_leaves_one_file(backend: Backend) -> None:
+    """The new content under the old name; without either file nothing happens."""
+    backend.put(NAME, b"old")
+    backend.put("packs/ab/one.open", b"new")
+    backend.replace("packs/ab/one.open", NAME)
+    for name, final in (("packs/ab/one.open", NAME), (NAME, "packs/ab/none.pack")):
+        with pytest.raises(NotFound):
+            backend.replace(name, final)
+
+    assert backend.read(NAME, 0, 3) == b"new"
+    assert list(backend.list("packs")) == [Item(NAME, 3)]
+
+
 def test_what_is_missing_is_not_found(backend: Backend) -> None:
     """A missing file is NotFound; deleting it is no error, nor is an empty folder."""
     backend.delete(NAME)

@@ -74,6 +74,9 @@ class Backend(Protocol):
     def publish(self, name: str, final: str) -> None:
         """Give a synced file its final name, durably; Conflict when that exists."""
 
+    def replace(self, name: str, final: str) -> None:
+        """Give a synced file the name of another, which is gone with that, durably and at once; NotFound without either."""
+
     def read(self, name: str, offset: int, length: int) -> bytes:
         """Exactly these bytes."""
 

@@ -86,6 +86,12 @@ class FaultyBackend:
         self.inner.publish(name, final)
         self.script("publish", final, True)
 
+    def replace(self, name: str, final: str) -> None:
+        """As the inner one."""
+        self.script("replace", name, False)
+        self.inner.replace(name, final)
+        self.script("replace", final, True)
+
     def read(self, name: str, offset: int, length: int) -> bytes:
         """As the inner one."""
         self.script("read", name, False)

@@ -151,6 +151,16 @@ class LocalBackend:
             if source.parent != target.parent:
                 sync_folder(source.parent)
 
+    def replace(self, name: str, final: str) -> None:
+        """Give a synced file the name of another, which is gone with that."""
+        with translated(self.label, name):
+            source, target = self._root / name, self._root / final
+            target.stat()
+            source.replace(target)
+            sync_folder(target.parent)
+            if source.parent != target.parent:
+                sync_folder(source.parent)
+
     def read(self, name: str, offset: int, length: int) -> bytes:
         """Exactly these bytes."""
         with translated(self.label, name):

@@ -113,6 +113,14 @@ class MemoryBackend:
             self.files[final] = self.files.pop(name)
             self.files[final].named = True
 
+    def replace(self, name: str, final: str) -> None:
+        """Give a synced file the name of another, which is gone with that."""
+        self._get(name)
+        self._get(final)
+        with self.lock:
+            self.files[final] = self.files.pop(name)
+            self.files[final].named = True
+
     def read(self, name: str, offset: int, length: int) -> bytes:
         """Exactly these bytes."""
         data = bytes(self._get(name).data[offset : offset + length])
