@@ -129,6 +129,31 @@ def test_a_folder_goes_through_the_wire_and_back(place: Place, tmp_path: Path) -
     assert [note.record for note in place.seals.notes()] == [record]
 
 
+def test_damage_costs_the_files_that_it_hits(place: Place, tmp_path: Path) -> None:
+    """A damaged group is left out and named; every other group of the same request comes behind it."""
+    source, record = tmp_path / "source", uuid.uuid4().hex
+    source.mkdir()
+    for number in range(6):
+        (source / f"file{number}").write_bytes(os.urandom(1_000_000))
+    backed_up(place, source, record)
+    [pack] = (tmp_path / "storage").glob("packs/**/*.*")
+    with pack.open("r+b") as file:
+        file.seek(pack.stat().st_size // 2)
+        file.write(bytes(100))
+    ticket = place.ticket(record=record, mode="restore")
+    channel = RestoreOverWire(place.connection(), lambda: ticket)
+    job = RestoreJob(record, CLIENT, str(source), str(tmp_path / "target"))
+    task = RunningTask(2, 1)
+
+    done = FileSystemModule().restore(job, channel, task)
+
+    assert done.files_failed in {1, 2}  # a group holds parts of two of them at most
+    assert done.files == 6 - done.files_failed
+    report = task.unsent()
+    assert report is not None
+    assert all("is damaged at offset" in line.text for line in report.lines)
+
+
 @pytest.mark.parametrize(
     "changes",
     [
