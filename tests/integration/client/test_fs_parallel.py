@@ -79,6 +79,44 @@ def test_one_file_reads_one_group_and_little_of_the_manifest(tmp_path: Path, tar
     assert channels[0].manifest_read < 0.9 * len(copies.pool.manifests["full"])
 
 
+def test_one_folder_reads_little_of_the_manifest(tmp_path: Path, target: Path) -> None:
+    """A chosen folder is looked up with all below it; the rest of the manifest is not read."""
+    source = tmp_path / "many"
+    for number in range(40):
+        (source / f"{number:03}" / "below").mkdir(parents=True)
+        for _ in range(50):
+            (source / f"{number:03}" / "below" / os.urandom(100).hex()).touch()
+    copies = Copies()
+    copies.backup(source)
+    channels: list[MemoryRestore] = []
+    done = copies.restore(source, target, paths=[f"{source}/037"], change=channels.append)
+
+    assert done.files == 50
+    assert_same(source / "037", landed(target, source) / "037")
+    assert channels[0].manifest_read < 0.6 * len(copies.pool.manifests["full"])
+
+
+def test_chosen_folders_side_by_side(tmp_path: Path, target: Path) -> None:
+    """Folders and files whose names sort between a folder and what is below it, one in the other, in any order."""
+    source = tmp_path / "rich"
+    make_rich_tree(source)
+    (source / "a" / "d" / "e").mkdir(parents=True)
+    (source / "a" / "d" / "e" / "f").write_text("f")
+    (source / "a-c" / "g").mkdir(parents=True)
+    (source / "a-c" / "h").write_text("h")
+    copies = Copies()
+    copies.backup(source)
+    chosen = ["locked", "a", "a-b", "a-c/g", "a/d/e", "a/d/e/f", "empty folder"]
+    done = copies.restore(source, target, paths=[f"{source}/{name}" for name in chosen])
+
+    assert (done.files_failed, copies.told()) == (0, [])
+    for name in ("locked", "a", "a-b", "a-c/g", "empty folder"):
+        assert_same(source / name, landed(target, source) / name)
+    there = {path.name for path in landed(target, source).iterdir()}
+    assert there == {"locked", "a", "a-b", "a-c", "empty folder"}
+    assert [path.name for path in (landed(target, source) / "a-c").iterdir()] == ["g"]
+
+
 def test_one_folder_reads_only_its_groups(copies: Copies, source: Path, target: Path) -> None:
     """A chosen folder costs the groups that hold its chunks, each once."""
     channels: list[MemoryRestore] = []

@@ -161,6 +161,41 @@ def test_rows_that_do_not_exist(target: Path, monkeypatch: pytest.MonkeyPatch) -
     assert [path.name for path in (target / "r").iterdir()] == ["good"]
 
 
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        (EntryType.FILE, {"uid": 2**40}),
+        (EntryType.FILE, {"xattrs": [(b"user.a\0b", b"")]}),
+        (EntryType.FOLDER, {"gid": 2**40}),
+        (EntryType.SYMLINK, {"target": b"a\0b"}),
+        (EntryType.SYMLINK, {"target": b""}),
+        (EntryType.CHAR, {"rdev": -5}),
+        (9, {}),
+    ],
+)
+@pytest.mark.parametrize("is_there", [True, False])
+def test_values_that_no_file_can_have(
+    target: Path, monkeypatch: pytest.MonkeyPatch, kind: EntryType, fields: dict[str, Any], is_there: bool
+) -> None:
+    """An entry with an impossible value fails alone, wherever it would be made."""
+    copies = Copies()
+    bad = entry(b"bad", kind, **fields)
+    forge(
+        copies,
+        monkeypatch,
+        [
+            (b"/", [entry(b"r", EntryType.FOLDER, mode=0o755)]),
+            (b"/r", [bad, entry(b"good", EntryType.FILE, mode=0o600)]),
+        ],
+    )
+    if is_there:
+        (target / "r").mkdir()
+    done = copies.restore("/r", target, "bad")
+
+    assert done.files_failed == 1
+    assert (target / "r" / "good").exists()
+
+
 @pytest.fixture
 def copied(tmp_path: Path) -> tuple[Copies, Path]:
     """A copy of a tree with a folder in a folder."""

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from rubackup.agent.tasks import RunningTask
 from rubackup.chunkstore import group
 from rubackup.chunkstore.identity import chunk_id
+from rubackup.chunkstore.manifest import ManifestReader
 from rubackup.client.channels import BackupOverWire, RestoreOverWire, connect
 from rubackup.client.compare import compare_trees
 from rubackup.client.modules.filesystem import FileSystemModule
@@ -27,7 +28,8 @@ from rubackup.media.seals import SealBook
 from rubackup.media.sessions import DataSessions
 from rubackup.wire import pki
 from rubackup.wire.data import DataConnection, DataServer
-from rubackup.wire.messages import Ack, Hello, MediaAddress, PoolConfig, StorageConfig
+from rubackup.wire.framing import FrameType
+from rubackup.wire.messages import Ack, Groups, Hello, MediaAddress, PoolConfig, ReadChunks, StorageConfig
 from rubackup.wire.tickets import Ticket, sign
 from support.wire import CLIENT, MEDIA, SERVER, Installation
 
@@ -127,6 +129,52 @@ def test_a_folder_goes_through_the_wire_and_back(place: Place, tmp_path: Path) -
 
     assert compare_trees(source, tmp_path / "target" / str(source).lstrip("/")).equal
     assert [note.record for note in place.seals.notes()] == [record]
+
+
+def test_damage_costs_the_files_that_it_hits(place: Place, tmp_path: Path) -> None:
+    """A damaged group is left out and named; every other group of the same request comes behind it."""
+    source, record = tmp_path / "source", uuid.uuid4().hex
+    source.mkdir()
+    for number in range(6):
+        (source / f"file{number}").write_bytes(os.urandom(1_000_000))
+    backed_up(place, source, record)
+    [pack] = (tmp_path / "storage").glob("packs/**/*.*")
+    with pack.open("r+b") as file:
+        file.seek(pack.stat().st_size // 2)
+        file.write(bytes(100))
+    ticket = place.ticket(record=record, mode="restore")
+    channel = RestoreOverWire(place.connection(), lambda: ticket)
+    job = RestoreJob(record, CLIENT, str(source), str(tmp_path / "target"))
+    task = RunningTask(2, 1)
+
+    done = FileSystemModule().restore(job, channel, task)
+
+    assert done.files_failed in {1, 2}  # a group holds parts of two of them at most
+    assert done.files == 6 - done.files_failed
+    report = task.unsent()
+    assert report is not None
+    assert all("is damaged at offset" in line.text for line in report.lines)
+
+
+def test_chunks_may_be_asked_for_ahead(place: Place, tmp_path: Path) -> None:
+    """A client may ask for the next groups before it has read the last answer: answers come in order."""
+    source, record = tmp_path / "source", uuid.uuid4().hex
+    source.mkdir()
+    (source / "file").write_bytes(os.urandom(3_000_000))
+    backed_up(place, source, record)
+    ticket = place.ticket(record=record, mode="restore")
+    connection = place.connection()
+    channel = RestoreOverWire(connection, lambda: ticket)
+    rows = ManifestReader(channel.read_manifest, channel.manifest_bytes).row_count
+    first = channel.groups([(0, rows)])
+    came = [group.decode(next(first)).ids]
+    connection.send(ReadChunks(runs=[(rows - 1, 1)]))
+    came += [group.decode(data).ids for data in first]
+
+    last = group.decode(bytes(connection.expect_frame(FrameType.GROUP))).ids
+    assert connection.expect(Groups).count == 1
+    assert len(came) > 1
+    assert last in came
 
 
 @pytest.mark.parametrize(

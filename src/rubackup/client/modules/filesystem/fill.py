@@ -20,7 +20,7 @@ from rubackup.client.modules.filesystem.apply import Applier
 from rubackup.client.modules.filesystem.batch import Chunks, Home, Item, Part, Slice
 from rubackup.client.modules.filesystem.paths import join, reason
 from rubackup.client.modules.filesystem.rows import Row
-from rubackup.client.modules.filesystem.target import WRITE, Identity, Target, remove_own
+from rubackup.client.modules.filesystem.target import UNFIT, WHY_UNFIT, WRITE, Identity, Target, remove_own
 from rubackup.domain.errors import Corrupt
 
 BUFFERS: Final = 512
@@ -129,6 +129,8 @@ class SliceWriter:
             work.failed.append((home, entry, error.message))
         except OSError as error:
             work.failed.append((home, entry, reason(error)))
+        except UNFIT:
+            work.failed.append((home, entry, WHY_UNFIT))
         else:
             work.bytes_done += entry.size
             if problems:

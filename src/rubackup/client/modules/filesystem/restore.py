@@ -40,7 +40,7 @@ from rubackup.client.modules.filesystem.report import Report
 from rubackup.client.modules.filesystem.rows import AHEAD, Rows, whole
 from rubackup.client.modules.filesystem.selection import DIRECT, Place, Selection, blocks, choose
 from rubackup.client.modules.filesystem.sync import Syncer
-from rubackup.client.modules.filesystem.target import Target, Temporaries
+from rubackup.client.modules.filesystem.target import UNFIT, WHY_UNFIT, Target, Temporaries
 from rubackup.client.modules.filesystem.write import Writer
 from rubackup.client.ports import RestoreChannel, RestoreJob, RestoreSummary, Watch
 from rubackup.domain.errors import Invalid
@@ -49,8 +49,8 @@ KEPT_BYTES = 16 << 20
 """After a restore of more than this the process gives back what it no longer needs."""
 ROWS_OF_FEW = 256
 """Rows that are read ahead where only a few files may have been chosen."""
-FOLDERS_OF_A_THREAD = 16
-"""Folders that each writing thread keeps open."""
+FOLDERS_OF_THREADS = 128
+"""Folders that the writing threads together keep open."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Entry).decode
@@ -113,7 +113,9 @@ class Restore:
         syncer = Syncer()
         temporaries = Temporaries(self._job.task_id, self._job.record)
 
-        def make_target(limit: int = FOLDERS_OF_A_THREAD) -> Target:
+        workers = worker_count(self._job.common_parameters.get("worker_parallelism"))
+
+        def make_target(limit: int = max(4, FOLDERS_OF_THREADS // workers)) -> Target:
             folders = Folders(anchor, os.dup(fd), limit, opened=lambda fd: self._opened(syncer, fd))
             return Target(folders, self._applier, temporaries)
 
@@ -127,7 +129,7 @@ class Restore:
             Rows(self._reader, ROWS_OF_FEW if 0 < len(self._job.paths) <= DIRECT else AHEAD),
             self._report,
             self._guard,
-            workers=worker_count(self._job.common_parameters.get("worker_parallelism")),
+            workers=workers,
             started=lambda: self._watch.phase("transmission"),
             may_write=self._may_write,
         )
@@ -260,6 +262,8 @@ class Restore:
             self._problems(path, self._target.finish_folder(path, _decode(encoded)))
         except OSError as error:
             self._report.failed(path, f"its metadata cannot be set: {reason(error)}")
+        except UNFIT:
+            self._report.failed(path, f"its metadata cannot be set: {WHY_UNFIT}")
 
     def _problems(self, path: bytes, problems: list[str]) -> None:
         if problems:

@@ -28,6 +28,10 @@ TEMPORARY = b".rubackup-restore-"
 
 WRITE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
+UNFIT = (ValueError, OverflowError)
+"""What Python raises for a value that the kernel's calls cannot take: an owner beyond 32 bits, a NUL in a link."""
+WHY_UNFIT = "the manifest holds a value that no file can have"
+
 Identity = tuple[int, int]
 """Device and inode."""
 

@@ -25,7 +25,7 @@ from rubackup.client.modules.filesystem.paths import join, reason
 from rubackup.client.modules.filesystem.pipeline import Pipeline
 from rubackup.client.modules.filesystem.report import Report
 from rubackup.client.modules.filesystem.rows import Row, Rows
-from rubackup.client.modules.filesystem.target import Identity, NewFile, Target
+from rubackup.client.modules.filesystem.target import UNFIT, WHY_UNFIT, Identity, NewFile, Target
 from rubackup.domain.errors import Corrupt
 
 BATCH_BYTES: Final = 8 << 20
@@ -255,6 +255,8 @@ class Writer:
                 return
         except OSError as error:
             making.problem = reason(error)
+        except UNFIT:
+            making.problem = WHY_UNFIT
         self._target.discard(file)
         self._report.bytes_done -= making.counted_bytes
         self._report.failed(path, f"cannot be restored: {making.problem}")
@@ -283,9 +285,11 @@ class Writer:
                 identity, problems = self._target.make_node(path, entry, is_free=False)
             except OSError as error:
                 self._report.failed(path, f"cannot be restored: {reason(error)}")
-                return
-            self._remember(path, entry, identity)
-            self._count(home, entry, problems)
+            except UNFIT:
+                self._report.failed(path, f"cannot be restored: {WHY_UNFIT}")
+            else:
+                self._remember(path, entry, identity)
+                self._count(home, entry, problems)
             return
         making = Making(home, entry)
         try:
