@@ -31,7 +31,7 @@ WAIT_SECONDS = 0.25
 CLOSE_SECONDS = 30.0
 
 Chunk = tuple[bytes, bytes]
-Item = list[Chunk] | bytes | threading.Event | None
+Item = list[Chunk] | bytes | tuple[int, int] | threading.Event | None
 
 
 class Uploader:
@@ -92,6 +92,12 @@ class Uploader:
         self._manifest += data
         if len(self._manifest) >= MANIFEST_BYTES:
             self._hand_over_manifest()
+
+    def copy_parent(self, first_segment: int, count: int) -> None:
+        """The next piece of the manifest is these segments of the parent's."""
+        if self._manifest:
+            self._hand_over_manifest()
+        self._put((first_segment, count))
 
     def read_parent(self, offset: int, length: int) -> bytes:
         """A range of the parent's manifest, between two requests of the upload."""
@@ -182,7 +188,7 @@ class Uploader:
         except BaseException as error:
             self._failure = error
 
-    def _take(self, item: list[Chunk] | bytes | threading.Event) -> None:
+    def _take(self, item: list[Chunk] | bytes | tuple[int, int] | threading.Event) -> None:
         if isinstance(item, list):
             for chunk in self._unknown(item):
                 self._group.append(chunk)
@@ -192,6 +198,9 @@ class Uploader:
         elif isinstance(item, bytes):
             with self._channel_lock:
                 self._channel.put_manifest(item)
+        elif isinstance(item, tuple):
+            with self._channel_lock:
+                self._channel.copy_parent(*item)
         else:
             if self._group:
                 self._encode_group()
