@@ -206,6 +206,12 @@ def modes_and_links(stats: Buffer) -> tuple[Sequence[int], Sequence[int]]:
     return numbers[0::_WORDS], numbers[3::_WORDS]
 
 
+def owners(stats: Buffer) -> tuple[set[int], set[int]]:
+    """Users and groups of stat records."""
+    numbers = words(stats)
+    return set(numbers[1::_WORDS]), set(numbers[2::_WORDS])
+
+
 def sums(stats: Buffer, hardlinks: dict[int, bytes]) -> tuple[int, int, int]:
     """Files, sum of the sizes of regular files, and newest time of stat records; further names have no size."""
     longs, times = _numbers("Q", stats), _numbers("q", stats)

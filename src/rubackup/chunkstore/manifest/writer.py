@@ -259,7 +259,12 @@ class ManifestWriter:
         self._flush()
         self._folder, self._ordinal = last.path, last.first + last.count
         self._last_name = last.names_raw.rpartition(b"\0")[2]
-        self._first = first.path, first.first, name
+        self.list_segment(row, (first.path, first.first, name))
+
+    def list_segment(self, row: SegmentRow, first: tuple[bytes, int, bytes]) -> None:
+        """As `copy_segment`, for one that may stand anywhere; `first` is path, number and name of its first entry."""
+        self._flush()
+        self._first = first
         self._list(row._replace(offset=self._at, first_row=self._total_rows))
         self._at += row.end - row.offset
         self._begin()

@@ -69,7 +69,7 @@ class Batch:
         return [(identity, bytes(data)) for identity, data in chunks]
 
 
-Item = Batch | bytes | threading.Event | None
+Item = Batch | bytes | tuple[int, int] | threading.Event | None
 
 
 class Uploader:
@@ -141,6 +141,12 @@ class Uploader:
         self._manifest += data
         if len(self._manifest) >= MANIFEST_BYTES:
             self._hand_over_manifest()
+
+    def copy_parent(self, first_segment: int, count: int) -> None:
+        """The next piece of the manifest is these segments of the parent's."""
+        if self._manifest:
+            self._hand_over_manifest()
+        self._put((first_segment, count))
 
     def read_parent(self, offset: int, length: int) -> bytes:
         """A range of the parent's manifest, between two requests of the upload."""
@@ -239,7 +245,7 @@ class Uploader:
         except BaseException as error:
             self._failure = error
 
-    def _take(self, item: Batch | bytes | threading.Event) -> None:
+    def _take(self, item: Batch | bytes | tuple[int, int] | threading.Event) -> None:
         if isinstance(item, Batch):
             with self._channel_lock:
                 answer = self._channel.ask(b"".join([identity for identity, _ in item.chunks]))
@@ -249,6 +255,9 @@ class Uploader:
         elif isinstance(item, bytes):
             with self._channel_lock:
                 self._channel.put_manifest(item)
+        elif isinstance(item, tuple):
+            with self._channel_lock:
+                self._channel.copy_parent(*item)
         else:
             while self._asked:
                 self._take_answer()
