@@ -21,6 +21,7 @@ from rubackup.chunkstore._groups import GroupReader, Spot
 from rubackup.chunkstore._packing import Packing
 from rubackup.chunkstore._presence import Presence
 from rubackup.chunkstore.backends.base import Appender
+from rubackup.chunkstore.group import Group
 from rubackup.chunkstore.identity import HOLE, ID_BYTES, Buffer, possession_proof, split_ids
 from rubackup.chunkstore.index import Index, Place, RecordRow
 from rubackup.chunkstore.manifest import ManifestReader
@@ -195,9 +196,17 @@ class WriteSession:
 
         Corrupt when it is damaged or an id is false (the session goes on); StorageFull ends the session.
         """
+        self.admit(data, self.examine(data))
+
+    def examine(self, data: Buffer) -> Group:
+        """A group, decompressed, every chunk hashed; Corrupt when it is damaged or an id is false. Any thread may call it."""
+        received = group.decode(data)
+        received.check()
+        return received
+
+    def admit(self, data: Buffer, received: Group) -> None:
+        """Take a group that `examine` returned for the same bytes."""
         with self._working():
-            received = group.decode(data)
-            received.check()
             new = {name for name in received.ids if name not in self._packing.pending}
             found = self._index.lookup(new)
             if foreign := self._index.not_owned(found, self._packing.owner):
