@@ -25,6 +25,7 @@ from rubackup.chunkstore._taken import Taken
 from rubackup.chunkstore._wholeness import packs_in
 from rubackup.chunkstore.admission import Encryption
 from rubackup.chunkstore.backends.base import Appender
+from rubackup.chunkstore.group import Group, Head
 from rubackup.chunkstore.identity import HOLE, ID_BYTES, Buffer, possession_proof, split_ids
 from rubackup.chunkstore.index import Index, Place, RecordRow
 from rubackup.chunkstore.manifest import ManifestReader
@@ -227,8 +228,18 @@ class WriteSession:
 
         Corrupt when it is damaged or an id is false (the session goes on); StorageFull ends the session.
         """
+        self.admit(data, self.examine(data))
+
+    def examine(self, data: Buffer) -> Group | Head:
+        """A group, every chunk hashed where that can be; Corrupt when it is damaged, an id is false, or the session takes no such.
+
+        Any thread may call it.
+        """
+        return self._encryption.received(data)
+
+    def admit(self, data: Buffer, received: Group | Head) -> None:
+        """Take a group that `examine` returned for the same bytes."""
         with self._working():
-            received = self._encryption.received(data)
             new = {name for name in received.ids if name not in self._packing.pending}
             found = self._index.lookup(new, self._space)
             if foreign := self._index.not_owned(found, self._packing.owner, self._space):

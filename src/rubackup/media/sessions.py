@@ -14,6 +14,7 @@ from typing import Any
 
 from rubackup.chunkstore.pool import ReadSession, WriteSession
 from rubackup.domain.errors import Corrupt, Refused, RubackupError, WireFault
+from rubackup.media.ingest import Ingest, examiners
 from rubackup.media.pools import PoolKeeper
 from rubackup.media.seals import SealBook
 from rubackup.wire.data import DataConnection, Frame
@@ -70,6 +71,7 @@ class DataSessions:
         self._seals = seals
         self._server_keys = server_keys
         self._clock = clock
+        self._examiners = examiners()
         self._lock = threading.Lock()
         self._live: set[DataConnection] = set()
         self._revoked: frozenset[str] = frozenset()
@@ -153,17 +155,24 @@ class DataSessions:
             crypto=ticket.crypto,
             key_id=key_id,
         )
+        ingest = Ingest(session, connection, self._examiners)
         sealed = False
         try:
             connection.send(BackupOpened(parent_bytes=session.parent_bytes))
             while True:
                 item = connection.receive()
                 self._check(ticket)
+                if isinstance(item, Frame) and item.type is FrameType.GROUP:
+                    ingest.put(item)
+                    continue
                 if isinstance(item, Frame):
-                    store_frame(session, item)
-                elif isinstance(item, CopySegments):
+                    store_manifest(session, item)
+                    continue
+                if isinstance(item, CopySegments):
                     session.copy_parent(item.first, item.count)
-                elif isinstance(item, ReadManifest):
+                    continue
+                ingest.drain()
+                if isinstance(item, ReadManifest):
                     parent = session.read_parent(item.offset, min(item.length, MANIFEST_READ_BYTES))
                     connection.send_frame(FrameType.DATA, parent)
                 elif isinstance(item, Renew):
@@ -176,6 +185,7 @@ class DataSessions:
                 else:
                     connection.send(answer_backup(session, item))
         finally:
+            ingest.end()
             if not sealed:
                 session.abort()
 
@@ -206,14 +216,11 @@ class DataSessions:
                 raise WireFault("This message does not belong into a restore session.")
 
 
-def store_frame(session: WriteSession, frame: Frame) -> None:
-    """A group or a piece of the manifest."""
-    if frame.type is FrameType.GROUP:
-        session.put_group(frame.data)
-    elif frame.type is FrameType.MANIFEST:
-        session.put_manifest(bytes(frame.data))
-    else:
+def store_manifest(session: WriteSession, frame: Frame) -> None:
+    """A piece of the manifest."""
+    if frame.type is not FrameType.MANIFEST:
         raise WireFault("This frame does not belong into a backup session.")
+    session.put_manifest(bytes(frame.data))
 
 
 def answer_backup(session: WriteSession, message: Message) -> Message:

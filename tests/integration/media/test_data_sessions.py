@@ -22,7 +22,7 @@ from rubackup.client.channels import BackupOverWire, RestoreOverWire, connect
 from rubackup.client.compare import compare_trees
 from rubackup.client.modules.filesystem import FileSystemModule
 from rubackup.client.ports import BackupJob, RestoreJob
-from rubackup.domain.errors import Fenced, Refused, RubackupError, WireFault
+from rubackup.domain.errors import Corrupt, Fenced, Refused, RubackupError, WireFault
 from rubackup.media.pools import PoolKeeper
 from rubackup.media.seals import SealBook
 from rubackup.media.sessions import DataSessions
@@ -295,3 +295,36 @@ def test_questions_asked_ahead(place: Place) -> None:
     fourth = channel.ask(names[0])
 
     assert [answer()[0] for answer in (first, second, third, fourth)] == [b"\0", b"\0\0", b"\1\0", b"\1"]
+
+
+def test_many_groups_at_once(place: Place) -> None:
+    """Groups that are hashed beside the connection are all there when the next answer comes, in the order they were sent."""
+    channel = place.backup()
+    chunks = [os.urandom(300_000) for _ in range(40)]
+    names = [chunk_id(data) for data in chunks]
+    for name, data in zip(names, chunks, strict=True):
+        channel.put_group(group.encode([(name, data)], 1))
+
+    assert channel.ask(b"".join(names))()[0] == bytes([1]) * 40
+    packs = list((place.installation.folder / "storage").rglob("*.open"))
+    stored = b"".join(file.read_bytes() for file in packs)
+    assert [stored.find(data) for data in chunks] == sorted(stored.find(data) for data in chunks)
+
+
+def test_a_false_id_among_many_is_not_admitted(place: Place) -> None:
+    """The session that sends one learns it at the next answer; groups before it stay, neither it nor what follows does."""
+    channel = place.backup()
+    chunks = [os.urandom(100_000) for _ in range(8)]
+    names = [chunk_id(data) for data in chunks]
+    names[4] = chunk_id(b"something else")
+
+    def send() -> None:
+        for name, data in zip(names, chunks, strict=True):
+            channel.put_group(group.encode([(name, data)], 1))
+        channel.checkpoint()
+
+    with pytest.raises(Corrupt, match=names[4].hex()):
+        send()
+
+    answer = place.backup(task_id=2).ask(b"".join(names))()[0]
+    assert answer == bytes([1, 1, 1, 1, 0, 0, 0, 0])

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
-from rubackup.chunkstore.chunker import Chunker
 from rubackup.chunkstore.manifest import Header, ManifestReader, ManifestWriter, Summary
+from rubackup.client.memory import MemoryGuard
 from rubackup.client.modules.filesystem.choose_source import chosen_source
 from rubackup.client.modules.filesystem.copier import Copier
 from rubackup.client.modules.filesystem.count import Counter
@@ -25,20 +25,20 @@ from rubackup.client.modules.filesystem.parent import Parent
 from rubackup.client.modules.filesystem.paths import absolute, ancestors, printable, reason, split
 from rubackup.client.modules.filesystem.pieces import stat_record
 from rubackup.client.modules.filesystem.protected import Protected
-from rubackup.client.modules.filesystem.reader import FileReader
+from rubackup.client.modules.filesystem.reader import FLEXIBLE, READ_BYTES, USUAL, FileReader
 from rubackup.client.modules.filesystem.report import Report
 from rubackup.client.modules.filesystem.rows import whole
 from rubackup.client.modules.filesystem.snapshots import Snapshots
 from rubackup.client.modules.filesystem.source import live
 from rubackup.client.modules.filesystem.takeover import Output
 from rubackup.client.modules.filesystem.tree import TreeCopier
-from rubackup.client.modules.filesystem.upload import Uploader
+from rubackup.client.modules.filesystem.upload import ASKED, Uploader
 from rubackup.client.ports import BackupChannel, BackupJob, BackupSummary, Watch
 from rubackup.domain.errors import Corrupt, Invalid
 from rubackup.domain.lookups import BackupType, CompressionType, ResourceType
 
-CHUNKER = (32 << 10, 128 << 10, 512 << 10, 0)
-"""Minimum, average, maximum, seed: design section 8."""
+CHUNKER = (*USUAL, 0)
+"""Minimum, average, maximum, seed."""
 
 LEVELS: dict[str, int | None] = {
     CompressionType.NONE.label: None,
@@ -74,6 +74,7 @@ class Backup:
         self._options = BackupOptions.of(job.module_parameters)
         self._snapshots = snapshots or Snapshots()
         self._protected = protected or Protected()
+        self._memory = MemoryGuard.of(job.common_parameters)
         self._source = live(self._resource)
         self._private: tuple[int, int] | None = None
 
@@ -98,6 +99,8 @@ class Backup:
             check=self._report.tick,
             started=lambda: self._watch.phase("transmission"),
             sealer=self._job.sealer,
+            asked=positive(self._job.common_parameters.get("network_parallelism"), ASKED),
+            memory=self._memory,
         )
         counter = Counter(self._resource, self._protected, COUNT_AFTER_SECONDS)
         try:
@@ -161,12 +164,17 @@ class Backup:
             key_id=self._job.sealer.key.id.hex() if self._job.sealer else "",
         )
         output = Output(lambda sink: ManifestWriter(sink, header), uploader.put_manifest, uploader.copy_parent)
-        minimum, average, maximum, seed = CHUNKER
+        seed = CHUNKER[3]
         if self._job.sealer is not None:  # kept out of the header, which is in clear
             seed = self._job.sealer.key.chunker_seed(self._job.sealer.suite)
         copier = Copier(
             add_chunk=uploader.add,
-            reader=FileReader(Chunker(minimum, average, maximum, seed), minimum, maximum, self._report.tick),
+            reader=FileReader(
+                self._report.tick,
+                seed=seed,
+                flexible=self._job.common_parameters.get("enable_flexible_dedup") is True,
+                read_bytes=self._memory.room(READ_BYTES, FLEXIBLE[2]),
+            ),
             report=self._report,
         )
         copier.parent = output.parent = parent
@@ -237,8 +245,11 @@ def _identity(folder: Path) -> tuple[int, int] | None:
     return st.st_dev, st.st_ino
 
 
+def positive(wanted: object, default: int) -> int:
+    """A parameter that is a positive integer, else the default."""
+    return wanted if isinstance(wanted, int) and not isinstance(wanted, bool) and wanted > 0 else default
+
+
 def worker_count(wanted: object) -> int:
     """How many threads compress: what the task asks for, within reason, else as many as there are processors."""
-    if isinstance(wanted, int) and not isinstance(wanted, bool) and wanted > 0:
-        return min(wanted, MOST_WORKERS)
-    return min(WORKERS, os.cpu_count() or 1)
+    return min(positive(wanted, min(WORKERS, os.cpu_count() or 1)), MOST_WORKERS)

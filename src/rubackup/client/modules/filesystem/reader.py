@@ -16,6 +16,12 @@ from collections.abc import Callable, Generator, Iterator
 from rubackup.chunkstore.chunker import Chunker
 from rubackup.chunkstore.identity import Buffer
 
+USUAL = (32 << 10, 128 << 10, 512 << 10)
+"""Minimum, average and maximum of chunks: design section 8."""
+FLEXIBLE = (256 << 10, 1 << 20, 2 << 20)
+"""The same for large files under `enable_flexible_dedup`; a group that is not full still has room for the longest."""
+LARGE_BYTES = 64 << 20
+"""Files from this size on are large."""
 READ_BYTES = 4 << 20
 """At once; what is in flight is counted in these: `upload`."""
 HOLE_BYTES = 1 << 30
@@ -32,35 +38,42 @@ class FileReader:
     """Cuts one file after the other; not for two threads at a time."""
 
     def __init__(
-        self, chunker: Chunker, minimum: int, maximum: int, check: Callable[[], None], read_bytes: int = READ_BYTES
+        self,
+        check: Callable[[], None],
+        *,
+        seed: int = 0,
+        flexible: bool = False,
+        sizes: tuple[int, int, int] = USUAL,
+        read_bytes: int = READ_BYTES,
     ) -> None:
-        """`minimum`, `maximum`: the chunker's; `check` is called every `read_bytes` and may raise to end it.
+        """`flexible`: large files are cut in larger chunks. `seed`: the chunker's.
 
-        ValueError when `read_bytes` cannot hold a chunk.
+        `check` is called every `read_bytes` and may raise to end it. ValueError when they cannot hold a chunk.
         """
-        if read_bytes < maximum:
+        self._usual = Chunker(*sizes, seed)
+        self._large = Chunker(*FLEXIBLE, seed) if flexible else self._usual
+        if read_bytes < max(self._usual.maximum, self._large.maximum):
             raise ValueError("a chunk may be larger than what is read at once")
-        self._chunker = chunker
-        self._minimum = minimum
         self._check = check
         self._read_bytes = read_bytes
 
     def pieces(self, fd: int, st: os.stat_result) -> Iterator[Buffer | int]:
         """Chunks, and lengths of holes between them, up to the size that `st` tells or an earlier end of the file."""
-        if st.st_size <= self._minimum:
+        if st.st_size <= self._usual.minimum:
             if data := _read(fd, st.st_size, 0):
                 yield data
             return
+        chunker = self._large if st.st_size >= LARGE_BYTES else self._usual
         sparse = st.st_blocks * BYTES_PER_BLOCK < st.st_size
         for start, end, is_data in _extents(fd, st.st_size) if sparse else ((0, st.st_size, True),):
             if not is_data:
                 yield from _hole(end - start)
                 continue
-            ended_at = yield from self._cut(fd, start, end)
+            ended_at = yield from self._cut(chunker, fd, start, end)
             if ended_at < end:
                 return  # truncated meanwhile
 
-    def _cut(self, fd: int, start: int, end: int) -> Generator[memoryview, None, int]:
+    def _cut(self, chunker: Chunker, fd: int, start: int, end: int) -> Generator[memoryview, None, int]:
         offset = start
         while True:
             self._check()
@@ -68,7 +81,7 @@ class FileReader:
             view = memoryview(_read(fd, wanted, offset))
             final = len(view) < wanted or offset + wanted == end
             position = 0
-            for length in self._chunker.cut(view, final=final):
+            for length in chunker.cut(view, final=final):
                 yield view[position : position + length]
                 position += length
             offset += position
