@@ -9,6 +9,7 @@ dropped, `dropped N` after. What a record holds follows from seed and number alo
 from __future__ import annotations
 
 import ctypes
+import os
 import random
 import shutil
 import sys
@@ -24,6 +25,7 @@ from support.chunkstore import POOL, Client, begin, noise, record_id
 
 HOUR_NS: Final = 3_600_000_000_000
 BEGIN_NS: Final = 1_700_000_000_000_000_000
+MARKS: Final = "POWERCUT_MARKS"
 PACK_BYTES: Final = 40_000
 LARGE_STEPS: Final = 80
 LARGE_KEPT: Final = 4
@@ -71,7 +73,10 @@ def open_pool(folder: Path, now_ns: Callable[[], int] = lambda: BEGIN_NS) -> Poo
 
 
 def mark(text: str) -> None:
-    """Commit a line to the catalogue; without the recorder nothing is kept."""
+    """Commit a line to the catalogue: the recorder's log, or the file that the environment names; else nowhere."""
+    if path := os.environ.get(MARKS):
+        with Path(path).open("a") as file:
+            file.write(f"{text}\n")
     if (marked := getattr(ctypes.CDLL(None), "powercut_mark", None)) is not None:
         marked.argtypes = [ctypes.c_char_p]
         marked(text.encode())
@@ -96,6 +101,12 @@ class Catalogue:
             self.done.discard(int(number))
         elif word == "dropped":
             self.dropped.add(int(number))
+
+
+def collect(pool: Pool) -> None:
+    """One collection of a pool all of whose tasks are over."""
+    if hasattr(pool, "collect"):
+        pool.collect(lambda *_: None, lambda: None, unfinished=())
 
 
 class Job:
@@ -153,6 +164,12 @@ class Job:
             self.pool.drop(record_id(number))
             mark(f"dropped {number}")
 
+    def collect(self) -> None:
+        """What nobody needs goes: condemned and emptied by the first collection, removed by the second."""
+        for _ in range(2):
+            collect(self.pool)
+            self.now_ns += 48 * HOUR_NS
+
     def reopen(self) -> None:
         """The process ends in order and comes back."""
         self.pool.close()
@@ -175,17 +192,25 @@ class Job:
         mark("end")
 
 
-TINY: Final = (Job.backup, Job.backup, Job.drop, Job.rebuild, Job.backup)
+TINY: Final = (Job.backup, Job.backup, Job.drop, Job.collect, Job.rebuild, Job.backup)
 SMALL: Final = (
-    Job.backup, Job.backup, Job.abandoned, Job.backup, Job.drop, Job.two_backups, Job.rebuild, Job.drop, Job.backup,
-    Job.reopen, Job.drop,
+    Job.backup, Job.backup, Job.abandoned, Job.backup, Job.drop, Job.collect, Job.two_backups, Job.rebuild,
+    Job.drop, Job.backup, Job.collect, Job.reopen, Job.drop,
 )  # fmt: skip
 
 
 def large(seed: int) -> list[Callable[[Job], None]]:
     """Many steps in a random order."""
     toss = random.Random(seed)
-    weights = {Job.backup: 8, Job.two_backups: 2, Job.abandoned: 3, Job.drop: 7, Job.reopen: 1, Job.rebuild: 1}
+    weights = {
+        Job.backup: 8,
+        Job.two_backups: 2,
+        Job.abandoned: 3,
+        Job.drop: 7,
+        Job.collect: 3,
+        Job.reopen: 1,
+        Job.rebuild: 1,
+    }
     return [Job.backup, *toss.choices(list(weights), list(weights.values()), k=LARGE_STEPS)]
 
 

@@ -1,5 +1,5 @@
 """Cuts the power at points of a recorded job, and looks at what is left: the store opens, what the catalogue calls done
-restores byte for byte, what it calls dropped stays away, and the next backup succeeds, as does the one after it.
+restores byte for byte, what it calls dropped stays away, the next backup and two collections succeed, and cost nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from blake3 import blake3
 
 from powercut import disk as disks
 from powercut.disk import Disk, Image, Keep
-from powercut.job import BEGIN_NS, HOUR_NS, Catalogue, client, open_pool, small_packs, tree
+from powercut.job import BEGIN_NS, HOUR_NS, Catalogue, client, collect, open_pool, small_packs, tree
 from powercut.log import Event, Kind
 from rubackup.chunkstore.pool import Pool
 from support.chunkstore import begin, record_id, restore
@@ -140,13 +140,18 @@ def try_state(image: Image, catalogue: Catalogue, seed: int, scratch: Path) -> s
 
 def check(folder: Path, catalogue: Catalogue, seed: int) -> None:
     """AssertionError, or what the store raises, when a promise is broken."""
-    pool = open_pool(folder, lambda: AFTER_NS)
+    now_ns = AFTER_NS
+    pool = open_pool(folder, lambda: now_ns)
     try:
         _promises(pool, catalogue, seed)
         _go_on(pool, catalogue, seed)
+        for _ in range(2):  # the second one is after the grace
+            collect(pool)
+            now_ns += 48 * HOUR_NS
+        _promises(pool, catalogue, seed)
     finally:
         pool.close()
-    pool = open_pool(folder, lambda: AFTER_NS)
+    pool = open_pool(folder, lambda: now_ns)
     try:
         assert not pool.problems, f"the second opening found {pool.problems}"
         _whole(pool, FRESH, seed)
