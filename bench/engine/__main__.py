@@ -17,10 +17,12 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bench.engine import meter, report, tools, trees
+from bench.engine import meter, profile, report, tools, trees
 from bench.engine.bare import Bare
 from bench.engine.contestants import Borg, Contestant, Restic
 from bench.engine.product import Product
@@ -48,6 +50,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--dir", type=Path, default=None, help="where the folder of this run is made")
     parser.add_argument("--cache", type=Path, default=tools.default_cache(), help="where fetched tools are kept")
     parser.add_argument("--cipher", default=CIPHER, help="the task's `crypto` where it is encrypted")
+    parser.add_argument("--profile", type=Path, help="folder for profiles of the product's processes; slows them down")
     parser.add_argument("--json", type=Path)
     parser.add_argument(
         "--docs", type=Path, help="docs/performance.md, to put the tables into; the plot lies beside it"
@@ -90,6 +93,7 @@ def measure(options: argparse.Namespace, folder: Path, programs: dict[str, Path]
                 lambda text: print(text, flush=True),
                 encrypted=encrypted,
                 snapshots=options.snapshots,
+                around=partial(beside, options, "encrypted" if encrypted else "clear", name),
             )
             found.append(scenario.results)
             for number in range(options.rounds):
@@ -99,6 +103,16 @@ def measure(options: argparse.Namespace, folder: Path, programs: dict[str, Path]
                 scenario.round(number, options.rows)
         shutil.rmtree(tree.root)
     return speeds
+
+
+def beside(
+    options: argparse.Namespace, kind: str, tree: str, row: str, one: Contestant
+) -> AbstractContextManager[None]:
+    """A profile of the product's processes, where one is wanted."""
+    if not options.profile or not isinstance(one, Product):
+        return nullcontext()
+    wanted = {name: pid for name, pid in one.system.processes().items() if "postgres" not in name}
+    return profile.profiled(profile.py_spy(options.cache), wanted, options.profile / f"{tree}-{kind}", row)
 
 
 def machine() -> str:

@@ -118,7 +118,7 @@ def main(folder: Path, operation: str, arguments: list[str]) -> None:
             if result.damaged:
                 raise Failed(f"damaged: {result.damaged[:3]}")
         else:
-            raise Failed(f"the bare chunk store cannot {operation}")
+            _reclaim(pool, records[: int(arguments[0])])
     finally:
         pool.close()
 
@@ -136,6 +136,17 @@ def _backup(pool, records: list[str], root: str) -> None:
     summary = FileSystemModule().backup(job, session, watch)
     if summary.files_failed or watch.lines:
         raise Failed(f"{summary.files_failed} files failed: {watch.lines[:3]}")
+
+
+def _reclaim(pool, records: list[str]) -> None:
+    """The grace is for readers and sessions of other processes: here it is over at once."""
+    from rubackup.chunkstore.gc.safety import GcSafety
+
+    for record in records:
+        pool.drop(record)
+    found = pool.collect(lambda _done, _total: None, lambda: None, unfinished=(), safety=GcSafety(grace_seconds=0))
+    if found.problems or found.waiting_packs:
+        raise Failed(f"not everything was freed: {found}")
 
 
 def _restore(pool, record: str, target: str, paths: tuple[str, ...]) -> None:

@@ -17,7 +17,7 @@ from bench.engine.meter import Group
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
 
-from support.system import FINAL, RUBACKUP, System, logs
+from support.system import FINAL, RUBACKUP, System, eventually, logs
 
 
 @dataclass
@@ -48,6 +48,8 @@ class Product:
             raise Failed(f"rubackup up: {done.stdout}{done.stderr}{logs(state)}")
         self.system = System(state, json.loads((state / "ready.json").read_text()))
         self._take_token()
+        # A copy is forgotten alone, as with restic and borg: each restores by itself.
+        self.system.call("PATCH", "/global_configuration", {"data": {"repository_remove_chain": "no"}})
         processes = self.system.processes()
         if not self.group.counted_by_kernel:
             for pid in processes.values():
@@ -124,8 +126,16 @@ class Product:
         self._task(lambda: self.system.restore(self._newest(), target, [str(path)]))
 
     def reclaim(self, count: int) -> None:
-        """Delete the oldest copies, then collect."""
-        raise Failed(f"the product does not reclaim the room of {count} copies yet")
+        """Delete the oldest copies, then clean the pool. Packs that nothing needs any more go after the pool's grace."""
+        system = self.system
+        going = [one["id"] for one in system.records(self.root)[:count]]
+        pools = system.call("GET", "/pool_list", filter_data='pool_name="Default"')["data"]["items"]
+        try:
+            system.call("DELETE", "/repository", {"ids": going})
+            eventually(lambda: not {one["id"] for one in system.records(self.root)}.intersection(going), 120)
+        except AssertionError as error:
+            raise Failed(str(error)) from error
+        self._task(lambda: _number(system.call("POST", f"/pool_list/{pools[0]['id']}/cleaning", status=201)))
 
     def stored_bytes(self) -> int:
         """Packs and manifests of the pool, and the media server's index of them."""

@@ -41,7 +41,7 @@ class Verdict:
         """For a cell."""
         if self.value is None:
             return "MISSED, not measured"
-        return f"{self.value:.2f} of {self.wanted:g}, {'OK' if self.held else 'MISSED'}"
+        return f"{self.value:.3g} of {self.wanted:g}, {'OK' if self.held else 'MISSED'}"
 
 
 def ratio(results: Results, row: str, ours: str, kind: str) -> float | None:
@@ -61,7 +61,9 @@ def middle(readings: Sequence[Reading] | None, kind: str) -> float | None:
 
 
 def verdicts(results: Results, disk_mb_s: float) -> Iterator[Verdict]:
-    """Every target that the issue sets for this tree, for the whole product."""
+    """Every target that the issue sets for this tree, for the whole product; none when it was not measured."""
+    if "product" not in _names(results):
+        return
     for row in ROWS:
         if row not in results.readings and row not in results.failures:
             continue
@@ -111,7 +113,7 @@ def markdown(all_results: Sequence[Results], facts: dict[str, Any]) -> str:
                 continue
             cells = [_cell(results, row, name) for name in names]
             told = [
-                Verdict("", ratio(results, row, "product", kind), wanted).text
+                Verdict("", ratio(results, row, "product", kind), wanted).text if "product" in names else "-"
                 for kind, wanted in (("wall_s", WALL[row]), ("cpu_s", CPU))
             ]
             lines.append(f"| {row} | " + " | ".join(cells + told) + " |")
@@ -123,7 +125,8 @@ def markdown(all_results: Sequence[Results], facts: dict[str, Any]) -> str:
             + " | | |"
         )
         rest = [one for one in verdicts(results, facts["disk_mb_s"]) if ":" not in one.what or "seconds" in one.what]
-        lines += ["", "; ".join(f"{one.what}: {one.text}" for one in rest) + "."]
+        if rest:
+            lines += ["", "; ".join(f"{one.what}: {one.text}" for one in rest) + "."]
     return "\n".join(lines)
 
 

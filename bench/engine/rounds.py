@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import filecmp
 import shutil
 from collections.abc import Callable, Sequence
@@ -22,6 +23,8 @@ ROWS = (FIRST, UNCHANGED, VERIFY, CHANGED, RESTORE, ONE, RECLAIM)
 """In this order. Verification comes while all copies hold the same, so that each system reads the same data."""
 COPIES = {FIRST, UNCHANGED, CHANGED}
 SNAPSHOTS = 10
+Around = Callable[[str, Contestant], contextlib.AbstractContextManager[None]]
+"""What goes on beside a row of a contestant, as a profile."""
 
 
 @dataclass
@@ -60,8 +63,10 @@ class Scenario:
         *,
         encrypted: bool,
         snapshots: int = SNAPSHOTS,
+        around: Around = lambda _row, _one: contextlib.nullcontext(),
     ) -> None:
         self._tree, self._make, self._folder, self._say, self._snapshots = tree, contestants, folder, say, snapshots
+        self._around = around
         self.results = Results(tree.name, encrypted, tree.files, tree.size_bytes)
 
     def round(self, number: int, rows: Sequence[str]) -> None:
@@ -97,7 +102,7 @@ class Scenario:
         target = self._folder / "target"
         target.mkdir()
         try:
-            with measured(one.group, one.database, self._folder) as reading:
+            with self._around(row, one), measured(one.group, one.database, self._folder) as reading:
                 self._operate(row, one, target)
             if row == RESTORE:
                 self._compare(target)
@@ -105,7 +110,7 @@ class Scenario:
                 self._compare_one(target)
         except Failed as error:
             self.results.failures.setdefault(row, {})[one.name] = str(error)
-            self._say(f"  {row:13} {one.name:9} FAILED: {error}")
+            self._say(f"  {row:13} {one.name:9} FAILED: {str(error)[:600]}")
             return False
         else:
             self.results.add(row, one.name, reading)
