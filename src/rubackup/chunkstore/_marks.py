@@ -150,8 +150,9 @@ class Marks:
 
     # --- chunks ---
 
-    def chunks(self, start: bytes = b"", batch: int = 20_000) -> Iterator[list[tuple[bytes, bytes]]]:
-        """Every chunk (key, encoded place) from `start` on, in order, in batches, so that no transaction is long."""
+    def chunks(self, batch: int = 20_000) -> Iterator[list[tuple[bytes, bytes]]]:
+        """Every chunk (key, encoded place), in order, in batches, so that no transaction is long."""
+        start = b""
         while True:
             with self._env.read() as txn:
                 cursor = txn.cursor(self._db["chunks"])

@@ -59,6 +59,7 @@ class TaskType(Lookup):
     COPY = "Copy", "Copies a copy into another pool"
     MOVE = "Move", "Moves a copy into another pool"
     DELETE = "Delete", "Removes a copy from its pool"
+    CLEAN = "Clean", "Frees what no copy in a pool needs"
 
 
 class BackupType(Lookup):

@@ -15,6 +15,7 @@ from typing import Any
 from rubackup.agent.tasks import TaskRunner
 from rubackup.chunkstore.pool import SealedRecord
 from rubackup.domain.errors import Busy, NotFound, RubackupError, WireFault
+from rubackup.media.cleaning import clean
 from rubackup.media.copying import Copier
 from rubackup.media.devices import check_device
 from rubackup.media.files import FileDesk
@@ -42,6 +43,7 @@ from rubackup.wire.messages import (
     RecordListing,
     RecordSealed,
     Revoked,
+    RunClean,
     RunCopy,
     RunVerify,
     ScanTape,
@@ -113,7 +115,8 @@ class MediaAgent:
                 return PoolStates(pools=await asyncio.to_thread(self._pools.states))
             case DropRecord():
                 self._runner.check_epoch(message.epoch)
-                await asyncio.to_thread(self._pools.get(message.pool_id).drop, message.record)
+                drop = self._pools.get(message.pool_id).drop
+                await asyncio.to_thread(drop, message.record, zeroing=message.zeroing)
                 return Ack()
             case LockRecord():
                 self._runner.check_epoch(message.epoch)
@@ -131,6 +134,10 @@ class MediaAgent:
             case RunCopy():
                 await self._wait_for_pools()
                 self._runner.start(message.order, lambda task: self._copier.run(message, task))
+                return Ack()
+            case RunClean():
+                await self._wait_for_pools()
+                self._runner.start(message.order, lambda task: clean(self._pools, message, task))
                 return Ack()
             case RunVerify():
                 await self._wait_for_pools()

@@ -8,11 +8,11 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from rubackup.api.resource import CRUD, Body, Clause, Op, Resource, Source
+from rubackup.api.resource import CRUD, Action, Answer, Body, Call, Clause, Created, Op, Resource, Source
 from rubackup.catalog.database import Connection
 from rubackup.domain.permissions import Permission, Principal
-from rubackup.resources._adapters import limited, making
-from rubackup.services import pool_fit, pool_list, pools, scopes, storage_local_catalogs
+from rubackup.resources._adapters import limited, making, queued
+from rubackup.services import cleanings, pool_fit, pool_list, pools, scopes, storage_local_catalogs
 
 
 class PoolRow(msgspec.Struct, kw_only=True):
@@ -63,6 +63,12 @@ _COLUMNS = {
 _INDEXED = frozenset({"id", "uuid", "pool_name", "media_server_ref"})
 _SCOPE = limited(lambda principal: scopes.storage(principal, "p.media_server_id"))
 
+
+async def _clean(call: Call) -> Created:
+    assert call.id is not None
+    return queued([await cleanings.clean(call.change, call.id)])
+
+
 POOL_LIST = Resource(
     path="pool_list",
     name="Pool List",
@@ -98,6 +104,12 @@ POOL_LIST = Resource(
         },
     ),
     delete=pool_list.delete,
+    actions=(
+        Action(
+            "POST", "{id}/cleaning", "Free what no copy in the pool needs", Permission.WRITE_STORAGE, _clean,
+            answer=Answer.TASKS,
+        ),
+    ),
 )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from rubackup.agent.link import AgentHost, ServerLink
 from rubackup.agent.monitoring import Reporter
 from rubackup.agent.tasks import TaskRunner
 from rubackup.media.agent import MediaAgent
+from rubackup.media.cleaning import Sweeper
 from rubackup.media.copying import Copier
 from rubackup.media.folders import Ground
 from rubackup.media.pools import PoolKeeper
@@ -48,6 +49,7 @@ async def serve(settings: Settings) -> None:
             runner.report(),
             Reporter(link.call).run(),
             agent.report_seals(link.call),
+            Sweeper(pools).run(),
             serve_data(host, sessions, host_name, port),
         )
     finally:

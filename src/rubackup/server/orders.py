@@ -5,7 +5,7 @@ from __future__ import annotations
 from rubackup.domain.errors import Invalid
 from rubackup.server.tickets import TicketOffice
 from rubackup.services.dispatch import Job
-from rubackup.wire.messages import MediaAddress, Message, Order, RunBackup, RunCopy, RunRestore, RunVerify
+from rubackup.wire.messages import MediaAddress, Message, Order, RunBackup, RunClean, RunCopy, RunRestore, RunVerify
 
 
 def media_address(job: Job) -> MediaAddress:
@@ -62,6 +62,15 @@ def order_of(job: Job, tickets: TicketOffice) -> Message:
         case "Verify":
             contents = job.parameters.get("contents", True)
             return RunVerify(order=order, pool_id=job.pool_id, record=job.record_uuid, contents=contents)
+        case "Clean":
+            return RunClean(
+                order=order,
+                pool_id=job.pool_id,
+                blocks=job.parameters.get("blocks", True),
+                storages=job.parameters.get("storages", False),
+                zeroing=job.parameters.get("zeroing", False),
+                unfinished=job.parameters.get("unfinished"),
+            )
         case "Copy" | "Move":
             return RunCopy(
                 order=order,

@@ -139,10 +139,17 @@ class PoolSync:
             order = LockRecord(epoch=self._epoch(), pool_id=pool_id, record=record, until_ns=until_ns)
             if await _done(peer, order, f"copy {row_id} could not be locked in its pool"):
                 await records.lock_told(self._database, row_id, until)
-        for pool_id, record in await records.waiting_tombstones(self._database, hwid):
-            drop = DropRecord(epoch=self._epoch(), pool_id=pool_id, record=record)
+        waiting = await records.waiting_tombstones(self._database, hwid)
+        zeroing = await self._zeroing() if waiting else False
+        for pool_id, record in waiting:
+            drop = DropRecord(epoch=self._epoch(), pool_id=pool_id, record=record, zeroing=zeroing)
             if await _done(peer, drop, f"record {record} was deleted, but its pool keeps it"):
                 await records.tombstone_done(self._database, record)
+
+    async def _zeroing(self) -> bool:
+        """Whether what is deleted is overwritten."""
+        async with self._database.connection() as db:
+            return await configuration.enabled(db, "delete_archives_with_zeroing")
 
 
 async def _done(peer: ControlPeer, order: Message, problem: str) -> bool:

@@ -17,7 +17,7 @@ from rubackup.domain.errors import Fenced, Invalid
 from rubackup.domain.lookups import BackupType, TaskStatus, TaskType, VerificationStatus
 from rubackup.domain.tasks import HELD
 from rubackup.queue.ports import Held
-from rubackup.services import capacity, configuration, task_log, verifications
+from rubackup.services import capacity, cleanings, configuration, task_log, verifications
 
 POOL_OF = "CASE WHEN t.task_type IN ('Copy', 'Move') THEN t.pool_id ELSE coalesce(r.pool_id, t.pool_id) END"
 """The pool that a task `t` with the record `r` works on: where a copy of a copy goes, else where the copy is."""
@@ -104,7 +104,7 @@ def lacking(row: Row) -> str:
         return "The pool of the task does not exist any more."
     if row["executor"] == "client" and row["client_hwid"] is None:
         return "The client of the task does not exist any more."
-    if not is_backup(row) and row["record_uuid"] is None:
+    if not is_backup(row) and not is_cleaning(row) and row["record_uuid"] is None:
         return "The copy is not in the repository any more."
     return _copy_lacks(row) if is_copy(row) else ""
 
@@ -130,6 +130,11 @@ def is_copy(row: Row) -> bool:
     return row["task_type"] in {TaskType.COPY.label, TaskType.MOVE.label}
 
 
+def is_cleaning(row: Row) -> bool:
+    """Whether the task frees what no copy in a pool needs."""
+    return bool(row["task_type"] == TaskType.CLEAN.label)
+
+
 def is_backup(row: Row) -> bool:
     """Whether the task makes a copy."""
     return bool(row["task_type"] == TaskType.BACKUP.label)
@@ -144,6 +149,8 @@ async def begin(db: Connection, held: Held, row: Row) -> Job:
         return _copy_job(row, held.fence, held.attempt, record, parent)
     if row["task_type"] == TaskType.VERIFY.label:
         row = {**row, "parameters": row["parameters"] | await verifications.begin(db, held.task_id)}
+    if is_cleaning(row):
+        row = {**row, "parameters": row["parameters"] | await cleanings.begin(db, row["pool_id"])}
     share = await configuration.enabled(db, "dedup_provide_common_hash_table")
     if not is_backup(row):
         return _job(row, held.fence, held.attempt, row["record_uuid"], None, row["backup_type"], share)
@@ -196,7 +203,13 @@ async def job_of(db: Connection, task_id: int, fence: int) -> Job:
 
 
 def _job(
-    row: Row, fence: int, attempt: int, record: uuid.UUID, parent: uuid.UUID | None, backup_type: str, share: bool
+    row: Row,
+    fence: int,
+    attempt: int,
+    record: uuid.UUID | None,
+    parent: uuid.UUID | None,
+    backup_type: str,
+    share: bool,
 ) -> Job:
     return Job(
         task_id=row["id"],
@@ -216,7 +229,7 @@ def _job(
         resource=row["resource"],
         backup_type=backup_type,
         crypto=row["crypto"],
-        record_uuid=record.hex,
+        record_uuid=record.hex if record else "",
         parent_uuid=parent.hex if parent else "",
         parameters=row["parameters"],
         share=share,

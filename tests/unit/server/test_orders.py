@@ -13,7 +13,7 @@ from rubackup.server.orders import order_of
 from rubackup.server.tickets import TicketOffice
 from rubackup.services.jobs import Job
 from rubackup.wire import pki
-from rubackup.wire.messages import MediaAddress, RunCopy, RunVerify
+from rubackup.wire.messages import MediaAddress, RunClean, RunCopy, RunVerify
 from rubackup.wire.tickets import verify
 
 CLIENT, TARGET, SOURCE, SERVER = "b" * 16, "c" * 64, "d" * 64, "a" * 64
@@ -61,3 +61,16 @@ def test_a_verification_says_whether_contents_are_read() -> None:
         order = order_of(job(**plain, parameters=parameters), OFFICE)
         assert isinstance(order, RunVerify)
         assert (order.contents, order.order.ticket) == (contents, b"")
+
+
+def test_a_cleaning_says_what_is_cleaned_and_what_stays() -> None:
+    """As its task and the configuration have it; a task that knows of no others keeps what all have sent."""
+    plain = {"task_type": "Clean", "source_uuid": "", "source_media_hwid": "", "source_pool_id": 0, "record_uuid": ""}
+    told = {"blocks": False, "storages": True, "zeroing": True, "unfinished": [4]}
+    order = order_of(job(**plain, parameters=told), OFFICE)
+    bare = order_of(job(**plain), OFFICE)
+
+    assert isinstance(order, RunClean)
+    assert (order.pool_id, order.blocks, order.storages, order.zeroing, order.unfinished) == (2, False, True, True, [4])
+    assert isinstance(bare, RunClean)
+    assert (bare.blocks, bare.storages, bare.zeroing, bare.unfinished) == (True, False, False, None)

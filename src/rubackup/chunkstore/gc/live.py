@@ -15,7 +15,7 @@ from rubackup.chunkstore.manifest.format import SEGMENT_ROWS
 
 PREFIX_BYTES: Final = 8
 _PARTITIONS: Final = 256
-_FEW: Final = 1_000_000
+_FEW: Final = 250_000
 """A pool with no more chunks has its ids in one partition."""
 
 
@@ -25,7 +25,7 @@ class LiveIds:
     def __init__(self, folder: Path, chunks: int) -> None:
         """`chunks`: about how many the pool has."""
         self.partitions = _PARTITIONS if chunks > _FEW else 1
-        self._ids = Buckets(folder, "live", self.partitions, 0)
+        self._ids = Buckets(folder / "live", self.partitions, PREFIX_BYTES)
 
     def add(self, reader: ManifestReader, check: Callable[[], None]) -> None:
         """Everything that a manifest names; Corrupt when it is damaged, `check` may raise Stopped."""
@@ -35,5 +35,5 @@ class LiveIds:
             self._ids.add([name[:PREFIX_BYTES] for name, _ in rows])
 
     def partition(self, number: int) -> set[bytes]:
-        """The beginnings of a partition's ids; given once."""
-        return self._ids.take(number, PREFIX_BYTES)
+        """The beginnings of a partition's ids."""
+        return self._ids.take(number)

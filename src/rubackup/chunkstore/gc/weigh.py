@@ -5,8 +5,9 @@ from __future__ import annotations
 import heapq
 import struct
 from array import array
+from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +19,8 @@ from rubackup.chunkstore.pack import overhead_bytes
 _GROUP = struct.Struct("<III")
 """Pack, offset and length of a group: the beginning of a place in the index."""
 _PACK_BUCKETS: Final = 64
+Row = tuple[bytes, bytes]
+"""Key and value of a chunk in the index."""
 
 
 class Weights:
@@ -72,19 +75,28 @@ def weigh(
     index: Index, live: LiveIds, weights: Weights, emptied: Emptied, folder: Path, check: Callable[[], None]
 ) -> None:
     """Fill in `weights` and `emptied`; `check` may raise Stopped."""
-    groups = Buckets(folder, "groups", _PACK_BUCKETS if live.partitions > 1 else 1, 0)
-    for partition in range(live.partitions):
-        prefixes = live.partition(partition)
-        end = bytes([partition + 1]) if partition + 1 < live.partitions else None
-        start = bytes([partition]) if live.partitions > 1 else b""
-        for rows in index.marks.chunks(start):
-            check()
-            groups.add({value[: _GROUP.size] for key, value in rows if key[:PREFIX_BYTES] in prefixes})
-            if end is not None and rows[-1][0] >= end:
-                break
-    for bucket in range(_PACK_BUCKETS if live.partitions > 1 else 1):
+    buckets = _PACK_BUCKETS if live.partitions > 1 else 1
+    groups = Buckets(folder / "groups", buckets, _GROUP.size)
+    partition, prefixes = -1, set[bytes]()
+    for rows in index.marks.chunks():
         check()
-        _count(groups.take(bucket, _GROUP.size), weights, emptied)
+        for number, part in _by_partition(rows, live.partitions):
+            if number != partition:
+                partition, prefixes = number, live.partition(number)
+            groups.add({value[: _GROUP.size] for key, value in part if key[:PREFIX_BYTES] in prefixes})
+    for bucket in range(buckets):
+        check()
+        _count(groups.take(bucket), weights, emptied)
+
+
+def _by_partition(rows: list[Row], partitions: int) -> Iterator[tuple[int, list[Row]]]:
+    """Sorted rows of the index, cut where another partition begins."""
+    begin = 0
+    while begin < len(rows):
+        number = rows[begin][0][0] * partitions // 256
+        end = bisect_left(rows, (number + 1) * 256 // partitions, begin, key=lambda row: row[0][0])
+        yield number, rows[begin:end]
+        begin = end
 
 
 def _count(groups: set[bytes], weights: Weights, emptied: Emptied) -> None:

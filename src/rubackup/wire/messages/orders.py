@@ -102,6 +102,21 @@ class RunCopy(Message, tag="run_copy"):
     """The media server of the source, when it is another one."""
 
 
+class RunClean(Message, tag="run_clean"):
+    """Free what no copy in a pool needs (media server); with `storages` tidy its folders, too."""
+
+    order: Order
+    pool_id: int
+    blocks: bool = True
+    """Whether chunks are collected."""
+    storages: bool = False
+    """Whether old tombstones and what interrupted writing left are removed."""
+    zeroing: bool = False
+    """Whether what goes is overwritten first."""
+    unfinished: list[int] | None = None
+    """Tasks of the pool that are not over: what they have sent stays. None: nothing is known of any task."""
+
+
 class ListFilesystem(Message, tag="list_filesystem"):
     """List the folders of a client below `path`."""
 
@@ -316,6 +331,8 @@ class DropRecord(Message, tag="drop_record"):
     epoch: int
     pool_id: int
     record: str
+    zeroing: bool = False
+    """Whether its manifest is overwritten first."""
 
 
 class LockRecord(Message, tag="lock_record"):

@@ -1,0 +1,67 @@
+"""A media server cleans a pool for the server, and removes what is due by itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rubackup.agent.tasks import RunningTask
+from rubackup.media.cleaning import Sweeper, clean
+from rubackup.media.pools import PoolKeeper
+from rubackup.wire.messages import Order, PoolConfig, RunClean, StorageConfig
+from support.chunkstore import POOL, Client, noise, record_id, restore
+
+ORDER = Order(task_id=9, fence=1, epoch=1)
+
+
+@pytest.fixture
+def pools(tmp_path: Path) -> PoolKeeper:
+    """One pool with two records, the first of which was dropped."""
+    found = PoolKeeper(tmp_path / "metadata")
+    storages = [StorageConfig(id=1, path=str(tmp_path / "storage"))]
+    found.configure([PoolConfig(id=1, uuid=POOL, name="pool", compression="fast", reserve_bytes=0, storages=storages)])
+    pool = found.get(1)
+    for number, tree in ((1, {"/a": noise(90_000, 1)}), (2, {"/b": noise(90_000, 2)})):
+        session = pool.begin(
+            owner="00000000000000aa", task_id=number, fence=1, record=record_id(number), parent=None, share=False
+        )
+        Client().backup(session, tree)
+    pool.drop(record_id(1))
+    return found
+
+
+def packs(folder: Path) -> int:
+    """How many packs lie below a folder."""
+    return len(list(folder.rglob("*.pack")))
+
+
+def test_a_cleaning_reports_what_it_did_and_the_sweeper_ends_it(tmp_path: Path, pools: PoolKeeper) -> None:
+    """What nothing needs is condemned, and goes when its grace is over; the rest restores."""
+    task = RunningTask(9, 1)
+    outcome = clean(pools, RunClean(order=ORDER, pool_id=1, storages=True, zeroing=True, unfinished=[]), task)
+    Sweeper(pools).sweep()
+    early = packs(tmp_path)
+    clock = pools.get(1).now_ns
+    pools.get(1).now_ns = lambda: clock() + 901 * 1_000_000_000  # type: ignore[method-assign]
+    Sweeper(pools).sweep()
+
+    assert outcome.outcome == "done"
+    assert "(1 packs) go when their grace is over" in outcome.message
+    assert "0 old tombstones removed" in outcome.message
+    assert task.state().bytes_done > 0
+    assert (early, packs(tmp_path)) == (2, 1)
+    assert restore(pools.get(1), record_id(2)) == {"/b": noise(90_000, 2)}
+    pools.close()
+
+
+def test_without_blocks_only_the_folders_are_tidied(tmp_path: Path, pools: PoolKeeper) -> None:
+    """Nothing is condemned; what an interrupted write left is gone."""
+    left = tmp_path / "storage/manifests/x.tombstone.tmp"
+    left.write_bytes(b"half")
+    outcome = clean(pools, RunClean(order=ORDER, pool_id=1, blocks=False, storages=True), RunningTask(9, 1))
+
+    assert outcome.message == "0 old tombstones removed."
+    assert pools.get(1).condemned_packs == 0
+    assert not left.exists()
+    pools.close()
