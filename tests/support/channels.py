@@ -113,6 +113,8 @@ class MemoryBackup:
 class MemoryRestore:
     """client.ports.RestoreChannel; a `damaged` group ends an answer, as a media server does it."""
 
+    crypto = key_id = ""
+
     def __init__(self, pool: MemoryPool, manifest: bytes) -> None:
         self.pool = pool
         self.manifest = manifest

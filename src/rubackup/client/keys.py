@@ -75,6 +75,16 @@ class KeyStore:
         """Ids of every key, the current one first."""
         return [key.id.hex() for key in self.keys()]
 
+    def uses(self) -> list[tuple[MasterKey, bytes, str]]:
+        """Every key with its bytes and what it is for, for a recovery sheet."""
+        current = self._read(self.path)
+        found: list[tuple[MasterKey, bytes, str]] = []
+        for key in self.keys():
+            is_current = current is not None and key.id == current.id
+            path = self.path if is_current else self._old / key.id.hex()
+            found.append((key, path.read_bytes(), "current: new copies" if is_current else "older copies"))
+        return found
+
     def _old_ids(self) -> list[str]:
         with self._explained(self._old), contextlib.suppress(FileNotFoundError):
             return sorted(file.name for file in self._old.iterdir() if KEY_ID.fullmatch(file.name))

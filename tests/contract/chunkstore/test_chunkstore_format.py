@@ -78,7 +78,12 @@ def sample_group_sealed() -> bytes:
     return group.encode([(sealer.identify(data), data) for _, data in CHUNKS], None, sealer)
 
 
-WRITTEN = {"group-stored-1": sample_group_stored, "group-sealed-1": sample_group_sealed, "pack-0": sample_pack, "manifest-0": sample_manifest}
+WRITTEN = {
+    "group-stored-1": sample_group_stored,
+    "group-sealed-1": sample_group_sealed,
+    "pack-0": sample_pack,
+    "manifest-0": sample_manifest,
+}
 MADE = {**WRITTEN, "group-zstd-1": sample_group_zstd}
 
 

@@ -50,6 +50,7 @@ from rubackup.wire.messages import (
     KeepKey,
     Known,
     ListBlockDevices,
+    ListEncrypted,
     ListFilesystem,
     ListRecord,
     ListResources,
@@ -283,6 +284,9 @@ SAMPLES: tuple[Message, ...] = (
     LockRecord(epoch=5, pool_id=1, record=RECORD, until_ns=1_700_000_000_000_000_000),
     Revoked(serials=["0a1b2c", "ff"], key_seconds=3600.0),
     KeepKey(key_seconds=3600.0),
+    ListEncrypted(
+        pool_id=1, record=RECORD, path="/home", page=1, limit=100, media=MEDIA_ADDRESS, ticket=b"ticket"
+    ),
     ListRecord(pool_id=1, record=RECORD, path="/home", page=2, limit=50),
     RecordListing(
         entries=[

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from rubackup.chunkstore.manifest import Entry, EntryType, ManifestReader
+from rubackup.chunkstore.manifest import Entry, EntryType
+from rubackup.client.encrypted import open_manifest
 from rubackup.client.modules.filesystem.anchor import open_anchor
 from rubackup.client.modules.filesystem.apply import Applier, forget_ids
 from rubackup.client.modules.filesystem.existing import Overwrite, is_same
@@ -34,7 +35,7 @@ from rubackup.client.modules.filesystem.paths import (
 )
 from rubackup.client.modules.filesystem.protected import Protected
 from rubackup.client.modules.filesystem.report import Report
-from rubackup.client.modules.filesystem.rows import Rows, whole
+from rubackup.client.modules.filesystem.rows import Rows
 from rubackup.client.modules.filesystem.selection import Place, Selection, blocks, choose
 from rubackup.client.modules.filesystem.sync import Syncer
 from rubackup.client.modules.filesystem.target import Target, Temporaries
@@ -76,7 +77,7 @@ class Restore:
         self._resource = absolute(job.resource, "resource")
         self._watch = watch
         self._report = Report(watch)
-        self._reader = ManifestReader(whole(channel.read_manifest), channel.manifest_bytes)
+        self._reader = open_manifest(channel, job.keys)
         self._selection = Selection(self._resource, choose(job.paths, self._reader))
         self._applier = Applier(self._report, numeric_owner=job.module_parameters.get("numeric_owner") is True)
         self._fetcher = Fetcher(channel, self._report.tick, job.keys)

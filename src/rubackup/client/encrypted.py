@@ -1,0 +1,29 @@
+"""Manifests of copies, encrypted or not, as a client opens them."""
+
+from __future__ import annotations
+
+from rubackup.chunkstore.keys import Keys
+from rubackup.chunkstore.manifest import ManifestReader
+from rubackup.client.modules.filesystem.rows import whole
+from rubackup.client.ports import RestoreChannel
+from rubackup.domain.errors import Conflict, Corrupt
+from rubackup.domain.identity import KEY_ID
+
+
+def open_manifest(channel: RestoreChannel, keys: Keys | None) -> ManifestReader:
+    """A reader of the channel's record.
+
+    Conflict names the key when it is not among `keys`; Corrupt when the media server contradicts the manifest.
+    """
+    reader = ManifestReader(whole(channel.read_manifest), channel.manifest_bytes)
+    key_id = reader.header.key_id
+    if key_id != channel.key_id:
+        raise Corrupt("The manifest is encrypted with another key than the media server says.")
+    if not key_id:
+        return reader
+    if not KEY_ID.fullmatch(key_id):
+        raise Corrupt("The manifest names a key that cannot be one.")
+    if keys is None:
+        raise Conflict(f"The copy is encrypted with the key {key_id}, which is not on this host.")
+    keys.get(bytes.fromhex(key_id))
+    return reader
