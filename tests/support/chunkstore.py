@@ -168,6 +168,7 @@ class Place:
     opened: list[Pool] = field(default_factory=list)
     storages: list[str] = field(default_factory=lambda: ["one"])
     map_bytes: int = 1 << 20
+    now_ns: int = 1_700_000_000_000_000_000
 
     @property
     def metadata(self) -> Path:
@@ -194,7 +195,7 @@ class Place:
             level=1,
             make_backend=make,
             map_bytes=self.map_bytes,
-            now_ns=lambda: 1_700_000_000_000_000_000,
+            now_ns=lambda: self.now_ns,
         )
         self.opened.append(pool)
         return pool

@@ -28,7 +28,19 @@ class GroupReader:
         self._storages = storages
 
     def read(self, spot: Spot) -> bytes:
-        """A stored group, its sums checked; Corrupt names the pack's file and the offset."""
+        """A stored group, its sums checked; Corrupt names the pack's file and the offset.
+
+        A group that garbage collection moved since it was looked up is read where it is now.
+        """
+        try:
+            return self._read_there(spot)
+        except (Corrupt, StorageFault):
+            moved = self._index.marks.moved(spot.pack, spot.offset)
+            if moved is None:
+                raise
+        return self.read(Spot(*moved, spot.length))
+
+    def _read_there(self, spot: Spot) -> bytes:
         row = self._index.pack(spot.pack)
         if row is None:
             raise Corrupt(f"The index names a pack {spot.pack} that it does not know.")

@@ -34,7 +34,9 @@ class Packing:
         pool: bytes,
         owner: str,
         key_id: str = "",
+        task_id: int,
     ) -> None:
+        self._task_id = task_id
         self._index, self._storages, self._abandon = index, storages, abandon
         self._pool, self._owner_name = pool, owner
         self.owner = index.owner(owner)
@@ -140,6 +142,6 @@ class Packing:
     def _commit(self, rows: list[PackRow]) -> None:
         if rows or self.pending or self.grants:
             chunks = {name + self.space: place for name, place in self.pending.items()} if self.space else self.pending
-            self._index.commit(Batch(self.owner, rows, chunks, self.grants))
+            self._index.commit(Batch(self.owner, rows, chunks, self.grants, self._task_id))
             self.pending = {}
             self.grants = set()

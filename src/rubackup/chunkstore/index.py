@@ -11,13 +11,16 @@ import struct
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import lmdb
 import msgspec
 
+from rubackup.chunkstore import _marks
 from rubackup.chunkstore._lmdb import Environment
+from rubackup.chunkstore._marks import Mark, Marks, Moved
 from rubackup.chunkstore.identity import ID_BYTES
 from rubackup.chunkstore.seals import SealedRecord
 from rubackup.domain.errors import Corrupt, StorageFault
@@ -25,7 +28,18 @@ from rubackup.domain.errors import Corrupt, StorageFault
 MAP_BYTES: Final = 256 << 20
 FORMAT: Final = b"1"
 NOBODY: Final = 0
-_DATABASES = ("meta", "chunks", "owners", "packs", "pack_ids", "owner_names", "fences", "records", "bad")
+_DATABASES = (
+    "meta",
+    "chunks",
+    "owners",
+    "packs",
+    "pack_ids",
+    "owner_names",
+    "fences",
+    "records",
+    "bad",
+    *_marks.DATABASES,
+)
 
 _PLACE = struct.Struct("<6I")
 _PACK = struct.Struct("<16s16sBQ")
@@ -84,6 +98,8 @@ class Batch:
     """By id and space."""
     grants: set[bytes] = field(default_factory=set)
     """Chunks in clear that the index has, and that the owner showed to hold."""
+    task_id: int = 0
+    """The task that wrote the packs, which pins them; 0 for none."""
 
 
 class Index:
@@ -103,7 +119,8 @@ class Index:
                 told = [txn.get(key, db=self._db["meta"]) for key in (b"format", b"pool", b"complete")]
                 self._bad = set(txn.cursor(self._db["bad"]).iternext(values=False))
                 last = txn.cursor(self._db["packs"])
-                self._next_pack = _NUMBER.unpack(last.key())[0] + 1 if last.last() else 1
+                self._numbers = count(_NUMBER.unpack(last.key())[0] + 1 if last.last() else 1)
+            self.marks = Marks(self._env)
             self.fresh = told == [None, None, None]
             if not self.fresh and told != [FORMAT, pool, b"1"]:
                 raise Corrupt(f"The index in {folder} is of another pool or version, or not finished.")
@@ -148,9 +165,8 @@ class Index:
         self._put("meta", b"storage:" + storage, path.encode(errors="surrogateescape"))
 
     def new_pack_number(self) -> int:
-        """A number no pack of this pool has; the pool's lock is held."""
-        self._next_pack += 1
-        return self._next_pack - 1
+        """A number no pack of this pool has, higher than all before."""
+        return next(self._numbers)
 
     def pack(self, number: int) -> PackRow | None:
         """A pack by number."""
@@ -203,9 +219,11 @@ class Index:
             with suppress(StorageFault):  # without room it is known until the process ends
                 self._put("bad", spot, b"")
 
-    def usable(self, value: bytes) -> bool:
-        """Whether the chunk of this row can be read, as far as is known."""
+    def usable(self, value: bytes, *, condemned: bool = False) -> bool:
+        """Whether the chunk of this row can be read, as far as is known, and its pack is not condemned (or may be)."""
         pack, offset = struct.unpack_from("<II", value)
+        if not condemned and pack in self.marks.condemned:
+            return False
         known = self._usable.get(pack)
         if known is None:
             known = self._pack_usable(pack, self._usable)
@@ -229,9 +247,10 @@ class Index:
         """
         return _NUMBER.pack(self.owner(owner)) if key_id else b""
 
-    def lookup(self, ids: Collection[bytes], space: bytes = b"") -> dict[bytes, bytes]:
-        """The encoded place of each of these chunks that can be read."""
-        return {key: value for key, value in self.places(ids, space).items() if self.usable(value)}
+    def lookup(self, ids: Collection[bytes], space: bytes = b"", *, condemned: bool = False) -> dict[bytes, bytes]:
+        """The encoded place of each of these chunks that can be read; those of condemned packs only when asked for."""
+        found = self.places(ids, space)
+        return {key: value for key, value in found.items() if self.usable(value, condemned=condemned)}
 
     def places(self, ids: Collection[bytes], space: bytes = b"") -> dict[bytes, bytes]:
         """The encoded place of each of these chunks, whether it can be read or not."""
@@ -281,6 +300,8 @@ class Index:
             number = _NUMBER.pack(row.number)
             txn.put(number, _PACK.pack(row.id, row.storage, row.closed, row.indexed_bytes), db=self._db["packs"])
             txn.put(row.id, number, db=self._db["pack_ids"])
+            if batch.task_id:
+                self.marks.pin_within(txn, batch.task_id, row.number)
         names = sorted(batch.chunks)
         cursor = txn.cursor(self._db["chunks"])
         shared = set(batch.grants)
@@ -306,6 +327,7 @@ class Index:
         return (
             row is not None
             and pack not in self.missing
+            and pack not in self.marks.condemned
             and _SPOT.pack(pack, offset) not in self._bad
             and _pack_row(pack, row).storage in self.present
         )
@@ -328,9 +350,31 @@ class Index:
         def change(txn: lmdb.Transaction[bytes]) -> None:
             txn.delete(_NUMBER.pack(row.number), db=self._db["packs"])
             txn.delete(row.id, db=self._db["pack_ids"])
+            self.marks.spare_within(txn, [row.number])
+            for spot in spots:
+                txn.delete(spot, db=self._db["bad"])
+
+        spots = [spot for spot in list(self._bad) if spot[:4] == _NUMBER.pack(row.number)]
+        self._env.write(change)
+        self._bad.difference_update(spots)
+        self.marks.forget([row.number])
+        self.missing.discard(row.number)
+        self._usable.pop(row.number, None)
+
+    def move(self, new: Iterable[PackRow], groups: Collection[Moved], emptied: Collection[int], mark: Mark) -> None:
+        """One transaction: add durable packs, move these groups' chunks into them, condemn the packs they left.
+
+        The pool's lock is held.
+        """
+
+        def change(txn: lmdb.Transaction[bytes]) -> None:
+            self._apply(txn, Batch(NOBODY, packs=list(new)))
+            self.marks.move_within(txn, groups)
+            self.marks.condemn_within(txn, emptied, mark)
 
         self._env.write(change)
-        self._usable.pop(row.number, None)
+        self.marks.remember(groups)
+        self.marks.note(emptied, mark)
 
     @property
     def chunk_count(self) -> int:
@@ -359,9 +403,17 @@ class Index:
         value = self._get("records", bytes.fromhex(record))
         return _records.decode(value) if value else None
 
-    def put_record(self, row: RecordRow) -> None:
-        """Add a record whose manifest is durable."""
-        self._put("records", bytes.fromhex(row.sealed.record), msgspec.msgpack.encode(row))
+    def put_record(self, row: RecordRow, packs: Collection[int]) -> None:
+        """Add a record whose manifest is durable and needs these packs: their marks go, and the pins of its task."""
+        spared = self.marks.condemned.keys() & packs
+
+        def change(txn: lmdb.Transaction[bytes]) -> None:
+            txn.put(bytes.fromhex(row.sealed.record), msgspec.msgpack.encode(row), db=self._db["records"])
+            self.marks.spare_within(txn, spared)
+            self.marks.unpin_within(txn, row.sealed.task_id)
+
+        self._env.write(change)
+        self.marks.forget(spared)
 
     def delete_record(self, record: str) -> None:
         """Remove a record; that it is gone already is no error."""

@@ -49,6 +49,10 @@ class Extent(NamedTuple):
     sum: bytes
 
 
+GONE: Final = ".gone"
+"""Ends the name of a pack or manifest that is being overwritten, to be removed."""
+
+
 def open_name(pack: bytes) -> str:
     """Name of a pack that is being written."""
     text = pack.hex()
@@ -74,6 +78,11 @@ def parse_header(data: bytes) -> PackHeader:
     if magic != MAGIC or version != 0 or blake3(data[: HEADER_BYTES - 32]).digest() != total:
         raise Corrupt("A pack's header is damaged.")
     return PackHeader(pool, pack, owner.rstrip(b"\0").decode(errors="replace"))
+
+
+def overhead_bytes(groups: int) -> int:
+    """What header and trailer of a pack with so many groups take."""
+    return HEADER_BYTES + _ROW.size * groups + _TAIL.size
 
 
 class PackWriter:

@@ -49,10 +49,11 @@ class Recovery:
         scanned = {storage.id for storage in storages}
         present = scanned.union(storage.id for storage in others)
         items = [(storage, item) for storage in storages for item in storage.backend.list("packs")]
-        there = {PurePosixPath(item.name).stem for _, item in items}
+        there = {path.stem for _, item in items if (path := PurePosixPath(item.name)).suffix != pack.GONE}
         lost = {row.number for row in self._index.packs() if row.storage in scanned and row.id.hex() not in there}
-        if lost:
-            self._problem(f"{len(lost)} packs are missing from the storages of the pool.")
+        condemned = self._index.marks.condemned
+        if unexpected := [number for number in lost if number not in condemned or not condemned[number].going]:
+            self._problem(f"{len(unexpected)} packs are missing from the storages of the pool.")
         # Known before any pack is indexed: a copy of a chunk takes the place of one that is lost.
         self._index.set_present(present, lost | self._index.missing)
         for storage in storages:
@@ -72,6 +73,9 @@ class Recovery:
     def _take_pack(self, storage: Storage, item: Item) -> None:
         """Index a pack, and close it when it is open."""
         path = PurePosixPath(item.name)
+        if path.suffix == pack.GONE:
+            storage.backend.erase(item.name)
+            return
         if not _ID.fullmatch(path.stem) or path.suffix not in {".pack", ".open"}:
             self._problem(f"{storage.backend.label}/{item.name} is no file of the pool.")
             return
@@ -170,6 +174,8 @@ class Recovery:
                     files[path.suffix].append((storage, item, path.stem))
                 elif path.suffix == ".open":
                     storage.backend.delete(item.name)
+                elif path.suffix == pack.GONE:
+                    storage.backend.erase(item.name)
                 else:
                     self._problem(f"{storage.backend.label}/{item.name} is no file of the pool.")
         return files
@@ -205,29 +211,33 @@ class Recovery:
             sealed, stream_bytes, file_bytes = seals.read_seal(storage.backend, item.name)
             if sealed.record != record:
                 raise Corrupt("its seal names another record.")
-            self._grant_rows(storage, item.name, stream_bytes, sealed)
+            packs = self._grant_rows(storage, item.name, stream_bytes, sealed)
         except Corrupt as error:
             self._problem(f"{storage.backend.label}/{item.name} is damaged: {error.message}")
             return
         if sealed.fence > self._index.fence(sealed.task_id):
             self._index.set_fence(sealed.task_id, sealed.fence)
-        self._index.put_record(RecordRow(sealed, stream_bytes, storage.id, file_bytes))
+        self._index.put_record(RecordRow(sealed, stream_bytes, storage.id, file_bytes), packs)
 
-    def _grant_rows(self, storage: Storage, name: str, stream_bytes: int, sealed: SealedRecord) -> None:
-        """The owner of a sealed record owns its chunks: that was checked when it was sealed."""
+    def _grant_rows(self, storage: Storage, name: str, stream_bytes: int, sealed: SealedRecord) -> set[int]:
+        """The owner of a sealed record owns its chunks: that was checked when it was sealed. The packs it needs."""
+        packs: set[int] = set()
         space, ownerless = (self._index.space(owner, sealed.key_id) for owner in (sealed.owner, ""))
         reader = ManifestReader(lambda offset, length: storage.backend.read(name, offset, length), stream_bytes)
         batch = Batch(self._index.owner(sealed.owner))
         for first in range(0, reader.row_count, SEGMENT_ROWS):
             rows = reader.rows(first, min(SEGMENT_ROWS, reader.row_count - first))
             names = {chunk for chunk, _ in rows if chunk != HOLE}
-            found = self._index.lookup(names, space)
+            found = self._index.lookup(names, space, condemned=True)
             if space:  # a pack whose header is damaged does not tell whose encrypted chunks it holds: the record does
-                for chunk, value in self._index.lookup(names.difference(found), ownerless).items():
+                for chunk, value in self._index.lookup(names.difference(found), ownerless, condemned=True).items():
                     batch.chunks[chunk + space] = Place.decode(value)._replace(owner=batch.owner)
+                    packs.add(batch.chunks[chunk + space].pack)
+            packs.update(Place.decode(value).pack for value in found.values())
             batch.grants |= self._index.not_owned(found, batch.owner, space)
             if len(batch.grants) + len(batch.chunks) > _BATCH:
                 self._index.commit(batch)
                 batch = Batch(batch.owner)
         if batch.grants or batch.chunks:
             self._index.commit(batch)
+        return packs

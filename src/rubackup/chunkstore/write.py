@@ -40,8 +40,14 @@ SEND, YOURS, PROVE = 0, 1, 2
 class Host(Protocol):
     """What a session needs of its pool."""
 
-    def publish(self, session: WriteSession, storage: Storage, row: RecordRow) -> None:
-        """Give a durable manifest its final name and list the record; Fenced when the session is stale."""
+    def changes(self) -> int:
+        """Rises whenever packs are condemned or groups moved."""
+
+    def publish(self, session: WriteSession, storage: Storage, row: RecordRow, packs: set[int], changes: int) -> bool:
+        """Give a durable manifest that needs these packs its final name and list the record.
+
+        Fenced when the session is stale. False when packs were condemned or groups moved since `changes`.
+        """
 
     def abandon(self, storage: Storage, pack: bytes) -> None:
         """A pack was left behind for recovery."""
@@ -78,6 +84,8 @@ class WriteSession:
         self.record, self.parent, self.owner, self.task_id, self.fence = record, parent, owner, task_id, fence
         self.stale = False
         """Set by the pool when the task was begun again."""
+        self.turn = 0
+        """When the session was begun, among the pool's sessions and marks; set by the pool."""
         self.parent_bytes = parent_manifest.size_bytes if parent_manifest else 0
         self._parent_manifest = parent_manifest
         self._host, self._index, self._storages, self._groups = host, index, storages, groups
@@ -87,8 +95,9 @@ class WriteSession:
         self._over = False
         self._sealed: SealedRecord | None = None
         self._presence = Presence(index, storages)
-        self._packing = Packing(index, storages, host.abandon, pool=pool, owner=owner, key_id=key_id)
+        self._packing = Packing(index, storages, host.abandon, pool=pool, owner=owner, key_id=key_id, task_id=task_id)
         self._space = self._packing.space
+        self._used: set[int] = set()  # packs that the manifest needs
         self._manifest: Appender | None = None
         self._manifest_storage: Storage | None = None
         self._manifest_sum = blake3()
@@ -265,6 +274,7 @@ class WriteSession:
             raise Invalid("There is no manifest.")
         self._packing.close()
         size = self._manifest.size_bytes
+        changes = self._host.changes()
         header = self._check_manifest(size, told)
         sealed = SealedRecord(
             record=self.record,
@@ -286,12 +296,16 @@ class WriteSession:
         self._manifest.write(seals.seal_bytes(sealed, size, self._manifest_sum.digest()))
         self._manifest.sync()
         row = RecordRow(sealed, size, self._manifest_storage.id, self._manifest.size_bytes)
-        self._host.publish(self, self._manifest_storage, row)
+        # Garbage collection may have moved what was checked: look again, with the packs as they are now.
+        while not self._host.publish(self, self._manifest_storage, row, self._used, changes):
+            changes = self._host.changes()
+            self._check_manifest(size, told)
         return sealed
 
     def _check_manifest(self, size: int, told: fmt.Summary) -> fmt.Header:
         assert self._manifest_storage is not None
         self._presence = Presence(self._index, self._storages)  # looks at every pack once more
+        self._used = set()
         backend, name = self._manifest_storage.backend, seals.open_name(self.record)
         try:
             header, trailer = check_manifest(lambda at, length: backend.read(name, at, length), size, self._check_rows)
@@ -315,8 +329,10 @@ class WriteSession:
     def _check_rows(self, raw: memoryview) -> None:
         """Every chunk of a segment must be readable, owned, and as long as the row says."""
         rows = [row for row in fmt.ROW.iter_unpack(raw) if row[0] != HOLE]
-        found = self._index.lookup({name for name, _ in rows}, self._space)
+        # What was told to be stored may be condemned since: it is there until this session ends.
+        found = self._index.lookup({name for name, _ in rows}, self._space, condemned=True)
         foreign = self._index.not_owned(found, self._packing.owner, self._space)
+        self._used.update(Place.decode(value).pack for value in found.values())
         for name, length in rows:
             value = found.get(name)
             if value is not None and not self._presence.holds(value):

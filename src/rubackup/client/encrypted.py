@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from rubackup.chunkstore.keys import Keys
 from rubackup.chunkstore.manifest import ManifestReader
 from rubackup.client.modules.filesystem.rows import whole
@@ -10,12 +12,14 @@ from rubackup.domain.errors import Conflict, Corrupt
 from rubackup.domain.identity import KEY_ID
 
 
-def open_manifest(channel: RestoreChannel, keys: Keys | None) -> ManifestReader:
-    """A reader of the channel's record.
+def open_manifest(
+    channel: RestoreChannel, keys: Keys | None, read: Callable[[int, int], bytes] | None = None
+) -> ManifestReader:
+    """A reader of the channel's record; `read` stands for the channel's own reading of ranges.
 
     Conflict names the key when it is not among `keys`; Corrupt when the media server contradicts the manifest.
     """
-    reader = ManifestReader(whole(channel.read_manifest), channel.manifest_bytes)
+    reader = ManifestReader(whole(read or channel.read_manifest), channel.manifest_bytes)
     key_id = reader.header.key_id
     if key_id != channel.key_id:
         raise Corrupt("The manifest is encrypted with another key than the media server says.")

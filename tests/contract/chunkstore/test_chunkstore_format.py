@@ -25,7 +25,7 @@ RECORD = "0123456789abcdef0123456789abcdef"
 HEADER = Header(RECORD, "", "00000000000000aa", "File system", "/home", "full", 1_700_000_000, (32, 128, 512, 0))
 SUMMARY = Summary(files=2, files_failed=1, folders=2, size_bytes=4242)
 LINK = Entry(
-    b"link\xff", int(EntryType.SYMLINK), 0o777, 1, 2, "user", "group", 4, 10**18 + 1, -5, 6, 7, 8, target=b"\xfe/x"
+    b"link\xff", int(EntryType.SYMLINK), 0o777, 1, 2, "user", "group", 0, 10**18 + 1, -5, 6, 7, 8, target=b"\xfe/x"
 )
 FILE = Entry(
     b"note", int(EntryType.FILE), 0o4755, 0, 0, "root", "root", 763, 1, 2, 3, 4, 2,
@@ -82,7 +82,7 @@ WRITTEN = {
     "group-stored-1": sample_group_stored,
     "group-sealed-1": sample_group_sealed,
     "pack-0": sample_pack,
-    "manifest-0": sample_manifest,
+    "manifest-1": sample_manifest,
 }
 MADE = {**WRITTEN, "group-zstd-1": sample_group_zstd}
 
@@ -139,7 +139,7 @@ def test_old_packs_are_read() -> None:
 
 def test_old_manifests_are_read() -> None:
     """Seal, header, entries and rows of a stored sample come back."""
-    data = _sample("manifest-0")
+    data = _sample("manifest-1")
     sealed, stream_bytes, _ = seals.read_seal(_in_memory("m", data), "m")
     reader = ManifestReader(lambda at, length: data[:stream_bytes][at : at + length], stream_bytes)
     reader.verify()

@@ -14,54 +14,10 @@ from rubackup.chunkstore.backends.faults import FaultyBackend
 from rubackup.chunkstore.backends.memory import MemoryBackend
 from rubackup.domain.errors import RubackupError
 from support.chunkstore import Client, Place, begin, noise, record_id, restore
+from support.crashes import Crash, Crasher, everything, half, nothing_unsynced
 
 OLD = {"/old": noise(90_000, 1), "/both": noise(50_000, 2)}
 NEW = {"/new": noise(120_000, 3), "/both": noise(50_000, 2), "/text": b"text " * 5000}
-
-
-class Crash(Exception):
-    """The power is gone."""
-
-
-class Crasher:
-    """Ends the world at one step, keeping what a disk would hold: the storage, and a copy of the index."""
-
-    def __init__(self, place: Place, step: int, survivors: Callable[[MemoryBackend], MemoryBackend]) -> None:
-        self.place, self.left, self.survivors = place, step, survivors
-        self.crashed: Place | None = None
-        self.promised = [record_id(1)]
-
-    def __call__(self, operation: str, name: str, done: bool) -> None:
-        """Called before and after each operation on the storage."""
-        if self.crashed is None and operation != "read":
-            self.left -= 1
-            if self.left < 0:
-                self.crashed = self._copy()
-        if self.crashed is not None:
-            raise Crash
-
-    def _copy(self) -> Place:
-        folder = Path(f"{self.place.folder}-crashed")
-        shutil.copytree(self.place.folder, folder)
-        survivor = Place(folder)
-        survivor.backends["one"] = self.survivors(self.place.memory())
-        return survivor
-
-
-def _everything(backend: MemoryBackend) -> MemoryBackend:
-    """The process died, the machine did not: all that was written is there."""
-    copy = MemoryBackend(backend.label)
-    for name, file in backend.files.items():
-        copy.put(name, bytes(file.data))
-    return copy
-
-
-def _nothing_unsynced(backend: MemoryBackend) -> MemoryBackend:
-    return backend.after_power_loss()
-
-
-def _half(backend: MemoryBackend) -> MemoryBackend:
-    return backend.after_power_loss(torn=True)
 
 
 def _run(place: Place, step: int, survivors: Callable[[MemoryBackend], MemoryBackend]) -> Crasher:
@@ -107,7 +63,7 @@ def _check(survivor: Place, promised: list[str]) -> None:
     survivor.close()
 
 
-@pytest.mark.parametrize("survivors", [_everything, _nothing_unsynced, _half])
+@pytest.mark.parametrize("survivors", [everything, nothing_unsynced, half])
 @pytest.mark.parametrize("lose_index", [False, True])
 def test_a_crash_at_any_step_harms_nothing(
     quick_folder: Path, monkeypatch: pytest.MonkeyPatch, survivors: Callable, lose_index: bool

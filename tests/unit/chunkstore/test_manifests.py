@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rubackup.chunkstore.identity import HOLE
-from rubackup.chunkstore.manifest import Entry, EntryType, Header, ManifestReader, ManifestWriter, Summary
+from rubackup.chunkstore.manifest import Entry, EntryType, Header, ManifestReader, ManifestWriter, Summary, cuts
 from rubackup.chunkstore.manifest import format as fmt
 from rubackup.chunkstore.manifest.check import check_manifest
 from rubackup.chunkstore.manifest.rewrite import rewrite_manifest
@@ -33,11 +33,16 @@ class Counting:
         return self.data[offset : offset + length]
 
 
-def write(folders: Folders, rows: list[tuple[bytes, int]] | None = None) -> bytes:
-    """A manifest of these folders; the rows come first."""
+def write(folders: Folders, rows: list[tuple[bytes, int]] | None = None, header: Header = HEADER, **more) -> bytes:
+    """A manifest of these folders; the rows are those of the first entry of all, or of one called 0 in the root."""
     parts: list[bytes] = []
-    writer = ManifestWriter(parts.append, HEADER)
-    writer.add_rows(rows or [])
+    writer = ManifestWriter(parts.append, header, **more)
+    if rows:
+        writer.add_rows(rows)
+        folders = [list(folder) for folder in folders]
+        at = next((i for i, folder in enumerate(folders) if folder[1]), 0)
+        first = folders[at][1][0] if folders[at][1] else entry("0")
+        folders[at][1] = [msgspec.structs.replace(first, rows=len(rows)), *folders[at][1][1:]]
     for path, entries in folders:
         writer.add_folder(path, entries)
     writer.finish(SUMMARY)
@@ -219,12 +224,44 @@ def test_writing_takes_bounded_memory() -> None:
     sizes: list[int] = []
     writer = ManifestWriter(lambda data: sizes.append(len(data)), HEADER)
     for i in range(400):
-        writer.add_rows(many_rows(100))
-        writer.add_folder(b"/%04d" % i if i else b"/", [entry(b"%04d" % k) for k in range(100)])
+        first = writer.add_rows(many_rows(100))
+        entries = [entry(b"%04d" % k, first_row=first + k, rows=1) for k in range(100)]
+        writer.add_folder(b"/%04d" % i if i else b"/", entries)
+        assert writer._weight <= cuts.MAX_WEIGHT
+        assert len(writer._rows) < fmt.SEGMENT_ROWS * fmt.ROW.size
 
     assert sum(sizes) > 1_000_000
-    assert writer._pending_bytes < 2 * fmt.BLOCK_BYTES
-    assert len(writer._rows) < fmt.SEGMENT_ROWS * fmt.ROW.size
+
+
+def test_a_large_file_is_not_held() -> None:
+    """Rows of one file go out long before its entry comes, and are found by number afterwards."""
+    parts: list[bytes] = []
+    writer = ManifestWriter(parts.append, HEADER)
+    writer.add_folder(b"/", [entry("a", rows=writer.add_rows(many_rows(1)) + 1)])
+    for _ in range(10):
+        writer.add_rows(many_rows(10_000))
+        assert len(writer._waiting) + len(writer._rows) < 2 << 20
+    writer.add_folder(b"/", [entry("big", first_row=1, rows=100_000), entry("c")])
+    writer.finish(SUMMARY)
+    manifest = reader(b"".join(parts))
+    manifest.verify()
+
+    assert manifest.rows(90_001, 10_000) == many_rows(10_000)
+    assert [one.first_row for one in manifest.folder(b"/", 0, 9)[0]] == [0, 1, 100_001]
+
+
+@pytest.mark.parametrize("rows", [0, 2, 4])
+def test_rows_belong_to_entries(rows: int) -> None:
+    """Rows that no entry names, or more than were added, are refused by the writer."""
+    writer = ManifestWriter(lambda data: None, HEADER)
+    writer.add_rows(many_rows(3))
+
+    def end() -> None:
+        writer.add_folder(b"/", [entry("a", rows=rows)])
+        writer.finish(SUMMARY)
+
+    with pytest.raises(Invalid):
+        end()
 
 
 @settings(max_examples=150, deadline=None)
@@ -296,16 +333,16 @@ def test_a_rewritten_manifest_says_the_same_under_another_header(folders: Folder
 def test_a_large_manifest_is_rewritten_with_all_levels_of_its_index() -> None:
     """Several index frames, each naming where its blocks lie now."""
     folders: Folders = [(b"/", [entry(b"d")])]
-    folders += [(b"/d", [entry(f"{i:04}" * 1000) for i in range(1000)])]
+    folders += [(b"/d", [entry(f"{i:04}" * 1000) for i in range(4000)])]
     data = write(folders, many_rows(4000))
     other = rewritten(data, parent="cd" * 16)
 
     manifest = reader(other)
     assert manifest._trailer.levels > 1
     assert listed(manifest) == listed(reader(data))
-    found = manifest.find(b"/d/" + b"0999" * 1000)
+    found = manifest.find(b"/d/" + b"3999" * 1000)
     assert found is not None
-    assert check_manifest(Counting(other), len(other), lambda _: None)[1].entries == 1001
+    assert check_manifest(Counting(other), len(other), lambda _: None)[1].entries == 4001
 
 
 @pytest.mark.parametrize("at", [0.1, 0.3, 0.5, 0.7, 0.9, 0.99])

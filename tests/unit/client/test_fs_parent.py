@@ -26,6 +26,8 @@ def manifest(*folders: tuple[bytes, list[Entry]], rows: int = 0) -> ManifestRead
     data = bytearray()
     writer = ManifestWriter(data.extend, Header("r", "", "h", "File system", "/", "full", START, (1, 2, 3, 0)))
     writer.add_rows([(number.to_bytes(32, "big"), number + 1) for number in range(rows)])
+    if rows:
+        folders = ((b"/", [replace(entry(b"0"), rows=rows)]),)
     for path, entries in folders:
         writer.add_folder(path, entries)
     writer.finish(Summary())

@@ -86,6 +86,12 @@ class Backend(Protocol):
     def delete(self, name: str) -> None:
         """Remove a file durably; that it is gone already is no error."""
 
+    def erase(self, name: str) -> None:
+        """Overwrite a file with zeroes, durably, then remove it as `delete` does.
+
+        Where `capabilities.overwrite` is no, the old bytes may stay somewhere.
+        """
+
     def sweep(self, folder: str) -> None:
         """Remove what an interrupted `put` left below a folder."""
 

@@ -105,6 +105,12 @@ class FaultyBackend:
         self.inner.delete(name)
         self.script("delete", name, True)
 
+    def erase(self, name: str) -> None:
+        """As the inner one."""
+        self.script("erase", name, False)
+        self.inner.erase(name)
+        self.script("erase", name, True)
+
     def sweep(self, folder: str) -> None:
         """As the inner one."""
         self.inner.sweep(folder)

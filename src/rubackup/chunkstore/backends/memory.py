@@ -135,6 +135,14 @@ class MemoryBackend:
         with self.lock:
             self.files.pop(name, None)
 
+    def erase(self, name: str) -> None:
+        """Zeroes, then nothing."""
+        with self.lock:
+            if (file := self.files.get(name)) is not None:
+                file.data[:] = bytes(len(file.data))
+                file.durable = bytes(file.data)
+        self.delete(name)
+
     def sweep(self, folder: str) -> None:
         """Nothing is ever left unfinished."""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -33,19 +33,31 @@ ROWS_HELD = 8192
 """Rows of one file held back; a file with more (about 1 GiB) is not read again when it changes."""
 
 VANISHED = "vanished before it could be read; it is not in the copy"
+HARD_LINKED_ROWS = 1 << 20
+"""Rows kept of files with several names, so that each name has them; further files are read once a name."""
+
 NOT_WHOLE = "its contents in the earlier copy are not whole; it is read again"
+PARTLY = "cannot be read to its end; the copy holds what was read before"
 CHANGED = "changed while being read; the copy holds what was read"
 
 
 @dataclass
 class Contents:
-    """Where the contents of a file stand in the chunk table."""
+    """The contents of a file as they were read."""
 
-    first_row: int = 0
-    rows: int = 0
+    rows: list[Row] = field(default_factory=list)
+    """Those that were not written early."""
+    first_row: int = -1
+    """Of those that were."""
+    written: int = 0
     size: int = 0
-    final: bool = False
-    """Whether rows were written early, so that there is no second attempt."""
+    problem: OSError | None = None
+    """Why it could not be read to its end, after rows were written early."""
+
+    @property
+    def final(self) -> bool:
+        """Whether rows were written early, so that there is no second attempt."""
+        return self.first_row >= 0
 
 
 @dataclass
@@ -54,6 +66,7 @@ class _Linked:
 
     path: bytes
     entry: Entry
+    rows: list[Row]
     remaining: int
 
 
@@ -75,6 +88,9 @@ class Copier:
         self._parent = parent
         self._report = report
         self._linked: dict[tuple[int, int], _Linked] = {}
+        self._linked_rows = 0
+        self._rows: list[Row] = []
+        """Of the entry that was made last, unless they are too many to keep."""
 
     def enter(self, folder: bytes) -> None:
         """The entries that follow are of this folder."""
@@ -96,6 +112,7 @@ class Copier:
             return make_entry(name, st, xattrs=self._xattrs(entry_path(fd, name), path))
         entry = self._other_name(name, st)
         if entry is None:
+            self._rows = []
             try:
                 entry = self._file(fd, path, name, st) if kind is EntryType.FILE else self._node(fd, path, name, st)
             except OSError as error:
@@ -104,7 +121,7 @@ class Copier:
             if entry is None:
                 return None
             if entry.links > 1:
-                self._linked[st.st_dev, st.st_ino] = _Linked(path, entry, entry.links - 1)
+                self._keep(path, entry, st)
         self._report.files += 1
         return entry
 
@@ -126,7 +143,15 @@ class Copier:
         first.remaining -= 1
         if not first.remaining:
             del self._linked[st.st_dev, st.st_ino]
-        return msgspec.structs.replace(first.entry, name=name, hardlink=first.path)
+            self._linked_rows -= len(first.rows)
+        at = self._add_rows(first.rows)
+        return msgspec.structs.replace(first.entry, name=name, hardlink=first.path, first_row=at)
+
+    def _keep(self, path: bytes, entry: Entry, st: os.stat_result) -> None:
+        """Remember the first name of an inode; every name has rows of its own, so each can be restored alone."""
+        if len(self._rows) == entry.rows and self._linked_rows + entry.rows <= HARD_LINKED_ROWS:
+            self._linked[st.st_dev, st.st_ino] = _Linked(path, entry, self._rows, entry.links - 1)
+            self._linked_rows += entry.rows
 
     def _node(self, fd: int, path: bytes, name: bytes, st: os.stat_result) -> Entry:
         """A symbolic link, fifo, socket or device: nothing is opened."""
@@ -138,7 +163,8 @@ class Copier:
         if taken is not None:
             self._report.bytes_done += taken.size
             return taken
-        entry = None
+        entry: Entry | None = None
+        contents = Contents()
         for _ in range(ATTEMPTS):
             try:
                 file = open_noatime(name, OPEN, fd)
@@ -153,67 +179,80 @@ class Copier:
                         break
                     self._report.failed(path, "was replaced by something that is not a file")
                     return None
-                if entry is not None:
-                    self._report.bytes_done -= entry.size
+                self._report.bytes_done -= contents.size
                 contents = self._contents(file, before)
                 entry = make_entry(name, before, size=contents.size, xattrs=self._xattrs(file, path))
-                entry = msgspec.structs.replace(entry, first_row=contents.first_row, rows=contents.rows)
                 unchanged = _stamp(before) == _stamp(os.fstat(file)) and contents.size == before.st_size
             finally:
                 os.close(file)
             if unchanged:
-                return entry
+                return self._with_rows(entry, contents)
             if contents.final:
                 break
-        self._report.warn(path, CHANGED)
-        return entry
+        assert entry is not None
+        if contents.problem:
+            self._report.failed(path, f"{PARTLY}: {reason(contents.problem)}")
+        else:
+            self._report.warn(path, CHANGED)
+        return self._with_rows(entry, contents)
 
     def _contents(self, file: int, st: os.stat_result) -> Contents:
-        """Read a file, hand its chunks over and write its rows."""
+        """Read a file and hand its chunks over; rows are written early where they are too many to hold."""
         found = Contents()
-        rows: list[Row] = []
         try:
             for piece in self._reader.pieces(file, st):
                 length = piece if isinstance(piece, int) else len(piece)
-                rows.append((HOLE if isinstance(piece, int) else self._add_chunk(piece), length))
+                found.rows.append((HOLE if isinstance(piece, int) else self._add_chunk(piece), length))
                 found.size += length
                 self._report.bytes_done += length
-                if len(rows) >= ROWS_HELD:
-                    found.final = True
-                    self._write_rows(found, rows)
-                    rows = []
-        except OSError:
-            self._report.bytes_done -= found.size
-            raise
-        self._write_rows(found, rows)
+                if len(found.rows) >= ROWS_HELD:
+                    self._write_early(found)
+        except OSError as error:
+            if not found.final:
+                self._report.bytes_done -= found.size
+                raise
+            found.problem = error
         return found
 
-    def _write_rows(self, found: Contents, rows: Sequence[Row]) -> None:
-        if rows:
-            first = self._add_rows(rows)
-            if not found.rows:
-                found.first_row = first
-            found.rows += len(rows)
+    def _write_early(self, found: Contents) -> None:
+        first = self._add_rows(found.rows)
+        if not found.final:
+            found.first_row = first
+        found.written += len(found.rows)
+        found.rows = []
+
+    def _with_rows(self, entry: Entry, found: Contents) -> Entry:
+        """The entry with the rows of its contents, which are written with it."""
+        count = found.written + len(found.rows)
+        first = self._add_rows(found.rows)
+        self._rows = found.rows
+        return msgspec.structs.replace(entry, first_row=found.first_row if found.final else first, rows=count)
 
     def _take_over(self, now: Entry, path: bytes) -> Entry | None:
         """The entry with the parent's contents if the file is unchanged since."""
         if self._parent is None:
             return None
+        taken = Contents()
         try:
             before = self._parent.unchanged(now)
             if before is None:
                 return None
-            taken = Contents()
+            # Looked through before any row is written: what is written cannot be taken back.
+            size = sum(length for rows in self._parent.rows(before) for _, length in rows)
+            if size != now.size:
+                self._report.warn(path, NOT_WHOLE)
+                return None
+            taken.size = size
             for rows in self._parent.rows(before):
-                taken.size += sum(length for _, length in rows)
-                self._write_rows(taken, rows)
+                taken.rows += rows
+                if len(taken.rows) >= ROWS_HELD:
+                    self._write_early(taken)
         except Corrupt as error:
+            if taken.final:
+                raise
             self._orphan(error)
             return None
-        if taken.size != now.size:
-            self._report.warn(path, NOT_WHOLE)
-            return None
-        return msgspec.structs.replace(now, xattrs=before.xattrs, first_row=taken.first_row, rows=taken.rows)
+        return self._with_rows(msgspec.structs.replace(now, xattrs=before.xattrs), taken)
 
     def _orphan(self, error: Corrupt) -> None:
         self._parent = None
