@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from samples import backup_body
+from samples_schedule import new_rule
 
 from support.api import Api
 from support.fixtures import Stock
@@ -65,7 +66,7 @@ def test_copies_and_clients_show_keys(office: Api, rows: Stock) -> None:
 def test_files_are_listed_through_the_client(office: Api, rows: Stock) -> None:
     """Its client is online and has the key: the folder is shown as of any other copy."""
     record = rows.record(client=rows.client(**CAN), **SEALED)
-    answer = office.get(f"/repository/{record}/files", params={"path": "/home"})
+    answer = office.get(f"/repository_record_file_list?id={record}&path=/home")
 
     assert answer.status_code == 200, answer.text
     assert answer.json()["data"]["total"] == 25
@@ -80,7 +81,7 @@ def test_without_the_key_holder_nothing_is_listed_or_verified(office: Api, rows:
         set_offline(office, client)
 
     for answer in (
-        office.get(f"/repository/{record}/files", params={"path": "/home"}),
+        office.get(f"/repository_record_file_list?id={record}&path=/home"),
         office.post(f"/repository/{record}/verification"),
     ):
         assert answer.status_code == 503
@@ -124,9 +125,7 @@ def test_a_host_without_the_key_restores_nothing(office: Api, rows: Stock) -> No
 
 def test_a_rule_names_a_cipher_that_its_client_can_run(office: Api, rows: Stock) -> None:
     """So no rule makes tasks that cannot be done."""
-    from samples_schedule import rule_body
-
-    body = rule_body(office, client_id=rows.label(rows.client(**CAN)), crypto="twofish-256")
+    body = new_rule(office, client_id=rows.label(rows.client(**CAN)), crypto="twofish-256")
     answer = office.post("/global_schedule", body)
 
     assert answer.status_code == 400

@@ -9,7 +9,7 @@ import os
 from array import array
 from bisect import bisect_left
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import msgspec
@@ -33,7 +33,7 @@ class VerifyResult(msgspec.Struct, frozen=True):
     bytes_read: int
     """Bytes of stored groups that were read."""
     damaged: list[str]
-    """Paths of files that cannot be restored whole, as os.fsdecode gives them."""
+    """Paths of files that cannot be restored whole, as os.fsdecode gives them; of an encrypted record rows of its chunk table."""
 
 
 class Verification:
@@ -134,6 +134,8 @@ class Verification:
         return bad
 
     def _damaged(self) -> list[str]:
+        if self._reader.header.key_id:  # the names are encrypted
+            return [f"rows {first} to {last} of the encrypted copy" for first, last in _runs(self._bad_rows)]
         names: list[str] = []
         for path, entries in self._reader.folders():
             self._check()
@@ -142,3 +144,14 @@ class Verification:
                 if entry.rows and bisect_left(self._bad_rows, begin) < bisect_left(self._bad_rows, end):
                     names.append(os.fsdecode(path.rstrip(b"/") + b"/" + entry.name))
         return names
+
+
+def _runs(numbers: Iterable[int]) -> list[tuple[int, int]]:
+    """Ascending numbers as (first, last) of what follows one another."""
+    runs: list[tuple[int, int]] = []
+    for number in numbers:
+        if runs and runs[-1][1] + 1 == number:
+            runs[-1] = (runs[-1][0], number)
+        else:
+            runs.append((number, number))
+    return runs

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from rubackup.chunkstore import ciphers
+from rubackup.chunkstore.frame_cipher import ManifestCipher
 from rubackup.chunkstore.keys import Keys
 from rubackup.chunkstore.manifest import ManifestReader
-from rubackup.client.modules.filesystem.rows import whole
 from rubackup.client.ports import RestoreChannel
+from rubackup.client.ranges import whole
 from rubackup.domain.errors import Conflict, Corrupt
 from rubackup.domain.identity import KEY_ID
 
@@ -17,9 +19,10 @@ def open_manifest(
 ) -> ManifestReader:
     """A reader of the channel's record; `read` stands for the channel's own reading of ranges.
 
-    Conflict names the key when it is not among `keys`; Corrupt when the media server contradicts the manifest.
+    Conflict names the key when it is not among `keys`, Invalid the cipher when this host cannot run it; Corrupt when the media server contradicts the manifest.
     """
-    reader = ManifestReader(whole(read or channel.read_manifest), channel.manifest_bytes)
+    ranges = whole(read or channel.read_manifest)
+    reader = ManifestReader(ranges, channel.manifest_bytes)
     key_id = reader.header.key_id
     if key_id != channel.key_id:
         raise Corrupt("The manifest is encrypted with another key than the media server says.")
@@ -29,5 +32,5 @@ def open_manifest(
         raise Corrupt("The manifest names a key that cannot be one.")
     if keys is None:
         raise Conflict(f"The copy is encrypted with the key {key_id}, which is not on this host.")
-    keys.get(bytes.fromhex(key_id))
-    return reader
+    cipher = ManifestCipher(keys.get(bytes.fromhex(key_id)), ciphers.usable(ciphers.by_name(channel.crypto)))
+    return ManifestReader(ranges, channel.manifest_bytes, cipher)

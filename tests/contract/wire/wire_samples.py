@@ -204,7 +204,7 @@ SAMPLES: tuple[Message, ...] = (
         common_parameters={"two": 2},
         restore_script="/opt/rubackup/scripts/restore",
     ),
-    RunVerify(order=ORDER, pool_id=1, record=RECORD, contents=False),
+    RunVerify(order=ORDER, pool_id=1, record=RECORD, contents=False, media=MEDIA_ADDRESS),
     RunCopy(
         order=ORDER,
         pool_id=2,

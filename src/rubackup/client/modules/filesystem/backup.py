@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from rubackup.chunkstore.chunker import Chunker
+from rubackup.chunkstore.frame_cipher import ManifestCipher
 from rubackup.chunkstore.manifest import Entry, Header, ManifestReader, ManifestWriter, Summary
 from rubackup.client.modules.filesystem.choose_source import chosen_source
 from rubackup.client.modules.filesystem.copier import Copier
@@ -30,11 +31,11 @@ from rubackup.client.modules.filesystem.paths import absolute, ancestors, join, 
 from rubackup.client.modules.filesystem.protected import WHY, Protected
 from rubackup.client.modules.filesystem.reader import FileReader
 from rubackup.client.modules.filesystem.report import Report
-from rubackup.client.modules.filesystem.rows import whole
 from rubackup.client.modules.filesystem.snapshots import Snapshots
 from rubackup.client.modules.filesystem.source import live
 from rubackup.client.modules.filesystem.upload import Uploader
 from rubackup.client.ports import BackupChannel, BackupJob, BackupSummary, Watch
+from rubackup.client.ranges import whole
 from rubackup.domain.errors import Corrupt, Invalid
 from rubackup.domain.lookups import BackupType, CompressionType, ResourceType
 
@@ -71,6 +72,7 @@ class Backup:
         self._watch = watch
         self._now_ns = now_ns
         self._resource = absolute(job.resource, "resource")
+        self._cipher = ManifestCipher(job.sealer.key, job.sealer.suite) if job.sealer else None
         self._channel = channel
         self._report = Report(watch)
         self._mounts = Mounts()
@@ -146,7 +148,8 @@ class Backup:
             self._report.info("There is no earlier copy to build on: everything is read.")
             return None
         try:
-            return Parent(ManifestReader(whole(uploader.read_parent), self._channel.parent_bytes))
+            read, size = whole(uploader.read_parent), self._channel.parent_bytes
+            return Parent(ManifestReader(read, size, self._cipher))
         except Corrupt as error:
             self._report.warn_once("parent", f"The earlier copy cannot be used: {error} Everything is read.")
             return None
@@ -163,7 +166,7 @@ class Backup:
             chunker=CHUNKER,
             key_id=self._job.sealer.key.id.hex() if self._job.sealer else "",
         )
-        writer = ManifestWriter(uploader.put_manifest, header)
+        writer = ManifestWriter(uploader.put_manifest, header, self._cipher)
         minimum, average, maximum, seed = CHUNKER
         if self._job.sealer is not None:  # kept out of the header, which is in clear
             seed = self._job.sealer.key.chunker_seed(self._job.sealer.suite)
