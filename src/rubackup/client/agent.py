@@ -174,6 +174,7 @@ class ClientAgent:
             keys=self._keys,
         )
         with self._session(message, task, RestoreOverWire) as channel:
+            _check_key(channel, message.key_id)
             summary = module.restore(job, channel, task)
         text = f"{summary.files} files restored"
         if summary.files_failed:
@@ -189,6 +190,7 @@ class ClientAgent:
     def _verify(self, message: RunVerify, task: RunningTask) -> Outcome:
         """Read all of an encrypted copy again, with its key."""
         with self._session(message, task, RestoreOverWire) as channel:
+            _check_encrypted(channel)
             try:
                 found = ContentCheck(
                     channel,
@@ -213,6 +215,7 @@ class ClientAgent:
         connection = connect(media, pki.client_context(self._files))
         try:
             channel = RestoreOverWire(connection, lambda: message.ticket)
+            _check_encrypted(channel)
             reader = open_manifest(channel, self._keys)
             found = list_folder_of_record(reader, message.path, message.page, message.limit)
             with contextlib.suppress(RubackupError, OSError):
@@ -234,6 +237,24 @@ class ClientAgent:
                 channel.close()  # the record is sealed or read: a lost farewell changes nothing
         finally:
             connection.close()
+
+
+def _check_key(channel: RestoreOverWire, key_id: str) -> None:
+    """Corrupt when the media server gives a copy of another key, or in clear: names and contents could be anybody's."""
+    if channel.key_id != key_id:
+        raise Corrupt(
+            f"The media server says that the copy is {_encrypted(channel.key_id)}; the catalogue says {_encrypted(key_id)}."
+        )
+
+
+def _check_encrypted(channel: RestoreOverWire) -> None:
+    """Corrupt for a copy in clear, which is not a client's to read for the server."""
+    if not channel.key_id:
+        raise Corrupt("The copy is not encrypted.")
+
+
+def _encrypted(key_id: str) -> str:
+    return f"encrypted with the key {key_id}" if key_id else "in clear"
 
 
 def _after_backup(message: RunBackup) -> Follow | None:

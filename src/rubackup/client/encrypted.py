@@ -21,16 +21,17 @@ def open_manifest(
 
     Conflict names the key when it is not among `keys`, Invalid the cipher when this host cannot run it; Corrupt when the media server contradicts the manifest.
     """
-    ranges = whole(read or channel.read_manifest)
-    reader = ManifestReader(ranges, channel.manifest_bytes)
-    key_id = reader.header.key_id
-    if key_id != channel.key_id:
+    cipher = _cipher(channel, keys) if channel.key_id else None
+    reader = ManifestReader(whole(read or channel.read_manifest), channel.manifest_bytes, cipher)
+    if reader.header.key_id != channel.key_id:
         raise Corrupt("The manifest is encrypted with another key than the media server says.")
-    if not key_id:
-        return reader
+    return reader
+
+
+def _cipher(channel: RestoreChannel, keys: Keys | None) -> ManifestCipher:
+    key_id = channel.key_id
     if not KEY_ID.fullmatch(key_id):
-        raise Corrupt("The manifest names a key that cannot be one.")
+        raise Corrupt("The media server names a key that cannot be one.")
     if keys is None:
         raise Conflict(f"The copy is encrypted with the key {key_id}, which is not on this host.")
-    cipher = ManifestCipher(keys.get(bytes.fromhex(key_id)), ciphers.usable(ciphers.by_name(channel.crypto)))
-    return ManifestReader(ranges, channel.manifest_bytes, cipher)
+    return ManifestCipher(keys.get(bytes.fromhex(key_id)), ciphers.usable(ciphers.by_name(channel.crypto)))

@@ -59,6 +59,7 @@ def order_of(job: Job, tickets: TicketOffice) -> Message:
                 module_parameters=module,
                 common_parameters=common,
                 restore_script=scripts.get("restore", ""),
+                key_id=job.key_id,
             )
         case "Verify":
             contents = job.parameters.get("contents", True)

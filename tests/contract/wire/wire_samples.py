@@ -203,6 +203,7 @@ SAMPLES: tuple[Message, ...] = (
         module_parameters={"one": 1},
         common_parameters={"two": 2},
         restore_script="/opt/rubackup/scripts/restore",
+        key_id=KEY_ID,
     ),
     RunVerify(order=ORDER, pool_id=1, record=RECORD, contents=False, media=MEDIA_ADDRESS),
     RunCopy(

@@ -10,12 +10,13 @@ import pytest
 
 from rubackup.chunkstore import ciphers
 from rubackup.chunkstore.group import Sealer
+from rubackup.chunkstore.manifest import Entry, EntryType, Header, ManifestWriter, Summary
 from rubackup.chunkstore.pool import Pool
 from rubackup.client.keys import KeyStore
 from rubackup.client.modules.filesystem import FileSystemModule
 from rubackup.client.modules.filesystem.backup import Backup
 from rubackup.client.ports import BackupJob, BackupSummary, RestoreJob
-from rubackup.domain.errors import Conflict
+from rubackup.domain.errors import Conflict, Corrupt
 from support.channels import RecordingWatch
 from support.trees import assert_same, landed, make_rich_tree
 
@@ -116,3 +117,47 @@ def test_names_are_not_in_clear(pool: Pool, keys: KeyStore, source: Path, tmp_pa
 
     assert b"a-name-that-tells" not in stored
     assert pool.sealed(record).key_id.encode() in stored
+
+
+class Forging:
+    """A media server that gives a manifest of its own under the key id of the client's record."""
+
+    def __init__(self, crypto: str, key_id: str, stream: bytes) -> None:
+        self.crypto, self.key_id, self._stream = crypto, key_id, stream
+        self.manifest_bytes = len(stream)
+
+    def read_manifest(self, offset: int, length: int) -> bytes:
+        return self._stream[offset : offset + length]
+
+    def groups(self, runs: object) -> Iterator[bytes]:
+        raise AssertionError(runs)
+
+
+class NoCipher:
+    """Leaves frames as they are, and marks them as clear ones."""
+
+    number = 0
+
+    def seal(self, kind: bytes, raw: bytes) -> bytes:
+        return raw
+
+    def open(self, kind: bytes, data: bytes) -> bytes:
+        return data
+
+
+@pytest.mark.parametrize("says", ["key", "nothing"])
+def test_names_that_a_server_made_up_are_not_believed(keys: KeyStore, source: Path, tmp_path: Path, says: str) -> None:
+    """Entries in clear under a header that names the key are refused, as is a header that does not name it."""
+    key_id = keys.current().id.hex()
+    parts: list[bytes] = []
+    told, cipher = (key_id, NoCipher()) if says == "key" else ("", None)
+    header = Header("r", "", "one", "File system", str(source), "full", 1, (1, 2, 3, 0), told)
+    writer = ManifestWriter(parts.append, header, cipher)
+    writer.add_folder(b"/", [Entry(b"evil", int(EntryType.FOLDER), 0o6777, 0, 0, "", "", 0, 0, 0, 0, 0, 2)])
+    writer.finish(Summary())
+    (tmp_path / "target").mkdir()
+    job = RestoreJob("r", "one", str(source), str(tmp_path / "target"), keys=keys)
+
+    with pytest.raises(Corrupt):
+        FileSystemModule().restore(job, Forging("aes-256-gcm", key_id, b"".join(parts)), RecordingWatch())
+    assert not (tmp_path / "target" / "evil").exists()

@@ -72,6 +72,8 @@ class RunRestore(Message, tag="run_restore"):
     common_parameters: dict[str, Any] = {}
     restore_script: str = ""
     """Program on the client that runs after the restore; '' for none."""
+    key_id: str = ""
+    """Which key opens the record, '' for one in clear: a media server that says otherwise is not believed."""
 
 
 class RunVerify(Message, tag="run_verify"):
