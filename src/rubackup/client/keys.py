@@ -56,6 +56,10 @@ class KeyStore:
 
     def get(self, key_id: bytes, /) -> MasterKey:
         """The key of this id; Conflict names it when it is not here."""
+        with self._lock:
+            known = self._known.get(key_id)
+        if known is not None:
+            return known
         for path in (self.path, self._old / key_id.hex()):
             key = self._read(path)
             if key is not None and key.id == key_id:

@@ -99,6 +99,7 @@ def test_an_old_key_under_a_false_name_is_found(store: KeyStore) -> None:
 
     with pytest.raises(StorageFault, match=r"damaged"):
         KeyStore(store.path).get(first.id)
+    assert store.get(first.id).id == first.id  # this process has read it before
 
 
 def test_an_imported_key_is_for_reading_unless_there_is_none(store: KeyStore) -> None:
