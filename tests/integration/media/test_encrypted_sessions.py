@@ -11,7 +11,7 @@ import pytest
 from test_data_sessions import CLIENT, POOL, Place, make_source, place
 
 from rubackup.agent.tasks import RunningTask, TaskRunner
-from rubackup.chunkstore import pack
+from rubackup.chunkstore import ciphers, pack
 from rubackup.chunkstore.ciphers import SUITES
 from rubackup.chunkstore.group import Sealer
 from rubackup.client.agent import ClientAgent
@@ -23,7 +23,7 @@ from rubackup.client.keys import KeyStore
 from rubackup.client.modules.filesystem import FileSystemModule
 from rubackup.client.ports import BackupJob, RestoreJob
 from rubackup.domain.errors import Conflict, Invalid, NotFound, RubackupError
-from rubackup.wire.messages import ListEncrypted, RecordListing
+from rubackup.wire.messages import Ack, ListEncrypted, Order, RecordListing, ReportFinished, RunBackup
 
 __all__ = ["place"]
 GCM = "aes-256-gcm"
@@ -155,3 +155,38 @@ def test_a_missing_pack_is_the_damage_of_every_file(place: Place, keys: KeyStore
         pytest.fail(f"a missing pack is a finding: {error}")
 
     assert len(damaged) == 19  # file0 has no contents
+
+
+def test_a_cipher_that_is_not_here_ends_the_task(
+    place: Place, keys: KeyStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is sent in clear instead, and no key is made; the task's message names what there is."""
+    monkeypatch.setattr(ciphers, "available", lambda: ("aes-256-gcm",))
+    outcomes: list[ReportFinished] = []
+
+    async def scenario() -> None:
+        ended = asyncio.Event()
+
+        async def call(message: object, *_: object) -> Ack:
+            if isinstance(message, ReportFinished):
+                outcomes.append(message)
+                ended.set()
+            return Ack()
+
+        runner = TaskRunner(call)
+        module = FileSystemModule()
+        files = place.installation.files("client", CLIENT)
+        agent = ClientAgent(CLIENT, files, {module.resource_type: module}, runner, keys)
+        order = Order(task_id=1, fence=1, epoch=1, ticket=place.ticket(crypto="serpent-256"))
+        await agent.handle(None, RunBackup(
+            order=order, media=place.address, record=uuid.uuid4().hex, parent="", resource_type=module.resource_type,
+            resource=str(tmp_path), backup_type="full", compression="fast", crypto="serpent-256",
+        ))  # fmt: skip
+        reporting = asyncio.create_task(runner.report())
+        await asyncio.wait_for(ended.wait(), 20)
+        reporting.cancel()
+
+    asyncio.run(scenario())
+    assert [one.outcome for one in outcomes] == ["error"]
+    assert "serpent-256; it can run: aes-256-gcm" in outcomes[0].message
+    assert not keys.path.exists()
