@@ -125,6 +125,8 @@ class MemoryBackup:
 class MemoryRestore:
     """client.ports.RestoreChannel; `damaged` groups are left out and told at the end, as a media server does it."""
 
+    crypto = key_id = ""
+
     def __init__(self, pool: MemoryPool, manifest: bytes) -> None:
         self.pool = pool
         self.manifest = manifest

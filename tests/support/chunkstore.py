@@ -13,10 +13,12 @@ from rubackup.chunkstore import group
 from rubackup.chunkstore.backends.base import Backend
 from rubackup.chunkstore.backends.memory import MemoryBackend
 from rubackup.chunkstore.chunker import Chunker
+from rubackup.chunkstore.frame_cipher import ManifestCipher
 from rubackup.chunkstore.identity import chunk_id, possession_proof
 from rubackup.chunkstore.keys import Keys
-from rubackup.chunkstore.manifest import Entry, EntryType, Header, ManifestReader, ManifestWriter, Summary
+from rubackup.chunkstore.manifest import Entry, EntryType, Header, ManifestWriter, Summary
 from rubackup.chunkstore.pool import Pool, SealedRecord, WriteSession
+from rubackup.client.encrypted import open_manifest
 
 POOL = "0123456789abcdef0123456789abcdef"
 Tree = Mapping[str, bytes]
@@ -94,7 +96,8 @@ class Client:
     def manifest(self, session: WriteSession, tree: Tree, parts: list[bytes] | None = None) -> Summary:
         """Send the manifest of a tree whose chunks were sent."""
         sink = session.put_manifest if parts is None else parts.append
-        writer = ManifestWriter(sink, self.header(session.record, session.parent))
+        cipher = ManifestCipher(self.sealer.key, self.sealer.suite) if self.sealer else None
+        writer = ManifestWriter(sink, self.header(session.record, session.parent), cipher)
         summary = Summary(files=len(tree), size_bytes=sum(map(len, tree.values())))
         write_tree(writer, tree, lambda data: [(name, len(chunk)) for name, chunk in self.chunks(data)])
         writer.finish(summary)
@@ -142,7 +145,7 @@ def write_tree(writer: ManifestWriter, tree: Tree, rows: Callable[[bytes], list[
 def restore(pool: Pool, record: str, keys: Keys | None = None) -> dict[str, bytes]:
     """Every file of a record; `keys` open an encrypted one."""
     session = pool.read(record)
-    reader = ManifestReader(session.read_manifest, session.manifest_bytes)
+    reader = open_manifest(session, keys)
     chunks: dict[bytes, bytes] = {bytes(32): b""}
     for data in session.groups([(0, reader.row_count)]):
         found = group.open_group(data, keys)

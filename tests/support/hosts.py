@@ -113,6 +113,12 @@ class AnsweringHosts:
             raise Unavailable(f"The client {client_hwid} did not answer in 10 s.")
         return [Resource(resource="/", kind="ext4", size_bytes=10, used_bytes=None)]
 
+    async def list_encrypted(
+        self, client_hwid: str, pool_id: int, record_uuid: str, path: str, page: int, limit: int
+    ) -> tuple[list[CopyEntry], int]:
+        """The same folder, read by the client."""
+        return await self.list_record(client_hwid, pool_id, record_uuid, path, page, limit)
+
     async def list_record(
         self, media_hwid: str, pool_id: int, record_uuid: str, path: str, page: int, limit: int
     ) -> tuple[list[CopyEntry], int]:

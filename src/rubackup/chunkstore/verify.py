@@ -12,7 +12,7 @@ import struct
 from array import array
 from bisect import bisect_left
 from collections import OrderedDict, defaultdict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, NamedTuple
 
@@ -47,7 +47,7 @@ class VerifyResult(msgspec.Struct, frozen=True):
     bytes_read: int
     """Bytes of stored groups that were read."""
     damaged: list[str]
-    """Paths of files that cannot be restored whole, as os.fsdecode gives them."""
+    """Paths of files that cannot be restored whole, as os.fsdecode gives them; of an encrypted record rows of its chunk table."""
     places: list[str] = []
     """A sentence for each pack that is missing and each group that is damaged, up to NAMED_PLACES."""
     flaws: list[str] = []
@@ -204,6 +204,8 @@ class Verification:
         self._progress(self._bytes_done, self._reader.row_bytes)
 
     def _damaged(self) -> list[str]:
+        if self._reader.header.key_id:  # the names are encrypted
+            return [f"rows {first} to {last} of the encrypted copy" for first, last in _runs(self._bad_rows)]
         names: list[str] = []
         for path, entries in self._reader.folders():
             self._check()
@@ -212,3 +214,14 @@ class Verification:
                 if entry.rows and bisect_left(self._bad_rows, begin) < bisect_left(self._bad_rows, end):
                     names.append(os.fsdecode(path.rstrip(b"/") + b"/" + entry.name))
         return names
+
+
+def _runs(numbers: Iterable[int]) -> list[tuple[int, int]]:
+    """Ascending numbers as (first, last) of what follows one another."""
+    runs: list[tuple[int, int]] = []
+    for number in numbers:
+        if runs and runs[-1][1] + 1 == number:
+            runs[-1] = (runs[-1][0], number)
+        else:
+            runs.append((number, number))
+    return runs

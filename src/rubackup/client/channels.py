@@ -156,7 +156,10 @@ class RestoreOverWire(_Session):
     def __init__(self, connection: DataConnection, ticket: Callable[[], bytes]) -> None:
         super().__init__(connection, ticket)
         connection.send(OpenRestore(version=PROTOCOL_VERSION, ticket=self._shown))
-        self.manifest_bytes: int = connection.expect(RestoreOpened).manifest_bytes
+        opened = connection.expect(RestoreOpened)
+        self.manifest_bytes: int = opened.manifest_bytes
+        self.crypto: str = opened.crypto
+        self.key_id: str = opened.key_id
 
     def read_manifest(self, offset: int, length: int) -> bytes:
         """A range of the manifest."""

@@ -56,6 +56,10 @@ class KeyStore:
 
     def get(self, key_id: bytes, /) -> MasterKey:
         """The key of this id; Conflict names it when it is not here."""
+        with self._lock:
+            known = self._known.get(key_id)
+        if known is not None:
+            return known
         for path in (self.path, self._old / key_id.hex()):
             key = self._read(path)
             if key is not None and key.id == key_id:
@@ -74,6 +78,16 @@ class KeyStore:
     def key_ids(self) -> list[str]:
         """Ids of every key, the current one first."""
         return [key.id.hex() for key in self.keys()]
+
+    def uses(self) -> list[tuple[MasterKey, bytes, str]]:
+        """Every key with its bytes and what it is for, for a recovery sheet."""
+        current = self._read(self.path)
+        found: list[tuple[MasterKey, bytes, str]] = []
+        for key in self.keys():
+            is_current = current is not None and key.id == current.id
+            path = self.path if is_current else self._old / key.id.hex()
+            found.append((key, path.read_bytes(), "current: new copies" if is_current else "older copies"))
+        return found
 
     def _old_ids(self) -> list[str]:
         with self._explained(self._old), contextlib.suppress(FileNotFoundError):

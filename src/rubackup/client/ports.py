@@ -72,6 +72,14 @@ class RestoreChannel(Protocol):
     def manifest_bytes(self) -> int:
         """Size of the record's manifest."""
 
+    @property
+    def crypto(self) -> str:
+        """Name of the record's cipher; '' when it is in clear."""
+
+    @property
+    def key_id(self) -> str:
+        """Which key opens it, 32 hex digits; '' when it is in clear."""
+
     def read_manifest(self, offset: int, length: int) -> bytes:
         """A range of the manifest."""
 

@@ -18,7 +18,7 @@ from rubackup.domain.errors import Invalid
 MAX_SHEET_CHARACTERS = 1 << 20
 _LINE_BYTES = 8
 _LINES = MASTER_BYTES // _LINE_BYTES
-_ID = re.compile(r"\s*Key id:\s*([0-9a-f]{32})\s*")
+_ID = re.compile(r"\s*key\s+id\s*:\s*([0-9a-f]{32})\s*")
 _LINE = re.compile(r"\s*([1-9]\d*)[.:]?((?:\s+[0-9a-f]{4}){5})\s*")
 
 _HEAD = """\
@@ -63,7 +63,7 @@ def read(text: str) -> list[bytes]:
         raise Invalid("A recovery sheet is not that long.")
     keys: list[bytes] = []
     wanted, parts = "", b""
-    for at, raw in enumerate(text.lower().replace("key id", "Key id").splitlines(), 1):
+    for at, raw in enumerate(text.lower().splitlines(), 1):
         if found := _ID.fullmatch(raw):
             _complete(wanted, parts)
             wanted, parts = found[1], b""

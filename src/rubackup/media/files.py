@@ -8,10 +8,10 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+from rubackup.agent.record_listing import meant
 from rubackup.chunkstore.file import RecordFile
 from rubackup.chunkstore.pool import Pool
 from rubackup.domain.errors import Invalid, NotFound
-from rubackup.media.listing import meant
 from rubackup.media.pools import PoolKeeper
 from rubackup.wire.messages import ReadRecordFile, RecordFilePart
 

@@ -49,6 +49,9 @@ class RecordRow(msgspec.Struct, kw_only=True):
     resource: Annotated[str, Meta(description="What was backed up.")]
     backup_type: Annotated[str, Meta(description="A name of backup_types.")]
     crypto: Annotated[str, Meta(description="A name of crypto.")]
+    key_id: Annotated[
+        str, Meta(description="Which key of the client opens it, 32 hex digits; empty when it is in clear.")
+    ]
     archiving: Annotated[bool, Meta(description="Whether it is an archive: nothing builds on it.")]
     file_list: Annotated[bool, Meta(description="Whether its files may be listed.")]
     size_bytes: Annotated[int, Meta(description="Size of what was backed up in bytes.")]
@@ -63,7 +66,7 @@ class RecordRow(msgspec.Struct, kw_only=True):
 
 
 _OWN = (
-    "id", "parent_id", "client_hwid", "resource_type", "resource", "backup_type", "crypto", "archiving", "file_list", "size_bytes",
+    "id", "parent_id", "client_hwid", "resource_type", "resource", "backup_type", "crypto", "key_id", "archiving", "file_list", "size_bytes",
     "stored_bytes", "files", "files_failed", "created_at", "store_until", "locked_until", "verification_status",
     "verified_at", "copied_from", "chain_broken", "rule_id", "strategy_rule_id",
 )  # fmt: skip

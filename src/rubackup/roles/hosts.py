@@ -43,6 +43,7 @@ from rubackup.wire.messages import (
     FilesystemListing,
     Hello,
     ListBlockDevices,
+    ListEncrypted,
     ListFilesystem,
     ListRecord,
     ListResources,
@@ -123,23 +124,14 @@ class RelayHosts:
     ) -> tuple[list[CopyEntry], int]:
         """A page of a folder of a copy, and how many entries the folder has."""
         asked = ListRecord(pool_id=pool_id, record=record_uuid, path=path, page=page, limit=limit)
-        answer = await self._request("media", media_hwid, asked, RecordListing)
-        entries = [
-            CopyEntry(
-                path=entry.path,
-                type=entry.type,
-                size_bytes=entry.size_bytes,
-                mode=entry.mode,
-                uid=entry.uid,
-                gid=entry.gid,
-                user=entry.user,
-                group=entry.group,
-                mtime_ns=entry.mtime_ns,
-                target=entry.target,
-            )
-            for entry in answer.entries
-        ]
-        return entries, answer.total
+        return _listed(await self._request("media", media_hwid, asked, RecordListing))
+
+    async def list_encrypted(
+        self, client_hwid: str, pool_id: int, record_uuid: str, path: str, page: int, limit: int
+    ) -> tuple[list[CopyEntry], int]:
+        """As `list_record`, of the client that has the copy's key."""
+        asked = ListEncrypted(pool_id=pool_id, record=record_uuid, path=path, page=page, limit=limit)
+        return _listed(await self._request("client", client_hwid, asked, RecordListing))
 
     async def read_file(
         self, media_hwid: str, pool_id: int, record_uuid: str, path: str, offset: int, length: int
@@ -238,3 +230,22 @@ class RelayHosts:
 async def _refuse(_peer: ControlPeer, message: Message) -> Message:
     """A server has nothing to ask of the API."""
     raise Refused(f"The API does not answer {type(message).__name__}.")
+
+
+def _listed(answer: RecordListing) -> tuple[list[CopyEntry], int]:
+    entries = [
+        CopyEntry(
+            path=entry.path,
+            type=entry.type,
+            size_bytes=entry.size_bytes,
+            mode=entry.mode,
+            uid=entry.uid,
+            gid=entry.gid,
+            user=entry.user,
+            group=entry.group,
+            mtime_ns=entry.mtime_ns,
+            target=entry.target,
+        )
+        for entry in answer.entries
+    ]
+    return entries, answer.total

@@ -10,10 +10,11 @@ from rubackup.wire.messages import MediaAddress, Message, Order, RunBackup, RunC
 
 def media_address(job: Job) -> MediaAddress:
     """Where the job's pool is served."""
-    return _address(job.data_endpoint, job.media_hwid)
+    return address(job.data_endpoint, job.media_hwid)
 
 
-def _address(endpoint: str, hwid: str) -> MediaAddress:
+def address(endpoint: str, hwid: str) -> MediaAddress:
+    """Where a media server takes data."""
     host, _, port = endpoint.rpartition(":")
     return MediaAddress(host=host, port=int(port), hwid=hwid)
 
@@ -58,10 +59,12 @@ def order_of(job: Job, tickets: TicketOffice) -> Message:
                 module_parameters=module,
                 common_parameters=common,
                 restore_script=scripts.get("restore", ""),
+                key_id=job.key_id,
             )
         case "Verify":
             contents = job.parameters.get("contents", True)
-            return RunVerify(order=order, pool_id=job.pool_id, record=job.record_uuid, contents=contents)
+            media = media_address(job) if job.executor == "client" else None
+            return RunVerify(order=order, pool_id=job.pool_id, record=job.record_uuid, contents=contents, media=media)
         case "Clean":
             return RunClean(
                 order=order,
@@ -80,6 +83,6 @@ def order_of(job: Job, tickets: TicketOffice) -> Message:
                 owner=job.client_hwid,
                 source_pool_id=job.source_pool_id,
                 source_record=job.source_uuid,
-                source=_address(job.source_endpoint, job.source_media_hwid) if job.source_is_elsewhere else None,
+                source=address(job.source_endpoint, job.source_media_hwid) if job.source_is_elsewhere else None,
             )
     raise Invalid(f"Tasks of type {job.task_type} cannot be run by this version.")

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import datetime as dt
 
+import msgspec
+
 from rubackup.catalog.database import Database
 from rubackup.domain.errors import Refused, WireFault
 from rubackup.domain.tasks import Verb
 from rubackup.queue.ports import Beat
 from rubackup.server.heartbeats import Heartbeats
 from rubackup.server.monitoring import Monitor
+from rubackup.server.orders import address
 from rubackup.server.registry import Registry
 from rubackup.server.tickets import TicketOffice
 from rubackup.server.tools import TOOL_MESSAGES, ClientTools
@@ -30,6 +33,7 @@ from rubackup.wire.messages import (
     CheckDevice,
     CheckFolder,
     ListBlockDevices,
+    ListEncrypted,
     ListFilesystem,
     ListRecord,
     ListResources,
@@ -64,6 +68,7 @@ RELAYED = (
     AskElements,
     ListBlockDevices,
     ListResources,
+    ListEncrypted,
 )
 """What the API may ask of hosts; everything else goes through the queue."""
 RELAY_SECONDS = 9.0
@@ -192,9 +197,17 @@ class Reports:
         )
         return SealVerdict(keep=keep)
 
+    async def _with_ticket(self, asked: ListEncrypted, client_hwid: str) -> ListEncrypted:
+        """The question with what the client needs to read its record; NotFound when it is not this client's."""
+        media_hwid, endpoint = await records.whereabouts(self._database, asked.pool_id, asked.record, client_hwid)
+        ticket = self._tickets.issue_listing(client_hwid, media_hwid, asked.pool_id, asked.record)
+        return msgspec.structs.replace(asked, media=address(endpoint, media_hwid), ticket=ticket)
+
     async def _relay(self, message: Relay) -> Relayed:
         inner = decode(message.body, AnyMessage)
         if not isinstance(inner, RELAYED):
             raise Refused("This message is not relayed.")
+        if isinstance(inner, ListEncrypted):
+            inner = await self._with_ticket(inner, message.hwid)
         peer = self._registry.get(message.role, message.hwid)
         return Relayed(body=encode(await peer.call(inner, RELAY_SECONDS)))

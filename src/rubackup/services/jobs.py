@@ -26,7 +26,7 @@ SELECT t.id, t.status, t.fence, t.attempt, t.task_type, t.executor, t.client_id,
     t.record_uuid AS own_uuid, t.parent_uuid, t.backup_type,
     coalesce(nullif(t.resource_type, ''), r.resource_type, '') AS resource_type,
     coalesce(nullif(t.resource, ''), r.resource, '') AS resource,
-    r.uuid AS record_uuid, c.hwid AS client_hwid, c.hostname AS client_hostname,
+    r.uuid AS record_uuid, coalesce(r.key_id, '') AS key_id, c.hwid AS client_hwid, c.hostname AS client_hostname,
     p.id AS pool_id, p.uuid AS pool_uuid, p.pool_name, p.compression_type, m.id AS media_id, m.hwid AS media_hwid,
     m.hostname AS media_hostname, m.data_endpoint, l.epoch,
     r.client_hwid AS owner_hwid, r.parent_uuid AS source_parent, r.locked_until > now() AS source_locked,
@@ -86,6 +86,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     source_uuid: str = ""
     source_media_hwid: str = ""
     source_endpoint: str = ""
+    key_id: str = ""
+    """Of the record that the task works on: which key opens it."""
 
     @property
     def source_is_elsewhere(self) -> bool:
@@ -233,6 +235,7 @@ def _job(
         parent_uuid=parent.hex if parent else "",
         parameters=row["parameters"],
         share=share,
+        key_id=row["key_id"],
     )
 
 

@@ -42,6 +42,12 @@ class NoHosts:
         """Nobody answers."""
         raise _silent(client_hwid)
 
+    async def list_encrypted(
+        self, client_hwid: str, pool_id: int, record_uuid: str, path: str, page: int, limit: int  # noqa: ARG002
+    ) -> tuple[list[CopyEntry], int]:  # fmt: skip
+        """Nobody answers."""
+        raise _silent(client_hwid)
+
     async def list_record(
         self, media_hwid: str, pool_id: int, record_uuid: str, path: str, page: int, limit: int  # noqa: ARG002
     ) -> tuple[list[CopyEntry], int]:  # fmt: skip

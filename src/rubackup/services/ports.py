@@ -156,6 +156,12 @@ class Hosts(Protocol):
         """What a module of a client can back up; Invalid when it has no such module."""
         ...
 
+    async def list_encrypted(
+        self, client_hwid: str, pool_id: int, record_uuid: str, path: str, page: int, limit: int
+    ) -> tuple[list[CopyEntry], int]:
+        """As `list_record`, for an encrypted copy: asked of the client that has its key."""
+        ...
+
     async def list_record(
         self, media_hwid: str, pool_id: int, record_uuid: str, path: str, page: int, limit: int
     ) -> tuple[list[CopyEntry], int]:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rubackup.catalog.database import Connection, Database, notify
+from rubackup.domain.errors import NotFound
 from rubackup.domain.lookups import TaskStatus, TaskType
 from rubackup.domain.tasks import HELD, Verb
 from rubackup.queue.postgres import PostgresQueue
@@ -20,6 +21,7 @@ from rubackup.services.sealed import Sealed
 
 __all__ = [
     "Sealed", "finished_verification", "lock_told", "seal", "tombstone_done", "untold_locks", "waiting_tombstones",
+    "whereabouts",
 ]  # fmt: skip
 
 TOMBSTONES_AT_ONCE = 1000
@@ -57,6 +59,10 @@ WHERE m.hwid = $1 AND t.acknowledged_at IS NULL AND NOT EXISTS (
         AND q.status IN ('Assigned', 'At_Client', 'Execution', 'Transmission'))
 ORDER BY t.created_at, t.uuid LIMIT $2"""
 _ACKNOWLEDGE = "UPDATE record_tombstones SET acknowledged_at = now() WHERE uuid = $1 AND acknowledged_at IS NULL"
+_WHEREABOUTS = """
+SELECT m.hwid, m.data_endpoint FROM repository r JOIN clients c ON c.id = r.client_id JOIN pools p ON p.id = r.pool_id
+JOIN media_servers m ON m.id = p.media_server_id
+WHERE r.pool_id = $1 AND r.uuid = $2 AND r.client_hwid = $3 AND c.hwid = $3"""
 _UNTOLD_LOCKS = """
 SELECT r.id, r.pool_id, r.uuid, r.locked_until FROM repository r JOIN pools p ON p.id = r.pool_id
 JOIN media_servers m ON m.id = p.media_server_id
@@ -145,6 +151,19 @@ async def tombstone_done(database: Database, record: str) -> None:
     """The media server has written the tombstone; a repeat changes nothing."""
     async with database.connection() as db:
         await db.execute(_ACKNOWLEDGE, uuid.UUID(record))
+
+
+async def whereabouts(database: Database, pool_id: int, record: str, client_hwid: str) -> tuple[str, str]:
+    """The media server of a client's record: hwid and `host:port` for data; NotFound when the client has no such record."""
+    try:
+        wanted = uuid.UUID(record)
+    except ValueError:
+        raise NotFound(f"There is no record {record}.") from None
+    async with database.connection() as db:
+        row = await db.fetchrow(_WHEREABOUTS, pool_id, wanted, client_hwid)
+    if row is None:
+        raise NotFound(f"There is no record {record} of client {client_hwid}.")
+    return row["hwid"], row["data_endpoint"]
 
 
 async def untold_locks(database: Database, media_hwid: str) -> list[tuple[int, int, str, dt.datetime]]:

@@ -51,6 +51,7 @@ from rubackup.wire.messages import (
     KeepKey,
     Known,
     ListBlockDevices,
+    ListEncrypted,
     ListFilesystem,
     ListRecord,
     ListResources,
@@ -206,8 +207,9 @@ SAMPLES: tuple[Message, ...] = (
         module_parameters={"one": 1},
         common_parameters={"two": 2},
         restore_script="/opt/rubackup/scripts/restore",
+        key_id=KEY_ID,
     ),
-    RunVerify(order=ORDER, pool_id=1, record=RECORD, contents=False),
+    RunVerify(order=ORDER, pool_id=1, record=RECORD, contents=False, media=MEDIA_ADDRESS),
     RunClean(order=ORDER, pool_id=1, blocks=False, storages=True, zeroing=True, unfinished=[7, 9]),
     RunCopy(
         order=ORDER,
@@ -288,6 +290,9 @@ SAMPLES: tuple[Message, ...] = (
     LockRecord(epoch=5, pool_id=1, record=RECORD, until_ns=1_700_000_000_000_000_000),
     Revoked(serials=["0a1b2c", "ff"], key_seconds=3600.0),
     KeepKey(key_seconds=3600.0),
+    ListEncrypted(
+        pool_id=1, record=RECORD, path="/home", page=1, limit=100, media=MEDIA_ADDRESS, ticket=b"ticket"
+    ),
     ListRecord(pool_id=1, record=RECORD, path="/home", page=2, limit=50),
     ReadRecordFile(
         pool_id=3, record="0123456789abcdef0123456789abcdef", path="/home/\udcff", offset=1 << 40, length=1 << 20

@@ -10,7 +10,8 @@ from msgspec.structs import replace
 from rubackup.chunkstore.manifest import Entry, EntryType, Header, ManifestReader, ManifestWriter, Summary
 from rubackup.chunkstore.manifest.runs import Piece
 from rubackup.client.modules.filesystem.parent import MARGIN_NS, Parent
-from rubackup.client.modules.filesystem.rows import Rows, whole
+from rubackup.client.modules.filesystem.rows import Rows
+from rubackup.client.ranges import whole
 from rubackup.domain.errors import Corrupt
 
 START = 10**18

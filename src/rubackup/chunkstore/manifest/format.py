@@ -302,6 +302,8 @@ def unpack_frame(data: Buffer, offset: int, kind: bytes, cipher: FrameCipher | N
         if cipher is None or cipher.number != frame.cipher:
             raise Invalid("The manifest is encrypted, and the key is not here.")
         payload = memoryview(cipher.open(kind, payload))
+    elif cipher is not None and kind in b"EI":  # who forges names would leave them in clear
+        raise Corrupt(f"The manifest is in clear at byte {offset}, where it must be encrypted.")
     return frame, _zstd.unpack(payload, frame.codec, frame.raw_bytes)
 
 

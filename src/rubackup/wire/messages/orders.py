@@ -72,15 +72,21 @@ class RunRestore(Message, tag="run_restore"):
     common_parameters: dict[str, Any] = {}
     restore_script: str = ""
     """Program on the client that runs after the restore; '' for none."""
+    key_id: str = ""
+    """Which key opens the record, '' for one in clear: a media server that says otherwise is not believed."""
 
 
 class RunVerify(Message, tag="run_verify"):
-    """Read every chunk of a record again (media server); without `contents` only look whether it is there."""
+    """Read every chunk of a record again; without `contents` only look whether it is there.
+
+    Said to the media server, or for the contents of an encrypted record, with `media`, to the client that has its key.
+    """
 
     order: Order
     pool_id: int
     record: str
     contents: bool = True
+    media: MediaAddress | None = None
 
 
 class RunCopy(Message, tag="run_copy"):
@@ -367,6 +373,21 @@ class ListRecord(Message, tag="list_record"):
     path: str
     page: int
     limit: int
+
+
+class ListEncrypted(Message, tag="list_encrypted"):
+    """List one folder of a record of this client, which has its key.
+
+    The API names pool and record; the server that relays it adds where the record is, and a ticket to read it.
+    """
+
+    pool_id: int
+    record: str
+    path: str
+    page: int
+    limit: int
+    media: MediaAddress | None = None
+    ticket: bytes = b""
 
 
 class RecordEntry(msgspec.Struct, frozen=True, kw_only=True):

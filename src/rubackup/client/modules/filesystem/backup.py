@@ -13,6 +13,7 @@ from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
+from rubackup.chunkstore.frame_cipher import ManifestCipher
 from rubackup.chunkstore.manifest import Header, ManifestReader, ManifestWriter, Summary
 from rubackup.client.memory import MemoryGuard
 from rubackup.client.modules.filesystem.choose_source import chosen_source
@@ -27,13 +28,13 @@ from rubackup.client.modules.filesystem.pieces import stat_record
 from rubackup.client.modules.filesystem.protected import Protected
 from rubackup.client.modules.filesystem.reader import FLEXIBLE, READ_BYTES, USUAL, FileReader
 from rubackup.client.modules.filesystem.report import Report
-from rubackup.client.modules.filesystem.rows import whole
 from rubackup.client.modules.filesystem.snapshots import Snapshots
 from rubackup.client.modules.filesystem.source import live
 from rubackup.client.modules.filesystem.takeover import Output
 from rubackup.client.modules.filesystem.tree import TreeCopier
 from rubackup.client.modules.filesystem.upload import ASKED, Uploader
 from rubackup.client.ports import BackupChannel, BackupJob, BackupSummary, Watch
+from rubackup.client.ranges import whole
 from rubackup.domain.errors import Corrupt, Invalid
 from rubackup.domain.lookups import BackupType, CompressionType, ResourceType
 
@@ -69,6 +70,7 @@ class Backup:
         self._watch = watch
         self._now_ns = now_ns
         self._resource = absolute(job.resource, "resource")
+        self._cipher = ManifestCipher(job.sealer.key, job.sealer.suite) if job.sealer else None
         self._channel = channel
         self._report = Report(watch)
         self._options = BackupOptions.of(job.module_parameters)
@@ -146,7 +148,8 @@ class Backup:
             self._report.info("There is no earlier copy to build on: everything is read.")
             return None
         try:
-            return Parent(ManifestReader(whole(uploader.read_parent), self._channel.parent_bytes))
+            read, size = whole(uploader.read_parent), self._channel.parent_bytes
+            return Parent(ManifestReader(read, size, self._cipher))
         except Corrupt as error:
             self._report.warn_once("parent", f"The earlier copy cannot be used: {error} Everything is read.")
             return None
@@ -163,7 +166,9 @@ class Backup:
             chunker=CHUNKER,
             key_id=self._job.sealer.key.id.hex() if self._job.sealer else "",
         )
-        output = Output(lambda sink: ManifestWriter(sink, header), uploader.put_manifest, uploader.copy_parent)
+        output = Output(
+            lambda sink: ManifestWriter(sink, header, self._cipher), uploader.put_manifest, uploader.copy_parent
+        )
         seed = CHUNKER[3]
         if self._job.sealer is not None:  # kept out of the header, which is in clear
             seed = self._job.sealer.key.chunker_seed(self._job.sealer.suite)

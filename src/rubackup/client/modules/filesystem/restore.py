@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from rubackup.chunkstore.manifest import Entry, EntryType, ManifestReader
+from rubackup.chunkstore.manifest import Entry, EntryType
+from rubackup.client.encrypted import open_manifest
 from rubackup.client.memory import MemoryGuard, give_back
 from rubackup.client.modules.filesystem.anchor import open_anchor
 from rubackup.client.modules.filesystem.apply import Applier, forget_ids, inherits_acls
@@ -37,7 +38,7 @@ from rubackup.client.modules.filesystem.paths import (
 )
 from rubackup.client.modules.filesystem.protected import Protected
 from rubackup.client.modules.filesystem.report import Report
-from rubackup.client.modules.filesystem.rows import AHEAD, Rows, whole
+from rubackup.client.modules.filesystem.rows import AHEAD, Rows
 from rubackup.client.modules.filesystem.selection import DIRECT, Place, Selection, blocks, choose
 from rubackup.client.modules.filesystem.sync import Syncer
 from rubackup.client.modules.filesystem.target import UNFIT, WHY_UNFIT, Target, Temporaries
@@ -94,7 +95,7 @@ class Restore:
         self._watch = watch
         self._report = Report(watch)
         self._fetcher = Fetcher(channel, job.keys)
-        self._reader = ManifestReader(whole(self._fetcher.read_manifest), channel.manifest_bytes)
+        self._reader = open_manifest(channel, job.keys, self._fetcher.read_manifest)
         self._selection = Selection(self._resource, choose(job.paths, self._reader))
         self._applier = Applier(self._report, numeric_owner=job.module_parameters.get("numeric_owner") is True)
         self._guard = MemoryGuard.of(job.common_parameters)
