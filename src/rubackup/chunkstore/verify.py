@@ -37,6 +37,8 @@ NAMED_PLACES: Final = 1000
 _REMEMBERED: Final = 200_000
 _SPOT = struct.Struct("<III")
 """The first fields of a place in the index."""
+_LENGTH = slice(16, 20)
+"""Where a place has the chunk's length."""
 
 Row = tuple[bytes, int]
 
@@ -124,6 +126,9 @@ class Verification:
         bad: list[int] = []
         spots = self._spots(rows, bad)
         self.packs.update({spot.pack for spot, _ in spots})
+        if bad:
+            name = rows[bad[0]][0].hex()
+            self._name(f"The pool does not know {len(bad)} chunks of the copy; the first is {name}.")
         ahead: deque[Future[list[_Found]]] = deque()
         for begin in range(0, len(spots), JOB_GROUPS):
             ahead.append(threads.submit(self._groups_of, rows, spots[begin : begin + JOB_GROUPS]))
@@ -140,8 +145,14 @@ class Verification:
         found = self._index.places(sorted(names), self._space)
         found[HOLE] = b""
         wanted: defaultdict[bytes, list[int]] = defaultdict(list)
-        for number, (name, _) in enumerate(rows):
-            wanted[found.get(name, HOLE)[: _SPOT.size]].append(number)
+        wrong = 0
+        for number, (name, length) in enumerate(rows):
+            value = found.get(name, HOLE)
+            wanted[value[: _SPOT.size]].append(number)
+            if value[_LENGTH] != length.to_bytes(4, "little") and value and value is not HOLE:
+                wrong += 1
+        if wrong:  # the groups tell whether the rows are right; a session would refuse them
+            self._index.suspect(f"The index gives {wrong} chunks another length than a sealed manifest.")
         wanted.pop(b"", None)
         bad += wanted.pop(HOLE[: _SPOT.size], [])  # no pack has the number 0
         return sorted((Spot(*_SPOT.unpack(place)), numbers) for place, numbers in wanted.items())
@@ -152,13 +163,17 @@ class Verification:
             bad += found.bad
             self._bytes_read += found.bytes_read
             self._bytes_done += found.bytes_done
-            if found.problem and len(self._places) < NAMED_PLACES:
-                self._places[found.problem] = None
+            if found.problem:
+                self._name(found.problem)
             if found.whole:
                 self._whole[found.spot] = None
                 if len(self._whole) > _REMEMBERED:
                     self._whole.popitem(last=False)
         self._progress(self._bytes_done, self._reader.row_bytes)
+
+    def _name(self, place: str) -> None:
+        if len(self._places) < NAMED_PLACES:
+            self._places[place] = None
 
     def _groups_of(self, rows: Sequence[Row], spots: Sequence[tuple[Spot, list[int]]]) -> list[_Found]:
         return [self._group(rows, spot, numbers) for spot, numbers in spots]
