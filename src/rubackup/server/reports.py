@@ -25,6 +25,7 @@ from rubackup.wire.messages import (
     AnyMessage,
     AskElements,
     AskPools,
+    AskRecords,
     AskStorage,
     CheckDestinations,
     CheckDevice,
@@ -50,6 +51,7 @@ from rubackup.wire.messages import (
 )
 
 RELAYED = (
+    AskRecords,
     ListFilesystem,
     CheckDestinations,
     ListRecord,

@@ -11,6 +11,7 @@ from rubackup.services.ports import (
     Device,
     DeviceFacts,
     FolderEntry,
+    PoolRecord,
     Resource,
     StorageNeed,
     TapeDevice,
@@ -52,6 +53,10 @@ class NoHosts:
         raise _silent(media_hwid)
 
     async def storage_need(self, media_hwid: str, pool_id: int, storage_id: int) -> StorageNeed:  # noqa: ARG002
+        """Nobody answers."""
+        raise _silent(media_hwid)
+
+    async def pool_records(self, media_hwid: str, pool_id: int) -> list[PoolRecord]:  # noqa: ARG002
         """Nobody answers."""
         raise _silent(media_hwid)
 
