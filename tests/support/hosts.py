@@ -16,6 +16,7 @@ from rubackup.services.ports import (
     DeviceFacts,
     FilePart,
     FolderEntry,
+    PoolRecord,
     Resource,
     StorageNeed,
     TapeDevice,
@@ -27,6 +28,8 @@ FILE = bytes(range(256)) * 9216
 """What every file of a copy holds: two parts and a quarter."""
 EMPTY: frozenset[int] = frozenset()
 """Ids of storages in which nothing of their pool lies; tests set their own."""
+RECORDS: list[PoolRecord] = []
+"""What every pool has; tests set their own."""
 LEFT_OUT: frozenset[int] = frozenset()
 """Ids of storages that never belonged to their pool."""
 OFFLINE = "0" * 16
@@ -153,6 +156,10 @@ class AnsweringHosts:
             raise Invalid("The folder /refused cannot be written.")
         if path == "/foreign":
             raise Conflict(f"The folder /foreign belongs to another pool than {pool_uuid}.")
+
+    async def pool_records(self, media_hwid: str, pool_id: int) -> list[PoolRecord]:
+        """What the test says that lies in pools."""
+        return list(RECORDS)
 
     async def storage_need(self, media_hwid: str, pool_id: int, storage_id: int) -> StorageNeed:
         """Every storage holds data, but those of `EMPTY` and of `LEFT_OUT`."""

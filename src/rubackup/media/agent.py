@@ -19,7 +19,7 @@ from rubackup.media.cleaning import clean
 from rubackup.media.copying import Copier
 from rubackup.media.devices import check_device
 from rubackup.media.files import FileDesk
-from rubackup.media.listing import list_folder
+from rubackup.media.listing import list_folder, list_records
 from rubackup.media.pools import PoolKeeper
 from rubackup.media.seals import Note, SealBook
 from rubackup.media.tape.host import TapeHost
@@ -29,6 +29,7 @@ from rubackup.wire.messages import (
     Ack,
     AskElements,
     AskPools,
+    AskRecords,
     AskStorage,
     CheckDevice,
     CheckFolder,
@@ -109,13 +110,13 @@ class MediaAgent:
         match message:
             case ConfigurePools():
                 self._runner.check_epoch(message.epoch)
-                await asyncio.to_thread(self._pools.configure, message.pools)
+                await asyncio.to_thread(self._pools.configure, message.pools, message.terms)
                 self._configured.set()
                 self._sealed.set()
                 return PoolStates(pools=await asyncio.to_thread(self._pools.states))
             case DropRecord():
                 self._runner.check_epoch(message.epoch)
-                drop = self._pools.get(message.pool_id).drop
+                drop = self._pools.to_delete_from(message.pool_id).drop
                 await asyncio.to_thread(drop, message.record, zeroing=message.zeroing)
                 return Ack()
             case LockRecord():
@@ -157,6 +158,8 @@ class MediaAgent:
                 return await asyncio.to_thread(self._pools.need, message.pool_id, message.storage_id)
             case CheckDevice():
                 return await asyncio.to_thread(check_device, message.path, message.taken)
+            case AskRecords():
+                return await asyncio.to_thread(list_records, self._pools.get(message.pool_id), message)
             case ListRecord():
                 return await asyncio.to_thread(self._list, message)
             case ReadRecordFile():

@@ -21,7 +21,7 @@ SWEEP_SECONDS = 60.0
 
 def clean(pools: PoolKeeper, order: RunClean, task: RunningTask) -> Outcome:
     """Do RunClean."""
-    pool = pools.get(order.pool_id)
+    pool = pools.to_delete_from(order.pool_id)
 
     def progress(done: int, total: int) -> None:
         task.progress(0, 0, done, total, 0)
@@ -73,7 +73,7 @@ class Sweeper:
         for pool_id in self._pools.ids():
             try:
                 pool = self._pools.get(pool_id)
-                if pool.condemned_packs:
+                if pool.condemned_packs and self._pools.is_reconciled(pool_id):
                     found = pool.sweep(self._check)
                     if found.removed_packs:
                         log.info("pool %d: %d bytes freed", pool_id, found.freed_bytes)

@@ -33,6 +33,7 @@ from rubackup.wire.messages import (
     PROTOCOL_VERSION,
     Ack,
     AskElements,
+    AskRecords,
     AskStorage,
     BlockDevices,
     CheckDestinations,
@@ -49,6 +50,7 @@ from rubackup.wire.messages import (
     ListResources,
     Message,
     ModuleResources,
+    PoolRecords,
     ReadRecordFile,
     RecordFilePart,
     RecordListing,
@@ -144,6 +146,16 @@ class RelayHosts:
     async def check_folder(self, media_hwid: str, path: str, pool_uuid: str) -> None:
         """Return when the folder can become a storage of the pool."""
         await self._request("media", media_hwid, CheckFolder(path=path, pool=pool_uuid), Ack)
+
+    async def pool_records(self, media_hwid: str, pool_id: int) -> list[ports.PoolRecord]:
+        """Every record that a pool has, by uuid; asked page by page."""
+        found: list[ports.PoolRecord] = []
+        while True:
+            asked = AskRecords(pool_id=pool_id, after=found[-1].record if found else "")
+            answer = await self._request("media", media_hwid, asked, PoolRecords)
+            found += [ports.PoolRecord(**msgspec.structs.asdict(one)) for one in answer.records]
+            if not answer.more or not answer.records:
+                return found
 
     async def storage_need(self, media_hwid: str, pool_id: int, storage_id: int) -> ports.StorageNeed:
         """Whether a pool can do without one of its folders."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from rubackup.catalog.database import Database
 from rubackup.domain.errors import RubackupError, Unavailable
 from rubackup.server.registry import Registry
-from rubackup.services import configuration, enrolment, pools, records
+from rubackup.services import configuration, enrolment, leadership, pools, records
 from rubackup.wire.control import ControlPeer
 from rubackup.wire.messages import (
     AskPools,
@@ -59,10 +59,12 @@ class PoolSync:
                         compression=row.compression,
                         reserve_bytes=row.reserve_bytes,
                         evenly=row.evenly,
+                        reconciled=row.reconciled,
                         storages=[StorageConfig(id=number, path=path) for number, path in row.storages],
                     )
                     for row in rows
                 ],
+                terms=await leadership.terms(self._database),
             )
             await peer.call(await self._revoked(), 10.0)
             await self._store(hwid, await peer.call(message, CONFIGURE_SECONDS))
@@ -116,6 +118,7 @@ class PoolSync:
                     used_bytes=state.used_bytes,
                     total_bytes=state.total_bytes,
                     chunks=state.chunks,
+                    reconciled=state.reconciled,
                     storages=tuple(
                         pools.StorageReport(
                             id=one.id,

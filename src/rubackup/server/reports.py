@@ -28,6 +28,7 @@ from rubackup.wire.messages import (
     AnyMessage,
     AskElements,
     AskPools,
+    AskRecords,
     AskStorage,
     CheckDestinations,
     CheckDevice,
@@ -56,6 +57,7 @@ from rubackup.wire.messages import (
 )
 
 RELAYED = (
+    AskRecords,
     ListFilesystem,
     CheckDestinations,
     ListRecord,

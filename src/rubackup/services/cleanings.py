@@ -12,7 +12,7 @@ from typing import Any
 from rubackup.catalog.database import Connection
 from rubackup.domain.errors import Conflict
 from rubackup.domain.lookups import TaskType
-from rubackup.domain.pools import NOT_WRITTEN, WRITTEN
+from rubackup.domain.pools import NOT_RECONCILED, NOT_WRITTEN, WRITTEN
 from rubackup.domain.tasks import FINAL
 from rubackup.queue.ports import NewTask, Reservation
 from rubackup.queue.postgres import PostgresQueue
@@ -34,6 +34,7 @@ FROM pools p JOIN media_servers m ON m.id = p.media_server_id AND NOT m.local_se
 CROSS JOIN (VALUES ('{BLOCKS}', $1::int), ('{STORAGES}', $2::int)) AS k (kind, days)
 LEFT JOIN pool_cleanings c ON c.pool_id = p.id AND c.kind = k.kind
 WHERE p.pool_type = ANY ($3::text[]) AND k.days > 0
+    AND NOT EXISTS (SELECT 1 FROM pool_state s WHERE s.pool_id = p.id AND NOT s.reconciled)
     AND EXISTS (SELECT 1 FROM storage_local_catalogs s WHERE s.pool_id = p.id)
     AND coalesce(c.done_at, p.created_at) <= now() - make_interval(days => k.days)
     AND coalesce(c.queued_at <= now() - $4::text::interval, true)
@@ -47,8 +48,9 @@ _DONE = """
 UPDATE pool_cleanings c SET done_at = now() FROM task_queue t
 WHERE t.id = $1 AND c.pool_id = t.pool_id AND (t.parameters ->> c.kind)::boolean"""
 _POOL = """
-SELECT p.id, p.pool_name, p.pool_type, p.media_server_id, m.hostname AS media_hostname, m.local_service_mode
-FROM pools p JOIN media_servers m ON m.id = p.media_server_id WHERE p.id = $1 FOR NO KEY UPDATE OF p"""
+SELECT p.id, p.pool_name, p.pool_type, p.media_server_id, m.hostname AS media_hostname, m.local_service_mode,
+    coalesce(s.reconciled, true) AS reconciled
+FROM pools p JOIN media_servers m ON m.id = p.media_server_id LEFT JOIN pool_state s ON s.pool_id = p.id WHERE p.id = $1 FOR NO KEY UPDATE OF p"""
 _RUNNING = "SELECT min(id) FROM task_queue WHERE pool_id = $1 AND task_type = 'Clean' AND status <> ALL ($2::text[])"
 _UNFINISHED = """
 SELECT id FROM task_queue WHERE pool_id = $1 AND fence > 0 AND status <> ALL ($2::text[]) AND task_type = ANY ($3::text[])
@@ -63,6 +65,8 @@ async def clean(change: Change, pool_id: int) -> int:
     pool = await change.db.fetchrow(_POOL, pool_id)
     if pool["pool_type"] not in WRITTEN:
         raise Conflict(NOT_WRITTEN.format(pool["pool_type"]))
+    if not pool["reconciled"]:
+        raise Conflict(NOT_RECONCILED)
     await tasks.refuse_in_service_mode(change.db, pool["media_hostname"] if pool["local_service_mode"] else None)
     if running := await change.db.fetchval(_RUNNING, pool_id, _OVER):
         raise Conflict(f"Pool {pool['pool_name']} is being cleaned already (task {running}).", task_id=running)

@@ -12,6 +12,7 @@ from rubackup.services.ports import (
     DeviceFacts,
     FilePart,
     FolderEntry,
+    PoolRecord,
     Resource,
     StorageNeed,
     TapeDevice,
@@ -63,6 +64,10 @@ class NoHosts:
         raise _silent(media_hwid)
 
     async def storage_need(self, media_hwid: str, pool_id: int, storage_id: int) -> StorageNeed:  # noqa: ARG002
+        """Nobody answers."""
+        raise _silent(media_hwid)
+
+    async def pool_records(self, media_hwid: str, pool_id: int) -> list[PoolRecord]:  # noqa: ARG002
         """Nobody answers."""
         raise _silent(media_hwid)
 

@@ -128,6 +128,26 @@ class DeviceFacts(msgspec.Struct, frozen=True, kw_only=True):
     """The real path of a taken device that it is, holds or lies on by another name; '' when there is none."""
 
 
+class PoolRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A record that lies in a pool; uuids in hex without dashes, `parent` may be ''."""
+
+    record: str
+    parent: str
+    task_id: int
+    client_hwid: str
+    resource_type: str
+    resource: str
+    backup_type: str
+    files: int
+    files_failed: int
+    size_bytes: int
+    stored_bytes: int
+    sealed_at_ns: int
+    crypto: str = ""
+    """Cipher of an encrypted record, else ''."""
+    key_id: str = ""
+
+
 class StorageNeed(msgspec.Struct, frozen=True, kw_only=True):
     """What a pool has in one of its folders."""
 
@@ -183,6 +203,10 @@ class Hosts(Protocol):
 
     async def storage_need(self, media_hwid: str, pool_id: int, storage_id: int) -> StorageNeed:
         """Whether a pool can do without one of its folders, as its media server sees it now."""
+        ...
+
+    async def pool_records(self, media_hwid: str, pool_id: int) -> list[PoolRecord]:
+        """Every record that a pool has, by uuid."""
         ...
 
     async def scan_tape(self, media_hwid: str) -> list[TapeDevice]:

@@ -22,6 +22,7 @@ from rubackup.wire.messages import (
     AskOwnRules,
     AskOwnTasks,
     AskPools,
+    AskRecords,
     AskRoot,
     AskStorage,
     BackupOpened,
@@ -78,6 +79,8 @@ from rubackup.wire.messages import (
     Ping,
     Pong,
     PoolConfig,
+    PoolRecord,
+    PoolRecords,
     PoolState,
     PoolStates,
     Progress,
@@ -255,8 +258,10 @@ SAMPLES: tuple[Message, ...] = (
                 compression="fast",
                 reserve_bytes=1 << 30,
                 storages=[StorageConfig(id=2, path="/var/pool")],
+                reconciled=True,
             )
         ],
+        terms=[(5, PARENT)],
     ),
     PoolStates(
         pools=[
@@ -267,12 +272,23 @@ SAMPLES: tuple[Message, ...] = (
                 used_bytes=2,
                 total_bytes=5,
                 chunks=1 << 33,
+                reconciled=False,
                 records=12,
                 storages=[StorageState(id=2, problem="its disk is gone", free_bytes=3, used_bytes=2, total_bytes=5)],
             )
         ]
     ),
     AskPools(),
+    AskRecords(pool_id=1, after=RECORD, limit=10),
+    PoolRecords(
+        records=[
+            PoolRecord(
+                record=RECORD, parent=RECORD, task_id=7, client_hwid="a" * 16, resource_type="File system", resource="/home",
+                backup_type="full", files=3, files_failed=1, size_bytes=5, stored_bytes=4, sealed_at_ns=6,
+            )
+        ],
+        more=True,
+    ),
     AskStorage(pool_id=1, storage_id=2),
     StorageNeed(in_pool=True, reason="The folder holds data of the pool."),
     CheckFolder(path="/var/pool", pool=RECORD),

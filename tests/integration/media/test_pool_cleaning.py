@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from rubackup.agent.tasks import RunningTask
+from rubackup.domain.errors import Conflict
 from rubackup.media.cleaning import Sweeper, clean
+from rubackup.media.listing import list_records
 from rubackup.media.pools import PoolKeeper
-from rubackup.wire.messages import Order, PoolConfig, RunClean, StorageConfig
+from rubackup.wire.messages import AskRecords, Order, PoolConfig, RunClean, StorageConfig
 from support.chunkstore import POOL, Client, noise, record_id, restore
 
 ORDER = Order(task_id=9, fence=1, epoch=1)
@@ -64,4 +67,47 @@ def test_without_blocks_only_the_folders_are_tidied(tmp_path: Path, pools: PoolK
     assert outcome.message == "0 old tombstones removed."
     assert pools.get(1).condemned_packs == 0
     assert not left.exists()
+    pools.close()
+
+
+def test_a_pool_that_does_not_know_the_catalogue_deletes_nothing(tmp_path: Path, pools: PoolKeeper) -> None:
+    """Neither a cleaning nor the sweeper removes anything until it was reconciled, and the state says so."""
+    config = PoolConfig(
+        id=1, uuid=POOL, name="pool", compression="fast", reserve_bytes=0,
+        storages=[StorageConfig(id=1, path=str(tmp_path / "storage"))],
+    )  # fmt: skip
+    pools.configure([config], [(1, "a")])
+    clean(pools, RunClean(order=ORDER, pool_id=1, unfinished=[]), RunningTask(9, 1))
+    clock = pools.get(1).now_ns
+    pools.get(1).now_ns = lambda: clock() + 901 * 1_000_000_000  # type: ignore[method-assign]
+    pools.configure([config], [(1, "b")])
+    Sweeper(pools).sweep()
+    with pytest.raises(Conflict, match="reconcile --apply"):
+        clean(pools, RunClean(order=ORDER, pool_id=1), RunningTask(9, 1))
+    with pytest.raises(Conflict):
+        pools.to_delete_from(1)
+
+    assert [state.reconciled for state in pools.states()] == [False]
+    assert packs(tmp_path) == 2
+    pools.configure([msgspec.structs.replace(config, reconciled=True)], [(1, "b")])
+    Sweeper(pools).sweep()
+    assert packs(tmp_path) == 1
+    pools.close()
+
+
+def test_records_are_listed_in_pages(pools: PoolKeeper) -> None:
+    """In the order of their ids, each once, dropped ones left out."""
+    pool = pools.get(1)
+    session = pool.begin(owner="00000000000000aa", task_id=3, fence=1, record=record_id(3), parent=None, share=False)
+    Client().backup(session, {"/c": b"c"})
+    first = list_records(pool, AskRecords(pool_id=1, limit=1))
+    second = list_records(pool, AskRecords(pool_id=1, after=first.records[-1].record))
+
+    assert [one.record for one in first.records + second.records] == [record_id(2), record_id(3)]
+    assert (first.more, second.more) == (True, False)
+    assert (second.records[0].client_hwid, second.records[0].task_id, second.records[0].files) == (
+        "0" * 14 + "aa",
+        3,
+        1,
+    )
     pools.close()

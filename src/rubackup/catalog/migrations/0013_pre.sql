@@ -14,4 +14,6 @@ CREATE TABLE leadership_terms (
     term uuid NOT NULL DEFAULT gen_random_uuid()
 );
 
+-- `reconciled`: as its media server says; `reconcile_wanted`: an administrator has reconciled, the media server must hear of it.
 ALTER TABLE pool_state ADD COLUMN reconciled boolean NOT NULL DEFAULT true;
+ALTER TABLE pool_state ADD COLUMN reconcile_wanted boolean NOT NULL DEFAULT false;

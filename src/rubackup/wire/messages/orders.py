@@ -239,6 +239,8 @@ class PoolConfig(msgspec.Struct, frozen=True, kw_only=True):
     storages: list[StorageConfig]
     evenly: bool = False
     """Whether new packs go to the storage with most room, not to the first that has some."""
+    reconciled: bool = False
+    """An administrator has made catalogue and pool agree: the pool belongs to this catalogue from now on."""
 
 
 class ConfigurePools(Message, tag="configure_pools"):
@@ -246,6 +248,8 @@ class ConfigurePools(Message, tag="configure_pools"):
 
     epoch: int
     pools: list[PoolConfig]
+    terms: list[tuple[int, str]] = []
+    """Epoch and name of the last take-overs, oldest first: by these a pool knows its catalogue."""
 
 
 class StorageState(msgspec.Struct, frozen=True, kw_only=True):
@@ -269,6 +273,42 @@ class PoolState(msgspec.Struct, frozen=True, kw_only=True):
     chunks: int
     records: int
     storages: list[StorageState] = []
+    reconciled: bool = True
+    """Whether the pool knows this catalogue; if not, nothing is deleted in it."""
+
+
+class AskRecords(Message, tag="ask_records"):
+    """Ask which records a pool has: those behind `after`, in the order of their ids."""
+
+    pool_id: int
+    after: str = ""
+    limit: int = 1000
+
+
+class PoolRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A sealed record of a pool."""
+
+    record: str
+    parent: str
+    task_id: int
+    client_hwid: str
+    resource_type: str
+    resource: str
+    backup_type: str
+    files: int
+    files_failed: int
+    size_bytes: int
+    stored_bytes: int
+    sealed_at_ns: int
+    crypto: str = ""
+    key_id: str = ""
+
+
+class PoolRecords(Message, tag="pool_records"):
+    """The answer to AskRecords; `more`: there are others behind the last."""
+
+    records: list[PoolRecord]
+    more: bool = False
 
 
 class PoolStates(Message, tag="pool_states"):
