@@ -291,6 +291,11 @@ def restore(api: Api, **fields: Any) -> httpx.Response:
     return api.post(f"/repository/{record}/restoring", {"data": {"restore_task": order | fields}})
 
 
+def file_link(api: Api) -> httpx.Response:
+    """A link to a file of a new copy."""
+    return api.post(f"/repository/{stock(api).live_record()}/file_link", {"data": {"path": "/home/report"}})
+
+
 REPOSITORY = Samples(
     rows=three(Stock.record),
     update=lambda _api: [{"data": {"store_until": "2034-09-07T22:06:09.801038Z"}}],
@@ -299,6 +304,8 @@ REPOSITORY = Samples(
         "post_repository_id_verification": lambda api: api.post(f"/repository/{stock(api).record()}/verification"),
         "post_repository_id_copying": samples_copies.to_another_pool("copying"),
         "post_repository_id_moving": samples_copies.to_another_pool("moving"),
+        "get_repository_id_file": lambda api: api.get(f"/repository/{stock(api).live_record()}/file?path=/home/report"),
+        "post_repository_id_file_link": file_link,
         "post_repository_deletion_reference_chain": lambda api: api.post(
             "/repository/deletion_reference_chain", {"ids": [stock(api).record()]}
         ),

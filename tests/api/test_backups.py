@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from samples import backup_body
 
+from rubackup.domain.lookups import Crypto
 from rubackup.resources._examples import EXTENSIONS
 from support.api import Api
 from support.fixtures import Stock
@@ -84,7 +85,7 @@ def test_every_wrong_field_of_a_backup_is_told(office: Api) -> None:
 
     names = ("client", "pool", "resource", "resource_type", "backup_type", "crypto", "storage_duration")
     assert errors.keys() == {f"data.task.{name}" for name in names}
-    assert errors["data.task.crypto"] == "must be one of: nocrypt."
+    assert errors["data.task.crypto"] == f"must be one of: {', '.join(Crypto.labels())}."
 
 
 @pytest.mark.parametrize(
@@ -144,12 +145,28 @@ def test_a_client_must_serve_the_resource_type(office: Api, rows: Stock) -> None
         ({"script_before_snapshot": "bin/x"}, {}, "module_extensions.parameters.script_before_snapshot"),
         ({}, {"worker_parallelism": 0}, "common_modules_extensions.parameters.worker_parallelism"),
         ({}, {"worker_parallelism": True}, "common_modules_extensions.parameters.worker_parallelism"),
-        ({}, {"deny_memory_exceed": True}, "common_modules_extensions.parameters.deny_memory_exceed"),
+        ({}, {"deny_memory_exceed": 1}, "common_modules_extensions.parameters.deny_memory_exceed"),
+        ({}, {"enable_flexible_dedup": "yes"}, "common_modules_extensions.parameters.enable_flexible_dedup"),
+        ({}, {"network_parallelism": 1025}, "common_modules_extensions.parameters.network_parallelism"),
+        ({}, {"memory_threshold": -1}, "common_modules_extensions.parameters.memory_threshold"),
     ],
 )
 def test_parameters_are_checked(office: Api, module: dict[str, Any], common: dict[str, Any], field: str) -> None:
     """Unknown, mistyped, out of range, or promising what is not done: each is named."""
     assert refused(office, with_parameters(office, module, common)).keys() == {f"data.{field}"}
+
+
+def test_what_a_backup_may_cost_goes_with_the_task(office: Api) -> None:
+    """Both values of each switch are taken, kept and shown."""
+    wanted = {
+        "worker_parallelism": 2, "network_parallelism": 1, "memory_threshold": 256,
+        "enable_flexible_dedup": True, "deny_memory_exceed": True,
+    }  # fmt: skip
+    answer = office.post("/task_queue", with_parameters(office, {}, wanted))
+    row = office.get("/task_queue").json()["data"]["items"][0]
+
+    assert answer.status_code == 201
+    assert row["parameters"]["common"].items() >= wanted.items()
 
 
 def test_extension_tells_what_there_is(office: Api) -> None:

@@ -202,6 +202,19 @@ def test_everything_that_is_missing_is_named(office: Api, rows: Stock, disk: Dis
     ]
 
 
+def test_a_client_without_the_key_is_not_ready(office: Api, rows: Stock, disk: Disk) -> None:
+    """Encrypted copies come back only where their key is; each missing one is named once."""
+    client, key = rows.client(ciphers=["aes-256-gcm"], key_ids=["cd" * 16]), "ab" * 16
+    for resource in ("/home", "/etc"):
+        rows.record(client=client, pool=healthy_pool(rows), resource=resource, crypto="aes-256-gcm", key_id=key)
+    plan = rows.recovery_plan(client=client, resource="")
+
+    assert check(office, plan) == [f"The client does not have the key {key}, which copies are encrypted with."]
+    office.execute("UPDATE clients SET key_ids = $1", [key])
+    assert check(office, plan) == []
+    assert disk.opened == []
+
+
 def test_without_a_copy_there_is_nothing_to_recover(office: Api, rows: Stock) -> None:
     """Copies of other resources and other clients do not count."""
     client = rows.client()

@@ -56,6 +56,8 @@ class MemoryBackup:
         self.proved = 0
         self.stored = 0
         self.checkpoints = 0
+        self.copied = 0
+        """Segments taken over from the parent's manifest."""
         self.sealed: tuple[int, int, int] | None = None
 
     def read_parent(self, offset: int, length: int) -> bytes:
@@ -65,6 +67,10 @@ class MemoryBackup:
         names = [ids[i : i + ID_BYTES] for i in range(0, len(ids), ID_BYTES)]
         self.queried += len(names)
         return bytes(self._state(name) for name in names), NONCE
+
+    def ask(self, ids: bytes) -> Callable[[], tuple[bytes, bytes]]:
+        answer = self.query(ids)
+        return lambda: answer
 
     def _state(self, name: bytes) -> int:
         if name in self.pool.owned:
@@ -99,6 +105,12 @@ class MemoryBackup:
     def put_manifest(self, data: bytes) -> None:
         self.manifest += data
 
+    def copy_parent(self, first_segment: int, count: int) -> None:
+        reader = ManifestReader(self.read_parent, self.parent_bytes)
+        begin, end = reader.segment(first_segment).offset, reader.segment(first_segment + count - 1).end
+        self.manifest += self.parent[begin:end]
+        self.copied += count
+
     def seal(self, files: int, files_failed: int, size_bytes: int) -> Sealed:
         data = bytes(self.manifest)
         reader = ManifestReader(lambda offset, length: data[offset : offset + length], len(data))
@@ -111,7 +123,9 @@ class MemoryBackup:
 
 
 class MemoryRestore:
-    """client.ports.RestoreChannel; a `damaged` group ends an answer, as a media server does it."""
+    """client.ports.RestoreChannel; `damaged` groups are left out and told at the end, as a media server does it."""
+
+    crypto = key_id = ""
 
     def __init__(self, pool: MemoryPool, manifest: bytes) -> None:
         self.pool = pool
@@ -119,20 +133,24 @@ class MemoryRestore:
         self.manifest_bytes = len(manifest)
         self.damaged: set[int] = set()
         self.requests = 0
+        self.sent = 0
+        self.manifest_read = 0
 
     def read_manifest(self, offset: int, length: int) -> bytes:
+        self.manifest_read += length
         return self.manifest[offset : offset + length]
 
     def groups(self, runs: Sequence[tuple[int, int]]) -> Iterator[bytes]:
         self.requests += 1
-        reader = ManifestReader(self.read_manifest, self.manifest_bytes)
+        reader = ManifestReader(lambda offset, length: self.manifest[offset : offset + length], self.manifest_bytes)
         numbers = set()
         for first, count in runs:
             numbers |= {self.pool.places[name] for name, _ in reader.rows(first, count) if name != HOLE}
-        for number in sorted(numbers):
-            if number in self.damaged:
-                raise Corrupt("Pack 7 is damaged.")
+        self.sent += len(numbers - self.damaged)
+        for number in sorted(numbers - self.damaged):
             yield self.pool.groups[number]
+        if numbers & self.damaged:
+            raise Corrupt("Pack 7 is damaged.")
 
 
 @dataclass

@@ -13,9 +13,12 @@ from rubackup.chunkstore import group
 from rubackup.chunkstore.backends.base import Backend
 from rubackup.chunkstore.backends.memory import MemoryBackend
 from rubackup.chunkstore.chunker import Chunker
+from rubackup.chunkstore.frame_cipher import ManifestCipher
 from rubackup.chunkstore.identity import chunk_id, possession_proof
-from rubackup.chunkstore.manifest import Entry, EntryType, Header, ManifestReader, ManifestWriter, Summary
+from rubackup.chunkstore.keys import Keys
+from rubackup.chunkstore.manifest import Entry, EntryType, Header, ManifestWriter, Summary
 from rubackup.chunkstore.pool import Pool, SealedRecord, WriteSession
+from rubackup.client.encrypted import open_manifest
 
 POOL = "0123456789abcdef0123456789abcdef"
 Tree = Mapping[str, bytes]
@@ -51,6 +54,8 @@ class Client:
     level: int | None = 1
     owner: str = "00000000000000aa"
     group_bytes: int = 64 << 10
+    sealer: group.Sealer | None = None
+    """With one, everything is encrypted."""
     sent: int = 0
     """Groups sent by the last backup."""
 
@@ -59,9 +64,12 @@ class Client:
         view = memoryview(data)
         found, at = [], 0
         for length in self.chunker.cut(view, final=True):
-            found.append((chunk_id(view[at : at + length]), view[at : at + length]))
+            found.append((self._identify(view[at : at + length]), view[at : at + length]))
             at += length
         return found
+
+    def _identify(self, data: memoryview) -> bytes:
+        return self.sealer.identify(data) if self.sealer else chunk_id(data)
 
     def send(self, session: WriteSession, chunks: list[tuple[bytes, memoryview]]) -> None:
         """Send what the pool does not know, proving what others stored."""
@@ -81,14 +89,15 @@ class Client:
 
     def _put(self, session: WriteSession, waiting: list[tuple[bytes, memoryview]]) -> None:
         if waiting:
-            session.put_group(group.encode(waiting, self.level))
+            session.put_group(group.encode(waiting, self.level, self.sealer))
             self.sent += 1
             waiting.clear()
 
     def manifest(self, session: WriteSession, tree: Tree, parts: list[bytes] | None = None) -> Summary:
         """Send the manifest of a tree whose chunks were sent."""
         sink = session.put_manifest if parts is None else parts.append
-        writer = ManifestWriter(sink, self.header(session.record, session.parent))
+        cipher = ManifestCipher(self.sealer.key, self.sealer.suite) if self.sealer else None
+        writer = ManifestWriter(sink, self.header(session.record, session.parent), cipher)
         summary = Summary(files=len(tree), size_bytes=sum(map(len, tree.values())))
         write_tree(writer, tree, lambda data: [(name, len(chunk)) for name, chunk in self.chunks(data)])
         writer.finish(summary)
@@ -98,7 +107,8 @@ class Client:
         """The header of a manifest of this client."""
         c = self.chunker
         chunker = (c.minimum, c.average, c.maximum, c.seed)
-        return Header(record, parent, self.owner, "File system", "/", "full", 5, chunker)
+        key_id = self.sealer.key.id.hex() if self.sealer else ""
+        return Header(record, parent, self.owner, "File system", "/", "full", 5, chunker, key_id)
 
     def backup(self, session: WriteSession, tree: Tree) -> SealedRecord:
         """The whole of a backup."""
@@ -132,13 +142,13 @@ def write_tree(writer: ManifestWriter, tree: Tree, rows: Callable[[bytes], list[
         writer.add_folder(folder.encode(), entries)
 
 
-def restore(pool: Pool, record: str) -> dict[str, bytes]:
-    """Every file of a record."""
+def restore(pool: Pool, record: str, keys: Keys | None = None) -> dict[str, bytes]:
+    """Every file of a record; `keys` open an encrypted one."""
     session = pool.read(record)
-    reader = ManifestReader(session.read_manifest, session.manifest_bytes)
+    reader = open_manifest(session, keys)
     chunks: dict[bytes, bytes] = {bytes(32): b""}
     for data in session.groups([(0, reader.row_count)]):
-        found = group.decode(data)
+        found = group.open_group(data, keys)
         found.check()
         chunks.update((name, bytes(found.chunk(i))) for i, name in enumerate(found.ids))
     tree: dict[str, bytes] = {}

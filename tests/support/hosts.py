@@ -7,13 +7,16 @@ from typing import Any
 
 import msgspec
 
-from rubackup.domain.errors import Conflict, Invalid, NotFound, Unavailable
+from rubackup.domain.errors import Conflict, Corrupt, Invalid, NotFound, Unavailable
 from rubackup.services.ports import (
+    FILE_PART_BYTES,
     CopyEntry,
     Destination,
     Device,
     DeviceFacts,
+    FilePart,
     FolderEntry,
+    PoolRecord,
     Resource,
     StorageNeed,
     TapeDevice,
@@ -21,8 +24,12 @@ from rubackup.services.ports import (
 )
 
 GIB = 1 << 30
+FILE = bytes(range(256)) * 9216
+"""What every file of a copy holds: two parts and a quarter."""
 EMPTY: frozenset[int] = frozenset()
 """Ids of storages in which nothing of their pool lies; tests set their own."""
+RECORDS: list[PoolRecord] = []
+"""What every pool has; tests set their own."""
 LEFT_OUT: frozenset[int] = frozenset()
 """Ids of storages that never belonged to their pool."""
 OFFLINE = "0" * 16
@@ -109,6 +116,12 @@ class AnsweringHosts:
             raise Unavailable(f"The client {client_hwid} did not answer in 10 s.")
         return [Resource(resource="/", kind="ext4", size_bytes=10, used_bytes=None)]
 
+    async def list_encrypted(
+        self, client_hwid: str, pool_id: int, record_uuid: str, path: str, page: int, limit: int
+    ) -> tuple[list[CopyEntry], int]:
+        """The same folder, read by the client."""
+        return await self.list_record(client_hwid, pool_id, record_uuid, path, page, limit)
+
     async def list_record(
         self, media_hwid: str, pool_id: int, record_uuid: str, path: str, page: int, limit: int
     ) -> tuple[list[CopyEntry], int]:
@@ -123,12 +136,30 @@ class AnsweringHosts:
         ]  # fmt: skip
         return entries[first : first + limit], len(entries)
 
+    async def read_file(
+        self, media_hwid: str, pool_id: int, record_uuid: str, path: str, offset: int, length: int
+    ) -> FilePart:
+        """FILE at every path, but two; `/damaged` is so behind its first part, `/offline` does not answer."""
+        if path == "/folder":
+            raise NotFound("/folder is a folder, not a file.")
+        if path == "/offline":
+            raise Unavailable(f"The media {media_hwid} did not answer in 10 s.")
+        if path == "/damaged" and offset >= FILE_PART_BYTES:
+            raise Corrupt("Pack packs/ab/ab.pack is damaged at offset 144.")
+        return FilePart(
+            size_bytes=len(FILE), tag="0f" * 16, mtime_ns=1_700_000_000_000_000_000, data=FILE[offset : offset + length]
+        )
+
     async def check_folder(self, media_hwid: str, path: str, pool_uuid: str) -> None:
         """Every folder can become a storage, but two."""
         if path == "/refused":
             raise Invalid("The folder /refused cannot be written.")
         if path == "/foreign":
             raise Conflict(f"The folder /foreign belongs to another pool than {pool_uuid}.")
+
+    async def pool_records(self, media_hwid: str, pool_id: int) -> list[PoolRecord]:
+        """What the test says that lies in pools."""
+        return list(RECORDS)
 
     async def storage_need(self, media_hwid: str, pool_id: int, storage_id: int) -> StorageNeed:
         """Every storage holds data, but those of `EMPTY` and of `LEFT_OUT`."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -46,6 +47,10 @@ class AgentHost:
     os_version: str = ""
     data_endpoint: str = ""
     resource_types: tuple[str, ...] = ()
+    ciphers: tuple[str, ...] = ()
+    """Names of domain.lookups.Crypto that a client can run."""
+    key_ids: Callable[[], Sequence[str]] = tuple
+    """Gives the keys that a client holds now."""
 
     @property
     def tls(self) -> pki.TlsFiles:
@@ -61,6 +66,8 @@ class AgentHost:
             os_version=self.os_version,
             resource_types=list(self.resource_types),
             data_endpoint=self.data_endpoint,
+            ciphers=list(self.ciphers),
+            key_ids=list(self.key_ids()),
         )
 
     def request(self) -> Enrol:

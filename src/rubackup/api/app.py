@@ -22,7 +22,7 @@ from rubackup.api.access import identify, permit, source_address
 from rubackup.api.check import check
 from rubackup.api.envelope import SECURITY_HEADERS, failure, internal, success
 from rubackup.api.hub import EventHub
-from rubackup.api.kernel import BASE, Address, Asked, Kernel, Route
+from rubackup.api.kernel import BASE, ROUTE, Address, Asked, Kernel, Route
 from rubackup.api.metrics import CONTENT_TYPE, NO_ROUTE, Metrics
 from rubackup.api.mutations import note_refusal
 from rubackup.api.resource import Resource
@@ -41,6 +41,7 @@ from rubackup.domain.errors import (
 )
 from rubackup.domain.permissions import Principal
 from rubackup.services.auth import Revoked, Sessions
+from rubackup.services.downloads import FileLinks
 from rubackup.services.figures import FigureBook
 from rubackup.services.ports import Hosts
 from rubackup.services.tokens import Tokens
@@ -157,6 +158,7 @@ class Application:
         request.scope[ROUTE_KEY] = BASE + match.route.path
         action = match.route.action
         if action is not None and action.endpoint is not None and action.permission is None:
+            request.scope[ROUTE] = match.route
             return await action.endpoint(self.kernel, request)
         principal = await self._admit(request, match)
         if match.id == MAX_ID:
@@ -213,7 +215,8 @@ def build(
 
     `port` is the one really listened on, where APP_PORT leaves the choice to the system.
     """
-    sessions = sessions or Sessions(database, Tokens(secret or secrets.token_bytes(32)), zone=zone)
+    secret = secret or secrets.token_bytes(32)
+    sessions = sessions or Sessions(database, Tokens(secret), zone=zone)
     address = Address(
         settings.text("APP_HOST", "localhost"),
         port or settings.integer("APP_PORT", 5656),
@@ -223,5 +226,5 @@ def build(
     resources = tuple(resources)
     hub = EventHub(database, sessions, {resource.path: resource for resource in resources})
     metrics = Metrics(FigureBook(database), hub.__len__, metrics_token)
-    kernel = Kernel(database, hosts, sessions, hub, metrics, address, server, zone)
+    kernel = Kernel(database, hosts, sessions, hub, metrics, FileLinks(database, secret), address, server, zone)
     return Application(kernel, resources)

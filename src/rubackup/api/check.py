@@ -115,7 +115,7 @@ def _action(where: str, route: Route, action: Action) -> Iterator[str]:
         yield f"{where}: has no permission"
     if "{" in route.path.replace("{id}", "") and not action.word:
         yield f"{where}: has a word in its path that it does not describe"
-    if action.media != "application/json" and (action.endpoint is None or action.row is None):
+    if action.media != "application/json" and (action.endpoint is None or (action.row is None) != action.binary):
         yield f"{where}: answers with {action.media}, so it needs an endpoint, and a row that says what is in it"
     if action.answer in {Answer.OBJECT, Answer.LIST} and action.row is None:
         yield f"{where}: answers with a row that it does not name"

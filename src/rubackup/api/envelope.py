@@ -27,6 +27,7 @@ STATUS_BY_CODE: dict[str, int] = {
     "precondition_failed": 412,
     "too_large": 413,
     "unsupported_media": 415,
+    "range_not_satisfiable": 416,
     "unprocessable": 422,
     "too_many_attempts": 429,
     "system": 503,

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from rubackup.api.estimates import Estimates
+from rubackup.api.files import Seats
 from rubackup.api.hub import EventHub
 from rubackup.api.metrics import Metrics
 from rubackup.api.resource import Action, Answer, Body, Op, Resource
@@ -19,9 +20,12 @@ from rubackup.catalog.database import Database
 from rubackup.domain.permissions import Permission, Principal
 from rubackup.services.auth import Sessions
 from rubackup.services.change import SECRET_KEYS
+from rubackup.services.downloads import FileLinks
 from rubackup.services.ports import Hosts
 
 BASE = "/api/v1"
+ROUTE = "rubackup.route_declared"
+"""Where a request's scope holds its Route, for an endpoint that answers before anybody is known."""
 
 
 @dataclass(frozen=True)
@@ -53,10 +57,13 @@ class Kernel:
     sessions: Sessions
     events: EventHub
     metrics: Metrics
+    links: FileLinks
     address: Address
     server_address: str = "localhost"
     zone: tzinfo | None = None
     estimates: Estimates = field(default_factory=Estimates)
+    seats: Seats = field(default_factory=Seats)
+    """Of downloads."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -26,15 +27,25 @@ async def mutate(
     told = None if body is None else msgspec.to_builtins(body)
     resource = asked.route.resource.path
     try:
-        async with changing(
-            kernel.database, asked.principal, kernel.hosts, method=asked.method, path=asked.path, resource=resource
-        ) as change:
+        async with (
+            refusals_noted(kernel, asked),
+            changing(
+                kernel.database, asked.principal, kernel.hosts, method=asked.method, path=asked.path, resource=resource
+            ) as change,
+        ):
             answer = await idempotency.once(change, asked, told, lambda: work(change))
             if change.after is None and asked.method != "DELETE":
                 change.after = told
             return answer
     except idempotency.Replay as replay:
         return replay.answer
+
+
+@contextlib.asynccontextmanager
+async def refusals_noted(kernel: Kernel, asked: Asked) -> AsyncIterator[None]:
+    """Write down who was refused what inside."""
+    try:
+        yield
     except NotFound as error:
         await _note_foreign(kernel, asked, error)
         raise

@@ -128,7 +128,7 @@ def _operation(route: Route) -> dict[str, Any]:
 def _security(route: Route) -> list[dict[str, list[str]]]:
     if route.permission is not None:
         return _SECURITY if route.permission in NOT_BY_TOKEN else [*_SECURITY, _TOKEN]
-    return [{}, {"csrf": []}] if route.body is None else []
+    return [{}, {"csrf": []}] if route.body is None and route.mutates else []
 
 
 def _parameters(route: Route) -> list[dict[str, Any]]:
@@ -243,6 +243,8 @@ def _responses(route: Route) -> dict[str, Any]:
     elif route.method == "GET" and _is_json(route):
         good["headers"] = {"ETag": {"description": "Tag of this version, for If-Match", "schema": {"type": "string"}}}
     found = {str(route.status): good}
+    if 206 in told:
+        found["206"] = {"description": told.pop(206), **_good_content(route)}
     if route.action is not None and route.action.answer is Answer.EACH:
         text = told.pop(207, "Some were done, some were not: a result for each id")
         found["207"] = {"description": text, **_content(_envelope(_outcomes(), is_error=False))}
@@ -260,6 +262,8 @@ def _good_content(route: Route) -> dict[str, Any]:
     if _is_json(route):
         return _content(_data(route))
     assert route.action is not None
+    if route.action.binary:
+        return {"content": {route.action.media: {"schema": {"type": "string", "format": "binary"}}}}
     assert route.action.row is not None
     text = {
         "type": "string",

@@ -208,6 +208,11 @@ class Action:
     headers: Mapping[str, str] = field(default_factory=dict)
     """Request headers that the call takes, with a sentence each."""
 
+    @property
+    def binary(self) -> bool:
+        """Whether the answer is a file: bytes of which the API knows nothing."""
+        return self.media == "application/octet-stream"
+
 
 @dataclass(frozen=True)
 class Resource:

@@ -29,6 +29,12 @@ _DAMAGE: Final = (
 )
 
 
+def condemn(folder: Path) -> None:
+    """Mark an environment as damaged, if there is one."""
+    if folder.is_dir():
+        (folder / _DAMAGED).touch()
+
+
 class Environment:
     """Named databases in one folder. Safe for threads; no transaction may be nested in another of the same thread."""
 

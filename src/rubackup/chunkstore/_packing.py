@@ -1,18 +1,22 @@
-"""A session's open pack, and what waits to be told to the index.
+"""A session's packs: the open one, those that are being closed, and what waits to be told to the index.
 
-Every session has a pack of its own, so sessions never wait for each other's disk. Chunks reach
-the index only after their pack was synced.
+Every session has packs of its own, so sessions never wait for each other's disk. A full pack is
+synced and named by a thread of the session while the next one fills. Chunks reach the index only
+after their pack was closed or synced, in the order of the packs, and only from the session's calls.
 """
 
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Final
 
 from rubackup.chunkstore import pack
-from rubackup.chunkstore.group import Group
+from rubackup.chunkstore.group import Group, Head
 from rubackup.chunkstore.identity import Buffer
 from rubackup.chunkstore.index import Batch, Index, PackRow, Place
 from rubackup.chunkstore.pack import PackHeader, PackWriter
@@ -20,6 +24,23 @@ from rubackup.chunkstore.storage import Storage, Storages
 from rubackup.domain.errors import RubackupError, StorageFull
 
 MAX_PENDING: Final = 65_536
+CLOSING: Final = 2
+"""Packs of one session that may wait for their disk; with one more the session waits. 0 closes them one by one."""
+
+
+@dataclass
+class _Open:
+    """A pack whose chunks the index does not have yet, or not all."""
+
+    writer: PackWriter
+    storage: Storage
+    number: int
+    chunks: dict[bytes, Place] = field(default_factory=dict)
+    """Those that came since the last transaction."""
+
+    def row(self, *, closed: bool) -> PackRow:
+        """How the index names the pack as it is now."""
+        return PackRow(self.number, self.writer.id, self.storage.id, closed, self.writer.size_bytes)
 
 
 class Packing:
@@ -33,29 +54,37 @@ class Packing:
         *,
         pool: bytes,
         owner: str,
+        key_id: str = "",
+        task_id: int,
     ) -> None:
+        self._task_id = task_id
         self._index, self._storages, self._abandon = index, storages, abandon
         self._pool, self._owner_name = pool, owner
         self.owner = index.owner(owner)
-        self.pending: dict[bytes, Place] = {}
+        self.space = index.space(owner, key_id)
+        """Of everything that this session stores."""
+        self.pending: set[bytes] = set()
         """New chunks that the index does not have yet."""
         self.grants: set[bytes] = set()
         """Stored chunks that are the owner's from the next transaction on."""
         self.stored_bytes = 0
-        self._writer: PackWriter | None = None
-        self._storage: Storage | None = None
-        self._number = 0
+        self._open: _Open | None = None
+        self._closing: deque[tuple[_Open, Future[None]]] = deque()
+        self._closer: ThreadPoolExecutor | None = None
 
-    def add(self, data: Buffer, received: Group, new: set[bytes]) -> None:
+    def add(self, data: Buffer, received: Group | Head, new: set[bytes]) -> None:
         """Store a group; `new` are those of its chunks that get their place here."""
-        writer = self._writer_for(len(data))
+        self._tell_closed(CLOSING)
+        current = self._pack_for(len(data))
+        writer = current.writer
         offset = writer.add(data, len(received.ids))
         self.stored_bytes += len(data)
         for position, (name, length) in enumerate(zip(received.ids, received.lengths, strict=True)):
             if name in new:
-                self.pending[name] = Place(self._number, offset, len(data), position, length, self.owner)
+                current.chunks[name] = Place(current.number, offset, len(data), position, length, self.owner)
+        self.pending |= new
         if writer.size_bytes >= pack.TARGET_BYTES:
-            self.close()
+            self._start_closing()
         elif len(self.pending) > MAX_PENDING:
             self.checkpoint()
 
@@ -63,79 +92,121 @@ class Packing:
         """The owner showed to hold these stored chunks."""
         self.grants.update(names)
         if len(self.grants) > MAX_PENDING:
-            self._commit([])
+            self._commit([], {})
 
-    def _writer_for(self, size_bytes: int) -> PackWriter:
+    def _pack_for(self, size_bytes: int) -> _Open:
         """The open pack, or a new one in the first storage that has room."""
         room = size_bytes + pack.HEADER_BYTES
         storages = self._storages()
-        if self._writer is not None and self._storage is not None:
-            if storages.has_room(self._storage, room):
-                return self._writer
+        if self._open is not None:
+            if storages.has_room(self._open.storage, room):
+                return self._open
             self.close()
         storage = storages.room_for(room)
         name = os.urandom(16)
         try:
-            self._writer = PackWriter(storage.backend, PackHeader(self._pool, name, self._owner_name))
+            writer = PackWriter(storage.backend, PackHeader(self._pool, name, self._owner_name))
         except BaseException:
             self._abandon(storage, name)
             raise
-        self._storage = storage
-        self._number = self._index.new_pack_number()
-        return self._writer
+        self._open = _Open(writer, storage, self._index.new_pack_number())
+        return self._open
 
     def checkpoint(self) -> None:
-        """Sync the open pack and tell the index."""
-        if self._writer is None or self._storage is None or self._writer.empty:
-            self._commit([])
+        """Return when all that came is synced and the index knows it."""
+        self._tell_closed(0)
+        current = self._open
+        if current is None or current.writer.empty:
+            self._commit([], {})
             return
         try:
-            self._writer.sync()
-            self._commit([self._row(self._writer, self._storage, closed=False)])
+            current.writer.sync()
+            self._tell(current, closed=False)
         except BaseException as error:
-            self._failed(self._writer, self._storage, error)
+            self._open = None
+            self._failed(current, error)
             raise
 
     def close(self) -> None:
-        """Close the open pack and tell the index."""
-        writer, storage = self._writer, self._storage
-        if writer is None or storage is None:
-            self._commit([])
-        elif writer.empty:
-            self._writer = self._storage = None
-            writer.abandon()
-            storage.backend.delete(pack.open_name(writer.id))
-            self._commit([])
-        else:
-            try:
-                writer.close()
-                storage.count(writer.size_bytes)
-                self._commit([self._row(writer, storage, closed=True)])
-            except BaseException as error:
-                self._failed(writer, storage, error)
-                raise
-            self._writer = self._storage = None
+        """Return when all packs are closed and the index knows them."""
+        current = self._open
+        if current is not None and current.writer.empty:
+            self._open = None
+            current.writer.abandon()
+            current.storage.backend.delete(pack.open_name(current.writer.id))
+        elif current is not None:
+            self._start_closing()
+        self._tell_closed(0)
+        self._commit([], {})
 
     def give_up(self) -> None:
-        """Keep what is whole; what cannot be closed and told now is left to recovery."""
-        with suppress(RubackupError):  # what ended the session is told already
-            self.close()
+        """Keep what is whole; what cannot be closed and told now is left to recovery. No thread is left behind."""
+        while True:
+            with suppress(RubackupError):  # what ended the session is told already
+                self.close()
+            if self._open is None and not self._closing:
+                break
+        self.finish()
 
-    def _failed(self, writer: PackWriter, storage: Storage, error: BaseException) -> None:
+    def finish(self) -> None:
+        """Let the thread go; there is nothing left to close."""
+        if self._closer is not None:
+            self._closer.shutdown()
+            self._closer = None
+
+    # --- closing ---
+
+    def _start_closing(self) -> None:
+        """Let the open pack be closed beside what comes next; at most CLOSING wait."""
+        current, self._open = self._open, None
+        if current is None:
+            return
+        if self._closer is None and CLOSING:
+            self._closer = ThreadPoolExecutor(1, "close-pack")
+        done: Future[None] = Future()
+        if self._closer is not None:
+            try:
+                done = self._closer.submit(current.writer.close)
+            except RuntimeError as error:  # the system gives no more threads, or the process ends
+                done.set_exception(error)
+        else:
+            try:
+                current.writer.close()
+                done.set_result(None)
+            except BaseException as error:
+                done.set_exception(error)
+        self._closing.append((current, done))
+        self._tell_closed(CLOSING)
+
+    def _tell_closed(self, left: int) -> None:
+        """Tell the index of packs that are closed; wait until at most `left` are not. Raises what went wrong with one."""
+        while self._closing and (len(self._closing) > left or self._closing[0][1].done()):
+            current, done = self._closing.popleft()
+            try:
+                done.result()
+                current.storage.count(current.writer.size_bytes)
+                self._tell(current, closed=True)
+            except BaseException as error:
+                self._failed(current, error)
+                raise
+
+    def _failed(self, current: _Open, error: BaseException) -> None:
         """The pack is left as it is."""
-        self._writer = self._storage = None
-        self.pending = {}
-        writer.abandon()
+        self.pending.difference_update(current.chunks)
+        current.writer.abandon()
         # Without room it is whole up to here and can be closed later. After any other error, a failed fsync above
         # all, nobody knows what reached the disk: the next opening of the pool reads it anew.
         if isinstance(error, StorageFull):
-            self._abandon(storage, writer.id)
+            self._abandon(current.storage, current.writer.id)
 
-    def _row(self, writer: PackWriter, storage: Storage, *, closed: bool) -> PackRow:
-        return PackRow(self._number, writer.id, storage.id, closed, writer.size_bytes)
+    def _tell(self, current: _Open, *, closed: bool) -> None:
+        self._commit([current.row(closed=closed)], current.chunks)
+        self.pending.difference_update(current.chunks)
+        current.chunks = {}
 
-    def _commit(self, rows: list[PackRow]) -> None:
-        if rows or self.pending or self.grants:
-            self._index.commit(Batch(self.owner, rows, self.pending, self.grants))
-            self.pending = {}
+    def _commit(self, rows: list[PackRow], chunks: dict[bytes, Place]) -> None:
+        if rows or chunks or self.grants:
+            if self.space:
+                chunks = {name + self.space: place for name, place in chunks.items()}
+            self._index.commit(Batch(self.owner, rows, chunks, self.grants, self._task_id))
             self.grants = set()

@@ -2,7 +2,8 @@
 
 What the target has already is not read again. Groups go over as they are stored when all of their chunks
 belong to the record and are wanted; else the wanted ones are packed anew, with the target's compression: the
-target must not learn, as this owner's, a chunk that the record does not name. Design: `docs/design/chunkstore.md`.
+target must not learn, as this owner's, a chunk that the record does not name. Encrypted groups go over whole in any case: all
+their chunks are the owner's. Design: `docs/design/chunkstore.md`.
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ class RecordSource(Protocol):
     """A sealed record that can be read: `chunkstore.read.ReadSession`, or one of another media server."""
 
     manifest_bytes: int
+    crypto: str
+    """Name of the record's cipher, '' of one in clear: the session that takes the copy is opened with it."""
+    key_id: str
 
     def read_manifest(self, offset: int, length: int, /) -> bytes:
         """A range of the manifest, cut at its end."""
@@ -101,7 +105,7 @@ class RecordCopy:
         head = group.read_head(data)
         wanted = missing.intersection(head.ids)
         self._done += sum(length for name, length in zip(head.ids, head.lengths, strict=True) if name in wanted)
-        if len(wanted) == len(set(head.ids)):
+        if head.cipher or len(wanted) == len(set(head.ids)):
             self._put(data)
         else:
             stored = group.decode(data)

@@ -1,22 +1,28 @@
 """Groups: about 1 MiB of chunks compressed as one, under a header that describes itself.
 
-The header alone says which chunks there are, so an index can be rebuilt from packs.
+The header alone says which chunks there are, so an index can be rebuilt from packs. The payload of an encrypted group
+can be opened with its client's key only (`open_group`); ids, lengths and sums are in clear.
 Bytes given to `decode` may be hostile: nothing is allocated beyond the limits here.
 Byte table: `docs/design/chunkstore.md`, Group.
 """
 
 from __future__ import annotations
 
+import itertools
+import os
 import struct
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import Final, NamedTuple
 
 from blake3 import blake3
 
 from rubackup.chunkstore import _zstd
+from rubackup.chunkstore.ciphers import CLEAR, MAX_OVERHEAD, Suite, by_number, usable
 from rubackup.chunkstore.identity import HOLE, MAX_CHUNK_BYTES, Buffer, chunk_id
-from rubackup.domain.errors import Corrupt
+from rubackup.chunkstore.keys import SALT_BYTES, Keys, MasterKey, keyed_id
+from rubackup.domain.errors import Conflict, Corrupt
 
 TARGET_BYTES: Final = 1 << 20
 """Raw size at which a writer should end a group."""
@@ -24,17 +30,22 @@ MAX_RAW_BYTES: Final = 4 << 20
 MAX_CHUNKS: Final = 4096
 
 MAGIC: Final = b"RBGR"
-VERSION: Final = 0
+VERSION: Final = 1
 STORED: Final = 0
 ZSTD: Final = 1
 
-_FIXED = struct.Struct("<4sBBHIII32s32s")
-_SUMMED = 52  # bytes of the fixed part that the header's sum covers, beside the rows
+_FIXED = struct.Struct("<4sBBBxIII32s32s")
+_SUMMED = 52  # bytes of the fixed part that the header's sum covers, beside extension and rows
+_AUTHENTICATED = 20  # bytes of the fixed part before the sums
+_EXTENSION = struct.Struct("<16s32sQ")
 _ROW = struct.Struct("<32sI")
 HEAD_BYTES: Final = _FIXED.size
+EXTENSION_BYTES: Final = _EXTENSION.size
 ROW_BYTES: Final = _ROW.size
-MAX_GROUP_BYTES: Final = HEAD_BYTES + ROW_BYTES * MAX_CHUNKS + MAX_RAW_BYTES
+MAX_GROUP_BYTES: Final = HEAD_BYTES + EXTENSION_BYTES + ROW_BYTES * MAX_CHUNKS + MAX_RAW_BYTES + MAX_OVERHEAD
 """No stored group is longer: data that does not shrink is stored as it is."""
+SALT_GROUPS: Final = 1 << 31
+"""After so many groups a new salt is taken."""
 
 
 class Head(NamedTuple):
@@ -47,6 +58,11 @@ class Head(NamedTuple):
     head_bytes: int
     payload_bytes: int
     payload_sum: bytes
+    cipher: int = CLEAR
+    key_id: bytes = b""
+    """Of an encrypted group; with salt and number it tells the key, and the nonce."""
+    salt: bytes = b""
+    number: int = 0
 
     @property
     def total_bytes(self) -> int:
@@ -57,12 +73,14 @@ class Head(NamedTuple):
 class Group:
     """Chunks side by side in one buffer."""
 
-    __slots__ = ("_offsets", "ids", "lengths", "raw")
+    __slots__ = ("_id_key", "_offsets", "ids", "lengths", "raw")
 
-    def __init__(self, ids: list[bytes], lengths: list[int], raw: memoryview) -> None:
+    def __init__(self, ids: list[bytes], lengths: list[int], raw: memoryview, id_key: bytes = b"") -> None:
+        """`id_key` is that of an encrypted group."""
         self.ids = ids
         self.lengths = lengths
         self.raw = raw
+        self._id_key = id_key
         self._offsets = list(accumulate(lengths, initial=0))
 
     def chunk(self, position: int) -> memoryview:
@@ -71,7 +89,11 @@ class Group:
 
     def wrong(self) -> list[int]:
         """Positions of the chunks whose content is not what their id says."""
-        return [i for i, name in enumerate(self.ids) if chunk_id(self.chunk(i)) != name]
+        return [i for i, name in enumerate(self.ids) if self.identify(self.chunk(i)) != name]
+
+    def identify(self, data: Buffer) -> bytes:
+        """The id that a chunk of this content has in such a group."""
+        return keyed_id(data, self._id_key) if self._id_key else chunk_id(data)
 
     def check(self) -> None:
         """Hash every chunk again; Corrupt names the first id that is false."""
@@ -79,8 +101,36 @@ class Group:
             raise Corrupt(f"Chunk {self.ids[position].hex()} does not have the content that its id names.")
 
 
-def encode(chunks: Sequence[tuple[bytes, Buffer]], level: int | None) -> bytes:
-    """A group of these chunks (id, content); `level` is zstd's, None stores as it is.
+class Sealer:
+    """Encrypts the groups of one upload: a salt of its own, and a number for each group. Safe for threads."""
+
+    def __init__(
+        self, key: MasterKey, suite: Suite, first: int = 0, random: Callable[[int], bytes] = os.urandom
+    ) -> None:
+        """Invalid when this host cannot run the cipher."""
+        self.key, self.suite = key, usable(suite)
+        self.id_key = key.id_key(suite)
+        self._lock = threading.Lock()
+        self._numbers = itertools.count(first)
+        self._random = random
+        self._salt = random(SALT_BYTES)
+
+    def next(self) -> tuple[bytes, int]:
+        """A salt and a number that were never used together."""
+        with self._lock:
+            number = next(self._numbers)
+            if number >= SALT_GROUPS:
+                self._numbers, self._salt = itertools.count(1), self._random(SALT_BYTES)
+                number = 0
+            return self._salt, number
+
+    def identify(self, data: Buffer) -> bytes:
+        """The id of a chunk."""
+        return keyed_id(data, self.id_key)
+
+
+def encode(chunks: Sequence[tuple[bytes, Buffer]], level: int | None, sealer: Sealer | None = None) -> bytes:
+    """A group of these chunks (id, content), encrypted with a `sealer`; `level` is zstd's, None stores as it is.
 
     ValueError for an empty group or one beyond MAX_CHUNKS or MAX_RAW_BYTES.
     """
@@ -91,19 +141,31 @@ def encode(chunks: Sequence[tuple[bytes, Buffer]], level: int | None) -> bytes:
         raise ValueError("a chunk has no bytes, or the id of a hole")
     codec, payload = _zstd.pack(raw, level)
     rows = b"".join([_ROW.pack(name, len(data)) for name, data in chunks])
-    unsummed = _FIXED.pack(
-        MAGIC, VERSION, codec, 0, len(chunks), len(raw), len(payload), blake3(payload).digest(), bytes(32)
-    )[:_SUMMED]
+    cipher, length = CLEAR, len(payload)
+    if sealer is not None:
+        salt, number = sealer.next()
+        cipher, length = sealer.suite.number, length + sealer.suite.overhead
+        rows = _EXTENSION.pack(sealer.key.id, salt, number) + rows
+    front = _FIXED.pack(MAGIC, VERSION, codec, cipher, len(chunks), len(raw), length, bytes(32), bytes(32))
+    front = front[:_AUTHENTICATED]
+    if sealer is not None:
+        payload = sealer.key.group_box(sealer.suite, salt).seal(number, payload, front + rows)
+    unsummed = front + blake3(payload).digest()
     return b"".join((unsummed, blake3(unsummed).update(rows).digest(), rows, payload))
 
 
 def stored_length(front: Buffer) -> int:
     """The length of a group from its first HEAD_BYTES; unchecked but bounded by MAX_GROUP_BYTES."""
-    magic, _, _, _, count, _, payload_bytes, _, _ = _FIXED.unpack_from(front)
-    length = HEAD_BYTES + ROW_BYTES * count + payload_bytes
+    magic, _, _, cipher, count, _, payload_bytes, _, _ = _FIXED.unpack_from(front)
+    length = HEAD_BYTES + (EXTENSION_BYTES if cipher else 0) + ROW_BYTES * count + payload_bytes
     if magic != MAGIC or length > MAX_GROUP_BYTES:
         raise Corrupt("A group does not begin with the header of a group.")
     return int(length)
+
+
+def head_sum(data: Buffer) -> bytes:
+    """The sum in the header, which covers the header, the rows and, by the payload's sum, the payload."""
+    return bytes(memoryview(data)[_SUMMED:HEAD_BYTES])
 
 
 def read_head(data: Buffer) -> Head:
@@ -111,25 +173,38 @@ def read_head(data: Buffer) -> Head:
     view = memoryview(data)
     if len(view) < HEAD_BYTES:
         raise Corrupt("A group is cut off within its header.")
-    magic, version, codec, zero, count, raw_bytes, payload_bytes, payload_sum, head_sum = _FIXED.unpack_from(view)
-    if magic != MAGIC or version != VERSION or zero or codec not in {STORED, ZSTD}:
+    magic, version, codec, cipher, count, raw_bytes, payload_bytes, payload_sum, head_sum = _FIXED.unpack_from(view)
+    suite = by_number(cipher)
+    if (
+        magic != MAGIC
+        or version != VERSION
+        or codec not in {STORED, ZSTD}
+        or view[7]
+        or (suite is None) != (not cipher)
+    ):
         raise Corrupt("A group does not begin with the header of a group.")
-    if not 1 <= count <= MAX_CHUNKS or raw_bytes > MAX_RAW_BYTES or payload_bytes > raw_bytes:
+    overhead, extension_bytes = (suite.overhead, EXTENSION_BYTES) if suite else (0, 0)
+    if (
+        not 1 <= count <= MAX_CHUNKS
+        or raw_bytes > MAX_RAW_BYTES
+        or not overhead <= payload_bytes <= raw_bytes + overhead
+    ):
         raise Corrupt("A group's header names impossible sizes.")
-    head_bytes = HEAD_BYTES + ROW_BYTES * count
+    rows_at = HEAD_BYTES + extension_bytes
+    head_bytes = rows_at + ROW_BYTES * count
     if len(view) < head_bytes:
         raise Corrupt("A group is cut off within its rows.")
-    rows = view[HEAD_BYTES:head_bytes]
-    if blake3(view[:_SUMMED]).update(rows).digest() != head_sum:
+    if blake3(view[:_SUMMED]).update(view[HEAD_BYTES:head_bytes]).digest() != head_sum:
         raise Corrupt("A group's header does not match its sum.")
     ids: list[bytes] = []
     lengths: list[int] = []
-    for name, length in _ROW.iter_unpack(rows):
+    for name, length in _ROW.iter_unpack(view[rows_at:head_bytes]):
         ids.append(name)
         lengths.append(length)
     if sum(lengths) != raw_bytes or not all(0 < n <= MAX_CHUNK_BYTES for n in lengths) or HOLE in ids:
         raise Corrupt("A group's rows do not fit its header.")
-    return Head(ids, lengths, codec, raw_bytes, head_bytes, payload_bytes, payload_sum)
+    sealed = (cipher, *_EXTENSION.unpack_from(view, HEAD_BYTES)) if suite else ()
+    return Head(ids, lengths, codec, raw_bytes, head_bytes, payload_bytes, payload_sum, *sealed)
 
 
 def check_stored(data: Buffer) -> Head:
@@ -143,7 +218,27 @@ def check_stored(data: Buffer) -> Head:
 
 
 def decode(data: Buffer) -> Group:
-    """The chunks of a stored group; Corrupt when it is not whole. Ids are checked by `Group.check`."""
+    """The chunks of a stored group in clear; Corrupt when it is not whole, or encrypted. `Group.check` checks ids."""
     head = check_stored(data)
-    payload = memoryview(data)[head.head_bytes :]
-    return Group(head.ids, head.lengths, _zstd.unpack(payload, head.codec, head.raw_bytes))
+    if head.cipher:
+        raise Corrupt("A group is encrypted where one in clear belongs.")
+    return Group(head.ids, head.lengths, _zstd.unpack(memoryview(data)[head.head_bytes :], head.codec, head.raw_bytes))
+
+
+def open_group(data: Buffer, keys: Keys | None) -> Group:
+    """The chunks of a stored group, encrypted or not; Corrupt when it is not whole, or of another key than it says.
+
+    Conflict when it is encrypted and its key is not among `keys`. Ids are checked by `Group.check`.
+    """
+    head = check_stored(data)
+    view = memoryview(data)
+    payload: Buffer = view[head.head_bytes :]
+    id_key = b""
+    if head.cipher:
+        if keys is None:
+            raise Conflict(f"A group is encrypted with the key {head.key_id.hex()}, which is needed to read it.")
+        key, suite = keys.get(head.key_id), usable(by_number(head.cipher))
+        associated = bytes(view[:_AUTHENTICATED]) + bytes(view[HEAD_BYTES : head.head_bytes])
+        payload = key.group_box(suite, head.salt).open(head.number, payload, associated)
+        id_key = key.id_key(suite)
+    return Group(head.ids, head.lengths, _zstd.unpack(payload, head.codec, head.raw_bytes), id_key)

@@ -7,24 +7,48 @@ Tables: `docs/design/chunkstore.md`, Index.
 
 from __future__ import annotations
 
+import logging
 import struct
+import time
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import lmdb
 import msgspec
 
+from rubackup.chunkstore import _index_check, _marks
+from rubackup.chunkstore._fill import Fill
 from rubackup.chunkstore._lmdb import Environment
+from rubackup.chunkstore._marks import Mark, Marks, Moved
+from rubackup.chunkstore._packset import PackSet
+from rubackup.chunkstore.identity import ID_BYTES
 from rubackup.chunkstore.seals import SealedRecord
 from rubackup.domain.errors import Corrupt, StorageFault
 
+log = logging.getLogger(__name__)
+
 MAP_BYTES: Final = 256 << 20
-FORMAT: Final = b"0"
+FORMAT: Final = b"1"
 NOBODY: Final = 0
-_DATABASES = ("meta", "chunks", "owners", "packs", "pack_ids", "owner_names", "fences", "records", "bad")
+TRUSTED_SECONDS: Final = 3600.0
+"""For so long an index that was rebuilt is not suspected again."""
+_DATABASES = (
+    "meta",
+    "chunks",
+    "owners",
+    "packs",
+    "pack_ids",
+    "owner_names",
+    "fences",
+    "records",
+    "record_packs",
+    "bad",
+    *_marks.DATABASES,
+)
 
 _PLACE = struct.Struct("<6I")
 _PACK = struct.Struct("<16s16sBQ")
@@ -80,8 +104,11 @@ class Batch:
     owner: int
     packs: list[PackRow] = field(default_factory=list)
     chunks: dict[bytes, Place] = field(default_factory=dict)
+    """By id and space."""
     grants: set[bytes] = field(default_factory=set)
-    """Chunks that the index has, and that the owner showed to hold."""
+    """Chunks in clear that the index has, and that the owner showed to hold."""
+    task_id: int = 0
+    """The task that wrote the packs, which pins them; 0 for none."""
 
 
 class Index:
@@ -96,12 +123,16 @@ class Index:
         self.missing: set[int] = set()
         """Packs that no storage holds."""
         self._usable: dict[int, bool] = {}
+        self._trusted_until = 0.0
+        self._folder = folder
+        self._fill: Fill | None = None
         try:
             with self._env.read() as txn:
                 told = [txn.get(key, db=self._db["meta"]) for key in (b"format", b"pool", b"complete")]
                 self._bad = set(txn.cursor(self._db["bad"]).iternext(values=False))
                 last = txn.cursor(self._db["packs"])
-                self._next_pack = _NUMBER.unpack(last.key())[0] + 1 if last.last() else 1
+                self._numbers = count(_NUMBER.unpack(last.key())[0] + 1 if last.last() else 1)
+            self.marks = Marks(self._env)
             self.fresh = told == [None, None, None]
             if not self.fresh and told != [FORMAT, pool, b"1"]:
                 raise Corrupt(f"The index in {folder} is of another pool or version, or not finished.")
@@ -117,9 +148,22 @@ class Index:
         """Whether a transaction found damage."""
         return self._env.damaged
 
+    def suspect(self, reason: str) -> bool:
+        """The index has pointed to a wrong place: `damaged` from now on, so that the pool is opened anew and fills another.
+
+        False for one that was just rebuilt: it agrees with the packs, so another rebuild would change nothing.
+        """
+        if time.monotonic() < self._trusted_until:
+            log.error("%s The index was rebuilt a short while ago and is kept.", reason)
+            return False
+        log.error("%s", reason)
+        self._env.condemn()
+        return True
+
     def close(self) -> None:
         """Release the files."""
         self._env.close()
+        _index_check.closed(self._folder)
 
     def _put(self, name: str, key: bytes, value: bytes) -> None:
         self._env.write(lambda txn: txn.put(key, value, db=self._db[name]))
@@ -149,6 +193,8 @@ class Index:
         """Say that the index knows everything the storages hold; until then it is rebuilt at each opening."""
         self._put("meta", b"complete", b"1")
         self.fresh = False
+        if self._env.entries("packs"):
+            self._trusted_until = time.monotonic() + TRUSTED_SECONDS
 
     # --- storages and packs ---
 
@@ -163,9 +209,8 @@ class Index:
         self._put("meta", b"storage:" + storage, path.encode(errors="surrogateescape"))
 
     def new_pack_number(self) -> int:
-        """A number no pack of this pool has; the pool's lock is held."""
-        self._next_pack += 1
-        return self._next_pack - 1
+        """A number no pack of this pool has, higher than all before."""
+        return next(self._numbers)
 
     def pack(self, number: int) -> PackRow | None:
         """A pack by number."""
@@ -219,13 +264,23 @@ class Index:
             with suppress(StorageFault):  # without room it is known until the process ends
                 self._put("bad", spot, b"")
 
-    def usable(self, value: bytes) -> bool:
-        """Whether the chunk of this row can be read, as far as is known."""
+    def usable(self, value: bytes, *, condemned: bool = False) -> bool:
+        """Whether the chunk of this row can be read, as far as is known, and its pack is not condemned (or may be)."""
         pack, offset = struct.unpack_from("<II", value)
+        if not condemned and pack in self.marks.condemned:
+            return False
         known = self._usable.get(pack)
         if known is None:
             known = self._pack_usable(pack, self._usable)
         return known and not (self._bad and _SPOT.pack(pack, offset) in self._bad)
+
+    def whole_pack(self, number: int) -> PackRow | None:
+        """A pack of a storage that can be used, not condemned, with no group that was found damaged; else None."""
+        row = self.pack(number)
+        if row is None or number in self.marks.condemned or row.storage not in self.present or number in self.missing:
+            return None
+        key = _NUMBER.pack(number)
+        return None if self._bad and any(spot.startswith(key) for spot in tuple(self._bad)) else row
 
     def _pack_usable(self, number: int, cache: dict[int, bool]) -> bool:
         # The cache is handed in: `set_present` may replace it meanwhile, and must not get this answer.
@@ -238,19 +293,33 @@ class Index:
 
     # --- chunks and owners ---
 
-    def lookup(self, ids: Collection[bytes]) -> dict[bytes, bytes]:
-        """The encoded place of each of these chunks that can be read."""
-        return {key: value for key, value in self.places(ids).items() if self.usable(value)}
+    def space(self, owner: str, key_id: str) -> bytes:
+        """Where the chunks of a record are: b'' for clear ones, which all share, else a space of its owner alone.
 
-    def places(self, ids: Collection[bytes]) -> dict[bytes, bytes]:
+        A hostile client can give encrypted chunks any id, so its ids must never meet anybody else's.
+        """
+        return _NUMBER.pack(self.owner(owner)) if key_id else b""
+
+    def lookup(self, ids: Collection[bytes], space: bytes = b"", *, condemned: bool = False) -> dict[bytes, bytes]:
+        """The encoded place of each of these chunks that can be read; those of condemned packs only when asked for."""
+        found = self.places(ids, space)
+        return {key: value for key, value in found.items() if self.usable(value, condemned=condemned)}
+
+    def places(self, ids: Collection[bytes], space: bytes = b"") -> dict[bytes, bytes]:
         """The encoded place of each of these chunks, whether it can be read or not."""
         with self._env.read() as txn:
-            found = dict(txn.cursor(self._db["chunks"]).getmulti(ids))
+            cursor = txn.cursor(self._db["chunks"])
+            if space:
+                found = {key[:ID_BYTES]: value for key, value in cursor.getmulti([name + space for name in ids])}
+            else:
+                found = dict(cursor.getmulti(ids))
         self._check("chunks", found.values())
         return found
 
-    def not_owned(self, found: dict[bytes, bytes], owner: int) -> set[bytes]:
-        """Which of these chunks (as `lookup` gave them) this owner does not own."""
+    def not_owned(self, found: dict[bytes, bytes], owner: int, space: bytes = b"") -> set[bytes]:
+        """Which of these chunks (as `lookup` gave them) this owner does not own; all in a space of its own are its."""
+        if space:
+            return set()
         mark = owner.to_bytes(4, "little")
         others = [name for name, value in found.items() if value[20:] != mark]
         if not others:
@@ -277,8 +346,34 @@ class Index:
         known = self._get("owner_names", name.encode())
         return int(_NUMBER.unpack(known)[0]) if known else self._env.write(change)
 
+    @contextmanager
+    def filling(self) -> Iterator[None]:
+        """Within it a fresh index takes the chunks of packs in any order and stores them sorted, at the end.
+
+        Until then no chunk is found. An index that has chunks is changed as ever.
+        """
+        if not self.fresh or self.chunk_count:
+            yield
+            return
+        self._fill = fill = Fill(self._folder / "filling")
+        try:
+            yield
+        finally:
+            self._fill = None
+        fill.finish(self._append)
+
+    def _append(self, chunks: list[tuple[bytes, bytes]], owners: list[tuple[bytes, bytes]]) -> None:
+        def change(txn: lmdb.Transaction[bytes]) -> None:
+            txn.cursor(self._db["chunks"]).putmulti(chunks, append=True)
+            txn.cursor(self._db["owners"]).putmulti(owners, append=True)
+
+        self._env.write(change)
+
     def commit(self, batch: Batch) -> None:
         """Add durable packs, their chunks and grants. A chunk that can be read already keeps its place."""
+        if self._fill is not None:
+            self._fill.add((name, place.encode()) for name, place in batch.chunks.items())
+            batch = replace(batch, chunks={})
         self._env.write(lambda txn: self._apply(txn, batch))
         for row in batch.packs:
             self._usable.pop(row.number, None)
@@ -288,6 +383,8 @@ class Index:
             number = _NUMBER.pack(row.number)
             txn.put(number, _PACK.pack(row.id, row.storage, row.closed, row.indexed_bytes), db=self._db["packs"])
             txn.put(row.id, number, db=self._db["pack_ids"])
+            if batch.task_id:
+                self.marks.pin_within(txn, batch.task_id, row.number)
         names = sorted(batch.chunks)
         cursor = txn.cursor(self._db["chunks"])
         shared = set(batch.grants)
@@ -315,6 +412,7 @@ class Index:
         return (
             row is not None
             and pack not in self.missing
+            and pack not in self.marks.condemned
             and _SPOT.pack(pack, offset) not in self._bad
             and _pack_row(pack, row).storage in self.present
         )
@@ -329,6 +427,8 @@ class Index:
                 self._check("chunks", (cursor.value(),))
                 place = Place.decode(cursor.value())
                 found = cursor.delete() if place.pack == number and place.offset >= end else cursor.next()
+            # A record with such a chunk would seem whole by its packs: all are looked up again.
+            txn.drop(self._db["record_packs"], delete=False)
 
         self._env.write(change)
 
@@ -338,9 +438,31 @@ class Index:
         def change(txn: lmdb.Transaction[bytes]) -> None:
             txn.delete(_NUMBER.pack(row.number), db=self._db["packs"])
             txn.delete(row.id, db=self._db["pack_ids"])
+            self.marks.spare_within(txn, [row.number])
+            for spot in spots:
+                txn.delete(spot, db=self._db["bad"])
+
+        spots = [spot for spot in list(self._bad) if spot[:4] == _NUMBER.pack(row.number)]
+        self._env.write(change)
+        self._bad.difference_update(spots)
+        self.marks.forget([row.number])
+        self.missing.discard(row.number)
+        self._usable.pop(row.number, None)
+
+    def move(self, new: Iterable[PackRow], groups: Collection[Moved], emptied: Collection[int], mark: Mark) -> None:
+        """One transaction: add durable packs, move these groups' chunks into them, condemn the packs they left.
+
+        The pool's lock is held.
+        """
+
+        def change(txn: lmdb.Transaction[bytes]) -> None:
+            self._apply(txn, Batch(NOBODY, packs=list(new)))
+            self.marks.move_within(txn, groups)
+            self.marks.condemn_within(txn, emptied, mark)
 
         self._env.write(change)
-        self._usable.pop(row.number, None)
+        self.marks.remember(groups)
+        self.marks.note(emptied, mark)
 
     @property
     def chunk_count(self) -> int:
@@ -369,13 +491,54 @@ class Index:
         value = self._get("records", bytes.fromhex(record))
         return self._decoded(value) if value is not None else None
 
-    def put_record(self, row: RecordRow) -> None:
-        """Add a record whose manifest is durable."""
-        self._put("records", bytes.fromhex(row.sealed.record), msgspec.msgpack.encode(row))
+    def put_record(self, row: RecordRow, packs: PackSet | None) -> None:
+        """Add a record whose manifest is durable, with the packs of its chunks where they are known.
+
+        The marks of these packs go, and the pins of its task.
+        """
+        key = bytes.fromhex(row.sealed.record)
+        spared = {number for number in self.marks.condemned if packs is not None and number in packs}
+
+        def change(txn: lmdb.Transaction[bytes]) -> None:
+            txn.put(key, msgspec.msgpack.encode(row), db=self._db["records"])
+            if packs is None:
+                txn.delete(key, db=self._db["record_packs"])
+            else:
+                txn.put(key, packs.encode(), db=self._db["record_packs"])
+            self.marks.spare_within(txn, spared)
+            self.marks.unpin_within(txn, row.sealed.task_id)
+
+        self._env.write(change)
+        self.marks.forget(spared)
+
+    def record_packs(self, record: str) -> bytes | None:
+        """The packs of a record's chunks (`_packset.PackSet`), where they are known."""
+        return self._get("record_packs", bytes.fromhex(record))
+
+    def put_record_packs(self, record: str, packs: PackSet) -> None:
+        """Keep the packs of a record's chunks, unless it is gone."""
+        key = bytes.fromhex(record)
+
+        def change(txn: lmdb.Transaction[bytes]) -> None:
+            if txn.get(key, db=self._db["records"]) is not None:
+                txn.put(key, packs.encode(), db=self._db["record_packs"])
+
+        self._env.write(change)
+
+    def forget_record_packs(self, record: str) -> None:
+        """That they are not known is no error."""
+        key = bytes.fromhex(record)
+        self._env.write(lambda txn: txn.delete(key, db=self._db["record_packs"]))
 
     def delete_record(self, record: str) -> None:
         """Remove a record; that it is gone already is no error."""
-        self._env.write(lambda txn: txn.delete(bytes.fromhex(record), db=self._db["records"]))
+        key = bytes.fromhex(record)
+
+        def change(txn: lmdb.Transaction[bytes]) -> None:
+            txn.delete(key, db=self._db["records"])
+            txn.delete(key, db=self._db["record_packs"])
+
+        self._env.write(change)
 
 
 _SIZES: Final = {

@@ -23,6 +23,7 @@ TARGET_BYTES: Final = 32 << 20
 MAX_BYTES: Final = TARGET_BYTES + 2 * group.MAX_GROUP_BYTES
 
 MAGIC: Final = b"RBPACK\0\0"
+VERSION: Final = 1
 _END = b"RBPEND\0\0"
 _HEADER = struct.Struct("<8sB7x16s16s64s32s")
 HEADER_BYTES: Final = _HEADER.size
@@ -41,12 +42,16 @@ class PackHeader(NamedTuple):
 
 
 class Extent(NamedTuple):
-    """Where a group lies in a pack."""
+    """Where a group lies in a pack; `sum` is that of the group's header, which covers all of the group."""
 
     offset: int
     length: int
     chunks: int
     sum: bytes
+
+
+GONE: Final = ".gone"
+"""Ends the name of a pack or manifest that is being overwritten, to be removed."""
 
 
 def open_name(pack: bytes) -> str:
@@ -62,7 +67,7 @@ def closed_name(pack: bytes) -> str:
 
 
 def _header(header: PackHeader) -> bytes:
-    unsummed = _HEADER.pack(MAGIC, 0, header.pool, header.pack, header.owner.encode(), bytes(32))[:-32]
+    unsummed = _HEADER.pack(MAGIC, VERSION, header.pool, header.pack, header.owner.encode(), bytes(32))[:-32]
     return unsummed + blake3(unsummed).digest()
 
 
@@ -71,9 +76,14 @@ def parse_header(data: bytes) -> PackHeader:
     if len(data) < HEADER_BYTES:
         raise Corrupt("A pack is cut off within its header.")
     magic, version, pool, pack, owner, total = _HEADER.unpack_from(data)
-    if magic != MAGIC or version != 0 or blake3(data[: HEADER_BYTES - 32]).digest() != total:
+    if magic != MAGIC or version != VERSION or blake3(data[: HEADER_BYTES - 32]).digest() != total:
         raise Corrupt("A pack's header is damaged.")
     return PackHeader(pool, pack, owner.rstrip(b"\0").decode(errors="replace"))
+
+
+def overhead_bytes(groups: int) -> int:
+    """What header and trailer of a pack with so many groups take."""
+    return HEADER_BYTES + _ROW.size * groups + _TAIL.size
 
 
 class PackWriter:
@@ -107,7 +117,7 @@ class PackWriter:
         """Append a group; its offset."""
         offset = self._file.size_bytes
         self._write(data)
-        self._extents.append(Extent(offset, len(data), chunks, blake3(data).digest()))
+        self._extents.append(Extent(offset, len(data), chunks, group.head_sum(data)))
         return offset
 
     def sync(self) -> None:
@@ -173,7 +183,8 @@ def read_extents(backend: Backend, name: str) -> list[Extent]:
 def read_heads(backend: Backend, name: str, extents: list[Extent]) -> Iterator[tuple[Extent, Head]]:
     """The headers of these groups, contents unread; a damaged one is left out."""
     for extent in extents:
-        length = min(extent.length, group.HEAD_BYTES + group.ROW_BYTES * min(extent.chunks, group.MAX_CHUNKS))
+        rows = group.ROW_BYTES * min(extent.chunks, group.MAX_CHUNKS)
+        length = min(extent.length, group.HEAD_BYTES + group.EXTENSION_BYTES + rows)
         try:
             head = group.read_head(backend.read(name, extent.offset, length))
         except Corrupt:
@@ -194,7 +205,7 @@ def scan(backend: Backend, name: str) -> Iterator[tuple[Extent, Head]]:
             head = group.check_stored(data)
         except Corrupt:
             return
-        yield Extent(offset, length, len(head.ids), blake3(data).digest()), head
+        yield Extent(offset, length, len(head.ids), group.head_sum(data)), head
         offset += length
 
 

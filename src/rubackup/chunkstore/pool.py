@@ -6,58 +6,58 @@ Design: `docs/design/chunkstore.md`.
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import threading
 import time
 import uuid as uuids
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
 from rubackup.chunkstore import pack, seals
 from rubackup.chunkstore._groups import GroupReader
+from rubackup.chunkstore._lmdb import condemn
+from rubackup.chunkstore._opening import open_index, take_lock
+from rubackup.chunkstore._packset import PackSet
 from rubackup.chunkstore._presence import Presence
+from rubackup.chunkstore._usage import Fill, Usage, fill_of
+from rubackup.chunkstore._wholeness import whole_packs
 from rubackup.chunkstore.backends.base import Backend
 from rubackup.chunkstore.backends.local import LocalBackend, translated
+from rubackup.chunkstore.file import RecordFile
 from rubackup.chunkstore.flaws import pack_flaw, seal_flaw
-from rubackup.chunkstore.identity import HOLE
-from rubackup.chunkstore.index import MAP_BYTES, Index, RecordRow
-from rubackup.chunkstore.manifest import ManifestReader
-from rubackup.chunkstore.manifest import format as fmt
+from rubackup.chunkstore.gc.collection import collect
+from rubackup.chunkstore.gc.ground import Ground
+from rubackup.chunkstore.gc.guard import Guard
+from rubackup.chunkstore.gc.remove import remove_due, remove_file
+from rubackup.chunkstore.gc.safety import GcResult, GcSafety
+from rubackup.chunkstore.gc.tidy import tidy
+from rubackup.chunkstore.index import MAP_BYTES, RecordRow
 from rubackup.chunkstore.read import ReadSession, StoredManifest
 from rubackup.chunkstore.recovery import Recovery
+from rubackup.chunkstore.repair import Rebuild, repair_manifest
 from rubackup.chunkstore.seals import SealedRecord
 from rubackup.chunkstore.storage import MakeBackend, Storage, Storages, bind
 from rubackup.chunkstore.verify import Verification, VerifyResult
 from rubackup.chunkstore.write import WriteSession
 from rubackup.domain.errors import Busy, Conflict, Corrupt, Fenced, Invalid, NotFound, RubackupError, StorageFault
 
-__all__ = ["Fill", "Pool", "ReadSession", "SealedRecord", "Usage", "VerifyResult", "WriteSession"]
+__all__ = [
+    "Fill",
+    "GcResult",
+    "GcSafety",
+    "Pool",
+    "ReadSession",
+    "SealedRecord",
+    "Usage",
+    "VerifyResult",
+    "WriteSession",
+]
 log = logging.getLogger(__name__)
-
-
-class Usage(msgspec.Struct, frozen=True):
-    """How a pool is; `problem` is '' when it can be used."""
-
-    problem: str
-    free_bytes: int
-    used_bytes: int
-    total_bytes: int
-    chunks: int
-    records: int
-
-
-class Fill(msgspec.Struct, frozen=True):
-    """How full one folder of a pool is; `problem` is '' when it can be used."""
-
-    path: str
-    problem: str
-    free_bytes: int
-    used_bytes: int
-    total_bytes: int
+_NEVER = 1 << 62
 
 
 class Pool:
@@ -77,6 +77,7 @@ class Pool:
         self._storages = Storages((), 0)
         self._left_out: dict[str, str] = {}
         self._closed = False
+        self._guard = Guard()
         self.level: int | None = None
         self.problems: list[str] = []
         """What recovery could not repair, a sentence each."""
@@ -94,10 +95,12 @@ class Pool:
         now_ns: Callable[[], int] = time.time_ns,
         make_backend: MakeBackend = LocalBackend,
         map_bytes: int = MAP_BYTES,
+        rebuild_index: bool = False,
     ) -> Pool:
         """The pool, recovered: every listed record is whole as far as the storages are.
 
-        Busy when another process (or object) serves it; StorageFault when a folder is not the pool's.
+        Busy when another process (or object) serves it; StorageFault when a folder is not the pool's. With
+        `rebuild_index` the index is set aside and filled anew from the storages.
         """
         try:
             name = uuids.UUID(uuid).bytes
@@ -105,8 +108,10 @@ class Pool:
             raise Invalid("A pool's id must be a uuid.") from error
         with translated(str(metadata), ""):
             metadata.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = _take_lock(metadata)
+        lock = take_lock(metadata)
         try:
+            if rebuild_index:
+                condemn(metadata / "index")
             pool = cls(name, metadata, lock, make_backend, now_ns)
             pool._start(storages, reserve_bytes, level, map_bytes, evenly=evenly)
         except BaseException:
@@ -117,7 +122,7 @@ class Pool:
     def _start(
         self, storages: Sequence[Path], reserve_bytes: int, level: int | None, map_bytes: int, *, evenly: bool
     ) -> None:
-        self._index = _open_index(self._metadata, self._pool, map_bytes)
+        self._index = open_index(self._metadata, self._pool, map_bytes)
         try:
             self._groups = GroupReader(self._index, lambda: self._storages)
             self.reconfigure(storages, reserve_bytes, level, evenly=evenly)
@@ -151,6 +156,8 @@ class Pool:
             for storage in bound:
                 if known.get(storage.id) != storage.backend.label:
                     self._index.remember_storage(storage.id, storage.backend.label)
+            if new or len(bound) < len(current):
+                self._guard.disturb()
             self._storages = Storages(tuple(bound), reserve_bytes, evenly)
             self._left_out = left_out
             self.level = level
@@ -178,10 +185,20 @@ class Pool:
     # --- sessions ---
 
     def begin(
-        self, *, owner: str, task_id: int, fence: int, record: str, parent: str | None, share: bool
+        self,
+        *,
+        owner: str,
+        task_id: int,
+        fence: int,
+        record: str,
+        parent: str | None,
+        share: bool,
+        crypto: str = "",
+        key_id: str = "",
     ) -> WriteSession:
         """A session that writes `record` for a task; it ends an older session of the same task.
 
+        With `crypto` and `key_id` it takes only groups of that cipher and key, else only such in clear.
         Fenced when the task was begun with a higher fence, Conflict when the record is sealed or dropped already.
         """
         seals.check_record_id(record)
@@ -210,9 +227,12 @@ class Pool:
                 fence=fence,
                 record=record,
                 parent=parent or "",
-                parent_manifest=self._parent(owner, parent),
+                parent_manifest=self._parent(owner, parent, (crypto, key_id)),
                 share=share,
+                crypto=crypto,
+                key_id=key_id,
             )
+            session.turn = self._guard.next_turn()
             self._sessions[task_id] = session
             return session
 
@@ -230,31 +250,34 @@ class Pool:
         if self._closed:
             raise StorageFault("The pool is closed.")
 
-    def _parent(self, owner: str, parent: str | None) -> StoredManifest | None:
-        """The parent's manifest, when it is this owner's and can be read."""
+    def _parent(self, owner: str, parent: str | None, encryption: tuple[str, str]) -> StoredManifest | None:
+        """The parent's manifest, when it is this owner's, encrypted alike, and can be read."""
         row = self._index.record(seals.check_record_id(parent)) if parent else None
-        if row is None or row.sealed.owner != owner:
+        if row is None or row.sealed.owner != owner or (row.sealed.crypto, row.sealed.key_id) != encryption:
             return None
         try:
             manifest = self._stored(row)
-            whole = self._is_whole(manifest.reader())
+            packs = whole_packs(self._index, lambda: self._storages, row.sealed, manifest.reader)
         except RubackupError as error:
             log.warning("the parent %s cannot be used: %s", parent, error.message)
             return None
-        if not whole:
+        if packs is None:
             log.warning("the parent %s has lost chunks: everything is read again", parent)
-        return manifest if whole else None
+        return manifest if packs is not None else None
 
-    def _is_whole(self, reader: ManifestReader) -> bool:
-        """Whether every chunk of a manifest is where the index says, as far as the packs' lengths tell."""
-        presence = Presence(self._index, lambda: self._storages)
-        for first in range(0, reader.row_count, fmt.SEGMENT_ROWS):
-            names = {name for name, _ in reader.rows(first, min(fmt.SEGMENT_ROWS, reader.row_count - first))}
-            names.discard(HOLE)
-            found = self._index.lookup(names)
-            if len(found) < len(names) or not all(map(presence.holds, found.values())):
-                return False
-        return True
+    def _space_of(self, row: RecordRow) -> bytes:
+        return self._index.space(row.sealed.owner, row.sealed.key_id)
+
+    def parent_packs(self, session: WriteSession) -> PackSet | None:
+        """The packs of the session's parent; None when it was dropped or has lost chunks since the session began."""
+        row = self._index.record(session.parent) if session.parent else None
+        if row is None or row.sealed.owner != session.owner:
+            return None
+        return whole_packs(self._index, lambda: self._storages, row.sealed, self._stored(row).reader)
+
+    def doubt_parent(self, session: WriteSession) -> None:
+        """Read the session's parent through, and look all of its chunks up, before it is used again."""
+        self._index.forget_record_packs(session.parent)
 
     def _stored(self, row: RecordRow) -> StoredManifest:
         storage = self._storages.get(row.storage)
@@ -296,8 +319,26 @@ class Pool:
             if self._sessions.get(session.task_id) is session:
                 del self._sessions[session.task_id]
 
-    def publish(self, session: WriteSession, storage: Storage, row: RecordRow) -> None:
-        """Give a durable manifest its final name and list the record."""
+    def changes(self) -> int:
+        """Rises whenever packs are condemned or groups moved."""
+        with self._lock:
+            return self._guard.changes
+
+    def publish(
+        self,
+        session: WriteSession,
+        storage: Storage,
+        row: RecordRow,
+        packs: PackSet,
+        changes: int,
+        *,
+        needs_parent: bool,
+    ) -> bool:
+        """Give a durable manifest that needs these packs its final name and list the record.
+
+        False when packs were condemned or groups moved since `changes`, or when the parent is needed and is gone:
+        the manifest's rows must be checked again.
+        """
         record = row.sealed.record
         with self._lock:
             self._check_open()
@@ -305,14 +346,18 @@ class Pool:
                 raise Fenced(f"Task {session.task_id} was handed to another worker.")
             if self._dropped(record):
                 raise Conflict(f"Record {record} was dropped.")
+            if changes != self._guard.changes or (needs_parent and self._index.record(session.parent) is None):
+                return False
             storage.backend.publish(seals.open_name(record), seals.manifest_name(record))
             try:
-                self._index.put_record(row)
+                self._index.put_record(row, packs)
             except RubackupError:
                 # Not listed must mean not there; if this fails too, the next opening lists the record.
                 storage.backend.delete(seals.manifest_name(record))
                 raise
+            self._guard.sealed(packs)
             storage.count(row.file_bytes)
+            return True
 
     # --- records ---
 
@@ -335,7 +380,15 @@ class Pool:
         """A session that reads a record; NotFound, or Corrupt when its manifest is damaged."""
         row = self._row(record)
         try:
-            return ReadSession(self._stored(row), self._index, self._groups)
+            return ReadSession(self._stored(row), self._index, self._groups, row.sealed)
+        except Corrupt as error:
+            raise Corrupt(f"The manifest {self.manifest_file(record)} is damaged: {error.message}") from error
+
+    def file(self, record: str, path: bytes) -> RecordFile:
+        """One regular file of a record by its absolute path; NotFound says why there is none, Corrupt."""
+        row = self._row(record)
+        try:
+            return RecordFile(self._stored(row).reader(), self._index, self._groups, path)
         except Corrupt as error:
             raise Corrupt(f"The manifest {self.manifest_file(record)} is damaged: {error.message}") from error
 
@@ -353,18 +406,24 @@ class Pool:
         *,
         contents: bool = True,
     ) -> VerifyResult:
-        """Read and hash every chunk of a record; `progress` gets bytes done and total, `check` may raise Stopped.
+        """Read and hash every chunk of a record; `progress` gets bytes done and total, `check` may raise Stopped in any thread.
 
         Without `contents` the manifest is checked, and that every chunk is where the index says; nothing is hashed.
+        Of an encrypted record the stored groups are read and their sums checked: hashing takes its key.
         Damaged and missing packs are findings. Corrupt only when the manifest itself is damaged.
         """
         row = self._row(record)
         presence = None if contents else Presence(self._index, lambda: self._storages)
+        manifest = self._stored(row)
         try:
-            reader = self._stored(row).reader()
-            verification = Verification(reader, self._index, self._groups, progress, check, presence)
+            verification = Verification(
+                manifest.reader(check), self._index, self._groups, progress, check, presence, self._space_of(row)
+            )
             result = verification.run()
             return msgspec.structs.replace(result, flaws=self._flaws(row, verification.packs))
+        except NotFound:
+            manifest.check_bound()
+            raise Corrupt(f"The manifest {self.manifest_file(record)} is missing.") from None
         except (Corrupt, Invalid) as error:
             raise Corrupt(f"The manifest {self.manifest_file(record)} is damaged: {error.message}") from error
 
@@ -378,6 +437,21 @@ class Pool:
             if row is not None and row.closed and storage is not None:
                 found.append(pack_flaw(storage, self._pool, row))
         return [text for text in found if text]
+
+    def repair_manifest(self, record: str, rebuild: Rebuild) -> list[str]:
+        """Make a record's damaged manifest anew from what is whole of it; a sentence for each part that is lost.
+
+        Corrupt when nothing can be made of it. Who reads the old one meanwhile may fail. The pool's lock is held.
+        """
+        with self._lock:
+            row = self._row(record)
+            storage = self._storages.get(row.storage)
+            if storage is None:
+                raise StorageFault(f"Record {record} lies in a storage that is not configured now.")
+            log.warning("The manifest %s is made anew.", self.manifest_file(record))
+            repaired, lost = repair_manifest(storage, row, rebuild)
+            self._index.put_record(repaired, None)
+            return lost
 
     def _dropped(self, record: str) -> bool:
         return any(self._has(one.backend, seals.tombstone_name(record)) for one in self._storages.all)
@@ -400,10 +474,10 @@ class Pool:
             if until_ns > self.locked_until_ns(record):
                 seals.write_lock(storage.backend, record, until_ns)
 
-    def drop(self, record: str) -> None:
+    def drop(self, record: str, *, zeroing: bool = False) -> None:
         """Remove a record for good: tombstone first, then its manifest. Repeating it changes nothing.
 
-        Conflict while it is locked.
+        With `zeroing` the manifest is overwritten first, where the storage can. Conflict while it is locked.
         """
         seals.check_record_id(record)
         with self._lock:
@@ -416,12 +490,83 @@ class Pool:
                 raise StorageFault(f"Record {record} lies in a storage that is not configured now.")
             if not self._dropped(record):
                 storage.backend.put(seals.tombstone_name(record), msgspec.msgpack.encode([record, self.now_ns()]))
+            for one in self._storages.all:  # one whose manifest cannot be read has no row
+                remove_file(one.backend, seals.manifest_name(record), zeroing=zeroing)
             if row is not None:
-                storage.backend.delete(seals.manifest_name(record))
                 self._index.delete_record(record)
                 storage.count(-row.file_bytes)
             for one in self._storages.all:
                 one.backend.delete(seals.lock_name(record))
+
+    # --- garbage collection ---
+
+    def collect(
+        self,
+        progress: Callable[[int, int], None],
+        check: Callable[[], None],
+        *,
+        unfinished: Collection[int] | None = None,
+        zeroing: bool = False,
+        safety: GcSafety | None = None,
+    ) -> GcResult:
+        """Free what no record needs; what was condemned goes with a later `sweep` or `collect`, after its grace.
+
+        `progress` gets bytes done and total, `check` may raise Stopped; what was done till then stays done. Tasks that are
+        not `unfinished` lose their pins (None: none does). Corrupt or StorageFault, and nothing is changed, when a
+        manifest cannot be read; Busy when a collection runs; Conflict when storages joined or left meanwhile.
+        """
+        with self._ground(progress, check, zeroing=zeroing, safety=safety) as ground:
+            collect(ground, unfinished, lambda: set(self._sessions))
+            return ground.result
+
+    def sweep(self, check: Callable[[], None], *, safety: GcSafety | None = None) -> GcResult:
+        """Remove what was condemned and is due. Cheap when there is nothing."""
+        with self._ground(lambda *_: None, check, safety=safety) as ground:
+            remove_due(ground)
+            return ground.result
+
+    def tidy(self, check: Callable[[], None], *, safety: GcSafety | None = None) -> GcResult:
+        """Remove old tombstones, and what interrupted writing left beside them; errors as for `collect`."""
+        with self._ground(lambda *_: None, check, safety=safety) as ground:
+            tidy(ground)
+            return ground.result
+
+    @property
+    def condemned_packs(self) -> int:
+        """How many packs wait for their removal."""
+        return len(self._index.marks.condemned)
+
+    @contextmanager
+    def _ground(
+        self,
+        progress: Callable[[int, int], None],
+        check: Callable[[], None],
+        *,
+        safety: GcSafety | None,
+        zeroing: bool = False,
+    ) -> Iterator[Ground]:
+        with self._lock:
+            self._check_open()
+            self._guard.begin()
+        try:
+            yield Ground(
+                pool=self._pool,
+                index=self._index,
+                storages=lambda: self._storages,
+                lock=self._lock,
+                guard=self._guard,
+                oldest_turn=lambda: min((one.turn for one in self._sessions.values()), default=_NEVER),
+                now_ns=self.now_ns,
+                folder=self._metadata / "collect",
+                safety=safety or GcSafety(),
+                zeroing=zeroing,
+                progress=progress,
+                check=check,
+                result=GcResult(),
+            )
+        finally:
+            with self._lock:
+                self._guard.end()
 
     # --- the pool as a whole ---
 
@@ -450,7 +595,7 @@ class Pool:
     def fills(self) -> list[Fill]:
         """How full each folder is, in the order in which they are filled."""
         left_out = [Fill(path, problem, 0, 0, 0) for path, problem in self._left_out.items()]
-        return [_fill(storage) for storage in self._storages.all] + left_out
+        return [fill_of(storage) for storage in self._storages.all] + left_out
 
     def is_left_out(self, path: str) -> bool:
         """Whether a folder was given that never belonged to the pool and cannot be used."""
@@ -465,6 +610,8 @@ class Pool:
                 return "" if path in self._left_out else f"The pool does not know the folder {path}."
             if self._sessions:
                 return "Backups write to the pool just now."
+            if self._guard.running:
+                return "The pool is being collected just now."
             packs = any(row.storage == storage.id for row in self._index.packs())
             records = any(row.storage == storage.id for row in self._index.records())
             if packs or records or storage.holds_files():
@@ -484,37 +631,3 @@ class Pool:
                 self._closed = True
                 self._index.close()
                 os.close(self._lock_file)
-
-
-def _fill(storage: Storage) -> Fill:
-    label = storage.backend.label
-    try:
-        storage.check_bound()
-        space = storage.backend.space()
-    except RubackupError as error:
-        return Fill(label, error.message, 0, storage.used_bytes, 0)
-    return Fill(label, "", space.free_bytes, storage.used_bytes, space.total_bytes)
-
-
-def _take_lock(metadata: Path) -> int:
-    with translated(str(metadata), "lock"):
-        handle = os.open(metadata / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(handle)
-            raise Busy(f"The pool with its metadata in {metadata} is served by another process.") from None
-    return handle
-
-
-def _open_index(metadata: Path, pool: bytes, map_bytes: int) -> Index:
-    """The index; one that cannot be used is set aside, and a new one will be filled from the storages."""
-    folder = metadata / "index"
-    try:
-        return Index(folder, pool, map_bytes)
-    except Corrupt as error:
-        log.error("%s It is rebuilt from the storages.", error.message)
-        aside = metadata / f"index.damaged-{time.time_ns()}"
-        with translated(str(metadata), "index"):
-            folder.rename(aside)
-        return Index(folder, pool, map_bytes)

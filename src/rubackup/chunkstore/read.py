@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from rubackup.chunkstore import seals
@@ -11,6 +11,7 @@ from rubackup.chunkstore._groups import GroupReader, Spot
 from rubackup.chunkstore.identity import HOLE
 from rubackup.chunkstore.index import Index, Place, RecordRow
 from rubackup.chunkstore.manifest import ManifestReader
+from rubackup.chunkstore.seals import SealedRecord
 from rubackup.chunkstore.storage import Storage
 from rubackup.domain.errors import Corrupt, Invalid
 
@@ -49,6 +50,7 @@ class StoredManifest:
 
     def __init__(self, storage: Storage, row: RecordRow) -> None:
         self._backend = storage.backend
+        self.check_bound = storage.check_bound
         self._record = row.sealed.record
         self._name = seals.manifest_name(self._record)
         self.size_bytes = row.stream_bytes
@@ -59,9 +61,17 @@ class StoredManifest:
             raise Invalid(f"A manifest is read in parts of at most {MAX_MANIFEST_READ} bytes.")
         return self._backend.read(self._name, offset, max(0, min(length, self.size_bytes - offset)))
 
-    def reader(self) -> ManifestReader:
-        """A reader of its own; Corrupt when the file holds the manifest of another record."""
-        reader = ManifestReader(self.read, self.size_bytes)
+    def reader(self, check: Callable[[], None] = lambda: None) -> ManifestReader:
+        """A reader of its own; Corrupt when the file holds the manifest of another record.
+
+        `check` is called before each read and may raise.
+        """
+
+        def read_at(offset: int, length: int) -> bytes:
+            check()
+            return self.read(offset, length)
+
+        reader = ManifestReader(read_at, self.size_bytes)
         if reader.header.record != self._record:
             raise Corrupt(f"It is the manifest of record {reader.header.record}.")
         return reader
@@ -70,8 +80,11 @@ class StoredManifest:
 class ReadSession:
     """Reads one sealed record. Safe for threads."""
 
-    def __init__(self, manifest: StoredManifest, index: Index, groups: GroupReader) -> None:
+    def __init__(self, manifest: StoredManifest, index: Index, groups: GroupReader, sealed: SealedRecord) -> None:
+        """`sealed` is the record's row."""
+        self.crypto, self.key_id = sealed.crypto, sealed.key_id
         self._manifest = manifest
+        self._space = index.space(sealed.owner, sealed.key_id)
         self._index = index
         self._groups = groups
         self._reader = manifest.reader()
@@ -93,6 +106,6 @@ class ReadSession:
                     raise Invalid(f"The record has no rows {first} to {first + count}.")
                 ids.update(name for name, _ in self._reader.rows(first, count))
         ids.discard(HOLE)
-        found = self._index.places(ids)
+        found = self._index.places(ids, self._space)
         spots = {Spot(place.pack, place.offset, place.group_bytes) for place in map(Place.decode, found.values())}
         return GroupStream(self._groups, sorted(spots), sorted(ids.difference(found)))

@@ -13,6 +13,7 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from rubackup.chunkstore import pack, seals
+from rubackup.chunkstore._packset import PackSet
 from rubackup.chunkstore.backends.base import Item
 from rubackup.chunkstore.group import Head
 from rubackup.chunkstore.identity import HOLE
@@ -20,6 +21,7 @@ from rubackup.chunkstore.index import NOBODY, Batch, Index, PackRow, Place, Reco
 from rubackup.chunkstore.manifest import ManifestReader
 from rubackup.chunkstore.manifest.format import SEGMENT_ROWS
 from rubackup.chunkstore.pack import Extent
+from rubackup.chunkstore.seals import SealedRecord
 from rubackup.chunkstore.storage import Storage
 from rubackup.domain.errors import Corrupt, StorageFault
 
@@ -48,18 +50,20 @@ class Recovery:
         scanned = {storage.id for storage in storages}
         present = scanned.union(storage.id for storage in others)
         items = [(storage, item) for storage in storages for item in storage.backend.list("packs")]
-        there = {PurePosixPath(item.name).stem for _, item in items}
+        there = {path.stem for _, item in items if (path := PurePosixPath(item.name)).suffix != pack.GONE}
         lost = {row.number for row in self._index.packs() if row.storage in scanned and row.id.hex() not in there}
-        if lost:
-            self._problem(f"{len(lost)} packs are missing from the storages of the pool.")
+        condemned = self._index.marks.condemned
+        if unexpected := [number for number in lost if number not in condemned or not condemned[number].going]:
+            self._problem(f"{len(unexpected)} packs are missing from the storages of the pool.")
         # Known before any pack is indexed: a copy of a chunk takes the place of one that is lost.
         self._index.set_present(present, lost | self._index.missing)
         for storage in storages:
             for folder in ("packs", "manifests"):
                 storage.backend.sweep(folder)
             storage.used_bytes = 0
-        for storage, item in items:
-            self._take_pack(storage, item)
+        with self._index.filling():
+            for storage, item in items:
+                self._take_pack(storage, item)
         self._manifests(storages)
 
     def _problem(self, text: str) -> None:
@@ -71,6 +75,9 @@ class Recovery:
     def _take_pack(self, storage: Storage, item: Item) -> None:
         """Index a pack, and close it when it is open."""
         path = PurePosixPath(item.name)
+        if path.suffix == pack.GONE:
+            storage.backend.erase(item.name)
+            return
         if not _ID.fullmatch(path.stem) or path.suffix not in {".pack", ".open"}:
             self._problem(f"{storage.backend.label}/{item.name} is no file of the pool.")
             return
@@ -151,8 +158,9 @@ class Recovery:
         holder = self._index.owner(owner)
         batch = Batch(holder)
         for extent, head in groups:
+            space = self._index.space(owner, head.key_id.hex())
             for position, (chunk, length) in enumerate(zip(head.ids, head.lengths, strict=True)):
-                batch.chunks[chunk] = Place(number, extent.offset, extent.length, position, length, holder)
+                batch.chunks[chunk + space] = Place(number, extent.offset, extent.length, position, length, holder)
             if len(batch.chunks) > _BATCH:
                 batch.packs = [PackRow(number, name, storage.id, False, 0)]
                 self._index.commit(batch)
@@ -172,6 +180,8 @@ class Recovery:
                     files[path.suffix].append((storage, item, path.stem))
                 elif path.suffix == ".open":
                     storage.backend.delete(item.name)
+                elif path.suffix == pack.GONE:
+                    storage.backend.erase(item.name)
                 else:
                     self._problem(f"{storage.backend.label}/{item.name} is no file of the pool.")
         return files
@@ -207,24 +217,33 @@ class Recovery:
             sealed, stream_bytes, file_bytes = seals.read_seal(storage.backend, item.name)
             if sealed.record != record:
                 raise Corrupt("its seal names another record.")
-            self._grant_rows(storage, item.name, stream_bytes, sealed.owner)
+            packs = self._grant_rows(storage, item.name, stream_bytes, sealed)
         except Corrupt as error:
             self._problem(f"{storage.backend.label}/{item.name} is damaged: {error.message}")
             return
         if sealed.fence > self._index.fence(sealed.task_id):
             self._index.set_fence(sealed.task_id, sealed.fence)
-        self._index.put_record(RecordRow(sealed, stream_bytes, storage.id, file_bytes))
+        self._index.put_record(RecordRow(sealed, stream_bytes, storage.id, file_bytes), packs)
 
-    def _grant_rows(self, storage: Storage, name: str, stream_bytes: int, owner: str) -> None:
-        """The owner of a sealed record owns its chunks: that was checked when it was sealed."""
+    def _grant_rows(self, storage: Storage, name: str, stream_bytes: int, sealed: SealedRecord) -> PackSet:
+        """The owner of a sealed record owns its chunks: that was checked when it was sealed. The packs it needs."""
+        packs = PackSet()
+        space, ownerless = (self._index.space(owner, sealed.key_id) for owner in (sealed.owner, ""))
         reader = ManifestReader(lambda offset, length: storage.backend.read(name, offset, length), stream_bytes)
-        batch = Batch(self._index.owner(owner))
+        batch = Batch(self._index.owner(sealed.owner))
         for first in range(0, reader.row_count, SEGMENT_ROWS):
             rows = reader.rows(first, min(SEGMENT_ROWS, reader.row_count - first))
-            found = self._index.lookup({chunk for chunk, _ in rows if chunk != HOLE})
-            batch.grants |= self._index.not_owned(found, batch.owner)
-            if len(batch.grants) > _BATCH:
+            names = {chunk for chunk, _ in rows if chunk != HOLE}
+            found = self._index.lookup(names, space, condemned=True)
+            if space:  # a pack whose header is damaged does not tell whose encrypted chunks it holds: the record does
+                for chunk, value in self._index.lookup(names.difference(found), ownerless, condemned=True).items():
+                    batch.chunks[chunk + space] = Place.decode(value)._replace(owner=batch.owner)
+                    packs.update([batch.chunks[chunk + space].pack])
+            packs.update({Place.decode(value).pack for value in found.values()})
+            batch.grants |= self._index.not_owned(found, batch.owner, space)
+            if len(batch.grants) + len(batch.chunks) > _BATCH:
                 self._index.commit(batch)
                 batch = Batch(batch.owner)
-        if batch.grants:
+        if batch.grants or batch.chunks:
             self._index.commit(batch)
+        return packs

@@ -40,6 +40,10 @@ class SealedRecord(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
     stored_bytes: int
     """What this record added to the pool."""
     sealed_at_ns: int
+    key_id: str = ""
+    """Of an encrypted record: which key of its client opens it, 32 hex digits."""
+    crypto: str = ""
+    """Name of its cipher."""
 
 
 class _Seal(msgspec.Struct, array_like=True, frozen=True):

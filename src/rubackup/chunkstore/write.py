@@ -19,8 +19,13 @@ from blake3 import blake3
 from rubackup.chunkstore import group, seals
 from rubackup.chunkstore._groups import GroupReader, Spot
 from rubackup.chunkstore._packing import Packing
+from rubackup.chunkstore._packset import PackSet
 from rubackup.chunkstore._presence import Presence
+from rubackup.chunkstore._taken import Taken
+from rubackup.chunkstore._wholeness import packs_in
+from rubackup.chunkstore.admission import Encryption
 from rubackup.chunkstore.backends.base import Appender
+from rubackup.chunkstore.group import Group, Head
 from rubackup.chunkstore.identity import HOLE, ID_BYTES, Buffer, possession_proof, split_ids
 from rubackup.chunkstore.index import Index, Place, RecordRow
 from rubackup.chunkstore.manifest import ManifestReader
@@ -39,8 +44,30 @@ SEND, YOURS, PROVE = 0, 1, 2
 class Host(Protocol):
     """What a session needs of its pool."""
 
-    def publish(self, session: WriteSession, storage: Storage, row: RecordRow) -> None:
-        """Give a durable manifest its final name and list the record; Fenced when the session is stale."""
+    def changes(self) -> int:
+        """Rises whenever packs are condemned or groups moved."""
+
+    def parent_packs(self, session: WriteSession) -> PackSet | None:
+        """The packs of the session's parent; None when it was dropped or has lost chunks since the session began."""
+
+    def doubt_parent(self, session: WriteSession) -> None:
+        """A manifest with segments of the session's parent was refused: the parent is read through before it is used again."""
+
+    def publish(
+        self,
+        session: WriteSession,
+        storage: Storage,
+        row: RecordRow,
+        packs: PackSet,
+        changes: int,
+        *,
+        needs_parent: bool,
+    ) -> bool:
+        """Give a durable manifest that needs these packs its final name and list the record.
+
+        Fenced when the session is stale. False when packs were condemned or groups moved since `changes`, or when
+        the parent is needed and is gone.
+        """
 
     def abandon(self, storage: Storage, pack: bytes) -> None:
         """A pack was left behind for recovery."""
@@ -70,10 +97,15 @@ class WriteSession:
         parent: str,
         parent_manifest: StoredManifest | None,
         share: bool,
+        crypto: str = "",
+        key_id: str = "",
     ) -> None:
+        self._encryption = Encryption(crypto, key_id)
         self.record, self.parent, self.owner, self.task_id, self.fence = record, parent, owner, task_id, fence
         self.stale = False
         """Set by the pool when the task was begun again."""
+        self.turn = 0
+        """When the session was begun, among the pool's sessions and marks; set by the pool."""
         self.parent_bytes = parent_manifest.size_bytes if parent_manifest else 0
         self._parent_manifest = parent_manifest
         self._host, self._index, self._storages, self._groups = host, index, storages, groups
@@ -83,10 +115,14 @@ class WriteSession:
         self._over = False
         self._sealed: SealedRecord | None = None
         self._presence = Presence(index, storages)
-        self._packing = Packing(index, storages, host.abandon, pool=pool, owner=owner)
+        self._packing = Packing(index, storages, host.abandon, pool=pool, owner=owner, key_id=key_id, task_id=task_id)
+        self._space = self._packing.space
         self._manifest: Appender | None = None
         self._manifest_storage: Storage | None = None
         self._manifest_sum = blake3()
+        self._taken = Taken(parent_manifest) if parent_manifest else None
+        self._packs = PackSet()
+        self._trusted = False
 
     @contextmanager
     def _working(self) -> Iterator[None]:
@@ -119,11 +155,16 @@ class WriteSession:
             states = self._states(names)
             return states, self._nonce if PROVE in states else b""
 
+    def ask(self, ids: bytes) -> Callable[[], tuple[bytes, bytes]]:
+        """As `query`, for callers that ask ahead: the answer is there at once."""
+        answer = self.query(ids)
+        return lambda: answer
+
     def _states(self, names: list[bytes]) -> bytes:
         holds = self._presence.holds
-        found = {name: place for name, place in self._index.lookup(names).items() if holds(place)}
-        foreign = self._index.not_owned(found, self._packing.owner)
         pending, granted = self._packing.pending, self._packing.grants
+        found = {name: place for name, place in self._index.lookup(names, self._space).items() if holds(place)}
+        foreign = self._index.not_owned(found, self._packing.owner, self._space)
         other = PROVE if self._share else SEND
         return bytes(
             [
@@ -142,8 +183,8 @@ class WriteSession:
         with self._working():
             names = [name for name in names if name not in self._packing.pending]
             held = self._presence.holds
-            found = {name: place for name, place in self._index.lookup(names).items() if held(place)}
-            if foreign := self._index.not_owned(found, self._packing.owner):
+            found = {name: place for name, place in self._index.lookup(names, self._space).items() if held(place)}
+            if foreign := self._index.not_owned(found, self._packing.owner, self._space):
                 self._packing.grant(foreign)
             return {name for name in names if name not in found}
 
@@ -155,7 +196,7 @@ class WriteSession:
             if len(given) != len(names):
                 raise Invalid("There must be one proof a chunk.")
             states = bytearray(len(names))
-            if self._share:
+            if self._share and not self._space:
                 right = self._proved(names, given)
                 for i, name in enumerate(names):
                     states[i] = name in right
@@ -190,12 +231,21 @@ class WriteSession:
 
         Corrupt when it is damaged or an id is false (the session goes on); StorageFull ends the session.
         """
+        self.admit(data, self.examine(data))
+
+    def examine(self, data: Buffer) -> Group | Head:
+        """A group, every chunk hashed where that can be; Corrupt when it is damaged, an id is false, or the session takes no such.
+
+        Any thread may call it.
+        """
+        return self._encryption.received(data)
+
+    def admit(self, data: Buffer, received: Group | Head) -> None:
+        """Take a group that `examine` returned for the same bytes."""
         with self._working():
-            received = group.decode(data)
-            received.check()
             new = {name for name in received.ids if name not in self._packing.pending}
-            found = self._index.lookup(new)
-            if foreign := self._index.not_owned(found, self._packing.owner):
+            found = self._index.lookup(new, self._space)
+            if foreign := self._index.not_owned(found, self._packing.owner, self._space):
                 self._packing.grant(foreign)
             new.difference_update(found)
             if new:
@@ -209,15 +259,30 @@ class WriteSession:
     def put_manifest(self, data: Buffer) -> None:
         """Append to the record's manifest."""
         with self._working():
-            if self._manifest is None:
-                self._manifest_storage = self._storages().room_for(len(data))
-                backend = self._manifest_storage.backend
-                backend.delete(seals.open_name(self.record))
-                self._manifest = backend.append(seals.open_name(self.record))
-            assert self._manifest_storage is not None
-            self._storages().check_room(self._manifest_storage, len(data))
-            self._manifest.write(data)
-            self._manifest_sum.update(data)
+            self._put_manifest(data)
+
+    def copy_parent(self, first: int, count: int) -> None:
+        """Append whole segments of the parent's manifest to the record's: numbers `first` to `first + count`.
+
+        Invalid when there is no parent, it does not have them, or an earlier call went as far.
+        """
+        with self._working():
+            if self._taken is None:
+                raise Invalid("The session has no parent.")
+            at = self._manifest.size_bytes if self._manifest else 0
+            for data in self._taken.take(first, count, at):
+                self._put_manifest(data)
+
+    def _put_manifest(self, data: Buffer) -> None:
+        if self._manifest is None:
+            self._manifest_storage = self._storages().room_for(len(data))
+            backend = self._manifest_storage.backend
+            backend.delete(seals.open_name(self.record))
+            self._manifest = backend.append(seals.open_name(self.record))
+        assert self._manifest_storage is not None
+        self._storages().check_room(self._manifest_storage, len(data))
+        self._manifest.write(data)
+        self._manifest_sum.update(data)
 
     # --- the end ---
 
@@ -237,7 +302,7 @@ class WriteSession:
             )
         # Outside the lock: a newer attempt of the task must be able to end this session meanwhile.
         reader = ManifestReader(lambda at, length: backend.read(name, at, length), size)
-        return Verification(reader, self._index, self._groups, progress, check).run()
+        return Verification(reader, self._index, self._groups, progress, check, space=self._space).run()
 
     def seal(self, files: int, files_failed: int, size_bytes: int) -> SealedRecord:
         """Check the manifest, make it durable and publish the record; repeating it gives the same answer.
@@ -261,6 +326,7 @@ class WriteSession:
             raise Invalid("There is no manifest.")
         self._packing.close()
         size = self._manifest.size_bytes
+        changes = self._host.changes()
         header = self._check_manifest(size, told)
         sealed = SealedRecord(
             record=self.record,
@@ -276,25 +342,45 @@ class WriteSession:
             size_bytes=told.size_bytes,
             stored_bytes=self._packing.stored_bytes + size,
             sealed_at_ns=self._host.now_ns(),
+            key_id=self._encryption.key_id,
+            crypto=self._encryption.crypto,
         )
         self._manifest.write(seals.seal_bytes(sealed, size, self._manifest_sum.digest()))
         self._manifest.sync()
         row = RecordRow(sealed, size, self._manifest_storage.id, self._manifest.size_bytes)
-        self._host.publish(self, self._manifest_storage, row)
+        # Garbage collection may have moved what was checked, or the parent was dropped: look again, as it is now.
+        storage = self._manifest_storage
+        while not self._host.publish(self, storage, row, self._packs, changes, needs_parent=self._trusted):
+            changes = self._host.changes()
+            self._check_manifest(size, told)
         return sealed
 
     def _check_manifest(self, size: int, told: fmt.Summary) -> fmt.Header:
         assert self._manifest_storage is not None
         self._presence = Presence(self._index, self._storages)  # looks at every pack once more
         backend, name = self._manifest_storage.backend, seals.open_name(self.record)
+        self._packs = PackSet()
+        parent = self._host.parent_packs(self) if self._taken and self._taken.any else None
+        self._trusted = parent is not None
+        if parent is not None:
+            self._packs.merge(parent)
+        known = self._taken.holds if self._taken else None
         try:
-            header, trailer = check_manifest(lambda at, length: backend.read(name, at, length), size, self._check_rows)
-        except Corrupt as error:
+            header, trailer = check_manifest(
+                lambda at, length: backend.read(name, at, length), size, self._check_rows, known=known
+            )
+        except (Corrupt, Invalid) as error:
+            if self._taken and self._taken.any:
+                self._host.doubt_parent(self)
             raise Invalid(f"The manifest is refused: {error.message}") from error
         if (header.record, header.client_hwid) != (self.record, self.owner):
             raise Invalid("The manifest is of another record or client.")
+        if header.key_id != self._encryption.key_id:
+            raise Invalid("The manifest is encrypted with another key than the session, or only one of them is.")
         if header.parent not in {"", self.parent}:
             raise Invalid("The manifest names another parent.")
+        if self._taken and self._taken.any and header.key_id != self._taken.key_id:
+            raise Invalid("The manifest takes parts of its parent over, and is encrypted with another key.")
         summary = trailer.summary
         if (summary.files, summary.files_failed, summary.size_bytes) != (
             told.files,
@@ -304,19 +390,27 @@ class WriteSession:
             raise Invalid("The manifest's summary is not what the client told.")
         return header
 
-    def _check_rows(self, raw: memoryview) -> None:
-        """Every chunk of a segment must be readable, owned, and as long as the row says."""
+    def _check_rows(self, raw: memoryview, known: bool) -> None:
+        """Every chunk of these rows must be readable, owned, and as long as the row says.
+
+        That is so of rows that were taken over from a parent that is whole.
+        """
+        if known and self._trusted:
+            return
         rows = [row for row in fmt.ROW.iter_unpack(raw) if row[0] != HOLE]
-        found = self._index.lookup({name for name, _ in rows})
-        foreign = self._index.not_owned(found, self._packing.owner)
+        # What was told to be stored may be condemned since: it is there until this session ends.
+        found = self._index.lookup({name for name, _ in rows}, self._space, condemned=True)
+        foreign = self._index.not_owned(found, self._packing.owner, self._space)
         for name, length in rows:
             value = found.get(name)
             if value is not None and not self._presence.holds(value):
                 raise Corrupt(f"Chunk {name.hex()} is not in its pack any more; a new backup sends it again.")
             if value is None or name in foreign:
                 raise Invalid(f"The manifest names chunk {name.hex()}, which this client did not show to have.")
-            if Place.decode(value).chunk_bytes != length:
+            if (place := Place.decode(value)).chunk_bytes != length:
+                self._groups.check_length(name, place)
                 raise Invalid(f"The manifest gives chunk {name.hex()} a wrong length.")
+        self._packs.update(packs_in(found.values()))
 
     def abort(self) -> None:
         """End the session; chunks that arrived whole stay, for a later session. Twice is fine."""
@@ -332,6 +426,7 @@ class WriteSession:
 
     def _finish(self) -> None:
         self._over = True
+        self._packing.finish()
         if self._manifest is not None:
             self._manifest.close()
         self._host.forget(self)

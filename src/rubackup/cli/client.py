@@ -16,7 +16,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 import typer
 
-from rubackup.cli import output
+from rubackup.cli import client_keys, output
 from rubackup.client.tools.ask import ask
 from rubackup.domain.errors import RubackupError, TooManyAttempts, Unavailable
 from rubackup.domain.lookups import TaskStatus
@@ -65,6 +65,8 @@ app = typer.Typer(
     "3 no answer, 4 the task did not end as Done.",
 )
 
+app.add_typer(client_keys.app, name="key")
+
 Json = Annotated[bool, typer.Option("--json", help="JSON for scripts.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait for the end of the task; exit status 4 unless it is Done.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
@@ -72,7 +74,7 @@ Comment = Annotated[str, typer.Option(help="What the administrator is told.")]
 ResourceType = Annotated[str, typer.Option(help="Type of the resource.")]
 BackupType = Annotated[str, typer.Option("--type", help="full, incremental or differential.")]
 Keep = Annotated[str, typer.Option(help="How long copies are kept, such as '1 month'.")]
-Crypto = Annotated[str, typer.Option(help="How copies are encrypted.")]
+Crypto = Annotated[str, typer.Option(help="How copies are encrypted: a name of the lookup crypto, or nocrypt.")]
 Limit = Annotated[int, typer.Option(min=1, max=100_000, help="How many are shown, the newest first.")]
 
 
@@ -90,7 +92,7 @@ def place(
         context.obj = State(state.absolute()).client_socket
     elif socket is not None:
         context.obj = socket.absolute()
-    else:
+    elif context.invoked_subcommand != "key":  # works on files, and finds them by itself
         raise typer.BadParameter("name the client's process by --state, --socket or RUBACKUP_CLIENT_SOCKET.")
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from rubackup import __version__
-from rubackup.cli import client
+from rubackup.cli import administration, client, media
 from rubackup.cli.demo.run import default_folder, demonstrate
 from rubackup.domain.errors import RubackupError
 from rubackup.roles.up import background
@@ -18,6 +18,9 @@ from rubackup.roles.up.main import serve
 app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False, help="RuBackup.")
 
 app.add_typer(client.app, name="client")
+app.add_typer(media.app, name="media")
+app.add_typer(administration.pool_app, name="pool")
+app.add_typer(administration.repository_app, name="repository")
 
 StateOption = Annotated[Path, typer.Option("--state", help="Folder that holds everything of the installation.")]
 PortOption = Annotated[int, typer.Option("--port", min=0, max=65535, help="Port of the API; 0: a free one.")]

@@ -7,18 +7,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from rubackup.agent.record_listing import list_folder as list_folder_of_record
 from rubackup.agent.tasks import Follow, Outcome, RunningTask, TaskRunner
+from rubackup.chunkstore import ciphers
+from rubackup.chunkstore.group import Sealer
 from rubackup.client import scripts
 from rubackup.client.channels import BackupOverWire, RestoreOverWire, connect
+from rubackup.client.contents import ContentCheck
 from rubackup.client.destinations import check_destinations
 from rubackup.client.devices import list_block_devices
+from rubackup.client.encrypted import open_manifest
+from rubackup.client.keys import KeyStore
 from rubackup.client.ports import BackupJob, Module, RestoreJob
-from rubackup.domain.errors import Invalid, RubackupError, Stopped, WireFault
+from rubackup.domain.errors import Corrupt, Invalid, RubackupError, Stopped, WireFault
+from rubackup.domain.lookups import Crypto
 from rubackup.wire import pki
 from rubackup.wire.control import ControlPeer
 from rubackup.wire.messages import (
@@ -26,18 +34,24 @@ from rubackup.wire.messages import (
     CheckDestinations,
     FilesystemListing,
     ListBlockDevices,
+    ListEncrypted,
     ListFilesystem,
     ListResources,
+    MediaAddress,
     Message,
     ModuleResource,
     ModuleResources,
+    RecordListing,
     RunBackup,
     RunRestore,
+    RunVerify,
     Welcome,
 )
 
 log = logging.getLogger(__name__)
 
+NAMED_DAMAGE = 1000
+"""Damaged files that the report of a verification names; further ones are lines of the task log only."""
 LISTING_LIMIT = 10_000
 """Entries of a live folder in one answer."""
 
@@ -45,7 +59,10 @@ LISTING_LIMIT = 10_000
 class ClientAgent:
     """Answers the servers' orders with the modules of this host."""
 
-    def __init__(self, hwid: str, files: pki.TlsFiles, modules: Mapping[str, Module], runner: TaskRunner) -> None:
+    def __init__(
+        self, hwid: str, files: pki.TlsFiles, modules: Mapping[str, Module], runner: TaskRunner, keys: KeyStore
+    ) -> None:
+        self._keys = keys
         self._hwid = hwid
         self._files = files
         self._modules = modules
@@ -68,6 +85,11 @@ class ClientAgent:
                 follow = _after_restore(message)
                 self._runner.start(message.order, lambda task: self._put_back(module, message, task), follow)
                 return Ack()
+            case RunVerify() if message.media is not None:
+                self._runner.start(message.order, lambda task: self._verify(message, task))
+                return Ack()
+            case ListEncrypted() if message.media is not None:
+                return await asyncio.to_thread(self._list_encrypted, message, message.media)
             case ListFilesystem():
                 return await asyncio.to_thread(list_folder, message.path)
             case CheckDestinations():
@@ -98,7 +120,17 @@ class ClientAgent:
             ]
         )
 
+    def _sealer(self, crypto: str, task: RunningTask) -> Sealer | None:
+        """What encrypts a copy; None for one in clear. Invalid when this host cannot run the cipher."""
+        if crypto == Crypto.NOCRYPT.label:
+            return None
+        suite = ciphers.usable(ciphers.by_name(crypto))
+        if not self._keys.path.exists():
+            task.log("warning", "A key for encrypted copies is made: print it with `rubackup client key sheet`.")
+        return Sealer(self._keys.current(), suite)
+
     def _copy(self, module: Module, message: RunBackup, task: RunningTask) -> Outcome:
+        sealer = self._sealer(message.crypto, task)
         job = BackupJob(
             record=message.record,
             parent=message.parent,
@@ -108,8 +140,10 @@ class ClientAgent:
             compression=message.compression,
             module_parameters=message.module_parameters,
             common_parameters=message.common_parameters,
+            sealer=sealer,
         )
-        with self._session(message, task, BackupOverWire) as channel:
+        kind = functools.partial(BackupOverWire, key_id=sealer.key.id.hex() if sealer else "")
+        with self._session(message, task, kind) as channel:
             try:
                 summary = module.backup(job, channel, task)
             except Stopped:
@@ -137,8 +171,10 @@ class ClientAgent:
             overwrite=message.overwrite,
             module_parameters=message.module_parameters,
             common_parameters=message.common_parameters,
+            keys=self._keys,
         )
         with self._session(message, task, RestoreOverWire) as channel:
+            _check_key(channel, message.key_id)
             summary = module.restore(job, channel, task)
         text = f"{summary.files} files restored"
         if summary.files_failed:
@@ -151,9 +187,48 @@ class ClientAgent:
             bytes_done=summary.size_bytes,
         )
 
+    def _verify(self, message: RunVerify, task: RunningTask) -> Outcome:
+        """Read all of an encrypted copy again, with its key."""
+        with self._session(message, task, RestoreOverWire) as channel:
+            _check_encrypted(channel)
+            try:
+                found = ContentCheck(
+                    channel,
+                    open_manifest(channel, self._keys),
+                    self._keys,
+                    lambda done, total: task.progress(0, 0, done, total, 0),
+                    task.check,
+                )
+                damaged = found.run()
+            except Corrupt as error:
+                return Outcome("error", str(error), damaged=(f"the whole copy: {error}",))
+        for name in damaged[NAMED_DAMAGE:]:
+            task.log("error", f"Damaged: {name}")
+        return Outcome(
+            "error" if damaged else "done",
+            f"{len(damaged)} damaged files." if damaged else "Every chunk was read again with its key and is whole.",
+            bytes_done=found.bytes_read,
+            damaged=tuple(damaged[:NAMED_DAMAGE]),
+        )
+
+    def _list_encrypted(self, message: ListEncrypted, media: MediaAddress) -> RecordListing:
+        connection = connect(media, pki.client_context(self._files))
+        try:
+            channel = RestoreOverWire(connection, lambda: message.ticket)
+            _check_encrypted(channel)
+            reader = open_manifest(channel, self._keys)
+            found = list_folder_of_record(reader, message.path, message.page, message.limit)
+            with contextlib.suppress(RubackupError, OSError):
+                channel.close()  # it was read: a lost farewell changes nothing
+            return found
+        finally:
+            connection.close()
+
     @contextlib.contextmanager
-    def _session(self, message: RunBackup | RunRestore, task: RunningTask, kind: Any) -> Iterator[Any]:
+    def _session(self, message: RunBackup | RunRestore | RunVerify, task: RunningTask, kind: Any) -> Iterator[Any]:
         """A data session of the kind; it is closed in order when the task ends well, cut otherwise."""
+        if message.media is None:
+            raise WireFault("The order does not say where the copy is.")
         connection = connect(message.media, pki.client_context(self._files))
         try:
             channel = kind(connection, lambda: task.ticket)
@@ -162,6 +237,24 @@ class ClientAgent:
                 channel.close()  # the record is sealed or read: a lost farewell changes nothing
         finally:
             connection.close()
+
+
+def _check_key(channel: RestoreOverWire, key_id: str) -> None:
+    """Corrupt when the media server gives a copy of another key, or in clear: names and contents could be anybody's."""
+    if channel.key_id != key_id:
+        raise Corrupt(
+            f"The media server says that the copy is {_encrypted(channel.key_id)}; the catalogue says {_encrypted(key_id)}."
+        )
+
+
+def _check_encrypted(channel: RestoreOverWire) -> None:
+    """Corrupt for a copy in clear, which is not a client's to read for the server."""
+    if not channel.key_id:
+        raise Corrupt("The copy is not encrypted.")
+
+
+def _encrypted(key_id: str) -> str:
+    return f"encrypted with the key {key_id}" if key_id else "in clear"
 
 
 def _after_backup(message: RunBackup) -> Follow | None:

@@ -7,14 +7,22 @@ Design section 3.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from typing_extensions import Buffer
 
+from rubackup.chunkstore.group import Sealer
+from rubackup.chunkstore.keys import Keys
+
 Phase = Literal["execution", "transmission"]
 Level = Literal["info", "warning", "error"]
+
+
+Answer = Callable[[], tuple[bytes, bytes]]
+"""Waits for the answer to `BackupChannel.ask`: one state a chunk (0 send it, 1 stored, 2 prove that you have it) and the nonce
+for proofs. Called once; answers come in the order of the questions."""
 
 
 class Sealed(Protocol):
@@ -35,8 +43,8 @@ class BackupChannel(Protocol):
     def read_parent(self, offset: int, length: int) -> bytes:
         """A range of the parent's manifest."""
 
-    def query(self, ids: bytes) -> tuple[bytes, bytes]:
-        """One state a chunk (0 send it, 1 stored, 2 prove that you have it) and the nonce for proofs."""
+    def ask(self, ids: bytes) -> Answer:
+        """Ask which of these chunks must be sent, without waiting; at most four questions may be open."""
 
     def prove(self, ids: bytes, proofs: bytes) -> bytes:
         """One byte a chunk: 1 accepted, 0 send it."""
@@ -50,6 +58,9 @@ class BackupChannel(Protocol):
     def put_manifest(self, data: bytes) -> None:
         """Send the next piece of the manifest."""
 
+    def copy_parent(self, first_segment: int, count: int) -> None:
+        """The next piece of the manifest is these whole segments of the parent's, as they are."""
+
     def seal(self, files: int, files_failed: int, size_bytes: int) -> Sealed:
         """Publish the record."""
 
@@ -60,6 +71,14 @@ class RestoreChannel(Protocol):
     @property
     def manifest_bytes(self) -> int:
         """Size of the record's manifest."""
+
+    @property
+    def crypto(self) -> str:
+        """Name of the record's cipher; '' when it is in clear."""
+
+    @property
+    def key_id(self) -> str:
+        """Which key opens it, 32 hex digits; '' when it is in clear."""
 
     def read_manifest(self, offset: int, length: int) -> bytes:
         """A range of the manifest."""
@@ -101,6 +120,8 @@ class BackupJob:
     """A name of domain.lookups.CompressionType."""
     module_parameters: Mapping[str, Any] = field(default_factory=dict)
     common_parameters: Mapping[str, Any] = field(default_factory=dict)
+    sealer: Sealer | None = None
+    """Encrypts the copy; None makes one in clear."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +142,8 @@ class RestoreJob:
     common_parameters: Mapping[str, Any] = field(default_factory=dict)
     task_id: int = 0
     """The same for each attempt of a task: what an attempt that was killed left is known by it."""
+    keys: Keys | None = None
+    """What encrypted copies can be read with."""
 
 
 @dataclass(frozen=True)

@@ -87,6 +87,12 @@ class PreconditionFailed(CallerError):
     code = "precondition_failed"
 
 
+class RangeNotSatisfiable(CallerError):
+    """The range begins behind the end of the file."""
+
+    code = "range_not_satisfiable"
+
+
 class TooLarge(CallerError):
     """The body of the request is too large."""
 

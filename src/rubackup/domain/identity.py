@@ -12,6 +12,9 @@ CLIENT_HWID = re.compile(r"[0-9a-f]{16}")
 SERVER_HWID = re.compile(r"[0-9a-f]{64}")
 """A server's or media server's hardware id: 64 hex digits."""
 
+KEY_ID = re.compile(r"[0-9a-f]{32}")
+"""Which key of a client encrypted a copy: 32 hex digits that say nothing of the key."""
+
 HOSTNAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})")
 
 _LABEL = re.compile(r"\s*(?P<host>.*?)\s*\((?P<hwid>[0-9a-fA-F]{16})\)\s*")

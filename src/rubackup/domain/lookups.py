@@ -59,6 +59,7 @@ class TaskType(Lookup):
     COPY = "Copy", "Copies a copy into another pool"
     MOVE = "Move", "Moves a copy into another pool"
     DELETE = "Delete", "Removes a copy from its pool"
+    CLEAN = "Clean", "Frees what no copy in a pool needs"
 
 
 class BackupType(Lookup):
@@ -79,9 +80,28 @@ class CompressionType(Lookup):
 
 
 class Crypto(Lookup):
-    """How copies are encrypted on the client. Only what runs is listed."""
+    """How copies are encrypted on the client. Which of them a client can run, it tells itself."""
 
     NOCRYPT = "nocrypt", "No encryption"
+    AES_GCM = "aes-256-gcm", "AES-256-GCM; the fastest where the processor has AES"
+    CHACHA20 = "chacha20-poly1305", "ChaCha20-Poly1305; the fastest without AES in the processor"
+    RIJNDAEL_128 = "rijndael-128", "AES-128, counter mode with HMAC-SHA-256"
+    RIJNDAEL_256 = "rijndael-256", "AES-256, counter mode with HMAC-SHA-256"
+    SM4 = "sm4-128", "SM4, counter mode with HMAC-SHA-256"
+    CAMELLIA_128 = "camellia-128", "Camellia, 128 bit, counter mode with HMAC-SHA-256; needs libbotan-2 on the client"
+    CAMELLIA_256 = "camellia-256", "Camellia, 256 bit, counter mode with HMAC-SHA-256; needs libbotan-2 on the client"
+    ARIA_128 = "aria-128", "ARIA, 128 bit, counter mode with HMAC-SHA-256; needs libbotan-2 on the client"
+    ARIA_256 = "aria-256", "ARIA, 256 bit, counter mode with HMAC-SHA-256; needs libbotan-2 on the client"
+    SERPENT_128 = "serpent-128", "Serpent, 128 bit, counter mode with HMAC-SHA-256; needs libbotan-2 on the client"
+    SERPENT_256 = "serpent-256", "Serpent, 256 bit, counter mode with HMAC-SHA-256; needs libbotan-2 on the client"
+    TWOFISH_128 = "twofish-128", "Twofish, 128 bit, counter mode with HMAC-SHA-256; needs libbotan-2 on the client"
+    TWOFISH_256 = "twofish-256", "Twofish, 256 bit, counter mode with HMAC-SHA-256; needs libbotan-2 on the client"
+    CAST6_128 = "cast6-128", "CAST-256, 128 bit, counter mode with HMAC-SHA-256; needs libbotan-2 on the client"
+    CAST6_256 = "cast6-256", "CAST-256, 256 bit, counter mode with HMAC-SHA-256; needs libbotan-2 on the client"
+    THREEFISH_512 = (
+        "threefish-512",
+        "Threefish, 512 bit, counter mode with HMAC-SHA-256; needs libbotan-2 on the client",
+    )
 
 
 class HashAlgorithm(Lookup):

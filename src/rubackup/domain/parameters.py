@@ -65,10 +65,14 @@ def _table(*parameters: Parameter) -> Table:
 COMMON_BACKUP = _table(
     Parameter("worker_parallelism", 8, "How many threads read and compress at most", 1, 1024),
     Parameter("enable_multithreading", False, "Whether several threads may be used; they are used in any case"),
-    Parameter("enable_flexible_dedup", False, "Whether the pool's block size may be left", fixed=True),
-    Parameter("network_parallelism", 8, "How many connections to the media server are used at most", 1, 1024),
-    Parameter("memory_threshold", 0, "Megabytes that the task should not exceed; 0: the client decides", 0, 2**31),
-    Parameter("deny_memory_exceed", False, "Whether the task ends when the threshold is exceeded", fixed=True),
+    Parameter(
+        "enable_flexible_dedup",
+        False,
+        "Whether large files are cut in larger chunks than usual: less work and a smaller index, coarser deduplication",
+    ),
+    Parameter("network_parallelism", 8, "How many requests to the media server wait for an answer at most", 1, 1024),
+    Parameter("memory_threshold", 0, "Mebibytes that the client's process should not exceed; 0: no limit", 0, 2**31),
+    Parameter("deny_memory_exceed", False, "Whether the task ends when the threshold is exceeded; else it slows down"),
 )
 COMMON_RESTORE = _table(
     Parameter("worker_parallelism", 8, "How many threads decompress and write at most", 1, 1024),

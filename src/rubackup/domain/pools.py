@@ -14,6 +14,10 @@ FILE_SYSTEM = StorageType.FILE_SYSTEM.label
 WRITTEN = frozenset({FILE_SYSTEM})
 """Types of pools whose data path is there; the others can be described, not used."""
 NOT_WRITTEN = "This version does not write to pools of the type {}."
+NOT_RECONCILED = (
+    "The pool does not know this catalogue, which was set back or is another one: nothing is deleted or collected in it "
+    "until `rubackup repository reconcile --apply` was run."
+)
 UNCOMPRESSED = frozenset({BLOCK_DEVICE, CLIENT_DEFINED})
 """Types of pools without a compression type, says the guide."""
 

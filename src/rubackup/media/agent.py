@@ -12,21 +12,24 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from rubackup.agent.tasks import Outcome, RunningTask, TaskRunner
+from rubackup.agent.tasks import TaskRunner
 from rubackup.chunkstore.pool import SealedRecord
-from rubackup.domain.errors import Busy, Corrupt, NotFound, RubackupError, WireFault
+from rubackup.domain.errors import Busy, NotFound, RubackupError, WireFault
+from rubackup.media.cleaning import clean
 from rubackup.media.copying import Copier
 from rubackup.media.devices import check_device
-from rubackup.media.facts import differences
-from rubackup.media.listing import list_folder
+from rubackup.media.files import FileDesk
+from rubackup.media.listing import list_folder, list_records
 from rubackup.media.pools import PoolKeeper
 from rubackup.media.seals import Note, SealBook
 from rubackup.media.tape.host import TapeHost
+from rubackup.media.verifying import verify
 from rubackup.wire.control import ControlPeer
 from rubackup.wire.messages import (
     Ack,
     AskElements,
     AskPools,
+    AskRecords,
     AskStorage,
     CheckDevice,
     CheckFolder,
@@ -37,9 +40,11 @@ from rubackup.wire.messages import (
     LockRecord,
     Message,
     PoolStates,
+    ReadRecordFile,
     RecordListing,
     RecordSealed,
     Revoked,
+    RunClean,
     RunCopy,
     RunVerify,
     ScanTape,
@@ -53,8 +58,6 @@ log = logging.getLogger(__name__)
 SEAL_RETRY_SECONDS = 2.0
 POOLS_SECONDS = 10.0
 """How long an order waits for the pools to be opened."""
-NAMED_DAMAGE = 1000
-"""Damaged files that the report of a verification names; further ones are lines of the task log only."""
 
 Call = Callable[[Message, float, float], Awaitable[Message]]
 
@@ -77,6 +80,7 @@ class MediaAgent:
         self._runner = runner
         self._tape = tape
         self._copier = copier
+        self._files = FileDesk(pools)
         self._clock = clock
         self._keys: dict[str, tuple[Any, float]] = {}
         self._configured = asyncio.Event()
@@ -106,13 +110,14 @@ class MediaAgent:
         match message:
             case ConfigurePools():
                 self._runner.check_epoch(message.epoch)
-                await asyncio.to_thread(self._pools.configure, message.pools)
+                await asyncio.to_thread(self._pools.configure, message.pools, message.terms)
                 self._configured.set()
                 self._sealed.set()
                 return PoolStates(pools=await asyncio.to_thread(self._pools.states))
             case DropRecord():
                 self._runner.check_epoch(message.epoch)
-                await asyncio.to_thread(self._pools.get(message.pool_id).drop, message.record)
+                drop = self._pools.to_delete_from(message.pool_id).drop
+                await asyncio.to_thread(drop, message.record, zeroing=message.zeroing)
                 return Ack()
             case LockRecord():
                 self._runner.check_epoch(message.epoch)
@@ -131,9 +136,13 @@ class MediaAgent:
                 await self._wait_for_pools()
                 self._runner.start(message.order, lambda task: self._copier.run(message, task))
                 return Ack()
+            case RunClean():
+                await self._wait_for_pools()
+                self._runner.start(message.order, lambda task: clean(self._pools, message, task))
+                return Ack()
             case RunVerify():
                 await self._wait_for_pools()
-                self._runner.start(message.order, lambda task: self._verify(message, task))
+                self._runner.start(message.order, lambda task: verify(self._pools, message, task))
                 return Ack()
         return await self._answer(message)
 
@@ -149,8 +158,12 @@ class MediaAgent:
                 return await asyncio.to_thread(self._pools.need, message.pool_id, message.storage_id)
             case CheckDevice():
                 return await asyncio.to_thread(check_device, message.path, message.taken)
+            case AskRecords():
+                return await asyncio.to_thread(list_records, self._pools.get(message.pool_id), message)
             case ListRecord():
                 return await asyncio.to_thread(self._list, message)
+            case ReadRecordFile():
+                return await asyncio.to_thread(self._files.read, message)
             case ScanTape():
                 return await asyncio.to_thread(self._tape.scan)
             case AskElements():
@@ -205,34 +218,6 @@ class MediaAgent:
         pool = self._pools.get(message.pool_id)
         return list_folder(pool, message.record, message.path, message.page, message.limit)
 
-    def _verify(self, message: RunVerify, task: RunningTask) -> Outcome:
-        pool = self._pools.get(message.pool_id)
-
-        def progress(done: int, total: int) -> None:
-            task.progress(0, 0, done, total, 0)
-
-        try:
-            unlike = differences(message.facts, pool.sealed(message.record))
-            result = pool.verify(message.record, progress, task.check, contents=message.contents)
-        except (Corrupt, NotFound) as error:
-            return Outcome("error", str(error), damaged=(f"the whole copy: {error}",))
-        for name in result.damaged[NAMED_DAMAGE:]:
-            task.log("error", f"Damaged: {name}")
-        text = f"{len(result.damaged)} damaged files." if result.damaged else _whole(contents=message.contents)
-        if result.flaws:
-            text += f" {len(result.flaws)} files of the pool are damaged: {result.flaws[0]}"
-        if unlike:
-            text += f" {unlike[0]}"
-        damaged = (*unlike, *result.flaws, *result.damaged)[:NAMED_DAMAGE]
-        return Outcome("error" if damaged else "done", text, bytes_done=result.bytes_read, damaged=damaged)
-
-
-def _whole(*, contents: bool) -> str:
-    """What a verification without findings may say."""
-    if contents:
-        return "Every chunk was read again and is whole."
-    return "Manifest, index and packs are in place; contents were not read."
-
 
 def sealed_message(pool_id: int, record: SealedRecord) -> RecordSealed:
     """What the server must know of a record."""
@@ -241,4 +226,5 @@ def sealed_message(pool_id: int, record: SealedRecord) -> RecordSealed:
         client_hwid=record.owner, resource_type=record.resource_type, resource=record.resource,
         backup_type=record.backup_type, files=record.files, files_failed=record.files_failed,
         size_bytes=record.size_bytes, stored_bytes=record.stored_bytes, sealed_at_ns=record.sealed_at_ns,
+        crypto=record.crypto, key_id=record.key_id,
     )  # fmt: skip

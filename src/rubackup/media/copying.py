@@ -43,6 +43,8 @@ class Copier:
                 record=order.record,
                 parent=order.parent or None,
                 share=False,
+                crypto=source.crypto,
+                key_id=source.key_id,
             )
             try:
                 summary = RecordCopy(source, session, target.level, progress, task.check).run()

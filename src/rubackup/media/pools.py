@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 from rubackup.chunkstore.pool import Pool
-from rubackup.domain.errors import RubackupError, StorageFault
+from rubackup.domain.errors import Conflict, RubackupError, StorageFault
+from rubackup.domain.pools import NOT_RECONCILED
 from rubackup.media.folders import Ground, check_folder
+from rubackup.media.history import History
 from rubackup.wire.messages import PoolConfig, PoolState, StorageNeed, StorageState
 
 log = logging.getLogger(__name__)
@@ -31,10 +34,15 @@ class PoolKeeper:
         self._configs: dict[int, PoolConfig] = {}
         self._open: dict[int, Pool] = {}
         self._problems: dict[int, str] = {}
+        self._history = History(metadata)
+        self._reconciled: dict[int, bool] = {}
 
-    def configure(self, configs: list[PoolConfig]) -> None:
-        """Make the open pools those of the list."""
+    def configure(self, configs: list[PoolConfig], terms: Sequence[tuple[int, str]] = ()) -> None:
+        """Make the open pools those of the list; `terms` are those of the catalogue that has it."""
         with self._lock:
+            self._reconciled = {
+                one.id: self._history.meet(one.uuid, list(terms), reconciled=one.reconciled) for one in configs
+            }
             wanted = {config.id: config for config in configs}
             for gone in self._configs.keys() - wanted.keys():
                 self._close(gone)
@@ -52,6 +60,16 @@ class PoolKeeper:
                 problem = self._problems.get(pool_id, "The media server does not serve this pool.")
                 raise StorageFault(problem, pool_id=pool_id)
             return pool
+
+    def is_reconciled(self, pool_id: int) -> bool:
+        """Whether the pool knows the catalogue of the servers."""
+        return self._reconciled.get(pool_id, False)
+
+    def to_delete_from(self, pool_id: int) -> Pool:
+        """The open pool, to delete or collect in it; Conflict while it does not know the catalogue."""
+        if pool_id in self._reconciled and not self._reconciled[pool_id]:
+            raise Conflict(NOT_RECONCILED)
+        return self.get(pool_id)
 
     def ids(self) -> list[int]:
         """The pools that are open."""
@@ -131,7 +149,14 @@ class PoolKeeper:
         problem = self._problems.get(config.id, "")
         if pool is None:
             return PoolState(
-                id=config.id, problem=problem, free_bytes=0, used_bytes=0, total_bytes=0, chunks=0, records=0
+                id=config.id,
+                problem=problem,
+                free_bytes=0,
+                used_bytes=0,
+                total_bytes=0,
+                chunks=0,
+                records=0,
+                reconciled=self.is_reconciled(config.id),
             )
         usage = pool.usage()
         return PoolState(
@@ -143,6 +168,7 @@ class PoolKeeper:
             chunks=usage.chunks,
             records=usage.records,
             storages=self._storages(config, pool),
+            reconciled=self.is_reconciled(config.id),
         )
 
     @staticmethod

@@ -27,7 +27,10 @@ class RemoteRecord:
         self._ticket = ticket
         self._shown = ticket()
         connection.send(OpenRestore(version=PROTOCOL_VERSION, ticket=self._shown))
-        self.manifest_bytes: int = connection.expect(RestoreOpened).manifest_bytes
+        opened = connection.expect(RestoreOpened)
+        self.manifest_bytes: int = opened.manifest_bytes
+        self.crypto: str = opened.crypto
+        self.key_id: str = opened.key_id
 
     def read_manifest(self, offset: int, length: int) -> bytes:
         """A range of the manifest, cut at its end."""

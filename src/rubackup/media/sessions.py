@@ -14,6 +14,7 @@ from typing import Any
 
 from rubackup.chunkstore.pool import ReadSession, WriteSession
 from rubackup.domain.errors import Corrupt, Refused, RubackupError, WireFault
+from rubackup.media.ingest import Ingest, examiners
 from rubackup.media.pools import PoolKeeper
 from rubackup.media.seals import SealBook
 from rubackup.wire.data import DataConnection, Frame
@@ -25,6 +26,7 @@ from rubackup.wire.messages import (
     Bye,
     Checkpoint,
     Checkpointed,
+    CopySegments,
     Groups,
     Known,
     Message,
@@ -49,6 +51,9 @@ MANIFEST_READ_BYTES = 4 << 20
 RUNS_LIMIT = 65_536
 """Runs of chunks in one request."""
 
+DAMAGE_TOLD = 4
+"""Damaged places that one answer names."""
+
 
 class DataSessions:
     """Opens sessions for hosts whose tickets a known server has signed."""
@@ -66,6 +71,7 @@ class DataSessions:
         self._seals = seals
         self._server_keys = server_keys
         self._clock = clock
+        self._examiners = examiners()
         self._lock = threading.Lock()
         self._live: set[DataConnection] = set()
         self._revoked: frozenset[str] = frozenset()
@@ -105,7 +111,7 @@ class DataSessions:
             raise Refused("Only clients write copies; a media server reads one that it copies.")
         if isinstance(opening, OpenBackup):
             ticket = self._admit(connection, opening.version, opening.ticket, "backup")
-            self._backup(connection, ticket)
+            self._backup(connection, ticket, opening.key_id)
         elif isinstance(opening, OpenRestore):
             ticket = self._admit(connection, opening.version, opening.ticket, "restore")
             self._restore(connection, ticket)
@@ -137,7 +143,7 @@ class DataSessions:
         if ticket.expires_at < self._clock():
             raise Refused("The ticket has expired.")
 
-    def _backup(self, connection: DataConnection, ticket: Ticket) -> None:
+    def _backup(self, connection: DataConnection, ticket: Ticket, key_id: str) -> None:
         pool = self._pools.get(ticket.pool_id)
         session = pool.begin(
             owner=ticket.client_hwid,
@@ -146,16 +152,27 @@ class DataSessions:
             record=ticket.record,
             parent=ticket.parent or None,
             share=ticket.share,
+            crypto=ticket.crypto,
+            key_id=key_id,
         )
+        ingest = Ingest(session, connection, self._examiners)
         sealed = False
         try:
             connection.send(BackupOpened(parent_bytes=session.parent_bytes))
             while True:
                 item = connection.receive()
                 self._check(ticket)
+                if isinstance(item, Frame) and item.type is FrameType.GROUP:
+                    ingest.put(item)
+                    continue
                 if isinstance(item, Frame):
-                    store_frame(session, item)
-                elif isinstance(item, ReadManifest):
+                    store_manifest(session, item)
+                    continue
+                if isinstance(item, CopySegments):
+                    session.copy_parent(item.first, item.count)
+                    continue
+                ingest.drain()
+                if isinstance(item, ReadManifest):
                     parent = session.read_parent(item.offset, min(item.length, MANIFEST_READ_BYTES))
                     connection.send_frame(FrameType.DATA, parent)
                 elif isinstance(item, Renew):
@@ -168,6 +185,7 @@ class DataSessions:
                 else:
                     connection.send(answer_backup(session, item))
         finally:
+            ingest.end()
             if not sealed:
                 session.abort()
 
@@ -179,7 +197,9 @@ class DataSessions:
 
     def _restore(self, connection: DataConnection, ticket: Ticket) -> None:
         session = self._pools.get(ticket.pool_id).read(ticket.record)
-        connection.send(RestoreOpened(manifest_bytes=session.manifest_bytes))
+        connection.send(
+            RestoreOpened(manifest_bytes=session.manifest_bytes, crypto=session.crypto, key_id=session.key_id)
+        )
         while True:
             item = connection.receive()
             self._check(ticket)
@@ -196,14 +216,11 @@ class DataSessions:
                 raise WireFault("This message does not belong into a restore session.")
 
 
-def store_frame(session: WriteSession, frame: Frame) -> None:
-    """A group or a piece of the manifest."""
-    if frame.type is FrameType.GROUP:
-        session.put_group(frame.data)
-    elif frame.type is FrameType.MANIFEST:
-        session.put_manifest(bytes(frame.data))
-    else:
+def store_manifest(session: WriteSession, frame: Frame) -> None:
+    """A piece of the manifest."""
+    if frame.type is not FrameType.MANIFEST:
         raise WireFault("This frame does not belong into a backup session.")
+    session.put_manifest(bytes(frame.data))
 
 
 def answer_backup(session: WriteSession, message: Message) -> Message:
@@ -221,16 +238,22 @@ def answer_backup(session: WriteSession, message: Message) -> Message:
 
 
 def send_groups(connection: DataConnection, session: ReadSession, request: ReadChunks) -> None:
-    """Every group that holds a wanted chunk, once; damage ends the answer and is named there, not the session."""
+    """Every group that holds a wanted chunk, once; damaged ones are left out and named at the end."""
     if len(request.runs) > RUNS_LIMIT:
         raise WireFault(f"At most {RUNS_LIMIT} runs of chunks can be asked for at once.")
     count = 0
-    try:
-        for group in session.groups(request.runs):
-            connection.send_frame(FrameType.GROUP, group)
-            count += 1
-    except Corrupt as error:
-        log.error("a record is damaged: %s", error)
-        connection.send(Groups(count=count, problem=str(error)))
-    else:
-        connection.send(Groups(count=count))
+    damage: list[str] = []
+    groups = session.groups(request.runs)
+    while True:
+        try:
+            group = next(groups)
+        except StopIteration:
+            break
+        except Corrupt as error:
+            damage.append(str(error))
+            continue
+        connection.send_frame(FrameType.GROUP, group)
+        count += 1
+    if damage:
+        log.error("a record is damaged in %d places, the first: %s", len(damage), damage[0])
+    connection.send(Groups(count=count, problem=" ".join(damage[:DAMAGE_TOLD])))

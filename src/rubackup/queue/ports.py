@@ -17,7 +17,7 @@ from rubackup.domain.tasks import Verb
 
 
 class Reservation(msgspec.Struct, frozen=True):
-    """What a task touches while it is held: `kind` is resource, record, pool or drive."""
+    """What a task touches while it is held: `kind` is resource, record, pool, cleaning or drive."""
 
     kind: str
     key: str

@@ -31,6 +31,8 @@ class ClientRow(msgspec.Struct, kw_only=True):
     os_version: Annotated[str, Meta(description="Version of the operating system.")]
     package_version: Annotated[str, Meta(description="Version of the client's software.")]
     resource_types: Annotated[list[str], Meta(description="What it can back up, names of resource_types.")]
+    ciphers: Annotated[list[str], Meta(description="What it can encrypt with, names of crypto.")]
+    key_ids: Annotated[list[str], Meta(description="Which keys of encrypted copies it holds, the current one first.")]
     lsf_flag: Annotated[bool, Meta(description="Whether backups that its own tools start go to `ls_pool`.")]
     ls_pool: Annotated[str | None, Meta(description="Name of the pool for backups that its own tools start.")]
     ls_pool_ref: Annotated[int | None, Meta(description="Id of that pool.")]
@@ -45,7 +47,7 @@ class ClientRow(msgspec.Struct, kw_only=True):
 
 
 _OWN = (
-    "id", "hostname", "hwid", "description", "os_type", "os_version", "package_version", "resource_types", "lsf_flag",
+    "id", "hostname", "hwid", "description", "os_type", "os_version", "package_version", "resource_types", "ciphers", "key_ids", "lsf_flag",
     "lrl_flag", "storage_capacity", "centralized_restore", "client_side_backup", "client_side_restore", "fingerprint",
     "certificate_not_after", "authorised_at",
 )  # fmt: skip

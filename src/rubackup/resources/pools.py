@@ -8,11 +8,11 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from rubackup.api.resource import CRUD, Body, Clause, Op, Resource, Source
+from rubackup.api.resource import CRUD, Action, Answer, Body, Call, Clause, Created, Later, Op, Resource, Source
 from rubackup.catalog.database import Connection
 from rubackup.domain.permissions import Permission, Principal
-from rubackup.resources._adapters import limited, making
-from rubackup.services import pool_fit, pool_list, pools, scopes, storage_local_catalogs
+from rubackup.resources._adapters import limited, making, queued
+from rubackup.services import cleanings, pool_fit, pool_list, pools, reconciliation, scopes, storage_local_catalogs
 
 
 class PoolRow(msgspec.Struct, kw_only=True):
@@ -40,6 +40,9 @@ class PoolRow(msgspec.Struct, kw_only=True):
     used_bytes: Annotated[int, Meta(description="What the pool's data takes in bytes.")]
     total_bytes: Annotated[int, Meta(description="Size of its storages in bytes.")]
     chunks: Annotated[int, Meta(description="How many different chunks it holds.")]
+    reconciled: Annotated[
+        bool, Meta(description="Whether the pool knows this catalogue; if not, nothing is deleted or collected in it.")
+    ]
     reported_at: Annotated[datetime | None, Meta(description="When the media server reported last.")]
     created_at: Annotated[datetime, Meta(description="When the pool was made.")]
 
@@ -57,11 +60,29 @@ _COLUMNS = {
     "meta_data_pool": "d.pool_name", "meta_data_pool_ref": "p.meta_data_pool_id",
     "problem": pools.PROBLEM,
     "free_bytes": "coalesce(s.free_bytes, 0)", "used_bytes": "coalesce(s.used_bytes, 0)",
-    "total_bytes": pools.TOTAL_BYTES, "chunks": "coalesce(s.chunks, 0)", "reported_at": "s.reported_at",
+    "total_bytes": pools.TOTAL_BYTES, "chunks": "coalesce(s.chunks, 0)",
+    "reconciled": "coalesce(s.reconciled, true)", "reported_at": "s.reported_at",
     "created_at": "p.created_at",
 }  # fmt: skip
 _INDEXED = frozenset({"id", "uuid", "pool_name", "media_server_ref"})
 _SCOPE = limited(lambda principal: scopes.storage(principal, "p.media_server_id"))
+
+
+async def _clean(call: Call) -> Created:
+    assert call.id is not None
+    return queued([await cleanings.clean(call.change, call.id)])
+
+
+async def _ask(call: Call) -> Later:
+    assert call.id is not None
+    pool = await reconciliation.facts(call.change.db, call.id)
+    return Later(lambda: reconciliation.examine(call.change.hosts, pool))
+
+
+async def _reconcile(call: Call) -> reconciliation.Reconciliation:
+    assert call.id is not None
+    return await reconciliation.reconcile(call.change, call.id, call.told, apply=call.query.apply)
+
 
 POOL_LIST = Resource(
     path="pool_list",
@@ -98,6 +119,17 @@ POOL_LIST = Resource(
         },
     ),
     delete=pool_list.delete,
+    actions=(
+        Action(
+            "POST", "{id}/cleaning", "Free what no copy in the pool needs", Permission.WRITE_STORAGE, _clean,
+            answer=Answer.TASKS,
+        ),
+        Action(
+            "POST", "{id}/reconciliation", "Make the catalogue agree with what lies in the pool",
+            Permission.WRITE_CONFIGURATION, _reconcile, ask=_ask, answer=Answer.OBJECT, row=reconciliation.Reconciliation,
+            query=reconciliation.ReconciliationQuery,
+        ),
+    ),
 )  # fmt: skip
 
 

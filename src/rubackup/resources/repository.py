@@ -9,10 +9,12 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from rubackup.api.files import MEDIA
 from rubackup.api.resource import LOG, Action, Answer, Body, Call, Created, Later, Op, Page, Resource, Source
 from rubackup.domain.permissions import Permission
+from rubackup.resources import downloads as downloading
 from rubackup.resources._adapters import limited, queued, whole
-from rubackup.services import copies, repository, restores, scopes, tasks
+from rubackup.services import copies, downloads, repository, restores, scopes, tasks
 from rubackup.services.change import Change
 from rubackup.services.ports import CopyEntry
 
@@ -47,6 +49,9 @@ class RecordRow(msgspec.Struct, kw_only=True):
     resource: Annotated[str, Meta(description="What was backed up.")]
     backup_type: Annotated[str, Meta(description="A name of backup_types.")]
     crypto: Annotated[str, Meta(description="A name of crypto.")]
+    key_id: Annotated[
+        str, Meta(description="Which key of the client opens it, 32 hex digits; empty when it is in clear.")
+    ]
     archiving: Annotated[bool, Meta(description="Whether it is an archive: nothing builds on it.")]
     file_list: Annotated[bool, Meta(description="Whether its files may be listed.")]
     size_bytes: Annotated[int, Meta(description="Size of what was backed up in bytes.")]
@@ -61,7 +66,7 @@ class RecordRow(msgspec.Struct, kw_only=True):
 
 
 _OWN = (
-    "id", "parent_id", "client_hwid", "resource_type", "resource", "backup_type", "crypto", "archiving", "file_list", "size_bytes",
+    "id", "parent_id", "client_hwid", "resource_type", "resource", "backup_type", "crypto", "key_id", "archiving", "file_list", "size_bytes",
     "stored_bytes", "files", "files_failed", "created_at", "store_until", "locked_until", "verification_status",
     "verified_at", "copied_from", "chain_broken", "rule_id", "strategy_rule_id",
 )  # fmt: skip
@@ -179,6 +184,24 @@ REPOSITORY = Resource(
             answer=Answer.TASKS, query=TargetQuery, statuses=_NOT_THERE,
         ),
         Action(
+            "GET", "{id}/file", "Download a file of a copy", Permission.RESTORE, endpoint=downloading.download,
+            media=MEDIA, query=downloading.FileQuery, mutates=False, headers=downloading.HEADERS,
+            statuses=downloading.STATUSES,
+        ),
+        Action(
+            "POST", "{id}/file_link", "Make a link that opens a file of a copy for some minutes, without a login",
+            Permission.RESTORE, endpoint=downloading.make_link, answer=Answer.OBJECT, row=downloads.FileLink,
+            body=Body(downloads.WantedFile, example={"data": {"path": "/etc/hostname"}}), replayable=False,
+            message="Who has the link can download the file until it expires",
+        ),
+        Action(
+            "GET", downloading.LINKED, "Download what a link opens", None, endpoint=downloading.linked, media=MEDIA,
+            query=downloading.LinkQuery, mutates=False, headers=downloading.HEADERS,
+            statuses=downloading.STATUSES | {
+                401: "The link was changed, or has expired", 403: "Whoever made the link may not restore any more",
+            },
+        ),
+        Action(
             "POST", "deletion_reference_chain", "The copies that build on these", Permission.READ_RECORDS, _dependants,
             answer=Answer.LIST, row=repository.Dependant, mutates=False,
             body=Body(repository.RecordIds, wrapper=None, example={"ids": [1]}),
@@ -258,7 +281,7 @@ class RepositoryLogRow(msgspec.Struct, kw_only=True):
     action: Annotated[
         str,
         Meta(
-            description="created, verified, verification, restore, copying, copied, moving, moved, changed, chain (deleted with a copy that it "
+            description="created, verified, verification, restore, downloaded, copying, copied, moving, moved, changed, chain (deleted with a copy that it "
             "builds on) or deleted."
         ),
     ]

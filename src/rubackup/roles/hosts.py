@@ -21,6 +21,7 @@ from rubackup.services.ports import (
     Destination,
     Device,
     DeviceFacts,
+    FilePart,
     FolderEntry,
     Resource,
     TapeDevice,
@@ -32,6 +33,7 @@ from rubackup.wire.messages import (
     PROTOCOL_VERSION,
     Ack,
     AskElements,
+    AskRecords,
     AskStorage,
     BlockDevices,
     CheckDestinations,
@@ -42,11 +44,15 @@ from rubackup.wire.messages import (
     FilesystemListing,
     Hello,
     ListBlockDevices,
+    ListEncrypted,
     ListFilesystem,
     ListRecord,
     ListResources,
     Message,
     ModuleResources,
+    PoolRecords,
+    ReadRecordFile,
+    RecordFilePart,
     RecordListing,
     Relay,
     Relayed,
@@ -120,27 +126,36 @@ class RelayHosts:
     ) -> tuple[list[CopyEntry], int]:
         """A page of a folder of a copy, and how many entries the folder has."""
         asked = ListRecord(pool_id=pool_id, record=record_uuid, path=path, page=page, limit=limit)
-        answer = await self._request("media", media_hwid, asked, RecordListing)
-        entries = [
-            CopyEntry(
-                path=entry.path,
-                type=entry.type,
-                size_bytes=entry.size_bytes,
-                mode=entry.mode,
-                uid=entry.uid,
-                gid=entry.gid,
-                user=entry.user,
-                group=entry.group,
-                mtime_ns=entry.mtime_ns,
-                target=entry.target,
-            )
-            for entry in answer.entries
-        ]
-        return entries, answer.total
+        return _listed(await self._request("media", media_hwid, asked, RecordListing))
+
+    async def list_encrypted(
+        self, client_hwid: str, pool_id: int, record_uuid: str, path: str, page: int, limit: int
+    ) -> tuple[list[CopyEntry], int]:
+        """As `list_record`, of the client that has the copy's key."""
+        asked = ListEncrypted(pool_id=pool_id, record=record_uuid, path=path, page=page, limit=limit)
+        return _listed(await self._request("client", client_hwid, asked, RecordListing))
+
+    async def read_file(
+        self, media_hwid: str, pool_id: int, record_uuid: str, path: str, offset: int, length: int
+    ) -> FilePart:
+        """A range of one regular file of a copy."""
+        asked = ReadRecordFile(pool_id=pool_id, record=record_uuid, path=path, offset=offset, length=length)
+        answer = await self._request("media", media_hwid, asked, RecordFilePart)
+        return FilePart(size_bytes=answer.size_bytes, tag=answer.tag, mtime_ns=answer.mtime_ns, data=answer.data)
 
     async def check_folder(self, media_hwid: str, path: str, pool_uuid: str) -> None:
         """Return when the folder can become a storage of the pool."""
         await self._request("media", media_hwid, CheckFolder(path=path, pool=pool_uuid), Ack)
+
+    async def pool_records(self, media_hwid: str, pool_id: int) -> list[ports.PoolRecord]:
+        """Every record that a pool has, by uuid; asked page by page."""
+        found: list[ports.PoolRecord] = []
+        while True:
+            asked = AskRecords(pool_id=pool_id, after=found[-1].record if found else "")
+            answer = await self._request("media", media_hwid, asked, PoolRecords)
+            found += [ports.PoolRecord(**msgspec.structs.asdict(one)) for one in answer.records]
+            if not answer.more or not answer.records:
+                return found
 
     async def storage_need(self, media_hwid: str, pool_id: int, storage_id: int) -> ports.StorageNeed:
         """Whether a pool can do without one of its folders."""
@@ -227,3 +242,22 @@ class RelayHosts:
 async def _refuse(_peer: ControlPeer, message: Message) -> Message:
     """A server has nothing to ask of the API."""
     raise Refused(f"The API does not answer {type(message).__name__}.")
+
+
+def _listed(answer: RecordListing) -> tuple[list[CopyEntry], int]:
+    entries = [
+        CopyEntry(
+            path=entry.path,
+            type=entry.type,
+            size_bytes=entry.size_bytes,
+            mode=entry.mode,
+            uid=entry.uid,
+            gid=entry.gid,
+            user=entry.user,
+            group=entry.group,
+            mtime_ns=entry.mtime_ns,
+            target=entry.target,
+        )
+        for entry in answer.entries
+    ]
+    return entries, answer.total

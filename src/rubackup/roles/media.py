@@ -10,6 +10,7 @@ from rubackup.agent.link import AgentHost, ServerLink
 from rubackup.agent.monitoring import Reporter
 from rubackup.agent.tasks import TaskRunner
 from rubackup.media.agent import MediaAgent
+from rubackup.media.cleaning import Sweeper
 from rubackup.media.copying import Copier
 from rubackup.media.folders import Ground
 from rubackup.media.pools import PoolKeeper
@@ -19,6 +20,7 @@ from rubackup.media.tape.host import TapeHost
 from rubackup.roles.host import agent_host, wait_for_certificate
 from rubackup.roles.process import ready, run_role, together
 from rubackup.roles.settings import Settings
+from rubackup.roles.tuning import tune_for_bulk
 from rubackup.wire import pki
 from rubackup.wire.certificates import Role
 from rubackup.wire.data import DataConnection, DataServer, connect_data
@@ -47,6 +49,7 @@ async def serve(settings: Settings) -> None:
             runner.report(),
             Reporter(link.call).run(),
             agent.report_seals(link.call),
+            Sweeper(pools).run(),
             serve_data(host, sessions, host_name, port),
         )
     finally:
@@ -85,6 +88,7 @@ async def serve_data(host: AgentHost, sessions: DataSessions, address: str, port
 
 def main() -> None:
     """Entry of the process."""
+    tune_for_bulk()
     run_role("rubackup_media", serve)
 
 

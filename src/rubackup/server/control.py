@@ -105,6 +105,8 @@ class ControlPlane:
                 package_version=hello.package_version,
                 os_version=hello.os_version,
                 resource_types=hello.resource_types,
+                ciphers=hello.ciphers,
+                key_ids=hello.key_ids,
             )
         else:
             await presence.media_online(

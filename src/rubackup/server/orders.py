@@ -5,15 +5,26 @@ from __future__ import annotations
 from rubackup.domain.errors import Invalid
 from rubackup.server.tickets import TicketOffice
 from rubackup.services.dispatch import Job
-from rubackup.wire.messages import MediaAddress, Message, Order, RecordFacts, RunBackup, RunCopy, RunRestore, RunVerify
+from rubackup.wire.messages import (
+    MediaAddress,
+    Message,
+    Order,
+    RecordFacts,
+    RunBackup,
+    RunClean,
+    RunCopy,
+    RunRestore,
+    RunVerify,
+)
 
 
 def media_address(job: Job) -> MediaAddress:
     """Where the job's pool is served."""
-    return _address(job.data_endpoint, job.media_hwid)
+    return address(job.data_endpoint, job.media_hwid)
 
 
-def _address(endpoint: str, hwid: str) -> MediaAddress:
+def address(endpoint: str, hwid: str) -> MediaAddress:
+    """Where a media server takes data."""
     host, _, port = endpoint.rpartition(":")
     return MediaAddress(host=host, port=int(port), hwid=hwid)
 
@@ -42,6 +53,7 @@ def order_of(job: Job, tickets: TicketOffice) -> Message:
                 common_parameters=common,
                 normal_script=scripts.get("normal", ""),
                 exception_script=scripts.get("exception", ""),
+                crypto=job.crypto,
             )
         case "Restore":
             return RunRestore(
@@ -57,12 +69,25 @@ def order_of(job: Job, tickets: TicketOffice) -> Message:
                 module_parameters=module,
                 common_parameters=common,
                 restore_script=scripts.get("restore", ""),
+                key_id=job.key_id,
             )
         case "Verify":
             contents = job.parameters.get("contents", True)
+            media = media_address(job) if job.executor == "client" else None
             told = job.parameters.get("facts")
             facts = RecordFacts(**told) if told else None
-            return RunVerify(order=order, pool_id=job.pool_id, record=job.record_uuid, contents=contents, facts=facts)
+            return RunVerify(
+                order=order, pool_id=job.pool_id, record=job.record_uuid, contents=contents, media=media, facts=facts
+            )
+        case "Clean":
+            return RunClean(
+                order=order,
+                pool_id=job.pool_id,
+                blocks=job.parameters.get("blocks", True),
+                storages=job.parameters.get("storages", False),
+                zeroing=job.parameters.get("zeroing", False),
+                unfinished=job.parameters.get("unfinished"),
+            )
         case "Copy" | "Move":
             return RunCopy(
                 order=order,
@@ -72,6 +97,6 @@ def order_of(job: Job, tickets: TicketOffice) -> Message:
                 owner=job.client_hwid,
                 source_pool_id=job.source_pool_id,
                 source_record=job.source_uuid,
-                source=_address(job.source_endpoint, job.source_media_hwid) if job.source_is_elsewhere else None,
+                source=address(job.source_endpoint, job.source_media_hwid) if job.source_is_elsewhere else None,
             )
     raise Invalid(f"Tasks of type {job.task_type} cannot be run by this version.")

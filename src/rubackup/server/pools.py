@@ -8,7 +8,7 @@ from collections.abc import Callable
 from rubackup.catalog.database import Database
 from rubackup.domain.errors import RubackupError, Unavailable
 from rubackup.server.registry import Registry
-from rubackup.services import configuration, enrolment, pools, records
+from rubackup.services import configuration, enrolment, leadership, pools, records
 from rubackup.wire.control import ControlPeer
 from rubackup.wire.messages import (
     AskPools,
@@ -59,10 +59,12 @@ class PoolSync:
                         compression=row.compression,
                         reserve_bytes=row.reserve_bytes,
                         evenly=row.evenly,
+                        reconciled=row.reconciled,
                         storages=[StorageConfig(id=number, path=path) for number, path in row.storages],
                     )
                     for row in rows
                 ],
+                terms=await leadership.terms(self._database),
             )
             await peer.call(await self._revoked(), 10.0)
             await self._store(hwid, await peer.call(message, CONFIGURE_SECONDS))
@@ -116,6 +118,7 @@ class PoolSync:
                     used_bytes=state.used_bytes,
                     total_bytes=state.total_bytes,
                     chunks=state.chunks,
+                    reconciled=state.reconciled,
                     storages=tuple(
                         pools.StorageReport(
                             id=one.id,
@@ -139,10 +142,17 @@ class PoolSync:
             order = LockRecord(epoch=self._epoch(), pool_id=pool_id, record=record, until_ns=until_ns)
             if await _done(peer, order, f"copy {row_id} could not be locked in its pool"):
                 await records.lock_told(self._database, row_id, until)
-        for pool_id, record in await records.waiting_tombstones(self._database, hwid):
-            drop = DropRecord(epoch=self._epoch(), pool_id=pool_id, record=record)
+        waiting = await records.waiting_tombstones(self._database, hwid)
+        zeroing = await self._zeroing() if waiting else False
+        for pool_id, record in waiting:
+            drop = DropRecord(epoch=self._epoch(), pool_id=pool_id, record=record, zeroing=zeroing)
             if await _done(peer, drop, f"record {record} was deleted, but its pool keeps it"):
                 await records.tombstone_done(self._database, record)
+
+    async def _zeroing(self) -> bool:
+        """Whether what is deleted is overwritten."""
+        async with self._database.connection() as db:
+            return await configuration.enabled(db, "delete_archives_with_zeroing")
 
 
 async def _done(peer: ControlPeer, order: Message, problem: str) -> bool:

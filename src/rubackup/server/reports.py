@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import datetime as dt
 
+import msgspec
+
 from rubackup.catalog.database import Database
 from rubackup.domain.errors import Refused, WireFault
 from rubackup.domain.tasks import Verb
 from rubackup.queue.ports import Beat
 from rubackup.server.heartbeats import Heartbeats
 from rubackup.server.monitoring import Monitor
+from rubackup.server.orders import address
 from rubackup.server.registry import Registry
 from rubackup.server.tickets import TicketOffice
 from rubackup.server.tools import TOOL_MESSAGES, ClientTools
-from rubackup.services import dispatch, records
+from rubackup.services import dispatch, presence, records
 from rubackup.wire.control import ControlPeer
 from rubackup.wire.framing import decode, encode
 from rubackup.wire.messages import (
@@ -25,11 +28,13 @@ from rubackup.wire.messages import (
     AnyMessage,
     AskElements,
     AskPools,
+    AskRecords,
     AskStorage,
     CheckDestinations,
     CheckDevice,
     CheckFolder,
     ListBlockDevices,
+    ListEncrypted,
     ListFilesystem,
     ListRecord,
     ListResources,
@@ -37,11 +42,13 @@ from rubackup.wire.messages import (
     NewTicket,
     Progress,
     ProgressAnswer,
+    ReadRecordFile,
     RecordSealed,
     Relay,
     Relayed,
     RenewTicket,
     ReportFinished,
+    ReportKeys,
     ReportLog,
     ReportMonitoring,
     ReportProgress,
@@ -50,9 +57,11 @@ from rubackup.wire.messages import (
 )
 
 RELAYED = (
+    AskRecords,
     ListFilesystem,
     CheckDestinations,
     ListRecord,
+    ReadRecordFile,
     CheckFolder,
     CheckDevice,
     AskPools,
@@ -61,6 +70,7 @@ RELAYED = (
     AskElements,
     ListBlockDevices,
     ListResources,
+    ListEncrypted,
 )
 """What the API may ask of hosts; everything else goes through the queue."""
 RELAY_SECONDS = 9.0
@@ -103,6 +113,9 @@ class Reports:
                 return await self._finished(peer, message)
             case RenewTicket() if role in {"client", "media"}:
                 return await self._renew(peer, message)
+            case ReportKeys() if role == "client":
+                await presence.client_keys(self._database, peer.identity.hwid, message.key_ids)
+                return Ack()
             case RecordSealed() if role == "media":
                 return await self._sealed(peer, message)
             case ReportMonitoring() if role == "media":
@@ -181,13 +194,22 @@ class Reports:
                 size_bytes=message.size_bytes,
                 stored_bytes=message.stored_bytes,
                 sealed_at=dt.datetime.fromtimestamp(message.sealed_at_ns / 1e9, dt.UTC),
+                key_id=message.key_id,
             ),
         )
         return SealVerdict(keep=keep)
+
+    async def _with_ticket(self, asked: ListEncrypted, client_hwid: str) -> ListEncrypted:
+        """The question with what the client needs to read its record; NotFound when it is not this client's."""
+        media_hwid, endpoint = await records.whereabouts(self._database, asked.pool_id, asked.record, client_hwid)
+        ticket = self._tickets.issue_listing(client_hwid, media_hwid, asked.pool_id, asked.record)
+        return msgspec.structs.replace(asked, media=address(endpoint, media_hwid), ticket=ticket)
 
     async def _relay(self, message: Relay) -> Relayed:
         inner = decode(message.body, AnyMessage)
         if not isinstance(inner, RELAYED):
             raise Refused("This message is not relayed.")
+        if isinstance(inner, ListEncrypted):
+            inner = await self._with_ticket(inner, message.hwid)
         peer = self._registry.get(message.role, message.hwid)
         return Relayed(body=encode(await peer.call(inner, RELAY_SECONDS)))

@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from rubackup.domain.lookups import Crypto
 from rubackup.services.dispatch import Job
 from rubackup.wire.tickets import Ticket, sign
 
 TICKET_SECONDS = 900.0
+LISTING_SECONDS = 60.0
 
 
 class TicketOffice:
@@ -18,6 +20,15 @@ class TicketOffice:
         self._server_hwid = server_hwid
         self._key_pem = key_pem
         self._clock = clock
+
+    def issue_listing(self, client_hwid: str, media_hwid: str, pool_id: int, record: str) -> bytes:
+        """A short-lived ticket that lets a client read a record of its own, for a listing."""
+        ticket = Ticket(
+            task_id=0, fence=0, epoch=0, mode="restore", client_hwid=client_hwid, media_hwid=media_hwid, pool_id=pool_id,
+            record=record, parent="", share=False, server_hwid=self._server_hwid,
+            expires_at=self._clock() + LISTING_SECONDS,
+        )  # fmt: skip
+        return sign(ticket, self._key_pem)
 
     def issue(self, job: Job) -> bytes:
         """A ticket for the job's client, record and pool; for a copy, that lets the target's media server read the source."""
@@ -35,5 +46,6 @@ class TicketOffice:
             share=job.share,
             server_hwid=self._server_hwid,
             expires_at=self._clock() + TICKET_SECONDS,
+            crypto=job.crypto if backup and job.crypto != Crypto.NOCRYPT.label else "",
         )
         return sign(ticket, self._key_pem)

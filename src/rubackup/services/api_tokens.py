@@ -36,10 +36,12 @@ USED_SECONDS = 60
 """`last_used_at` is written at most once in this time."""
 _FORM = re.compile(TOKEN_PREFIX + r"[A-Za-z0-9_-]{43}")
 
-_FIND = f"""
+_TOKEN = f"""
 SELECT {USER_COLUMNS}, t.id AS token_id, t.name AS token_name, t.roles AS token_roles, t.client_group_ids,
     t.media_server_ids, t.strategy_ids, t.expires_at, t.last_used_at
-FROM api_tokens t JOIN users u ON u.id = t.user_id WHERE t.hash = $1"""  # noqa: S608 - constant
+FROM api_tokens t JOIN users u ON u.id = t.user_id WHERE """  # noqa: S608 - constant
+_FIND = _TOKEN + "t.hash = $1"
+_BY_ID = _TOKEN + "t.id = $1 AND (t.expires_at IS NULL OR t.expires_at > now())"
 _USED = """
 UPDATE api_tokens SET last_used_at = $2 WHERE id IN (SELECT id FROM api_tokens WHERE id = $1 FOR UPDATE SKIP LOCKED)"""
 _LOCK = "SELECT 1 FROM users WHERE id = $1 FOR NO KEY UPDATE"
@@ -146,15 +148,25 @@ async def find(db: Connection, text: str, address: str, now: datetime) -> tuple[
     row = await db.fetchrow(_FIND, hash_of(text))
     if row is None:
         return None
-    limits = _Limits(
-        frozenset(Role(name) for name in row["token_roles"]),
-        *(None if row[field] is None else tuple(row[field]) for _, _, field in _SCOPED),
-    )
     alive = row["expires_at"] is None or row["expires_at"] > now
     used = row["last_used_at"]
     if alive and (used is None or (now - used).total_seconds() >= USED_SECONDS):
         await db.execute(_USED, row["token_id"], now)
-    return narrowed(principal_of(row, address), limits, row["token_id"], row["token_name"]), alive
+    return _principal(row, address), alive
+
+
+async def find_by_id(db: Connection, token_id: int, address: str) -> Principal | None:
+    """The caller that a token stands for now; None when it is gone or has expired."""
+    row = await db.fetchrow(_BY_ID, token_id)
+    return None if row is None else _principal(row, address)
+
+
+def _principal(row: Any, address: str) -> Principal:
+    limits = _Limits(
+        frozenset(Role(name) for name in row["token_roles"]),
+        *(None if row[field] is None else tuple(row[field]) for _, _, field in _SCOPED),
+    )
+    return narrowed(principal_of(row, address), limits, row["token_id"], row["token_name"])
 
 
 def hash_of(text: str) -> bytes:

@@ -19,11 +19,11 @@ _INSERT = """
 INSERT INTO repository (uuid, parent_id, parent_uuid, task_id, client_id, client_hostname, client_hwid,
     client_group_id, pool_id, resource_type, resource, backup_type, crypto, archiving, size_bytes, stored_bytes,
     files, files_failed, created_at, store_until, locked_until, rule_id, strategy_id, strategy_rule_id,
-    chain_broken, copied_from, copied_from_uuid, verification_status, verified_at)
+    chain_broken, copied_from, copied_from_uuid, verification_status, verified_at, key_id)
 SELECT $2, p.id, $3, t.id, s.client_id, s.client_hostname, s.client_hwid, s.client_group_id, t.pool_id,
     s.resource_type, s.resource, s.backup_type, s.crypto, s.archiving, s.size_bytes, $4, s.files, s.files_failed,
     s.created_at, kept.until, CASE WHEN $5 THEN kept.until END, s.rule_id, s.strategy_id, s.strategy_rule_id,
-    s.chain_broken, s.id, s.uuid, $6, now()
+    s.chain_broken, s.id, s.uuid, $6, now(), s.key_id
 FROM task_queue t JOIN repository s ON s.id = t.record_id JOIN pools o ON o.id = t.pool_id
 LEFT JOIN repository p ON p.uuid = $3
 CROSS JOIN LATERAL (SELECT least(s.store_until, s.created_at + o.retention_period) AS until) kept

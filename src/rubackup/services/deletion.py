@@ -13,6 +13,7 @@ from typing import Any
 from rubackup.catalog.database import Connection
 from rubackup.domain.errors import Conflict, NotFound
 from rubackup.domain.lookups import VerificationStatus
+from rubackup.domain.pools import NOT_RECONCILED
 from rubackup.domain.tasks import FINAL
 from rubackup.services import configuration, record_history, scopes
 from rubackup.services.change import Change
@@ -33,6 +34,9 @@ WITH RECURSIVE chain AS (
 SELECT r.id, {writable} AS writable
 FROM chain JOIN repository r ON r.id = chain.id LEFT JOIN clients c ON c.id = r.client_id
 JOIN pools p ON p.id = r.pool_id WHERE r.id <> ALL ($1::bigint[]) ORDER BY r.id"""
+_UNRECONCILED = """
+SELECT DISTINCT p.pool_name FROM repository r JOIN pools p ON p.id = r.pool_id JOIN pool_state s ON s.pool_id = p.id
+WHERE r.id = ANY ($1::bigint[]) AND NOT s.reconciled ORDER BY 1"""
 _LOCKED = "SELECT id FROM repository WHERE id = ANY ($1::bigint[]) AND locked_until > now() ORDER BY id"
 _YOUNG = """
 SELECT id FROM repository WHERE id = ANY ($1::bigint[]) AND created_at > now() - make_interval(days => $2) ORDER BY id"""
@@ -104,6 +108,8 @@ async def _chain(change: Change, wanted: list[int]) -> list[int]:
 
 async def refuse(db: Connection, ids: Sequence[int]) -> None:
     """Conflict when one of these copies must not be deleted now."""
+    if pools := await db.fetch(_UNRECONCILED, ids):
+        raise Conflict(f"Pool {', '.join(row['pool_name'] for row in pools)}: {NOT_RECONCILED}")
     locked = [row["id"] for row in await db.fetch(_LOCKED, ids)]
     if locked:
         raise Conflict(f"Copies are locked against deletion: {_join(locked)}.", ids=locked)

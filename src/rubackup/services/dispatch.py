@@ -18,7 +18,7 @@ from rubackup.domain.lookups import TaskStatus, TaskType
 from rubackup.domain.tasks import FINAL, HELD, MOVES, Verb
 from rubackup.queue.ports import Beat, Held, Reaped
 from rubackup.queue.postgres import PostgresQueue
-from rubackup.services import configuration, jobs, service_window, task_log, verifications
+from rubackup.services import cleanings, configuration, jobs, service_window, task_log, verifications
 from rubackup.services.jobs import Job
 from rubackup.services.leadership import check_epoch
 
@@ -261,6 +261,9 @@ async def _end(db: Connection, row: Any, outcome: str, message: str, damaged: Se
         await queue.step(task_id, fence, Verb.FAIL, text)
     elif row["task_type"] == TaskType.VERIFY.label:
         await verifications.store(db, task_id, fence, damaged, text)
+    elif jobs.is_cleaning(row) and outcome == "done":
+        await cleanings.done(db, task_id)
+        await queue.step(task_id, fence, Verb.FINISH, text)
     elif (jobs.is_backup(row) or jobs.is_copy(row)) and not await db.fetchval(_SEALED, row["record_uuid"]):
         await db.execute(_AWAIT_SEAL, task_id, fence, CONFIRMATION_SECONDS)
     else:

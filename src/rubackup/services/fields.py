@@ -121,7 +121,10 @@ class Problems:
         return await self.find(db, POOL, "pool", value, field, limit)
 
     async def client(self, db: Connection, value: Ref, field: str, limit: Limit) -> Row:
-        """A client: id, hwid, hostname, group_id, resource_types, centralized_restore; the limit is about `x.group_id`."""
+        """A client: id, hwid, hostname, group_id, resource_types, centralized_restore, ciphers, key_ids.
+
+        The limit is about `x.group_id`.
+        """
         if isinstance(value, str):
             try:
                 hostname, hwid = parse_client_label(value, field)
@@ -143,7 +146,7 @@ SELECT x.* FROM (
 """A pool as `Problems.pool` gives it; a condition on `x` follows."""
 _CLIENT = """
 SELECT x.* FROM (
-    SELECT id, hwid, hostname, group_id, resource_types, centralized_restore,
+    SELECT id, hwid, hostname, group_id, resource_types, centralized_restore, ciphers, key_ids,
         lower(hostname) || ' (' || hwid || ')' AS name FROM clients
 ) x WHERE"""
 

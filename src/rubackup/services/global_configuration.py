@@ -149,8 +149,8 @@ KEYS: dict[str, Key] = {
     "consolidating_tape_library_tasks": _switch("Whether tasks on one cartridge are done together", later="tape libraries"),
     "clean_tape_drives_period": _days("Days between cleanings of a tape drive", "tape libraries"),
     "auto_clean_tape_drives": _switch("Whether tape drives are cleaned without being asked", later="tape libraries"),
-    "dedup_clean_unused_blocks": _switch("Whether space of deleted copies is freed", later="garbage collection"),
-    "dedup_clean_period": _days("Days between cleanings of a pool", "garbage collection"),
+    "dedup_clean_unused_blocks": _switch("Whether space of deleted copies is freed by itself", acts=True),
+    "dedup_clean_period": Key("Days between cleanings of a pool", True, 1, _TEN_YEARS_IN_DAYS),
     "dedup_provide_common_hash_table_for_client": _switch(
         "Whether clients share the table of a client",
         later="nothing: a client always learns which of its own chunks are stored",
@@ -168,7 +168,7 @@ KEYS: dict[str, Key] = {
         "Whether capacities of strategies are enforced", later="the capacities of strategies"
     ),
     "immutable_archives": Key("Whether new copies are locked against deletion until their store_until", True),
-    "delete_archives_with_zeroing": Key("Whether deleted data is overwritten", later="garbage collection"),
+    "delete_archives_with_zeroing": Key("Whether deleted data is overwritten", True),
     "dont_delete_last_gs_rule_archive": Key("Whether the last good copy of a rule is kept", True),
     "dont_delete_last_strategy_rule_archive": Key("Whether the last good copy of a strategy's rule is kept", True),
     "wrong_auth_attempts_count": Key("Failed logins after which a name is blocked for a network", True, 1, 1000),
@@ -176,7 +176,7 @@ KEYS: dict[str, Key] = {
     "repository_remove_chain": _switch(
         "Whether deleting a copy deletes those that build on it, archives excepted; each restores by itself", acts=True
     ),
-    "filesystems_clean_period": _days("Days between cleanings of storages", "garbage collection"),
+    "filesystems_clean_period": Key("Days between cleanings of the folders of a pool", True, 1, _TEN_YEARS_IN_DAYS),
     "show_previous_login_attempts_after_logging_in": _switch(
         "Whether the answer to a login tells the last good and the last failed one", acts=True
     ),

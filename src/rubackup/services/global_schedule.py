@@ -61,6 +61,7 @@ async def _check_places(change: Change, problems: Problems, draft: rule_columns.
     prefix = rule_columns.PREFIX
     if draft.client and row["resource_type"]:
         tasks.check_client_serves(problems, draft.client, row["resource_type"], f"{prefix}.resource_type")
+        tasks.check_client_encrypts(problems, draft.client, row["crypto"], f"{prefix}.crypto")
     if draft.pool:
         await tasks.check_pool(
             change.db, problems, draft.pool, row["storage_duration"], f"{prefix}.pool_id", f"{prefix}.storage_duration"

@@ -9,7 +9,7 @@ import msgspec
 
 from rubackup.catalog.database import Connection, Database
 from rubackup.domain.lookups import TaskStatus
-from rubackup.services import configuration, deletion, host_log, offline
+from rubackup.services import cleanings, configuration, deletion, host_log, offline
 from rubackup.services.leadership import check_epoch
 
 BATCH = 1000
@@ -83,12 +83,15 @@ class Tidied(msgspec.Struct, frozen=True):
     """Copies of broken chains."""
     killed: int = 0
     """Tasks whose client went away."""
+    cleanings: int = 0
+    """Cleanings of pools that were due and are queued now."""
 
 
 async def run(database: Database, epoch: int | None = None) -> Tidied:
     """Remove what is over: login sessions, finished tasks, old events, failed logins, certificates, lines of hosts.
 
-    Unless the service mode is on, also copies of broken chains, and tasks that their clients have left.
+    Unless the service mode is on, also copies of broken chains, and tasks that their clients have left; cleanings that
+    are due are queued.
     Fenced when `epoch` is given and another server leads.
     """
     async with database.transaction() as db:
@@ -104,8 +107,9 @@ async def run(database: Database, epoch: int | None = None) -> Tidied:
         if await configuration.enabled(db, "service_mode"):
             return Tidied(families, tasks, events)
         return Tidied(
-            families, tasks, events, await deletion.remove_broken(db), await offline.kill_abandoned(db, BATCH)
-        )
+            families, tasks, events, await deletion.remove_broken(db), await offline.kill_abandoned(db, BATCH),
+            await cleanings.queue_due(db),
+        )  # fmt: skip
 
 
 async def _remove_tasks(db: Connection) -> int:

@@ -17,7 +17,7 @@ from rubackup.domain.errors import Fenced, Invalid
 from rubackup.domain.lookups import BackupType, TaskStatus, TaskType, VerificationStatus
 from rubackup.domain.tasks import HELD
 from rubackup.queue.ports import Held
-from rubackup.services import capacity, configuration, task_log, verifications
+from rubackup.services import capacity, cleanings, configuration, task_log, verifications
 
 POOL_OF = "CASE WHEN t.task_type IN ('Copy', 'Move') THEN t.pool_id ELSE coalesce(r.pool_id, t.pool_id) END"
 """The pool that a task `t` with the record `r` works on: where a copy of a copy goes, else where the copy is."""
@@ -26,7 +26,7 @@ SELECT t.id, t.status, t.fence, t.attempt, t.task_type, t.executor, t.client_id,
     t.record_uuid AS own_uuid, t.parent_uuid, t.backup_type,
     coalesce(nullif(t.resource_type, ''), r.resource_type, '') AS resource_type,
     coalesce(nullif(t.resource, ''), r.resource, '') AS resource,
-    r.uuid AS record_uuid, c.hwid AS client_hwid, c.hostname AS client_hostname,
+    r.uuid AS record_uuid, coalesce(r.key_id, '') AS key_id, c.hwid AS client_hwid, c.hostname AS client_hostname,
     p.id AS pool_id, p.uuid AS pool_uuid, p.pool_name, p.compression_type, m.id AS media_id, m.hwid AS media_hwid,
     m.hostname AS media_hostname, m.data_endpoint, l.epoch,
     r.client_hwid AS owner_hwid, r.parent_uuid AS source_parent, r.locked_until > now() AS source_locked,
@@ -86,6 +86,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     source_uuid: str = ""
     source_media_hwid: str = ""
     source_endpoint: str = ""
+    key_id: str = ""
+    """Of the record that the task works on: which key opens it."""
 
     @property
     def source_is_elsewhere(self) -> bool:
@@ -104,7 +106,7 @@ def lacking(row: Row) -> str:
         return "The pool of the task does not exist any more."
     if row["executor"] == "client" and row["client_hwid"] is None:
         return "The client of the task does not exist any more."
-    if not is_backup(row) and row["record_uuid"] is None:
+    if not is_backup(row) and not is_cleaning(row) and row["record_uuid"] is None:
         return "The copy is not in the repository any more."
     return _copy_lacks(row) if is_copy(row) else ""
 
@@ -130,6 +132,11 @@ def is_copy(row: Row) -> bool:
     return row["task_type"] in {TaskType.COPY.label, TaskType.MOVE.label}
 
 
+def is_cleaning(row: Row) -> bool:
+    """Whether the task frees what no copy in a pool needs."""
+    return bool(row["task_type"] == TaskType.CLEAN.label)
+
+
 def is_backup(row: Row) -> bool:
     """Whether the task makes a copy."""
     return bool(row["task_type"] == TaskType.BACKUP.label)
@@ -144,6 +151,8 @@ async def begin(db: Connection, held: Held, row: Row) -> Job:
         return _copy_job(row, held.fence, held.attempt, record, parent)
     if row["task_type"] == TaskType.VERIFY.label:
         row = {**row, "parameters": row["parameters"] | await verifications.begin(db, held.task_id)}
+    if is_cleaning(row):
+        row = {**row, "parameters": row["parameters"] | await cleanings.begin(db, row["pool_id"])}
     share = await configuration.enabled(db, "dedup_provide_common_hash_table")
     if not is_backup(row):
         return _job(row, held.fence, held.attempt, row["record_uuid"], None, row["backup_type"], share)
@@ -196,7 +205,13 @@ async def job_of(db: Connection, task_id: int, fence: int) -> Job:
 
 
 def _job(
-    row: Row, fence: int, attempt: int, record: uuid.UUID, parent: uuid.UUID | None, backup_type: str, share: bool
+    row: Row,
+    fence: int,
+    attempt: int,
+    record: uuid.UUID | None,
+    parent: uuid.UUID | None,
+    backup_type: str,
+    share: bool,
 ) -> Job:
     return Job(
         task_id=row["id"],
@@ -216,10 +231,11 @@ def _job(
         resource=row["resource"],
         backup_type=backup_type,
         crypto=row["crypto"],
-        record_uuid=record.hex,
+        record_uuid=record.hex if record else "",
         parent_uuid=parent.hex if parent else "",
         parameters=row["parameters"],
         share=share,
+        key_id=row["key_id"],
     )
 
 

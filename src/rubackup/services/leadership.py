@@ -17,9 +17,18 @@ from rubackup.domain.errors import Fenced
 
 LEADER_LOCK = 0x52_42_4C_45_41  # "RBLEA"
 ANSWER_SECONDS = 5.0
+TERMS_KEPT = 1000
+"""Take-overs that are remembered; a pool that has missed more of them has to be reconciled."""
 
 _TAKE = """
-UPDATE leadership SET epoch = epoch + 1, server_hwid = $1, taken_at = now() RETURNING epoch"""
+WITH taken AS (
+    UPDATE leadership SET epoch = epoch + 1, server_hwid = $1, taken_at = now() RETURNING epoch
+), gone AS (
+    DELETE FROM leadership_terms l USING taken t WHERE l.epoch <= t.epoch - $2 OR l.epoch > t.epoch
+)
+INSERT INTO leadership_terms (epoch) SELECT epoch FROM taken
+ON CONFLICT (epoch) DO UPDATE SET term = gen_random_uuid() RETURNING epoch"""
+_TERMS = "SELECT epoch, term FROM leadership_terms ORDER BY epoch"
 _EPOCH = "SELECT epoch FROM leadership FOR SHARE"
 
 
@@ -38,7 +47,7 @@ class Leadership:
             with translated():
                 if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", LEADER_LOCK):
                     return None
-                epoch: int = await connection.fetchval(_TAKE, server_hwid)
+                epoch: int = await connection.fetchval(_TAKE, server_hwid, TERMS_KEPT)
             self._connection, connection = connection, None
             return epoch
         finally:
@@ -63,6 +72,12 @@ class Leadership:
         with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
             await connection.close(timeout=ANSWER_SECONDS)
         connection.terminate()
+
+
+async def terms(database: Database) -> list[tuple[int, str]]:
+    """Epoch and random name of the last take-overs, oldest first: what pools know their catalogue by."""
+    async with database.connection() as db:
+        return [(row["epoch"], row["term"].hex) for row in await db.fetch(_TERMS)]
 
 
 async def check_epoch(connection: Connection, epoch: int) -> None:

@@ -10,7 +10,9 @@ from rubackup.services.ports import (
     Destination,
     Device,
     DeviceFacts,
+    FilePart,
     FolderEntry,
+    PoolRecord,
     Resource,
     StorageNeed,
     TapeDevice,
@@ -41,9 +43,19 @@ class NoHosts:
         """Nobody answers."""
         raise _silent(client_hwid)
 
+    async def list_encrypted(
+        self, client_hwid: str, pool_id: int, record_uuid: str, path: str, page: int, limit: int  # noqa: ARG002
+    ) -> tuple[list[CopyEntry], int]:  # fmt: skip
+        """Nobody answers."""
+        raise _silent(client_hwid)
+
     async def list_record(
         self, media_hwid: str, pool_id: int, record_uuid: str, path: str, page: int, limit: int  # noqa: ARG002
     ) -> tuple[list[CopyEntry], int]:  # fmt: skip
+        """Nobody answers."""
+        raise _silent(media_hwid)
+
+    async def read_file(self, media_hwid: str, *_asked: object) -> FilePart:
         """Nobody answers."""
         raise _silent(media_hwid)
 
@@ -52,6 +64,10 @@ class NoHosts:
         raise _silent(media_hwid)
 
     async def storage_need(self, media_hwid: str, pool_id: int, storage_id: int) -> StorageNeed:  # noqa: ARG002
+        """Nobody answers."""
+        raise _silent(media_hwid)
+
+    async def pool_records(self, media_hwid: str, pool_id: int) -> list[PoolRecord]:  # noqa: ARG002
         """Nobody answers."""
         raise _silent(media_hwid)
 

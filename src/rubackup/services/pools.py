@@ -20,20 +20,22 @@ TOTAL_BYTES = f"""CASE WHEN p.pool_type = '{BLOCK_DEVICE}'
 """Size of the storages of pool `p` with its `pool_state s`."""
 
 _POOLS = """
-SELECT p.id, p.uuid, p.pool_name, p.compression_type, p.ignore_free_space_check
-FROM pools p JOIN media_servers m ON m.id = p.media_server_id
+SELECT p.id, p.uuid, p.pool_name, p.compression_type, p.ignore_free_space_check,
+    coalesce(s.reconcile_wanted, false) AS reconcile_wanted
+FROM pools p JOIN media_servers m ON m.id = p.media_server_id LEFT JOIN pool_state s ON s.pool_id = p.id
 WHERE m.hwid = $1 AND p.pool_type = ANY ($2::text[]) ORDER BY p.id"""
 _STORAGES = """
 SELECT s.id, s.path, s.pool_id FROM storage_local_catalogs s WHERE s.pool_id = ANY ($1::bigint[]) ORDER BY s.id"""
 _REPORT = """
-INSERT INTO pool_state AS state (pool_id, problem, free_bytes, used_bytes, total_bytes, chunks, reported_at)
-SELECT p.id, r.problem, r.free_bytes, r.used_bytes, r.total_bytes, r.chunks, now()
-FROM unnest($2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[])
-    AS r (id, problem, free_bytes, used_bytes, total_bytes, chunks)
+INSERT INTO pool_state AS state (pool_id, problem, free_bytes, used_bytes, total_bytes, chunks, reconciled, reported_at)
+SELECT p.id, r.problem, r.free_bytes, r.used_bytes, r.total_bytes, r.chunks, r.reconciled, now()
+FROM unnest($2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::boolean[])
+    AS r (id, problem, free_bytes, used_bytes, total_bytes, chunks, reconciled)
 JOIN pools p ON p.id = r.id JOIN media_servers m ON m.id = p.media_server_id AND m.hwid = $1
 ORDER BY p.id
 ON CONFLICT (pool_id) DO UPDATE SET problem = excluded.problem, free_bytes = excluded.free_bytes,
     used_bytes = excluded.used_bytes, total_bytes = excluded.total_bytes, chunks = excluded.chunks,
+    reconciled = excluded.reconciled, reconcile_wanted = state.reconcile_wanted AND NOT excluded.reconciled,
     reported_at = excluded.reported_at"""
 _PROBLEMS = """
 SELECT s.pool_id, s.problem FROM pool_state s
@@ -65,6 +67,8 @@ class PoolRow(msgspec.Struct, frozen=True, kw_only=True):
     reserve_bytes: int
     storages: list[tuple[int, str]]
     evenly: bool = False
+    reconciled: bool = False
+    """An administrator has reconciled, and the media server does not know yet."""
 
 
 class StorageReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,6 +90,8 @@ class PoolReport(msgspec.Struct, frozen=True, kw_only=True):
     used_bytes: int
     total_bytes: int
     chunks: int
+    reconciled: bool = True
+    """Whether the pool knows this catalogue."""
     storages: tuple[StorageReport, ...] = ()
 
 
@@ -107,6 +113,7 @@ async def configuration(database: Database, media_hwid: str) -> list[PoolRow]:
                 reserve_bytes=0 if row["ignore_free_space_check"] else reserve,
                 storages=storages[row["id"]],
                 evenly=evenly,
+                reconciled=row["reconcile_wanted"],
             )
             for row in rows
         ]
@@ -119,6 +126,7 @@ async def report(database: Database, media_hwid: str, states: Sequence[PoolRepor
         await db.execute(
             _REPORT, media_hwid, [s.id for s in states], [s.problem for s in states], [s.free_bytes for s in states],
             [s.used_bytes for s in states], [s.total_bytes for s in states], [s.chunks for s in states],
+            [s.reconciled for s in states],
         )  # fmt: skip
         found = [storage for state in states for storage in state.storages]
         await db.execute(

@@ -7,6 +7,9 @@ from typing import Protocol
 
 import msgspec
 
+FILE_PART_BYTES = 1 << 20
+"""The longest range of a file in one answer."""
+
 
 class FolderEntry(msgspec.Struct, frozen=True):
     """An entry of a live folder of a client."""
@@ -70,6 +73,17 @@ class CopyEntry(msgspec.Struct, frozen=True, kw_only=True):
     target: str = ""
 
 
+class FilePart(msgspec.Struct, frozen=True, kw_only=True):
+    """A range of a file of a copy, and what the file is."""
+
+    size_bytes: int
+    """Of the whole file."""
+    tag: str
+    """The same for the same content."""
+    mtime_ns: int
+    data: bytes
+
+
 class TapeDevice(msgspec.Struct, frozen=True, kw_only=True):
     """A robot (`kind` medium_changer) or a drive (tape_drive) of a media server; '' in what it does not tell."""
 
@@ -114,6 +128,26 @@ class DeviceFacts(msgspec.Struct, frozen=True, kw_only=True):
     """The real path of a taken device that it is, holds or lies on by another name; '' when there is none."""
 
 
+class PoolRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A record that lies in a pool; uuids in hex without dashes, `parent` may be ''."""
+
+    record: str
+    parent: str
+    task_id: int
+    client_hwid: str
+    resource_type: str
+    resource: str
+    backup_type: str
+    files: int
+    files_failed: int
+    size_bytes: int
+    stored_bytes: int
+    sealed_at_ns: int
+    crypto: str = ""
+    """Cipher of an encrypted record, else ''."""
+    key_id: str = ""
+
+
 class StorageNeed(msgspec.Struct, frozen=True, kw_only=True):
     """What a pool has in one of its folders."""
 
@@ -142,10 +176,25 @@ class Hosts(Protocol):
         """What a module of a client can back up; Invalid when it has no such module."""
         ...
 
+    async def list_encrypted(
+        self, client_hwid: str, pool_id: int, record_uuid: str, path: str, page: int, limit: int
+    ) -> tuple[list[CopyEntry], int]:
+        """As `list_record`, for an encrypted copy: asked of the client that has its key."""
+        ...
+
     async def list_record(
         self, media_hwid: str, pool_id: int, record_uuid: str, path: str, page: int, limit: int
     ) -> tuple[list[CopyEntry], int]:
         """A page of a folder of a copy, and how many entries the folder has."""
+        ...
+
+    async def read_file(
+        self, media_hwid: str, pool_id: int, record_uuid: str, path: str, offset: int, length: int
+    ) -> FilePart:
+        """A range of at most FILE_PART_BYTES of one regular file of a copy, cut at its end.
+
+        NotFound says what the path is instead; Corrupt when what is asked for is damaged.
+        """
         ...
 
     async def check_folder(self, media_hwid: str, path: str, pool_uuid: str) -> None:
@@ -154,6 +203,10 @@ class Hosts(Protocol):
 
     async def storage_need(self, media_hwid: str, pool_id: int, storage_id: int) -> StorageNeed:
         """Whether a pool can do without one of its folders, as its media server sees it now."""
+        ...
+
+    async def pool_records(self, media_hwid: str, pool_id: int) -> list[PoolRecord]:
+        """Every record that a pool has, by uuid."""
         ...
 
     async def scan_tape(self, media_hwid: str) -> list[TapeDevice]:

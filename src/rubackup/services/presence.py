@@ -9,15 +9,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rubackup.catalog.database import Connection, Database
+from rubackup.domain.identity import KEY_ID
+from rubackup.domain.lookups import Crypto
 from rubackup.queue.postgres import PostgresQueue
 from rubackup.services import host_log
 from rubackup.services.host_log import Happened
 
 UNBLOCK_AT_ONCE = 1000
+KEYS = 1000
+"""So many keys of a client are remembered."""
 
 _CLIENT_FACTS = """
-UPDATE clients SET hostname = $2, package_version = $3, os_type = $4, os_version = $5, resource_types = $6
+UPDATE clients SET hostname = $2, package_version = $3, os_type = $4, os_version = $5, resource_types = $6,
+    ciphers = $7, key_ids = $8
 WHERE hwid = $1 RETURNING id, group_id"""
+_KEYS = "UPDATE clients SET key_ids = $2 WHERE hwid = $1"
 _MEDIA_FACTS = """
 UPDATE media_servers m SET package_version = $3, os_type = $4, os_version = $5, data_endpoint = $6,
     hostname = CASE WHEN EXISTS (SELECT 1 FROM media_servers o WHERE o.hostname = $2 AND o.id <> m.id)
@@ -58,11 +64,21 @@ async def client_online(
     os_type: str = "Linux",
     os_version: str = "",
     resource_types: Sequence[str] = (),
+    ciphers: Sequence[str] = (),
+    key_ids: Sequence[str] = (),
 ) -> None:
     """Store what the client says of itself and let its waiting tasks run. Unknown clients are left alone."""
     async with database.transaction() as db:
         row = await db.fetchrow(
-            _CLIENT_FACTS, hwid, hostname, package_version, os_type, os_version, list(resource_types)
+            _CLIENT_FACTS,
+            hwid,
+            hostname,
+            package_version,
+            os_type,
+            os_version,
+            list(resource_types),
+            [name for name in Crypto.labels() if name in ciphers],
+            _keys(key_ids),
         )
         if row is None:
             return
@@ -70,6 +86,17 @@ async def client_online(
         await db.execute(_EVENT, "clients", row["id"], row["group_id"], None, {"online": True})
         await host_log.note(db, "client", [row["id"]], Happened.ONLINE, _with(package_version))
         await _unblock(db, f"client:{hwid}")
+
+
+async def client_keys(database: Database, hwid: str, key_ids: Sequence[str]) -> None:
+    """Store which keys a client holds now."""
+    async with database.connection() as db:
+        await db.execute(_KEYS, hwid, _keys(key_ids))
+
+
+def _keys(key_ids: Sequence[str]) -> list[str]:
+    """The ids that are some, as many as a client can have use of."""
+    return [key_id for key_id in key_ids if KEY_ID.fullmatch(key_id)][:KEYS]
 
 
 async def media_online(

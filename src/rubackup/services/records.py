@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rubackup.catalog.database import Connection, Database, notify
+from rubackup.domain.errors import NotFound
 from rubackup.domain.lookups import TaskStatus, TaskType
 from rubackup.domain.tasks import HELD, Verb
 from rubackup.queue.postgres import PostgresQueue
@@ -20,6 +21,7 @@ from rubackup.services.sealed import Sealed
 
 __all__ = [
     "Sealed", "finished_verification", "lock_told", "seal", "tombstone_done", "untold_locks", "waiting_tombstones",
+    "whereabouts",
 ]  # fmt: skip
 
 TOMBSTONES_AT_ONCE = 1000
@@ -35,10 +37,11 @@ _KNOWN = "SELECT id FROM repository WHERE uuid = $1"
 _INSERT = """
 INSERT INTO repository (uuid, parent_id, parent_uuid, task_id, client_id, client_hostname, client_hwid,
     client_group_id, pool_id, resource_type, resource, backup_type, crypto, archiving, size_bytes, stored_bytes,
-    files, files_failed, created_at, store_until, locked_until, rule_id, strategy_id, strategy_rule_id, file_list)
+    files, files_failed, created_at, store_until, locked_until, rule_id, strategy_id, strategy_rule_id, file_list,
+    key_id)
 SELECT $2, r.id, $3, t.id, c.id, c.hostname, c.hwid, c.group_id, t.pool_id, $4, $5, $6, t.crypto, t.archiving,
     $7, $8, $9, $10, made.at, made.until, CASE WHEN $12 THEN made.until END,
-    t.rule_id, t.strategy_id, t.strategy_rule_id, coalesce(t.parameters #> '{module,file_list}' <> 'false', true)
+    t.rule_id, t.strategy_id, t.strategy_rule_id, coalesce(t.parameters #> '{module,file_list}' <> 'false', true), $13
 FROM task_queue t JOIN clients c ON c.id = t.client_id JOIN pools p ON p.id = t.pool_id
 LEFT JOIN repository r ON r.uuid = $3
 CROSS JOIN LATERAL (SELECT greatest(t.created_at, least(now(), $11)) AS at) begun
@@ -56,6 +59,10 @@ WHERE m.hwid = $1 AND t.acknowledged_at IS NULL AND NOT EXISTS (
         AND q.status IN ('Assigned', 'At_Client', 'Execution', 'Transmission'))
 ORDER BY t.created_at, t.uuid LIMIT $2"""
 _ACKNOWLEDGE = "UPDATE record_tombstones SET acknowledged_at = now() WHERE uuid = $1 AND acknowledged_at IS NULL"
+_WHEREABOUTS = """
+SELECT m.hwid, m.data_endpoint FROM repository r JOIN clients c ON c.id = r.client_id JOIN pools p ON p.id = r.pool_id
+JOIN media_servers m ON m.id = p.media_server_id
+WHERE r.pool_id = $1 AND r.uuid = $2 AND r.client_hwid = $3 AND c.hwid = $3"""
 _UNTOLD_LOCKS = """
 SELECT r.id, r.pool_id, r.uuid, r.locked_until FROM repository r JOIN pools p ON p.id = r.pool_id
 JOIN media_servers m ON m.id = p.media_server_id
@@ -100,6 +107,7 @@ async def _insert(db: Connection, sealed: Sealed, record: uuid.UUID) -> int:
     record_id: int = await db.fetchval(
         _INSERT, sealed.task_id, record, parent, sealed.resource_type, sealed.resource, sealed.backup_type,
         sealed.size_bytes, sealed.stored_bytes, sealed.files, sealed.files_failed, sealed.sealed_at, immutable,
+        sealed.key_id,
     )  # fmt: skip
     await db.execute(_TASK_RECORD, sealed.task_id, record_id)
     return record_id
@@ -143,6 +151,19 @@ async def tombstone_done(database: Database, record: str) -> None:
     """The media server has written the tombstone; a repeat changes nothing."""
     async with database.connection() as db:
         await db.execute(_ACKNOWLEDGE, uuid.UUID(record))
+
+
+async def whereabouts(database: Database, pool_id: int, record: str, client_hwid: str) -> tuple[str, str]:
+    """The media server of a client's record: hwid and `host:port` for data; NotFound when the client has no such record."""
+    try:
+        wanted = uuid.UUID(record)
+    except ValueError:
+        raise NotFound(f"There is no record {record}.") from None
+    async with database.connection() as db:
+        row = await db.fetchrow(_WHEREABOUTS, pool_id, wanted, client_hwid)
+    if row is None:
+        raise NotFound(f"There is no record {record} of client {client_hwid}.")
+    return row["hwid"], row["data_endpoint"]
 
 
 async def untold_locks(database: Database, media_hwid: str) -> list[tuple[int, int, str, dt.datetime]]:

@@ -25,10 +25,10 @@ from rubackup.services.ports import Hosts
 COPIES_AT_ONCE = 1000
 _PLAN = """
 SELECT d.id, d.client_hostname, d.client_hwid, d.resource_type, d.resource, d.restore_destination,
-    c.id AS client_id, c.hostname, c.resource_types, c.centralized_restore, coalesce(c.group_id, d.client_group_id) AS group_id
+    c.id AS client_id, c.hostname, c.resource_types, c.key_ids, c.centralized_restore, coalesce(c.group_id, d.client_group_id) AS group_id
 FROM disaster_recovery_plan d LEFT JOIN clients c ON c.id = d.client_id WHERE d.id = $1"""
 _COPIES = """
-SELECT DISTINCT ON (r.resource) r.id, r.uuid::text AS uuid, r.resource, r.crypto, r.verification_status, r.pool_id, r.size_bytes,
+SELECT DISTINCT ON (r.resource) r.id, r.uuid::text AS uuid, r.resource, r.crypto, r.key_id, r.verification_status, r.pool_id, r.size_bytes,
     p.pool_name, coalesce(s.problem, 'The media server has not reported yet.') AS pool_problem,
     m.hostname AS media_hostname, m.hwid AS media_hwid, m.local_service_mode, coalesce(o.online, false) AS online
 FROM repository r LEFT JOIN clients c ON c.id = r.client_id JOIN pools p ON p.id = r.pool_id
@@ -110,6 +110,11 @@ async def _client(hosts: Hosts, facts: Facts) -> list[str]:
     told = plan["resource_types"]
     if told and plan["resource_type"] not in told:
         problems.append(f"The client does not serve {plan['resource_type']}; it serves: {', '.join(told)}.")
+    if told:
+        missing = sorted({copy["key_id"] for copy in facts.copies} - {"", *plan["key_ids"]})
+        problems += [
+            f"The client does not have the key {key_id}, which copies are encrypted with." for key_id in missing
+        ]
     try:
         restores.check_centralized({"hostname": plan["hostname"], "hwid": plan["client_hwid"], **plan})
     except Conflict as error:

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from rubackup.domain.errors import Conflict, Invalid, NotFound
-from rubackup.services import deletion, scopes, tasks, verifications
+from rubackup.services import deletion, key_holders, scopes, tasks, verifications
 from rubackup.services.change import Change
 from rubackup.services.fields import Row
 from rubackup.services.ports import CopyEntry, Hosts
@@ -26,7 +26,7 @@ _READ = f"""
 SELECT r.id, r.uuid::text AS uuid, r.client_id, r.client_hwid, {_GROUP} AS group_id, r.pool_id, p.media_server_id,
     m.hwid AS media_hwid, m.hostname AS media_hostname, m.local_service_mode, r.resource_type, r.resource,
     r.backup_type, r.crypto, r.created_at, r.locked_until, r.file_list, p.retention_period,
-    r.created_at + p.retention_period AS pool_until
+    r.created_at + p.retention_period AS pool_until, r.key_id, {key_holders.HOLDS} AS key_is_held
 {_FROM} WHERE r.id = $1 AND """
 _KEEP = """
 UPDATE repository SET store_until = $2,
@@ -121,9 +121,14 @@ async def delete(change: Change, ids: Sequence[int]) -> None:
 
 
 async def verify(change: Change, record_id: int) -> int:
-    """Queue a verification of a copy; the number of its task."""
+    """Queue a verification of a copy; the number of its task.
+
+    Unavailable when contents are to be read that are encrypted, and the client that has the key is offline.
+    """
     record = await record_of(change, record_id)
     await tasks.refuse_in_service_mode(change.db, record["media_hostname"] if record["local_service_mode"] else None)
+    if not await verifications.can_read(change.db, record):
+        key_holders.check(record)
     return await verifications.queue(change.db, record_id, change.principal.name)
 
 
@@ -149,8 +154,14 @@ async def listable(change: Change, record_id: int, path: str) -> Row:
 
 
 async def files(hosts: Hosts, record: Row, path: str, page: int, limit: int) -> tuple[list[CopyEntry], int]:
-    """A page of a folder of a copy, and how many entries the folder has; asked of the media server."""
+    """A page of a folder of a copy, and how many entries the folder has; asked of the media server.
+
+    Of an encrypted copy its client is asked; Unavailable when that is offline or does not have the key.
+    """
     uuid = record["uuid"].replace("-", "")
+    if record["key_id"]:
+        key_holders.check(record)
+        return await hosts.list_encrypted(record["client_hwid"], record["pool_id"], uuid, path, page, limit)
     return await hosts.list_record(record["media_hwid"], record["pool_id"], uuid, path, page, limit)
 
 

@@ -13,7 +13,7 @@ from rubackup.services import rule_log, scopes, tasks
 from rubackup.services.change import Change
 from rubackup.services.fields import Problems, Row
 
-_READ = "SELECT s.*, c.resource_types FROM global_schedule s JOIN clients c ON c.id = s.client_id WHERE s.id = $1"
+_READ = "SELECT s.*, c.resource_types, c.ciphers FROM global_schedule s JOIN clients c ON c.id = s.client_id WHERE s.id = $1"
 _WAITING = "SELECT min(id) FROM task_queue WHERE rule_id = $1 AND task_type = $2 AND status = $3"
 _RESTORE_SCRIPT = """
 SELECT coalesce(s.restore_script, u.restore_script) FROM repository r LEFT JOIN global_schedule s ON s.id = r.rule_id
@@ -44,6 +44,7 @@ async def _pool(db: Connection, rule: Row) -> Row:
     pool = await problems.pool(db, rule["pool_id"], "pool_id", scopes.EVERYTHING)
     await tasks.check_pool(db, problems, pool, rule["storage_duration"], "pool_id", "storage_duration")
     tasks.check_client_serves(problems, rule, rule["resource_type"], "resource_type")
+    tasks.check_client_encrypts(problems, rule, rule["crypto"], "crypto")
     if problems.fields:
         told = " ".join(f"{field}: {text}" for field, text in problems.fields.items())
         raise Conflict(f"The rule cannot be executed. {told}")

@@ -23,7 +23,7 @@ from rubackup.services.ports import Hosts
 WAITING_LIMIT = 50
 """Requests of one client that may wait at a time."""
 
-_CLIENT = "SELECT id, hwid, hostname, group_id, resource_types FROM clients WHERE id = $1"
+_CLIENT = "SELECT id, hwid, hostname, group_id, resource_types, ciphers FROM clients WHERE id = $1"
 _OWN_WAITING = """
 SELECT r.id, 'new' AS kind, r.name, r.resource, 0 AS rule, r.requested_by, r.requested_at, r.comment
 FROM new_rule_requests r WHERE r.client_id = $1
@@ -136,6 +136,7 @@ async def _columns(change: Change, client: Row, wanted: WantedRule) -> dict[str,
     """The request as the catalogue takes it, in the order of the statement; Invalid names every wrong field."""
     problems, db = Problems(), change.db
     resource_type = problems.label(ResourceType, wanted.resource_type, "resource_type")
+    crypto = problems.label(Crypto, wanted.crypto, "crypto")
     columns = {
         "name": problems.name(wanted.name, "name"),
         "resource_type": resource_type,
@@ -144,11 +145,14 @@ async def _columns(change: Change, client: Row, wanted: WantedRule) -> dict[str,
         "pool_id": await _pool_id(db, problems, client, wanted.pool),
         "storage_duration": problems.interval(wanted.storage_duration, "storage_duration"),
         "priority": wanted.priority,
-        "crypto": problems.label(Crypto, wanted.crypto, "crypto"),
+        "crypto": crypto,
         "periodic_launch": "",
     }
+    facts = await db.fetchrow(_CLIENT, client["id"])
     if resource_type:
-        tasks.check_client_serves(problems, await db.fetchrow(_CLIENT, client["id"]), resource_type, "resource_type")
+        tasks.check_client_serves(problems, facts, resource_type, "resource_type")
+    if crypto:
+        tasks.check_client_encrypts(problems, facts, crypto, "crypto")
     if wanted.periodic_launch:
         columns["periodic_launch"] = problems.interval(wanted.periodic_launch, "periodic_launch")
     fields = {name: cron.check(problems, name, getattr(wanted, name) or None, name) for name in cron.FIELDS}

@@ -25,3 +25,4 @@ class Sealed(msgspec.Struct, frozen=True, kw_only=True):
     size_bytes: int
     stored_bytes: int
     sealed_at: dt.datetime
+    key_id: str = ""

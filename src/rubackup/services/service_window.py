@@ -1,4 +1,4 @@
-"""The service window: the time of day in which verifications and moves may begin. Design section 9."""
+"""The service window: the time of day in which verifications, moves and cleanings may begin. Design section 9."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from rubackup.catalog.database import Connection
 from rubackup.domain.lookups import TaskType
 from rubackup.services import configuration
 
-KEPT_OUT = frozenset({TaskType.VERIFY.label, TaskType.MOVE.label})
+KEPT_OUT = frozenset({TaskType.VERIFY.label, TaskType.MOVE.label, TaskType.CLEAN.label})
 """Types of tasks that begin only within the window."""
 LOOK_AGAIN_SECONDS = 600.0
 """How long a task rests at most before the window is looked at again: it may have been changed."""

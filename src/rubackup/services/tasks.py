@@ -79,6 +79,8 @@ async def create_backup(change: Change, new: NewBackup) -> int:
     pool = await problems.pool(change.db, task.pool, "data.task.pool", scopes.storage(change.principal))
     if client and resource_type:
         check_client_serves(problems, client, resource_type, "data.task.resource_type")
+    if client and crypto:
+        check_client_encrypts(problems, client, crypto, "data.task.crypto")
     if pool:
         await check_pool(change.db, problems, pool, duration, "data.task.pool", "data.task.storage_duration")
     problems.fields.update(_extension_problems(new, resource_type))
@@ -150,6 +152,13 @@ def check_client_serves(problems: Problems, client: Row, resource_type: str, fie
     told = client["resource_types"]
     if told and resource_type not in told:
         problems.add(field, f"the client does not serve it; it serves: {', '.join(told)}.")
+
+
+def check_client_encrypts(problems: Problems, client: Row, crypto: str, field: str) -> None:
+    """Note when the client cannot run the cipher; one that never came online is not judged."""
+    if client["resource_types"] and crypto != Crypto.NOCRYPT.label and crypto not in client["ciphers"]:
+        can = ", ".join([Crypto.NOCRYPT.label, *client["ciphers"]])
+        problems.add(field, f"the client cannot run it; it can run: {can}.")
 
 
 async def refuse_in_service_mode(db: Connection, media_hostname: str | None = None) -> None:

@@ -32,6 +32,8 @@ SALVAGE_SECONDS = 5.0
 _PIECE_BYTES = 128 << 10
 _RECORD_BYTES = 16 << 10
 """The largest TLS record (RFC 8446, 5.1)."""
+_SPARE, _SPARE_BYTES = 4, 2 << 20
+"""So many buffers of frames that were kept and given back stay for the next ones, unless they are longer than this."""
 _EARLY = 4
 """Messages that may come while we write, before we read them."""
 
@@ -40,7 +42,7 @@ M = TypeVar("M", bound=Message)
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """Raw bytes; `data` is valid until the next `receive` of its connection, and released then."""
+    """Raw bytes; `data` is valid until the next `receive` of its connection, and released then, unless it is kept."""
 
     type: FrameType
     data: memoryview
@@ -62,6 +64,7 @@ class DataConnection:
         self._header = bytearray(framing.HEADER.size)
         self._room = memoryview(bytearray(_PIECE_BYTES))
         self._lent: memoryview | None = None
+        self._spare: list[memoryview] = []
         self._early: deque[Message] = deque()
         self._poll = select.poll()
         self._poll.register(sock, select.POLLIN)
@@ -95,6 +98,19 @@ class DataConnection:
         if isinstance(got, Fault):
             framing.raise_fault(got)
         return got
+
+    def keep(self, frame: Frame) -> None:
+        """The bytes of the frame that was received last are the caller's from now on."""
+        if self._lent is frame.data:
+            self._lent = None
+            self._room = self._spare.pop() if self._spare else memoryview(bytearray(_PIECE_BYTES))
+
+    def reuse(self, frame: Frame) -> None:
+        """A frame that was kept is not needed any more: its memory is for one that comes."""
+        room = memoryview(frame.data.obj)
+        if len(self._spare) < _SPARE and len(room) <= _SPARE_BYTES:
+            self._spare.append(room)
+        frame.data.release()
 
     def expect(self, kind: type[M]) -> M:
         """The next message, which must be a `kind`; WireFault otherwise."""

@@ -47,6 +47,8 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
     """Whose key signs."""
     expires_at: float
     """Unix seconds."""
+    crypto: str = ""
+    """Of a backup: the cipher that the copy has to be encrypted with, '' for none."""
 
 
 class _Signed(msgspec.Struct, array_like=True, forbid_unknown_fields=True):

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from rubackup.chunkstore.backends import _statfs
+from rubackup.chunkstore.backends._statfs import COPY_ON_WRITE, file_system_type
 from rubackup.chunkstore.backends.base import Backend, Item
 from rubackup.chunkstore.backends.local import LocalBackend
 from rubackup.domain.errors import Conflict, Corrupt, NotFound, StorageFault
@@ -82,6 +84,51 @@ def test_publishing_gives_the_final_name(backend: Backend) -> None:
     backend.publish("packs/ab/one.open", NAME)
 
     assert list(backend.list("packs")) == [Item(NAME, 1)]
+
+
+def test_an_erased_file_is_gone(backend: Backend) -> None:
+    """Erasing removes, also what is gone already."""
+    backend.put(NAME, b"secret")
+    backend.erase(NAME)
+    backend.erase(NAME)
+
+    assert list(backend.list("packs")) == []
+
+
+def test_erasing_overwrites_the_same_bytes(tmp_path: Path) -> None:
+    """Another name of the file shows what lies where its bytes were: nothing but zeroes."""
+    backend = LocalBackend(tmp_path)
+    size = (1 << 20) + 3
+    backend.put(NAME, b"x" * size)
+    (tmp_path / "witness").hardlink_to(tmp_path / NAME)
+    backend.erase(NAME)
+
+    assert (tmp_path / "witness").read_bytes() == bytes(size)
+
+
+def test_a_file_system_that_copies_on_write_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The type is that of the folder's file system, as the kernel numbers it."""
+    tmpfs = 0x01021994
+    shared = Path("/dev/shm")
+    assert LocalBackend(tmp_path).capabilities.overwrite == (file_system_type(tmp_path) not in COPY_ON_WRITE)
+    assert file_system_type(shared) == tmpfs
+    assert LocalBackend(shared).capabilities.overwrite
+    monkeypatch.setattr(_statfs, "COPY_ON_WRITE", frozenset({tmpfs}))
+
+    assert not LocalBackend(shared).capabilities.overwrite
+
+
+def test_replacing_leaves_one_file(backend: Backend) -> None:
+    """The new content under the old name; without either file nothing happens."""
+    backend.put(NAME, b"old")
+    backend.put("packs/ab/one.open", b"new")
+    backend.replace("packs/ab/one.open", NAME)
+    for name, final in (("packs/ab/one.open", NAME), (NAME, "packs/ab/none.pack")):
+        with pytest.raises(NotFound):
+            backend.replace(name, final)
+
+    assert backend.read(NAME, 0, 3) == b"new"
+    assert list(backend.list("packs")) == [Item(NAME, 3)]
 
 
 def test_what_is_missing_is_not_found(backend: Backend) -> None:

@@ -13,9 +13,11 @@ import pytest
 
 from rubackup.chunkstore import group, pack, seals
 from rubackup.chunkstore.backends.memory import MemoryBackend
+from rubackup.chunkstore.group import Sealer
 from rubackup.chunkstore.identity import HOLE, chunk_id
 from rubackup.chunkstore.manifest import Entry, EntryType, Header, ManifestReader, ManifestWriter, Summary
 from rubackup.chunkstore.seals import SealedRecord
+from support.keys import GCM, KEY, Held
 
 SAMPLES = Path(__file__).parents[2] / "data" / "chunkstore"
 CHUNKS = [(chunk_id(data), data) for data in (b"text " * 100, b"another", bytes(range(256)))]
@@ -23,7 +25,7 @@ RECORD = "0123456789abcdef0123456789abcdef"
 HEADER = Header(RECORD, "", "00000000000000aa", "File system", "/home", "full", 1_700_000_000, (32, 128, 512, 0))
 SUMMARY = Summary(files=2, files_failed=1, folders=2, size_bytes=4242)
 LINK = Entry(
-    b"link\xff", int(EntryType.SYMLINK), 0o777, 1, 2, "user", "group", 4, 10**18 + 1, -5, 6, 7, 8, target=b"\xfe/x"
+    b"link\xff", int(EntryType.SYMLINK), 0o777, 1, 2, "user", "group", 0, 10**18 + 1, -5, 6, 7, 8, target=b"\xfe/x"
 )
 FILE = Entry(
     b"note", int(EntryType.FILE), 0o4755, 0, 0, "root", "root", 763, 1, 2, 3, 4, 2,
@@ -70,8 +72,19 @@ def sample_group_zstd() -> bytes:
     return group.encode(CHUNKS, 3)
 
 
-WRITTEN = {"group-stored-0": sample_group_stored, "pack-0": sample_pack, "manifest-0": sample_manifest}
-MADE = {**WRITTEN, "group-zstd-0": sample_group_zstd}
+def sample_group_sealed() -> bytes:
+    """A group that is encrypted: key, salt and number are fixed, so its bytes are."""
+    sealer = Sealer(KEY, GCM, first=7, random=bytes)
+    return group.encode([(sealer.identify(data), data) for _, data in CHUNKS], None, sealer)
+
+
+WRITTEN = {
+    "group-stored-1": sample_group_stored,
+    "group-sealed-1": sample_group_sealed,
+    "pack-1": sample_pack,
+    "manifest-1": sample_manifest,
+}
+MADE = {**WRITTEN, "group-zstd-1": sample_group_zstd}
 
 
 def _sample(name: str) -> bytes:
@@ -95,7 +108,7 @@ def test_the_bytes_written_do_not_change(name: str) -> None:
     assert WRITTEN[name]() == _sample(name)
 
 
-@pytest.mark.parametrize("name", ["group-stored-0", "group-zstd-0"])
+@pytest.mark.parametrize("name", ["group-stored-1", "group-zstd-1"])
 def test_old_groups_are_read(name: str) -> None:
     """Chunks of a stored sample come back."""
     found = group.decode(_sample(name))
@@ -104,19 +117,29 @@ def test_old_groups_are_read(name: str) -> None:
     assert [(key, bytes(found.chunk(i))) for i, key in enumerate(found.ids)] == CHUNKS
 
 
+def test_old_encrypted_groups_are_read() -> None:
+    """With its key, chunks of a stored sample come back; the header tells key, salt and number."""
+    found = group.open_group(_sample("group-sealed-1"), Held(KEY))
+    found.check()
+    head = group.read_head(_sample("group-sealed-1"))
+
+    assert [bytes(found.chunk(i)) for i in range(len(CHUNKS))] == [data for _, data in CHUNKS]
+    assert (head.key_id, head.salt, head.number) == (KEY.id, bytes(32), 7)
+
+
 def test_old_packs_are_read() -> None:
     """Header, trailer and groups of a stored sample are understood."""
     name = pack.closed_name(b"n" * 16)
-    backend = _in_memory(name, _sample("pack-0"))
+    backend = _in_memory(name, _sample("pack-1"))
     extents = pack.read_extents(backend, name)
 
-    assert pack.parse_header(_sample("pack-0")).owner == "00000000000000aa"
-    assert backend.read(name, extents[0].offset, extents[0].length) == _sample("group-stored-0")
+    assert pack.parse_header(_sample("pack-1")).owner == "00000000000000aa"
+    assert backend.read(name, extents[0].offset, extents[0].length) == _sample("group-stored-1")
 
 
 def test_old_manifests_are_read() -> None:
     """Seal, header, entries and rows of a stored sample come back."""
-    data = _sample("manifest-0")
+    data = _sample("manifest-1")
     sealed, stream_bytes, _ = seals.read_seal(_in_memory("m", data), "m")
     reader = ManifestReader(lambda at, length: data[:stream_bytes][at : at + length], stream_bytes)
     reader.verify()

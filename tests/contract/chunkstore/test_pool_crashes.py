@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,54 +15,10 @@ from rubackup.chunkstore.backends.faults import FaultyBackend
 from rubackup.chunkstore.backends.memory import MemoryBackend
 from rubackup.domain.errors import RubackupError
 from support.chunkstore import Client, Place, begin, noise, record_id, restore
+from support.crashes import Crash, Crasher, everything, half, nothing_unsynced
 
 OLD = {"/old": noise(90_000, 1), "/both": noise(50_000, 2)}
 NEW = {"/new": noise(120_000, 3), "/both": noise(50_000, 2), "/text": b"text " * 5000}
-
-
-class Crash(Exception):
-    """The power is gone."""
-
-
-class Crasher:
-    """Ends the world at one step, keeping what a disk would hold: the storage, and a copy of the index."""
-
-    def __init__(self, place: Place, step: int, survivors: Callable[[MemoryBackend], MemoryBackend]) -> None:
-        self.place, self.left, self.survivors = place, step, survivors
-        self.crashed: Place | None = None
-        self.promised = [record_id(1)]
-
-    def __call__(self, operation: str, name: str, done: bool) -> None:
-        """Called before and after each operation on the storage."""
-        if self.crashed is None and operation != "read":
-            self.left -= 1
-            if self.left < 0:
-                self.crashed = self._copy()
-        if self.crashed is not None:
-            raise Crash
-
-    def _copy(self) -> Place:
-        folder = Path(f"{self.place.folder}-crashed")
-        shutil.copytree(self.place.folder, folder)
-        survivor = Place(folder)
-        survivor.backends["one"] = self.survivors(self.place.memory())
-        return survivor
-
-
-def _everything(backend: MemoryBackend) -> MemoryBackend:
-    """The process died, the machine did not: all that was written is there."""
-    copy = MemoryBackend(backend.label)
-    for name, file in backend.files.items():
-        copy.put(name, bytes(file.data))
-    return copy
-
-
-def _nothing_unsynced(backend: MemoryBackend) -> MemoryBackend:
-    return backend.after_power_loss()
-
-
-def _half(backend: MemoryBackend) -> MemoryBackend:
-    return backend.after_power_loss(torn=True)
 
 
 def _run(place: Place, step: int, survivors: Callable[[MemoryBackend], MemoryBackend]) -> Crasher:
@@ -107,13 +64,14 @@ def _check(survivor: Place, promised: list[str]) -> None:
     survivor.close()
 
 
-@pytest.mark.parametrize("survivors", [_everything, _nothing_unsynced, _half])
+@pytest.mark.parametrize("survivors", [everything, nothing_unsynced, half])
 @pytest.mark.parametrize("lose_index", [False, True])
 def test_a_crash_at_any_step_harms_nothing(
     quick_folder: Path, monkeypatch: pytest.MonkeyPatch, survivors: Callable, lose_index: bool
 ) -> None:
     """Before and after every operation on the storage, with and without the index left."""
     monkeypatch.setattr(pack, "TARGET_BYTES", 100_000)
+    monkeypatch.setattr(_packing, "CLOSING", 0)  # one step after the other, so that each run has the same ones
     step = 0
     while True:
         place = Place(quick_folder / str(step))
@@ -213,6 +171,97 @@ def test_a_failed_fsync_is_never_believed_later(place: Place, monkeypatch: pytes
     assert client.sent > 0
     assert [name for name in place.memory().files if name.endswith(".open")]
     assert restore(place.reopen(), record_id(2)) == {"/a": noise(100_000)}
+
+
+class SlowDisk:
+    """A disk whose fsyncs of packs wait until they may go on, and then fail if they are told to."""
+
+    def __init__(self) -> None:
+        self.waiting = threading.Semaphore(0)
+        """One for each fsync that has begun."""
+        self.go_on = threading.Event()
+        self.error: Exception | None = None
+
+    def __call__(self, operation: str, name: str, done: bool) -> None:
+        """The script of a FaultyBackend."""
+        if operation == "sync" and not done and threading.current_thread().name.startswith("close-pack"):
+            self.waiting.release()
+            assert self.go_on.wait(30)
+            if self.error is not None:
+                raise self.error
+
+
+@pytest.fixture
+def slow(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[SlowDisk]:
+    """The place's disk, slow; packs are small."""
+    monkeypatch.setattr(pack, "TARGET_BYTES", 100_000)
+    disk = SlowDisk()
+    place.wrap = lambda backend: FaultyBackend(backend, disk)
+    yield disk
+    disk.go_on.set()
+
+
+def test_a_pack_that_is_not_synced_is_not_in_the_index(place: Place, slow: SlowDisk) -> None:
+    """While one pack waits for its disk the session goes on, counts its chunks as sent, and the index knows none of them."""
+    pool = place.open()
+    client = Client()
+    session = begin(pool, 1)
+    tree = {f"/{i}": noise(120_000, i) for i in range(2)}
+    client.send(session, [chunk for data in tree.values() for chunk in client.chunks(data)])
+    assert slow.waiting.acquire(timeout=30)
+    client.sent = 0
+    client.send(session, client.chunks(tree["/0"]))
+
+    assert client.sent == 0
+    assert pool._index.chunk_count == 0
+    slow.go_on.set()
+    client.backup(session, tree)
+    assert restore(pool, record_id(1)) == tree
+
+
+def test_few_packs_wait_for_their_disk(place: Place, slow: SlowDisk) -> None:
+    """A session whose disk is too slow waits with its third full pack."""
+    session = begin(place.open(), 1)
+    client = Client()
+    went = threading.Event()
+
+    def send() -> None:
+        for number in range(6):
+            client.send(session, client.chunks(noise(120_000, number)))
+        went.set()
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    assert slow.waiting.acquire(timeout=30)
+    assert not went.wait(0.3)
+    assert len([name for name in place.memory().files if name.endswith(".open")]) <= _packing.CLOSING + 1
+    slow.go_on.set()
+    sender.join(30)
+    assert went.is_set()
+    session.abort()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("close-pack")]
+
+
+def test_a_pack_that_cannot_be_closed_ends_the_session(place: Place, slow: SlowDisk) -> None:
+    """A failed fsync beside the session is told at a later call; what that pack held is sent again."""
+    pool = place.open()
+    session = begin(pool, 1)
+    client = Client()
+    slow.error = OSError("the disk is failing")
+    slow.go_on.set()
+
+    def send() -> None:
+        client.send(session, client.chunks(noise(120_000, 0)))
+        session.checkpoint()
+
+    with pytest.raises(OSError, match="failing"):
+        send()
+    slow.error = None
+    client.sent = 0
+    client.backup(begin(pool, 2), {"/0": noise(120_000, 0)})
+
+    assert client.sent > 0
+    assert restore(place.reopen(), record_id(2)) == {"/0": noise(120_000, 0)}
 
 
 def test_what_waits_for_the_index_is_bounded(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rubackup.chunkstore import group
 from rubackup.chunkstore.identity import chunk_id, possession_proof
-from rubackup.chunkstore.manifest import EntryType, ManifestWriter, Summary
+from rubackup.chunkstore.manifest import ManifestWriter, Summary, runs
 from rubackup.chunkstore.manifest import format as fmt
 from rubackup.chunkstore.pool import WriteSession
 from rubackup.domain.errors import Corrupt, Invalid, NotFound
@@ -195,7 +194,8 @@ class Forger:
 
     def __init__(self) -> None:
         self.parts = [fmt.MAGIC]
-        self.frame(b"H", fmt.encoder.encode(Client().header(record_id(1))))
+        self.frame(b"H", fmt.encode_header(Client().header(record_id(1))))
+        self.segments: list[tuple[int, int, int]] = []
 
     @property
     def at(self) -> int:
@@ -208,37 +208,64 @@ class Forger:
         self.parts.append(fmt.pack_frame(kind, raw, count=items, number=number, level=None))
         return at, len(self.parts[-1])
 
-    def block(self, runs: list, number: int = 0) -> tuple[int, int]:
-        """Add a block of entries."""
-        return self.frame(b"E", fmt.encoder.encode(runs), len(runs), number)
+    def entries(self, raw: bytes, items: int = 1) -> tuple[int, int]:
+        """Add a segment without rows."""
+        at = self.frame(b"E", raw, items)
+        self.segments.append((*at, items))
+        return at
+
+    def table(self, **changes: int) -> None:
+        """Add the table of segments."""
+        rows = [
+            fmt.SegmentRow(at, 0, 0, 0, items, length)._replace(**changes)  # type: ignore[arg-type]
+            for at, length, items in self.segments
+        ]
+        self.frame(b"S", b"".join(fmt.SEGMENT.pack(*row) for row in rows), len(rows))
 
     def index(self, rows: list, level: int = 0) -> tuple[int, int]:
         """Add a frame of the index."""
         return self.frame(b"I", fmt.encoder.encode(rows), len(rows), level)
 
-    def end(self, root: tuple[int, int], levels: int = 1, entries: int = 1, blocks: int = 1, rows: int = 0) -> bytes:
+    def end(self, root: tuple[int, int], levels: int = 1, entries: int = 1, segments: int = 1, rows: int = 0) -> bytes:
         """Everything, with a trailer."""
-        trailer = fmt.Trailer(Summary(), rows, 0, blocks, entries, self.at, *root, levels)
+        segments_at = self.segments[0][0] + self.segments[0][1] if self.segments else 0
+        trailer = fmt.Trailer(Summary(), rows, 0, segments, entries, segments_at, *root, levels)
         at, _ = self.frame(b"T", fmt.encoder.encode(trailer))
         return b"".join([*self.parts, fmt.FOOTER.pack(at, fmt.END)])
 
 
-def _one_entry(one: object, path: bytes = b"/", first: int = 0) -> bytes:
-    forger = Forger()
-    at = forger.block([[path, first, [one]]])
-    name = getattr(one, "name", b"a")
-    return forger.end(forger.index([[path, first, name, *at]]))
+def _run(path: bytes = b"/", names: bytes = b"a", **changes: int) -> bytes:
+    """A run of one file as it is stored, with any of its numbers changed."""
+    told = {
+        "first": 0, "count": 1, "rows": 0, "newest": 2, "device": 4, "size": 0, "files": 1, "zero": 0,
+        "mode": 0o100644, "file_size": 0, "own_rows": 0, **changes,
+    }  # fmt: skip
+    extras = b"" if "hard" not in changes else runs.Extras(hardlinks={told["hard"]: b"../../etc/shadow"}).encode()
+    head = runs.HEAD.pack(
+        len(path), told["first"], told["count"], len(names), len(extras), told["rows"], told["newest"], told["device"],
+        told["size"], told["files"], told["zero"],
+    )  # fmt: skip
+    one = runs.STAT.pack(told["mode"], 0, 0, 1, 3, told["file_size"], 1, 2, 0) + told["own_rows"].to_bytes(4, "little")
+    return head + path + one * (told["count"] > 0) + names + extras
 
 
-def _index(rows: Callable[[tuple[int, int]], list], levels: int = 1, level: int = 0) -> bytes:
+def _one_run(raw: bytes, path: bytes = b"/", name: bytes = b"a", first: int = 0, items: int = 1) -> bytes:
     forger = Forger()
-    at = forger.block([[b"/", 0, [entry("a")]]])
+    at = forger.entries(raw, items)
+    forger.table()
+    return forger.end(forger.index([[path, first, name, *at, 0, 0]]), entries=items)
+
+
+def _index(rows: Callable[[tuple[int, int]], list], levels: int = 1, level: int = 0, **table: int) -> bytes:
+    forger = Forger()
+    at = forger.entries(_run())
+    forger.table(**table)
     return forger.end(forger.index(rows(at), level), levels)
 
 
 def test_the_forger_can_write_a_right_manifest(place: Place) -> None:
     """Else the refusals below would say nothing."""
-    _sealed_with(place, _one_entry(entry("a")))
+    _sealed_with(place, _one_run(_run()))
 
     assert len(place.opened[0].records()) == 1
 
@@ -246,29 +273,47 @@ def test_the_forger_can_write_a_right_manifest(place: Place) -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        _one_entry(entry("..")),
-        _one_entry(entry("a/b")),
-        _one_entry(entry("a", size=-1)),
-        _one_entry(entry("a", rows=1)),
-        _one_entry(entry("a", first_row=2**63, rows=2**63)),
-        _one_entry(entry("a", kind=EntryType.FOLDER, rows=1)),
-        _one_entry(entry("a", hardlink=b"../../etc/shadow")),
-        _one_entry(msgspec.structs.replace(entry("a"), type=99)),
-        _one_entry(msgspec.structs.replace(entry("a"), mode=0o1000000)),
-        _one_entry([b"a"]),
-        _one_entry({"a": 1}),
-        _one_entry(entry("a"), b"/etc"),
-        _one_entry(entry("a"), b"/../etc"),
-        _one_entry(entry("a"), b"etc"),
-        _one_entry(entry("a"), first=5),
-        _index(lambda at: [[b"/", 0, b"b", *at]]),
-        _index(lambda at: [[b"/", 0, b"a", at[0] + 1, at[1]]]),
-        _index(lambda at: [[b"/", 0, b"a", *at]] * 2),
+        _one_run(_run(names=b".."), name=b".."),
+        _one_run(_run(names=b"a/b"), name=b"a/b"),
+        _one_run(_run(names=b""), name=b""),
+        _one_run(_run(names=b"a\0b")),
+        _one_run(_run(names=b"x" * 5000), name=b"x" * 5000),
+        _one_run(_run(file_size=2**63, size=2**63)),
+        _one_run(_run(size=1)),
+        _one_run(_run(files=0)),
+        _one_run(_run(newest=3)),
+        _one_run(_run(zero=1)),
+        _one_run(_run(own_rows=1)),
+        _one_run(_run(rows=1)),
+        _one_run(_run(rows=1, own_rows=1)),
+        _one_run(_run(mode=0o40755, files=0, rows=1, own_rows=1)),
+        _one_run(_run(mode=0o170644, files=1)),
+        _one_run(_run(mode=0o1100644)),
+        _one_run(_run(hard=0)),
+        _one_run(_run(hard=1)),
+        _one_run(_run(count=0)),
+        _one_run(_run(count=2**32 - 1)),
+        _one_run(_run()[:-1]),
+        _one_run(_run() + b"x"),
+        _one_run(_run(), items=2),
+        _one_run(_run() * 2, items=2),
+        _one_run(b"", items=0),
+        _one_run(_run(b"/etc"), b"/etc"),
+        _one_run(_run(b"/../etc"), b"/../etc"),
+        _one_run(_run(b"etc"), b"etc"),
+        _one_run(_run(first=5), first=5),
+        _index(lambda at: [[b"/", 0, b"b", *at, 0, 0]]),
+        _index(lambda at: [[b"/", 0, b"a", at[0] + 1, at[1], 0, 0]]),
+        _index(lambda at: [[b"/", 0, b"a", *at, 0, 0]] * 2),
         _index(lambda at: []),
-        _index(lambda at: [[b"/", 0, b"a", *at]], levels=0),
-        _index(lambda at: [[b"/", 0, b"a", *at]], levels=9),
-        _index(lambda at: [[b"/", 0, b"a", *at]], level=1),
-        _index(lambda at: [[b"/", 0, b"a", *at]], level=2**60),
+        _index(lambda at: [[b"/", 0, b"a", *at, 0, 0]], levels=0),
+        _index(lambda at: [[b"/", 0, b"a", *at, 0, 0]], levels=9),
+        _index(lambda at: [[b"/", 0, b"a", *at, 0, 0]], level=1),
+        _index(lambda at: [[b"/", 0, b"a", *at, 0, 0]], level=2**60),
+        _index(lambda at: [[b"/", 0, b"a", *at, 0, 0]], offset=9),
+        _index(lambda at: [[b"/", 0, b"a", *at, 0, 0]], first_row=1),
+        _index(lambda at: [[b"/", 0, b"a", *at, 0, 0]], entries=2),
+        _index(lambda at: [[b"/", 0, b"a", *at, 0, 0]], reserved=1),
         Forger().end((0, 0), 0, 0, 0, rows=1),
         Forger().end((8, 90), 1, 0, 0),
     ],

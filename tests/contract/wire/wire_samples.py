@@ -22,6 +22,7 @@ from rubackup.wire.messages import (
     AskOwnRules,
     AskOwnTasks,
     AskPools,
+    AskRecords,
     AskRoot,
     AskStorage,
     BackupOpened,
@@ -35,6 +36,7 @@ from rubackup.wire.messages import (
     Checkpoint,
     Checkpointed,
     ConfigurePools,
+    CopySegments,
     Deleted,
     Destination,
     DestinationsChecked,
@@ -50,6 +52,7 @@ from rubackup.wire.messages import (
     KeepKey,
     Known,
     ListBlockDevices,
+    ListEncrypted,
     ListFilesystem,
     ListRecord,
     ListResources,
@@ -76,6 +79,8 @@ from rubackup.wire.messages import (
     Ping,
     Pong,
     PoolConfig,
+    PoolRecord,
+    PoolRecords,
     PoolState,
     PoolStates,
     Progress,
@@ -86,8 +91,10 @@ from rubackup.wire.messages import (
     Queued,
     ReadChunks,
     ReadManifest,
+    ReadRecordFile,
     RecordEntry,
     RecordFacts,
+    RecordFilePart,
     RecordListing,
     RecordSealed,
     Relay,
@@ -95,6 +102,7 @@ from rubackup.wire.messages import (
     Renew,
     RenewTicket,
     ReportFinished,
+    ReportKeys,
     ReportLog,
     ReportMonitoring,
     ReportProgress,
@@ -105,6 +113,7 @@ from rubackup.wire.messages import (
     Revoked,
     Root,
     RunBackup,
+    RunClean,
     RunCopy,
     RunRestore,
     RunVerify,
@@ -129,6 +138,7 @@ FOLDER = Path(__file__).resolve().parents[2] / "data" / "wire"
 
 CLIENT = "525a99154f3505a2"
 MEDIA = "c3" * 32
+KEY_ID = "0123456789abcdef" * 2
 RECORD = "0123456789abcdef0123456789abcdef"
 PARENT = "fedcba9876543210fedcba9876543210"
 ID = bytes(range(32))
@@ -164,6 +174,8 @@ SAMPLES: tuple[Message, ...] = (
         os_version="Debian 12",
         resource_types=["File system"],
         data_endpoint="media.example:9993",
+        ciphers=["aes-256-gcm"],
+        key_ids=[KEY_ID],
     ),
     Welcome(version=1, server_hwid="a1" * 32, hostname="server.example", epoch=5, heartbeat_seconds=10.0),
     Call(id=1, body=b"\x81\xa1t\xa4ping"),
@@ -184,6 +196,7 @@ SAMPLES: tuple[Message, ...] = (
         common_parameters={"two": {"three": "four"}},
         normal_script="/opt/rubackup/scripts/normal",
         exception_script="/opt/rubackup/scripts/exception",
+        crypto="aes-256-gcm",
     ),
     RunRestore(
         order=ORDER,
@@ -198,12 +211,14 @@ SAMPLES: tuple[Message, ...] = (
         module_parameters={"one": 1},
         common_parameters={"two": 2},
         restore_script="/opt/rubackup/scripts/restore",
+        key_id=KEY_ID,
     ),
     RunVerify(
         order=ORDER,
         pool_id=1,
         record=RECORD,
         contents=False,
+        media=MEDIA_ADDRESS,
         facts=RecordFacts(
             client_hwid="00000000000000aa",
             resource_type="File system",
@@ -213,6 +228,7 @@ SAMPLES: tuple[Message, ...] = (
             size_bytes=1 << 40,
         ),
     ),
+    RunClean(order=ORDER, pool_id=1, blocks=False, storages=True, zeroing=True, unfinished=[7, 9]),
     RunCopy(
         order=ORDER,
         pool_id=2,
@@ -257,8 +273,10 @@ SAMPLES: tuple[Message, ...] = (
                 compression="fast",
                 reserve_bytes=1 << 30,
                 storages=[StorageConfig(id=2, path="/var/pool")],
+                reconciled=True,
             )
         ],
+        terms=[(5, PARENT)],
     ),
     PoolStates(
         pools=[
@@ -269,12 +287,23 @@ SAMPLES: tuple[Message, ...] = (
                 used_bytes=2,
                 total_bytes=5,
                 chunks=1 << 33,
+                reconciled=False,
                 records=12,
                 storages=[StorageState(id=2, problem="its disk is gone", free_bytes=3, used_bytes=2, total_bytes=5)],
             )
         ]
     ),
     AskPools(),
+    AskRecords(pool_id=1, after=RECORD, limit=10),
+    PoolRecords(
+        records=[
+            PoolRecord(
+                record=RECORD, parent=RECORD, task_id=7, client_hwid="a" * 16, resource_type="File system", resource="/home",
+                backup_type="full", files=3, files_failed=1, size_bytes=5, stored_bytes=4, sealed_at_ns=6,
+            )
+        ],
+        more=True,
+    ),
     AskStorage(pool_id=1, storage_id=2),
     StorageNeed(in_pool=True, reason="The folder holds data of the pool."),
     CheckFolder(path="/var/pool", pool=RECORD),
@@ -288,11 +317,18 @@ SAMPLES: tuple[Message, ...] = (
         in_use="mounted at /home",
         same_as="/dev/sdb1",
     ),
-    DropRecord(epoch=5, pool_id=1, record=RECORD),
+    DropRecord(epoch=5, pool_id=1, record=RECORD, zeroing=True),
     LockRecord(epoch=5, pool_id=1, record=RECORD, until_ns=1_700_000_000_000_000_000),
     Revoked(serials=["0a1b2c", "ff"], key_seconds=3600.0),
     KeepKey(key_seconds=3600.0),
+    ListEncrypted(
+        pool_id=1, record=RECORD, path="/home", page=1, limit=100, media=MEDIA_ADDRESS, ticket=b"ticket"
+    ),
     ListRecord(pool_id=1, record=RECORD, path="/home", page=2, limit=50),
+    ReadRecordFile(
+        pool_id=3, record="0123456789abcdef0123456789abcdef", path="/home/\udcff", offset=1 << 40, length=1 << 20
+    ),
+    RecordFilePart(size_bytes=1 << 41, tag="0f" * 16, mtime_ns=1_700_000_000_000_000_001, data=b"content"),
     RecordListing(
         entries=[
             RecordEntry(
@@ -353,8 +389,11 @@ SAMPLES: tuple[Message, ...] = (
         size_bytes=100,
         stored_bytes=50,
         sealed_at_ns=1_700_000_000_000_000_000,
+        crypto="aes-256-gcm",
+        key_id=KEY_ID,
     ),
     SealVerdict(keep=True),
+    ReportKeys(key_ids=[KEY_ID]),
     ReportMonitoring(
         samples=[
             MonitoringSample(
@@ -535,10 +574,11 @@ SAMPLES: tuple[Message, ...] = (
     Queued(task=7),
     AskDeletion(record=11, user=LocalUser(name="root", uid=0)),
     Deleted(record=11),
-    OpenBackup(version=1, ticket=b"ticket"),
+    OpenBackup(version=1, ticket=b"ticket", key_id=KEY_ID),
     BackupOpened(parent_bytes=4096),
     OpenRestore(version=1, ticket=b"ticket"),
-    RestoreOpened(manifest_bytes=4096),
+    RestoreOpened(manifest_bytes=4096, crypto="aes-256-gcm", key_id=KEY_ID),
+    CopySegments(first=3, count=1 << 20),
     ReadManifest(offset=1, length=2),
     Query(ids=ID),
     Known(states=b"\x00\x01\x02", nonce=ID),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -126,8 +127,8 @@ def test_renumbered_device(copies: Copies, source: Path, monkeypatch: pytest.Mon
     def renumbered(*args: object, **options: object) -> os.stat_result:
         st = real(*args, **options)  # type: ignore[call-overload]
         names = [name for name in dir(st) if name.startswith("st_")]
-        fields = {name: getattr(st, name) for name in names} | {"st_dev": st.st_dev + 7}
-        return os.stat_result([st[i] for i in range(10)], fields)
+        fields = {name: getattr(st, name) for name in names}
+        return os.stat_result([st[i] + 7 * (i == stat.ST_DEV) for i in range(10)], fields)
 
     monkeypatch.setattr("rubackup.client.modules.filesystem.listing.os.stat", renumbered)
     copies.backup_later(source, "next", "full", seconds=120)

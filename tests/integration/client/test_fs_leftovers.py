@@ -85,7 +85,7 @@ def test_a_process_that_is_killed_while_it_writes(source: Path, tmp_path: Path) 
         folder = os.open({os.fspath(target)!r}, os.O_RDONLY)
         applier = Applier(Report(RecordingWatch()), numeric_owner=False)
         target = Target(Folders(b"/", folder), applier, Temporaries(7, "full"))
-        target.create(b"/file").write(b"half")
+        os.write(target.create(b"/file").fd, b"half")
         os.kill(os.getpid(), signal.SIGKILL)
     """)
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}

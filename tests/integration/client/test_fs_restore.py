@@ -104,7 +104,7 @@ def test_few_files_do_not_read_the_manifest_through(tmp_path: Path, target: Path
     """Choosing one file of many reads a few blocks of the manifest."""
     source = tmp_path / "source"
     source.mkdir()
-    for number in range(6000):
+    for number in range(12_000):
         (source / f"{number:030}").touch()
     copies = Copies()
     copies.backup(source)
@@ -114,7 +114,7 @@ def test_few_files_do_not_read_the_manifest_through(tmp_path: Path, target: Path
         real = channel.read_manifest
         channel.read_manifest = lambda at, length: (reads.append(length), real(at, length))[1]
 
-    copies.restore(source, target, paths=[f"{source}/{5000:030}"], change=count)
+    copies.restore(source, target, paths=[f"{source}/{9000:030}"], change=count)
 
     assert sum(reads) < len(copies.pool.manifests["full"]) / 2
 

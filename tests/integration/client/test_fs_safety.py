@@ -6,13 +6,15 @@ import os
 import stat
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from rubackup.chunkstore.manifest import Entry, EntryType, Header, ManifestWriter, Summary
-from rubackup.chunkstore.manifest import format as manifest_format
+from rubackup.client.modules.filesystem import fill
 from rubackup.client.modules.filesystem import target as target_module
 from rubackup.client.modules.filesystem.anchor import open_anchor
+from rubackup.client.modules.filesystem.batch import Chunks, Slice
 from rubackup.domain.errors import Invalid
 from support.trees import Copies, landed
 
@@ -52,23 +54,22 @@ def entry(name: bytes, kind: EntryType, **more: object) -> Entry:
 
 def forge(copies: Copies, monkeypatch: pytest.MonkeyPatch, folders: Sequence[tuple[bytes, list[Entry]]]) -> None:
     """Put a manifest into the pool that no honest client writes."""
-    monkeypatch.setattr(manifest_format, "check_name", lambda name: None)
-    monkeypatch.setattr(manifest_format, "check_path", lambda path: None)
+    monkeypatch.setattr(ManifestWriter, "_check", lambda *_: None)
+    monkeypatch.setattr(ManifestWriter, "_own_rows", lambda *_: None)
     data = bytearray()
     writer = ManifestWriter(data.extend, Header("bad", "", "hwid", "File system", "/r", "full", 1, (1, 2, 3, 0)))
     for path, entries in folders:
-        writer._folder = None  # no order is asked for
         writer.add_folder(path, entries)
     writer.finish(Summary())
     copies.pool.manifests["bad"] = bytes(data)
 
 
-@pytest.mark.parametrize("name", [b"..", b".", b"../escaped", b"a/b", b"/escaped", b"nul\0", b"x" * 300])
+@pytest.mark.parametrize("name", [b"..", b".", b"../escaped", b"a/b", b"/escaped", b"x" * 300])
 @pytest.mark.parametrize("kind", [EntryType.FILE, EntryType.FOLDER, EntryType.SYMLINK, EntryType.FIFO])
 def test_names_that_are_paths(
     tmp_path: Path, target: Path, monkeypatch: pytest.MonkeyPatch, name: bytes, kind: EntryType
 ) -> None:
-    """A name with a slash, a NUL, or that means another folder is refused and listed."""
+    """A name with a slash or that means another folder is refused and listed."""
     copies = Copies()
     forge(copies, monkeypatch, [(b"/", [entry(b"r", EntryType.FOLDER, mode=0o755)]), (b"/r", [entry(name, kind)])])
     before = set(tmp_path.rglob("*"))
@@ -147,7 +148,7 @@ def test_rows_that_do_not_exist(target: Path, monkeypatch: pytest.MonkeyPatch) -
             (
                 b"/r",
                 [
-                    entry(b"beyond", EntryType.FILE, size=5, first_row=7, rows=1),
+                    entry(b"beyond", EntryType.FILE, size=5, rows=1),
                     entry(b"good", EntryType.FILE),
                     entry(b"none", EntryType.FILE, size=5),
                 ],
@@ -158,6 +159,39 @@ def test_rows_that_do_not_exist(target: Path, monkeypatch: pytest.MonkeyPatch) -
 
     assert (done.files, done.files_failed) == (1, 2)
     assert [path.name for path in (target / "r").iterdir()] == ["good"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        (EntryType.FILE, {"xattrs": [(b"user.a\0b", b"")]}),
+        (EntryType.SYMLINK, {"target": b"a\0b"}),
+        (EntryType.SYMLINK, {"target": b""}),
+        (EntryType.FIFO, {"xattrs": [(b"user.a\0b", b"")]}),
+        (EntryType.FOLDER, {"xattrs": [(b"user.a\0b", b"")]}),
+    ],
+)
+@pytest.mark.parametrize("is_there", [True, False])
+def test_values_that_no_file_can_have(
+    target: Path, monkeypatch: pytest.MonkeyPatch, kind: EntryType, fields: dict[str, Any], is_there: bool
+) -> None:
+    """An entry with an impossible value fails alone, wherever it would be made."""
+    copies = Copies()
+    bad = entry(b"bad", kind, **fields)
+    forge(
+        copies,
+        monkeypatch,
+        [
+            (b"/", [entry(b"r", EntryType.FOLDER, mode=0o755)]),
+            (b"/r", [bad, entry(b"good", EntryType.FILE, mode=0o600)]),
+        ],
+    )
+    if is_there:
+        (target / "r").mkdir()
+    done = copies.restore("/r", target, "bad")
+
+    assert done.files_failed == 1
+    assert (target / "r" / "good").exists()
 
 
 @pytest.fixture
@@ -242,19 +276,72 @@ def test_temporary_swapped_for_a_link(
 ) -> None:
     """A temporary file that somebody swaps for a link gets no metadata through the link."""
     copies, source = copied
+    (landed(target, source) / "folder").mkdir(parents=True)
+    swapped = []
 
     def swap() -> None:
         (temporary,) = (landed(target, source) / "folder").glob(".rubackup-*")
         temporary.unlink()
         temporary.symlink_to(outside / "precious")
+        swapped.append(temporary)
 
     after(monkeypatch, "create", os.fsencode(source / "folder" / "precious"), swap)
     before = (outside / "precious").stat()
     copies.restore(source, target)
 
+    assert swapped
     assert_untouched(outside)
     now = (outside / "precious").stat()
     assert (now.st_mtime_ns, now.st_mode, now.st_ctime_ns) == (before.st_mtime_ns, before.st_mode, before.st_ctime_ns)
+
+
+def test_new_file_swapped_for_a_link(
+    copied: tuple[Copies, Path], target: Path, outside: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file under its own name that somebody swaps for a link while it is written gets nothing through the link."""
+    copies, source = copied
+    name = landed(target, source) / "folder" / "precious"
+    real = fill.write_segments
+    swapped = []
+
+    def swap(fd: int, segments: list[fill.Segment]) -> None:
+        if name.exists() and os.path.samestat(name.stat(), os.fstat(fd)):
+            name.unlink()
+            name.symlink_to(outside / "precious")
+            swapped.append(name)
+        real(fd, segments)
+
+    monkeypatch.setattr(fill, "write_segments", swap)
+    before = (outside / "precious").stat()
+    copies.restore(source, target)
+
+    assert swapped == [name]
+    assert_untouched(outside)
+    assert (outside / "precious").stat() == before
+
+
+def test_file_that_appears_in_a_folder_just_made(
+    copied: tuple[Copies, Path], target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What somebody puts into a folder that the restore has made is judged by `overwrite`, not written into."""
+    copies, source = copied
+    name = landed(target, source) / "folder" / "precious"
+    real = fill.gather
+    inodes = []
+
+    def appear(*arguments: Any) -> Any:
+        if name.parent.exists() and not inodes:
+            name.write_text("put there")
+            os.link(name, name.with_name("kept"))
+            inodes.append(name.stat().st_ino)
+        return real(*arguments)
+
+    monkeypatch.setattr(fill, "gather", appear)
+    done = copies.restore(source, target)
+
+    assert (done.files, done.files_failed) == (2, 0)
+    assert name.read_text() == "restored"
+    assert name.with_name("kept").read_text() == "put there"
 
 
 def test_node_swapped_for_a_file(tmp_path: Path, target: Path, outside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -280,8 +367,9 @@ def test_node_swapped_for_a_file(tmp_path: Path, target: Path, outside: Path, mo
     assert_untouched(outside)
 
 
+@pytest.mark.parametrize("is_there", [True, False])
 def test_first_name_swapped_before_it_is_linked(
-    tmp_path: Path, target: Path, outside: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, target: Path, outside: Path, monkeypatch: pytest.MonkeyPatch, is_there: bool
 ) -> None:
     """A file that somebody swaps before its further names are made is not linked; they get the contents."""
     source = tmp_path / "source"
@@ -290,20 +378,21 @@ def test_first_name_swapped_before_it_is_linked(
     os.link(source / "first", source / "second")
     copies = Copies()
     copies.backup(source)
+    if is_there:  # else the file is made under its name at once
+        landed(target, source).mkdir(parents=True)
 
     def swap() -> None:
         (landed(target, source) / "first").unlink()
         os.link(outside / "precious", landed(target, source) / "first")
 
-    real = target_module.Target.publish
+    real = fill.SliceWriter.write
 
-    def publish(self: target_module.Target, file: target_module.NewFile, item: Entry) -> object:
-        result = real(self, file, item)
-        if item.name == b"first":
+    def write(self: fill.SliceWriter, work: Slice, chunks: Chunks) -> None:
+        real(self, work, chunks)
+        if work.made:
             swap()
-        return result
 
-    monkeypatch.setattr(target_module.Target, "publish", publish)
+    monkeypatch.setattr(fill.SliceWriter, "write", write)
     copies.restore(source, target)
 
     assert (landed(target, source) / "second").read_text() == "content"

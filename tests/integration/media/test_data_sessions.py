@@ -17,17 +17,20 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from rubackup.agent.tasks import RunningTask
 from rubackup.chunkstore import group
 from rubackup.chunkstore.identity import chunk_id
+from rubackup.chunkstore.manifest import ManifestReader
 from rubackup.client.channels import BackupOverWire, RestoreOverWire, connect
 from rubackup.client.compare import compare_trees
 from rubackup.client.modules.filesystem import FileSystemModule
+from rubackup.client.modules.filesystem.backup import Backup
 from rubackup.client.ports import BackupJob, RestoreJob
-from rubackup.domain.errors import Fenced, Refused, RubackupError, WireFault
+from rubackup.domain.errors import Corrupt, Fenced, Refused, RubackupError, WireFault
 from rubackup.media.pools import PoolKeeper
 from rubackup.media.seals import SealBook
 from rubackup.media.sessions import DataSessions
 from rubackup.wire import pki
 from rubackup.wire.data import DataConnection, DataServer
-from rubackup.wire.messages import Ack, Hello, MediaAddress, PoolConfig, StorageConfig
+from rubackup.wire.framing import FrameType
+from rubackup.wire.messages import Ack, Groups, Hello, MediaAddress, PoolConfig, ReadChunks, StorageConfig
 from rubackup.wire.tickets import Ticket, sign
 from support.wire import CLIENT, MEDIA, SERVER, Installation
 
@@ -129,6 +132,81 @@ def test_a_folder_goes_through_the_wire_and_back(place: Place, tmp_path: Path) -
     assert [note.record for note in place.seals.notes()] == [record]
 
 
+def test_damage_costs_the_files_that_it_hits(place: Place, tmp_path: Path) -> None:
+    """A damaged group is left out and named; every other group of the same request comes behind it."""
+    source, record = tmp_path / "source", uuid.uuid4().hex
+    source.mkdir()
+    for number in range(6):
+        (source / f"file{number}").write_bytes(os.urandom(1_000_000))
+    backed_up(place, source, record)
+    [pack] = (tmp_path / "storage").glob("packs/**/*.*")
+    with pack.open("r+b") as file:
+        file.seek(pack.stat().st_size // 2)
+        file.write(bytes(100))
+    ticket = place.ticket(record=record, mode="restore")
+    channel = RestoreOverWire(place.connection(), lambda: ticket)
+    job = RestoreJob(record, CLIENT, str(source), str(tmp_path / "target"))
+    task = RunningTask(2, 1)
+
+    done = FileSystemModule().restore(job, channel, task)
+
+    assert done.files_failed in {1, 2}  # a group holds parts of two of them at most
+    assert done.files == 6 - done.files_failed
+    report = task.unsent()
+    assert report is not None
+    assert all("is damaged at offset" in line.text for line in report.lines)
+
+
+def test_chunks_may_be_asked_for_ahead(place: Place, tmp_path: Path) -> None:
+    """A client may ask for the next groups before it has read the last answer: answers come in order."""
+    source, record = tmp_path / "source", uuid.uuid4().hex
+    source.mkdir()
+    (source / "file").write_bytes(os.urandom(3_000_000))
+    backed_up(place, source, record)
+    ticket = place.ticket(record=record, mode="restore")
+    connection = place.connection()
+    channel = RestoreOverWire(connection, lambda: ticket)
+    rows = ManifestReader(channel.read_manifest, channel.manifest_bytes).row_count
+    first = channel.groups([(0, rows)])
+    came = [group.decode(next(first)).ids]
+    connection.send(ReadChunks(runs=[(rows - 1, 1)]))
+    came += [group.decode(data).ids for data in first]
+
+    last = group.decode(bytes(connection.expect_frame(FrameType.GROUP))).ids
+    assert connection.expect(Groups).count == 1
+    assert len(came) > 1
+    assert last in came
+
+
+def test_an_unchanged_folder_crosses_the_wire_by_number(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the second copy only the first segment is sent, and which others the first copy has; it restores."""
+    source = tmp_path / "source"
+    for number in range(16):
+        (source / f"{number:02}").mkdir(parents=True)
+        for file in range(60):
+            (source / f"{number:02}" / f"{file:03}{'x' * 200}").write_text(f"{number} {file}")
+    first, second = uuid.uuid4().hex, uuid.uuid4().hex
+    taken: list[int] = []
+    real = BackupOverWire.copy_parent
+    monkeypatch.setattr(
+        BackupOverWire, "copy_parent", lambda self, at, count: (taken.append(count), real(self, at, count))[1]
+    )
+    for record, parent, later in ((first, "", 60), (second, first, 120)):
+        channel = place.backup(record=record, parent=parent, task_id=later)
+        now = time.time_ns() + later * 10**9
+        job = BackupJob(record, parent, CLIENT, str(source), "incremental" if parent else "full")
+        Backup(job, channel, RunningTask(later, 1), now_ns=lambda now=now: now).run()
+        channel.close()
+    ticket = place.ticket(record=second, mode="restore")
+    job = RestoreJob(second, CLIENT, str(source), str(tmp_path / "target"))
+    FileSystemModule().restore(job, RestoreOverWire(place.connection(), lambda: ticket), RunningTask(2, 1))
+
+    assert compare_trees(source, tmp_path / "target" / str(source).lstrip("/")).equal
+    assert sum(taken) >= 1
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -209,7 +287,7 @@ def test_chunks_of_others_cannot_be_named(place: Place) -> None:
     owner.checkpoint()
     thief = place.backup(task_id=2, client_hwid="d" * 16)
 
-    states, nonce = thief.query(chunk_id(data))
+    states, nonce = thief.ask(chunk_id(data))()
     accepted = thief.prove(chunk_id(data), bytes(32))
 
     assert states == b"\2"
@@ -233,3 +311,50 @@ def test_control_messages_do_not_belong_here(place: Place) -> None:
 
     with pytest.raises(WireFault):
         connection.expect(Ack)
+
+
+def test_questions_asked_ahead(place: Place) -> None:
+    """Answers come in the order of the questions, whatever is sent and asked between them."""
+    channel = place.backup()
+    chunks = [os.urandom(1000) for _ in range(3)]
+    names = [chunk_id(data) for data in chunks]
+    first, second = channel.ask(names[0]), channel.ask(names[0] + names[1])
+    channel.put_group(group.encode([(names[0], chunks[0])], 1))
+    third = channel.ask(names[0] + names[2])
+    channel.checkpoint()
+    fourth = channel.ask(names[0])
+
+    assert [answer()[0] for answer in (first, second, third, fourth)] == [b"\0", b"\0\0", b"\1\0", b"\1"]
+
+
+def test_many_groups_at_once(place: Place) -> None:
+    """Groups that are hashed beside the connection are all there when the next answer comes, in the order they were sent."""
+    channel = place.backup()
+    chunks = [os.urandom(300_000) for _ in range(40)]
+    names = [chunk_id(data) for data in chunks]
+    for name, data in zip(names, chunks, strict=True):
+        channel.put_group(group.encode([(name, data)], 1))
+
+    assert channel.ask(b"".join(names))()[0] == bytes([1]) * 40
+    packs = list((place.installation.folder / "storage").rglob("*.open"))
+    stored = b"".join(file.read_bytes() for file in packs)
+    assert [stored.find(data) for data in chunks] == sorted(stored.find(data) for data in chunks)
+
+
+def test_a_false_id_among_many_is_not_admitted(place: Place) -> None:
+    """The session that sends one learns it at the next answer; groups before it stay, neither it nor what follows does."""
+    channel = place.backup()
+    chunks = [os.urandom(100_000) for _ in range(8)]
+    names = [chunk_id(data) for data in chunks]
+    names[4] = chunk_id(b"something else")
+
+    def send() -> None:
+        for name, data in zip(names, chunks, strict=True):
+            channel.put_group(group.encode([(name, data)], 1))
+        channel.checkpoint()
+
+    with pytest.raises(Corrupt, match=names[4].hex()):
+        send()
+
+    answer = place.backup(task_id=2).ask(b"".join(names))()[0]
+    assert answer == bytes([1, 1, 1, 1, 0, 0, 0, 0])

@@ -112,3 +112,22 @@ def test_every_task_that_waited_wakes(run):
         assert await world.value("SELECT count(*) FROM task_queue WHERE blocked_on IS NOT NULL") == 0
 
     run(scenario)
+
+
+def test_a_client_tells_ciphers_and_keys(run):
+    """Only names and ids that are some, of keys at most a thousand; a change while it is connected replaces them."""
+
+    async def scenario(database: Database):
+        world = await World.build(database, online=False)
+        key, many = "0a" * 16, [f"{number:032x}" for number in range(presence.KEYS + 5)]
+        await presence.client_online(
+            database, CLIENT, SERVER, hostname="h", package_version="1", ciphers=["rot13", "aes-256-gcm"],
+            key_ids=["no id", key],
+        )  # fmt: skip
+        told = tuple(await world.row("SELECT ciphers, key_ids FROM clients"))
+        await presence.client_keys(database, CLIENT, many)
+
+        assert told == (["aes-256-gcm"], [key])
+        assert await world.value("SELECT key_ids FROM clients") == many[: presence.KEYS]
+
+    run(scenario)

@@ -11,7 +11,7 @@ from rubackup.catalog.database import Database
 from rubackup.domain.errors import Conflict, NotFound, WrongState
 from rubackup.domain.tasks import Verb
 from rubackup.queue.postgres import PooledQueue
-from rubackup.services import deletion, dispatch, records
+from rubackup.services import deletion, dispatch, records, verifications
 from rubackup.services.dispatch import Job
 from support.catalogue import CLIENT, MEDIA, OTHER_MEDIA, SERVER, World, change
 
@@ -37,10 +37,10 @@ def sealed(job: Job, **fields) -> records.Sealed:
     return records.Sealed(**(facts | fields))
 
 
-async def record_of(world: World, **fields) -> tuple[int, Job]:
+async def record_of(world: World, *, key_id: str = "", **fields) -> tuple[int, Job]:
     """A finished backup's record."""
     job = await backup(world, **fields)
-    assert await records.seal(world.database, sealed(job))
+    assert await records.seal(world.database, sealed(job, key_id=key_id))
     return await world.value("SELECT id FROM repository WHERE uuid = $1", uuid.UUID(job.record_uuid)), job
 
 
@@ -313,5 +313,46 @@ def test_a_verification_of_many_damaged_files_names_a_thousand(run):
         assert lines[-1].startswith("200 more")
         with pytest.raises(WrongState):
             await records.finished_verification(database, job.task_id, job.fence, [])
+
+    run(scenario)
+
+
+def test_a_record_is_only_its_own_clients_to_list(run):
+    """Where it is, is told for the client that made it, and for nobody else."""
+
+    async def scenario(database: Database):
+        world = await World.build(database)
+        record_id, job = await record_of(world, key_id="ab" * 16)
+
+        found = await records.whereabouts(database, job.pool_id, job.record_uuid, job.client_hwid)
+        assert found == (job.media_hwid, job.data_endpoint)
+        assert await world.value("SELECT key_id FROM repository WHERE id = $1", record_id) == "ab" * 16
+        for pool, record, client in (
+            (job.pool_id, job.record_uuid, "f" * 16), (job.pool_id + 1, job.record_uuid, job.client_hwid),
+            (job.pool_id, "e" * 32, job.client_hwid), (job.pool_id, "no uuid", job.client_hwid),
+        ):  # fmt: skip
+            with pytest.raises(NotFound):
+                await records.whereabouts(database, pool, record, client)
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(("executor", "status"), [("media", "Not Verified"), ("client", "Trusted")])
+def test_stored_sums_make_no_encrypted_copy_trusted(run, executor, status):
+    """Without the key every stored byte can be whole and the copy still be worth nothing; its client can tell."""
+
+    async def scenario(database: Database):
+        world = await World.build(database)
+        record_id, _ = await record_of(world, key_id="ab" * 16)
+        async with database.transaction() as db:
+            held = {"media": [], "client": ["ab" * 16]}[executor]
+            await db.execute("UPDATE clients SET key_ids = $1", held)
+            task = await verifications.queue(db, record_id, "me")
+        (job,) = await dispatch.claim(database, 0, SERVER, 60, 1)
+        assert (job.task_id, job.executor) == (task, executor)
+        await records.finished_verification(database, job.task_id, job.fence, [])
+
+        assert await world.value("SELECT verification_status FROM repository WHERE id = $1", record_id) == status
+        assert await world.value("SELECT status FROM task_queue WHERE id = $1", task) == "Done"
 
     run(scenario)

@@ -99,6 +99,29 @@ def test_received_bytes_are_lent_until_the_next_receive(media_files, client_file
         mine.send(Bye())
 
 
+def test_frames_that_are_kept_outlive_the_next_ones(media_files, client_files):
+    """A kept frame shows its own bytes until it is given back; then its memory carries another one."""
+    with listening(media_files, echo) as address, connected(address, client_files) as mine:
+        kept = []
+        for content in (b"first" * 100_000, b"second", b"third" * 100_000):
+            mine.send_frame(FrameType.DATA, content)
+            frame = mine.receive()
+            mine.keep(frame)
+            kept.append(frame)
+
+        assert [bytes(frame.data) for frame in kept] == [b"first" * 100_000, b"second", b"third" * 100_000]
+        memory = {id(frame.data.obj) for frame in kept}
+        for frame in kept:
+            mine.reuse(frame)
+        mine.send_frame(FrameType.DATA, b"fourth")
+        mine.keep(mine.receive())  # in the buffer that was ready before
+        mine.send_frame(FrameType.DATA, b"fifth")
+        assert id(mine.receive().data.obj) in memory
+        with pytest.raises(ValueError, match="released"):
+            bytes(kept[0].data)
+        mine.send(Bye())
+
+
 def test_both_sides_know_each_other(media_files, client_files):
     """Identity comes from the certificates."""
     seen = []

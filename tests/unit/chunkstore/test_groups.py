@@ -25,7 +25,7 @@ def _chunks(data: list[bytes]) -> list[tuple[bytes, bytes]]:
 
 def _forged(codec: int, raw_bytes: int, payload: bytes, rows: list[tuple[bytes, int]]) -> bytes:
     """A group with right sums around whatever it claims."""
-    front = struct.pack("<4sBBHIII", b"RBGR", 0, codec, 0, len(rows), raw_bytes, len(payload))
+    front = struct.pack("<4sBBHIII", b"RBGR", 1, codec, 0, len(rows), raw_bytes, len(payload))
     front += blake3(payload).digest()
     table = b"".join(struct.pack("<32sI", *row) for row in rows)
     return front + blake3(front + table).digest() + table + payload
@@ -70,7 +70,7 @@ def test_a_cut_group_is_found(data: list[bytes], length: int) -> None:
 def test_any_bytes_are_refused_in_order(data: bytes) -> None:
     """Garbage is Corrupt, never another error."""
     with pytest.raises(Corrupt):
-        group.decode(b"RBGR\0\0\0\0" + data)
+        group.decode(b"RBGR\x01\0\0\0" + data)
 
 
 def test_a_false_id_is_named() -> None:

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rubackup.chunkstore.identity import HOLE
-from rubackup.chunkstore.manifest import Entry, EntryType, Header, ManifestReader, ManifestWriter, Summary
+from rubackup.chunkstore.manifest import Entry, EntryType, Header, ManifestReader, ManifestWriter, Summary, cuts
 from rubackup.chunkstore.manifest import format as fmt
 from rubackup.chunkstore.manifest.check import check_manifest
+from rubackup.chunkstore.manifest.rebuild import rebuild_tail
 from rubackup.chunkstore.manifest.rewrite import rewrite_manifest
 from rubackup.domain.errors import Corrupt, Invalid, NotFound
 from support.chunkstore import entry
@@ -33,11 +34,20 @@ class Counting:
         return self.data[offset : offset + length]
 
 
-def write(folders: Folders, rows: list[tuple[bytes, int]] | None = None) -> bytes:
-    """A manifest of these folders; the rows come first."""
+def write(folders: Folders, rows: list[tuple[bytes, int]] | None = None, header: Header = HEADER, **more) -> bytes:
+    """A manifest of these folders; the rows are those of the first file, or of one called 0 in the root."""
     parts: list[bytes] = []
-    writer = ManifestWriter(parts.append, HEADER)
-    writer.add_rows(rows or [])
+    writer = ManifestWriter(parts.append, header, **more)
+    if rows:
+        writer.add_rows(rows)
+        folders = [(path, list(entries)) for path, entries in folders]
+        files = [
+            (f, i) for f, (_, some) in enumerate(folders) for i, one in enumerate(some) if one.type == EntryType.FILE
+        ]
+        if not files:
+            folders[0][1].insert(0, entry("0"))
+        at, which = files[0] if files else (0, 0)
+        folders[at][1][which] = msgspec.structs.replace(folders[at][1][which], rows=len(rows))
     for path, entries in folders:
         writer.add_folder(path, entries)
     writer.finish(SUMMARY)
@@ -161,7 +171,7 @@ def test_paths_of_60_kib_are_written_checked_and_found() -> None:
     names = [path.rpartition(b"/")[2] for path in paths[1:]]
     data = write([(path, [entry(name, kind=EntryType.FOLDER)]) for path, name in zip(paths[:-1], names, strict=True)])
 
-    check_manifest(lambda offset, length: data[offset : offset + length], len(data), lambda _rows: None)
+    check_manifest(lambda offset, length: data[offset : offset + length], len(data), lambda _rows, _known: None)
     found = reader(data).find(paths[-1])
 
     assert found is not None
@@ -219,12 +229,44 @@ def test_writing_takes_bounded_memory() -> None:
     sizes: list[int] = []
     writer = ManifestWriter(lambda data: sizes.append(len(data)), HEADER)
     for i in range(400):
-        writer.add_rows(many_rows(100))
-        writer.add_folder(b"/%04d" % i if i else b"/", [entry(b"%04d" % k) for k in range(100)])
+        first = writer.add_rows(many_rows(100))
+        entries = [entry(b"%04d" % k, first_row=first + k, rows=1) for k in range(100)]
+        writer.add_folder(b"/%04d" % i if i else b"/", entries)
+        assert writer._weight <= cuts.MAX_WEIGHT
+        assert len(writer._rows) < fmt.SEGMENT_ROWS * fmt.ROW.size
 
     assert sum(sizes) > 1_000_000
-    assert writer._pending_bytes < 2 * fmt.BLOCK_BYTES
-    assert len(writer._rows) < fmt.SEGMENT_ROWS * fmt.ROW.size
+
+
+def test_a_large_file_is_not_held() -> None:
+    """Rows of one file go out long before its entry comes, and are found by number afterwards."""
+    parts: list[bytes] = []
+    writer = ManifestWriter(parts.append, HEADER)
+    writer.add_folder(b"/", [entry("a", rows=writer.add_rows(many_rows(1)) + 1)])
+    for _ in range(10):
+        writer.add_rows(many_rows(10_000))
+        assert len(writer._waiting) + len(writer._rows) < 2 << 20
+    writer.add_folder(b"/", [entry("big", first_row=1, rows=100_000), entry("c")])
+    writer.finish(SUMMARY)
+    manifest = reader(b"".join(parts))
+    manifest.verify()
+
+    assert manifest.rows(90_001, 10_000) == many_rows(10_000)
+    assert [one.first_row for one in manifest.folder(b"/", 0, 9)[0]] == [0, 1, 100_001]
+
+
+@pytest.mark.parametrize("rows", [0, 2, 4])
+def test_rows_belong_to_entries(rows: int) -> None:
+    """Rows that no entry names, or more than were added, are refused by the writer."""
+    writer = ManifestWriter(lambda data: None, HEADER)
+    writer.add_rows(many_rows(3))
+
+    def end() -> None:
+        writer.add_folder(b"/", [entry("a", rows=rows)])
+        writer.finish(SUMMARY)
+
+    with pytest.raises(Invalid):
+        end()
 
 
 @settings(max_examples=150, deadline=None)
@@ -287,7 +329,7 @@ def test_a_rewritten_manifest_says_the_same_under_another_header(folders: Folder
     other = rewritten(data, record="ef" * 16, parent=parent)
 
     assert rewritten(data) == data
-    header, _ = check_manifest(Counting(other), len(other), lambda _: None)
+    header, _ = check_manifest(Counting(other), len(other), lambda _rows, _known: None)
     assert (header.record, header.parent) == ("ef" * 16, parent)
     assert listed(reader(other)) == listed(reader(data))
     assert reader(other).rows(0, count) == many_rows(count)
@@ -296,16 +338,16 @@ def test_a_rewritten_manifest_says_the_same_under_another_header(folders: Folder
 def test_a_large_manifest_is_rewritten_with_all_levels_of_its_index() -> None:
     """Several index frames, each naming where its blocks lie now."""
     folders: Folders = [(b"/", [entry(b"d")])]
-    folders += [(b"/d", [entry(f"{i:04}" * 1000) for i in range(1000)])]
+    folders += [(b"/d", [entry(f"{i:04}" * 1000) for i in range(4000)])]
     data = write(folders, many_rows(4000))
     other = rewritten(data, parent="cd" * 16)
 
     manifest = reader(other)
     assert manifest._trailer.levels > 1
     assert listed(manifest) == listed(reader(data))
-    found = manifest.find(b"/d/" + b"0999" * 1000)
+    found = manifest.find(b"/d/" + b"3999" * 1000)
     assert found is not None
-    assert check_manifest(Counting(other), len(other), lambda _: None)[1].entries == 1001
+    assert check_manifest(Counting(other), len(other), lambda _rows, _known: None)[1].entries == 4001
 
 
 @pytest.mark.parametrize("at", [0.1, 0.3, 0.5, 0.7, 0.9, 0.99])
@@ -315,3 +357,204 @@ def test_a_damaged_manifest_is_not_rewritten(at: float) -> None:
     data[int(len(data) * at)] ^= 1
     with pytest.raises(Corrupt):
         rewritten(bytes(data))
+
+
+# --- segments ---
+
+
+def many_folders(count: int, entries: int = 20) -> Folders:
+    """A tree of one level with some files in each folder."""
+    names = [b"d%04d" % i for i in range(count)]
+    folders: Folders = [(b"/", [entry(name, kind=EntryType.FOLDER) for name in names])]
+    return folders + [(b"/" + name, [entry(b"%03d" % k, size=k) for k in range(entries)]) for name in names]
+
+
+def segments(data: bytes) -> list[bytes]:
+    """The segments of a manifest as they are stored."""
+    return [data[row.offset : row.end] for row in reader(data).segments()]
+
+
+def test_unchanged_parts_keep_their_segments() -> None:
+    """A folder that is added, or gone, changes the segment that it is in, and little beside it."""
+    folders = many_folders(600)
+    before = segments(write(folders))
+    without = [folder for folder in folders[1:] if folder[0] != b"/d0300"]
+    after = segments(write([folders[0], *without]))
+
+    assert len(before) > 8
+    assert len(set(before) - set(after)) <= 3
+
+
+def test_metadata_moves_no_cut() -> None:
+    """Where segments are cut depends on names alone."""
+    folders = many_folders(300)
+    other = [
+        (
+            path,
+            [msgspec.structs.replace(one, size=one.size + 1, mtime_ns=99, xattrs=[(b"user.a", b"b")]) for one in some],
+        )
+        for path, some in folders
+    ]
+
+    firsts = [[runs[0].path for _, _, runs in reader(write(tree)).runs()] for tree in (folders, other)]
+    assert firsts[0] == firsts[1]
+
+
+def test_segments_are_of_a_good_size() -> None:
+    """Some hundred entries and more, and never more than bounds allow."""
+    for folders in (
+        many_folders(2000, 3),
+        many_folders(200, 60),
+        [(b"/", [entry(b"%06d" % i) for i in range(20_000)])],
+    ):
+        found = [sum(run.count for run in runs) for _, _, runs in reader(write(folders)).runs()]
+        assert 300 < sum(found) / len(found) < 3000
+        assert max(found) < 6000
+
+
+def test_segments_of_another_manifest_are_taken_over() -> None:
+    """A manifest made of another's segments, and of some new folders, passes the check and reads like that."""
+    folders = many_folders(300)
+    old = reader(write(folders))
+    data = bytearray()
+    writer = ManifestWriter(data.extend, HEADER)
+    for _, row, runs in old.runs():
+        writer.copy_segment(row, runs[0], runs[-1])
+        data += old._read_at(row.offset, row.end - row.offset)
+    writer.add_folder(b"/new", [entry("f")])
+    writer.finish(SUMMARY)
+    manifest = reader(bytes(data))
+    manifest.verify()
+
+    assert list(listed(manifest).items()) == [*folders, (b"/new", [entry("f")])]
+
+
+def test_runs_of_another_manifest_are_taken_over() -> None:
+    """Run by run as well, beside entries of the same folder that are new."""
+    folders: Folders = [(b"/", [entry(b"%05d" % i, xattrs=[(b"a", b"b")] if i == 7 else []) for i in range(3000)])]
+    old = reader(write(folders))
+    data = bytearray()
+    writer = ManifestWriter(data.extend, HEADER)
+    writer.add_folder(b"/", [entry(b"0000", device=9)])
+    for _, _, runs in old.runs():
+        for run in runs:
+            writer.add_run(b"/", run)
+    writer.add_folder(b"/", [entry(b"x")])
+    writer.finish(SUMMARY)
+    manifest = reader(bytes(data))
+    manifest.verify()
+
+    assert listed(manifest)[b"/"] == [entry(b"0000", device=9), *folders[0][1], entry(b"x")]
+
+
+# --- encryption ---
+
+
+class Xor:
+    """A cipher that only tests may have."""
+
+    number = 7
+
+    def seal(self, kind: bytes, raw: bytes) -> bytes:
+        return kind + bytes(byte ^ 0x5A for byte in raw)
+
+    def open(self, kind: bytes, data: bytes) -> bytes:
+        if bytes(data[:1]) != kind:
+            raise Corrupt("The key does not fit.")
+        return bytes(byte ^ 0x5A for byte in data[1:])
+
+
+SECRET = msgspec.structs.replace(HEADER, key_id="k1")
+
+
+def test_an_encrypted_manifest_shows_no_names() -> None:
+    """With the key it reads like any other; without it rows and sums can be had, and are checked, but no name."""
+    folders = many_folders(200)
+    data = write(folders, many_rows(4000), SECRET, cipher=Xor())
+    manifest = ManifestReader(Counting(data), len(data), Xor())
+    manifest.verify()
+    blind = reader(data)
+    blind.verify()
+
+    assert [path for path, _ in manifest.folders()] == [path for path, _ in folders]
+    assert b"d0001" not in data
+    assert blind.rows(0, 4000) == many_rows(4000)
+    for act in (lambda: blind.find(b"/d0001/001"), lambda: blind.folder(b"/", 0, 1), lambda: list(blind.folders())):
+        with pytest.raises(Invalid, match="encrypted"):
+            act()
+    assert rewritten(data, record="ef" * 16, parent="cd" * 16)[200:] == data[200:]
+
+
+@pytest.mark.parametrize(("header", "cipher"), [(SECRET, None), (HEADER, Xor())])
+def test_a_key_and_a_cipher_belong_together(header: Header, cipher: Xor | None) -> None:
+    """A manifest is never half encrypted."""
+    with pytest.raises(Invalid):
+        write(many_folders(1), None, header, cipher=cipher)
+
+
+def test_a_clear_frame_in_an_encrypted_manifest_is_refused() -> None:
+    """The check holds every frame that names files to what the header says."""
+    clear = write(many_folders(3))
+    lies = clear[: len(fmt.MAGIC)] + fmt.pack_frame(b"H", fmt.encode_header(SECRET), level=None)
+    shift = len(lies) - reader(clear).segment(0).offset
+    body = clear[len(lies) - shift :]
+
+    with pytest.raises((Invalid, Corrupt)):
+        check_manifest(Counting(lies + body), len(lies + body), lambda _rows, _known: None)
+
+
+# --- rebuilding ---
+
+
+@pytest.mark.parametrize("secret", [False, True])
+@pytest.mark.parametrize("back", [1, 20, 100, 500])
+def test_a_damaged_tail_is_made_anew(back: int, secret: bool) -> None:
+    """Table, index, trailer or footer: the manifest is the same again."""
+    data = write(many_folders(300), many_rows(3000), SECRET if secret else HEADER, cipher=Xor() if secret else None)
+    spoilt = bytearray(data)
+    spoilt[-back] ^= 0x55
+    found = bytearray()
+    done = rebuild_tail(Counting(bytes(spoilt)), len(spoilt), found.extend, Xor() if secret else None)
+
+    if done.summary == SUMMARY:
+        assert bytes(found) == data
+    else:  # the trailer was what is damaged
+        ManifestReader(Counting(bytes(found)), len(found), Xor() if secret else None).verify()
+        assert (done.summary.files, done.summary.folders) == (6000, 300)
+
+
+def test_a_cut_off_tail_is_made_anew() -> None:
+    """Also when nothing of it is left."""
+    data = write(many_folders(300))
+    end = reader(data)._trailer.segments_at
+    found = bytearray()
+    done = rebuild_tail(Counting(data[:end]), end, found.extend)
+
+    assert done.damaged == []
+    assert listed(reader(bytes(found))) == listed(reader(data))
+
+
+@pytest.mark.parametrize("where", [0.0, 0.3, 0.9])
+def test_a_damaged_segment_is_left_out_and_named(where: float) -> None:
+    """All others are kept, and can be listed."""
+    data = bytearray(write(many_folders(300), many_rows(3000)))
+    rows = list(reader(bytes(data)).segments())
+    bad = rows[int(where * len(rows))]
+    data[bad.entries_at + bad.length // 2] ^= 1
+    found = bytearray()
+    done = rebuild_tail(Counting(bytes(data)), len(data), found.extend)
+    manifest = reader(bytes(found))
+
+    assert len(done.damaged) >= 1
+    assert manifest.segment_count == len(rows) - 1
+    assert sum(row.entries for row in manifest.segments()) == sum(row.entries for row in rows) - bad.entries
+    assert len(list(manifest.folders())) > 200
+
+
+def test_without_its_header_nothing_is_made() -> None:
+    """Whose copy it is cannot be guessed."""
+    data = bytearray(write(many_folders(2)))
+    data[70] ^= 1
+
+    with pytest.raises(Corrupt):
+        rebuild_tail(Counting(bytes(data)), len(data), lambda _: None)

@@ -8,8 +8,10 @@ import pytest
 from msgspec.structs import replace
 
 from rubackup.chunkstore.manifest import Entry, EntryType, Header, ManifestReader, ManifestWriter, Summary
+from rubackup.chunkstore.manifest.runs import Piece
 from rubackup.client.modules.filesystem.parent import MARGIN_NS, Parent
-from rubackup.client.modules.filesystem.rows import Rows, whole
+from rubackup.client.modules.filesystem.rows import Rows
+from rubackup.client.ranges import whole
 from rubackup.domain.errors import Corrupt
 
 START = 10**18
@@ -26,33 +28,52 @@ def manifest(*folders: tuple[bytes, list[Entry]], rows: int = 0) -> ManifestRead
     data = bytearray()
     writer = ManifestWriter(data.extend, Header("r", "", "h", "File system", "/", "full", START, (1, 2, 3, 0)))
     writer.add_rows([(number.to_bytes(32, "big"), number + 1) for number in range(rows)])
+    if rows:
+        folders = ((b"/", [replace(entry(b"0"), rows=rows)]),)
     for path, entries in folders:
         writer.add_folder(path, entries)
     writer.finish(Summary())
     return ManifestReader(lambda offset, length: bytes(data[offset : offset + length]), len(data))
 
 
+def unchanged(parent: Parent, now: Entry) -> bool:
+    """Whether the parent takes an entry of the folder that it is at for unchanged."""
+    record = Piece.of([replace(now, first_row=0, rows=0)]).stats
+    return parent.unchanged(now.name, record, now.device) is not None
+
+
 @pytest.mark.parametrize(
     "change",
-    [{"size": 6}, {"mtime_ns": 6}, {"ctime_ns": 9}, {"inode": 10}, {"type": EntryType.FIFO}],
+    [
+        {"size": 6},
+        {"mtime_ns": 6},
+        {"ctime_ns": 9},
+        {"inode": 10},
+        {"type": EntryType.FIFO},
+        {"mode": 0o600},
+        {"uid": 5},
+    ],
 )
 def test_each_change_counts(change: dict[str, int]) -> None:
-    """A difference in type, size, mtime, ctime or inode makes a file changed."""
+    """A difference in type, mode, owner, size, mtime, ctime or inode makes a file changed."""
     parent = Parent(manifest((b"/", [entry(b"f")])))
     parent.enter(b"/")
 
-    assert parent.unchanged(replace(entry(b"f"), **change)) is None
+    assert not unchanged(parent, replace(entry(b"f"), **change))
 
 
 @pytest.mark.parametrize(
-    "times", [{"mtime_ns": START - MARGIN_NS}, {"ctime_ns": START - MARGIN_NS}, {"ctime_ns": START}]
+    "times",
+    [{"mtime_ns": START - MARGIN_NS}, {"ctime_ns": START - MARGIN_NS}, {"ctime_ns": START}, {"mtime_ns": 2 * START}],
 )
 def test_too_fresh(times: dict[str, int]) -> None:
-    """A file changed within two seconds of the parent's start, or after it, is not trusted."""
-    parent = Parent(manifest((b"/", [entry(b"f", **times)])))
+    """A file changed within two seconds of the parent's start, or after it, is not trusted, alone or with its run."""
+    parent = Parent(manifest((b"/", [entry(b"a"), entry(b"f", **times)])))
     parent.enter(b"/")
+    assert parent.spot is not None
 
-    assert parent.unchanged(entry(b"f", **times)) is None
+    assert not unchanged(parent, entry(b"f", **times))
+    assert not parent.is_old(parent.spot.run)
 
 
 def test_just_old_enough() -> None:
@@ -60,8 +81,10 @@ def test_just_old_enough() -> None:
     old = entry(b"f", ctime_ns=START - MARGIN_NS - 1)
     parent = Parent(manifest((b"/", [old])))
     parent.enter(b"/")
+    assert parent.spot is not None
 
-    assert parent.unchanged(old) == old
+    assert unchanged(parent, old)
+    assert parent.is_old(parent.spot.run)
 
 
 def test_devices_up_to_renaming() -> None:
@@ -71,7 +94,26 @@ def test_devices_up_to_renaming() -> None:
     parent.enter(b"/")
     now = [replace(one, device=device) for one, device in zip(before, [7, 7, 7, 8], strict=True)]
 
-    assert [parent.unchanged(one) is not None for one in now] == [True, True, False, False]
+    assert [unchanged(parent, one) for one in now] == [True, True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("pairs", "right"),
+    [
+        ([(1, 7)], True),
+        ([(1, 7), (2, 8)], True),
+        ([(1, 7), (2, 7)], False),
+        ([(1, 7), (1, 8)], False),
+        ([(3, 9)], False),
+    ],
+)
+def test_devices_of_a_whole_run(pairs: list[tuple[int, int]], right: bool) -> None:
+    """The same for many entries at once; what does not hold ties nothing."""
+    parent = Parent(manifest((b"/", [])))
+    assert parent.same_devices([(3, 5)])
+
+    assert parent.same_devices(pairs) is right
+    assert parent.same_devices([(1, 7)]) is True
 
 
 def test_folders_and_names_that_come_and_go() -> None:
@@ -93,9 +135,26 @@ def test_folders_and_names_that_come_and_go() -> None:
         (b"/c", [b"1"]),
     ]:
         parent.enter(folder)
-        found += [(folder, name) for name in names if parent.unchanged(entry(name))]
+        found += [(folder, name) for name in names if unchanged(parent, entry(name))]
 
     assert found == [(b"/", b"z"), (b"/a", b"1"), (b"/a", b"5"), (b"/b", b"y")]
+
+
+def test_a_huge_folder_comes_in_runs() -> None:
+    """Each run says where the next begins, and has its own names."""
+    names = [b"%05d" % number for number in range(5000)]
+    parent = Parent(manifest((b"/", [entry(name) for name in names]), (b"/a", [entry(b"f")])))
+    parent.enter(b"/")
+    found: list[bytes] = []
+    bounds: list[bytes | None] = []
+    while parent.spot is not None:
+        found += parent.spot.run.names()
+        bounds.append(parent.bound)
+        parent.leave()
+
+    assert found == names
+    assert len(bounds) > 2
+    assert [bound for bound in bounds if bound is None] == [None]
 
 
 def test_rows_are_read_in_windows() -> None:

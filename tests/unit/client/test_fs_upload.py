@@ -9,9 +9,10 @@ from contextlib import closing
 import pytest
 
 from rubackup.chunkstore.group import decode
+from rubackup.client.memory import MemoryGuard
 from rubackup.client.modules.filesystem import upload
 from rubackup.client.modules.filesystem.upload import Uploader
-from rubackup.domain.errors import Stopped, StorageFull, WireFault
+from rubackup.domain.errors import Stopped, StorageFull, SystemFault, WireFault
 from support.channels import MemoryBackup, MemoryPool
 
 LIMIT_SECONDS = 20
@@ -203,3 +204,86 @@ def test_close_ends_the_threads() -> None:
     for thread in set(threading.enumerate()) - before:
         thread.join(LIMIT_SECONDS)
     assert set(threading.enumerate()) <= before
+
+
+class DistantPool(MemoryBackup):
+    """Counts the questions that are open."""
+
+    open = 0
+    most = 0
+
+    def ask(self, ids: bytes) -> Callable[[], tuple[bytes, bytes]]:
+        self.open += 1
+        self.most = max(self.most, self.open)
+        answer = super().ask(ids)
+
+        def taken() -> tuple[bytes, bytes]:
+            self.open -= 1
+            return answer()
+
+        return taken
+
+
+@pytest.mark.parametrize(("asked", "most"), [(1, 1), (2, 2), (8, upload.ASKED)])
+def test_batches_are_asked_ahead(monkeypatch: pytest.MonkeyPatch, asked: int, most: int) -> None:
+    """As many batches as asked for wait for their answer, three at most, and what is sent stays in order."""
+    monkeypatch.setattr(upload, "BATCH_IDS", 10)
+    channel = DistantPool(MemoryPool(), "r", b"")
+    with closing(uploader(channel, asked=asked)) as sender:
+        with sender._channel_lock:  # the reader is ahead of the upload's thread
+            names = [sender.add(data) for data in chunks(200)[:30]]
+        names += [sender.add(data) for data in chunks(200)[30:]]
+        sender.flush()
+
+    assert (channel.most, channel.open) == (most, 0)
+    assert [name for group in channel.pool.groups.values() for name in decode(group).ids] == names
+
+
+def test_a_chunk_that_is_wanted_alone_does_not_keep_what_it_was_cut_from() -> None:
+    """Of a large piece that is known but for a few bytes only these bytes stay; one that is wanted whole is not copied."""
+    piece = memoryview(bytes(1_000_000))
+    batch = upload.Batch()
+    for start in range(0, 1_000_000, 100_000):
+        batch.add(b"%032d" % start, piece[start : start + 100_000])
+    batch.add(b"s" * 32, b"small")
+    few, all_of_it = batch.only(batch.chunks[:1]), batch.only(batch.chunks)
+
+    assert batch.kept_bytes == 1_000_005
+    assert few[0] == (b"%032d" % 0, bytes(100_000))
+    assert isinstance(few[0][1], bytes)
+    assert all_of_it is batch.chunks
+
+
+def test_a_batch_is_what_it_keeps_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Single chunks of many large pieces are handed over before they keep more than a batch may."""
+    monkeypatch.setattr(upload, "BATCH_BYTES", 1_000_000)
+    channel = MemoryPool().write("r")
+    handed: list[int] = []
+    with closing(uploader(channel)) as sender:
+        monkeypatch.setattr(sender, "_put", lambda item: handed.append(len(item.chunks)))
+        sender._batch_limit = 1_000_000
+        for number in range(10):
+            sender.add(memoryview(number.to_bytes(8, "big") * 50_000)[:100])
+
+    assert handed == [3, 3, 3]
+
+
+def test_with_little_memory_one_batch_is_in_flight() -> None:
+    """Under a threshold that is reached, a batch is small, and sent before the next one is read."""
+    guard = MemoryGuard(64 << 20, deny=False, used=lambda: 64 << 20, trim=lambda: None)
+    channel = DistantPool(MemoryPool(), "r", b"")
+    with closing(uploader(channel, memory=guard)) as sender:
+        names = [sender.add(number.to_bytes(8, "big") * 32_768) for number in range(40)]
+        sender.flush()
+
+    assert channel.most == 1
+    assert len(channel.pool.owned) == len(names)
+
+
+def test_a_threshold_that_must_not_be_exceeded_ends_the_backup() -> None:
+    """With deny_memory_exceed the reader learns that the client holds too much."""
+    guard = MemoryGuard(64 << 20, deny=True, used=lambda: 65 << 20, trim=lambda: None)
+    with closing(uploader(MemoryPool().write("r"), memory=guard)) as sender:
+        sender.add(b"chunk")
+        with pytest.raises(SystemFault, match="memory_threshold"):
+            sender.flush()

@@ -13,7 +13,7 @@ from rubackup.server.orders import order_of
 from rubackup.server.tickets import TicketOffice
 from rubackup.services.jobs import Job
 from rubackup.wire import pki
-from rubackup.wire.messages import MediaAddress, RunCopy, RunVerify
+from rubackup.wire.messages import MediaAddress, RunBackup, RunClean, RunCopy, RunRestore, RunVerify
 from rubackup.wire.tickets import verify
 
 CLIENT, TARGET, SOURCE, SERVER = "b" * 16, "c" * 64, "d" * 64, "a" * 64
@@ -61,3 +61,62 @@ def test_a_verification_says_whether_contents_are_read() -> None:
         order = order_of(job(**plain, parameters=parameters), OFFICE)
         assert isinstance(order, RunVerify)
         assert (order.contents, order.order.ticket) == (contents, b"")
+
+
+def test_a_cleaning_says_what_is_cleaned_and_what_stays() -> None:
+    """As its task and the configuration have it; a task that knows of no others keeps what all have sent."""
+    plain = {"task_type": "Clean", "source_uuid": "", "source_media_hwid": "", "source_pool_id": 0, "record_uuid": ""}
+    told = {"blocks": False, "storages": True, "zeroing": True, "unfinished": [4]}
+    order = order_of(job(**plain, parameters=told), OFFICE)
+    bare = order_of(job(**plain), OFFICE)
+
+    assert isinstance(order, RunClean)
+    assert (order.pool_id, order.blocks, order.storages, order.zeroing, order.unfinished) == (2, False, True, True, [4])
+    assert isinstance(bare, RunClean)
+    assert (bare.blocks, bare.storages, bare.zeroing, bare.unfinished) == (True, False, False, None)
+
+
+PLAIN = {"source_uuid": "", "source_media_hwid": "", "source_pool_id": 0, "executor": "client"}
+
+
+@pytest.mark.parametrize(("crypto", "asked"), [("nocrypt", ""), ("aes-256-gcm", "aes-256-gcm")])
+def test_a_ticket_says_how_a_backup_is_encrypted(crypto: str, asked: str) -> None:
+    """The media server takes nothing else in the session, whatever the client wants."""
+    order = order_of(job(task_type="Backup", crypto=crypto, **PLAIN), OFFICE)
+    assert isinstance(order, RunBackup)
+    keys = {SERVER: load_pem_private_key(KEY, None).public_key()}
+    ticket = verify(order.order.ticket, keys, client_hwid=CLIENT, media_hwid=TARGET, now=time.time())  # type: ignore[arg-type]
+
+    assert (order.crypto, ticket.crypto) == (crypto, asked)
+
+
+def test_a_client_that_verifies_is_told_where_the_copy_is() -> None:
+    """With a ticket to read it; a media server reads its own pool."""
+    there = order_of(job(task_type="Verify", **PLAIN), OFFICE)
+    here = order_of(job(task_type="Verify", **{**PLAIN, "executor": "media"}), OFFICE)
+    assert isinstance(there, RunVerify)
+    assert isinstance(here, RunVerify)
+
+    assert there.media == MediaAddress(host="target", port=9993, hwid=TARGET)
+    assert there.order.ticket
+    assert (here.media, here.order.ticket) == (None, b"")
+
+
+def test_a_restore_names_the_key_of_its_record() -> None:
+    """A media server that says otherwise is not believed by the client."""
+    order = order_of(job(task_type="Restore", key_id="ab" * 16, **PLAIN), OFFICE)
+
+    assert isinstance(order, RunRestore)
+    assert order.key_id == "ab" * 16
+
+
+def test_a_listing_ticket_lives_for_a_minute() -> None:
+    """It lets its client read one record, and nothing else."""
+    office = TicketOffice(SERVER, KEY, clock=lambda: 1000.0)
+    keys = {SERVER: load_pem_private_key(KEY, None).public_key()}
+    data = office.issue_listing(CLIENT, TARGET, 2, "1" * 32)
+    ticket = verify(data, keys, client_hwid=CLIENT, media_hwid=TARGET, now=1059.0)  # type: ignore[arg-type]
+
+    assert (ticket.mode, ticket.pool_id, ticket.record) == ("restore", 2, "1" * 32)
+    with pytest.raises(Refused):
+        verify(data, keys, client_hwid=CLIENT, media_hwid=TARGET, now=1061.0)  # type: ignore[arg-type]

@@ -74,6 +74,9 @@ class Backend(Protocol):
     def publish(self, name: str, final: str) -> None:
         """Give a synced file its final name, durably; Conflict when that exists."""
 
+    def replace(self, name: str, final: str) -> None:
+        """Give a synced file the name of another, which is gone with that, durably and at once; NotFound without either."""
+
     def read(self, name: str, offset: int, length: int) -> bytes:
         """Exactly these bytes."""
 
@@ -85,6 +88,12 @@ class Backend(Protocol):
 
     def delete(self, name: str) -> None:
         """Remove a file durably; that it is gone already is no error."""
+
+    def erase(self, name: str) -> None:
+        """Overwrite a file with zeroes, durably, then remove it as `delete` does.
+
+        Where `capabilities.overwrite` is no, the old bytes may stay somewhere.
+        """
 
     def sweep(self, folder: str) -> None:
         """Remove what an interrupted `put` left below a folder."""

@@ -86,6 +86,12 @@ class FaultyBackend:
         self.inner.publish(name, final)
         self.script("publish", final, True)
 
+    def replace(self, name: str, final: str) -> None:
+        """As the inner one."""
+        self.script("replace", name, False)
+        self.inner.replace(name, final)
+        self.script("replace", final, True)
+
     def read(self, name: str, offset: int, length: int) -> bytes:
         """As the inner one."""
         self.script("read", name, False)
@@ -104,6 +110,12 @@ class FaultyBackend:
         self.script("delete", name, False)
         self.inner.delete(name)
         self.script("delete", name, True)
+
+    def erase(self, name: str) -> None:
+        """As the inner one."""
+        self.script("erase", name, False)
+        self.inner.erase(name)
+        self.script("erase", name, True)
 
     def sweep(self, folder: str) -> None:
         """As the inner one."""

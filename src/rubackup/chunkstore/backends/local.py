@@ -12,11 +12,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from rubackup.chunkstore.backends._statfs import copies_on_write
 from rubackup.chunkstore.backends.base import Capabilities, Item, Space
 from rubackup.chunkstore.identity import Buffer
 from rubackup.domain.errors import Conflict, Corrupt, NotFound, StorageFault, StorageFull
 
 TEMPORARY = ".tmp"
+_ZEROES = memoryview(bytes(1 << 20))
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -87,10 +89,9 @@ class LocalAppender:
 class LocalBackend:
     """A folder."""
 
-    capabilities = Capabilities(append=True, overwrite=True)
-
     def __init__(self, folder: Path) -> None:
         self._root = folder
+        self.capabilities = Capabilities(append=True, overwrite=not copies_on_write(folder))
         self.label = str(folder)
 
     def _file(self, name: str) -> Path:
@@ -150,6 +151,16 @@ class LocalBackend:
             if source.parent != target.parent:
                 sync_folder(source.parent)
 
+    def replace(self, name: str, final: str) -> None:
+        """Give a synced file the name of another, which is gone with that."""
+        with translated(self.label, name):
+            source, target = self._root / name, self._root / final
+            target.stat()
+            source.replace(target)
+            sync_folder(target.parent)
+            if source.parent != target.parent:
+                sync_folder(source.parent)
+
     def read(self, name: str, offset: int, length: int) -> bytes:
         """Exactly these bytes."""
         with translated(self.label, name):
@@ -188,6 +199,22 @@ class LocalBackend:
             except FileNotFoundError:
                 return
             sync_folder(path.parent)
+
+    def erase(self, name: str) -> None:
+        """Overwrite a file with zeroes, durably, then remove it."""
+        with translated(self.label, name):
+            try:
+                handle = os.open(self._root / name, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            except FileNotFoundError:
+                return
+            try:
+                left = os.fstat(handle).st_size
+                while left:
+                    left -= os.write(handle, _ZEROES[:left])
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+        self.delete(name)
 
     def sweep(self, folder: str) -> None:
         """Remove what an interrupted `put` left below a folder."""

@@ -113,6 +113,14 @@ class MemoryBackend:
             self.files[final] = self.files.pop(name)
             self.files[final].named = True
 
+    def replace(self, name: str, final: str) -> None:
+        """Give a synced file the name of another, which is gone with that."""
+        self._get(name)
+        self._get(final)
+        with self.lock:
+            self.files[final] = self.files.pop(name)
+            self.files[final].named = True
+
     def read(self, name: str, offset: int, length: int) -> bytes:
         """Exactly these bytes."""
         data = bytes(self._get(name).data[offset : offset + length])
@@ -134,6 +142,14 @@ class MemoryBackend:
         """Remove a file; that it is gone already is no error."""
         with self.lock:
             self.files.pop(name, None)
+
+    def erase(self, name: str) -> None:
+        """Zeroes, then nothing."""
+        with self.lock:
+            if (file := self.files.get(name)) is not None:
+                file.data[:] = bytes(len(file.data))
+                file.durable = bytes(file.data)
+        self.delete(name)
 
     def sweep(self, folder: str) -> None:
         """Nothing is ever left unfinished."""

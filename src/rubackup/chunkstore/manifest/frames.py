@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from rubackup.chunkstore.manifest import format as fmt
-from rubackup.chunkstore.manifest.format import Frame
+from rubackup.chunkstore.manifest.format import Frame, FrameCipher
 from rubackup.domain.errors import Corrupt
 
 _AHEAD_BYTES: Final = 1 << 20
@@ -15,9 +15,10 @@ _AHEAD_BYTES: Final = 1 << 20
 class FrameStream:
     """Reads a manifest of `size` bytes from front to end; every frame's sum is checked."""
 
-    def __init__(self, read_at: Callable[[int, int], bytes], size: int) -> None:
+    def __init__(self, read_at: Callable[[int, int], bytes], size: int, cipher: FrameCipher | None = None) -> None:
         self._read_at = read_at
         self._size = size
+        self._cipher = cipher
         self._window: tuple[int, bytes] = (0, b"")
         self.at = len(fmt.MAGIC)
         """Where the next frame begins."""
@@ -44,15 +45,17 @@ class FrameStream:
 
     def next(self, kind: bytes) -> tuple[Frame, memoryview]:
         """The next frame, which must be of this kind, with its raw content."""
-        frame, raw, _ = self.next_stored(kind)
-        return frame, raw
-
-    def next_stored(self, kind: bytes) -> tuple[Frame, memoryview, bytes]:
-        """As `next`, with the frame as it is stored."""
         data = self.read(self.at, self.peek().total_bytes)
-        frame, raw = fmt.unpack_frame(data, self.at, kind)
+        found = fmt.unpack_frame(data, self.at, kind, self._cipher)
         self.at += len(data)
-        return frame, raw, data
+        return found
+
+    def next_stored(self, kind: bytes) -> tuple[Frame, bytes]:
+        """The next frame as it is stored; what it holds is not looked at."""
+        data = self.read(self.at, self.peek().total_bytes)
+        frame, _ = fmt.check_frame(data, self.at, kind)
+        self.at += len(data)
+        return frame, data
 
     def finish(self, trailer_at: int) -> None:
         """Corrupt unless the footer follows, names the trailer, and is the last."""

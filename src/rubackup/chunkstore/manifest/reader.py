@@ -1,12 +1,11 @@
 """Reads a manifest through any function that reads a range: a file, or the wire.
 
-A folder or one entry costs the index frames on the way (one or two), and one block; row n of
-the chunk table one look-up and one segment. Nothing is ever held whole.
+A folder or one entry costs the index frames on the way (one or two), and one segment's entries; row n of
+the chunk table the table of segments and one frame of rows. Nothing is ever held whole.
 """
 
 from __future__ import annotations
 
-import struct
 from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -14,21 +13,22 @@ from typing import Final, Generic, TypeVar
 
 from rubackup.chunkstore.manifest import format as fmt
 from rubackup.chunkstore.manifest.check import check_manifest
-from rubackup.chunkstore.manifest.format import Entry, Header, IndexRow, Run, Summary
+from rubackup.chunkstore.manifest.format import Entry, FrameCipher, Header, IndexRow, SegmentRow, Summary
+from rubackup.chunkstore.manifest.runs import RunView, parse_runs
 from rubackup.domain.errors import Corrupt, NotFound
 
 ReadAt = Callable[[int, int], bytes]
 _END_BYTES: Final = 4096  # read at both ends at once: header and trailer mostly fit
 _AHEAD_BYTES: Final = 1 << 20
 _SPAN_BYTES: Final = 4 << 20
-MAX_LEVELS: Final = 8
+_TABLE_FRAME_BYTES: Final = fmt.FRAME_BYTES + fmt.SEGMENTS_PER_FRAME * fmt.SEGMENT.size
 _LAST: Final = 1 << 64
 
 _V = TypeVar("_V")
 
 
 class _Recent(Generic[_V]):
-    """The last few values, by offset."""
+    """The last few values, by number."""
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -47,26 +47,31 @@ class _Recent(Generic[_V]):
 
 
 class ManifestReader:
-    """A manifest of `size` bytes; Corrupt names the byte where it is damaged. Not to be shared by threads."""
+    """A manifest of `size` bytes; Corrupt names the byte where it is damaged. Not to be shared by threads.
 
-    def __init__(self, read_at: ReadAt, size: int) -> None:
+    Of an encrypted one without `cipher` only header, summary, `segments` and rows can be read; the rest is Invalid.
+    """
+
+    def __init__(self, read_at: ReadAt, size: int, cipher: FrameCipher | None = None) -> None:
         self._read_at = read_at
+        self._cipher = cipher
         self.size = size
         if size < len(fmt.MAGIC) + 2 * fmt.FRAME_BYTES + fmt.FOOTER.size:
             raise Corrupt(f"A manifest cannot have {size} bytes.")
         self._window: tuple[int, bytes] = (0, read_at(0, min(size, _END_BYTES)))
         if self._window[1][: len(fmt.MAGIC)] != fmt.MAGIC:
             raise Corrupt("This is no manifest of a known version.")
-        self.header: Header = self._read_header()
+        self.header: Header = fmt.decode_header(self._frame(len(fmt.MAGIC), b"H")[1])
         self._trailer = self._read_trailer()
         self.summary: Summary = self._trailer.summary
         self.row_count: int = self._trailer.rows
+        self.segment_count: int = self._trailer.segments
         self.row_bytes: int = self._trailer.row_bytes
         """Sum of the lengths of all rows that are no holes."""
-        self._blocks: _Recent[list[Run]] = _Recent(4)
+        self._runs: _Recent[list[RunView]] = _Recent(4)
         self._index: _Recent[list[IndexRow]] = _Recent(16)
-        self._offsets: _Recent[tuple[int, ...]] = _Recent(8)
-        self._segments: _Recent[memoryview] = _Recent(32)
+        self._table: _Recent[list[SegmentRow]] = _Recent(8)
+        self._rows: _Recent[memoryview] = _Recent(32)
 
     # --- frames ---
 
@@ -89,13 +94,9 @@ class ManifestReader:
     ) -> tuple[fmt.Frame, memoryview]:
         if length is None:
             length = fmt.parse_front(self._read(offset, fmt.FRAME_BYTES), offset).total_bytes
-        if not fmt.FRAME_BYTES <= length <= fmt.FRAME_BYTES + fmt.MAX_BLOCK_BYTES:
+        if not fmt.FRAME_BYTES <= length <= fmt.FRAME_BYTES + fmt.MAX_SEALED_BYTES:
             raise Corrupt(f"The manifest names an impossible frame at byte {offset}.")
-        return fmt.unpack_frame(self._read(offset, length, ahead), offset, kind)
-
-    def _read_header(self) -> Header:
-        at = len(fmt.MAGIC)
-        return fmt.decode(fmt.headers, self._frame(at, b"H")[1], at)
+        return fmt.unpack_frame(self._read(offset, length, ahead), offset, kind, self._cipher)
 
     def _read_trailer(self) -> fmt.Trailer:
         size = min(self.size, _END_BYTES)
@@ -104,7 +105,7 @@ class ManifestReader:
         if end != fmt.END or at >= self.size:
             raise Corrupt("The manifest has no end.")
         trailer = fmt.decode(fmt.trailers, self._frame(at, b"T", self.size - fmt.FOOTER.size - at)[1], at)
-        if not 0 <= trailer.levels <= MAX_LEVELS or trailer.rows < 0:
+        if not 0 <= trailer.levels <= fmt.MAX_LEVELS or min(trailer.rows, trailer.segments, trailer.segments_at) < 0:
             raise Corrupt(f"The manifest is damaged at byte {at}.")
         return trailer
 
@@ -121,7 +122,7 @@ class ManifestReader:
         return rows
 
     def _walk(self, start: Callable[[list[IndexRow]], int]) -> Iterator[IndexRow]:
-        """Index rows of the entry blocks in order, from the one that `start` finds in each frame."""
+        """Index rows of the segments in order, from the one that `start` finds in each frame."""
         if not self._trailer.levels:
             return iter(())
         return self._walk_frame(
@@ -140,19 +141,32 @@ class ManifestReader:
             else:
                 yield from self._walk_frame(row.offset, row.length, level - 1, start, first=first and i == begin)
 
-    def _block(self, row: IndexRow, ahead: int = 0) -> list[Run]:
-        runs = self._blocks.get(row.offset)
+    def _segment(self, row: IndexRow) -> list[RunView]:
+        """The runs of the segment that an index row names."""
+        runs = self._runs.get(row.offset)
         if runs is None:
-            _, raw = self._frame(row.offset, b"E", row.length, ahead)
-            runs = fmt.decode(fmt.runs, raw, row.offset)
-            self._blocks.put(row.offset, runs)
+            runs = self._read_runs(row.offset + fmt.rows_length(row.rows), row.length, row.first_row, row.rows, 0)
+            self._runs.put(row.offset, runs)
         return runs
+
+    def _read_runs(self, at: int, length: int, first_row: int, rows: int, ahead: int) -> list[RunView]:
+        frame, raw = self._frame(at, b"E", length, ahead)
+        if frame.number != rows:
+            raise Corrupt(f"The manifest is damaged at byte {at}.")
+        return list(parse_runs(raw, first_row))
+
+    def runs(self) -> Iterator[tuple[int, SegmentRow, list[RunView]]]:
+        """Number, place and runs of every segment, in order."""
+        for number, row in enumerate(self.segments()):
+            # Neighbours are read together unless there is much between them that is not wanted.
+            ahead = _AHEAD_BYTES if fmt.rows_length(row.rows) <= 4 * row.length else 0
+            yield number, row, self._read_runs(row.entries_at, row.length, row.first_row, row.rows, ahead)
 
     def folders(self) -> Iterator[tuple[bytes, list[Entry]]]:
         """Every folder with its entries, in the order of the walk; a huge folder comes in several parts."""
-        for row in self._walk(lambda _: 0):
-            for run in self._block(row, _AHEAD_BYTES):
-                yield run.path, run.entries
+        for _, _, found in self.runs():
+            for run in found:
+                yield run.path, run.entries()
 
     def folder(self, path: bytes, offset: int, limit: int) -> tuple[list[Entry], int]:
         """A part of a folder's entries, and how many it has; NotFound when the copy has no such folder."""
@@ -163,19 +177,19 @@ class ManifestReader:
         if wanted <= 0:
             return found, total
         for row in self._walk(_by_number(key, offset)):
-            for run in self._block(row):
+            for run in self._segment(row):
                 if run.path == path:
                     begin = max(0, offset + len(found) - run.first)
-                    found += run.entries[begin : begin + wanted - len(found)]
+                    found += run.entries(begin, begin + wanted - len(found))
             if len(found) >= wanted:
                 return found, total
         raise Corrupt("The manifest's index is damaged.")
 
     def _folder_total(self, path: bytes, key: bytes) -> int:
         row = next(self._walk(_by_number(key, _LAST)), None)
-        for run in reversed(self._block(row) if row else []):
+        for run in reversed(self._segment(row) if row else []):
             if run.path == path:
-                return run.first + len(run.entries)
+                return run.first + run.count
         raise NotFound(f"The copy has no folder {path.decode(errors='replace')}.")
 
     def find(self, path: bytes) -> Entry | None:
@@ -183,84 +197,120 @@ class ManifestReader:
         parent, _, name = path.rpartition(b"/")
         folder = parent or b"/"
         row = next(self._walk(_by_name(fmt.folder_key(folder), name)), None)
-        for run in self._block(row) if row else []:
+        for run in self._segment(row) if row else []:
             if run.path == folder:
-                at = bisect_left(run.entries, name, key=_name)
-                if at < len(run.entries) and run.entries[at].name == name:
-                    return run.entries[at]
+                names = run.names()
+                at = bisect_left(names, name)
+                if at < len(names) and names[at] == name:
+                    return run.entries(at, at + 1)[0]
         return None
 
-    # --- chunk table ---
+    # --- segments and rows ---
+
+    def segments(self) -> Iterator[SegmentRow]:
+        """The table of segments."""
+        for number in range(-(-self.segment_count // fmt.SEGMENTS_PER_FRAME)):
+            yield from self._table_frame(number)
+
+    def segment(self, number: int) -> SegmentRow:
+        """A row of the table of segments; Corrupt when it has no such row."""
+        if not 0 <= number < self.segment_count:
+            raise Corrupt(f"The manifest has no segment {number}.")
+        frame, at = divmod(number, fmt.SEGMENTS_PER_FRAME)
+        return self._table_frame(frame)[at]
+
+    def _table_frame(self, number: int) -> list[SegmentRow]:
+        rows = self._table.get(number)
+        if rows is None:
+            first = number * fmt.SEGMENTS_PER_FRAME
+            count = min(fmt.SEGMENTS_PER_FRAME, self.segment_count - first)
+            at = self._trailer.segments_at + number * _TABLE_FRAME_BYTES
+            frame, raw = self._frame(at, b"S", fmt.FRAME_BYTES + count * fmt.SEGMENT.size)
+            if frame.number != first or frame.items != count or len(raw) != count * fmt.SEGMENT.size:
+                raise Corrupt(f"The manifest is damaged at byte {at}.")
+            rows = [SegmentRow(*row) for row in fmt.SEGMENT.iter_unpack(raw)]
+            self._table.put(number, rows)
+        return rows
+
+    def _segment_of(self, row: int) -> int:
+        """Number of the segment that has a row of the chunk table."""
+        low, high = 0, -(-self.segment_count // fmt.SEGMENTS_PER_FRAME)
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if self._table_frame(middle)[0].first_row <= row else (low, middle)
+        return low * fmt.SEGMENTS_PER_FRAME + bisect_right(self._table_frame(low), row, key=_first_row) - 1
 
     def rows(self, first: int, count: int) -> list[tuple[bytes, int]]:
         """Rows (chunk id, length) of the chunk table; Corrupt when it does not have them."""
+        return list(fmt.ROW.iter_unpack(self.raw_rows(first, count)))
+
+    def raw_rows(self, first: int, count: int) -> bytes:
+        """As `rows`, as they are stored: 36 bytes each."""
         if first < 0 or count < 0 or first + count > self.row_count:
             raise Corrupt(f"The manifest has no rows {first} to {first + count}.")
-        rows: list[tuple[bytes, int]] = []
-        if not count:
-            return rows
-        last = (first + count - 1) // fmt.SEGMENT_ROWS
-        for segment, raw in self._read_segments(first // fmt.SEGMENT_ROWS, last):
-            begin = max(0, first - segment * fmt.SEGMENT_ROWS)
-            end = min(fmt.SEGMENT_ROWS, first + count - segment * fmt.SEGMENT_ROWS)
-            rows += fmt.ROW.iter_unpack(raw[begin * fmt.ROW.size : end * fmt.ROW.size])
-        return rows
+        parts = []
+        for begin, raw in self._row_frames(first, first + count) if count else ():
+            parts.append(raw[max(0, first - begin) * fmt.ROW.size : (first + count - begin) * fmt.ROW.size])
+        found = b"".join(parts)
+        if len(found) != count * fmt.ROW.size:
+            raise Corrupt("The manifest's table of segments is damaged.")
+        return found
 
-    def _read_segments(self, segment: int, last: int) -> Iterator[tuple[int, memoryview]]:
-        """Segments in order; those that lie side by side are read together."""
-        while segment <= last:
-            raw = self._segments.get(segment)
+    def _row_frames(self, first: int, end: int) -> Iterator[tuple[int, memoryview]]:
+        """Number of the first row and content of each R frame with rows from `first` to `end`.
+
+        Those that lie close by are read together.
+        """
+        span: list[tuple[int, int, int, int]] = []
+        for frame in self._row_places(first, end):
+            raw = self._rows.get(frame[0])
             if raw is not None:
-                yield segment, raw
-                segment += 1
+                yield from self._read_span(span)
+                span = []
+                yield frame[2], raw
                 continue
-            span = self._neighbours(segment, last)
-            begin, end = span[0][0], span[-1][0] + span[-1][1]
-            data = memoryview(self._read(begin, end - begin))
-            for offset, length in span:
-                frame, raw = fmt.unpack_frame(data[offset - begin : offset - begin + length], offset, b"R")
-                if frame.number != segment * fmt.SEGMENT_ROWS:
-                    raise Corrupt(f"The manifest is damaged at byte {offset}.")
-                self._segments.put(segment, raw)
-                yield segment, raw
-                segment += 1
-
-    def _neighbours(self, segment: int, last: int) -> list[tuple[int, int]]:
-        """Offset and length of this segment and of those that follow it closely in the stream."""
-        span: list[tuple[int, int]] = []
-        while segment <= last:
-            offset = self._segment_offset(segment)
-            count = min(fmt.SEGMENT_ROWS, self.row_count - segment * fmt.SEGMENT_ROWS)
-            length = fmt.FRAME_BYTES + count * fmt.ROW.size
             if span:
-                end = span[-1][0] + span[-1][1]
-                if not end <= offset <= end + fmt.BLOCK_BYTES or offset + length - span[0][0] > _SPAN_BYTES:
-                    break
-            span.append((offset, length))
-            segment += 1
-        return span
+                behind = span[-1][0] + span[-1][1]
+                if not behind <= frame[0] <= behind + fmt.BLOCK_BYTES or frame[0] - span[0][0] > _SPAN_BYTES:
+                    yield from self._read_span(span)
+                    span = []
+            span.append(frame)
+        yield from self._read_span(span)
 
-    def _segment_offset(self, segment: int) -> int:
-        number, at = divmod(segment, fmt.OFFSETS_PER_FRAME)
-        offsets = self._offsets.get(number)
-        if offsets is None:
-            segments = -(-self.row_count // fmt.SEGMENT_ROWS)
-            count = min(fmt.OFFSETS_PER_FRAME, segments - number * fmt.OFFSETS_PER_FRAME)
-            place = self._trailer.segments_at + number * (fmt.FRAME_BYTES + 8 * fmt.OFFSETS_PER_FRAME)
-            frame, raw = self._frame(place, b"O", fmt.FRAME_BYTES + 8 * count)
-            if frame.number != number * fmt.OFFSETS_PER_FRAME or frame.items != count:
-                raise Corrupt(f"The manifest is damaged at byte {place}.")
-            offsets = struct.unpack(f"<{count}Q", raw)
-            self._offsets.put(number, offsets)
-        return offsets[at]
+    def _row_places(self, first: int, end: int) -> Iterator[tuple[int, int, int, int]]:
+        """Offset, length, first row and first row within the segment of each R frame from row `first` to `end`."""
+        number = self._segment_of(first)
+        size = fmt.FRAME_BYTES + fmt.SEGMENT_ROWS * fmt.ROW.size
+        while True:
+            row = self.segment(number)
+            begin = max(0, first - row.first_row) // fmt.SEGMENT_ROWS * fmt.SEGMENT_ROWS
+            for at in range(begin, min(row.rows, end - row.first_row), fmt.SEGMENT_ROWS):
+                count = min(fmt.SEGMENT_ROWS, row.rows - at)
+                offset = row.offset + at // fmt.SEGMENT_ROWS * size
+                yield offset, fmt.FRAME_BYTES + count * fmt.ROW.size, row.first_row + at, at
+            number += 1
+            if row.first_row + row.rows >= end:
+                return
+
+    def _read_span(self, span: list[tuple[int, int, int, int]]) -> Iterator[tuple[int, memoryview]]:
+        if not span:
+            return
+        begin, end = span[0][0], span[-1][0] + span[-1][1]
+        data = memoryview(self._read(begin, end - begin))
+        for offset, length, first, within in span:
+            frame, raw = fmt.unpack_frame(data[offset - begin : offset - begin + length], offset, b"R")
+            if frame.number != within:
+                raise Corrupt(f"The manifest is damaged at byte {offset}.")
+            self._rows.put(offset, raw)
+            yield first, raw
 
     def verify(self) -> None:
         """Read and check everything; Corrupt or Invalid says what is wrong."""
-        check_manifest(self._read_at, self.size, lambda _: None)
+        check_manifest(self._read_at, self.size, lambda _rows, _known: None, cipher=self._cipher)
 
 
-def _name(entry: Entry) -> bytes:
-    return entry.name
+def _first_row(row: SegmentRow) -> int:
+    return row.first_row
 
 
 def _by_number(key: bytes, number: int) -> Callable[[list[IndexRow]], int]:

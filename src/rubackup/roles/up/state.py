@@ -55,6 +55,11 @@ class State:
         """Where this machine's client serves the command line."""
         return self.root / "run" / "client.sock"
 
+    @property
+    def master_key(self) -> Path:
+        """The key of this machine's encrypted copies, once there are some: beside the client's own (MASTER_KEY)."""
+        return self.root / "keys/client/master-key"
+
     def secret(self, name: str) -> Path:
         """The file of a secret."""
         return self.root / "secrets" / name

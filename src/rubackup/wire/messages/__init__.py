@@ -25,6 +25,7 @@ from rubackup.wire.messages.data import (
     Bye,
     Checkpoint,
     Checkpointed,
+    CopySegments,
     Groups,
     Known,
     OpenBackup,
@@ -41,6 +42,7 @@ from rubackup.wire.messages.data import (
 )
 from rubackup.wire.messages.orders import (
     AskPools,
+    AskRecords,
     AskStorage,
     BlockDevice,
     BlockDevices,
@@ -55,6 +57,7 @@ from rubackup.wire.messages.orders import (
     FilesystemListing,
     KeepKey,
     ListBlockDevices,
+    ListEncrypted,
     ListFilesystem,
     ListRecord,
     ListResources,
@@ -64,13 +67,18 @@ from rubackup.wire.messages.orders import (
     ModuleResources,
     Order,
     PoolConfig,
+    PoolRecord,
+    PoolRecords,
     PoolState,
     PoolStates,
+    ReadRecordFile,
     RecordEntry,
     RecordFacts,
+    RecordFilePart,
     RecordListing,
     Revoked,
     RunBackup,
+    RunClean,
     RunCopy,
     RunRestore,
     RunVerify,
@@ -90,6 +98,7 @@ from rubackup.wire.messages.reports import (
     Relayed,
     RenewTicket,
     ReportFinished,
+    ReportKeys,
     ReportLog,
     ReportMonitoring,
     ReportProgress,
@@ -122,20 +131,20 @@ from rubackup.wire.messages.tools import (
     WaitingRequest,
 )
 
-__all__ = ["PROTOCOL_VERSION", "Ack", "AgentState", "Answer", "AnyMessage", "AskAgent", "AskDeletion", "AskElements", "AskOwnClient", "AskOwnCopies", "AskOwnRules", "AskOwnTasks", "AskPools", "AskRoot", "AskStorage", "BackupOpened", "BlockDevice", "BlockDevices", "Bye", "Call", "CheckDestinations", "CheckDevice", "CheckFolder", "Checkpoint", "Checkpointed", "ConfigurePools", "Deleted", "Destination", "DestinationsChecked", "DeviceChecked", "DropRecord", "Enrol", "EnrolGranted", "EnrolPending", "Fault", "FilesystemListing", "Groups", "Hello", "KeepKey", "Known", "ListBlockDevices", "ListFilesystem", "ListRecord", "ListResources", "LocalUser", "LockRecord", "LogLine", "MediaAddress", "Message", "ModuleResource", "ModuleResources", "MonitoringLimits", "MonitoringSample", "NewTicket", "OpenBackup", "OpenRestore", "Order", "OwnClient", "OwnCopies", "OwnCopy", "OwnRule", "OwnRules", "OwnTask", "OwnTasks", "Ping", "Pong", "PoolConfig", "PoolState", "PoolStates", "Progress", "ProgressAnswer", "Prove", "Proved", "Query", "Queued", "ReadChunks", "ReadManifest", "RecordEntry", "RecordFacts", "RecordListing", "RecordSealed", "Relay", "Relayed", "Renew", "RenewTicket", "ReportFinished", "ReportLog", "ReportMonitoring", "ReportProgress", "RequestRule", "RequestRuleDeletion", "Requested", "RestoreOpened", "Revoked", "Root", "RunBackup", "RunCopy", "RunRestore", "RunVerify", "ScanTape", "Seal", "SealVerdict", "Sealed", "StartBackup", "StartRestore", "StorageConfig", "StorageNeed", "StorageState", "TapeDevice", "TapeDevices", "TapeElement", "TapeElements", "WaitingRequest", "Welcome"]  # fmt: skip
+__all__ = ["PROTOCOL_VERSION", "Ack", "AgentState", "Answer", "AnyMessage", "AskAgent", "AskDeletion", "AskElements", "AskOwnClient", "AskOwnCopies", "AskOwnRules", "AskOwnTasks", "AskPools", "AskRecords", "AskRoot", "AskStorage", "BackupOpened", "BlockDevice", "BlockDevices", "Bye", "Call", "CheckDestinations", "CheckDevice", "CheckFolder", "Checkpoint", "Checkpointed", "ConfigurePools", "CopySegments", "Deleted", "Destination", "DestinationsChecked", "DeviceChecked", "DropRecord", "Enrol", "EnrolGranted", "EnrolPending", "Fault", "FilesystemListing", "Groups", "Hello", "KeepKey", "Known", "ListBlockDevices", "ListEncrypted", "ListFilesystem", "ListRecord", "ListResources", "LocalUser", "LockRecord", "LogLine", "MediaAddress", "Message", "ModuleResource", "ModuleResources", "MonitoringLimits", "MonitoringSample", "NewTicket", "OpenBackup", "OpenRestore", "Order", "OwnClient", "OwnCopies", "OwnCopy", "OwnRule", "OwnRules", "OwnTask", "OwnTasks", "Ping", "Pong", "PoolConfig", "PoolRecord", "PoolRecords", "PoolState", "PoolStates", "Progress", "ProgressAnswer", "Prove", "Proved", "Query", "Queued", "ReadChunks", "ReadManifest", "ReadRecordFile", "RecordEntry", "RecordFacts", "RecordFilePart", "RecordListing", "RecordSealed", "Relay", "Relayed", "Renew", "RenewTicket", "ReportFinished", "ReportKeys", "ReportLog", "ReportMonitoring", "ReportProgress", "RequestRule", "RequestRuleDeletion", "Requested", "RestoreOpened", "Revoked", "Root", "RunBackup", "RunClean", "RunCopy", "RunRestore", "RunVerify", "ScanTape", "Seal", "SealVerdict", "Sealed", "StartBackup", "StartRestore", "StorageConfig", "StorageNeed", "StorageState", "TapeDevice", "TapeDevices", "TapeElement", "TapeElements", "WaitingRequest", "Welcome"]  # fmt: skip
 
 AnyMessage = (
     Fault | Enrol | EnrolPending | EnrolGranted | AskRoot | Root | Hello | Welcome | Call | Answer | Ping | Pong | Ack
-    | RunBackup | RunRestore | RunVerify | RunCopy | ListFilesystem | FilesystemListing
-    | ConfigurePools | PoolStates | AskPools | AskStorage | StorageNeed
+    | RunBackup | RunRestore | RunVerify | RunClean | RunCopy | ListFilesystem | FilesystemListing
+    | ConfigurePools | PoolStates | AskPools | AskRecords | PoolRecords | AskStorage | StorageNeed
     | CheckFolder | CheckDevice | DeviceChecked | DropRecord | LockRecord | Revoked | KeepKey
-    | ListRecord | RecordListing
+    | ListRecord | ListEncrypted | RecordListing | ReadRecordFile | RecordFilePart
     | ReportProgress | ProgressAnswer | ReportLog | ReportFinished | RenewTicket | NewTicket
-    | RecordSealed | SealVerdict | Relay | Relayed
+    | RecordSealed | ReportKeys | SealVerdict | Relay | Relayed
     | ScanTape | TapeDevices | AskElements | TapeElements
     | CheckDestinations | DestinationsChecked | ListBlockDevices | BlockDevices | ListResources | ModuleResources | ReportMonitoring | MonitoringLimits
     | AskAgent | AgentState | AskOwnClient | OwnClient | AskOwnRules | OwnRules | AskOwnCopies | OwnCopies | AskOwnTasks | OwnTasks | RequestRule | RequestRuleDeletion | Requested | StartBackup | StartRestore | Queued | AskDeletion | Deleted
     | OpenBackup | BackupOpened | OpenRestore | RestoreOpened | ReadManifest | Query | Known | Prove | Proved
-    | Checkpoint | Checkpointed | Renew | Seal | Sealed | ReadChunks | Groups | Bye
+    | Checkpoint | Checkpointed | CopySegments | Renew | Seal | Sealed | ReadChunks | Groups | Bye
 )  # fmt: skip
 """The union of all messages; the tag in `t` tells which."""

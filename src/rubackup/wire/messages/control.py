@@ -61,6 +61,10 @@ class Hello(Message, tag="hello"):
     os_version: str = ""
     resource_types: list[str] = []
     data_endpoint: str = ""
+    ciphers: list[str] = []
+    """Of a client: names of domain.lookups.Crypto that it can run."""
+    key_ids: list[str] = []
+    """Of a client: the keys that it holds, 32 hex digits each, the current one first."""
 
 
 class Welcome(Message, tag="welcome"):

@@ -13,6 +13,8 @@ class OpenBackup(Message, tag="open_backup"):
 
     version: int
     ticket: bytes
+    key_id: str = ""
+    """Of an encrypted copy: the key that everything in this session is encrypted with, 32 hex digits."""
 
 
 class BackupOpened(Message, tag="backup_opened"):
@@ -29,9 +31,11 @@ class OpenRestore(Message, tag="open_restore"):
 
 
 class RestoreOpened(Message, tag="restore_opened"):
-    """Size of the record's manifest."""
+    """Size of the record's manifest, and how the record is encrypted: '' for one in clear."""
 
     manifest_bytes: int
+    crypto: str = ""
+    key_id: str = ""
 
 
 class ReadManifest(Message, tag="read_manifest"):
@@ -73,6 +77,13 @@ class Checkpoint(Message, tag="checkpoint"):
 
 class Checkpointed(Message, tag="checkpointed"):
     """It is durable; a later attempt of this task need not send it again."""
+
+
+class CopySegments(Message, tag="copy_segments"):
+    """The next piece of the manifest: these whole segments of the parent's, as they are. There is no answer."""
+
+    first: int
+    count: int
 
 
 class Renew(Message, tag="renew"):

@@ -50,6 +50,8 @@ class RunBackup(Message, tag="run_backup"):
     """Program on the client that runs after the copy was sealed; '' for none."""
     exception_script: str = ""
     """Program that runs when the task failed."""
+    crypto: str = "nocrypt"
+    """A name of domain.lookups.Crypto."""
 
 
 class RunRestore(Message, tag="run_restore"):
@@ -70,6 +72,8 @@ class RunRestore(Message, tag="run_restore"):
     common_parameters: dict[str, Any] = {}
     restore_script: str = ""
     """Program on the client that runs after the restore; '' for none."""
+    key_id: str = ""
+    """Which key opens the record, '' for one in clear: a media server that says otherwise is not believed."""
 
 
 class RecordFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,12 +88,16 @@ class RecordFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunVerify(Message, tag="run_verify"):
-    """Read every chunk of a record again (media server); without `contents` only look whether it is there."""
+    """Read every chunk of a record again; without `contents` only look whether it is there.
+
+    Said to the media server, or for the contents of an encrypted record, with `media`, to the client that has its key.
+    """
 
     order: Order
     pool_id: int
     record: str
     contents: bool = True
+    media: MediaAddress | None = None
     facts: RecordFacts | None = None
     """Held against the sealed record: a row of the catalogue may be of another one. None compares nothing."""
 
@@ -111,6 +119,21 @@ class RunCopy(Message, tag="run_copy"):
     source_record: str
     source: MediaAddress | None = None
     """The media server of the source, when it is another one."""
+
+
+class RunClean(Message, tag="run_clean"):
+    """Free what no copy in a pool needs (media server); with `storages` tidy its folders, too."""
+
+    order: Order
+    pool_id: int
+    blocks: bool = True
+    """Whether chunks are collected."""
+    storages: bool = False
+    """Whether old tombstones and what interrupted writing left are removed."""
+    zeroing: bool = False
+    """Whether what goes is overwritten first."""
+    unfinished: list[int] | None = None
+    """Tasks of the pool that are not over: what they have sent stays. None: nothing is known of any task."""
 
 
 class ListFilesystem(Message, tag="list_filesystem"):
@@ -229,6 +252,8 @@ class PoolConfig(msgspec.Struct, frozen=True, kw_only=True):
     storages: list[StorageConfig]
     evenly: bool = False
     """Whether new packs go to the storage with most room, not to the first that has some."""
+    reconciled: bool = False
+    """An administrator has made catalogue and pool agree: the pool belongs to this catalogue from now on."""
 
 
 class ConfigurePools(Message, tag="configure_pools"):
@@ -236,6 +261,8 @@ class ConfigurePools(Message, tag="configure_pools"):
 
     epoch: int
     pools: list[PoolConfig]
+    terms: list[tuple[int, str]] = []
+    """Epoch and name of the last take-overs, oldest first: by these a pool knows its catalogue."""
 
 
 class StorageState(msgspec.Struct, frozen=True, kw_only=True):
@@ -259,6 +286,42 @@ class PoolState(msgspec.Struct, frozen=True, kw_only=True):
     chunks: int
     records: int
     storages: list[StorageState] = []
+    reconciled: bool = True
+    """Whether the pool knows this catalogue; if not, nothing is deleted in it."""
+
+
+class AskRecords(Message, tag="ask_records"):
+    """Ask which records a pool has: those behind `after`, in the order of their ids."""
+
+    pool_id: int
+    after: str = ""
+    limit: int = 1000
+
+
+class PoolRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A sealed record of a pool."""
+
+    record: str
+    parent: str
+    task_id: int
+    client_hwid: str
+    resource_type: str
+    resource: str
+    backup_type: str
+    files: int
+    files_failed: int
+    size_bytes: int
+    stored_bytes: int
+    sealed_at_ns: int
+    crypto: str = ""
+    key_id: str = ""
+
+
+class PoolRecords(Message, tag="pool_records"):
+    """The answer to AskRecords; `more`: there are others behind the last."""
+
+    records: list[PoolRecord]
+    more: bool = False
 
 
 class PoolStates(Message, tag="pool_states"):
@@ -327,6 +390,8 @@ class DropRecord(Message, tag="drop_record"):
     epoch: int
     pool_id: int
     record: str
+    zeroing: bool = False
+    """Whether its manifest is overwritten first."""
 
 
 class LockRecord(Message, tag="lock_record"):
@@ -363,6 +428,21 @@ class ListRecord(Message, tag="list_record"):
     limit: int
 
 
+class ListEncrypted(Message, tag="list_encrypted"):
+    """List one folder of a record of this client, which has its key.
+
+    The API names pool and record; the server that relays it adds where the record is, and a ticket to read it.
+    """
+
+    pool_id: int
+    record: str
+    path: str
+    page: int
+    limit: int
+    media: MediaAddress | None = None
+    ticket: bytes = b""
+
+
 class RecordEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One entry of a copy: `type` is file, folder, symlink, fifo, socket, char, block."""
 
@@ -383,3 +463,26 @@ class RecordListing(Message, tag="record_listing"):
 
     entries: list[RecordEntry]
     total: int
+
+
+class ReadRecordFile(Message, tag="read_record_file"):
+    """Ask a media server for a range of one regular file of a record, whose content goes to whoever downloads it."""
+
+    pool_id: int
+    record: str
+    path: str
+    """Absolute; bytes that are not UTF-8 as in ListRecord."""
+    offset: int = 0
+    length: int = 0
+    """At most 1 MiB; 0 only asks what the file is."""
+
+
+class RecordFilePart(Message, tag="record_file_part"):
+    """The range, cut at the end of the file."""
+
+    size_bytes: int
+    """Of the whole file."""
+    tag: str
+    """The same for the same content."""
+    mtime_ns: int
+    data: bytes = b""

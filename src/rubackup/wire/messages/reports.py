@@ -98,12 +98,22 @@ class RecordSealed(Message, tag="record_sealed"):
     stored_bytes: int
     """What this backup added to the pool."""
     sealed_at_ns: int
+    crypto: str = ""
+    """Name of its cipher, '' when it is in clear."""
+    key_id: str = ""
+    """Which key of the client opens it, 32 hex digits."""
 
 
 class SealVerdict(Message, tag="seal_verdict"):
     """`keep`: the record is in the catalogue; otherwise the manifest gets a tombstone."""
 
     keep: bool
+
+
+class ReportKeys(Message, tag="report_keys"):
+    """The keys that a client holds have changed while it was connected: ids of 32 hex digits, the current one first."""
+
+    key_ids: list[str]
 
 
 class MonitoringSample(msgspec.Struct, frozen=True, kw_only=True):

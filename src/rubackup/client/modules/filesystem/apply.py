@@ -15,6 +15,7 @@ import grp
 import os
 import pwd
 import stat
+import time
 from functools import lru_cache
 
 from rubackup.chunkstore.manifest import Entry, EntryType
@@ -25,6 +26,9 @@ from rubackup.client.modules.filesystem.report import Report
 ACLS = frozenset({"system.posix_acl_access", "system.posix_acl_default"})
 OWNED_NAMESPACES = ("user.", "trusted.", "system.posix_acl_")
 """Attributes in these that the copy does not hold are removed: an inherited ACL opens a file to others."""
+
+Owner = tuple[int, int]
+"""Numbers of user and group."""
 
 _REFUSED = frozenset({errno.EPERM, errno.EACCES})
 
@@ -52,35 +56,48 @@ def forget_ids() -> None:
 
 
 class Applier:
-    """Gives entries their metadata; works on descriptors only, so nothing can be put in an entry's place."""
+    """Gives entries their metadata; works on descriptors only, so nothing can be put in an entry's place. For threads."""
 
     def __init__(self, report: Report, *, numeric_owner: bool) -> None:
         """`numeric_owner`: ids as recorded, else the ids that this host has for the recorded names."""
         self._report = report
         self._numeric_owner = numeric_owner
         self._is_root = os.geteuid() == 0
+        self._owners: dict[tuple[str, str, int, int], Owner] = {}
 
-    def owner(self, entry: Entry) -> tuple[int, int]:
+    def owner(self, entry: Entry) -> Owner:
         """Whose the entry becomes."""
-        uid = gid = None
-        if not self._numeric_owner:
-            uid = _uid(entry.user) if entry.user else None
-            gid = _gid(entry.group) if entry.group else None
-        return (entry.uid if uid is None else uid, entry.gid if gid is None else gid)
+        key = (entry.user, entry.group, entry.uid, entry.gid)
+        owner = self._owners.get(key)
+        if owner is None:
+            uid = gid = None
+            if not self._numeric_owner:
+                uid = _uid(entry.user) if entry.user else None
+                gid = _gid(entry.group) if entry.group else None
+            owner = (entry.uid if uid is None else uid, entry.gid if gid is None else gid)
+            if len(self._owners) >= NAMES_CACHED:
+                self._owners.clear()
+            self._owners[key] = owner
+        return owner
 
     def apply(self, fd: int, entry: Entry) -> list[str]:
         """Set everything on an open file or folder; sentences on what could not be set."""
-        return self._apply(fd, entry)
+        st = os.fstat(fd)
+        return self._apply(fd, entry, (st.st_uid, st.st_gid), st.st_atime_ns)
 
-    def apply_node(self, fd: int, entry: Entry) -> list[str]:
-        """The same for an O_PATH descriptor of a link, fifo, socket or device."""
-        return self._apply(b"/proc/self/fd/%d" % fd, entry)
+    def apply_new(self, fd: int, entry: Entry, owner: Owner, *, inherits: bool) -> list[str]:
+        """The same for a file that was just made and is `owner`'s; `inherits`: it may have attributes already."""
+        return self._apply(fd, entry, owner, time.time_ns(), inherits=inherits)
 
-    def _apply(self, at: int | bytes, entry: Entry) -> list[str]:
+    def apply_node(self, fd: int, entry: Entry, st: os.stat_result) -> list[str]:
+        """The same for an O_PATH descriptor of a link, fifo, socket or device, and what fstat says of it."""
+        return self._apply(b"/proc/self/fd/%d" % fd, entry, (st.st_uid, st.st_gid), st.st_atime_ns)
+
+    def _apply(self, at: int | bytes, entry: Entry, owner: Owner, atime_ns: int, *, inherits: bool = True) -> list[str]:
         problems: list[str] = []
-        st = os.stat(at)  # noqa: PTH116 - `at` may be a descriptor
-        mode = self._set_owner(at, entry, st, problems)
-        self._remove_attributes(at, entry, problems)
+        mode = self._set_owner(at, entry, owner, problems)
+        if inherits:
+            self._remove_attributes(at, entry, problems)
         acls = []
         for raw, value in entry.xattrs:
             name = os.fsdecode(raw)
@@ -96,16 +113,16 @@ class Applier:
         for name, value in acls:
             self._set_attribute(at, name, value, problems)
         try:
-            os.utime(at, ns=(st.st_atime_ns, entry.mtime_ns))
+            os.utime(at, ns=(atime_ns, entry.mtime_ns))
         except OSError as error:
             problems.append(f"time: {reason(error)}")
         return problems
 
-    def _set_owner(self, at: int | bytes, entry: Entry, st: os.stat_result, problems: list[str]) -> int:
+    def _set_owner(self, at: int | bytes, entry: Entry, now: Owner, problems: list[str]) -> int:
         """The mode that may be set afterwards."""
         mode = entry.mode
         uid, gid = self.owner(entry)
-        if (st.st_uid, st.st_gid) == (uid, gid):
+        if now == (uid, gid):
             return mode
         try:
             os.chown(at, uid, gid)
@@ -115,9 +132,9 @@ class Applier:
                 problems.append(f"owner: {reason(error)}")
                 return mode & ~(stat.S_ISUID | stat.S_ISGID)
         self._report.warn_once("owner", "Owners of other users are not restored: only root may set them.")
-        if st.st_uid != uid:
+        if now[0] != uid:
             mode &= ~stat.S_ISUID
-        if st.st_gid != gid:
+        if now[1] != gid:
             try:
                 os.chown(at, -1, gid)
             except OSError:
@@ -154,6 +171,20 @@ class Applier:
                 )
             else:
                 problems.append(f"extended attribute {name}: {reason(error)}")
+
+
+def inherits_acls(folder: int) -> bool:
+    """Whether what is made in an open folder gets an ACL from it."""
+    try:
+        return "system.posix_acl_default" in os.listxattr(folder)
+    except OSError as error:
+        return error.errno not in XATTRS_UNSUPPORTED
+
+
+def process_umask() -> int:
+    """The mode bits that new files of this process do not get (proc(5), status)."""
+    with open("/proc/self/status", "rb") as file:  # noqa: PTH123 - reading it by umask(2) would change it for a moment
+        return next((int(line.split()[1], 8) for line in file if line.startswith(b"Umask:")), 0o777)
 
 
 def make_usable(fd: int) -> None:

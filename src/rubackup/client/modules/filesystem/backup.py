@@ -13,33 +13,33 @@ from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
-import msgspec
-
-from rubackup.chunkstore.chunker import Chunker
-from rubackup.chunkstore.manifest import Entry, Header, ManifestReader, ManifestWriter, Summary
+from rubackup.chunkstore.frame_cipher import ManifestCipher
+from rubackup.chunkstore.manifest import Header, ManifestReader, ManifestWriter, Summary
+from rubackup.client.memory import MemoryGuard
 from rubackup.client.modules.filesystem.choose_source import chosen_source
 from rubackup.client.modules.filesystem.copier import Copier
 from rubackup.client.modules.filesystem.count import Counter
-from rubackup.client.modules.filesystem.folders import Folders, Pending, open_following
-from rubackup.client.modules.filesystem.listing import list_folder, not_entered
-from rubackup.client.modules.filesystem.metadata import forget_names, make_entry, read_xattrs
-from rubackup.client.modules.filesystem.mounts import Mounts
+from rubackup.client.modules.filesystem.folders import Folders, open_following
+from rubackup.client.modules.filesystem.metadata import forget_names, read_xattrs
 from rubackup.client.modules.filesystem.options import BackupOptions
 from rubackup.client.modules.filesystem.parent import Parent
-from rubackup.client.modules.filesystem.paths import absolute, ancestors, join, printable, reason, split
-from rubackup.client.modules.filesystem.protected import WHY, Protected
-from rubackup.client.modules.filesystem.reader import FileReader
+from rubackup.client.modules.filesystem.paths import absolute, ancestors, printable, reason, split
+from rubackup.client.modules.filesystem.pieces import stat_record
+from rubackup.client.modules.filesystem.protected import Protected
+from rubackup.client.modules.filesystem.reader import FLEXIBLE, READ_BYTES, USUAL, FileReader
 from rubackup.client.modules.filesystem.report import Report
-from rubackup.client.modules.filesystem.rows import whole
 from rubackup.client.modules.filesystem.snapshots import Snapshots
 from rubackup.client.modules.filesystem.source import live
-from rubackup.client.modules.filesystem.upload import Uploader
+from rubackup.client.modules.filesystem.takeover import Output
+from rubackup.client.modules.filesystem.tree import TreeCopier
+from rubackup.client.modules.filesystem.upload import ASKED, Uploader
 from rubackup.client.ports import BackupChannel, BackupJob, BackupSummary, Watch
+from rubackup.client.ranges import whole
 from rubackup.domain.errors import Corrupt, Invalid
 from rubackup.domain.lookups import BackupType, CompressionType, ResourceType
 
-CHUNKER = (32 << 10, 128 << 10, 512 << 10, 0)
-"""Minimum, average, maximum, seed: design section 8."""
+CHUNKER = (*USUAL, 0)
+"""Minimum, average, maximum, seed."""
 
 LEVELS: dict[str, int | None] = {
     CompressionType.NONE.label: None,
@@ -47,8 +47,7 @@ LEVELS: dict[str, int | None] = {
     CompressionType.OPTIMAL.label: 3,
     CompressionType.BEST.label: 9,
 }
-ENTRIES_HELD = 1000
-"""Entries of one folder held back before they go to the manifest."""
+COUNT_AFTER_SECONDS = 2.0
 WORKERS = 4
 MOST_WORKERS = 32
 
@@ -71,12 +70,13 @@ class Backup:
         self._watch = watch
         self._now_ns = now_ns
         self._resource = absolute(job.resource, "resource")
+        self._cipher = ManifestCipher(job.sealer.key, job.sealer.suite) if job.sealer else None
         self._channel = channel
         self._report = Report(watch)
-        self._mounts = Mounts()
         self._options = BackupOptions.of(job.module_parameters)
         self._snapshots = snapshots or Snapshots()
         self._protected = protected or Protected()
+        self._memory = MemoryGuard.of(job.common_parameters)
         self._source = live(self._resource)
         self._private: tuple[int, int] | None = None
 
@@ -100,8 +100,11 @@ class Backup:
             workers=worker_count(self._job.common_parameters.get("worker_parallelism")),
             check=self._report.tick,
             started=lambda: self._watch.phase("transmission"),
+            sealer=self._job.sealer,
+            asked=positive(self._job.common_parameters.get("network_parallelism"), ASKED),
+            memory=self._memory,
         )
-        counter = Counter(self._resource, self._protected)
+        counter = Counter(self._resource, self._protected, COUNT_AFTER_SECONDS)
         try:
             if not Path("/proc/self/fd").is_dir():
                 self._report.warn_once(
@@ -145,7 +148,8 @@ class Backup:
             self._report.info("There is no earlier copy to build on: everything is read.")
             return None
         try:
-            return Parent(ManifestReader(whole(uploader.read_parent), self._channel.parent_bytes))
+            read, size = whole(uploader.read_parent), self._channel.parent_bytes
+            return Parent(ManifestReader(read, size, self._cipher))
         except Corrupt as error:
             self._report.warn_once("parent", f"The earlier copy cannot be used: {error} Everything is read.")
             return None
@@ -160,51 +164,67 @@ class Backup:
             backup_type=self._job.backup_type,
             created_ns=self._source.as_of_ns or self._now_ns(),
             chunker=CHUNKER,
+            key_id=self._job.sealer.key.id.hex() if self._job.sealer else "",
         )
-        writer = ManifestWriter(uploader.put_manifest, header)
-        minimum, average, maximum, seed = CHUNKER
+        output = Output(
+            lambda sink: ManifestWriter(sink, header, self._cipher), uploader.put_manifest, uploader.copy_parent
+        )
+        seed = CHUNKER[3]
+        if self._job.sealer is not None:  # kept out of the header, which is in clear
+            seed = self._job.sealer.key.chunker_seed(self._job.sealer.suite)
         copier = Copier(
             add_chunk=uploader.add,
-            add_rows=writer.add_rows,
-            reader=FileReader(Chunker(minimum, average, maximum, seed), minimum, maximum, self._report.tick),
-            parent=parent,
+            reader=FileReader(
+                self._report.tick,
+                seed=seed,
+                flexible=self._job.common_parameters.get("enable_flexible_dedup") is True,
+                read_bytes=self._memory.room(READ_BYTES, FLEXIBLE[2]),
+            ),
             report=self._report,
         )
-        self._copy_tree(tree, writer, copier, is_folder=is_folder)
+        copier.parent = output.parent = parent
+        folders = TreeCopier(
+            source=self._source,
+            tree=tree,
+            protected=self._protected,
+            private=self._private,
+            numeric_owner=self._options.numeric_owner,
+            copier=copier,
+            output=output,
+            report=self._report,
+        )
+        self._copy_tree(tree, copier, folders, is_folder=is_folder)
         self._source.check()
         report = self._report
         size = report.bytes_done
-        writer.finish(Summary(report.files, report.files_failed, report.folders, size))
+        output.writer.finish(Summary(report.files, report.files_failed, report.folders, size))
         uploader.flush()
         sealed = uploader.seal(report.files, report.files_failed, size)
         report.finish()
         return BackupSummary(report.files, report.files_failed, size, sealed.stored_bytes)
 
-    def _copy_tree(self, tree: Folders, writer: ManifestWriter, copier: Copier, *, is_folder: bool) -> None:
+    def _copy_tree(self, tree: Folders, copier: Copier, folders: TreeCopier, *, is_folder: bool) -> None:
         above = ancestors(self._resource)
         for folder, below in pairwise(above):
-            copier.enter(folder)
-            self._add(writer, folder, [self._ancestor(below)])
+            self._ancestor(folders, folder, below)
         if above:
-            self._copy_resource(tree, above[-1], writer, copier)
-        if not is_folder:
-            return
-        pending = Pending()
-        path: bytes | None = self._resource
-        while path is not None:
-            self._copy_folder(tree, path, writer, copier, pending)
-            path = pending.pop()
+            self._copy_resource(tree, above[-1], copier, folders)
+        if is_folder:
+            folders.copy(self._resource)
 
-    def _ancestor(self, path: bytes) -> Entry:
+    def _ancestor(self, folders: TreeCopier, folder: bytes, path: bytes) -> None:
         """The entry of a folder above the resource, as it is seen through links."""
         fd = open_following(path)
         try:
+            st = os.fstat(fd)
             xattrs = read_xattrs(fd, lambda why: self._report.warn(path, why))
-            return make_entry(split(path)[1], os.fstat(fd), xattrs=xattrs)
         finally:
             os.close(fd)
+        builder = folders.builder(folder, st.st_dev)
+        builder.add_with(split(path)[1], stat_record(st), st.st_dev, [], xattrs=xattrs)
+        builder.flush()
 
-    def _copy_resource(self, tree: Folders, folder: bytes, writer: ManifestWriter, copier: Copier) -> None:
+    def _copy_resource(self, tree: Folders, folder: bytes, copier: Copier, folders: TreeCopier) -> None:
         """The entry of the resource itself; that it cannot be read ends the backup."""
         fd = tree.open(folder)
         name = split(self._resource)[1]
@@ -214,77 +234,11 @@ class Backup:
             raise Invalid(f"The resource {printable(self._resource)} cannot be read: {reason(error)}.") from error
         if stat.S_ISLNK(st.st_mode):
             self._report.info("The resource is a symbolic link: the link itself is copied, not what it points to.")
-        copier.enter(folder)
-        entry = copier.copy(fd, folder, name, st)
-        if entry is None:
+        folders.enter(folder)
+        builder = folders.builder(folder, st.st_dev)
+        if not copier.copy(fd, folder, name, st, builder):
             raise Invalid(f"The resource {printable(self._resource)} cannot be read.")
-        self._add(writer, folder, [entry])
-
-    def _add(self, writer: ManifestWriter, folder: bytes, entries: list[Entry]) -> None:
-        if self._options.numeric_owner:
-            entries = [msgspec.structs.replace(entry, user="", group="") for entry in entries]
-        writer.add_folder(folder, entries)
-
-    def _copy_folder(
-        self, tree: Folders, path: bytes, writer: ManifestWriter, copier: Copier, pending: Pending
-    ) -> None:
-        folders: list[bytes] = []
-        entries: list[Entry] = []
-        written = False
-        copier.enter(path)
-        try:
-            fd = tree.open(path)
-            device = os.fstat(fd).st_dev
-            for name, st in list_folder(fd):
-                self._report.tick()
-                if isinstance(st, OSError):
-                    copier.lost(join(path, name), st)
-                    continue
-                if self._is_protected(join(path, name), st):
-                    continue
-                entry = self._entry(copier, fd, path, name, st)
-                if entry is None:
-                    continue
-                entries.append(entry)
-                if stat.S_ISDIR(st.st_mode) and self._enters(device, st, join(path, name)):
-                    folders.append(name)
-                if len(entries) >= ENTRIES_HELD:
-                    self._add(writer, path, entries)
-                    entries, written = [], True
-        except OSError as error:
-            copier.lost(path, error)
-        if entries or not written:
-            self._add(writer, path, entries)
-        pending.push(path, folders)
-
-    def _entry(self, copier: Copier, fd: int, path: bytes, name: bytes, st: os.stat_result) -> Entry | None:
-        """The entry of `name`; of a folder that is read elsewhere the one that stands there."""
-        graft = self._source.grafts.get(join(path, name))
-        if graft is None or not stat.S_ISDIR(st.st_mode):
-            return copier.copy(fd, path, name, st)
-        above = open_following(split(graft)[0])
-        try:
-            return copier.copy(above, path, name, os.stat(name, dir_fd=above, follow_symlinks=False))
-        finally:
-            os.close(above)
-
-    def _is_protected(self, path: bytes, st: os.stat_result) -> bool:
-        if not stat.S_ISDIR(st.st_mode):
-            return False
-        graft = self._source.grafts.get(path)
-        found = self._protected.holds(Path(os.fsdecode(graft)).stat() if graft else st)
-        if found:
-            self._report.warn(path, f"is not copied: {WHY}")
-        return found
-
-    def _enters(self, device: int, st: os.stat_result, path: bytes) -> bool:
-        if (st.st_dev, st.st_ino) == self._private:
-            self._report.info(f"{printable(path)}: snapshots are mounted here while they are read; it is not entered.")
-            return False
-        kind = not_entered(self._mounts, device, st)
-        if kind:
-            self._report.info(f"{printable(path)}: a file system of type {kind} is mounted here; it is not entered.")
-        return not kind
+        builder.flush()
 
 
 def _identity(folder: Path) -> tuple[int, int] | None:
@@ -296,8 +250,11 @@ def _identity(folder: Path) -> tuple[int, int] | None:
     return st.st_dev, st.st_ino
 
 
+def positive(wanted: object, default: int) -> int:
+    """A parameter that is a positive integer, else the default."""
+    return wanted if isinstance(wanted, int) and not isinstance(wanted, bool) and wanted > 0 else default
+
+
 def worker_count(wanted: object) -> int:
     """How many threads compress: what the task asks for, within reason, else as many as there are processors."""
-    if isinstance(wanted, int) and not isinstance(wanted, bool) and wanted > 0:
-        return min(wanted, MOST_WORKERS)
-    return min(WORKERS, os.cpu_count() or 1)
+    return min(positive(wanted, min(WORKERS, os.cpu_count() or 1)), MOST_WORKERS)

@@ -9,21 +9,18 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
-import msgspec
-
-from rubackup.chunkstore.identity import HOLE
-from rubackup.chunkstore.manifest import Entry, EntryType
-from rubackup.chunkstore.manifest.format import MAX_PATH_BYTES
+from rubackup.chunkstore.identity import HOLE, Buffer
+from rubackup.chunkstore.manifest.format import MAX_PATH_BYTES, ROW
 from rubackup.client.modules.filesystem.folders import entry_path, open_noatime
-from rubackup.client.modules.filesystem.metadata import GONE, entry_type, make_entry, read_xattrs
-from rubackup.client.modules.filesystem.parent import Parent
+from rubackup.client.modules.filesystem.metadata import GONE, read_xattrs
+from rubackup.client.modules.filesystem.parent import Before, Parent
 from rubackup.client.modules.filesystem.paths import join, reason
+from rubackup.client.modules.filesystem.pieces import PieceBuilder, stat_record
 from rubackup.client.modules.filesystem.reader import OPEN, FileReader
 from rubackup.client.modules.filesystem.report import Report
-from rubackup.client.modules.filesystem.rows import Row
 from rubackup.domain.errors import Corrupt
 
 ATTEMPTS = 3
@@ -31,21 +28,30 @@ XATTR_BYTES = 1 << 20
 """Extended attributes of one entry; a manifest takes entries of up to 2 MiB."""
 ROWS_HELD = 8192
 """Rows of one file held back; a file with more (about 1 GiB) is not read again when it changes."""
+HARD_LINKED_ROWS = 1 << 20
+"""Rows kept of files with several names, so that each name has them; further files are read once a name."""
 
 VANISHED = "vanished before it could be read; it is not in the copy"
 NOT_WHOLE = "its contents in the earlier copy are not whole; it is read again"
+PARTLY = "cannot be read to its end; the copy holds what was read before"
 CHANGED = "changed while being read; the copy holds what was read"
+_PACK = ROW.pack
+_NO_XATTRS: list[tuple[bytes, bytes]] = []
 
 
-@dataclass
 class Contents:
-    """Where the contents of a file stand in the chunk table."""
+    """The contents of a file as they were read."""
 
-    first_row: int = 0
-    rows: int = 0
-    size: int = 0
-    final: bool = False
-    """Whether rows were written early, so that there is no second attempt."""
+    __slots__ = ("early", "problem", "rows", "size")
+
+    def __init__(self) -> None:
+        self.rows: list[bytes] = []
+        """Those that were not written early, as they are stored."""
+        self.early = 0
+        """Number of those that were: then there is no second attempt."""
+        self.size = 0
+        self.problem: OSError | None = None
+        """Why it could not be read to its end, after rows were written early."""
 
 
 @dataclass
@@ -53,7 +59,11 @@ class _Linked:
     """The first name met of an inode that has several."""
 
     path: bytes
-    entry: Entry
+    record: bytes
+    device: int
+    target: bytes
+    xattrs: list[tuple[bytes, bytes]]
+    rows: list[bytes]
     remaining: int
 
 
@@ -63,169 +73,224 @@ class Copier:
     def __init__(
         self,
         *,
-        add_chunk: Callable[[bytes], bytes],
-        add_rows: Callable[[Sequence[Row]], int],
+        add_chunk: Callable[[Buffer], bytes],
         reader: FileReader,
-        parent: Parent | None,
         report: Report,
     ) -> None:
         self._add_chunk = add_chunk
-        self._add_rows = add_rows
-        self._reader = reader
-        self._parent = parent
+        self._pieces = reader.pieces
         self._report = report
+        self.parent: Parent | None = None
         self._linked: dict[tuple[int, int], _Linked] = {}
+        self._linked_rows = 0
 
-    def enter(self, folder: bytes) -> None:
-        """The entries that follow are of this folder."""
-        if self._parent:
-            try:
-                self._parent.enter(folder)
-            except Corrupt as error:
-                self._orphan(error)
-
-    def copy(self, fd: int, folder: bytes, name: bytes, st: os.stat_result) -> Entry | None:
-        """The manifest's entry for `name`; None when it could not be read, which is then reported."""
-        path = join(folder, name)
-        if len(path) > MAX_PATH_BYTES:
-            self._report.failed(path[:200] + b"...", f"its path has more than {MAX_PATH_BYTES} bytes")
-            return None
-        kind = entry_type(st.st_mode)
-        if kind is EntryType.FOLDER:
-            self._report.folders += 1
-            return make_entry(name, st, xattrs=self._xattrs(entry_path(fd, name), path))
-        entry = self._other_name(name, st)
-        if entry is None:
-            try:
-                entry = self._file(fd, path, name, st) if kind is EntryType.FILE else self._node(fd, path, name, st)
-            except OSError as error:
-                self._lost(path, error)
-                return None
-            if entry is None:
-                return None
-            if entry.links > 1:
-                self._linked[st.st_dev, st.st_ino] = _Linked(path, entry, entry.links - 1)
+    def copy(self, fd: int, folder: bytes, name: bytes, st: os.stat_result, into: PieceBuilder) -> bool:
+        """Add the manifest's entry for `name`; False when it could not be read, which is then reported."""
+        if len(folder) + len(name) >= MAX_PATH_BYTES:
+            self._report.failed(join(folder, name)[:200] + b"...", f"its path has more than {MAX_PATH_BYTES} bytes")
+            return False
+        kind = stat.S_IFMT(st.st_mode)
+        try:
+            if kind == stat.S_IFDIR:
+                self._node(fd, folder, name, st, into)
+                self._report.folders += 1
+                return True
+            if st.st_nlink > 1 and self._other_name(name, st, into):
+                pass
+            elif kind != stat.S_IFREG:
+                self._node(fd, folder, name, st, into)
+            elif not self._unchanged(folder, name, st, into) and not self._file(fd, folder, name, into):
+                return False
+        except OSError as error:
+            self.lost(join(folder, name), error)
+            return False
         self._report.files += 1
-        return entry
+        return True
 
     def lost(self, path: bytes, error: OSError) -> None:
         """Report an entry that cannot be read."""
-        self._lost(path, error)
-
-    def _lost(self, path: bytes, error: OSError) -> None:
         if error.errno in GONE:
             self._report.warn(path, VANISHED)
         else:
             self._report.failed(path, f"cannot be read: {reason(error)}")
 
-    def _other_name(self, name: bytes, st: os.stat_result) -> Entry | None:
-        """The entry of a further name of an inode that this copy has already."""
-        first = self._linked.get((st.st_dev, st.st_ino)) if st.st_nlink > 1 else None
+    def orphan(self, error: Corrupt) -> None:
+        """Go on without the parent."""
+        self.parent = None
+        self._report.warn_once("parent", f"The earlier copy cannot be used any further: {error} Everything is read.")
+
+    # --- several names ---
+
+    def _other_name(self, name: bytes, st: os.stat_result, into: PieceBuilder) -> bool:
+        """Add a further name of an inode that this copy has already, if it is one."""
+        first = self._linked.get((st.st_dev, st.st_ino))
         if first is None:
-            return None
+            return False
         first.remaining -= 1
         if not first.remaining:
             del self._linked[st.st_dev, st.st_ino]
-        return msgspec.structs.replace(first.entry, name=name, hardlink=first.path)
+            self._linked_rows -= len(first.rows)
+        into.add_with(
+            name, first.record, first.device, first.rows, 0, first.target, first.xattrs, first.path
+        )  # fmt: skip
+        return True
 
-    def _node(self, fd: int, path: bytes, name: bytes, st: os.stat_result) -> Entry:
-        """A symbolic link, fifo, socket or device: nothing is opened."""
-        target = os.readlink(name, dir_fd=fd) if stat.S_ISLNK(st.st_mode) else b""
-        return make_entry(name, st, target=target, xattrs=self._xattrs(entry_path(fd, name), path))
+    def _keep(self, st: os.stat_result, linked: _Linked) -> None:
+        """Remember the first name of an inode; every name has rows of its own, so each can be restored alone."""
+        if self._linked_rows + len(linked.rows) <= HARD_LINKED_ROWS:
+            self._linked[st.st_dev, st.st_ino] = linked
+            self._linked_rows += len(linked.rows)
 
-    def _file(self, fd: int, path: bytes, name: bytes, st: os.stat_result) -> Entry | None:
-        taken = self._take_over(make_entry(name, st, xattrs=[]), path)
-        if taken is not None:
-            self._report.bytes_done += taken.size
-            return taken
-        entry = None
+    # --- entries ---
+
+    def _node(self, fd: int, folder: bytes, name: bytes, st: os.stat_result, into: PieceBuilder) -> None:
+        """A folder, symbolic link, fifo, socket or device: nothing is opened."""
+        record = stat_record(st)
+        before = self._before(name, record, st)
+        if before is not None:
+            target, xattrs = before.target, before.xattrs
+        else:
+            target = os.readlink(name, dir_fd=fd) if stat.S_ISLNK(st.st_mode) else b""
+            xattrs = self._xattrs(entry_path(fd, name), folder, name)
+        into.add_with(name, record, st.st_dev, [], 0, target, xattrs)
+        if st.st_nlink > 1 and not stat.S_ISDIR(st.st_mode):
+            path = join(folder, name)
+            self._keep(st, _Linked(path, record, st.st_dev, target, xattrs, [], st.st_nlink - 1))
+
+    def _before(self, name: bytes, record: bytes, st: os.stat_result) -> Before | None:
+        if self.parent is None:
+            return None
+        try:
+            return self.parent.unchanged(name, record, st.st_dev)
+        except Corrupt as error:
+            self.orphan(error)
+            return None
+
+    def _file(self, fd: int, folder: bytes, name: bytes, into: PieceBuilder) -> bool:
+        """Read a regular file; what is kept of it is added."""
+        found: tuple[os.stat_result, Contents, list[tuple[bytes, bytes]]] | None = None
         for _ in range(ATTEMPTS):
             try:
                 file = open_noatime(name, OPEN, fd)
             except OSError:
-                if entry is None:
+                if found is None:
                     raise
                 break  # removed or replaced since the first attempt: what that read is kept, and said below
             try:
                 before = os.fstat(file)
                 if not stat.S_ISREG(before.st_mode):
-                    if entry is not None:
+                    if found is not None:
                         break
-                    self._report.failed(path, "was replaced by something that is not a file")
-                    return None
-                if entry is not None:
-                    self._report.bytes_done -= entry.size
-                contents = self._contents(file, before)
-                entry = make_entry(name, before, size=contents.size, xattrs=self._xattrs(file, path))
-                entry = msgspec.structs.replace(entry, first_row=contents.first_row, rows=contents.rows)
-                unchanged = _stamp(before) == _stamp(os.fstat(file)) and contents.size == before.st_size
+                    self._report.failed(join(folder, name), "was replaced by something that is not a file")
+                    return False
+                if found is not None:
+                    self._report.bytes_done -= found[1].size
+                contents = self._contents(file, before, into)
+                found = before, contents, self._xattrs(file, folder, name)
+                after = os.fstat(file)
             finally:
                 os.close(file)
-            if unchanged:
-                return entry
-            if contents.final:
+            if (
+                after.st_mtime_ns == before.st_mtime_ns
+                and after.st_ctime_ns == before.st_ctime_ns
+                and contents.size == before.st_size == after.st_size
+            ):
+                self._add(folder, name, *found, into)
+                return True
+            if contents.early:
                 break
-        self._report.warn(path, CHANGED)
-        return entry
+        assert found is not None
+        if found[1].problem:
+            self._report.failed(join(folder, name), f"{PARTLY}: {reason(found[1].problem)}")
+        else:
+            self._report.warn(join(folder, name), CHANGED)
+        self._add(folder, name, *found, into)
+        return not found[1].problem
 
-    def _contents(self, file: int, st: os.stat_result) -> Contents:
-        """Read a file, hand its chunks over and write its rows."""
+    def _add(
+        self,
+        folder: bytes,
+        name: bytes,
+        st: os.stat_result,
+        contents: Contents,
+        xattrs: list[tuple[bytes, bytes]],
+        into: PieceBuilder,
+    ) -> None:
+        """Add a file with the rows of its contents."""
+        record = stat_record(st) if contents.size == st.st_size else stat_record(st, contents.size)
+        if xattrs:
+            into.add_with(name, record, st.st_dev, contents.rows, contents.early, xattrs=xattrs)
+        else:
+            into.add(name, record, st.st_dev, contents.rows, contents.early)
+        if st.st_nlink > 1 and not contents.early:
+            path = join(folder, name)
+            self._keep(st, _Linked(path, record, st.st_dev, b"", xattrs, contents.rows, st.st_nlink - 1))
+
+    def _contents(self, file: int, st: os.stat_result, into: PieceBuilder) -> Contents:
+        """Read a file and hand its chunks over; rows are written early where they are too many to hold."""
         found = Contents()
-        rows: list[Row] = []
+        add, report, rows = self._add_chunk, self._report, found.rows
         try:
-            for piece in self._reader.pieces(file, st):
-                length = piece if isinstance(piece, int) else len(piece)
-                rows.append((HOLE if isinstance(piece, int) else self._add_chunk(piece), length))
+            for piece in self._pieces(file, st):
+                if isinstance(piece, int):
+                    length = piece
+                    rows.append(_PACK(HOLE, length))
+                else:
+                    length = len(piece)
+                    rows.append(_PACK(add(piece), length))
                 found.size += length
-                self._report.bytes_done += length
+                report.bytes_done += length
                 if len(rows) >= ROWS_HELD:
-                    found.final = True
-                    self._write_rows(found, rows)
-                    rows = []
-        except OSError:
-            self._report.bytes_done -= found.size
-            raise
-        self._write_rows(found, rows)
+                    self._write_early(found, into)
+        except OSError as error:
+            if not found.early:
+                report.bytes_done -= found.size
+                raise
+            found.problem = error
         return found
 
-    def _write_rows(self, found: Contents, rows: Sequence[Row]) -> None:
-        if rows:
-            first = self._add_rows(rows)
-            if not found.rows:
-                found.first_row = first
-            found.rows += len(rows)
+    @staticmethod
+    def _write_early(found: Contents, into: PieceBuilder) -> None:
+        into.add_early(found.rows)
+        found.early += len(found.rows)
+        found.rows.clear()
 
-    def _take_over(self, now: Entry, path: bytes) -> Entry | None:
-        """The entry with the parent's contents if the file is unchanged since."""
-        if self._parent is None:
-            return None
+    def _unchanged(self, folder: bytes, name: bytes, st: os.stat_result, into: PieceBuilder) -> bool:
+        """Add a file with the parent's contents, if it is unchanged since."""
+        if self.parent is None:
+            return False
+        taken = Contents()
         try:
-            before = self._parent.unchanged(now)
+            before = self.parent.unchanged(name, stat_record(st), st.st_dev)
             if before is None:
-                return None
-            taken = Contents()
-            for rows in self._parent.rows(before):
-                taken.size += sum(length for _, length in rows)
-                self._write_rows(taken, rows)
+                return False
+            # Looked through before any row is written: what is written cannot be taken back.
+            if sum(length for rows in self.parent.rows(before) for _, length in rows) != st.st_size:
+                self._report.warn(join(folder, name), NOT_WHOLE)
+                return False
+            taken.size = st.st_size
+            for rows in self.parent.rows(before):
+                taken.rows += [_PACK(*row) for row in rows]
+                if len(taken.rows) >= ROWS_HELD:
+                    self._write_early(taken, into)
         except Corrupt as error:
-            self._orphan(error)
-            return None
-        if taken.size != now.size:
-            self._report.warn(path, NOT_WHOLE)
-            return None
-        return msgspec.structs.replace(now, xattrs=before.xattrs, first_row=taken.first_row, rows=taken.rows)
+            if taken.early:
+                raise
+            self.orphan(error)
+            return False
+        self._add(folder, name, st, taken, before.xattrs, into)
+        self._report.bytes_done += st.st_size
+        return True
 
-    def _orphan(self, error: Corrupt) -> None:
-        self._parent = None
-        self._report.warn_once("parent", f"The earlier copy cannot be used any further: {error} Everything is read.")
-
-    def _xattrs(self, at: int | bytes, path: bytes) -> list[tuple[bytes, bytes]]:
+    def _xattrs(self, at: int | bytes, folder: bytes, name: bytes) -> list[tuple[bytes, bytes]]:
+        try:
+            if not os.listxattr(at, follow_symlinks=isinstance(at, int)):
+                return _NO_XATTRS
+        except OSError:
+            pass  # told, or passed over, below
+        path = join(folder, name)
         found = read_xattrs(at, lambda why: self._report.warn(path, why))
         while sum(len(name) + len(value) for name, value in found) > XATTR_BYTES:
             name, _ = found.pop(max(range(len(found)), key=lambda i: len(found[i][1])))
             self._report.warn(path, f"extended attribute {name.decode(errors='replace')} is too large for a manifest")
         return found
-
-
-def _stamp(st: os.stat_result) -> tuple[int, int, int]:
-    return st.st_size, st.st_mtime_ns, st.st_ctime_ns

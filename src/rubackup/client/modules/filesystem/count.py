@@ -20,7 +20,9 @@ class Counter:
     What it cannot read it skips: the backup itself meets and reports it.
     """
 
-    def __init__(self, resource: bytes, protected: Protected | None = None) -> None:
+    def __init__(self, resource: bytes, protected: Protected | None = None, delay_seconds: float = 0.0) -> None:
+        """It begins after `delay_seconds`: for a backup that is done by then nothing is counted."""
+        self._delay_seconds = delay_seconds
         self._resource = resource
         self._protected = protected or Protected()
         self._stop = threading.Event()
@@ -42,6 +44,8 @@ class Counter:
         self._thread.join(timeout_seconds)
 
     def _run(self) -> None:
+        if self._stop.wait(self._delay_seconds):
+            return
         try:
             self.totals = self._count()
         except OSError:

@@ -1,64 +1,191 @@
-"""Fetches chunks of a record in batches and checks every one before it is used."""
+"""Fetches chunks of a record in batches: few requests, each group decoded once for all batches near it.
+
+Chunks are handed out as views of decoded groups. Nobody has hashed them yet: who writes one does.
+Several threads may use one `Fetcher` and the channel behind it, a request at a time.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import functools
+import threading
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from typing import Final
 
-from rubackup.chunkstore.group import decode
+from rubackup.chunkstore.group import Group, open_group
 from rubackup.chunkstore.identity import HOLE, chunk_id
-from rubackup.client.modules.filesystem.rows import Row
+from rubackup.chunkstore.keys import Keys
+from rubackup.client.modules.filesystem.batch import Chunks, Identify, NumberedRows
 from rubackup.client.ports import RestoreChannel
 from rubackup.domain.errors import Corrupt
 
-NumberedRows = tuple[int, Sequence[Row]]
-"""Number of the first row, and the rows."""
+CACHE_BYTES: Final = 16 << 20
+"""Decoded groups that are kept for later batches."""
+DECODING: Final = 6
+"""Groups, each of at most 4 MiB, that wait for a thread to decode them."""
+
+Submit = Callable[[Callable[[bytes], Group], bytes], "Future[Group]"]
+"""Has the first argument called with the second, in some thread."""
+
+
+def at_once(work: Callable[[bytes], Group], data: bytes) -> Future[Group]:
+    """A `Submit` without threads."""
+    future: Future[Group] = Future()
+    try:
+        future.set_result(work(data))
+    except Corrupt as error:
+        future.set_exception(error)
+    return future
+
+
+class Turns:
+    """One request of a channel at a time; who waits gets the next turn, however busy the other is."""
+
+    def __init__(self) -> None:
+        self._next = threading.Lock()
+        self._now = threading.Lock()
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Wait for it."""
+        with self._next:
+            self._now.acquire()
+        try:
+            yield
+        finally:
+            self._now.release()
+
+
+class GroupCache:
+    """The most recent groups, by the chunks that they hold."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self.limit_bytes = limit_bytes
+        self.size_bytes = 0
+        self._groups: OrderedDict[int, Group] = OrderedDict()
+        self._places: dict[bytes, tuple[int, int]] = {}
+        self._numbers = 0
+
+    def get(self, name: bytes) -> memoryview | None:
+        """The chunk, if a group that holds it is here."""
+        place = self._places.get(name)
+        if place is None:
+            return None
+        number, position = place
+        self._groups.move_to_end(number)
+        return self._groups[number].chunk(position)
+
+    def put(self, group: Group) -> None:
+        """Keep a group in the place of the one that was not used for longest."""
+        size = len(group.raw)
+        self.shrink(self.limit_bytes - size)
+        if size > self.limit_bytes:
+            return
+        self._numbers += 1
+        self._groups[self._numbers] = group
+        self.size_bytes += size
+        for position, name in enumerate(group.ids):
+            self._places[name] = self._numbers, position
+
+    def shrink(self, limit_bytes: int) -> None:
+        """Forget what exceeds so much."""
+        while self._groups and self.size_bytes > limit_bytes:
+            number, group = self._groups.popitem(last=False)
+            self.size_bytes -= len(group.raw)
+            for name in group.ids:
+                if self._places.get(name, (0, 0))[0] == number:
+                    del self._places[name]
 
 
 class Fetcher:
-    """Reads through the channel; what is damaged is missing from the answer, and `problem` says why."""
+    """Reads through the channel; what is damaged is missing from the answer, which then says why."""
 
-    def __init__(self, channel: RestoreChannel, tick: Callable[[], None]) -> None:
+    def __init__(self, channel: RestoreChannel, keys: Keys | None = None, cache_bytes: int = CACHE_BYTES) -> None:
+        """`keys` are what encrypted groups are opened with."""
+        self._open = functools.partial(open_group, keys=keys)
+        self._identify: Identify = chunk_id
         self._channel = channel
-        self._tick = tick
+        self._turns = Turns()
+        self.cache = GroupCache(cache_bytes)
         self.received_bytes = 0
-        self.problem = ""
 
-    def fetch(self, parts: Iterable[NumberedRows]) -> dict[bytes, bytes]:
-        """The chunks that these rows name, by id, each one hashed again; holes need none."""
+    def read_manifest(self, offset: int, length: int) -> bytes:
+        """A range of the manifest, between two fetches."""
+        with self._turns.turn():
+            return self._channel.read_manifest(offset, length)
+
+    def fetch(
+        self,
+        parts: Iterable[NumberedRows],
+        submit: Submit = at_once,
+        check: Callable[[], None] = lambda: None,
+    ) -> tuple[Chunks, str]:
+        """The chunks that these rows name, by id, and what was wrong with those that are not there ('': nothing).
+
+        Groups are decoded where `submit` has it done; `check` is called between them and may raise.
+        """
+        with self._turns.turn():
+            found = Chunks()
+            runs, wanted = self._missing(parts, found)
+            found.identify = self._identify
+            if not runs:
+                return found, ""
+            problem = ""
+            decoding: deque[Future[Group]] = deque()
+            try:
+                for data in self._channel.groups(runs):
+                    self.received_bytes += len(data)
+                    if len(decoding) >= DECODING:
+                        problem = self._take(decoding.popleft(), wanted, found) or problem
+                    decoding.append(submit(self._open, data))
+                    check()
+            except Corrupt as error:
+                problem = str(error)
+            while decoding:
+                problem = self._take(decoding.popleft(), wanted, found) or problem
+            return found, problem
+
+    def _missing(self, parts: Iterable[NumberedRows], found: Chunks) -> tuple[list[tuple[int, int]], dict[bytes, int]]:
+        """Runs of rows whose chunks are not in the cache, and the lengths of these; the others are put into `found`."""
         runs: list[tuple[int, int]] = []
-        wanted: set[bytes] = set()
+        wanted: dict[bytes, int] = {}
+        begin = end = -1
         for first, rows in parts:
-            for number, (name, _) in enumerate(rows, first):
-                if name == HOLE or name in wanted:
+            for number, (name, length) in enumerate(rows, first):
+                if name in wanted or name in found or name == HOLE:
                     continue
-                wanted.add(name)
-                if runs and sum(runs[-1]) == number:
-                    runs[-1] = runs[-1][0], runs[-1][1] + 1
-                else:
-                    runs.append((number, 1))
-        self.problem = ""
-        found: dict[bytes, bytes] = {}
-        if not runs:
-            return found
-        try:
-            for data in self._channel.groups(runs):
-                self._tick()
-                self.received_bytes += len(data)
-                self._take(data, wanted, found)
-        except Corrupt as error:
-            self.problem = str(error)
-        return found
-
-    def _take(self, data: bytes, wanted: set[bytes], found: dict[bytes, bytes]) -> None:
-        try:
-            group = decode(data)
-        except Corrupt as error:
-            self.problem = str(error)
-            return
-        for position, name in enumerate(group.ids):
-            if name in wanted and name not in found:
-                chunk = bytes(group.chunk(position))
-                if chunk_id(chunk) == name:
+                chunk = self.cache.get(name)
+                if chunk is not None:
                     found[name] = chunk
-                else:
-                    self.problem = f"Chunk {name.hex()} does not have the content that its id names."
+                    continue
+                wanted[name] = length
+                if number == end:
+                    end += 1
+                    continue
+                if begin >= 0:
+                    runs.append((begin, end - begin))
+                begin, end = number, number + 1
+        if begin >= 0:
+            runs.append((begin, end - begin))
+        return runs, wanted
+
+    def _take(self, future: Future[Group], wanted: dict[bytes, int], found: Chunks) -> str:
+        """Take what is wanted out of a group; what is wrong with it."""
+        try:
+            group = future.result()
+        except Corrupt as error:
+            return str(error)
+        # A record is encrypted with one key throughout: where that is not so, chunks do not fit their ids.
+        self._identify = found.identify = group.identify
+        positions = [at for at, name in enumerate(group.ids) if name in wanted and name not in found]
+        positions = [at for at in positions if group.lengths[at] == wanted[group.ids[at]]]
+        if positions:
+            # A view holds the whole group in memory: where little of it is needed, that is copied.
+            is_most = 2 * sum(group.lengths[at] for at in positions) >= len(group.raw)
+            for at in positions:
+                chunk = group.chunk(at)
+                found[group.ids[at]] = chunk if is_most else memoryview(bytes(chunk))
+            self.cache.put(group)
+        return ""

@@ -18,9 +18,8 @@ def open_tree(resource: bytes) -> Folders:
 
 def list_names(fd: int) -> list[bytes]:
     """The names in a folder, ascending."""
-    names = [os.fsencode(name) for name in os.listdir(fd)]
-    names.sort()
-    return names
+    joined = "\0".join(os.listdir(fd))
+    return sorted(os.fsencode(joined).split(b"\0")) if joined else []
 
 
 def list_folder(fd: int) -> Iterator[tuple[bytes, os.stat_result | OSError]]:

@@ -1,6 +1,6 @@
 """The copy that an incremental backup builds on, read beside the walk in the same order.
 
-What counts as unchanged: type, size, mtime, ctime (both to the nanosecond) and inode are
+What counts as unchanged: type, mode, owner, links, size, mtime, ctime (both to the nanosecond) and inode are
 equal, and the device is the same one. Device numbers may be dealt anew by a reboot, so
 they are compared up to renaming: the first match ties the old number to the new one, and
 from then on the pair must hold in both directions.
@@ -12,82 +12,158 @@ of the clock after they were read (FAT counts in 2 s). They are read again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
-from rubackup.chunkstore.manifest import Entry, ManifestReader, Summary
+from rubackup.chunkstore.manifest import ManifestReader, Summary
+from rubackup.chunkstore.manifest.format import SegmentRow
+from rubackup.chunkstore.manifest.runs import STAT, Extras, RunView, words
 from rubackup.client.modules.filesystem.paths import order
-from rubackup.client.modules.filesystem.rows import Row, Rows
+from rubackup.client.modules.filesystem.rows import AHEAD, Row, Rows
 
 MARGIN_NS = 2_000_000_000
 
-_END = b"\xff" * 4
+_MTIME, _CTIME = 6, 7
+
+
+@dataclass
+class Spot:
+    """A run of the parent, and where it stands in its segment."""
+
+    run: RunView
+    at: int
+    number: int
+    """Of the segment."""
+    segment: SegmentRow
+    runs: list[RunView]
+    """All of the segment."""
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the segment ends with it."""
+        return self.at + 1 == len(self.runs)
+
+
+class Before(NamedTuple):
+    """What the parent has of an unchanged entry."""
+
+    target: bytes
+    xattrs: list[tuple[bytes, bytes]]
+    first_row: int
+    rows: int
 
 
 class Parent:
-    """A cursor over the parent's manifest; folders and names must be asked for in the order of the walk."""
+    """A cursor over the parent's manifest; folders must be asked for in the order of the walk."""
 
     def __init__(self, reader: ManifestReader) -> None:
+        self._reader = reader
         self._rows = Rows(reader)
-        self._blocks = reader.folders()
-        self._order = b""
-        self._entries: Sequence[Entry] = ()
-        self._at = 0
+        self._spots = self._all_spots()
+        self._spot: Spot | None = None
+        self._following: Spot | None = None
         self._folder = b""
         self._started = False
+        self._known: tuple[RunView, dict[bytes, int], Extras, list[int]] | None = None
         self._devices: tuple[dict[int, int], dict[int, int]] = ({}, {})
+        self._window: tuple[int, int, bytes] = (0, 0, b"")
         self._trusted_before_ns = reader.header.created_ns - MARGIN_NS
         self.summary: Summary = reader.summary
 
+    def _all_spots(self) -> Iterator[Spot]:
+        for number, segment, runs in self._reader.runs():
+            for at, run in enumerate(runs):
+                yield Spot(run, at, number, segment, runs)
+
+    # --- where it is ---
+
     def enter(self, folder: bytes) -> None:
         """Go on to a folder that comes later in the walk."""
-        self._folder = order(folder)
-        while not self._started or self._order < self._folder:
-            self._next_block()
+        self._folder = folder
+        if not self._started:
+            self._started = True
+            self._spot, self._following = next(self._spots, None), next(self._spots, None)
+        wanted = order(folder)
+        while self._spot is not None and self._spot.run.path != folder and order(self._spot.run.path) < wanted:
+            self._step()
 
-    def unchanged(self, now: Entry) -> Entry | None:
-        """The parent's entry of that name if it is unchanged; names must ascend within the folder."""
-        before = self._find(now.name)
-        if before is None or not self._same(before, now):
+    def _step(self) -> None:
+        self._spot, self._following = self._following, next(self._spots, None)
+
+    @property
+    def spot(self) -> Spot | None:
+        """The run that the next names of the folder may be in."""
+        spot = self._spot
+        return spot if spot is not None and spot.run.path == self._folder else None
+
+    @property
+    def bound(self) -> bytes | None:
+        """The first name behind it that is in another run of the same folder."""
+        after = self._following
+        if after is None or after.run.path != self._folder:
             return None
-        return before
+        return after.run.names_raw.partition(b"\0")[0]
 
-    def rows(self, entry: Entry) -> Iterator[Sequence[Row]]:
-        """The chunk rows of an entry of the parent."""
-        return self._rows.read(entry.first_row, entry.rows)
+    def leave(self) -> None:
+        """Go on to the run behind `spot`."""
+        self._step()
 
-    def _find(self, name: bytes) -> Entry | None:
-        while self._order == self._folder:
-            entries = self._entries
-            while self._at < len(entries) and entries[self._at].name < name:
-                self._at += 1
-            if self._at < len(entries):
-                found = entries[self._at]
-                return found if found.name == name else None
-            self._next_block()
-        return None
+    # --- what is unchanged ---
 
-    def _same(self, before: Entry, now: Entry) -> bool:
-        if (
-            before.inode != now.inode
-            or before.ctime_ns != now.ctime_ns
-            or before.mtime_ns != now.mtime_ns
-            or before.size != now.size
-            or before.type != now.type
-            or before.ctime_ns >= self._trusted_before_ns
-            or before.mtime_ns >= self._trusted_before_ns
-        ):
-            return False
+    def is_old(self, run: RunView) -> bool:
+        """Whether nothing in a run is too fresh to be trusted."""
+        return run.newest_ns < self._trusted_before_ns
+
+    def same_devices(self, pairs: Iterable[tuple[int, int]]) -> bool:
+        """Whether these pairs of device numbers, before and now, can hold; then they do from now on."""
         to_new, to_old = self._devices
-        return (
-            to_new.setdefault(before.device, now.device) == now.device
-            and to_old.setdefault(now.device, before.device) == before.device
-        )
+        pairs = set(pairs)
+        news, olds = dict(pairs), {now: before for before, now in pairs}
+        if len(news) < len(pairs) or len(olds) < len(pairs):
+            return False
+        if any(to_new.get(before, now) != now or to_old.get(now, before) != before for before, now in pairs):
+            return False
+        to_new.update(news)
+        to_old.update(olds)
+        return True
 
-    def _next_block(self) -> None:
-        self._started = True
-        self._at = 0
-        block = next(self._blocks, None)
-        if block is None:
-            self._order, self._entries = _END, ()
-        else:
-            self._order, self._entries = order(block[0]), block[1]
+    def unchanged(self, name: bytes, record: bytes, device: int) -> Before | None:
+        """What the parent has of an entry of the run at `spot`, if it has the same stat record and can be trusted."""
+        spot = self.spot
+        if spot is None:
+            return None
+        run = spot.run
+        if self._known is None or self._known[0] is not run:
+            self._known = run, {name: at for at, name in enumerate(run.names())}, run.extras(), run.starts()
+        _, places, extras, starts = self._known
+        at = places.get(name)
+        if at is None or run.stats[at * STAT.size : (at + 1) * STAT.size].tobytes() != record:
+            return None
+        fields = STAT.unpack(record)
+        if max(fields[_MTIME], fields[_CTIME]) >= self._trusted_before_ns:
+            return None
+        if not self.same_devices([(extras.devices.get(at, run.device), device)]):
+            return None
+        first = starts[at]
+        return Before(extras.targets.get(at, b""), extras.xattrs.get(at, []), first, starts[at + 1] - first)
+
+    # --- rows ---
+
+    def rows(self, before: Before) -> Iterator[Sequence[Row]]:
+        """The chunk rows of an entry of the parent."""
+        return self._rows.read(before.first_row, before.rows)
+
+    def is_whole(self, run: RunView) -> bool:
+        """Whether the rows of a run give the sizes of its files."""
+        if not run.rows:
+            return not run.size
+        return sum(sum(words(rows)[8::9]) for rows in self.raw_rows(run)) == run.size
+
+    def raw_rows(self, run: RunView) -> Iterator[bytes]:
+        """The chunk rows of a run, as they are stored, in windows."""
+        for first in range(run.first_row, run.first_row + run.rows, AHEAD):
+            count = min(AHEAD, run.first_row + run.rows - first)
+            if self._window[:2] != (first, count):
+                self._window = first, count, self._reader.raw_rows(first, count)
+            yield self._window[2]

@@ -1,8 +1,10 @@
 """The contents of a regular file as chunks and holes.
 
-Files up to the chunker's minimum are one chunk; larger ones are cut by content. Every
-chunk is a copy of its own: the read buffer is used again. Holes are told by the file
-system (SEEK_HOLE); a file system that cannot tell them gives zeros, which are stored.
+Files up to the chunker's minimum are one chunk; larger ones are cut by content. Their chunks are
+views of what was read at once; nothing is copied, and what was read goes when the last view of it
+does. Bytes behind the last whole chunk are read again with what follows them: they are in the page
+cache. Holes are told by the file system (SEEK_HOLE); a file system that cannot tell them gives
+zeros, which are stored.
 """
 
 from __future__ import annotations
@@ -12,8 +14,16 @@ import os
 from collections.abc import Callable, Generator, Iterator
 
 from rubackup.chunkstore.chunker import Chunker
+from rubackup.chunkstore.identity import Buffer
 
+USUAL = (32 << 10, 128 << 10, 512 << 10)
+"""Minimum, average and maximum of chunks: design section 8."""
+FLEXIBLE = (256 << 10, 1 << 20, 2 << 20)
+"""The same for large files under `enable_flexible_dedup`; a group that is not full still has room for the longest."""
+LARGE_BYTES = 64 << 20
+"""Files from this size on are large."""
 READ_BYTES = 4 << 20
+"""At once; what is in flight is counted in these: `upload`."""
 HOLE_BYTES = 1 << 30
 """Longest hole in one row: rows hold lengths of 32 bits."""
 
@@ -25,72 +35,69 @@ BYTES_PER_BLOCK = 512
 
 
 class FileReader:
-    """Cuts one file after the other with one buffer; not for two threads at a time."""
+    """Cuts one file after the other; not for two threads at a time."""
 
     def __init__(
-        self, chunker: Chunker, minimum: int, maximum: int, check: Callable[[], None], read_bytes: int = READ_BYTES
+        self,
+        check: Callable[[], None],
+        *,
+        seed: int = 0,
+        flexible: bool = False,
+        sizes: tuple[int, int, int] = USUAL,
+        read_bytes: int = READ_BYTES,
     ) -> None:
-        """`minimum`, `maximum`: the chunker's; `check` is called every `read_bytes` and may raise to end it."""
-        self._chunker = chunker
-        self._minimum = minimum
+        """`flexible`: large files are cut in larger chunks. `seed`: the chunker's.
+
+        `check` is called every `read_bytes` and may raise to end it. ValueError when they cannot hold a chunk.
+        """
+        self._usual = Chunker(*sizes, seed)
+        self._large = Chunker(*FLEXIBLE, seed) if flexible else self._usual
+        if read_bytes < max(self._usual.maximum, self._large.maximum):
+            raise ValueError("a chunk may be larger than what is read at once")
         self._check = check
-        self._buffer = memoryview(bytearray(read_bytes + maximum))
         self._read_bytes = read_bytes
 
-    def pieces(self, fd: int, st: os.stat_result) -> Iterator[bytes | int]:
+    def pieces(self, fd: int, st: os.stat_result) -> Iterator[Buffer | int]:
         """Chunks, and lengths of holes between them, up to the size that `st` tells or an earlier end of the file."""
-        if st.st_size <= self._minimum:
-            if data := _read_small(fd, st.st_size):
+        if st.st_size <= self._usual.minimum:
+            if data := _read(fd, st.st_size, 0):
                 yield data
             return
+        chunker = self._large if st.st_size >= LARGE_BYTES else self._usual
         sparse = st.st_blocks * BYTES_PER_BLOCK < st.st_size
         for start, end, is_data in _extents(fd, st.st_size) if sparse else ((0, st.st_size, True),):
             if not is_data:
                 yield from _hole(end - start)
                 continue
-            ended_at = yield from self._cut(fd, start, end)
+            ended_at = yield from self._cut(chunker, fd, start, end)
             if ended_at < end:
                 return  # truncated meanwhile
 
-    def _cut(self, fd: int, start: int, end: int) -> Generator[bytes, None, int]:
-        waiting = 0
+    def _cut(self, chunker: Chunker, fd: int, start: int, end: int) -> Generator[memoryview, None, int]:
         offset = start
         while True:
             self._check()
             wanted = min(self._read_bytes, end - offset)
-            got = _read_into(fd, self._buffer[waiting : waiting + wanted], offset)
-            offset += got
-            final = got < wanted or offset == end
-            view = self._buffer[: waiting + got]
+            view = memoryview(_read(fd, wanted, offset))
+            final = len(view) < wanted or offset + wanted == end
             position = 0
-            for length in self._chunker.cut(view, final=final):
-                yield bytes(view[position : position + length])
+            for length in chunker.cut(view, final=final):
+                yield view[position : position + length]
                 position += length
-            waiting += got - position
+            offset += position
             if final:
                 return offset
-            # The rest is shorter than a chunk; it goes to the front, before what is read next.
-            self._buffer[:waiting] = bytes(view[position:])
 
 
-def _read_small(fd: int, size: int) -> bytes:
-    data = os.pread(fd, size, 0)
-    while data and len(data) < size:
-        more = os.pread(fd, size - len(data), len(data))
+def _read(fd: int, length: int, offset: int) -> bytes:
+    """So many bytes, or less at the end of the file."""
+    data = os.pread(fd, length, offset)
+    while data and len(data) < length:
+        more = os.pread(fd, length - len(data), offset + len(data))
         if not more:
             break
         data += more
     return data
-
-
-def _read_into(fd: int, view: memoryview, offset: int) -> int:
-    got = 0
-    while got < len(view):
-        count = os.preadv(fd, [view[got:]], offset + got)
-        if not count:
-            break
-        got += count
-    return got
 
 
 def _hole(length: int) -> Iterator[int]:

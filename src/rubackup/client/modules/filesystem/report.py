@@ -21,7 +21,7 @@ class Report:
         self._clock = clock
         self._told_at = -PROGRESS_SECONDS
         self._lines = 0
-        self._kinds: set[str] = set()
+        self._kinds: dict[str, object] = {}
         self.files = 0
         self.folders = 0
         self.files_failed = 0
@@ -54,9 +54,9 @@ class Report:
         self._line("warning", path, why)
 
     def warn_once(self, kind: str, text: str) -> None:
-        """A warning that would otherwise come for every file."""
-        if kind not in self._kinds:
-            self._kinds.add(kind)
+        """A warning that would otherwise come for every file. Safe for threads."""
+        mine = object()
+        if self._kinds.setdefault(kind, mine) is mine:
             self._watch.log("warning", text)
 
     def info(self, text: str) -> None:

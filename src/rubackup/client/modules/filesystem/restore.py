@@ -15,12 +15,16 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from rubackup.chunkstore.manifest import Entry, EntryType, ManifestReader
+from rubackup.chunkstore.manifest import Entry, EntryType
+from rubackup.client.encrypted import open_manifest
+from rubackup.client.memory import MemoryGuard, give_back
 from rubackup.client.modules.filesystem.anchor import open_anchor
-from rubackup.client.modules.filesystem.apply import Applier, forget_ids
+from rubackup.client.modules.filesystem.apply import Applier, forget_ids, inherits_acls
+from rubackup.client.modules.filesystem.backup import worker_count
+from rubackup.client.modules.filesystem.batch import Home
 from rubackup.client.modules.filesystem.existing import Overwrite, is_same
 from rubackup.client.modules.filesystem.fetch import Fetcher
-from rubackup.client.modules.filesystem.folders import Folders
+from rubackup.client.modules.filesystem.folders import LIMIT, Folders
 from rubackup.client.modules.filesystem.paths import (
     ROOT,
     absolute,
@@ -34,13 +38,20 @@ from rubackup.client.modules.filesystem.paths import (
 )
 from rubackup.client.modules.filesystem.protected import Protected
 from rubackup.client.modules.filesystem.report import Report
-from rubackup.client.modules.filesystem.rows import Rows, whole
-from rubackup.client.modules.filesystem.selection import Place, Selection, blocks, choose
+from rubackup.client.modules.filesystem.rows import AHEAD, Rows
+from rubackup.client.modules.filesystem.selection import DIRECT, Place, Selection, blocks, choose
 from rubackup.client.modules.filesystem.sync import Syncer
-from rubackup.client.modules.filesystem.target import Target, Temporaries
+from rubackup.client.modules.filesystem.target import UNFIT, WHY_UNFIT, Target, Temporaries
 from rubackup.client.modules.filesystem.write import Writer
 from rubackup.client.ports import RestoreChannel, RestoreJob, RestoreSummary, Watch
 from rubackup.domain.errors import Invalid
+
+KEPT_BYTES = 16 << 20
+"""After a restore of more than this the process gives back what it no longer needs."""
+ROWS_OF_FEW = 256
+"""Rows that are read ahead where only a few files may have been chosen."""
+FOLDERS_OF_THREADS = 128
+"""Folders that the writing threads together keep open."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Entry).decode
@@ -50,13 +61,20 @@ _decode = msgspec.msgpack.Decoder(Entry).decode
 class Frame:
     """A folder of the manifest that the walk is in or below."""
 
-    path: bytes
+    home: Home
     blocked: bool = False
     """It could not be made: nothing below it can be restored."""
     unfinished: dict[bytes, bytes] = field(default_factory=dict)
     """Sub-folders that get their metadata when the walk leaves them, as encoded entries: there may be a million."""
     known: set[bytes] = field(default_factory=set)
     """Sub-folders that exist and keep their metadata."""
+    made: set[bytes] = field(default_factory=set)
+    """Sub-folders that this restore has made, until the walk enters them."""
+
+    @property
+    def path(self) -> bytes:
+        """In the copy."""
+        return self.home.path
 
 
 class Restore:
@@ -76,10 +94,11 @@ class Restore:
         self._resource = absolute(job.resource, "resource")
         self._watch = watch
         self._report = Report(watch)
-        self._reader = ManifestReader(whole(channel.read_manifest), channel.manifest_bytes)
+        self._fetcher = Fetcher(channel, job.keys)
+        self._reader = open_manifest(channel, job.keys, self._fetcher.read_manifest)
         self._selection = Selection(self._resource, choose(job.paths, self._reader))
         self._applier = Applier(self._report, numeric_owner=job.module_parameters.get("numeric_owner") is True)
-        self._fetcher = Fetcher(channel, self._report.tick)
+        self._guard = MemoryGuard.of(job.common_parameters)
         self._frames: list[Frame] = []
         self._made: dict[bytes, Entry | None] = {}
 
@@ -93,11 +112,27 @@ class Restore:
             self._report.totals = lambda: (summary.files, summary.size_bytes)
         anchor, fd = self._open_anchor()
         syncer = Syncer()
-        folders = Folders(anchor, fd, opened=lambda fd: self._opened(syncer, fd))
+        temporaries = Temporaries(self._job.task_id, self._job.record)
+
+        workers = worker_count(self._job.common_parameters.get("worker_parallelism"))
+
+        def make_target(limit: int = max(4, FOLDERS_OF_THREADS // workers)) -> Target:
+            folders = Folders(anchor, os.dup(fd), limit, opened=lambda fd: self._opened(syncer, fd))
+            return Target(folders, self._applier, temporaries)
+
         self._anchor = anchor
-        self._target = Target(folders, self._applier, Temporaries(self._job.task_id, self._job.record))
+        self._target = make_target(LIMIT)
         self._writer = Writer(
-            self._target, self._fetcher, Rows(self._reader), self._report, lambda: self._watch.phase("transmission")
+            self._target,
+            make_target,
+            self._applier,
+            self._fetcher,
+            Rows(self._reader, ROWS_OF_FEW if 0 < len(self._job.paths) <= DIRECT else AHEAD),
+            self._report,
+            self._guard,
+            workers=workers,
+            started=lambda: self._watch.phase("transmission"),
+            may_write=self._may_write,
         )
         try:
             syncer.saw(fd)
@@ -107,8 +142,11 @@ class Restore:
                 self._report.failed(anchor, problem)
         finally:
             self._writer.close()
-            folders.close()
+            self._target.close()
+            os.close(fd)
             syncer.close()
+            if self._fetcher.received_bytes > KEPT_BYTES:
+                give_back()
         if self._kept:
             self._report.info(f"{self._kept} files were there already and were left as they are.")
         self._report.finish()
@@ -137,11 +175,14 @@ class Restore:
                 self._pass_by(folder, list(entries), place)
                 continue
             frame = self._enter(folder)
+            is_simple = place is Place.INSIDE and not self._selection.missing and frame.home.identity is not None
             for entry in entries:
-                self._report.tick()
-                self._entry(frame, place, entry)
+                if is_simple and entry.type == EntryType.FILE and is_safe_name(entry.name):
+                    self._writer.restore(frame.home, entry)
+                else:
+                    self._entry(frame, place, entry)
         self._leave_to(b"")
-        self._writer.flush()
+        self._writer.finish()
         for path in sorted(self._made, reverse=True):
             self._finish_made(path)
         for path in sorted(self._selection.missing):
@@ -172,7 +213,7 @@ class Restore:
         if self._frames and self._frames[-1].path == folder:
             return self._frames[-1]
         self._leave_to(folder)
-        frame = Frame(folder)
+        frame = Frame(Home(folder))
         if folder != self._anchor:
             parent_path, name = split(folder)
             parent = self._frames[-1] if self._frames else None
@@ -181,8 +222,26 @@ class Restore:
                 frame.blocked = True
             else:
                 frame.blocked = parent.blocked or (name not in parent.unfinished and name not in parent.known)
+                if name in parent.made and not frame.blocked:
+                    parent.made.discard(name)
+                    self._enter_made(frame)
         self._frames.append(frame)
         return frame
+
+    def _enter_made(self, frame: Frame) -> None:
+        """A folder that nothing can stand in: its files are made under their names at once.
+
+        Not where existing files are never replaced: what a killed attempt leaves under such a name would stay.
+        """
+        if self._overwrite is Overwrite.NEVER:
+            return
+        try:
+            fd = self._target.open(frame.path)
+            st = os.fstat(fd)
+            frame.home = Home(frame.path, (st.st_dev, st.st_ino), inherits=inherits_acls(fd))
+        except OSError as error:
+            self._report.failed(frame.path, f"the folder cannot be opened: {reason(error)}")
+            frame.blocked = True
 
     def _leave_to(self, folder: bytes) -> None:
         """Finish the folders that do not lead to `folder`, deepest first."""
@@ -204,6 +263,8 @@ class Restore:
             self._problems(path, self._target.finish_folder(path, _decode(encoded)))
         except OSError as error:
             self._report.failed(path, f"its metadata cannot be set: {reason(error)}")
+        except UNFIT:
+            self._report.failed(path, f"its metadata cannot be set: {WHY_UNFIT}")
 
     def _problems(self, path: bytes, problems: list[str]) -> None:
         if problems:
@@ -226,8 +287,8 @@ class Restore:
             self._report.failed(path, "its folder could not be restored")
         elif is_folder:
             self._folder(frame, path, entry, chosen=place is Place.INSIDE)
-        else:
-            self._other(path, entry)
+        elif frame.home.identity is not None or self._may_write(frame.home, entry):
+            self._writer.restore(frame.home, entry)
 
     def _folder(self, frame: Frame, path: bytes, entry: Entry, *, chosen: bool) -> None:
         changes = chosen and self._overwrite is not Overwrite.NEVER
@@ -241,20 +302,24 @@ class Restore:
             frame.unfinished[entry.name] = _encode(entry)
         else:
             frame.known.add(entry.name)
+        if made:
+            frame.made.add(entry.name)
 
-    def _other(self, path: bytes, entry: Entry) -> None:
+    def _may_write(self, home: Home, entry: Entry) -> bool:
+        """Whether an entry that is no folder is to be made: what stands in its place may stay, or cannot go."""
+        path = join(home.path, entry.name)
         try:
             existing = self._target.look(path)
             if existing is not None and self._stays(path, entry, existing):
                 self._kept += 1
-                return
+                return False
         except OSError as error:
             self._report.failed(path, f"cannot be restored: {reason(error)}")
-            return
+            return False
         if existing is not None and stat.S_ISDIR(existing.st_mode):
             self._report.failed(path, "a folder stands in its place")
-            return
-        self._writer.restore(path, entry)
+            return False
+        return True
 
     def _stays(self, path: bytes, entry: Entry, existing: os.stat_result) -> bool:
         """Whether what exists is left as it is; the writer is told."""

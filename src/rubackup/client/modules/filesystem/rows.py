@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from rubackup.chunkstore.manifest import ManifestReader
 from rubackup.domain.errors import Corrupt
@@ -10,21 +10,6 @@ from rubackup.domain.errors import Corrupt
 AHEAD = 8192
 
 Row = tuple[bytes, int]
-
-
-def whole(read: Callable[[int, int], bytes]) -> Callable[[int, int], bytes]:
-    """The same reading function for a channel that gives less at once than it is asked for."""
-
-    def read_whole(offset: int, length: int) -> bytes:
-        data = read(offset, length)
-        while 0 < len(data) < length:
-            more = read(offset + len(data), length - len(data))
-            if not more:
-                break
-            data += more
-        return data
-
-    return read_whole
 
 
 class Rows:

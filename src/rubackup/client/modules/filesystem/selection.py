@@ -7,10 +7,13 @@ from collections.abc import Iterator, Sequence
 from enum import Enum
 
 from rubackup.chunkstore.manifest import Entry, EntryType, ManifestReader
-from rubackup.client.modules.filesystem.paths import ROOT, absolute, ancestors, is_within, order, split
+from rubackup.client.modules.filesystem.paths import ROOT, absolute, ancestors, is_within, join, order, split
+from rubackup.domain.errors import NotFound
 
 DIRECT = 256
-"""Up to so many single files are looked up in the manifest's index; for more it is read through."""
+"""Up to so many chosen paths are looked up in the manifest's index; for more it is read through."""
+PAGE = 4096
+"""Entries of a folder that are looked up at once."""
 
 _ESCAPE = re.compile(rb"\\x([0-9a-f]{2})")
 
@@ -29,6 +32,7 @@ class Selection:
     """The chosen paths; without any the resource itself, which is everything."""
 
     def __init__(self, resource: bytes, chosen: Sequence[bytes]) -> None:
+        self.resource = resource
         # A folder above the resource stands for the resource: nothing else of it is in the copy.
         self.roots = {resource if is_within(resource, path) else path for path in chosen} or {resource}
         self._above = {folder for root in self.roots for folder in ancestors(root)}
@@ -93,15 +97,18 @@ def blocks(reader: ManifestReader, selection: Selection) -> Iterator[Block]:
             return
 
 
-def _direct(reader: ManifestReader, selection: Selection) -> list[Block] | None:
-    """The chosen entries and the folders above them, looked up one by one; None when a folder was chosen."""
+def _direct(reader: ManifestReader, selection: Selection) -> Iterator[Block] | None:
+    """The same, looked up by the manifest's index; None when all of the copy was chosen."""
     found: dict[bytes, dict[bytes, Entry]] = {}
+    trees: set[bytes] = set()
     for root in selection.roots:
-        entry = reader.find(root) if root != ROOT else None
-        if root == ROOT or (entry is not None and entry.type == EntryType.FOLDER):
+        if root in {ROOT, selection.resource}:
             return None
+        entry = reader.find(root)
         if entry is None:
             continue
+        if entry.type == EntryType.FOLDER:
+            trees.add(root)
         for path in (*ancestors(root)[1:], root):
             folder, name = split(path)
             if name in found.setdefault(folder, {}):
@@ -109,4 +116,45 @@ def _direct(reader: ManifestReader, selection: Selection) -> list[Block] | None:
             part = entry if path == root else reader.find(path)
             if part is not None:
                 found[folder][name] = part
-    return [(folder, [found[folder][name] for name in sorted(found[folder])]) for folder in sorted(found, key=order)]
+    return _ordered(reader, found, trees)
+
+
+def _ordered(reader: ManifestReader, found: dict[bytes, dict[bytes, Entry]], trees: set[bytes]) -> Iterator[Block]:
+    """Single entries by folder, and whole trees, in the manifest's order; a tree takes what lies in it with it."""
+    inside = b""
+    for folder in sorted(found.keys() | trees, key=order):
+        if inside and is_within(folder, inside):
+            continue
+        if folder in trees:
+            inside = folder
+            yield from _tree(reader, folder)
+        else:
+            yield folder, [found[folder][name] for name in sorted(found[folder])]
+
+
+def _tree(reader: ManifestReader, root: bytes) -> Iterator[Block]:
+    """A folder and all below it."""
+    pending = [(split(root)[0], [split(root)[1]])]
+    while pending:
+        above, names = pending[-1]
+        folder = join(above, names.pop())
+        if not names:
+            pending.pop()
+        below: list[bytes] = []
+        for entries in _entries(reader, folder):
+            below += [entry.name for entry in entries if entry.type == EntryType.FOLDER]
+            yield folder, entries
+        if below:
+            pending.append((folder, below[::-1]))
+
+
+def _entries(reader: ManifestReader, folder: bytes) -> Iterator[list[Entry]]:
+    """A folder's entries in parts; none for an empty one."""
+    at, total = 0, 1
+    while at < total:
+        try:
+            entries, total = reader.folder(folder, at, PAGE)
+        except NotFound:
+            return
+        yield entries
+        at += PAGE

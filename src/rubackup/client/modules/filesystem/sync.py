@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import ctypes
 import os
+import threading
 
 
 class Syncer:
-    """Keeps one descriptor of each file system that was written to."""
+    """Keeps one descriptor of each file system that was written to. Safe for threads."""
 
     def __init__(self) -> None:
         self._fds: dict[int, int] = {}
+        self._lock = threading.Lock()
 
     def saw(self, fd: int) -> None:
         """A folder that is written into."""
         device = os.fstat(fd).st_dev
         if device not in self._fds:
-            self._fds[device] = os.dup(fd)
+            with self._lock:
+                if device not in self._fds:
+                    self._fds[device] = os.dup(fd)
 
     def sync(self) -> list[str]:
         """Wait until all is on disk; sentences on what failed (a disk that lost what it had accepted)."""

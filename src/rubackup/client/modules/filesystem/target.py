@@ -28,7 +28,12 @@ TEMPORARY = b".rubackup-restore-"
 
 WRITE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
+UNFIT = (ValueError, OverflowError)
+"""What Python raises for a value that the kernel's calls cannot take: an owner beyond 32 bits, a NUL in a link."""
+WHY_UNFIT = "the manifest holds a value that no file can have"
+
 Identity = tuple[int, int]
+"""Device and inode."""
 
 _NODES = {
     EntryType.FIFO: stat.S_IFIFO,
@@ -80,6 +85,10 @@ class Target:
         """Remove what an earlier attempt of the task has left in a folder."""
         self._temporaries.sweep(self._folders.open(path))
 
+    def open(self, path: bytes) -> int:
+        """The descriptor of a folder, valid until others were opened; OSError when it is not there, or a link."""
+        return self._folders.open(path)
+
     def look(self, path: bytes) -> os.stat_result | None:
         """What stands at `path` now, None for nothing."""
         folder, name = split(path)
@@ -101,15 +110,17 @@ class Target:
         folder, name = split(path)
         try:
             os.mkdir(name, 0o700, dir_fd=self._folders.open(folder))
-            made = True
         except FileExistsError:
-            made = False
-        fd = self._folders.open(path)  # refuses what is no folder
-        if usable and not made:
-            make_usable(fd)
-        if not made:
+            fd = self._folders.open(path)  # refuses what is no folder
+            if usable:
+                make_usable(fd)
             self._temporaries.sweep(fd)
-        return made
+            return False
+        return True
+
+    def close(self) -> None:
+        """Close the descriptors of folders."""
+        self._folders.close()
 
     def finish_folder(self, path: bytes, entry: Entry) -> list[str]:
         """Set a folder's owner, mode, attributes and times; what could not be set."""
@@ -138,25 +149,36 @@ class Target:
         with contextlib.suppress(OSError):
             os.unlink(file.temporary, dir_fd=self._folders.open(folder))
 
-    def make_node(self, path: bytes, entry: Entry) -> tuple[Identity, list[str]]:
-        """Make a symbolic link, fifo, socket or device with its metadata."""
+    def make_node(self, path: bytes, entry: Entry, *, is_free: bool) -> tuple[Identity, list[str]]:
+        """Make a symbolic link, fifo, socket or device with its metadata.
+
+        `is_free`: nothing stands at `path`, FileExistsError when something does; else that is replaced.
+        """
         folder, name = split(path)
         fd = self._folders.open(folder)
+        if is_free:
+            return self._make_node(fd, name, entry)
         with self._temporaries.used(fd) as temporary:
-            if entry.type == EntryType.SYMLINK:
-                os.symlink(entry.target, temporary, dir_fd=fd)
-            else:
-                kind = _NODES[EntryType(entry.type)]
-                os.mknod(temporary, kind | 0o600, entry.rdev, dir_fd=fd)
-            node = os.open(temporary, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd)
-            try:
-                st = os.fstat(node)
-                if entry_type(st.st_mode) != entry.type:
-                    raise PermissionError(1, "somebody else replaced it while it was restored")
-                problems = self._applier.apply_node(node, entry)
-            finally:
-                os.close(node)
+            made = self._make_node(fd, temporary, entry)
             os.rename(temporary, name, src_dir_fd=fd, dst_dir_fd=fd)
+        return made
+
+    def _make_node(self, fd: int, name: bytes, entry: Entry) -> tuple[Identity, list[str]]:
+        if entry.type == EntryType.SYMLINK:
+            os.symlink(entry.target, name, dir_fd=fd)
+        else:
+            os.mknod(name, _NODES[EntryType(entry.type)] | 0o600, entry.rdev, dir_fd=fd)
+        node = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd)
+        try:
+            st = os.fstat(node)
+            if entry_type(st.st_mode) != entry.type:
+                raise PermissionError(1, "somebody else replaced it while it was restored")
+            problems = self._applier.apply_node(node, entry, st)
+        except BaseException:
+            remove_own(fd, name, node)
+            raise
+        finally:
+            os.close(node)
         return (st.st_dev, st.st_ino), problems
 
     def link(self, first: bytes, path: bytes, identity: Identity) -> bool:
@@ -180,6 +202,13 @@ class Target:
         return True
 
 
+def remove_own(folder: int, name: bytes, fd: int) -> None:
+    """Remove the name of the open file `fd`, unless it has become that of another."""
+    with contextlib.suppress(OSError):
+        if os.path.samestat(os.stat(name, dir_fd=folder, follow_symlinks=False), os.fstat(fd)):
+            os.unlink(name, dir_fd=folder)
+
+
 class NewFile:
     """A file under its temporary name."""
 
@@ -187,27 +216,6 @@ class NewFile:
         self.path = path
         self.temporary = temporary
         self.fd = fd
-        self.offset = 0
-        self._ends_in_hole = False
-
-    def write(self, data: bytes | memoryview) -> None:
-        """Append."""
-        view = memoryview(data)
-        while view:
-            count = os.pwrite(self.fd, view, self.offset)
-            self.offset += count
-            view = view[count:]
-        self._ends_in_hole = False
-
-    def skip(self, length: int) -> None:
-        """Leave a hole."""
-        self.offset += length
-        self._ends_in_hole = True
-
-    def end(self) -> None:
-        """Set the size: a hole at the end was not written."""
-        if self._ends_in_hole:
-            os.ftruncate(self.fd, self.offset)
 
     def close(self) -> None:
         """Close the descriptor, once."""

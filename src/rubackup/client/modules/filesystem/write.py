@@ -1,97 +1,113 @@
-"""Writes what a restore has planned: in order, in batches whose chunks are fetched together.
+"""Cuts what a restore has planned into batches, has them written, and settles what came of them.
 
-A batch holds at most 16 MiB of contents; a larger file spans several. Its order is the
-manifest's, so a folder's metadata, queued behind its entries, is set when they are there.
+A batch holds at most 8 MiB of contents; a larger file spans several. Batches are settled in
+the manifest's order, so a folder's metadata, queued behind its entries, is set when they
+are there. Used by one thread; others fetch and write what it has queued.
 """
 
 from __future__ import annotations
 
 import os
+import threading
+from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from functools import partial
+from typing import Final
 
 from rubackup.chunkstore.identity import HOLE
 from rubackup.chunkstore.manifest import Entry, EntryType
-from rubackup.client.modules.filesystem.fetch import Fetcher, NumberedRows
-from rubackup.client.modules.filesystem.paths import reason
+from rubackup.client.memory import MemoryGuard
+from rubackup.client.modules.filesystem.apply import Applier, process_umask
+from rubackup.client.modules.filesystem.batch import Batch, Chunks, Home, Making, Part, Slice
+from rubackup.client.modules.filesystem.fetch import Fetcher
+from rubackup.client.modules.filesystem.fill import SliceWriter, check_size
+from rubackup.client.modules.filesystem.paths import join
+from rubackup.client.modules.filesystem.pipeline import Pipeline
 from rubackup.client.modules.filesystem.report import Report
 from rubackup.client.modules.filesystem.rows import Row, Rows
-from rubackup.client.modules.filesystem.target import Identity, NewFile, Target
+from rubackup.client.modules.filesystem.single import Single
+from rubackup.client.modules.filesystem.target import Target
 from rubackup.domain.errors import Corrupt
 
-BATCH_BYTES = 16 << 20
+BATCH_BYTES: Final = 8 << 20
+LEAST_BATCH_BYTES: Final = 1 << 20
+"""Where memory is short."""
 BATCH_STEPS = 2048
-BATCH_ROWS = 16_384
+BATCH_ROWS: Final = 16_384
 """Rows of a batch: what is asked for at once stays well below what a media server answers."""
-
-Chunks = dict[bytes, bytes]
-
-
-@dataclass
-class _Making:
-    """A file on its way; lives as long as parts of it are queued."""
-
-    path: bytes
-    entry: Entry
-    file: NewFile | None = None
-    failed: bool = False
-
-
-@dataclass
-class _Part:
-    """The next rows of a file."""
-
-    making: _Making
-    first: int
-    rows: Sequence[Row]
-    last: bool
+PART_BYTES: Final = 2 << 20
+AHEAD_BYTES: Final = 24 << 20
+BATCHES_AHEAD: Final = 6
+"""So much, and so many batches, are fetched or wait to be written at most."""
 
 
 class Writer:
-    """Queues and carries out."""
+    """Queues, and settles in order."""
 
     def __init__(
-        self, target: Target, fetcher: Fetcher, rows: Rows, report: Report, started: Callable[[], None]
+        self,
+        target: Target,
+        make_target: Callable[[], Target],
+        applier: Applier,
+        fetcher: Fetcher,
+        rows: Rows,
+        report: Report,
+        guard: MemoryGuard,
+        *,
+        workers: int,
+        started: Callable[[], None],
+        may_write: Callable[[Home, Entry], bool],
     ) -> None:
-        """`started` is called before the first chunk is fetched."""
-        self._target = target
+        """`started` is called before the first chunk is fetched; `make_target` by each of the `workers`.
+
+        `may_write` judges what stands in the place of an entry that was queued as if nothing did.
+        """
         self._fetcher = fetcher
         self._rows = rows
         self._report = report
+        self._guard = guard
         self._started = started
-        self._steps: list[_Part | Callable[[], None]] = []
-        self._bytes = 0
-        self._row_count = 0
-        self._open: _Making | None = None
+        self._may_write = may_write
         self._standing_for: dict[bytes, bytes] = {}
-        self._restored: dict[bytes, Identity] = {}
+        self._single = Single(target, fetcher, rows, report)
+        self._batch = Batch()
+        self._batch_bytes = BATCH_BYTES
+        self._flight: deque[Batch] = deque()
+        self._threads = _Threads(make_target, applier)
+        self._pipeline = Pipeline(fetcher, workers, self._threads.write)
+        self._threads.is_ending = lambda: self._pipeline.is_ending
 
     # --- planning ---
 
-    def restore(self, path: bytes, entry: Entry) -> None:
-        """Make `path` what the entry says."""
-        first = self._first_name(path, entry)
-        if first != path:
-            self.then(lambda: self._link(first, path, entry))
-        elif entry.type == EntryType.FILE:
-            self._queue_file(path, entry)
+    def restore(self, home: Home, entry: Entry) -> None:
+        """Make the entry in its folder what the copy holds."""
+        if entry.links > 1 or entry.hardlink:
+            path = join(home.path, entry.name)
+            first = self._first_name(path, entry)
+            if first != path:
+                self.then(partial(self._single.link, first, home, entry))
+                return
+        if entry.type == EntryType.FILE and entry.rows:
+            self._queue_file(home, entry)
         else:
-            self.then(lambda: self._node(path, entry))
+            self._queue(home, entry, (), 0)
 
     def keep(self, path: bytes, entry: Entry, st: os.stat_result, *, same: bool) -> None:
         """What stands at `path` stays; if it is the `same`, further names of its inode may be linked to it."""
         if self._first_name(path, entry) == path and same:
-            self._remember(path, entry, (st.st_dev, st.st_ino))
-        self._done(entry)
+            self._single.remember(path, entry, (st.st_dev, st.st_ino))
+        self._report.files += 1
+        if not entry.hardlink:
+            self._report.bytes_done += entry.size
 
     def is_other_name(self, path: bytes, entry: Entry) -> bool:
         """Whether `path` is to be a link to a name that was planned before."""
         return bool(entry.hardlink) and self._standing_for.get(entry.hardlink, path) != path
 
     def then(self, step: Callable[[], None]) -> None:
-        """Carry `step` out after everything queued before."""
-        self._steps.append(step)
-        if len(self._steps) >= BATCH_STEPS:
+        """Carry `step` out when everything queued before is written."""
+        self._batch.after.append(step)
+        if len(self._batch.after) >= BATCH_STEPS:
             self.flush()
 
     def _first_name(self, path: bytes, entry: Entry) -> bytes:
@@ -100,173 +116,147 @@ class Writer:
             return path
         return self._standing_for.setdefault(entry.hardlink or path, path)
 
-    def _queue_file(self, path: bytes, entry: Entry) -> None:
-        making = _Making(path, entry)
-        first, left = entry.first_row, entry.rows
-        try:
-            for rows in self._rows.read(first, left):
-                self._queue_rows(making, first, rows, last=left == len(rows))
-                first += len(rows)
-                left -= len(rows)
-        except Corrupt as error:
-            why = str(error)
-            self.then(lambda: self._fail(making, why))
-            return
-        if not entry.rows:
-            self._queue(_Part(making, 0, (), last=True), 0)
-
-    def _queue_rows(self, making: _Making, first: int, rows: Sequence[Row], *, last: bool) -> None:
-        """Queue rows as parts that fit the batches."""
-        begin = size = 0
-        for end, (name, length) in enumerate(rows, 1):
-            size += 0 if name == HOLE else length
-            if end == len(rows):
-                self._queue(_Part(making, first + begin, rows[begin:end], last=last), size)
-            elif self._bytes + size >= BATCH_BYTES:
-                self._queue(_Part(making, first + begin, rows[begin:end], last=False), size)
-                begin, size = end, 0
-
-    def _queue(self, part: _Part, size: int) -> None:
-        self._steps.append(part)
-        self._bytes += size
-        self._row_count += len(part.rows)
-        if self._bytes >= BATCH_BYTES or len(self._steps) >= BATCH_STEPS or self._row_count >= BATCH_ROWS:
+    def _queue(self, home: Home, entry: Entry, rows: Sequence[Row], size_bytes: int) -> None:
+        batch = self._batch
+        batch.items += 1
+        if rows:
+            batch.want(entry.first_row, rows, size_bytes)
+        batch.open_slice().add(home, entry, rows, size_bytes)
+        if batch.size_bytes >= self._batch_bytes or batch.items >= BATCH_STEPS or batch.row_count >= BATCH_ROWS:
             self.flush()
 
-    # --- carrying out ---
+    def _queue_file(self, home: Home, entry: Entry) -> None:
+        try:
+            rows = next(self._rows.read(entry.first_row, entry.rows))
+            size = sum([length for name, length in rows if name != HOLE])
+            if len(rows) == entry.rows and (size <= PART_BYTES or self._batch.size_bytes + size <= self._batch_bytes):
+                self._queue(home, entry, rows, size)
+            else:
+                making = self._single.begin(home, entry)
+                if making is not None:
+                    self._queue_large(making)
+        except Corrupt as error:
+            self._report.failed(join(home.path, entry.name), f"cannot be restored: {error.message}")
+
+    def _queue_large(self, making: Making) -> None:
+        """Queue the rows of a file in parts that several threads, and several batches, may take."""
+        entry = making.entry
+        first, offset = entry.first_row, 0
+        try:
+            for rows in self._rows.read(entry.first_row, entry.rows):
+                begin = wanted = size = 0
+                for end, (name, length) in enumerate(rows, 1):
+                    wanted += 0 if name == HOLE else length
+                    size += length
+                    if end == len(rows) or wanted >= min(PART_BYTES, self._batch_bytes):
+                        self._queue_part(Part(making, first + begin, offset, rows[begin:end], size), wanted)
+                        offset += size
+                        begin, wanted, size = end, 0, 0
+                first += len(rows)
+                if making.problem:
+                    break
+            else:
+                check_size(entry, offset)
+        except Corrupt as error:
+            making.problem = making.problem or error.message
+        self.then(partial(self._single.publish, making))
+
+    def _queue_part(self, part: Part, wanted_bytes: int) -> None:
+        batch = self._batch
+        batch.want(part.first, part.rows, wanted_bytes)
+        work = batch.open_slice()
+        work.parts.append(part)
+        work.size_bytes += wanted_bytes
+        if batch.size_bytes >= self._batch_bytes or batch.row_count >= BATCH_ROWS:
+            self.flush()
+
+    # --- having it done ---
 
     def flush(self) -> None:
-        """Carry out what is queued."""
-        steps, self._steps, self._bytes, self._row_count = self._steps, [], 0, 0
-        parts: list[NumberedRows] = [
-            (step.first, step.rows) for step in steps if isinstance(step, _Part) and not step.making.failed
-        ]
-        chunks = self._fetch(parts)
-        problem = self._fetcher.problem
-        for step in steps:
-            self._report.tick()
-            if isinstance(step, _Part):
-                self._write(step, chunks, problem)
-            else:
-                step()
+        """Start what is queued, when there is room for it."""
+        batch, self._batch = self._batch, Batch()
+        if batch.rows:
+            self._started()
+        self._guard.check()
+        while self._flight and not self._fits(batch.size_bytes):
+            self._settle_oldest()
+        self._flight.append(batch)
+        self._pipeline.start(batch)
+
+    def finish(self) -> None:
+        """Return when all that was queued is settled."""
+        self.flush()
+        while self._flight:
+            self._settle_oldest()
 
     def close(self) -> None:
-        """Remove a file that was not finished."""
-        if self._open is not None and self._open.file is not None:
-            self._target.discard(self._open.file)
-            self._open = None
+        """End the threads and remove files that were not finished."""
+        self._pipeline.close()
+        self._threads.close()
+        self._single.close()
 
-    def _fetch(self, parts: list[NumberedRows]) -> Chunks:
-        if parts:
-            self._started()
-        return self._fetcher.fetch(parts)
+    def _fits(self, size_bytes: int) -> bool:
+        """Whether another batch may be fetched before the oldest is settled; where memory is short, none may."""
+        # Beside its contents a batch takes the groups as they came, and those of which only a part is needed.
+        room = self._guard.room(AHEAD_BYTES + size_bytes)
+        is_room = room > 2 * size_bytes
+        if not is_room:
+            self._fetcher.cache.limit_bytes = 0
+        self._batch_bytes = min(BATCH_BYTES, max(LEAST_BATCH_BYTES, room // 4))
+        ahead = sum(batch.size_bytes for batch in self._flight)
+        return len(self._flight) < BATCHES_AHEAD and ahead + size_bytes <= AHEAD_BYTES and is_room
 
-    def _write(self, part: _Part, chunks: Chunks, problem: str) -> None:
-        making = part.making
-        if making.failed:
-            return
-        try:
-            if problem and any(name not in chunks and name != HOLE for name, _ in part.rows):
-                # The damage may belong to another file of the batch: ask for this one alone.
-                chunks = self._fetch([(part.first, part.rows)])
-                problem = self._fetcher.problem
-            if making.file is None:
-                self._open = making
-                making.file = self._target.create(making.path)
-            self._fill(making.file, part.rows, chunks, problem)
-            if part.last:
-                self._publish(making, making.file)
-        except Corrupt as error:
-            self._fail(making, str(error))
-        except OSError as error:
-            self._fail(making, reason(error))
+    def _settle_oldest(self) -> None:
+        batch = self._flight[0]
+        self._pipeline.finish(batch, self._report.tick)
+        self._flight.popleft()
+        for work in batch.slices:
+            self._settle(work)
+        for step in batch.after:
+            step()
+        self._report.tick()
 
-    def _fill(self, file: NewFile, rows: Sequence[Row], chunks: Chunks, problem: str) -> None:
-        for name, length in rows:
-            if name == HOLE:
-                file.skip(length)
-            else:
-                chunk = chunks.get(name)
-                if chunk is None or len(chunk) != length:
-                    raise Corrupt(
-                        f"its contents in the copy are damaged: {problem or f'chunk {name.hex()} is missing'}"
-                    )
-                file.write(chunk)
-            self._report.bytes_done += length
+    def _settle(self, work: Slice) -> None:
+        report = self._report
+        report.files += work.files
+        report.bytes_done += work.bytes_done
+        self._single.restored.update(work.made)
+        for home, entry, why in work.failed:
+            report.failed(join(home.path, entry.name), f"cannot be restored: {why}")
+        for home, entry, problems in work.incomplete:
+            self._single.count(home, entry, problems)
+        for home, entry in work.again:
+            if self._may_write(home, entry):
+                self._single.entry(home, entry)
+        for part in work.parts:
+            if part.is_missing:
+                self._single.part(part)
+            if not part.making.problem:
+                report.bytes_done += part.size_bytes
+                part.making.counted_bytes += part.size_bytes
 
-    def _publish(self, making: _Making, file: NewFile) -> None:
-        if file.offset != making.entry.size:
-            raise Corrupt(f"its contents in the copy have {file.offset} bytes in place of {making.entry.size}")
-        file.end()
-        identity, problems = self._target.publish(file, making.entry)
-        self._open = None
-        self._remember(making.path, making.entry, identity)
-        self._count(making.path, problems)
 
-    def _fail(self, making: _Making, why: str) -> None:
-        making.failed = True
-        if making.file is not None:
-            self._report.bytes_done -= making.file.offset
-            self._target.discard(making.file)
-        self._open = None
-        self._report.failed(making.path, f"cannot be restored: {why}")
+class _Threads:
+    """A SliceWriter for each thread that asks for one."""
 
-    def _node(self, path: bytes, entry: Entry) -> None:
-        try:
-            identity, problems = self._target.make_node(path, entry)
-        except OSError as error:
-            self._report.failed(path, f"cannot be restored: {reason(error)}")
-            return
-        self._remember(path, entry, identity)
-        self._count(path, problems)
+    def __init__(self, make_target: Callable[[], Target], applier: Applier) -> None:
+        self._make_target = make_target
+        self._applier = applier
+        self._umask = process_umask()
+        self._local = threading.local()
+        self._targets: list[Target] = []
+        self.is_ending: Callable[[], bool] = lambda: False
 
-    def _link(self, first: bytes, path: bytes, entry: Entry) -> None:
-        identity = self._restored.get(first)
-        why = "that file could not be restored"
-        if identity is not None:
-            try:
-                if self._target.link(first, path, identity):
-                    self._report.files += 1
-                    return
-                why = "that file was replaced meanwhile"
-            except OSError as error:
-                why = reason(error)
-        self._report.warn(path, f"is restored as a file of its own, not as another name of the same file: {why}")
-        self._alone(path, entry)
+    def write(self, work: Slice, chunks: Chunks) -> None:
+        """Write a slice in the calling thread."""
+        writer: SliceWriter | None = getattr(self._local, "writer", None)
+        if writer is None:
+            target = self._make_target()
+            self._targets.append(target)
+            writer = self._local.writer = SliceWriter(target, self._applier, self._umask, self.is_ending)
+        writer.write(work, chunks)
 
-    def _alone(self, path: bytes, entry: Entry) -> None:
-        """Restore an entry by itself, now."""
-        if entry.type != EntryType.FILE:
-            self._node(path, entry)
-            return
-        making = _Making(path, entry)
-        first, left = entry.first_row, entry.rows
-        try:
-            for rows in self._rows.read(first, left):
-                for begin in range(0, len(rows), 32):
-                    slice_ = rows[begin : begin + 32]
-                    chunks = self._fetch([(first + begin, slice_)])
-                    self._write(
-                        _Part(making, first + begin, slice_, last=begin + 32 >= left), chunks, self._fetcher.problem
-                    )
-                first += len(rows)
-                left -= len(rows)
-        except Corrupt as error:
-            self._fail(making, str(error))
-        if not entry.rows:
-            self._write(_Part(making, 0, (), last=True), {}, "")
-
-    def _remember(self, path: bytes, entry: Entry, identity: Identity) -> None:
-        if entry.links > 1 or entry.hardlink:
-            self._restored[path] = identity
-
-    def _count(self, path: bytes, problems: list[str]) -> None:
-        if problems:
-            self._report.failed(path, "was restored, but not its " + "; ".join(problems))
-        else:
-            self._report.files += 1
-
-    def _done(self, entry: Entry) -> None:
-        self._report.files += 1
-        if not entry.hardlink:
-            self._report.bytes_done += entry.size
+    def close(self) -> None:
+        """Close what the threads had open; they have ended."""
+        while self._targets:
+            self._targets.pop().close()

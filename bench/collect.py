@@ -1,0 +1,141 @@
+"""What garbage collection costs: time and memory of a collection of a synthetic pool.
+
+    .venv/bin/python bench/collect.py [--chunks N] [--records N] [--dead SHARE] [--json FILE]
+
+The pool is real where a collection reads: an index of N chunks in packs of groups, and manifests that name them. Packs are
+files without contents, as nothing of them is read unless they are emptied (the budget of compaction is 0 here).
+"""
+
+# ruff: noqa: SLF001 - a synthetic pool is filled behind its door
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import resource
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from rubackup.chunkstore import pack, seals
+from rubackup.chunkstore.index import Batch, PackRow, Place, RecordRow
+from rubackup.chunkstore.manifest import Entry, Header, ManifestWriter, Summary
+from rubackup.chunkstore.pool import GcResult, GcSafety, Pool
+
+GROUP_CHUNKS, PACK_GROUPS = 16, 32
+CHUNK_BYTES = 64 << 10
+OWNER = "00000000000000aa"
+
+
+def chunk_name(number: int) -> bytes:
+    """The id of a chunk: evenly spread, as hashes are."""
+    return random.Random(number).randbytes(32)
+
+
+def fill(pool: Pool, chunks: int) -> None:
+    """Packs and index rows for so many chunks."""
+    storage = pool._storages.all[0]
+    owner = pool._index.owner(OWNER)
+    per_pack = GROUP_CHUNKS * PACK_GROUPS
+    group_bytes = GROUP_CHUNKS * CHUNK_BYTES // 2
+    batch = Batch(owner)
+    for first in range(0, chunks, per_pack):
+        number, name = pool._index.new_pack_number(), os.urandom(16)
+        size = pack.HEADER_BYTES + PACK_GROUPS * group_bytes
+        batch.packs.append(PackRow(number, name, storage.id, closed=True, indexed_bytes=size))
+        for i in range(first, min(first + per_pack, chunks)):
+            group, position = divmod(i - first, GROUP_CHUNKS)
+            offset = pack.HEADER_BYTES + group * group_bytes
+            batch.chunks[chunk_name(i)] = Place(number, offset, group_bytes, position, CHUNK_BYTES, owner)
+        if len(batch.chunks) > 500_000:
+            pool._index.commit(batch)
+            batch = Batch(owner)
+    pool._index.commit(batch)
+
+
+def record(pool: Pool, number: int, chunks: range) -> None:
+    """A sealed record that names these chunks."""
+    storage = pool._storages.all[0]
+    name = f"{number:032x}"
+    parts: list[bytes] = []
+    writer = ManifestWriter(parts.append, Header(name, "", OWNER, "File system", "/", "full", 5, (1, 2, 3, 4)))
+    rows = [(chunk_name(i), CHUNK_BYTES) for i in chunks]
+    first = writer.add_rows(rows)
+    size = len(rows) * CHUNK_BYTES
+    one = Entry(b"all", 0, 0o644, 0, 0, "", "", size, 1, 2, 3, 4, 1, first_row=first, rows=len(rows))
+    writer.add_folder(b"/", [one])
+    writer.finish(Summary(1, 0, 0, size))
+    sealed = seals.SealedRecord(
+        record=name, parent="", owner=OWNER, task_id=number, fence=1, resource_type="File system", resource="/",
+        backup_type="full", files=1, files_failed=0, size_bytes=size, stored_bytes=0, sealed_at_ns=1,
+    )  # fmt: skip
+    stream = b"".join(parts)
+    data = stream + seals.seal_bytes(sealed, len(stream), bytes(32))
+    storage.backend.put(seals.manifest_name(name), data)
+    pool._index.put_record(RecordRow(sealed, len(stream), storage.id, len(data)), set())
+
+
+def peak_mib() -> int:
+    """Most memory that this process had, file pages of the index among it."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+
+def measure(pool: Pool) -> tuple[GcResult, dict[str, float]]:
+    """A collection, its wall and CPU seconds, and the memory that it took beside the mapped index."""
+    held: list[int] = [0]
+
+    def check() -> None:
+        with Path("/proc/self/status").open() as file:
+            told = dict(line.split(":", 1) for line in file)
+        held[0] = max(held[0], int(told["RssAnon"].split()[0]))
+
+    wall, cpu = time.monotonic(), time.process_time()
+    safety = GcSafety(grace_seconds=0, compact_bytes=0)
+    found = pool.collect(lambda *_: None, check, safety=safety)
+    return found, {
+        "wall_seconds": time.monotonic() - wall,
+        "cpu_seconds": time.process_time() - cpu,
+        "anonymous_mib": held[0] / 1024,
+    }
+
+
+def main() -> None:
+    """Build, collect twice (nothing dead, then the dead share), print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--chunks", type=int, default=1_000_000)
+    parser.add_argument("--records", type=int, default=10)
+    parser.add_argument("--dead", type=float, default=0.1, help="share of the chunks that the dropped record alone has")
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="rubackup-collect-", dir=os.environ.get("BENCH_DIR", "/var/tmp")))
+    try:
+        (folder / "storage").mkdir()
+        pool = Pool.open(
+            uuid="0" * 32, metadata=folder / "metadata", storages=[folder / "storage"], reserve_bytes=0, level=1
+        )
+        fill(pool, arguments.chunks)
+        live = int(arguments.chunks * (1 - arguments.dead))
+        share = live // arguments.records
+        for number in range(arguments.records):
+            record(pool, number + 1, range(number * share, (number + 1) * share))
+        dropped = f"{arguments.records + 1:032x}"
+        record(pool, arguments.records + 1, range(arguments.records * share, arguments.chunks))
+        _, quiet = measure(pool)
+        pool.drop(dropped)
+        found, busy = measure(pool)
+        pool.close()
+    finally:
+        shutil.rmtree(folder)
+    lines = {"chunks": arguments.chunks, "nothing to do": quiet, "dead share removed": busy,
+             "removed_packs": found.removed_packs, "peak_mib": peak_mib()}  # fmt: skip
+    json.dump(lines, sys.stdout, indent=1)
+    print()
+    if arguments.json:
+        arguments.json.write_text(json.dumps(lines))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,11 @@
+"""Keys of encrypted copies."""
+
+from rubackup.catalog.migrations.run import run
+
+revision = "0012_pre"
+down_revision = "0011_post"
+
+
+def upgrade() -> None:
+    """Run the SQL file of this revision."""
+    run(revision)

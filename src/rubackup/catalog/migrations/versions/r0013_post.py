@@ -1,0 +1,11 @@
+"""Cleanings of pools, once no older code runs."""
+
+from rubackup.catalog.migrations.run import run
+
+revision = "0013_post"
+down_revision = "0013_pre"
+
+
+def upgrade() -> None:
+    """Run the SQL file of this revision."""
+    run(revision)

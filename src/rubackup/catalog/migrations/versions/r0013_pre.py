@@ -1,0 +1,11 @@
+"""Cleanings of pools, terms of leadership."""
+
+from rubackup.catalog.migrations.run import run
+
+revision = "0013_pre"
+down_revision = "0012_post"
+
+
+def upgrade() -> None:
+    """Run the SQL file of this revision."""
+    run(revision)

@@ -1,0 +1,107 @@
+"""Whether an index that was not closed in order can be read at all, found out where a crash harms nobody.
+
+LMDB maps its file into memory, and a damaged size or pointer in a page kills the process that follows it (SIGBUS,
+SIGSEGV). So a mark tells that an index is open. Where it is found at an opening, the process that had it open died,
+maybe of the index: a process of its own then reads all of it, and if that one dies, the index is rebuilt.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import lmdb
+
+from rubackup.chunkstore.backends.local import translated
+from rubackup.domain.errors import StorageFault
+
+log = logging.getLogger(__name__)
+
+_SIZES: Final = {b"chunks": 24, b"owners": 0, b"packs": 41, b"pack_ids": 4, b"fences": 8}
+"""Bytes of a value, where all have the same."""
+_TRIED_ROWS: Final = 64
+_DAMAGED: Final = 2
+
+
+def is_sound(folder: Path) -> bool:
+    """Whether the index in `folder` can be opened here; marks it as open. StorageFault when that cannot be found out."""
+    mark = _mark(folder)
+    with translated(str(mark.parent), mark.name):
+        unclean = mark.exists() and (folder / "data.mdb").exists()
+        mark.touch()
+    if not unclean:
+        return True
+    log.warning("The index in %s was not closed in order: it is read once.", folder)
+    child = subprocess.run([sys.executable, "-m", __name__, str(folder)], capture_output=True, text=True, check=False)
+    if child.returncode not in {0, _DAMAGED, -signal.SIGBUS, -signal.SIGSEGV, -signal.SIGABRT}:
+        told = child.stderr.strip()[-500:]
+        raise StorageFault(f"The index in {folder} could not be checked ({child.returncode}): {told}")
+    if child.returncode:
+        log.error("The index in %s is damaged (%d): %s", folder, child.returncode, child.stderr.strip())
+    return child.returncode == 0
+
+
+def closed(folder: Path) -> None:
+    """The index was closed in order."""
+    mark = _mark(folder)
+    with translated(str(mark.parent), mark.name):
+        mark.unlink(missing_ok=True)
+
+
+def _mark(folder: Path) -> Path:
+    return folder.parent / f"{folder.name}.open"
+
+
+def check(folder: Path) -> str:
+    """What is wrong with an index that nobody else has open, or ''; may die of it. Nothing is changed.
+
+    Reads every row, and adds some in a transaction that is given up, so that the pages that are free are looked at too.
+    """
+    file = folder / "data.mdb"
+    try:
+        with lmdb.open(str(folder), map_size=2 * file.stat().st_size + (64 << 20), max_dbs=64, readahead=True) as env:
+            with env.begin() as txn:
+                names = list(txn.cursor().iternext(values=False))
+            for name in names:
+                database = env.open_db(name, create=False)
+                with env.begin() as txn:
+                    problem = _walk(txn, database, name)
+                if problem:
+                    return problem
+            if b"chunks" in names:
+                _try_writing(env, env.open_db(b"chunks", create=False))
+    except (lmdb.Error, MemoryError, ValueError, SystemError) as error:
+        return str(error) or type(error).__name__
+    return ""
+
+
+def _walk(txn: lmdb.Transaction[bytes], database: lmdb._Database, name: bytes) -> str:
+    size, last, rows = _SIZES.get(name), b"", 0
+    for key, value in txn.cursor(database):
+        if key <= last:
+            return f"{name.decode()}: the keys do not ascend"
+        if size is not None and len(value) != size:
+            return f"{name.decode()}: a value of {len(value)} bytes"
+        last = key
+        rows += 1
+    told = txn.stat(database)["entries"]
+    return "" if rows == told else f"{name.decode()}: {rows} rows instead of {told}"
+
+
+def _try_writing(env: lmdb.Environment, chunks: lmdb._Database) -> None:
+    txn = env.begin(write=True)
+    try:
+        for number in range(_TRIED_ROWS):
+            txn.put(bytes([number * 4]) * 32, bytes(24), db=chunks)
+    finally:
+        txn.abort()
+
+
+if __name__ == "__main__":
+    found = check(Path(sys.argv[1]))
+    sys.stderr.write(found)
+    sys.exit(_DAMAGED if found else 0)

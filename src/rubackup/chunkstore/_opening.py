@@ -1,0 +1,43 @@
+"""The first steps of opening a pool: the lock that keeps other processes out, and the index."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import time
+from pathlib import Path
+
+from rubackup.chunkstore import _index_check
+from rubackup.chunkstore.backends.local import translated
+from rubackup.chunkstore.index import Index
+from rubackup.domain.errors import Busy, Corrupt
+
+log = logging.getLogger(__name__)
+
+
+def take_lock(metadata: Path) -> int:
+    """The lock file, held; Busy when another process serves the pool."""
+    with translated(str(metadata), "lock"):
+        handle = os.open(metadata / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(handle)
+            raise Busy(f"The pool with its metadata in {metadata} is served by another process.") from None
+    return handle
+
+
+def open_index(metadata: Path, pool: bytes, map_bytes: int) -> Index:
+    """The index; one that cannot be used is set aside, and a new one will be filled from the storages."""
+    folder = metadata / "index"
+    try:
+        if not _index_check.is_sound(folder):
+            raise Corrupt(f"The index in {folder} cannot be read.")
+        return Index(folder, pool, map_bytes)
+    except Corrupt as error:
+        log.error("%s It is rebuilt from the storages.", error.message)
+        aside = metadata / f"index.damaged-{time.time_ns()}"
+        with translated(str(metadata), "index"):
+            folder.rename(aside)
+        return Index(folder, pool, map_bytes)

@@ -1,0 +1,40 @@
+"""How a pool and its folders are, for those who show it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from rubackup.chunkstore.storage import Storage
+from rubackup.domain.errors import RubackupError
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """How a pool is; `problem` is '' when it can be used."""
+
+    problem: str
+    free_bytes: int
+    used_bytes: int
+    total_bytes: int
+    chunks: int
+    records: int
+
+
+class Fill(msgspec.Struct, frozen=True):
+    """How full one folder of a pool is; `problem` is '' when it can be used."""
+
+    path: str
+    problem: str
+    free_bytes: int
+    used_bytes: int
+    total_bytes: int
+
+
+def fill_of(storage: Storage) -> Fill:
+    """How full a folder is."""
+    label = storage.backend.label
+    try:
+        storage.check_bound()
+        space = storage.backend.space()
+    except RubackupError as error:
+        return Fill(label, error.message, 0, storage.used_bytes, 0)
+    return Fill(label, "", space.free_bytes, storage.used_bytes, space.total_bytes)

@@ -1,0 +1,142 @@
+"""One collection of a pool: what is live, what is not, what goes now, what later.
+
+Order and reasons: `docs/design/chunkstore.md`, Garbage collection.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Callable
+from collections.abc import Collection as Some
+from pathlib import PurePosixPath
+
+from rubackup.chunkstore.backends.local import translated
+from rubackup.chunkstore.gc.compact import Compaction
+from rubackup.chunkstore.gc.ground import Ground
+from rubackup.chunkstore.gc.live import LiveIds
+from rubackup.chunkstore.gc.remove import remove_due
+from rubackup.chunkstore.gc.weigh import Emptied, Weights, weigh
+from rubackup.chunkstore.index import RecordRow
+from rubackup.chunkstore.read import StoredManifest
+from rubackup.chunkstore.storage import Storage
+from rubackup.domain.errors import Corrupt, Invalid, NotFound, StorageFault
+
+log = logging.getLogger(__name__)
+
+
+def collect(ground: Ground, unfinished: Some[int] | None, writing: Callable[[], set[int]]) -> None:
+    """Collect; the guard was begun. Tasks that are `unfinished` (None: all) or `writing` keep their pins."""
+    with translated(str(ground.folder), ""):
+        shutil.rmtree(ground.folder, ignore_errors=True)
+        ground.folder.mkdir(mode=0o700)
+    try:
+        _Collection(ground, writing).run(unfinished)
+    finally:
+        shutil.rmtree(ground.folder, ignore_errors=True)
+
+
+def listed(ground: Ground) -> list[RecordRow]:
+    """Every record; StorageFault or Corrupt when something of the pool is away or cannot be read. With the lock."""
+    storages = ground.storages()
+    rows = ground.index.records()
+    known = {row.sealed.record for row in rows}
+    for row in rows:
+        _storage_of(ground, row)
+    for pack in ground.index.packs():
+        if storages.get(pack.storage) is None:
+            raise StorageFault("Nothing is collected: a storage that holds packs of the pool is away.")
+    for storage in storages.all:
+        storage.check_bound()
+        for item in storage.backend.list("manifests"):
+            path = PurePosixPath(item.name)
+            if path.suffix == ".manifest" and path.stem not in known:
+                raise Corrupt(
+                    f"Nothing is collected: the manifest {storage.backend.label}/{item.name} cannot be read. "
+                    "When its record is deleted, or the file is moved away, the pool is collected again."
+                )
+    return rows
+
+
+def _storage_of(ground: Ground, row: RecordRow) -> Storage:
+    storage = ground.storages().get(row.storage)
+    if storage is None:
+        raise StorageFault(f"Nothing is collected: the storage of record {row.sealed.record} is away.")
+    return storage
+
+
+class _Collection:
+    def __init__(self, ground: Ground, writing: Callable[[], set[int]]) -> None:
+        self._ground = ground
+        self._writing = writing
+        self._index = ground.index
+
+    def run(self, unfinished: Some[int] | None) -> None:
+        ground, index = self._ground, self._index
+        self._say_what_cannot_be_zeroed()
+        with ground.lock:
+            rows = listed(ground)
+            self._unpin(unfinished)
+            pinned = {number for _, number in index.marks.pins()}
+            horizon = index.new_pack_number()
+        live = LiveIds(ground.folder, index.chunk_count)
+        self._read(rows, live)
+        weights = Weights(index, horizon, pinned)
+        emptied = Emptied(ground.safety.compact_share, ground.safety.compact_bytes)
+        weigh(index, live, weights, emptied, ground.folder, ground.check)
+        self._mark(weights)
+        remove_due(ground)
+        compaction = Compaction(ground)
+        compaction.run([one for one in emptied.chosen() if one[0] not in index.marks.condemned])
+        if compaction.emptied:
+            remove_due(ground)
+
+    def _say_what_cannot_be_zeroed(self) -> None:
+        for storage in self._ground.storages().all if self._ground.zeroing else ():
+            if not storage.backend.capabilities.overwrite:
+                text = f"The folder {storage.backend.label} cannot overwrite what is deleted: its file system copies on write."
+                log.warning("%s", text)
+                self._ground.result.problems.append(text)
+
+    def _unpin(self, unfinished: Some[int] | None) -> None:
+        if unfinished is not None:
+            over = {task for task, _ in self._index.marks.pins()}.difference(unfinished, self._writing())
+            self._index.marks.unpin(over)
+
+    # --- what is live ---
+
+    def _read(self, rows: list[RecordRow], live: LiveIds) -> None:
+        total = sum(row.stream_bytes for row in rows)
+        done = 0
+        for row in rows:
+            storage = _storage_of(self._ground, row)
+            try:
+                live.add(StoredManifest(storage, row).reader(), self._ground.check)
+            except (Corrupt, Invalid, NotFound) as error:
+                if self._index.record(row.sealed.record) is None:
+                    continue  # it was dropped meanwhile
+                raise Corrupt(
+                    f"Nothing is collected: the manifest of record {row.sealed.record} in {storage.backend.label} "
+                    f"cannot be read: {error.message}"
+                ) from error
+            done += row.stream_bytes
+            self._ground.progress(done, total)
+
+    # --- what is not ---
+
+    def _mark(self, weights: Weights) -> None:
+        ground, marks, result = self._ground, self._index.marks, self._ground.result
+        with ground.lock:
+            touched = ground.guard.touched()
+            packs = weights.packs()
+            live_again = {n for n in packs if n in marks.condemned and not marks.condemned[n].going and weights.live[n]}
+            marks.spare(live_again)
+            dead = [n for n in packs if not weights.live[n] and n not in marks.condemned and n not in touched]
+            if dead:
+                marks.condemn(dead, ground.new_mark())
+                ground.guard.changes += 1
+        result.packs = len(packs)
+        result.live_bytes = sum(weights.live)
+        result.unused_bytes = sum(map(weights.unused, packs))
+        result.condemned_packs = len(dead)
+        result.condemned_bytes = sum(map(weights.size, dead))

@@ -1,0 +1,43 @@
+"""What a collection works on: the parts of an open pool that it may use."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from rubackup.chunkstore._marks import ZEROING, Mark
+from rubackup.chunkstore.gc.guard import Guard
+from rubackup.chunkstore.gc.safety import GcResult, GcSafety
+from rubackup.chunkstore.index import Index
+from rubackup.chunkstore.storage import Storages
+
+
+@dataclass(frozen=True)
+class Ground:
+    """Of one run."""
+
+    pool: bytes
+    index: Index
+    storages: Callable[[], Storages]
+    lock: threading.RLock
+    """The pool's."""
+    guard: Guard
+    oldest_turn: Callable[[], int]
+    """The lowest turn of a running session; with the lock."""
+    now_ns: Callable[[], int]
+    folder: Path
+    """For temporary files."""
+    safety: GcSafety
+    zeroing: bool
+    """Whether what is condemned is to be overwritten when it goes."""
+    progress: Callable[[int, int], None]
+    """Gets bytes done and total."""
+    check: Callable[[], None]
+    """May raise Stopped."""
+    result: GcResult
+
+    def new_mark(self) -> Mark:
+        """A mark of this moment; with the lock."""
+        return Mark(self.now_ns(), ZEROING if self.zeroing else 0, self.guard.next_turn())

@@ -1,0 +1,39 @@
+"""Which chunks the manifests of a pool name: one pass over all of them, each frame of rows once.
+
+Only the first bytes of an id are kept. An id that begins like a live one is taken for live: that keeps garbage, no more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from rubackup.chunkstore.gc.spill import Buckets
+from rubackup.chunkstore.manifest import ManifestReader
+from rubackup.chunkstore.manifest.format import SEGMENT_ROWS
+
+PREFIX_BYTES: Final = 8
+_PARTITIONS: Final = 256
+_FEW: Final = 250_000
+"""A pool with no more chunks has its ids in one partition."""
+
+
+class LiveIds:
+    """Beginnings of the ids of all live chunks, by partition: ids of one partition begin with the same byte."""
+
+    def __init__(self, folder: Path, chunks: int) -> None:
+        """`chunks`: about how many the pool has."""
+        self.partitions = _PARTITIONS if chunks > _FEW else 1
+        self._ids = Buckets(folder / "live", self.partitions, PREFIX_BYTES)
+
+    def add(self, reader: ManifestReader, check: Callable[[], None]) -> None:
+        """Everything that a manifest names; Corrupt when it is damaged, `check` may raise Stopped."""
+        for first in range(0, reader.row_count, SEGMENT_ROWS):
+            check()
+            rows = reader.rows(first, min(SEGMENT_ROWS, reader.row_count - first))
+            self._ids.add([name[:PREFIX_BYTES] for name, _ in rows])
+
+    def partition(self, number: int) -> set[bytes]:
+        """The beginnings of a partition's ids."""
+        return self._ids.take(number)

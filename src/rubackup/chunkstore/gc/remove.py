@@ -1,0 +1,89 @@
+"""Removes condemned packs that are due: index rows of their chunks, file, index row of the pack.
+
+Each step may be repeated; a removal that was interrupted is finished by the next run.
+"""
+
+from __future__ import annotations
+
+import logging
+import struct
+from collections.abc import Collection
+
+from rubackup.chunkstore import pack
+from rubackup.chunkstore.backends.base import Backend
+from rubackup.chunkstore.gc.ground import Ground
+from rubackup.chunkstore.index import PackRow
+from rubackup.domain.errors import NotFound
+
+log = logging.getLogger(__name__)
+_PACK = struct.Struct("<I")
+_SECOND_NS = 1_000_000_000
+
+
+def remove_due(ground: Ground) -> None:
+    """Remove what may go now; counts it, and what has to wait, in the result."""
+    due = _begin(ground)
+    if due:
+        _forget_chunks(ground, due)
+    for number in due:
+        ground.check()
+        row = ground.index.pack(number)
+        if row is not None:
+            _remove(ground, row)
+    waiting = [row for number in list(ground.index.marks.condemned) if (row := ground.index.pack(number))]
+    ground.result.waiting_packs = len(waiting)
+    ground.result.waiting_bytes = sum(row.indexed_bytes for row in waiting)
+
+
+def _begin(ground: Ground) -> list[int]:
+    """The packs whose time has come; from here they cannot be taken back."""
+    marks = ground.index.marks
+    with ground.lock:
+        oldest = ground.oldest_turn()
+        latest = ground.now_ns() - ground.safety.grace_seconds * _SECOND_NS
+        due = [
+            number
+            for number, mark in marks.condemned.items()
+            if mark.going or (mark.at_ns <= latest and mark.turn < oldest)
+        ]
+        marks.going([number for number in due if not marks.condemned[number].going])
+    return sorted(due)
+
+
+def _forget_chunks(ground: Ground, packs: Collection[int]) -> None:
+    """Remove the index rows of all chunks that are placed in these packs."""
+    marked = {_PACK.pack(number) for number in packs}
+    for rows in ground.index.marks.chunks():
+        ground.check()
+        if gone := [row for row in rows if row[1][: _PACK.size] in marked]:
+            ground.index.marks.forget_chunks(gone)
+
+
+def _remove(ground: Ground, row: PackRow) -> None:
+    storage = ground.storages().get(row.storage)
+    if storage is None:  # it has left the pool meanwhile; the pack waits for it
+        return
+    mark = ground.index.marks.condemned[row.number]
+    size = remove_file(storage.backend, pack.closed_name(row.id), zeroing=mark.zeroing)
+    ground.index.forget_pack(row)
+    storage.count(-size)
+    ground.result.removed_packs += 1
+    ground.result.freed_bytes += size
+    log.debug("pack %s was removed", row.id.hex())
+
+
+def remove_file(backend: Backend, name: str, *, zeroing: bool) -> int:
+    """Remove a file for good, with `zeroing` overwritten first where the backend can; its length, 0 if it was gone."""
+    try:
+        size = backend.size(name)
+    except NotFound:
+        return 0
+    if zeroing and backend.capabilities.overwrite:
+        # Under another name first: what is half overwritten must not be taken for a damaged file of the pool.
+        gone = name.rpartition(".")[0] + pack.GONE
+        backend.delete(gone)
+        backend.publish(name, gone)
+        backend.erase(gone)
+    else:
+        backend.delete(name)
+    return size

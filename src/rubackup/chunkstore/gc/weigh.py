@@ -1,0 +1,110 @@
+"""How much of each pack is live: the index walked against the live ids, each group counted once."""
+
+from __future__ import annotations
+
+import heapq
+import struct
+from array import array
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+from rubackup.chunkstore.gc.live import PREFIX_BYTES, LiveIds
+from rubackup.chunkstore.gc.spill import Buckets
+from rubackup.chunkstore.index import Index
+from rubackup.chunkstore.pack import overhead_bytes
+
+_GROUP = struct.Struct("<III")
+"""Pack, offset and length of a group: the beginning of a place in the index."""
+_PACK_BUCKETS: Final = 64
+Row = tuple[bytes, bytes]
+"""Key and value of a chunk in the index."""
+
+
+class Weights:
+    """Live bytes by pack number, in arrays: 16 bytes a pack."""
+
+    def __init__(self, index: Index, horizon: int, excluded: set[int]) -> None:
+        """Of the closed packs below number `horizon` that are not `excluded`."""
+        self._sizes = array("Q", bytes(8 * horizon))
+        self.live = array("Q", bytes(8 * horizon))
+        """Live bytes, with what the pack itself needs for its live groups."""
+        for row in index.packs():
+            if row.closed and row.number < horizon and row.number not in excluded:
+                self._sizes[row.number] = row.indexed_bytes
+
+    def size(self, number: int) -> int:
+        """Length of a pack that is looked at; 0 of another one."""
+        return self._sizes[number] if number < len(self._sizes) else 0
+
+    def packs(self) -> list[int]:
+        """Numbers of the packs that are looked at."""
+        return [number for number, size in enumerate(self._sizes) if size]
+
+    def unused(self, number: int) -> int:
+        """Bytes of a pack that nobody needs."""
+        return max(0, self._sizes[number] - self.live[number])
+
+
+class Emptied:
+    """The packs that are worth emptying, those with the largest unused share first, within a budget of bytes to copy."""
+
+    def __init__(self, share: float, budget_bytes: int) -> None:
+        self._share, self._budget = share, budget_bytes
+        self._heap: list[tuple[float, int, int, array[int]]] = []
+        self._bytes = 0
+
+    def offer(self, number: int, size: int, live: int, offsets: array[int]) -> None:
+        """A pack with its live groups."""
+        unused = (size - live) / size
+        if not live or unused <= self._share:
+            return
+        heapq.heappush(self._heap, (unused, number, live, offsets))
+        self._bytes += live
+        while self._bytes > self._budget:
+            self._bytes -= heapq.heappop(self._heap)[2]
+
+    def chosen(self) -> list[tuple[int, array[int]]]:
+        """Pack numbers with the offsets of their live groups."""
+        return [(number, offsets) for _, number, _, offsets in sorted(self._heap, reverse=True)]
+
+
+def weigh(
+    index: Index, live: LiveIds, weights: Weights, emptied: Emptied, folder: Path, check: Callable[[], None]
+) -> None:
+    """Fill in `weights` and `emptied`; `check` may raise Stopped."""
+    buckets = _PACK_BUCKETS if live.partitions > 1 else 1
+    groups = Buckets(folder / "groups", buckets, _GROUP.size)
+    partition, prefixes = -1, set[bytes]()
+    for rows in index.marks.chunks():
+        check()
+        for number, part in _by_partition(rows, live.partitions):
+            if number != partition:
+                partition, prefixes = number, live.partition(number)
+            groups.add({value[: _GROUP.size] for key, value in part if key[:PREFIX_BYTES] in prefixes})
+    for bucket in range(buckets):
+        check()
+        _count(groups.take(bucket), weights, emptied)
+
+
+def _by_partition(rows: list[Row], partitions: int) -> Iterator[tuple[int, list[Row]]]:
+    """Sorted rows of the index, cut where another partition begins."""
+    begin = 0
+    while begin < len(rows):
+        number = rows[begin][0][0] * partitions // 256
+        end = bisect_left(rows, (number + 1) * 256 // partitions, begin, key=lambda row: row[0][0])
+        yield number, rows[begin:end]
+        begin = end
+
+
+def _count(groups: set[bytes], weights: Weights, emptied: Emptied) -> None:
+    found: defaultdict[int, array[int]] = defaultdict(lambda: array("I"))
+    for number, offset, length in map(_GROUP.unpack, groups):
+        if weights.size(number):
+            found[number].append(offset)
+            weights.live[number] += length
+    for number, offsets in found.items():
+        weights.live[number] += overhead_bytes(len(offsets))
+        emptied.offer(number, weights.size(number), weights.live[number], offsets)

@@ -1,0 +1,148 @@
+"""`rubackup pool` and `rubackup repository`: what an administrator does from a shell, through the API alone.
+
+Also the console script `rb_repository`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from rubackup.cli import output
+from rubackup.domain.errors import Invalid, RubackupError, Unavailable
+from rubackup.domain.lookups import TaskStatus
+from rubackup.domain.tasks import FINAL
+from rubackup.roles.rest import RestClient
+from rubackup.roles.up import background
+
+PASSWORD = "RUBACKUP_PASSWORD"  # noqa: S105 - the name of a variable
+POLL_SECONDS = 0.5
+NOT_DONE = 4
+_TASK = re.compile(r"TASK WAS ADDED TO QUEUE:(\d+)")
+_FINAL = frozenset(status.label for status in FINAL)
+
+pool_app = typer.Typer(no_args_is_help=True, help="Pools.")
+repository_app = typer.Typer(no_args_is_help=True, help="The repository of copies.")
+
+
+@dataclass(frozen=True)
+class Login:
+    """Where the API is, and who asks: of a state that runs on this machine, or as given."""
+
+    state: Path | None
+    api: str
+    ca: Path | None
+    user: str
+
+
+StateOption = Annotated[Path | None, typer.Option("--state", help="State of a system that runs on this machine.")]
+ApiOption = Annotated[str, typer.Option("--api", help="Address of the API, such as https://backup.example:5656.")]
+CaOption = Annotated[Path | None, typer.Option("--ca", help="Root certificate that the API is verified by.")]
+UserOption = Annotated[str, typer.Option("--user", help=f"Who logs in; the password is read from {PASSWORD}.")]
+
+
+@contextmanager
+def session(login: Login) -> Iterator[RestClient]:
+    """The API, logged in. Invalid when it is not told where it is."""
+    if login.state is not None:
+        ready = background.running(login.state)
+        if ready is None:
+            raise Unavailable(f"Nothing runs on {login.state}.")
+        password = Path(ready["password_file"]).read_text(encoding="utf-8").strip()
+        client = RestClient(ready["api"], Path(ready["ca_file"]), ready["superuser"], password)
+    elif login.api and login.ca and login.user and os.environ.get(PASSWORD):
+        client = RestClient(login.api, login.ca, login.user, os.environ[PASSWORD])
+    else:
+        raise Invalid(f"Give --state, or --api, --ca and --user with the password in {PASSWORD}.")
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+def pools_of(api: RestClient, name: str = "") -> list[dict[str, Any]]:
+    """The pools that data is written to, or the one of this name; Invalid when there is none."""
+    found = [row for row in api.items("/pool_list") if name in {"", row["pool_name"]}]
+    if name and not found:
+        raise Invalid(f"There is no pool {name}.")
+    return [row for row in found if name or row["pool_type"] == "File system"]
+
+
+@pool_app.command()
+def clean(
+    pool: Annotated[str, typer.Argument(help="Name of the pool.")],
+    state: StateOption = None,
+    api: ApiOption = "",
+    ca: CaOption = None,
+    user: UserOption = "",
+) -> None:
+    """Free what no copy in a pool needs, and wait for the end of it."""
+    with session(Login(state, api, ca, user)) as client:
+        (row,) = pools_of(client, pool)
+        match = _TASK.search(client.post(f"/pool_list/{row['id']}/cleaning")["message"])
+        if match is None:
+            raise Invalid("The API named no task.")
+        while True:
+            task = client.get(f"/task_queue/{match[1]}")
+            if task["status"] in _FINAL:
+                break
+            time.sleep(POLL_SECONDS)
+    output.facts([("Task", match[1]), ("Status", task["status"]), ("Result", task["message"])])
+    if task["status"] != TaskStatus.DONE.label:
+        raise typer.Exit(NOT_DONE)
+
+
+@repository_app.command()
+def reconcile(
+    state: StateOption = None,
+    api: ApiOption = "",
+    ca: CaOption = None,
+    user: UserOption = "",
+    pool: Annotated[str, typer.Option("--pool", help="Only this pool.")] = "",
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Do it; otherwise it is only told what would be done.")
+    ] = False,
+) -> None:
+    """Make the catalogue agree with what lies in the pools, after it was restored or rebuilt."""
+    with session(Login(state, api, ca, user)) as client:
+        for row in pools_of(client, pool):
+            answer = client.post(f"/pool_list/{row['id']}/reconciliation?apply={str(apply).lower()}")["data"]
+            _tell(row["pool_name"], answer)
+    if not apply:
+        print("Nothing was changed. Run it again with --apply.")
+
+
+def _tell(pool: str, found: dict[str, Any]) -> None:
+    verbs = ("adopted", "marked Not Trusted") if found["applied"] else ("unknown to the catalogue", "not in the pool")
+    print(f"{output.plain(pool)}: {found['found']} copies {verbs[0]}, {found['lost']} copies {verbs[1]}.")
+    for one in found["found_records"]:
+        print(f"  + {one['uuid']}  {one['client_hwid']}  {one['size_bytes']}  {output.plain(one['resource'])}")
+    for one in found["lost_records"]:
+        print(f"  - {one['uuid']}  copy {one['id']}")
+
+
+def main() -> None:
+    """Entry of `rb_repository`."""
+    try:
+        repository_app()
+    except RubackupError as error:
+        sys.exit(f"rb_repository: {error.message}")
+
+
+@repository_app.callback()
+def _repository() -> None:
+    """Keep `reconcile` a command of its own, although it is the only one."""
+
+
+@pool_app.callback()
+def _pool() -> None:
+    """Keep `clean` a command of its own, although it is the only one."""

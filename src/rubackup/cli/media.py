@@ -1,0 +1,107 @@
+"""`rubackup media`: what an administrator does on a media server's host while its process is stopped.
+
+Exit status: 0 everything is whole, 1 refused, 2 wrong usage, 5 damage was found and named.
+"""
+
+from __future__ import annotations
+
+import sys
+import uuid
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rubackup.chunkstore.pool import Pool, SealedRecord
+from rubackup.chunkstore.storage import MARKER, parse_marker
+from rubackup.cli.output import plain
+from rubackup.domain.errors import Corrupt, RubackupError, StorageFault
+
+DAMAGED = 5
+
+app = typer.Typer(no_args_is_help=True, help="Pools of a media server, while its process is stopped.")
+
+
+@app.callback()
+def _group() -> None:
+    """A group of commands, also while it has one."""
+
+
+@app.command()
+def repair(
+    storage: Annotated[list[Path], typer.Argument(help="Every folder of the pool.")],
+    metadata: Annotated[
+        Path, typer.Option("--metadata", help="Folder of the pool's index; an empty one is filled from the storages.")
+    ],
+    rebuild_index: Annotated[
+        bool, typer.Option("--rebuild-index", help="Set the index aside and fill another from the storages.")
+    ] = False,
+    verify: Annotated[bool, typer.Option("--verify", help="Read and hash every chunk of every copy.")] = False,
+) -> None:
+    """Repair a pool as its media server does at each start, and report what is in it and what is damaged."""
+    try:
+        pool = Pool.open(
+            uuid=str(uuid.UUID(bytes=pool_of(storage))),
+            metadata=metadata,
+            storages=storage,
+            reserve_bytes=0,
+            level=None,
+            rebuild_index=rebuild_index,
+        )
+    except RubackupError as error:
+        print(f"rubackup: {error.message}", file=sys.stderr)
+        raise typer.Exit(1) from error
+    try:
+        damaged = report(pool, verify=verify)
+    finally:
+        pool.close()
+    if damaged:
+        raise typer.Exit(DAMAGED)
+
+
+def pool_of(storages: list[Path]) -> bytes:
+    """The pool that all folders belong to, by their markers; StorageFault names one that does not."""
+    found: dict[bytes, Path] = {}
+    for folder in storages:
+        try:
+            marker = parse_marker((folder / MARKER).read_bytes())
+        except OSError as error:
+            raise StorageFault(f"{folder} is no folder of a pool: {error.strerror}.") from error
+        if marker is None:
+            raise StorageFault(f"The marker {folder / MARKER} is damaged.")
+        found[marker[0]] = folder
+    if len(found) > 1:
+        raise StorageFault(f"The folders belong to different pools: {', '.join(map(str, found.values()))}.")
+    return next(iter(found))
+
+
+def report(pool: Pool, *, verify: bool) -> bool:
+    """Print problems and copies; whether anything is damaged."""
+    for problem in pool.problems:
+        print(f"problem: {plain(problem)}")
+    usage = pool.usage()
+    print(f"{usage.chunks} chunks, {usage.records} copies, {usage.used_bytes} bytes")
+    damaged = bool(pool.problems)
+    for record in sorted(pool.records(), key=lambda one: one.sealed_at_ns):
+        print(
+            f"copy {record.record} of {plain(record.resource)} of client {plain(record.owner)}: {record.files} files, "
+            f"{record.size_bytes} bytes"
+        )
+        if verify:
+            damaged |= _verify(pool, record)
+    return damaged
+
+
+def _verify(pool: Pool, record: SealedRecord) -> bool:
+    try:
+        found = pool.verify(record.record, lambda *_: None, lambda: None)
+    except Corrupt as error:
+        print(f"  damaged: {plain(error.message)}")
+        return True
+    for place in found.places:
+        print(f"  {plain(place)}")
+    for name in found.damaged:
+        print(f"  damaged file: {plain(name)}")
+    if not found.damaged:
+        print("  whole")
+    return bool(found.damaged)

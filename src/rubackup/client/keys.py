@@ -1,0 +1,192 @@
+"""The master keys of this client: the current one, and those that older copies were encrypted with.
+
+    master-key        the current key, 32 random bytes, 0600; made when it is first needed, never overwritten in place
+    old/<key id>      a key that is only read with
+    lock              held while a key is made, rotated or imported
+
+Whoever reads these files can read every encrypted copy of the client; without them nobody can. Design: `docs/encryption.md`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from rubackup.chunkstore.keys import MASTER_BYTES, MasterKey
+from rubackup.domain.errors import Conflict, StorageFault
+from rubackup.domain.identity import KEY_ID
+from rubackup.wire.pki import write_private
+
+OLD = "old"
+NAME = "master-key"
+
+
+class KeyStore:
+    """The keys in one folder; `path` is that of the current one. Safe for threads and processes (chunkstore.keys.Keys)."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._old = path.parent / OLD
+        self._lock = threading.Lock()
+        self._known: dict[bytes, MasterKey] = {}
+        """A key keeps what was derived from it."""
+
+    # --- reading ---
+
+    def current(self) -> MasterKey:
+        """The key for new copies, made now when there is none; StorageFault when it cannot be read or made."""
+        found = self._read(self.path)
+        if found is not None:
+            return found
+        with self._changing():
+            found = self._read(self.path)
+            if found is None:
+                if self.key_ids():
+                    raise StorageFault(
+                        f"{self.path} is missing, but there are older keys in {self._old}: bring it back from its "
+                        "recovery sheet, or make a new one with `rubackup client key rotate`."
+                    )
+                self._write(self.path, os.urandom(MASTER_BYTES))
+                found = self._whole(self.path)
+            return found
+
+    def get(self, key_id: bytes, /) -> MasterKey:
+        """The key of this id; Conflict names it when it is not here."""
+        with self._lock:
+            known = self._known.get(key_id)
+        if known is not None:
+            return known
+        for path in (self.path, self._old / key_id.hex()):
+            key = self._read(path)
+            if key is not None and key.id == key_id:
+                return key
+        raise Conflict(
+            f"The copy is encrypted with the key {key_id.hex()}, which is not on this host; "
+            "import it from its recovery sheet."
+        )
+
+    def keys(self) -> list[MasterKey]:
+        """Every key, the current one first; none is made."""
+        old = [self._whole(self._old / key_id) for key_id in self._old_ids()]
+        current = self._read(self.path)
+        return ([current] if current else []) + [key for key in old if not current or key.id != current.id]
+
+    def key_ids(self) -> list[str]:
+        """Ids of every key, the current one first."""
+        return [key.id.hex() for key in self.keys()]
+
+    def uses(self) -> list[tuple[MasterKey, bytes, str]]:
+        """Every key with its bytes and what it is for, for a recovery sheet."""
+        current = self._read(self.path)
+        found: list[tuple[MasterKey, bytes, str]] = []
+        for key in self.keys():
+            is_current = current is not None and key.id == current.id
+            path = self.path if is_current else self._old / key.id.hex()
+            found.append((key, path.read_bytes(), "current: new copies" if is_current else "older copies"))
+        return found
+
+    def _old_ids(self) -> list[str]:
+        with self._explained(self._old), contextlib.suppress(FileNotFoundError):
+            return sorted(file.name for file in self._old.iterdir() if KEY_ID.fullmatch(file.name))
+        return []
+
+    def _read(self, path: Path) -> MasterKey | None:
+        try:
+            with self._explained(path):
+                secret = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        if len(secret) != MASTER_BYTES:
+            raise StorageFault(f"{path} is no key: it has {len(secret)} bytes, not {MASTER_BYTES}.")
+        key = MasterKey(secret)
+        if path.parent == self._old and path.name != key.id.hex():
+            raise StorageFault(f"{path} is damaged: it holds another key than its name says.")
+        with self._lock:
+            return self._known.setdefault(key.id, key)
+
+    def _whole(self, path: Path) -> MasterKey:
+        key = self._read(path)
+        if key is None:
+            raise StorageFault(f"{path} is gone.")
+        return key
+
+    # --- changing ---
+
+    def rotate(self) -> MasterKey:
+        """A new current key; the one before stays readable. It is durable as an old key before it is replaced."""
+        with self._changing():
+            self._keep_current()
+            self._write(self.path, os.urandom(MASTER_BYTES))
+            return self._whole(self.path)
+
+    def add(self, secret: bytes, *, current: bool = False) -> MasterKey:
+        """Keep a key that was brought here: for reading, and for new copies too with `current` or when there is none."""
+        key = MasterKey(secret)
+        with self._changing():
+            now = self._read(self.path)
+            if now is not None and now.id == key.id:
+                return key
+            if current or now is None:
+                self._keep_current()
+                self._write(self.path, secret)
+            else:
+                self._keep(secret, key)
+            return key
+
+    def _keep_current(self) -> None:
+        now = self._read(self.path)
+        if now is not None:
+            self._keep(self.path.read_bytes(), now)
+
+    def _keep(self, secret: bytes, key: MasterKey) -> None:
+        with self._explained(self._old):
+            self._old.mkdir(mode=0o700, exist_ok=True)
+            self._give(self._old)
+        self._write(self._old / key.id.hex(), secret)
+
+    def _write(self, path: Path, secret: bytes) -> None:
+        """Durable and whole under its name, or not there; of the owner of the keys."""
+        staged = path.with_name(f".{path.name}.staged")
+        write_private(staged, secret)
+        with self._explained(path):
+            self._give(staged)
+            staged.rename(path)
+            folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+
+    def _give(self, path: Path) -> None:
+        """Root's tool works for the user of the client's process: what it makes belongs to the owner of the folder."""
+        if os.geteuid() == 0:
+            owner = self.path.parent.stat()
+            os.chown(path, owner.st_uid, owner.st_gid)
+
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[None]:
+        with self._explained(self.path.parent):
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            handle = os.open(self.path.parent / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            with self._explained(self.path.parent):
+                self._give(self.path.parent / "lock")
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
+
+    @staticmethod
+    @contextlib.contextmanager
+    def _explained(path: Path) -> Iterator[None]:
+        """Errors of the file system as ours, but for a file that is not there."""
+        try:
+            yield
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise StorageFault(f"{path} cannot be used: {error.strerror}.") from error

@@ -1,0 +1,140 @@
+"""What a restore has planned, cut into slices that threads write at the same time.
+
+A batch is fetched as one; its slices may be written in any order. What must wait for them,
+further names of a file and the metadata of folders, stands in `after` and is done in order
+when this batch and all before it are written. Nothing here touches the disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Final
+
+from rubackup.chunkstore.identity import Buffer, chunk_id
+from rubackup.chunkstore.manifest import Entry
+from rubackup.client.modules.filesystem.rows import Row
+from rubackup.client.modules.filesystem.target import Identity, NewFile
+
+SLICE_BYTES: Final = 2 << 20
+SLICE_ITEMS: Final = 128
+"""A slice ends with whichever comes first: long enough to be worth a hand-over, short enough for several threads."""
+
+Identify = Callable[[Buffer], bytes]
+"""The id that a chunk of this content has."""
+NumberedRows = tuple[int, Sequence[Row]]
+"""Number of the first row, and the rows."""
+Item = tuple[Entry, Sequence[Row]]
+
+
+class Chunks(dict[bytes, memoryview]):
+    """Chunks by the id that they should have; `identify` tells which they do have in this record."""
+
+    identify: Identify = staticmethod(chunk_id)
+
+
+class Home:
+    """A folder that entries are written into."""
+
+    __slots__ = ("identity", "inherits", "mode_kept", "owner", "path")
+
+    def __init__(self, path: bytes, identity: Identity | None = None, *, inherits: bool = True) -> None:
+        """`identity` of a folder that this restore has made, so that nothing can stand in it; None for any other.
+
+        `inherits`: what is made in it may get attributes that the copy does not have, such as a default ACL.
+        """
+        self.path = path
+        self.identity = identity
+        self.inherits = inherits
+        self.owner: tuple[int, int] | None = None
+        """Whose a new file in it is; None until the first one was looked at."""
+        self.mode_kept = False
+        """Whether a new file has the mode that it was made with."""
+
+
+@dataclass(eq=False, slots=True)
+class Making:
+    """A file whose contents lie in several batches, or slices: under a temporary name until it is whole."""
+
+    home: Home
+    entry: Entry
+    file: NewFile | None = None
+    problem: str = ""
+    """Why it cannot be made; nothing more is written then."""
+    counted_bytes: int = 0
+    """Shown as done so far."""
+
+
+@dataclass(slots=True)
+class Part:
+    """The next rows of such a file, and where they belong."""
+
+    making: Making
+    first: int
+    """Number of the first row."""
+    offset: int
+    rows: Sequence[Row]
+    size_bytes: int
+    """Of all rows, holes too."""
+    is_missing: bool = False
+    """A chunk did not come: to be tried alone."""
+
+
+@dataclass(slots=True)
+class Slice:
+    """Work for one thread, and what came of it."""
+
+    runs: list[tuple[Home, list[Item]]] = field(default_factory=list)
+    parts: list[Part] = field(default_factory=list)
+    items: int = 0
+    size_bytes: int = 0
+
+    files: int = 0
+    bytes_done: int = 0
+    failed: list[tuple[Home, Entry, str]] = field(default_factory=list)
+    incomplete: list[tuple[Home, Entry, list[str]]] = field(default_factory=list)
+    """Restored, but not their ... ."""
+    again: list[tuple[Home, Entry]] = field(default_factory=list)
+    """Entries to be restored alone: a chunk did not come, or something stands in the place."""
+    made: list[tuple[bytes, Identity]] = field(default_factory=list)
+    """Files with further names."""
+
+    def add(self, home: Home, entry: Entry, rows: Sequence[Row], size_bytes: int) -> None:
+        """One more entry."""
+        if not self.runs or self.runs[-1][0] is not home:
+            self.runs.append((home, []))
+        self.runs[-1][1].append((entry, rows))
+        self.items += 1
+        self.size_bytes += size_bytes
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the next entry belongs into another slice."""
+        return self.items >= SLICE_ITEMS or self.size_bytes >= SLICE_BYTES
+
+
+@dataclass(slots=True)
+class Batch:
+    """Slices whose chunks are fetched together."""
+
+    slices: list[Slice] = field(default_factory=lambda: [Slice()])
+    rows: list[NumberedRows] = field(default_factory=list)
+    row_count: int = 0
+    size_bytes: int = 0
+    items: int = 0
+    after: list[Callable[[], None]] = field(default_factory=list)
+    writing: Future[list[Future[None]]] | None = None
+    """Gives, when the chunks are there, one future a slice."""
+
+    def open_slice(self) -> Slice:
+        """The slice that takes the next entry."""
+        if self.slices[-1].is_full:
+            self.slices.append(Slice())
+        return self.slices[-1]
+
+    def want(self, first: int, rows: Sequence[Row], size_bytes: int) -> None:
+        """These rows are written in this batch."""
+        self.rows.append((first, rows))
+        self.row_count += len(rows)
+        self.size_bytes += size_bytes

@@ -1,0 +1,114 @@
+"""Gathers the entries of a folder for the manifest, packed as they are stored, with their rows."""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterable
+
+from rubackup.chunkstore.manifest.runs import STAT, STAT_FIELDS, Extras, Piece, owners
+from rubackup.client.modules.filesystem.metadata import group_name, user_name
+from rubackup.client.modules.filesystem.takeover import Output
+
+EXTRAS_HELD = 1 << 20
+ROWS_HELD = 16_384
+
+_PACK = STAT.pack
+_SIZE, _MTIME = 5, 6
+_LATEST = 2**63 - 1
+
+
+def stat_record(st: os.stat_result, size: int | None = None) -> bytes:
+    """The stat record of an entry; `size` is what was read where that differs.
+
+    Times after 2262, which XFS and others can have, become the last that fits.
+    """
+    try:
+        fields = STAT_FIELDS(st)
+        if size is None:
+            return _PACK(*fields)
+        return _PACK(*fields[:_SIZE], size, *fields[_MTIME:])
+    except struct.error:
+        mode, uid, gid, links, inode, told, mtime, ctime, rdev = STAT_FIELDS(st)
+        times = (max(-_LATEST, min(mtime, _LATEST)), max(-_LATEST, min(ctime, _LATEST)))
+        return _PACK(mode, uid, gid, min(links, 2**32 - 1), inode, told if size is None else size, *times, rdev)
+
+
+def owner_names(uids: Iterable[int], gids: Iterable[int]) -> tuple[dict[int, str], dict[int, str]]:
+    """Names of users and of groups, those that the host knows."""
+    users = {uid: name for uid in uids if (name := user_name(uid))}
+    return users, {gid: name for gid in gids if (name := group_name(gid))}
+
+
+class PieceBuilder:
+    """Entries of one folder, ascending; with many rows or long extras they go to the manifest early."""
+
+    def __init__(self, output: Output, path: bytes, device: int, *, numeric_owner: bool) -> None:
+        self._output = output
+        self._path = path
+        self._device = device
+        self._numeric_owner = numeric_owner
+        self.wrote = False
+        """Whether anything of the folder went to the manifest."""
+        self._begin()
+
+    def _begin(self) -> None:
+        self._names: list[bytes] = []
+        self._stats: list[bytes] = []
+        self._counts: list[int] = []
+        self._rows: list[bytes] = []
+        self._extras = Extras({}, {}, {}, {}, {}, {})
+        self._extras_bytes = 0
+
+    def add(self, name: bytes, record: bytes, device: int, rows: list[bytes], early: int = 0) -> None:
+        """Add an entry with its rows, each as it is stored, behind those that `add_early` was given of it."""
+        if device != self._device:
+            self._extras.devices[len(self._names)] = device
+        self._names.append(name)
+        self._stats.append(record)
+        self._counts.append(len(rows) + early)
+        self._rows += rows
+        if len(self._rows) >= ROWS_HELD:
+            self.flush()
+
+    def add_with(
+        self,
+        name: bytes,
+        record: bytes,
+        device: int,
+        rows: list[bytes],
+        early: int = 0,
+        target: bytes = b"",
+        xattrs: Iterable[tuple[bytes, bytes]] = (),
+        hardlink: bytes = b"",
+    ) -> None:
+        """As `add`, with what few entries have."""
+        at = len(self._names)
+        if target:
+            self._extras.targets[at] = target
+        if pairs := list(xattrs):
+            self._extras.xattrs[at] = pairs
+        if hardlink:
+            self._extras.hardlinks[at] = hardlink
+        self._extras_bytes += len(target) + len(hardlink) + sum(len(key) + len(value) for key, value in pairs)
+        self.add(name, record, device, rows, early)
+        if self._extras_bytes >= EXTRAS_HELD:
+            self.flush()
+
+    def add_early(self, rows: list[bytes]) -> None:
+        """Rows of a file so large that they are not held until it is added; it must be, next."""
+        self.flush()
+        self._output.add_rows(b"".join(rows))
+
+    def flush(self) -> None:
+        """What was gathered goes to the manifest."""
+        if not self._names:
+            return
+        packed, extras = b"".join(self._stats), self._extras
+        if not self._numeric_owner:
+            extras.users, extras.groups = owner_names(*owners(packed))
+        if self._rows:
+            self._output.add_rows(b"".join(self._rows))
+        self._output.add_piece(self._path, Piece(self._names, packed, self._counts, self._device, extras))
+        self.wrote = True
+        self._begin()

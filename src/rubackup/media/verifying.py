@@ -1,0 +1,55 @@
+"""Verifies a record of a pool of this media server. Runs in a task's thread."""
+
+from __future__ import annotations
+
+from rubackup.agent.tasks import Outcome, RunningTask
+from rubackup.chunkstore.pool import VerifyResult
+from rubackup.domain.errors import Corrupt, NotFound
+from rubackup.media.facts import differences
+from rubackup.media.pools import PoolKeeper
+from rubackup.wire.messages import RunVerify
+
+NAMED_DAMAGE = 1000
+"""Damaged files that the report of a verification names; further ones are lines of the task log only."""
+INDEX_ATTEMPTS = 2
+"""A verification that finds the pool's index wrong is done again with one that was rebuilt."""
+
+
+def verify(pools: PoolKeeper, order: RunVerify, task: RunningTask) -> Outcome:
+    """Does RunVerify: what is damaged is named in the outcome, and where the damage lies in the task's log."""
+
+    def progress(done: int, total: int) -> None:
+        task.progress(0, 0, done, total, 0)
+
+    for left in reversed(range(INDEX_ATTEMPTS)):
+        pool = pools.get(order.pool_id)
+        try:
+            unlike = differences(order.facts, pool.sealed(order.record))
+            result = pool.verify(order.record, progress, task.check, contents=order.contents)
+        except (Corrupt, NotFound) as error:
+            return Outcome("error", str(error), damaged=(f"the whole copy: {error}",))
+        if not (result.damaged and pool.index_damaged and left):
+            break
+        task.log("warning", "The index of the pool is wrong. It is rebuilt, and the copy is verified once more.")
+    return _outcome(result, unlike, task, contents=order.contents)
+
+
+def _outcome(result: VerifyResult, unlike: list[str], task: RunningTask, *, contents: bool) -> Outcome:
+    for place in result.places:
+        task.log("error", place)
+    for name in result.damaged[NAMED_DAMAGE:]:
+        task.log("error", f"Damaged: {name}")
+    text = f"{len(result.damaged)} damaged files." if result.damaged else _whole(contents=contents)
+    if result.flaws:
+        text += f" {len(result.flaws)} files of the pool are damaged: {result.flaws[0]}"
+    if unlike:
+        text += f" {unlike[0]}"
+    damaged = (*unlike, *result.flaws, *result.damaged)[:NAMED_DAMAGE]
+    return Outcome("error" if damaged else "done", text, bytes_done=result.bytes_read, damaged=damaged)
+
+
+def _whole(*, contents: bool) -> str:
+    """What a verification without findings may say."""
+    if contents:
+        return "Every chunk was read again and is whole."
+    return "Manifest, index and packs are in place; contents were not read."

@@ -1,0 +1,158 @@
+"""Making catalogue and pool agree again after the catalogue was restored from an older dump, or rebuilt.
+
+What lies in the pool and is unknown is adopted, from what its seal says; what the catalogue lists and the pool does not have
+is marked. Deleting stays off until it was applied. Design section 8; `docs/reference.md`, Reconciling.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from rubackup.catalog.database import Connection
+from rubackup.domain.lookups import VerificationStatus
+from rubackup.domain.tasks import FINAL
+from rubackup.services import record_history
+from rubackup.services.change import Change
+from rubackup.services.ports import Hosts, PoolRecord
+
+NAMED = 1000
+"""Copies that an answer names at most of each kind; all are counted."""
+
+_POOL = """
+SELECT p.id, p.pool_name, p.media_server_id, m.hwid, now() AS asked_at
+FROM pools p JOIN media_servers m ON m.id = p.media_server_id WHERE p.id = $1"""
+_UNKNOWN = """
+SELECT u.uuid FROM unnest($1::uuid[]) AS u (uuid)
+WHERE NOT EXISTS (SELECT 1 FROM repository r WHERE r.uuid = u.uuid)
+    AND NOT EXISTS (SELECT 1 FROM record_tombstones t WHERE t.uuid = u.uuid)
+    AND NOT EXISTS (SELECT 1 FROM task_queue q WHERE q.record_uuid = u.uuid AND q.status <> ALL ($2::text[]))
+ORDER BY u.uuid"""
+_MISSING = """
+SELECT r.id, r.uuid FROM repository r WHERE r.pool_id = $1 AND r.uuid <> ALL ($2::uuid[])
+    AND NOT EXISTS (SELECT 1 FROM repository_log l WHERE l.record_id = r.id AND l.action = 'created' AND l.at >= $3)
+ORDER BY r.id FOR NO KEY UPDATE"""
+_ADOPT = """
+INSERT INTO repository (uuid, parent_id, parent_uuid, task_id, client_id, client_hostname, client_hwid, client_group_id,
+    pool_id, resource_type, resource, backup_type, crypto, size_bytes, stored_bytes, files, files_failed, created_at,
+    key_id)
+SELECT $1, (SELECT r.id FROM repository r WHERE r.uuid = $2), $2, $3, c.id, coalesce(c.hostname, $4), $4, c.group_id,
+    $5, $6, $7, $8, coalesce(nullif($14, ''), 'nocrypt'), $9, $10, $11, $12,
+    least($13, now()), $15
+FROM (SELECT 1) AS one LEFT JOIN clients c ON c.hwid = $4 RETURNING id"""
+_PARENTS = """
+UPDATE repository r SET parent_id = p.id FROM repository p
+WHERE r.pool_id = $1 AND r.parent_id IS NULL AND p.uuid = r.parent_uuid"""
+_BREAK = "UPDATE repository SET verification_status = $2, verified_at = now() WHERE id = ANY ($1::bigint[])"
+_WANTED = """
+INSERT INTO pool_state (pool_id, reconcile_wanted) VALUES ($1, true)
+ON CONFLICT (pool_id) DO UPDATE SET reconcile_wanted = true"""
+_LOST = "The pool does not have this copy (reconciliation)."
+_FOUND = "Found in the pool; the catalogue did not know it (reconciliation)."
+
+
+class ReconciliationQuery(msgspec.Struct, kw_only=True):
+    """Whether to do it."""
+
+    apply: Annotated[bool, Meta(description="Whether it is done; otherwise it is only told what would be.")] = False
+
+
+class FoundRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A copy in the pool that the catalogue does not know."""
+
+    uuid: Annotated[str, Meta(description="Uuid of the copy.")]
+    client_hwid: Annotated[str, Meta(description="Hardware id of its client.")]
+    resource: Annotated[str, Meta(description="What it is of.")]
+    size_bytes: Annotated[int, Meta(description="Size of all its files in bytes.")]
+
+
+class LostRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A copy that the catalogue lists and the pool does not have."""
+
+    id: Annotated[int, Meta(description="Id of the copy.")]
+    uuid: Annotated[str, Meta(description="Uuid of the copy.")]
+
+
+class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):
+    """What differs between a pool and the catalogue."""
+
+    applied: Annotated[
+        bool, Meta(description="Whether both agree now: what was found is adopted, what is lost marked.")
+    ]
+    found: Annotated[int, Meta(description="How many copies of the pool the catalogue did not know.")]
+    lost: Annotated[int, Meta(description="How many copies of the catalogue the pool does not have.")]
+    found_records: Annotated[list[FoundRecord], Meta(description="The first thousand of those found.")]
+    lost_records: Annotated[list[LostRecord], Meta(description="The first thousand of those lost.")]
+
+
+class Listing(msgspec.Struct, frozen=True):
+    """What a media server has of a pool, and when it was asked."""
+
+    asked_at: dt.datetime
+    records: list[PoolRecord]
+
+
+async def facts(db: Connection, pool_id: int) -> Any:
+    """The pool, its media server, and the time."""
+    return await db.fetchrow(_POOL, pool_id)
+
+
+async def examine(hosts: Hosts, pool: Any) -> Listing:
+    """Every record of the pool, as its media server has it."""
+    return Listing(pool["asked_at"], await hosts.pool_records(pool["hwid"], pool["id"]))
+
+
+async def reconcile(change: Change, pool_id: int, listing: Listing, *, apply: bool) -> Reconciliation:
+    """What differs; with `apply` it is put right, and the pool may be cleaned again. Repeating it changes nothing."""
+    db = change.db
+    held = {uuid.UUID(one.record): one for one in listing.records}
+    rows = await db.fetch(_UNKNOWN, list(held), [status.label for status in FINAL])
+    found = [held[row["uuid"]] for row in rows]
+    lost = await db.fetch(_MISSING, pool_id, list(held), listing.asked_at)
+    if apply:
+        await _adopt(change, pool_id, found)
+        await _mark(change, [row["id"] for row in lost])
+        await db.execute(_WANTED, pool_id)
+        await change.wake("pools")
+    return Reconciliation(
+        applied=apply,
+        found=len(found),
+        lost=len(lost),
+        found_records=[
+            FoundRecord(uuid=one.record, client_hwid=one.client_hwid, resource=one.resource, size_bytes=one.size_bytes)
+            for one in found[:NAMED]
+        ],
+        lost_records=[LostRecord(id=row["id"], uuid=row["uuid"].hex) for row in lost[:NAMED]],
+    )
+
+
+async def _adopt(change: Change, pool_id: int, found: Sequence[PoolRecord]) -> None:
+    ids = []
+    for one in found:
+        parent = uuid.UUID(one.parent) if one.parent else None
+        sealed_at = dt.datetime.fromtimestamp(one.sealed_at_ns / 1e9, dt.UTC)
+        ids.append(
+            await change.db.fetchval(
+                _ADOPT, uuid.UUID(one.record), parent, one.task_id, one.client_hwid, pool_id, one.resource_type,
+                one.resource, one.backup_type, one.size_bytes, one.stored_bytes, one.files, one.files_failed, sealed_at,
+                one.crypto, one.key_id,
+            )
+        )  # fmt: skip
+    await change.db.execute(_PARENTS, pool_id)
+    await _say(change, ids, "created", "created", _FOUND)
+
+
+async def _mark(change: Change, ids: Sequence[int]) -> None:
+    await change.db.execute(_BREAK, list(ids), VerificationStatus.NOT_TRUSTED.label)
+    await _say(change, ids, "verified", "changed", _LOST)
+
+
+async def _say(change: Change, ids: Sequence[int], action: str, event: str, text: str) -> None:
+    if ids:
+        await record_history.note(change.db, ids, action, text, user_name=change.principal.name)
+        await record_history.tell(change.db, ids, event)

@@ -1,0 +1,120 @@
+"""A damaged index costs no copy and no more than a restart, whatever its pages say: LMDB follows them in memory."""
+
+from __future__ import annotations
+
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rubackup.chunkstore import _index_check
+from rubackup.domain.errors import StorageFault
+from support.chunkstore import Client, Place, begin, noise, record_id, restore
+
+PAGE = 4096
+TREE = {"/home/big": noise(200_000), "/text": b"text " * 300}
+
+
+def _closed_pool(place: Place) -> Path:
+    """The file of the index of a closed pool with one record."""
+    Client().backup(begin(place.open(), 1), TREE)
+    place.close()
+    return place.metadata / "index" / "data.mdb"
+
+
+def _make_deadly(file: Path) -> None:
+    """Let the first row of each of the last leaves lie behind the end of the file, where the kernel has nothing to map.
+
+    A page of LMDB begins with its number 8, 2 bytes, its flags 2 (2: a leaf), where its free room begins 2 and ends 2;
+    then come the places of its rows, 2 bytes each.
+    """
+    data = bytearray(file.read_bytes())
+    end = len(data)
+    for page in range(max(2 * PAGE, end - 15 * PAGE), end, PAGE):
+        number, flags = struct.unpack_from("<Q2xH", data, page)
+        if (number, flags) == (page // PAGE, 2):
+            struct.pack_into("<H", data, page + 16, 0xFFF0)
+    file.write_bytes(data)
+
+
+def _damaged_aside(place: Place) -> list[Path]:
+    return list(place.metadata.glob("index.damaged-*"))
+
+
+def test_an_index_that_kills_its_reader_is_rebuilt(place: Place) -> None:
+    """After the process died with the index open, another one reads it first; it dies too, and this one lives."""
+    file = _closed_pool(place)
+    _make_deadly(file)
+    (place.metadata / "index.open").touch()
+    pool = place.open()
+
+    assert len(_damaged_aside(place)) == 1
+    assert pool.problems == []
+    assert restore(pool, record_id(1)) == TREE
+
+
+def test_the_check_dies_in_a_process_of_its_own(place: Place) -> None:
+    """It really is a signal that ends it, not an error that LMDB tells."""
+    file = _closed_pool(place)
+    _make_deadly(file)
+    child = subprocess.run(
+        [sys.executable, "-m", "rubackup.chunkstore._index_check", str(file.parent)], capture_output=True, check=False
+    )
+
+    assert child.returncode < 0
+
+
+def test_an_index_that_is_whole_is_kept_after_a_crash(place: Place) -> None:
+    """It is read once; nothing is rebuilt, and nothing of it changes."""
+    file = _closed_pool(place)
+    before = file.read_bytes()
+    assert _index_check.check(file.parent) == ""
+    assert file.read_bytes() == before
+    (place.metadata / "index.open").touch()
+    pool = place.open()
+
+    assert _damaged_aside(place) == []
+    assert (place.metadata / "index.open").exists()
+    assert restore(pool, record_id(1)) == TREE
+
+
+def test_an_index_that_was_closed_in_order_is_not_read(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Opening a large pool takes no longer for it."""
+    _closed_pool(place)
+    assert not (place.metadata / "index.open").exists()
+    monkeypatch.setattr(sys, "executable", "/nonexistent")
+
+    assert restore(place.open(), record_id(1)) == TREE
+
+
+def test_a_check_that_cannot_be_made_is_no_damage(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a verdict the pool is not opened, and its index is neither used nor thrown away."""
+    file = _closed_pool(place)
+    (place.metadata / "index.open").touch()
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(StorageFault, match="could not be checked"):
+        place.open()
+
+    assert file.exists()
+    assert _damaged_aside(place) == []
+
+
+def test_flips_are_told_or_harmless(place: Place) -> None:
+    """A value of another length, a key out of order, and a page that is none are found by reading."""
+    file = _closed_pool(place)
+    whole = file.read_bytes()
+    name = Client().chunks(TREE["/home/big"])[0][0]
+    found = []
+    for at, xor in ((-8, 4), (0, 0x80)):
+        data = bytearray(whole)
+        place_of = data.find(name)
+        while place_of >= 0:
+            data[place_of + at] ^= xor
+            place_of = data.find(name, place_of + 1)
+        file.write_bytes(data)
+        found.append(_index_check.check(file.parent))
+
+    assert found[0] == "chunks: a value of 28 bytes"
+    assert found[1] == "chunks: the keys do not ascend"

@@ -1,0 +1,87 @@
+"""`rubackup media repair`: what it finds in a pool, on real folders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from rubackup.chunkstore import pack
+from rubackup.chunkstore.backends.local import LocalBackend
+from rubackup.chunkstore.pool import Pool
+from rubackup.cli.main import app
+from rubackup.cli.media import DAMAGED
+from support.chunkstore import POOL, Client, begin, noise, record_id
+
+TREE = {"/home/big": noise(200_000), "/home/a\nb": b"text " * 300}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A closed pool in `store` with its metadata in `meta`, and two copies."""
+    (tmp_path / "store").mkdir()
+    pool = opened(tmp_path)
+    for number in (1, 2):
+        Client(group_bytes=1).backup(begin(pool, number), TREE | {f"/{number}": b"x" * number})
+    pool.close()
+    return tmp_path
+
+
+def opened(folder: Path) -> Pool:
+    """The pool as its media server opens it."""
+    return Pool.open(
+        uuid=POOL, metadata=folder / "meta", storages=[folder / "store"], reserve_bytes=0, level=1, map_bytes=1 << 20
+    )
+
+
+def run(*arguments: str | Path) -> tuple[int, str]:
+    """Exit status and what was printed."""
+    result = CliRunner().invoke(app, ["media", "repair", *map(str, arguments)])
+    return result.exit_code, result.output
+
+
+def test_everything_is_listed_from_the_storages_alone(folder: Path) -> None:
+    """With an empty metadata folder the index is filled anew, and every copy is in it and whole."""
+    status, text = run(folder / "store", "--metadata", folder / "empty", "--verify")
+
+    assert status == 0
+    assert [line.split()[1] for line in text.splitlines() if line.startswith("copy ")] == [record_id(1), record_id(2)]
+    assert text.count("  whole") == 2
+
+
+def test_damage_is_named_and_tells_by_the_status(folder: Path) -> None:
+    """Files and places, each on one line, whatever a file is called; what a backup mends is mended for both."""
+    name = max((folder / "store" / "packs").rglob("*.pack"), key=lambda file: file.stat().st_size)
+    relative = str(name.relative_to(folder / "store"))
+    last = pack.read_extents(LocalBackend(folder / "store"), relative)[-2]
+    data = bytearray(name.read_bytes())
+    data[last.offset + last.length - 1] ^= 1
+    name.write_bytes(data)
+    status, text = run(folder / "store", "--metadata", folder / "meta", "--verify")
+
+    assert status == DAMAGED
+    assert f"{relative} is damaged at offset {last.offset}" in text
+    assert "  damaged file: /home/a\\nb" in text
+
+
+def test_an_index_is_set_aside_when_asked(folder: Path) -> None:
+    """Whatever it says; nothing of the storages changes."""
+    before = {path: path.read_bytes() for path in (folder / "store").rglob("*") if path.is_file()}
+
+    assert run(folder / "store", "--metadata", folder / "meta", "--rebuild-index")[0] == 0
+    assert len(list((folder / "meta").glob("index.damaged-*"))) == 1
+    assert {path: path.read_bytes() for path in (folder / "store").rglob("*") if path.is_file()} == before
+
+
+def test_a_pool_that_is_served_or_none_is_refused(folder: Path, tmp_path: Path) -> None:
+    """One sentence on stderr, and nothing is touched."""
+    pool = opened(folder)
+    served = run(folder / "store", "--metadata", folder / "meta", "--rebuild-index")
+    pool.close()
+    none = run(tmp_path, "--metadata", folder / "meta")
+
+    assert served[0] == none[0] == 1
+    assert "is served by another process" in served[1]
+    assert "is no folder of a pool" in none[1]
+    assert not list((folder / "meta").glob("index.damaged-*"))

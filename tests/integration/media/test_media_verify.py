@@ -1,0 +1,70 @@
+"""A verification as a media server's task: what it reports, and that it does not call a copy damaged for the index's fault."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rubackup.agent.tasks import Outcome, RunningTask
+from rubackup.chunkstore import pack
+from rubackup.chunkstore.backends.local import LocalBackend
+from rubackup.chunkstore.index import Place
+from rubackup.media.folders import Ground
+from rubackup.media.pools import PoolKeeper
+from rubackup.media.verifying import verify
+from rubackup.wire.messages import Order, PoolConfig, RunVerify, StorageConfig
+from support.chunkstore import Client, begin, noise, record_id
+
+TREE = {"/big": noise(200_000), "/small": noise(3_000, 2)}
+
+
+@pytest.fixture
+def pools(tmp_path: Path) -> Iterator[PoolKeeper]:
+    """One pool with one copy."""
+    found = PoolKeeper(tmp_path / "metadata", Ground((tmp_path / "metadata",), memory=True))
+    storages = [StorageConfig(id=1, path=str(tmp_path / "store"))]
+    found.configure(
+        [PoolConfig(id=1, uuid=uuid.uuid4().hex, name="p", compression="fast", reserve_bytes=0, storages=storages)]
+    )
+    Client(group_bytes=1).backup(begin(found.get(1), 1), TREE)
+    yield found
+    found.close()
+
+
+def _verified(pools: PoolKeeper) -> tuple[Outcome, list[str]]:
+    task = RunningTask(7, 1)
+    outcome = verify(pools, RunVerify(order=Order(task_id=7, fence=1, epoch=1), pool_id=1, record=record_id(1)), task)
+    report = task.unsent()
+    return outcome, [line.text for line in report.lines] if report else []
+
+
+def test_files_are_reported_and_places_logged(pools: PoolKeeper, tmp_path: Path) -> None:
+    """The outcome names the file, the log the pack and the offset."""
+    file = next((tmp_path / "store" / "packs").rglob("*.pack"))
+    name = str(file.relative_to(tmp_path / "store"))
+    last = pack.read_extents(LocalBackend(tmp_path / "store"), name)[-1]
+    data = bytearray(file.read_bytes())
+    data[last.offset + last.length - 1] ^= 1
+    file.write_bytes(data)
+    outcome, lines = _verified(pools)
+
+    assert (outcome.outcome, outcome.damaged) == ("error", ("/small",))
+    assert len(lines) == 1
+    assert f"{name} is damaged at offset {last.offset}" in lines[0]
+
+
+def test_a_wrong_index_is_rebuilt_and_the_copy_is_whole(pools: PoolKeeper) -> None:
+    """A bit that flipped in the index makes no copy Not Trusted; the pool that is served then is another one."""
+    pool = pools.get(1)
+    index, name = pool._index, Client().chunks(TREE["/small"])[0][0]
+    place = Place.decode(index.places([name])[name])
+    wrong = place._replace(offset=place.offset ^ 64).encode()
+    index._env.write(lambda txn: txn.put(name, wrong, db=index._db["chunks"]))
+    outcome, lines = _verified(pools)
+
+    assert (outcome.outcome, outcome.damaged) == ("done", ())
+    assert lines == ["The index of the pool is wrong. It is rebuilt, and the copy is verified once more."]
+    assert pools.get(1) is not pool
