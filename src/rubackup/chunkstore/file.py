@@ -6,6 +6,7 @@ chunks. Every chunk is hashed before a byte of it is given. Design: `docs/design
 
 from __future__ import annotations
 
+import struct
 import threading
 from array import array
 from bisect import bisect_right
@@ -58,10 +59,10 @@ class RecordFile:
         total, tag = 0, blake3()
         for rows in self._blocks():
             self._starts.append(total)
-            for name, length in rows:
-                tag.update(name)
-                tag.update(length.to_bytes(4, "little"))
-                total += length
+            lengths = [length for _, length in rows]
+            tag.update(b"".join([name for name, _ in rows]))
+            tag.update(struct.pack(f"<{len(lengths)}I", *lengths))
+            total += sum(lengths)
         self.size_bytes = total
         """Length of the content as it was read; the entry's size is what the file system told."""
         self.tag = tag.hexdigest()[:32]

@@ -124,6 +124,9 @@ class Verification:
         bad: list[int] = []
         spots = self._spots(rows, bad)
         self.packs.update({spot.pack for spot, _ in spots})
+        if bad:
+            name = rows[bad[0]][0].hex()
+            self._name(f"The pool does not know {len(bad)} chunks of the copy; the first is {name}.")
         ahead: deque[Future[list[_Found]]] = deque()
         for begin in range(0, len(spots), JOB_GROUPS):
             ahead.append(threads.submit(self._groups_of, rows, spots[begin : begin + JOB_GROUPS]))
@@ -152,13 +155,17 @@ class Verification:
             bad += found.bad
             self._bytes_read += found.bytes_read
             self._bytes_done += found.bytes_done
-            if found.problem and len(self._places) < NAMED_PLACES:
-                self._places[found.problem] = None
+            if found.problem:
+                self._name(found.problem)
             if found.whole:
                 self._whole[found.spot] = None
                 if len(self._whole) > _REMEMBERED:
                     self._whole.popitem(last=False)
         self._progress(self._bytes_done, self._reader.row_bytes)
+
+    def _name(self, place: str) -> None:
+        if len(self._places) < NAMED_PLACES:
+            self._places[place] = None
 
     def _groups_of(self, rows: Sequence[Row], spots: Sequence[tuple[Spot, list[int]]]) -> list[_Found]:
         return [self._group(rows, spot, numbers) for spot, numbers in spots]

@@ -159,6 +159,17 @@ def _rows(pool: Pool) -> list[tuple[bytes, int]]:
     return reader.rows(0, reader.row_count)
 
 
+def test_a_chunk_that_nobody_knows_is_named(place: Place) -> None:
+    """An index without a row for it: its files are damaged, and there is no place to name but the chunk."""
+    pool, _ = _counted(place, Client(group_bytes=1))
+    name = Client().chunks(noise(5_000, 101))[0][0]
+    pool._index._env.write(lambda txn: txn.delete(name, db=pool._index._db["chunks"]))
+    result = _verify(pool)
+
+    assert result.damaged == ["/new1"]
+    assert result.places == [f"The pool does not know 1 chunks of the copy; the first is {name.hex()}."]
+
+
 def test_an_index_that_was_just_rebuilt_is_kept(place: Place) -> None:
     """A pack whose groups contradict each other does not make the pool rebuild its index again and again."""
     _counted(place, Client(group_bytes=1))
