@@ -13,9 +13,9 @@ from typing import NamedTuple, NoReturn, TypeVar
 from rubackup.chunkstore import group, pack
 from rubackup.chunkstore.backends.base import Backend
 from rubackup.chunkstore.group import Group, Head
-from rubackup.chunkstore.index import Index, PackRow
+from rubackup.chunkstore.index import Index, PackRow, Place
 from rubackup.chunkstore.storage import Storages
-from rubackup.domain.errors import Corrupt, NotFound, StorageFault
+from rubackup.domain.errors import Busy, Corrupt, NotFound, StorageFault
 
 _T = TypeVar("_T")
 
@@ -46,6 +46,13 @@ class GroupReader:
     def head(self, spot: Spot) -> Head:
         """A group's header, checked by its own sum, without the content."""
         return self._checked(spot, min(spot.length, _HEAD_BYTES), group.read_head)
+
+    def check_length(self, name: bytes, place: Place) -> None:
+        """Busy, and the index suspected, when the group says that the chunk has another length than its place."""
+        head = self.head(Spot(place.pack, place.offset, place.group_bytes))
+        if name in head.ids and head.lengths[head.ids.index(name)] != place.chunk_bytes:
+            self._index.suspect(f"The index gives chunk {name.hex()} a wrong length.")
+            raise Busy("The index of the pool is wrong and is rebuilt; try again.")
 
     def condemn(self, spot: Spot, reason: str) -> str:
         """Mark a group as damaged; a sentence that names its place."""

@@ -402,7 +402,8 @@ class WriteSession:
                 raise Corrupt(f"Chunk {name.hex()} is not in its pack any more; a new backup sends it again.")
             if value is None or name in foreign:
                 raise Invalid(f"The manifest names chunk {name.hex()}, which this client did not show to have.")
-            if Place.decode(value).chunk_bytes != length:
+            if (place := Place.decode(value)).chunk_bytes != length:
+                self._groups.check_length(name, place)
                 raise Invalid(f"The manifest gives chunk {name.hex()} a wrong length.")
         self._packs.update(packs_in(found.values()))
 

@@ -13,7 +13,7 @@ from rubackup.chunkstore.backends.base import Backend
 from rubackup.chunkstore.backends.local import translated
 from rubackup.chunkstore.index import Place as Spot
 from rubackup.chunkstore.pool import Pool, VerifyResult
-from rubackup.domain.errors import StorageFault
+from rubackup.domain.errors import Busy, StorageFault
 from support.chunkstore import Client, Place, begin, noise, record_id, restore
 
 TREE = {"/home/big": noise(200_000), "/home/small": noise(3_000, 2), "/text": b"text " * 300}
@@ -157,6 +157,22 @@ def test_an_index_that_points_astray_is_rebuilt(place: Place, wrong: str) -> Non
 def _rows(pool: Pool) -> list[tuple[bytes, int]]:
     reader = pool._stored(pool._row(record_id(1))).reader()
     return reader.rows(0, reader.row_count)
+
+
+def test_a_wrong_length_in_the_index_hurts_no_copy(place: Place) -> None:
+    """A verification sees it and finds the copy whole; a session that would be refused asks for another attempt."""
+    pool, _ = _counted(place, Client(group_bytes=1))
+    index, name = pool._index, Client().chunks(noise(5_000, 101))[0][0]
+    spot = Spot.decode(index.places([name])[name])
+    index._env.write(lambda txn: txn.put(name, spot._replace(chunk_bytes=7).encode(), db=index._db["chunks"]))
+    with pytest.raises(Busy):
+        Client().backup(begin(pool, 5), {"/same": noise(5_000, 101)})
+    assert pool.index_damaged
+    result = _verify(pool)
+
+    assert result == VerifyResult(result.bytes_read, [], [])
+    Client().backup(begin(place.reopen(), 6), {"/same": noise(5_000, 101)})
+    assert restore(place.opened[0], record_id(6)) == {"/same": noise(5_000, 101)}
 
 
 def test_a_chunk_that_nobody_knows_is_named(place: Place) -> None:
