@@ -52,7 +52,7 @@ def test_everything_is_listed_from_the_storages_alone(folder: Path) -> None:
 
 def test_damage_is_named_and_tells_by_the_status(folder: Path) -> None:
     """Files and places, each on one line, whatever a file is called; what a backup mends is mended for both."""
-    name = next((folder / "store" / "packs").rglob("*.pack"))
+    name = max((folder / "store" / "packs").rglob("*.pack"), key=lambda file: file.stat().st_size)
     relative = str(name.relative_to(folder / "store"))
     last = pack.read_extents(LocalBackend(folder / "store"), relative)[-2]
     data = bytearray(name.read_bytes())
