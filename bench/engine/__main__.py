@@ -150,11 +150,11 @@ def main() -> int:
             if name in options.only:
                 programs[name], facts[name] = get(options.cache)
                 print(f"{name} {facts[name]}: {programs[name]}", flush=True)
+        folder = tools.private_folder(options.dir)
     except tools.Unusable as error:
         sys.exit(f"engine: {error}")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     load = os.getloadavg()[0]
-    folder = tools.private_folder(options.dir)
     found: list[Results] = []
     try:
         speeds = measure(options, folder, programs, found)

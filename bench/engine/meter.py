@@ -91,7 +91,7 @@ class Group:
     def close(self) -> None:
         """Remove the control group; its processes have ended."""
         if self.path:
-            for _ in range(50):
+            for _ in range(300):
                 with contextlib.suppress(OSError):
                     self.path.rmdir()
                     return

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -149,7 +151,11 @@ class Product:
             self._down = True
             if hasattr(self, "system"):
                 self.system.http.close()
-            subprocess.run([*RUBACKUP, "down", "--state", str(self.folder / "state")], timeout=60, check=False)
+            command = [*RUBACKUP, "down", "--state", str(self.folder / "state")]
+            subprocess.run(command, timeout=60, check=False, capture_output=True)
+            for pid in self.group.pids():  # what `down` did not reach
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
         self.database.close()
         self.group.close()
         shutil.rmtree(self.folder, ignore_errors=True)

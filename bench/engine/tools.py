@@ -106,5 +106,8 @@ def default_cache() -> Path:
 
 
 def private_folder(within: Path | None) -> Path:
-    """A fresh folder for everything of one run, on a disk."""
+    """A fresh folder for everything of one run, on a disk: in memory nothing is ever synced."""
+    kind = _run(["stat", "-f", "-c", "%T", str(within or "/var/tmp")]).strip()
+    if kind in {"tmpfs", "ramfs"}:
+        raise Unusable(f"{within} lies in memory ({kind}); give a folder on a disk.")
     return Path(tempfile.mkdtemp(prefix="rubackup-engine-", dir=within or "/var/tmp"))

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from samples import backup_body
 
+from rubackup.domain.lookups import Crypto
 from rubackup.resources._examples import EXTENSIONS
 from support.api import Api
 from support.fixtures import Stock
@@ -84,7 +85,7 @@ def test_every_wrong_field_of_a_backup_is_told(office: Api) -> None:
 
     names = ("client", "pool", "resource", "resource_type", "backup_type", "crypto", "storage_duration")
     assert errors.keys() == {f"data.task.{name}" for name in names}
-    assert errors["data.task.crypto"] == "must be one of: nocrypt."
+    assert errors["data.task.crypto"] == f"must be one of: {', '.join(Crypto.labels())}."
 
 
 @pytest.mark.parametrize(

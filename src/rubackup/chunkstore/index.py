@@ -525,6 +525,11 @@ class Index:
 
         self._env.write(change)
 
+    def forget_record_packs(self, record: str) -> None:
+        """That they are not known is no error."""
+        key = bytes.fromhex(record)
+        self._env.write(lambda txn: txn.delete(key, db=self._db["record_packs"]))
+
     def delete_record(self, record: str) -> None:
         """Remove a record; that it is gone already is no error."""
         key = bytes.fromhex(record)

@@ -275,6 +275,10 @@ class Pool:
             return None
         return whole_packs(self._index, lambda: self._storages, row.sealed, self._stored(row).reader)
 
+    def doubt_parent(self, session: WriteSession) -> None:
+        """Read the session's parent through, and look all of its chunks up, before it is used again."""
+        self._index.forget_record_packs(session.parent)
+
     def _stored(self, row: RecordRow) -> StoredManifest:
         storage = self._storages.get(row.storage)
         if storage is None:

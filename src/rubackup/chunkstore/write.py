@@ -50,6 +50,9 @@ class Host(Protocol):
     def parent_packs(self, session: WriteSession) -> PackSet | None:
         """The packs of the session's parent; None when it was dropped or has lost chunks since the session began."""
 
+    def doubt_parent(self, session: WriteSession) -> None:
+        """A manifest with segments of the session's parent was refused: the parent is read through before it is used again."""
+
     def publish(
         self,
         session: WriteSession,
@@ -366,7 +369,9 @@ class WriteSession:
             header, trailer = check_manifest(
                 lambda at, length: backend.read(name, at, length), size, self._check_rows, known=known
             )
-        except Corrupt as error:
+        except (Corrupt, Invalid) as error:
+            if self._taken and self._taken.any:
+                self._host.doubt_parent(self)
             raise Invalid(f"The manifest is refused: {error.message}") from error
         if (header.record, header.client_hwid) != (self.record, self.owner):
             raise Invalid("The manifest is of another record or client.")

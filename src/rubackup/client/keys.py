@@ -50,7 +50,7 @@ class KeyStore:
                         f"{self.path} is missing, but there are older keys in {self._old}: bring it back from its "
                         "recovery sheet, or make a new one with `rubackup client key rotate`."
                     )
-                write_private(self.path, os.urandom(MASTER_BYTES))
+                self._write(self.path, os.urandom(MASTER_BYTES))
                 found = self._whole(self.path)
             return found
 
@@ -120,7 +120,7 @@ class KeyStore:
         """A new current key; the one before stays readable. It is durable as an old key before it is replaced."""
         with self._changing():
             self._keep_current()
-            write_private(self.path, os.urandom(MASTER_BYTES))
+            self._write(self.path, os.urandom(MASTER_BYTES))
             return self._whole(self.path)
 
     def add(self, secret: bytes, *, current: bool = False) -> MasterKey:
@@ -132,7 +132,7 @@ class KeyStore:
                 return key
             if current or now is None:
                 self._keep_current()
-                write_private(self.path, secret)
+                self._write(self.path, secret)
             else:
                 self._keep(secret, key)
             return key
@@ -145,7 +145,27 @@ class KeyStore:
     def _keep(self, secret: bytes, key: MasterKey) -> None:
         with self._explained(self._old):
             self._old.mkdir(mode=0o700, exist_ok=True)
-        write_private(self._old / key.id.hex(), secret)
+            self._give(self._old)
+        self._write(self._old / key.id.hex(), secret)
+
+    def _write(self, path: Path, secret: bytes) -> None:
+        """Durable and whole under its name, or not there; of the owner of the keys."""
+        staged = path.with_name(f".{path.name}.staged")
+        write_private(staged, secret)
+        with self._explained(path):
+            self._give(staged)
+            staged.rename(path)
+            folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+
+    def _give(self, path: Path) -> None:
+        """Root's tool works for the user of the client's process: what it makes belongs to the owner of the folder."""
+        if os.geteuid() == 0:
+            owner = self.path.parent.stat()
+            os.chown(path, owner.st_uid, owner.st_gid)
 
     @contextlib.contextmanager
     def _changing(self) -> Iterator[None]:
@@ -153,6 +173,8 @@ class KeyStore:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             handle = os.open(self.path.parent / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
+            with self._explained(self.path.parent):
+                self._give(self.path.parent / "lock")
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
         finally:

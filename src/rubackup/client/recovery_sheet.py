@@ -1,6 +1,6 @@
 """The recovery sheet: master keys as text that survives paper, and is checked line by line when it is typed in again.
 
-A key is eight lines of four groups of four hex digits; a fifth group is the first two bytes of the BLAKE3 of the line's
+A key is four lines of four groups of four hex digits; a fifth group is the first two bytes of the BLAKE3 of the line's
 number and its eight bytes. The key's id stands above and has to fit in the end.
 """
 
@@ -32,9 +32,9 @@ administrator of the backup server nor the maker of the program. Print it, and k
 
 To use it: type the lines of a key, with its `Key id:` line above them, into a file, and run on the host that is to restore
 
-    rubackup client key import FILE
+    rubackup client --state FOLDER key import FILE
 
-Spaces do not matter. The last group of each line is its checksum.
+(or with --socket, or `key --master-key PATH`, where the client was not started by `rubackup up`). Spaces do not matter. The last group of each line is its checksum.
 """
 
 
@@ -85,7 +85,7 @@ def read(text: str) -> list[bytes]:
             )
     _complete(wanted, parts)
     if not keys:
-        raise Invalid("There is no key in this sheet: it has a line `Key id: ...` and eight numbered lines.")
+        raise Invalid("There is no key in this sheet: it has a line `Key id: ...` and four numbered lines.")
     return keys
 
 

@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 from typing_extensions import Buffer
 
+from rubackup.chunkstore.identity import chunk_id
 from rubackup.chunkstore.pool import Pool, WriteSession
 from rubackup.client.modules.filesystem import FileSystemModule
 from rubackup.client.modules.filesystem.backup import Backup
 from rubackup.client.ports import BackupChannel, BackupJob, BackupSummary, RestoreChannel, RestoreJob
-from rubackup.domain.errors import Stopped
+from rubackup.domain.errors import Invalid, Stopped
 from support.channels import RecordingWatch
 from support.trees import assert_same, landed, make_rich_tree
 
@@ -145,3 +146,43 @@ def test_next_attempt_goes_on(pool: Pool, tmp_path: Path) -> None:
 
     restore(pool, source, tmp_path / "target", record)
     assert made.stored_bytes < 24_000_000 - sum(sent) + 100_000
+
+
+def test_a_chain_of_taken_segments(pool: Pool, tmp_path: Path) -> None:
+    """Full, differential on it, incremental on that: each restores by itself, also when those below it are gone."""
+    source = tmp_path / "source"
+    for number in range(40):
+        (source / f"{number:02}").mkdir(parents=True)
+        for file in range(50):
+            (source / f"{number:02}" / f"{file:03} with a longer name").write_bytes(bytes([number, file]) * 20)
+    full, _ = backup(pool, source)
+    (source / "05" / "new").write_text("new")
+    differential, made = backup(pool, source, full)
+    (source / "30" / "000 with a longer name").unlink()
+    incremental, _ = backup(pool, source, differential)
+    pool.drop(full)
+    pool.drop(differential)
+
+    restore(pool, source, tmp_path / "target", incremental)
+    assert made.stored_bytes < 200_000
+    assert pool.verify(incremental, lambda _done, _total: None, lambda: None).damaged == []
+
+
+def test_a_parent_whose_manifest_rots_is_given_up(pool: Pool, tmp_path: Path) -> None:
+    """Rows that were taken over unread may be damaged in the parent's file: one backup is refused, the next reads all."""
+    source = tmp_path / "source"
+    for number in range(16):
+        (source / f"{number:02}").mkdir(parents=True)
+        for file in range(60):
+            (source / f"{number:02}" / f"{file:03}{'x' * 200}").write_text(f"{number} {file}")
+    first, _ = backup(pool, source)
+    file = next((tmp_path / "storage" / "manifests").glob("*.manifest"))
+    data = bytearray(file.read_bytes())
+    at = data.index(chunk_id(b"15 59"))
+    data[at] ^= 1
+    file.write_bytes(data)
+    with pytest.raises(Invalid):
+        backup(pool, source, first)
+
+    second, _ = backup(pool, source, first)
+    restore(pool, source, tmp_path / "target", second)

@@ -17,6 +17,8 @@ from support.trees import Copies, assert_same, landed
 
 FOLDERS = 60
 FILES = 40
+LONG = "x" * 200
+"""So that there are four segments at least: one ends at a folder from 192 KiB on, whatever the hash says."""
 
 
 @pytest.fixture
@@ -27,7 +29,7 @@ def source(tmp_path: Path) -> Path:
         folder = root / f"{number:02}"
         folder.mkdir(parents=True)
         for name in range(FILES):
-            (folder / f"{name:03} a file with a longer name").write_text(f"{number} {name}")
+            (folder / f"{name:03}{LONG}").write_text(f"{number} {name}")
     (root / "30" / "empty").mkdir()
     return root
 
@@ -75,12 +77,12 @@ def test_an_unchanged_tree_is_taken_over_by_segments(copies: Copies, source: Pat
 
 def test_a_changed_file_costs_its_segment(copies: Copies, source: Path, tmp_path: Path) -> None:
     """One file is read; the segments beside it are taken over, and the copy built on that is right, too."""
-    (source / "30" / f"{7:03} a file with a longer name").write_text("changed")
+    (source / "30" / f"{7:03}{LONG}").write_text("changed")
     asked, taken = again(copies, source)
     assert asked == 1
     assert segments(copies, "next") - 3 <= taken < segments(copies, "next")
     (source / "02" / "new").write_text("new")
-    (source / "59" / f"{7:03} a file with a longer name").unlink()
+    (source / "59" / f"{7:03}{LONG}").unlink()
 
     assert again(copies, source, "third", "next", 240)[0] == 1
     assert_restores(copies, source, tmp_path, "third")
@@ -100,7 +102,7 @@ def test_folders_that_go_and_come(copies: Copies, source: Path, tmp_path: Path) 
 def test_each_file_is_seen(copies: Copies, source: Path, tmp_path: Path) -> None:
     """An edit of any one file that keeps its size and mtime is read, whatever stands around it."""
     for number, name in [(0, 0), (17, 39), (33, 20), (59, 0), (59, 39)]:
-        file = source / f"{number:02}" / f"{name:03} a file with a longer name"
+        file = source / f"{number:02}" / f"{name:03}{LONG}"
         before = file.stat()
         file.write_text("x" * before.st_size)
         os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
@@ -114,7 +116,7 @@ def test_a_new_name_of_an_owner_is_recorded(copies: Copies, source: Path, monkey
     monkeypatch.setattr(metadata.pwd, "getpwuid", lambda uid: type("User", (), {"pw_name": "renamed"}))
     assert again(copies, source)[0] == 0
 
-    found = copies.pool.reader("next").find(os.fsencode(source / "17" / f"{3:03} a file with a longer name"))
+    found = copies.pool.reader("next").find(os.fsencode(source / "17" / f"{3:03}{LONG}"))
     assert found is not None
     assert found.user == "renamed"
 
@@ -143,7 +145,7 @@ def test_rows_that_cannot_be_read_cost_speed(
     copies: Copies, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the parent's rows are damaged, entries that stood in a run taken over are copied anew."""
-    (source / "30" / f"{7:03} a file with a longer name").write_text("changed")
+    (source / "30" / f"{7:03}{LONG}").write_text("changed")
 
     def fail(_self: Parent, run: RunView) -> bytes:
         raise Corrupt(f"The rows of {run.path!r} are damaged.")
@@ -161,7 +163,7 @@ def test_a_run_that_is_not_whole_is_read_again(
     copies: Copies, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Rows that do not give the sizes of a run's files are not taken over; the log names the folder."""
-    (source / "30" / f"{7:03} a file with a longer name").write_text("changed")
+    (source / "30" / f"{7:03}{LONG}").write_text("changed")
     monkeypatch.setattr(Parent, "is_whole", lambda _self, run: not run.path.endswith(b"/29"))
     again(copies, source)
 
@@ -172,7 +174,7 @@ def test_a_run_that_is_not_whole_is_read_again(
 
 def test_files_with_several_names_stay_linked(copies: Copies, source: Path, tmp_path: Path) -> None:
     """A further name in another folder is a name of the same file, in the copy and in the one built on it."""
-    os.link(source / "10" / f"{0:03} a file with a longer name", source / "50" / "zz other name")
+    os.link(source / "10" / f"{0:03}{LONG}", source / "50" / "zz other name")
     again(copies, source)
     asked, _ = again(copies, source, "third", "next", 240)
 

@@ -21,6 +21,7 @@ from rubackup.chunkstore.manifest import ManifestReader
 from rubackup.client.channels import BackupOverWire, RestoreOverWire, connect
 from rubackup.client.compare import compare_trees
 from rubackup.client.modules.filesystem import FileSystemModule
+from rubackup.client.modules.filesystem.backup import Backup
 from rubackup.client.ports import BackupJob, RestoreJob
 from rubackup.domain.errors import Corrupt, Fenced, Refused, RubackupError, WireFault
 from rubackup.media.pools import PoolKeeper
@@ -175,6 +176,35 @@ def test_chunks_may_be_asked_for_ahead(place: Place, tmp_path: Path) -> None:
     assert connection.expect(Groups).count == 1
     assert len(came) > 1
     assert last in came
+
+
+def test_an_unchanged_folder_crosses_the_wire_by_number(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the second copy only the first segment is sent, and which others the first copy has; it restores."""
+    source = tmp_path / "source"
+    for number in range(16):
+        (source / f"{number:02}").mkdir(parents=True)
+        for file in range(60):
+            (source / f"{number:02}" / f"{file:03}{'x' * 200}").write_text(f"{number} {file}")
+    first, second = uuid.uuid4().hex, uuid.uuid4().hex
+    taken: list[int] = []
+    real = BackupOverWire.copy_parent
+    monkeypatch.setattr(
+        BackupOverWire, "copy_parent", lambda self, at, count: (taken.append(count), real(self, at, count))[1]
+    )
+    for record, parent, later in ((first, "", 60), (second, first, 120)):
+        channel = place.backup(record=record, parent=parent, task_id=later)
+        now = time.time_ns() + later * 10**9
+        job = BackupJob(record, parent, CLIENT, str(source), "incremental" if parent else "full")
+        Backup(job, channel, RunningTask(later, 1), now_ns=lambda now=now: now).run()
+        channel.close()
+    ticket = place.ticket(record=second, mode="restore")
+    job = RestoreJob(second, CLIENT, str(source), str(tmp_path / "target"))
+    FileSystemModule().restore(job, RestoreOverWire(place.connection(), lambda: ticket), RunningTask(2, 1))
+
+    assert compare_trees(source, tmp_path / "target" / str(source).lstrip("/")).equal
+    assert sum(taken) >= 1
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -112,6 +113,18 @@ def test_an_imported_key_is_for_reading_unless_there_is_none(store: KeyStore) ->
     assert read_only == MasterKey(SECRET).id
     assert store.current().id == MasterKey(SECOND).id
     assert store.get(MasterKey(SECRET).id).id == MasterKey(SECRET).id
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act for another user")
+def test_what_root_makes_belongs_to_the_clients_user(store: KeyStore) -> None:
+    """Root rotates; the client's process, which is not root, can still read every key."""
+    store.path.parent.mkdir(mode=0o700)
+    os.chown(store.path.parent, 65534, 65534)
+    store.current()
+    store.rotate()
+
+    assert {file.stat().st_uid for file in store.path.parent.rglob("*")} == {65534}
+    assert {stat.S_IMODE(file.stat().st_mode) for file in store.path.parent.rglob("*") if file.is_file()} == {0o600}
 
 
 # --- the sheet ---

@@ -143,7 +143,7 @@ class ManifestWriter:
         names = (run.names_raw.partition(b"\0")[0], run.names_raw.rpartition(b"\0")[2]) if run.count else ()
         self._check(path, names[:1])
         self._start(path)
-        weight = run.count * cuts.ENTRY_WEIGHT + len(run.names_raw)
+        weight = run.count * cuts.ENTRY_WEIGHT + len(run.names_raw) - max(0, run.count - 1)  # without the NULs
         length = len(run.stats) + len(run.counts) + len(run.names_raw) + len(run.extras_raw)
         full = self._weight + weight > cuts.MAX_WEIGHT or self._raw + length > cuts.MAX_RAW
         if not self._ahead and self._first is not None and (

@@ -96,6 +96,8 @@ class SliceWriter:
         """Write the slice and note in it what came of each entry."""
         self._now_ns = time.time_ns()
         for home, items in work.runs:
+            if self._is_ending():
+                return
             self._run(work, home, items, chunks)
         for part in work.parts:
             if not self._is_ending():
@@ -109,8 +111,6 @@ class SliceWriter:
             work.failed += [(home, entry, reason(error)) for entry, _ in items]
             return
         for entry, rows in items:
-            if self._is_ending():
-                return
             self._item(work, home, fd if is_own else -1, entry, rows, chunks)
 
     def _item(self, work: Slice, home: Home, own: int, entry: Entry, rows: Sequence[Row], chunks: Chunks) -> None:

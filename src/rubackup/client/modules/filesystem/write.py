@@ -20,12 +20,13 @@ from rubackup.client.memory import MemoryGuard
 from rubackup.client.modules.filesystem.apply import Applier, process_umask
 from rubackup.client.modules.filesystem.batch import Batch, Chunks, Home, Making, Part, Slice
 from rubackup.client.modules.filesystem.fetch import Fetcher
-from rubackup.client.modules.filesystem.fill import MissingChunk, SliceWriter, check_size, write_part
-from rubackup.client.modules.filesystem.paths import join, reason
+from rubackup.client.modules.filesystem.fill import SliceWriter, check_size
+from rubackup.client.modules.filesystem.paths import join
 from rubackup.client.modules.filesystem.pipeline import Pipeline
 from rubackup.client.modules.filesystem.report import Report
 from rubackup.client.modules.filesystem.rows import Row, Rows
-from rubackup.client.modules.filesystem.target import UNFIT, WHY_UNFIT, Identity, NewFile, Target
+from rubackup.client.modules.filesystem.single import Single
+from rubackup.client.modules.filesystem.target import Target
 from rubackup.domain.errors import Corrupt
 
 BATCH_BYTES: Final = 8 << 20
@@ -61,7 +62,6 @@ class Writer:
 
         `may_write` judges what stands in the place of an entry that was queued as if nothing did.
         """
-        self._target = target
         self._fetcher = fetcher
         self._rows = rows
         self._report = report
@@ -69,8 +69,7 @@ class Writer:
         self._started = started
         self._may_write = may_write
         self._standing_for: dict[bytes, bytes] = {}
-        self._restored: dict[bytes, Identity] = {}
-        self._large: list[Making] = []
+        self._single = Single(target, fetcher, rows, report)
         self._batch = Batch()
         self._batch_bytes = BATCH_BYTES
         self._flight: deque[Batch] = deque()
@@ -86,7 +85,7 @@ class Writer:
             path = join(home.path, entry.name)
             first = self._first_name(path, entry)
             if first != path:
-                self.then(partial(self._link, first, home, entry))
+                self.then(partial(self._single.link, first, home, entry))
                 return
         if entry.type == EntryType.FILE and entry.rows:
             self._queue_file(home, entry)
@@ -96,7 +95,7 @@ class Writer:
     def keep(self, path: bytes, entry: Entry, st: os.stat_result, *, same: bool) -> None:
         """What stands at `path` stays; if it is the `same`, further names of its inode may be linked to it."""
         if self._first_name(path, entry) == path and same:
-            self._remember(path, entry, (st.st_dev, st.st_ino))
+            self._single.remember(path, entry, (st.st_dev, st.st_ino))
         self._report.files += 1
         if not entry.hardlink:
             self._report.bytes_done += entry.size
@@ -133,19 +132,15 @@ class Writer:
             if len(rows) == entry.rows and (size <= PART_BYTES or self._batch.size_bytes + size <= self._batch_bytes):
                 self._queue(home, entry, rows, size)
             else:
-                self._queue_large(Making(home, entry))
+                making = self._single.begin(home, entry)
+                if making is not None:
+                    self._queue_large(making)
         except Corrupt as error:
             self._report.failed(join(home.path, entry.name), f"cannot be restored: {error.message}")
 
     def _queue_large(self, making: Making) -> None:
         """Queue the rows of a file in parts that several threads, and several batches, may take."""
         entry = making.entry
-        try:
-            making.file = self._target.create(join(making.home.path, entry.name))
-        except OSError as error:
-            self._report.failed(join(making.home.path, entry.name), f"cannot be restored: {reason(error)}")
-            return
-        self._large.append(making)
         first, offset = entry.first_row, 0
         try:
             for rows in self._rows.read(entry.first_row, entry.rows):
@@ -164,7 +159,7 @@ class Writer:
                 check_size(entry, offset)
         except Corrupt as error:
             making.problem = making.problem or error.message
-        self.then(partial(self._publish, making))
+        self.then(partial(self._single.publish, making))
 
     def _queue_part(self, part: Part, wanted_bytes: int) -> None:
         batch = self._batch
@@ -198,10 +193,7 @@ class Writer:
         """End the threads and remove files that were not finished."""
         self._pipeline.close()
         self._threads.close()
-        for making in self._large:
-            if making.file is not None:
-                self._target.discard(making.file)
-        self._large.clear()
+        self._single.close()
 
     def _fits(self, size_bytes: int) -> bool:
         """Whether another batch may be fetched before the oldest is settled; where memory is short, none may."""
@@ -228,119 +220,20 @@ class Writer:
         report = self._report
         report.files += work.files
         report.bytes_done += work.bytes_done
-        self._restored.update(work.made)
+        self._single.restored.update(work.made)
         for home, entry, why in work.failed:
             report.failed(join(home.path, entry.name), f"cannot be restored: {why}")
         for home, entry, problems in work.incomplete:
-            self._count(home, entry, problems)
+            self._single.count(home, entry, problems)
         for home, entry in work.again:
             if self._may_write(home, entry):
-                self._alone(home, entry)
+                self._single.entry(home, entry)
         for part in work.parts:
             if part.is_missing:
-                self._part_alone(part)
+                self._single.part(part)
             if not part.making.problem:
                 report.bytes_done += part.size_bytes
                 part.making.counted_bytes += part.size_bytes
-
-    def _publish(self, making: Making) -> None:
-        """The last step of a large file."""
-        self._large.remove(making)
-        path = join(making.home.path, making.entry.name)
-        file = making.file
-        assert file is not None
-        try:
-            if not making.problem:
-                self._end(file, making.home, making.entry)
-                return
-        except OSError as error:
-            making.problem = reason(error)
-        except UNFIT:
-            making.problem = WHY_UNFIT
-        self._target.discard(file)
-        self._report.bytes_done -= making.counted_bytes
-        self._report.failed(path, f"cannot be restored: {making.problem}")
-
-    def _end(self, file: NewFile, home: Home, entry: Entry) -> None:
-        os.ftruncate(file.fd, entry.size)  # a hole at the end was not written
-        identity, problems = self._target.publish(file, entry)
-        self._remember(file.path, entry, identity)
-        self._count(home, entry, problems)
-
-    # --- one by one ---
-
-    def _part_alone(self, part: Part) -> None:
-        """Write a part whose chunks did not come with its batch: the damage may be that of another file."""
-        chunks, problem = self._fetcher.fetch([(part.first, part.rows)])
-        try:
-            write_part(part, chunks)
-        except MissingChunk as error:
-            part.making.problem = f"its contents in the copy are damaged: {problem or error}"
-
-    def _alone(self, home: Home, entry: Entry) -> None:
-        """Restore an entry by itself, now, whatever stands in its place."""
-        path = join(home.path, entry.name)
-        if entry.type != EntryType.FILE:
-            try:
-                identity, problems = self._target.make_node(path, entry, is_free=False)
-            except OSError as error:
-                self._report.failed(path, f"cannot be restored: {reason(error)}")
-            except UNFIT:
-                self._report.failed(path, f"cannot be restored: {WHY_UNFIT}")
-            else:
-                self._remember(path, entry, identity)
-                self._count(home, entry, problems)
-            return
-        making = Making(home, entry)
-        try:
-            making.file = self._target.create(path)
-        except OSError as error:
-            self._report.failed(path, f"cannot be restored: {reason(error)}")
-            return
-        self._large.append(making)
-        first, offset = entry.first_row, 0
-        try:
-            for rows in self._rows.read(entry.first_row, entry.rows):
-                for begin in range(0, len(rows), 32):
-                    some = rows[begin : begin + 32]
-                    size = sum(length for _, length in some)
-                    if not making.problem:
-                        self._part_alone(Part(making, first + begin, offset, some, size))
-                        self._report.bytes_done += size
-                        making.counted_bytes += size
-                    self._report.tick()
-                    offset += size
-                first += len(rows)
-            check_size(entry, offset)
-        except Corrupt as error:
-            making.problem = making.problem or error.message
-        self._publish(making)
-
-    def _link(self, first: bytes, home: Home, entry: Entry) -> None:
-        path = join(home.path, entry.name)
-        identity = self._restored.get(first)
-        why = "that file could not be restored"
-        if identity is not None:
-            try:
-                if self._target.link(first, path, identity):
-                    self._report.files += 1
-                    return
-                why = "that file was replaced meanwhile"
-            except OSError as error:
-                why = reason(error)
-        self._report.warn(path, f"is restored as a file of its own, not as another name of the same file: {why}")
-        self._alone(home, entry)
-
-    def _remember(self, path: bytes, entry: Entry, identity: Identity) -> None:
-        if entry.links > 1 or entry.hardlink:
-            self._restored[path] = identity
-
-    def _count(self, home: Home, entry: Entry, problems: list[str]) -> None:
-        if problems:
-            path = join(home.path, entry.name)
-            self._report.failed(path, "was restored, but not its " + "; ".join(problems))
-        else:
-            self._report.files += 1
 
 
 class _Threads:
