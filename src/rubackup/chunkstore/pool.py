@@ -38,7 +38,7 @@ from rubackup.chunkstore.gc.tidy import tidy
 from rubackup.chunkstore.index import MAP_BYTES, RecordRow
 from rubackup.chunkstore.read import ReadSession, StoredManifest
 from rubackup.chunkstore.recovery import Recovery
-from rubackup.chunkstore.repair import Rebuild, repair_manifest
+from rubackup.chunkstore.repair import repair_manifest
 from rubackup.chunkstore.seals import SealedRecord
 from rubackup.chunkstore.storage import MakeBackend, Storage, Storages, bind
 from rubackup.chunkstore.verify import Verification, VerifyResult
@@ -431,6 +431,11 @@ class Pool:
         """What is wrong with the files that hold a record, beside its chunks and its manifest."""
         storage = self._storages.get(record.storage)
         found = [seal_flaw(storage, record)] if storage else []
+        if record.sealed.lost_parts:
+            name = self.manifest_file(record.sealed.record)
+            found.append(
+                f"The manifest {name} has lost {record.sealed.lost_parts} parts; their files are gone from the copy."
+            )
         for number in sorted(packs):
             row = self._index.pack(number)
             storage = self._storages.get(row.storage) if row else None
@@ -438,18 +443,19 @@ class Pool:
                 found.append(pack_flaw(storage, self._pool, row))
         return [text for text in found if text]
 
-    def repair_manifest(self, record: str, rebuild: Rebuild) -> list[str]:
+    def repair_manifest(self, record: str, *, lose: bool = False) -> list[str]:
         """Make a record's damaged manifest anew from what is whole of it; a sentence for each part that is lost.
 
-        Corrupt when nothing can be made of it. Who reads the old one meanwhile may fail. The pool's lock is held.
+        Corrupt when nothing can be made of it, and when parts would be lost, unless `lose` gives them up. Invalid for an
+        encrypted one. Who reads the old one meanwhile may fail. The pool's lock is held.
         """
         with self._lock:
             row = self._row(record)
             storage = self._storages.get(row.storage)
             if storage is None:
                 raise StorageFault(f"Record {record} lies in a storage that is not configured now.")
-            log.warning("The manifest %s is made anew.", self.manifest_file(record))
-            repaired, lost = repair_manifest(storage, row, rebuild)
+            repaired, lost = repair_manifest(storage, row, lose=lose)
+            log.warning("The manifest %s was made anew.", self.manifest_file(record))
             self._index.put_record(repaired, None)
             return lost
 

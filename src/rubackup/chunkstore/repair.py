@@ -1,48 +1,29 @@
 """Puts a manifest in the place of a damaged one, made of what is whole of it.
 
-How its parts are found again is the manifest's matter; here it is written beside, made durable, sealed and checked
-before it takes the place, so that a crash leaves the one or the other. Design: `docs/design/chunkstore.md`, Repair.
+It is written beside, made durable, sealed and checked before it takes the place, so that a crash leaves the one or
+the other. Design: `docs/design/chunkstore.md`, Repair.
 """
 
 from __future__ import annotations
-
-from collections.abc import Callable, Sequence
-from typing import Protocol
 
 from blake3 import blake3
 from msgspec.structs import replace
 
 from rubackup.chunkstore import seals
 from rubackup.chunkstore.index import RecordRow
-from rubackup.chunkstore.manifest import Header, ManifestReader
+from rubackup.chunkstore.manifest import ManifestReader
+from rubackup.chunkstore.manifest.rebuild import rebuild_tail
 from rubackup.chunkstore.storage import Storage
 from rubackup.domain.errors import Corrupt
 
-ReadAt = Callable[[int, int], bytes]
-Sink = Callable[[bytes], None]
 
-
-class Rebuilt(Protocol):
-    """What was written."""
-
-    @property
-    def header(self) -> Header:
-        """The manifest's header."""
-
-    @property
-    def damaged(self) -> Sequence[str]:
-        """A sentence for each part that could not be taken."""
-
-
-Rebuild = Callable[[ReadAt, int, Sink], Rebuilt]
-"""Writes a manifest from what is whole of another; Corrupt when nothing can be made of it."""
-
-
-def repair_manifest(storage: Storage, row: RecordRow, rebuild: Rebuild) -> tuple[RecordRow, list[str]]:
+def repair_manifest(storage: Storage, row: RecordRow, *, lose: bool = False) -> tuple[RecordRow, list[str]]:
     """Replace a record's manifest, durably; its new row, and a sentence for each part that is lost.
 
-    Corrupt, and nothing is changed, when no manifest of this record can be made of it. The record's seal is
-    written anew from the index, so a damaged one is repaired with it.
+    Corrupt, and nothing is changed, when no manifest of this record can be made of it, and when parts would be lost,
+    unless `lose` gives them up: that nothing is lost is known where the parts are all there, or the seal's sum of the
+    stream comes out again. Invalid for an encrypted one. The seal is written anew from the index, so a damaged
+    one is repaired with it.
     """
     backend, record = storage.backend, row.sealed.record
     name, beside = seals.manifest_name(record), seals.open_name(record)
@@ -55,10 +36,19 @@ def repair_manifest(storage: Storage, row: RecordRow, rebuild: Rebuild) -> tuple
         total.update(data)
 
     try:
-        rebuilt = rebuild(lambda offset, length: backend.read(name, offset, length), size, sink)
+        rebuilt = rebuild_tail(lambda offset, length: backend.read(name, offset, length), size, sink)
+        # What was damaged may hold nothing of the copy: then the same stream has come out again.
+        lost = [] if total.digest() == seals.stream_sum(backend, name) else list(rebuilt.damaged)
+        if lost and not lose:
+            raise Corrupt(f"Parts of the manifest are lost, as far as can be told. {' '.join(lost[:5])}")
+        if (rebuilt.header.record, rebuilt.header.client_hwid) != (record, row.sealed.owner):
+            raise Corrupt("The manifest is of another record or client.")
         stream_bytes = file.size_bytes
-        _check(lambda offset, length: backend.read(beside, offset, length), stream_bytes, row, rebuilt)
-        file.write(seals.seal_bytes(row.sealed, stream_bytes, total.digest()))
+        reader = ManifestReader(lambda offset, length: backend.read(beside, offset, length), stream_bytes)
+        if not lost:
+            reader.verify()
+        sealed = replace(row.sealed, lost_parts=row.sealed.lost_parts + len(lost))
+        file.write(seals.seal_bytes(sealed, stream_bytes, total.digest()))
         file.sync()
         backend.replace(beside, name)
     except BaseException:
@@ -67,12 +57,5 @@ def repair_manifest(storage: Storage, row: RecordRow, rebuild: Rebuild) -> tuple
         raise
     file.close()
     storage.count(file.size_bytes - row.file_bytes)
-    return replace(row, stream_bytes=stream_bytes, file_bytes=file.size_bytes), list(rebuilt.damaged)
-
-
-def _check(read_at: ReadAt, size: int, row: RecordRow, rebuilt: Rebuilt) -> None:
-    reader = ManifestReader(read_at, size)
-    if (rebuilt.header.record, rebuilt.header.client_hwid) != (row.sealed.record, row.sealed.owner):
-        raise Corrupt("The manifest is of another record or client.")
-    if not rebuilt.damaged:
-        reader.verify()
+    new = replace(row, sealed=sealed, stream_bytes=stream_bytes, file_bytes=file.size_bytes)
+    return new, lost

@@ -44,6 +44,8 @@ class SealedRecord(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
     """Of an encrypted record: which key of its client opens it, 32 hex digits."""
     crypto: str = ""
     """Name of its cipher."""
+    lost_parts: int = 0
+    """Parts of the manifest that were given up when it was made anew; the copy is not whole for ever."""
 
 
 class _Seal(msgspec.Struct, array_like=True, frozen=True):
@@ -123,6 +125,19 @@ def seal_bytes(record: SealedRecord, stream_bytes: int, stream_sum: bytes) -> by
 
 def read_seal(backend: Backend, name: str) -> tuple[SealedRecord, int, int]:
     """The sealed record of a manifest file, the length of the client's stream, and that of the file."""
+    seal, size = _read(backend, name)
+    return seal.record, seal.stream_bytes, size
+
+
+def stream_sum(backend: Backend, name: str) -> bytes:
+    """The sum of the client's stream as the seal tells it; b'' when the seal is damaged."""
+    try:
+        return _read(backend, name)[0].stream_sum
+    except Corrupt:
+        return b""
+
+
+def _read(backend: Backend, name: str) -> tuple[_Seal, int]:
     size = backend.size(name)
     if size < _FOOTER.size:
         raise Corrupt(f"{backend.label}/{name} has no seal.")
@@ -140,4 +155,4 @@ def read_seal(backend: Backend, name: str) -> tuple[SealedRecord, int, int]:
         raise Corrupt(f"{backend.label}/{name} has a damaged seal.")
     if seal.stream_bytes < 0 or seal.stream_bytes + length + _FOOTER.size != size:
         raise Corrupt(f"{backend.label}/{name} is not as long as its seal says.")
-    return seal.record, seal.stream_bytes, size
+    return seal, size

@@ -15,7 +15,7 @@ import typer
 from rubackup.chunkstore.pool import Pool, SealedRecord
 from rubackup.chunkstore.storage import MARKER, parse_marker
 from rubackup.cli.output import plain
-from rubackup.domain.errors import Corrupt, RubackupError, StorageFault
+from rubackup.domain.errors import Corrupt, Invalid, NotFound, RubackupError, StorageFault
 
 DAMAGED = 5
 
@@ -37,6 +37,12 @@ def repair(
         bool, typer.Option("--rebuild-index", help="Set the index aside and fill another from the storages.")
     ] = False,
     verify: Annotated[bool, typer.Option("--verify", help="Read and hash every chunk of every copy.")] = False,
+    give_up: Annotated[
+        bool,
+        typer.Option(
+            "--give-up-lost", help="With --verify: make damaged manifests anew also where parts are lost for ever."
+        ),
+    ] = False,
 ) -> None:
     """Repair a pool as its media server does at each start, and report what is in it and what is damaged."""
     try:
@@ -52,7 +58,7 @@ def repair(
         print(f"rubackup: {error.message}", file=sys.stderr)
         raise typer.Exit(1) from error
     try:
-        damaged = report(pool, verify=verify)
+        damaged = report(pool, verify=verify, give_up=give_up)
     finally:
         pool.close()
     if damaged:
@@ -75,7 +81,7 @@ def pool_of(storages: list[Path]) -> bytes:
     return next(iter(found))
 
 
-def report(pool: Pool, *, verify: bool) -> bool:
+def report(pool: Pool, *, verify: bool, give_up: bool = False) -> bool:
     """Print problems and copies; whether anything is damaged."""
     for problem in pool.problems:
         print(f"problem: {plain(problem)}")
@@ -88,20 +94,28 @@ def report(pool: Pool, *, verify: bool) -> bool:
             f"{record.size_bytes} bytes"
         )
         if verify:
-            damaged |= _verify(pool, record)
+            damaged |= _verify(pool, record, give_up=give_up)
     return damaged
 
 
-def _verify(pool: Pool, record: SealedRecord) -> bool:
+def _verify(pool: Pool, record: SealedRecord, *, give_up: bool) -> bool:
     try:
         found = pool.verify(record.record, lambda *_: None, lambda: None)
     except Corrupt as error:
         print(f"  damaged: {plain(error.message)}")
-        return True
-    for place in found.places:
+        try:
+            lost = pool.repair_manifest(record.record, lose=give_up)
+            found = pool.verify(record.record, lambda *_: None, lambda: None)
+        except (Corrupt, Invalid, NotFound) as reason:
+            print(f"  not repaired: {plain(reason.message)}")
+            return True
+        print("  the manifest was made anew")
+        for part in lost:
+            print(f"  lost: {plain(part)}")
+    for place in (*found.places, *found.flaws):
         print(f"  {plain(place)}")
     for name in found.damaged:
         print(f"  damaged file: {plain(name)}")
-    if not found.damaged:
+    if not found.damaged and not found.flaws:
         print("  whole")
-    return bool(found.damaged)
+    return bool(found.damaged or found.flaws)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from rubackup.agent.tasks import Outcome, RunningTask
-from rubackup.chunkstore.pool import VerifyResult
-from rubackup.domain.errors import Corrupt, NotFound
+from rubackup.chunkstore.pool import Pool, VerifyResult
+from rubackup.domain.errors import Corrupt, Invalid, NotFound, RubackupError
 from rubackup.media.facts import differences
 from rubackup.media.pools import PoolKeeper
 from rubackup.wire.messages import RunVerify
 
 NAMED_DAMAGE = 1000
 """Damaged files that the report of a verification names; further ones are lines of the task log only."""
-INDEX_ATTEMPTS = 2
-"""A verification that finds the pool's index wrong is done again with one that was rebuilt."""
+ATTEMPTS = 3
+"""A verification that finds the pool's index wrong, or the manifest damaged and repairs it, is done again."""
 
 
 def verify(pools: PoolKeeper, order: RunVerify, task: RunningTask) -> Outcome:
@@ -21,17 +21,30 @@ def verify(pools: PoolKeeper, order: RunVerify, task: RunningTask) -> Outcome:
     def progress(done: int, total: int) -> None:
         task.progress(0, 0, done, total, 0)
 
-    for left in reversed(range(INDEX_ATTEMPTS)):
+    for left in reversed(range(ATTEMPTS)):
         pool = pools.get(order.pool_id)
         try:
             unlike = differences(order.facts, pool.sealed(order.record))
             result = pool.verify(order.record, progress, task.check, contents=order.contents)
         except (Corrupt, NotFound) as error:
+            if left and _repaired(pool, order.record, error, task):
+                continue
             return Outcome("error", str(error), damaged=(f"the whole copy: {error}",))
         if not (result.damaged and pool.index_damaged and left):
             break
         task.log("warning", "The index of the pool is wrong. It is rebuilt, and the copy is verified once more.")
     return _outcome(result, unlike, task, contents=order.contents)
+
+
+def _repaired(pool: Pool, record: str, error: RubackupError, task: RunningTask) -> bool:
+    """Whether a damaged manifest could be made anew without a loss."""
+    try:
+        pool.repair_manifest(record)
+    except (Corrupt, Invalid, NotFound) as reason:
+        task.log("error", f"The manifest cannot be repaired. {reason.message}")
+        return False
+    task.log("warning", f"{error.message} It was made anew from its segments, and the copy is verified once more.")
+    return True
 
 
 def _outcome(result: VerifyResult, unlike: list[str], task: RunningTask, *, contents: bool) -> Outcome:

@@ -68,3 +68,25 @@ def test_a_wrong_index_is_rebuilt_and_the_copy_is_whole(pools: PoolKeeper) -> No
     assert (outcome.outcome, outcome.damaged) == ("done", ())
     assert lines == ["The index of the pool is wrong. It is rebuilt, and the copy is verified once more."]
     assert pools.get(1) is not pool
+
+
+def test_a_damaged_manifest_is_made_anew(pools: PoolKeeper, tmp_path: Path) -> None:
+    """As long as nothing is lost with it the copy is whole; else it is named as a whole, and the manifest stays."""
+    file = tmp_path / "store" / "manifests" / f"{record_id(1)}.manifest"
+    whole = file.read_bytes()
+    stream = pools.get(1).read(record_id(1)).manifest_bytes
+    segment, footer = bytearray(whole), bytearray(whole)
+    segment[stream // 2] ^= 1
+    footer[stream - 3] ^= 1
+    file.write_bytes(footer)
+    outcome, lines = _verified(pools)
+    repaired = file.read_bytes()
+    file.write_bytes(segment)
+    lost, _ = _verified(pools)
+
+    assert (outcome.outcome, outcome.damaged) == ("done", ())
+    assert "made anew from its segments" in lines[0]
+    assert repaired == whole
+    assert lost.outcome == "error"
+    assert lost.damaged[0].startswith("the whole copy: ")
+    assert file.read_bytes() == bytes(segment)
