@@ -241,7 +241,10 @@ class Index:
 
     def lookup(self, ids: Collection[bytes]) -> dict[bytes, bytes]:
         """The encoded place of each of these chunks that can be read."""
-        return {key: value for key, value in self.places(ids).items() if self.usable(value)}
+        found = self.places(ids)
+        # Thousands of chunks lie in a few groups: each is judged once.
+        lost = {spot for spot in {value[:8] for value in found.values()} if not self.usable(spot)}
+        return {key: value for key, value in found.items() if value[:8] not in lost} if lost else found
 
     def places(self, ids: Collection[bytes]) -> dict[bytes, bytes]:
         """The encoded place of each of these chunks, whether it can be read or not."""
