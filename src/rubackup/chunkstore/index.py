@@ -303,7 +303,10 @@ class Index:
     def lookup(self, ids: Collection[bytes], space: bytes = b"", *, condemned: bool = False) -> dict[bytes, bytes]:
         """The encoded place of each of these chunks that can be read; those of condemned packs only when asked for."""
         found = self.places(ids, space)
-        return {key: value for key, value in found.items() if self.usable(value, condemned=condemned)}
+        # Thousands of chunks lie in a few groups: each is judged once.
+        spots = {value[:8] for value in found.values()}
+        lost = {spot for spot in spots if not self.usable(spot, condemned=condemned)}
+        return {key: value for key, value in found.items() if value[:8] not in lost} if lost else found
 
     def places(self, ids: Collection[bytes], space: bytes = b"") -> dict[bytes, bytes]:
         """The encoded place of each of these chunks, whether it can be read or not."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import os
+import struct
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator
@@ -39,6 +40,11 @@ from rubackup.domain.errors import Corrupt, Fenced, Invalid, RubackupError
 
 MAX_IDS: Final = 65_536
 SEND, YOURS, PROVE = 0, 1, 2
+_ROW = struct.Struct("<32s4s")
+_SPOT_BYTES: Final = 12
+"""Pack, offset and length of the group, at the front of a place in the index."""
+_LENGTH: Final = slice(16, 20)
+"""Where the chunk's length stands in a place, as in a row of a manifest."""
 
 
 class Host(Protocol):
@@ -397,18 +403,19 @@ class WriteSession:
         """
         if known and self._trusted:
             return
-        rows = [row for row in fmt.ROW.iter_unpack(raw) if row[0] != HOLE]
+        rows = [row for row in _ROW.iter_unpack(raw) if row[0] != HOLE]
         # What was told to be stored may be condemned since: it is there until this session ends.
         found = self._index.lookup({name for name, _ in rows}, self._space, condemned=True)
         foreign = self._index.not_owned(found, self._packing.owner, self._space)
+        lost = {spot for spot in {value[:_SPOT_BYTES] for value in found.values()} if not self._presence.holds(spot)}
         for name, length in rows:
             value = found.get(name)
-            if value is not None and not self._presence.holds(value):
+            if value is not None and lost and value[:_SPOT_BYTES] in lost:
                 raise Corrupt(f"Chunk {name.hex()} is not in its pack any more; a new backup sends it again.")
             if value is None or name in foreign:
                 raise Invalid(f"The manifest names chunk {name.hex()}, which this client did not show to have.")
-            if (place := Place.decode(value)).chunk_bytes != length:
-                self._groups.check_length(name, place)
+            if value[_LENGTH] != length:
+                self._groups.check_length(name, Place.decode(value))
                 raise Invalid(f"The manifest gives chunk {name.hex()} a wrong length.")
         self._packs.update(packs_in(found.values()))
 

@@ -270,9 +270,32 @@ def test_the_forger_can_write_a_right_manifest(place: Place) -> None:
     assert len(place.opened[0].records()) == 1
 
 
+def _folders(*paths: bytes) -> bytes:
+    """The root with one file, and these folders."""
+    raw = b"".join(_run(path) for path in (b"/", *paths))
+    return _one_run(raw, items=1 + len(paths))
+
+
+def test_folders_below_folders_are_sealed(place: Place) -> None:
+    """What a walk gives is taken."""
+    _sealed_with(place, _folders(b"/a", b"/a/b", b"/a/b/c", b"/a/d", b"/e"))
+
+    assert len(place.opened[0].records()) == 1
+
+
 @pytest.mark.parametrize(
     "data",
     [
+        _folders(b"//a"),
+        _folders(b"a"),
+        _folders(b"/a", b"/a//b"),
+        _folders(b"/a", b"/a/.."),
+        _folders(b"/a", b"/a/"),
+        _folders(b"/a", b"/a/b", b"/a/b/../c"),
+        _folders(b"/a", b"/b/c"),
+        _folders(b"/a", b"/a"),
+        _folders(b"/b", b"/a"),
+        _folders(b"/" + b"a" * 5000),
         _one_run(_run(names=b".."), name=b".."),
         _one_run(_run(names=b"a/b"), name=b"a/b"),
         _one_run(_run(names=b""), name=b""),

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import random
+import shutil
 import stat
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from rubackup.chunkstore.manifest import cuts
 from rubackup.chunkstore.manifest.runs import RunView
 from rubackup.client.modules.filesystem import metadata
 from rubackup.client.modules.filesystem.copier import NOT_WHOLE
@@ -197,3 +201,73 @@ def test_times_beyond_2262_are_copied(tmp_path: Path) -> None:
 
     assert found is not None
     assert found.mtime_ns == 2**63 - 1
+
+
+def contents(copies: Copies, source: Path, record: str) -> dict[bytes, object]:
+    """Everything that a copy says of each path below the source, with the rows of its contents in place of their numbers."""
+    manifest = copies.pool.reader(record)
+    found: dict[bytes, object] = {}
+    for folder, entries in manifest.folders():
+        if not folder.startswith(os.fsencode(source)):
+            continue  # others change these meanwhile
+        found.setdefault(folder.rstrip(b"/") + b"/", "a folder")
+        for one in entries:
+            rows = manifest.rows(one.first_row, one.rows)
+            found[folder.rstrip(b"/") + b"/" + one.name] = (replace(one, first_row=0), rows)
+    return found
+
+
+def change_something(source: Path, chance: random.Random) -> None:
+    """A few of the things that happen to a tree."""
+    for _ in range(chance.randrange(4)):
+        folders = [source, *(path for path in source.rglob("*") if path.is_dir())]
+        files = [path for path in source.rglob("*") if path.is_file()]
+        folder, file = chance.choice(folders), chance.choice(files)
+        match chance.randrange(9):
+            case 0:
+                (folder / f"new{chance.random()}").write_text(str(chance.random()))
+            case 1:
+                file.unlink()
+            case 2:
+                file.write_text("x" * len(file.read_text()))
+            case 3:
+                file.replace(folder / f"moved{chance.random()}")
+            case 4:
+                file.chmod(chance.choice([0o600, 0o644, 0o755]))
+            case 5:
+                shutil.copytree(folder, source / f"copy{chance.random()}", symlinks=True) if len(files) < 500 else None
+            case 6:
+                shutil.rmtree(folder) if folder != source and len(files) > 200 else None
+            case 7:
+                os.link(file, folder / f"name{chance.random()}")
+            case 8:
+                (folder / f"link{chance.random()}").symlink_to("nowhere")
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_copy_built_on_copies_says_what_a_full_one_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """Through generations of random changes, with segments so small that there are many."""
+    for name, small in {"MIN_WEIGHT": 1500, "FOLDER_WEIGHT": 6000, "MAX_WEIGHT": 8000, "HUGE": 8}.items():
+        monkeypatch.setattr(cuts, name, small)
+    monkeypatch.setattr(cuts, "_ENTRY_SHARE", 2**32 // 8)
+    chance = random.Random(seed)
+    source = tmp_path / "source"
+    for number in range(25):
+        (source / f"{number:02}").mkdir(parents=True)
+        for file in range(chance.randrange(30)):
+            (source / f"{number:02}" / f"{file:03}").write_text(f"{number} {file}")
+    copies = Copies()
+    copies.backup_later(source, "0")
+    taken = 0
+    for generation in range(1, 12):
+        change_something(source, chance)
+        copies.backup_later(source, str(generation), str(generation - 1), 100 * generation)
+        assert copies.channel is not None
+        taken += copies.channel.copied
+        full = Copies(copies.pool)
+        full.backup_later(source, "full", seconds=100 * generation)
+
+        assert contents(copies, source, str(generation)) == contents(full, source, "full")
+    assert taken > 10

@@ -166,12 +166,14 @@ class _Check:
             return
         if run.first:
             raise Invalid("Entries of the manifest are numbered wrongly.")
-        fmt.check_path(run.path)
         if self._folder is None:
             if run.path != b"/":
                 raise Invalid("A manifest must begin with the root folder.")
             return
-        parent = run.path.rpartition(b"/")[0]
+        parent, slash, name = run.path.rpartition(b"/")
+        if not slash or parent == b"/" or len(run.path) > fmt.MAX_PATH_BYTES:
+            raise Invalid("A path of a manifest is not absolute, or too long.")
+        fmt.check_name(name)  # what is before it was checked with the folder that it lies in
         # Folders ascend and each lies in one seen before: the last one, or one above it.
         inside = (self._folder + b"/").startswith(parent + b"/")
         if not inside or fmt.folder_key(run.path) <= fmt.folder_key(self._folder):

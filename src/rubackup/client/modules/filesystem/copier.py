@@ -11,6 +11,7 @@ import os
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from rubackup.chunkstore.identity import HOLE, Buffer
 from rubackup.chunkstore.manifest.format import MAX_PATH_BYTES, ROW
@@ -36,7 +37,6 @@ NOT_WHOLE = "its contents in the earlier copy are not whole; it is read again"
 PARTLY = "cannot be read to its end; the copy holds what was read before"
 CHANGED = "changed while being read; the copy holds what was read"
 _PACK = ROW.pack
-_NO_XATTRS: list[tuple[bytes, bytes]] = []
 
 
 class Contents:
@@ -283,14 +283,12 @@ class Copier:
         return True
 
     def _xattrs(self, at: int | bytes, folder: bytes, name: bytes) -> list[tuple[bytes, bytes]]:
-        try:
-            if not os.listxattr(at, follow_symlinks=isinstance(at, int)):
-                return _NO_XATTRS
-        except OSError:
-            pass  # told, or passed over, below
-        path = join(folder, name)
-        found = read_xattrs(at, lambda why: self._report.warn(path, why))
-        while sum(len(name) + len(value) for name, value in found) > XATTR_BYTES:
-            name, _ = found.pop(max(range(len(found)), key=lambda i: len(found[i][1])))
-            self._report.warn(path, f"extended attribute {name.decode(errors='replace')} is too large for a manifest")
+        found = read_xattrs(at, partial(self._xattr_problem, folder, name))
+        while found and sum(len(key) + len(value) for key, value in found) > XATTR_BYTES:
+            key, _ = found.pop(max(range(len(found)), key=lambda i: len(found[i][1])))
+            why = f"extended attribute {key.decode(errors='replace')} is too large for a manifest"
+            self._xattr_problem(folder, name, why)
         return found
+
+    def _xattr_problem(self, folder: bytes, name: bytes, why: str) -> None:
+        self._report.warn(join(folder, name), why)

@@ -10,7 +10,7 @@ import stat
 from collections.abc import Callable
 from functools import lru_cache
 
-from rubackup.chunkstore.manifest import Entry, EntryType
+from rubackup.chunkstore.manifest import EntryType
 
 _TYPES = {
     stat.S_IFREG: EntryType.FILE,
@@ -60,34 +60,14 @@ def forget_names() -> None:
     """Ask the host again: users may have been added since the last task."""
     user_name.cache_clear()
     group_name.cache_clear()
+    owner_names.cache_clear()
 
 
-def make_entry(
-    name: bytes, st: os.stat_result, *, xattrs: list[tuple[bytes, bytes]], target: bytes = b"", size: int | None = None
-) -> Entry:
-    """The entry for `st`; `size` is what was read where that differs."""
-    kind = entry_type(st.st_mode)
-    if size is None:
-        size = st.st_size if kind is EntryType.FILE else 0
-    is_device = kind in {EntryType.CHAR, EntryType.BLOCK}
-    return Entry(
-        name=name,
-        type=kind,
-        mode=stat.S_IMODE(st.st_mode),
-        uid=st.st_uid,
-        gid=st.st_gid,
-        user=user_name(st.st_uid),
-        group=group_name(st.st_gid),
-        size=size,
-        mtime_ns=st.st_mtime_ns,
-        ctime_ns=st.st_ctime_ns,
-        inode=st.st_ino,
-        device=st.st_dev,
-        links=st.st_nlink,
-        rdev=st.st_rdev if is_device else 0,
-        target=target,
-        xattrs=xattrs,
-    )
+@lru_cache(NAMES_CACHED // 64)
+def owner_names(uids: frozenset[int], gids: frozenset[int]) -> tuple[dict[int, str], dict[int, str]]:
+    """Names of users and of groups, those that the host knows; the answer must not be changed."""
+    users = {uid: name for uid in uids if (name := user_name(uid))}
+    return users, {gid: name for gid in gids if (name := group_name(gid))}
 
 
 def read_xattrs(at: int | bytes, problem: Callable[[str], None]) -> list[tuple[bytes, bytes]]:

@@ -67,6 +67,7 @@ class Parent:
         self._started = False
         self._known: tuple[RunView, dict[bytes, int], Extras, list[int]] | None = None
         self._devices: tuple[dict[int, int], dict[int, int]] = ({}, {})
+        self._agreed: set[tuple[int, int]] = set()
         self._window: tuple[int, int, bytes] = (0, 0, b"")
         self._trusted_before_ns = reader.header.created_ns - MARGIN_NS
         self.summary: Summary = reader.summary
@@ -117,8 +118,10 @@ class Parent:
 
     def same_devices(self, pairs: Iterable[tuple[int, int]]) -> bool:
         """Whether these pairs of device numbers, before and now, can hold; then they do from now on."""
-        to_new, to_old = self._devices
         pairs = set(pairs)
+        if pairs <= self._agreed:
+            return True
+        to_new, to_old = self._devices
         news, olds = dict(pairs), {now: before for before, now in pairs}
         if len(news) < len(pairs) or len(olds) < len(pairs):
             return False
@@ -126,6 +129,7 @@ class Parent:
             return False
         to_new.update(news)
         to_old.update(olds)
+        self._agreed |= pairs
         return True
 
     def unchanged(self, name: bytes, record: bytes, device: int) -> Before | None:

@@ -7,7 +7,7 @@ import struct
 from collections.abc import Iterable
 
 from rubackup.chunkstore.manifest.runs import STAT, STAT_FIELDS, Extras, Piece, owners
-from rubackup.client.modules.filesystem.metadata import group_name, user_name
+from rubackup.client.modules.filesystem.metadata import owner_names
 from rubackup.client.modules.filesystem.takeover import Output
 
 EXTRAS_HELD = 1 << 20
@@ -32,12 +32,6 @@ def stat_record(st: os.stat_result, size: int | None = None) -> bytes:
         mode, uid, gid, links, inode, told, mtime, ctime, rdev = STAT_FIELDS(st)
         times = (max(-_LATEST, min(mtime, _LATEST)), max(-_LATEST, min(ctime, _LATEST)))
         return _PACK(mode, uid, gid, min(links, 2**32 - 1), inode, told if size is None else size, *times, rdev)
-
-
-def owner_names(uids: Iterable[int], gids: Iterable[int]) -> tuple[dict[int, str], dict[int, str]]:
-    """Names of users and of groups, those that the host knows."""
-    users = {uid: name for uid in uids if (name := user_name(uid))}
-    return users, {gid: name for gid in gids if (name := group_name(gid))}
 
 
 class PieceBuilder:
@@ -106,7 +100,7 @@ class PieceBuilder:
             return
         packed, extras = b"".join(self._stats), self._extras
         if not self._numeric_owner:
-            extras.users, extras.groups = owner_names(*owners(packed))
+            extras.users, extras.groups = owner_names(*map(frozenset, owners(packed)))
         if self._rows:
             self._output.add_rows(b"".join(self._rows))
         self._output.add_piece(self._path, Piece(self._names, packed, self._counts, self._device, extras))

@@ -18,10 +18,11 @@ from rubackup.chunkstore.manifest.runs import STAT, STAT_FIELDS, Extras, Piece, 
 from rubackup.client.modules.filesystem import listing
 from rubackup.client.modules.filesystem.copier import NOT_WHOLE, Copier
 from rubackup.client.modules.filesystem.folders import Folders, Pending, open_following
+from rubackup.client.modules.filesystem.metadata import owner_names
 from rubackup.client.modules.filesystem.mounts import Mounts
 from rubackup.client.modules.filesystem.parent import Spot
 from rubackup.client.modules.filesystem.paths import join, printable, split
-from rubackup.client.modules.filesystem.pieces import PieceBuilder, owner_names
+from rubackup.client.modules.filesystem.pieces import PieceBuilder
 from rubackup.client.modules.filesystem.protected import WHY, Protected
 from rubackup.client.modules.filesystem.report import Report
 from rubackup.client.modules.filesystem.source import Source
@@ -31,6 +32,7 @@ from rubackup.domain.errors import Corrupt
 ENTRIES_HELD = 1000
 """Entries of one folder held back before they go to the manifest."""
 ENTRIES_A_TICK = 16
+NO_OWNERS: tuple[dict[int, str], dict[int, str]] = ({}, {})
 EMPTY = Piece([], b"", [], 0)
 _FOLDER = stat.S_IFDIR >> 12
 _DEVICE = attrgetter("st_dev")
@@ -117,6 +119,7 @@ class TreeCopier:
             at = end
             if at == len(names):
                 return
+            self._report.tick()
 
     def _next(self, leave: Callable[[], None]) -> None:
         try:
@@ -166,7 +169,7 @@ class TreeCopier:
         if below is None or any(self._protected.holds(stats[at]) for at in below):
             return False
         extras = run.extras()
-        wanted = ({}, {}) if self._numeric_owner else owner_names(*owners(packed))
+        wanted = NO_OWNERS if self._numeric_owner else owner_names(*map(frozenset, owners(packed)))
         if (extras.users, extras.groups) != wanted:
             return False
         pairs = _device_pairs(run, extras, stats)
@@ -308,6 +311,8 @@ def _folders(packed: bytes) -> list[int] | None:
 def _device_pairs(run: RunView, extras: Extras, stats: Sequence[os.stat_result]) -> set[tuple[int, int]]:
     """Device numbers of entries, before and now."""
     now = list(map(_DEVICE, stats))
+    if not extras.devices:
+        return {(run.device, device) for device in set(now)}
     before = [run.device] * len(now)
     for at, device in extras.devices.items():
         before[at] = device
