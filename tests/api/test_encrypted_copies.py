@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from samples import backup_body
 from samples_schedule import new_rule
+from samples_strategies import rule_body as strategy_rule
 
 from support.api import Api
 from support.fixtures import Stock
@@ -39,7 +40,7 @@ def test_a_cipher_that_the_client_cannot_run_is_refused(office: Api, rows: Stock
 
     assert refused.status_code == 400
     assert refused.json()["errors"] == {
-        "data.task.crypto": "the client cannot run it; it can run: nocrypt, aes-256-gcm, sm4-128."
+        "data.task.crypto": "the client cannot encrypt with serpent-256; it can run: nocrypt, aes-256-gcm, sm4-128."
     }
     assert taken.status_code == 201
     assert tasks(office)[0]["crypto"] == "aes-256-gcm"
@@ -130,3 +131,18 @@ def test_a_rule_names_a_cipher_that_its_client_can_run(office: Api, rows: Stock)
 
     assert answer.status_code == 400
     assert "can run: nocrypt, aes-256-gcm" in answer.json()["errors"]["data.global_schedule.crypto"]
+
+
+def test_a_client_joins_a_strategy_whose_cipher_it_can_run(office: Api, rows: Stock) -> None:
+    """Another one is refused, with what it can run."""
+    client = rows.label(rows.client(**CAN))
+
+    def join(crypto: str) -> Any:
+        strategy = rows.named("backup_strategies", rows.strategy(crypto=crypto), "name")
+        return office.post("/strategy_rules", strategy_rule(office, client_id=client, strategy_id=strategy))
+
+    refused = join("aria-128")
+
+    assert refused.status_code == 400
+    assert "cannot encrypt with aria-128" in refused.json()["errors"]["data.strategy_rule.client_id"]
+    assert join("sm4-128").status_code == 201

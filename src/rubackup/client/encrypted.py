@@ -19,7 +19,8 @@ def open_manifest(
 ) -> ManifestReader:
     """A reader of the channel's record; `read` stands for the channel's own reading of ranges.
 
-    Conflict names the key when it is not among `keys`, Invalid the cipher when this host cannot run it; Corrupt when the media server contradicts the manifest.
+    Conflict names the key when it is not among `keys`, Invalid the cipher when this host cannot run it; Corrupt when the
+    media server contradicts the manifest.
     """
     cipher = _cipher(channel, keys) if channel.key_id else None
     reader = ManifestReader(whole(read or channel.read_manifest), channel.manifest_bytes, cipher)

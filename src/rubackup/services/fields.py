@@ -104,9 +104,9 @@ class Problems:
         return await self.find(db, "SELECT x.id FROM client_groups x WHERE", "client group", value, field, limit)
 
     async def strategy(self, db: Connection, value: Ref, field: str, limit: Limit) -> Row:
-        """A strategy: id, name; the limit is about `x.id`."""
+        """A strategy: id, name, crypto; the limit is about `x.id`."""
         return await self.find(
-            db, "SELECT x.id, x.name FROM backup_strategies x WHERE", "strategy", value, field, limit
+            db, "SELECT x.id, x.name, x.crypto FROM backup_strategies x WHERE", "strategy", value, field, limit
         )
 
     async def media_server(self, db: Connection, value: Ref, field: str, limit: Limit) -> Row:

@@ -16,7 +16,7 @@ from rubackup.services import policy_fields, scopes
 from rubackup.services.change import Change
 from rubackup.services.fields import Problems, Ref, Row, given, update_columns
 from rubackup.services.scopes import Limit
-from rubackup.services.tasks import PRIORITY, Extension, check_client_serves, extension_problems
+from rubackup.services.tasks import PRIORITY, Extension, check_client_encrypts, check_client_serves, extension_problems
 
 _INSERT = """
 INSERT INTO strategy_rules (strategy_id, client_id, resource_type, resource, priority, normal_execution_script,
@@ -106,6 +106,8 @@ async def create(change: Change, new: NewStrategyRule) -> int:
     scripts = _scripts(problems, rule)
     if client and resource_type:
         check_client_serves(problems, client, resource_type, f"{_RULE}.resource_type")
+    if client and strategy:
+        check_client_encrypts(problems, client, strategy["crypto"], f"{_RULE}.client_id")
     problems.fields.update(_extension_problems(new, resource_type))
     problems.raise_any()
     rule_id: int | None = await change.db.fetchval(

@@ -158,7 +158,7 @@ def check_client_encrypts(problems: Problems, client: Row, crypto: str, field: s
     """Note when the client cannot run the cipher; one that never came online is not judged."""
     if client["resource_types"] and crypto != Crypto.NOCRYPT.label and crypto not in client["ciphers"]:
         can = ", ".join([Crypto.NOCRYPT.label, *client["ciphers"]])
-        problems.add(field, f"the client cannot run it; it can run: {can}.")
+        problems.add(field, f"the client cannot encrypt with {crypto}; it can run: {can}.")
 
 
 async def refuse_in_service_mode(db: Connection, media_hostname: str | None = None) -> None:
