@@ -13,8 +13,8 @@ import argparse
 import json
 import os
 import random
-import resource
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -23,7 +23,7 @@ from pathlib import Path
 from rubackup.chunkstore import pack, seals
 from rubackup.chunkstore.index import Batch, PackRow, Place, RecordRow
 from rubackup.chunkstore.manifest import Entry, Header, ManifestWriter, Summary
-from rubackup.chunkstore.pool import GcResult, GcSafety, Pool
+from rubackup.chunkstore.pool import GcSafety, Pool
 
 GROUP_CHUNKS, PACK_GROUPS = 16, 32
 CHUNK_BYTES = 64 << 10
@@ -50,7 +50,7 @@ def fill(pool: Pool, chunks: int) -> None:
             group, position = divmod(i - first, GROUP_CHUNKS)
             offset = pack.HEADER_BYTES + group * group_bytes
             batch.chunks[chunk_name(i)] = Place(number, offset, group_bytes, position, CHUNK_BYTES, owner)
-        if len(batch.chunks) > 500_000:
+        if len(batch.chunks) > 200_000:
             pool._index.commit(batch)
             batch = Batch(owner)
     pool._index.commit(batch)
@@ -75,41 +75,61 @@ def record(pool: Pool, number: int, chunks: range) -> None:
     stream = b"".join(parts)
     data = stream + seals.seal_bytes(sealed, len(stream), bytes(32))
     storage.backend.put(seals.manifest_name(name), data)
-    pool._index.put_record(RecordRow(sealed, len(stream), storage.id, len(data)), set())
+    pool._index.put_record(RecordRow(sealed, len(stream), storage.id, len(data)), None)
 
 
-def peak_mib() -> int:
-    """Most memory that this process had, file pages of the index among it."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+def memory_mib() -> float:
+    """What this process holds now, the mapped index not counted."""
+    with Path("/proc/self/status").open() as file:
+        told = dict(line.split(":", 1) for line in file)
+    return int(told["RssAnon"].split()[0]) / 1024
 
 
-def measure(pool: Pool) -> tuple[GcResult, dict[str, float]]:
-    """A collection, its wall and CPU seconds, and the memory that it took beside the mapped index."""
-    held: list[int] = [0]
+def measure(folder: Path, dropped: str) -> dict[str, float]:
+    """A collection in this process, which has done nothing before: seconds, and the memory that it took."""
+    pool = Pool.open(
+        uuid="0" * 32, metadata=folder / "metadata", storages=[folder / "storage"], reserve_bytes=0, level=1
+    )
+    if dropped:
+        pool.drop(dropped)
+    before, most = memory_mib(), 0.0
 
     def check() -> None:
-        with Path("/proc/self/status").open() as file:
-            told = dict(line.split(":", 1) for line in file)
-        held[0] = max(held[0], int(told["RssAnon"].split()[0]))
+        nonlocal most
+        most = max(most, memory_mib())
 
     wall, cpu = time.monotonic(), time.process_time()
     safety = GcSafety(grace_seconds=0, compact_bytes=0)
     found = pool.collect(lambda *_: None, check, safety=safety)
-    return found, {
-        "wall_seconds": time.monotonic() - wall,
-        "cpu_seconds": time.process_time() - cpu,
-        "anonymous_mib": held[0] / 1024,
-    }
+    figures = {
+        "wall_seconds": time.monotonic() - wall, "cpu_seconds": time.process_time() - cpu,
+        "memory_mib": most - before, "removed_packs": found.removed_packs,
+    }  # fmt: skip
+    pool.close()
+    return figures
+
+
+def in_a_process(folder: Path, dropped: str = "") -> dict[str, float]:
+    """The same, in a new process."""
+    command = [sys.executable, __file__, "--measure", str(folder), "--drop", dropped]
+    answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    figures: dict[str, float] = json.loads(answer.stdout)
+    return figures
 
 
 def main() -> None:
-    """Build, collect twice (nothing dead, then the dead share), print."""
+    """Build, collect twice (nothing dead, then the dead share), each in a process of its own; print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--chunks", type=int, default=1_000_000)
     parser.add_argument("--records", type=int, default=10)
     parser.add_argument("--dead", type=float, default=0.1, help="share of the chunks that the dropped record alone has")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--drop", default="", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.measure:
+        json.dump(measure(arguments.measure, arguments.drop), sys.stdout)
+        return
     folder = Path(tempfile.mkdtemp(prefix="rubackup-collect-", dir=os.environ.get("BENCH_DIR", "/var/tmp")))
     try:
         (folder / "storage").mkdir()
@@ -123,14 +143,14 @@ def main() -> None:
             record(pool, number + 1, range(number * share, (number + 1) * share))
         dropped = f"{arguments.records + 1:032x}"
         record(pool, arguments.records + 1, range(arguments.records * share, arguments.chunks))
-        _, quiet = measure(pool)
-        pool.drop(dropped)
-        found, busy = measure(pool)
         pool.close()
+        lines = {
+            "chunks": arguments.chunks,
+            "nothing to do": in_a_process(folder),
+            "dead share removed": in_a_process(folder, dropped),
+        }
     finally:
         shutil.rmtree(folder)
-    lines = {"chunks": arguments.chunks, "nothing to do": quiet, "dead share removed": busy,
-             "removed_packs": found.removed_packs, "peak_mib": peak_mib()}  # fmt: skip
     json.dump(lines, sys.stdout, indent=1)
     print()
     if arguments.json:

@@ -5,15 +5,17 @@ Only the first bytes of an id are kept. An id that begins like a live one is tak
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from rubackup.chunkstore.gc.spill import Buckets
 from rubackup.chunkstore.manifest import ManifestReader
-from rubackup.chunkstore.manifest.format import SEGMENT_ROWS
+from rubackup.chunkstore.manifest.format import ROW
 
 PREFIX_BYTES: Final = 8
+_PREFIX: Final = struct.Struct(f"{PREFIX_BYTES}s{ROW.size - PREFIX_BYTES}x")
 _PARTITIONS: Final = 256
 _FEW: Final = 250_000
 """A pool with no more chunks has its ids in one partition."""
@@ -25,14 +27,18 @@ class LiveIds:
     def __init__(self, folder: Path, chunks: int) -> None:
         """`chunks`: about how many the pool has."""
         self.partitions = _PARTITIONS if chunks > _FEW else 1
+        self._seen: set[bytes] = set()
+        """Sums of the frames of rows that were read."""
         self._ids = Buckets(folder / "live", self.partitions, PREFIX_BYTES)
 
     def add(self, reader: ManifestReader, check: Callable[[], None]) -> None:
         """Everything that a manifest names; Corrupt when it is damaged, `check` may raise Stopped."""
-        for first in range(0, reader.row_count, SEGMENT_ROWS):
-            check()
-            rows = reader.rows(first, min(SEGMENT_ROWS, reader.row_count - first))
-            self._ids.add([name[:PREFIX_BYTES] for name, _ in rows])
+        for total, first, count in reader.row_frames():
+            if total not in self._seen:
+                check()
+                rows = reader.raw_rows(first, count)
+                self._ids.add([prefix for (prefix,) in _PREFIX.iter_unpack(rows)])
+                self._seen.add(total)
 
     def partition(self, number: int) -> set[bytes]:
         """The beginnings of a partition's ids."""

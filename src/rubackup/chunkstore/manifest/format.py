@@ -23,6 +23,8 @@ FOOTER: Final = struct.Struct("<Q8s")
 
 FRAME: Final = struct.Struct("<1sBHIIIQ32s")
 FRAME_BYTES: Final = FRAME.size
+SUM_BYTES: Final = 32
+"""The end of a frame's header: the sum of the rest of it and of the payload."""
 _SUMMED = 24
 
 ROW: Final = struct.Struct("<32sI")

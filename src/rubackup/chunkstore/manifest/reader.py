@@ -256,6 +256,18 @@ class ManifestReader:
             raise Corrupt("The manifest's table of segments is damaged.")
         return found
 
+    def row_frames(self) -> Iterator[tuple[bytes, int, int]]:
+        """Sum, number of the first row and number of rows of each R frame; their contents are not read.
+
+        Frames of one sum have the same rows, in whatever manifest.
+        """
+        end = self.row_count
+        for offset, length, first, _ in self._row_places(0, end) if end else ():
+            front = bytes(self._read(offset, fmt.FRAME_BYTES))
+            if fmt.parse_front(front, offset).kind != b"R":
+                raise Corrupt(f"The manifest is damaged at byte {offset}.")
+            yield front[-fmt.SUM_BYTES :], first, (length - fmt.FRAME_BYTES) // fmt.ROW.size
+
     def _row_frames(self, first: int, end: int) -> Iterator[tuple[int, memoryview]]:
         """Number of the first row and content of each R frame with rows from `first` to `end`.
 
