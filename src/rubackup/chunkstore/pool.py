@@ -526,7 +526,7 @@ class Pool:
             return ground.result
 
     def sweep(self, check: Callable[[], None], *, safety: GcSafety | None = None) -> GcResult:
-        """Remove what was condemned and is due. Cheap when there is nothing."""
+        """Remove what was condemned and is due. Cheap when there is nothing. StorageFault when a storage is away."""
         with self._ground(lambda *_: None, check, safety=safety) as ground:
             remove_due(ground)
             return ground.result

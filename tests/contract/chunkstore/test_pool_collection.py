@@ -296,6 +296,20 @@ def test_a_storage_that_is_away_stops_everything(place: Place) -> None:
     assert packs(place) != []
 
 
+def test_nothing_is_removed_from_a_disk_that_is_not_mounted(place: Place) -> None:
+    """What is condemned waits until the storage is there again."""
+    pool = place.open()
+    Client().backup(begin(pool, 1), {"/a": A})
+    pool.drop(record_id(1))
+    collect(pool, safety=GcSafety())
+    marker = place.memory().files.pop("pool")
+    with pytest.raises(StorageFault, match="marker"):
+        sweep(pool, safety=AT_ONCE)
+    place.memory().files["pool"] = marker
+
+    assert sweep(pool, safety=AT_ONCE).removed_packs == 1
+
+
 def test_storages_that_change_end_the_collection(place: Place) -> None:
     """A storage that joins may bring manifests."""
     pool = place.open()

@@ -36,8 +36,10 @@ def remove_due(ground: Ground) -> None:
 
 
 def _begin(ground: Ground) -> list[int]:
-    """The packs whose time has come; from here they cannot be taken back."""
+    """The packs whose time has come; from here they cannot be taken back. StorageFault when a storage is away."""
     marks = ground.index.marks
+    for storage in ground.storages().all if marks.condemned else ():
+        storage.check_bound()  # a pack on a disk that is not mounted would seem to be removed
     with ground.lock:
         oldest = ground.oldest_turn()
         latest = ground.now_ns() - ground.safety.grace_seconds * _SECOND_NS
