@@ -132,9 +132,9 @@ def test_what_is_no_file_is_told(office: Api, rows: Stock) -> None:
     assert {status(path)[0] for path in ("home", "/a/../b", "/a/", "/./a")} == {400}
     assert status("/home", 999_999)[0] == 404
     assert office.get(f"/repository/{record}/file").status_code == 400
-    office.execute("UPDATE repository SET crypto = 'aes256' WHERE id = $1", record)
+    office.execute("UPDATE repository SET crypto = 'aes-256-gcm', key_id = $2 WHERE id = $1", record, "ab" * 16)
     assert status("/home")[0] == 503
-    assert status("/home")[1].startswith("Key holder offline")
+    assert status("/home")[1].startswith("key holder offline")
     assert len(office.app.kernel.seats) == 0
 
 

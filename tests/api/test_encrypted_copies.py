@@ -11,6 +11,7 @@ from samples_strategies import rule_body as strategy_rule
 
 from support.api import Api
 from support.fixtures import Stock
+from support.hosts import FILE
 
 KEY = "0123456789abcdef" * 2
 CAN = {"ciphers": ["aes-256-gcm", "sm4-128"], "key_ids": [KEY]}
@@ -146,3 +147,16 @@ def test_a_client_joins_a_strategy_whose_cipher_it_can_run(office: Api, rows: St
     assert refused.status_code == 400
     assert "cannot encrypt with aria-128" in refused.json()["errors"]["data.strategy_rule.client_id"]
     assert join("sm4-128").status_code == 201
+
+
+def test_a_file_is_downloaded_through_the_client(office: Api, rows: Stock) -> None:
+    """As of any other copy, with ranges, while its client is online and has the key; else 503."""
+    client = rows.client(**CAN)
+    record = rows.record(client=client, **SEALED)
+    whole = office.get(f"/repository/{record}/file", params={"path": "/home/a"})
+    set_offline(office, client)
+    away = office.get(f"/repository/{record}/file", params={"path": "/home/a"})
+
+    assert (whole.status_code, whole.content) == (200, FILE)
+    assert away.status_code == 503
+    assert "key holder offline" in away.json()["message"]

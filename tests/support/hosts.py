@@ -150,6 +150,12 @@ class AnsweringHosts:
             size_bytes=len(FILE), tag="0f" * 16, mtime_ns=1_700_000_000_000_000_000, data=FILE[offset : offset + length]
         )
 
+    async def read_encrypted_file(
+        self, client_hwid: str, pool_id: int, record_uuid: str, path: str, offset: int, length: int
+    ) -> FilePart:
+        """The same file, read by the client."""
+        return await self.read_file(client_hwid, pool_id, record_uuid, path, offset, length)
+
     async def check_folder(self, media_hwid: str, path: str, pool_uuid: str) -> None:
         """Every folder can become a storage, but two."""
         if path == "/refused":

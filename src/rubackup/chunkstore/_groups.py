@@ -114,7 +114,7 @@ class GroupReader:
         return f"{storage.backend.label if storage else '?'}/{pack.closed_name(row.id)}"
 
 
-_HEAD_BYTES = group.HEAD_BYTES + group.ROW_BYTES * group.MAX_CHUNKS
+_HEAD_BYTES = group.HEAD_BYTES + group.EXTENSION_BYTES + group.ROW_BYTES * group.MAX_CHUNKS
 
 
 def _stored(data: bytes) -> bytes:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import struct
 import threading
+from abc import ABC, abstractmethod
 from array import array
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from blake3 import blake3
@@ -38,21 +39,23 @@ _KINDS: Final = {
 }
 
 
-class _Piece(NamedTuple):
+class Piece(NamedTuple):
     """A part of a chunk that is wanted."""
 
+    row: int
+    """Its number in the record's chunk table."""
     name: bytes
     chunk_bytes: int
     begin: int
     end: int
 
 
-class RecordFile:
-    """A file of a record. Safe for threads; memory is that of two groups and 8 bytes for each 1,820 chunks."""
+class FileRanges(ABC):
+    """A file of a record, wherever its chunks come from. Safe for threads."""
 
-    def __init__(self, reader: ManifestReader, index: Index, groups: GroupReader, path: bytes) -> None:
+    def __init__(self, reader: ManifestReader, path: bytes) -> None:
         """NotFound, with the reason, unless `path` is a regular file of the record."""
-        self._reader, self._index, self._groups = reader, index, groups
+        self._reader = reader
         self._lock = threading.Lock()
         self.entry = _find(reader, path)
         self._starts = array("Q")
@@ -68,7 +71,6 @@ class RecordFile:
         self.tag = tag.hexdigest()[:32]
         """The same for the same chunks, so for the same content."""
         self._block: tuple[int, Sequence[tuple[bytes, int]]] = (-1, ())
-        self._recent: OrderedDict[Spot, Group] = OrderedDict()
 
     def _blocks(self) -> Iterator[list[tuple[bytes, int]]]:
         for first in range(0, self.entry.rows, _BLOCK_ROWS):
@@ -80,19 +82,23 @@ class RecordFile:
             raise Invalid(f"A file of a copy is read in parts of at most {MAX_READ} bytes.")
         with self._lock:
             pieces = list(self._pieces(offset, min(offset + length, self.size_bytes)))
-            found = self._index.places({piece.name for piece in pieces if piece.name != HOLE})
-            return b"".join([self._bytes(piece, found) for piece in pieces])
+            return b"".join(self._contents(pieces))
 
-    def _pieces(self, begin: int, end: int) -> Iterator[_Piece]:
+    @abstractmethod
+    def _contents(self, pieces: Sequence[Piece]) -> Iterable[bytes | memoryview]:
+        """The bytes of each piece, hashed; Corrupt names what is damaged."""
+
+    def _pieces(self, begin: int, end: int) -> Iterator[Piece]:
         """The parts of chunks and holes between two offsets, in order."""
         if begin >= end:
             return
         number = bisect_right(self._starts, begin) - 1
         at = self._starts[number]
         while at < end:
-            for name, length in self._rows(number):
+            row = self.entry.first_row + number * _BLOCK_ROWS
+            for place, (name, length) in enumerate(self._rows(number), row):
                 if at + length > begin and at < end:
-                    yield _Piece(name, length, max(begin - at, 0), min(end - at, length))
+                    yield Piece(place, name, length, max(begin - at, 0), min(end - at, length))
                 at += length
             number += 1
 
@@ -103,7 +109,21 @@ class RecordFile:
             self._block = (number, rows)
         return self._block[1]
 
-    def _bytes(self, piece: _Piece, found: dict[bytes, bytes]) -> bytes | memoryview:
+
+class RecordFile(FileRanges):
+    """A file in a pool. Memory is that of two groups and 8 bytes for each 1,820 chunks."""
+
+    def __init__(self, reader: ManifestReader, index: Index, groups: GroupReader, path: bytes) -> None:
+        """NotFound, with the reason, unless `path` is a regular file of the record."""
+        super().__init__(reader, path)
+        self._index, self._groups = index, groups
+        self._recent: OrderedDict[Spot, Group] = OrderedDict()
+
+    def _contents(self, pieces: Sequence[Piece]) -> Iterable[bytes | memoryview]:
+        found = self._index.places({piece.name for piece in pieces if piece.name != HOLE})
+        return [self._bytes(piece, found) for piece in pieces]
+
+    def _bytes(self, piece: Piece, found: dict[bytes, bytes]) -> bytes | memoryview:
         if piece.name == HOLE:
             return bytes(piece.end - piece.begin)
         value = found.get(piece.name)

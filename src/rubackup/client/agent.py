@@ -25,6 +25,7 @@ from rubackup.client.devices import list_block_devices
 from rubackup.client.encrypted import open_manifest
 from rubackup.client.keys import KeyStore
 from rubackup.client.ports import BackupJob, Module, RestoreJob
+from rubackup.client.record_file import EncryptedFiles
 from rubackup.domain.errors import Corrupt, Invalid, RubackupError, Stopped, WireFault
 from rubackup.domain.lookups import Crypto
 from rubackup.wire import pki
@@ -41,6 +42,7 @@ from rubackup.wire.messages import (
     Message,
     ModuleResource,
     ModuleResources,
+    ReadEncryptedFile,
     RecordListing,
     RunBackup,
     RunRestore,
@@ -63,10 +65,15 @@ class ClientAgent:
         self, hwid: str, files: pki.TlsFiles, modules: Mapping[str, Module], runner: TaskRunner, keys: KeyStore
     ) -> None:
         self._keys = keys
+        self._encrypted_files = EncryptedFiles(lambda: pki.client_context(files), keys)
         self._hwid = hwid
         self._files = files
         self._modules = modules
         self._runner = runner
+
+    def close(self) -> None:
+        """End what is kept open between two questions."""
+        self._encrypted_files.close()
 
     async def connected(self, _peer: ControlPeer, welcome: Welcome) -> None:
         """Nothing to send: the server knows what runs from the reports."""
@@ -90,6 +97,8 @@ class ClientAgent:
                 return Ack()
             case ListEncrypted() if message.media is not None:
                 return await asyncio.to_thread(self._list_encrypted, message, message.media)
+            case ReadEncryptedFile() if message.media is not None:
+                return await asyncio.to_thread(self._encrypted_files.read, message, message.media)
             case ListFilesystem():
                 return await asyncio.to_thread(list_folder, message.path)
             case CheckDestinations():

@@ -48,6 +48,7 @@ async def serve(settings: Settings) -> None:
         await together(link.run(agent), runner.report(), tools.run(), tell_keys(link, key_ids, key_ids()))
     finally:
         runner.stop_all()
+        agent.close()
 
 
 def listener(path: Path, relay: ToolRelay) -> ToolListener:

@@ -51,6 +51,7 @@ from rubackup.wire.messages import (
     Message,
     ModuleResources,
     PoolRecords,
+    ReadEncryptedFile,
     ReadRecordFile,
     RecordFilePart,
     RecordListing,
@@ -141,6 +142,14 @@ class RelayHosts:
         """A range of one regular file of a copy."""
         asked = ReadRecordFile(pool_id=pool_id, record=record_uuid, path=path, offset=offset, length=length)
         answer = await self._request("media", media_hwid, asked, RecordFilePart)
+        return FilePart(size_bytes=answer.size_bytes, tag=answer.tag, mtime_ns=answer.mtime_ns, data=answer.data)
+
+    async def read_encrypted_file(
+        self, client_hwid: str, pool_id: int, record_uuid: str, path: str, offset: int, length: int
+    ) -> FilePart:
+        """As `read_file`, of the client that has the copy's key."""
+        asked = ReadEncryptedFile(pool_id=pool_id, record=record_uuid, path=path, offset=offset, length=length)
+        answer = await self._request("client", client_hwid, asked, RecordFilePart)
         return FilePart(size_bytes=answer.size_bytes, tag=answer.tag, mtime_ns=answer.mtime_ns, data=answer.data)
 
     async def check_folder(self, media_hwid: str, path: str, pool_uuid: str) -> None:

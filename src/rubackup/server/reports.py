@@ -42,6 +42,7 @@ from rubackup.wire.messages import (
     NewTicket,
     Progress,
     ProgressAnswer,
+    ReadEncryptedFile,
     ReadRecordFile,
     RecordSealed,
     Relay,
@@ -61,6 +62,7 @@ RELAYED = (
     ListFilesystem,
     CheckDestinations,
     ListRecord,
+    ReadEncryptedFile,
     ReadRecordFile,
     CheckFolder,
     CheckDevice,
@@ -199,7 +201,9 @@ class Reports:
         )
         return SealVerdict(keep=keep)
 
-    async def _with_ticket(self, asked: ListEncrypted, client_hwid: str) -> ListEncrypted:
+    async def _with_ticket(
+        self, asked: ListEncrypted | ReadEncryptedFile, client_hwid: str
+    ) -> ListEncrypted | ReadEncryptedFile:
         """The question with what the client needs to read its record; NotFound when it is not this client's."""
         media_hwid, endpoint = await records.whereabouts(self._database, asked.pool_id, asked.record, client_hwid)
         ticket = self._tickets.issue_listing(client_hwid, media_hwid, asked.pool_id, asked.record)
@@ -209,7 +213,7 @@ class Reports:
         inner = decode(message.body, AnyMessage)
         if not isinstance(inner, RELAYED):
             raise Refused("This message is not relayed.")
-        if isinstance(inner, ListEncrypted):
+        if isinstance(inner, ListEncrypted | ReadEncryptedFile):
             inner = await self._with_ticket(inner, message.hwid)
         peer = self._registry.get(message.role, message.hwid)
         return Relayed(body=encode(await peer.call(inner, RELAY_SECONDS)))

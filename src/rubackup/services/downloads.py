@@ -17,10 +17,9 @@ import msgspec
 from msgspec import Meta
 
 from rubackup.catalog.database import Connection, Database
-from rubackup.domain.errors import Forbidden, Invalid, Unauthenticated, Unavailable
-from rubackup.domain.lookups import Crypto
+from rubackup.domain.errors import Forbidden, Invalid, Unauthenticated
 from rubackup.domain.permissions import Permission, Principal
-from rubackup.services import api_tokens, record_history, scopes
+from rubackup.services import api_tokens, key_holders, record_history, scopes
 from rubackup.services.change import Change
 from rubackup.services.fields import Row
 from rubackup.services.ports import FilePart, Hosts
@@ -74,7 +73,7 @@ async def downloadable(change: Change, record_id: int, path: str) -> Row:
     """The copy whose file is wanted, with the rights of a restore.
 
     Invalid for a path that cannot be a file's, NotFound, Forbidden for a copy that the caller may only see,
-    Unavailable for an encrypted one: only its client holds the key.
+    Unavailable for an encrypted one while its client, which has the key, is offline.
     """
     if not path.startswith("/") or path.endswith("/") or {".", ".."} & set(path.split("/")) or "\0" in path:
         raise Invalid(fields={"path": "must be the absolute path of a file, without '.' and '..'."})
@@ -82,14 +81,18 @@ async def downloadable(change: Change, record_id: int, path: str) -> Row:
     limit = scopes.work(change.principal, _GROUP, _MEDIA, write=True)
     if not await change.db.fetchval(_OWN + limit.numbered(2), record_id, *limit.values):
         raise Forbidden(f"The copy {record_id} may be seen, not restored from.")
-    if record["crypto"] != Crypto.NOCRYPT.label:
-        raise Unavailable(f"Key holder offline: only the client {record['client_hwid']} can decrypt the copy.")
+    key_holders.check(record)
     return record
 
 
 async def part(hosts: Hosts, record: Row, path: str, offset: int, length: int) -> FilePart:
-    """A range of the file, asked of the media server; no connection of the catalogue should be held meanwhile."""
+    """A range of the file, asked of the media server, or of the client that has an encrypted copy's key.
+
+    No connection of the catalogue should be held meanwhile.
+    """
     uuid = record["uuid"].replace("-", "")
+    if record["key_id"]:
+        return await hosts.read_encrypted_file(record["client_hwid"], record["pool_id"], uuid, path, offset, length)
     return await hosts.read_file(record["media_hwid"], record["pool_id"], uuid, path, offset, length)
 
 

@@ -55,6 +55,10 @@ class NoHosts:
         """Nobody answers."""
         raise _silent(media_hwid)
 
+    async def read_encrypted_file(self, client_hwid: str, *_asked: object) -> FilePart:
+        """Nobody answers."""
+        raise _silent(client_hwid)
+
     async def read_file(self, media_hwid: str, *_asked: object) -> FilePart:
         """Nobody answers."""
         raise _silent(media_hwid)

@@ -197,6 +197,12 @@ class Hosts(Protocol):
         """
         ...
 
+    async def read_encrypted_file(
+        self, client_hwid: str, pool_id: int, record_uuid: str, path: str, offset: int, length: int
+    ) -> FilePart:
+        """As `read_file`, for an encrypted copy: asked of the client that has its key."""
+        ...
+
     async def check_folder(self, media_hwid: str, path: str, pool_uuid: str) -> None:
         """Invalid when the folder cannot become a storage of the pool; Conflict when it belongs to a pool."""
         ...

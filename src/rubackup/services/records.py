@@ -16,7 +16,7 @@ from rubackup.domain.errors import NotFound
 from rubackup.domain.lookups import TaskStatus, TaskType
 from rubackup.domain.tasks import HELD, Verb
 from rubackup.queue.postgres import PostgresQueue
-from rubackup.services import configuration, copying, jobs, record_history, task_log, verifications
+from rubackup.services import configuration, copying, jobs, presence, record_history, task_log, verifications
 from rubackup.services.sealed import Sealed
 
 __all__ = [
@@ -50,6 +50,10 @@ CROSS JOIN LATERAL (
 WHERE t.id = $1 RETURNING id"""
 _FIGURES = """
 UPDATE task_progress SET files_done = $2, files_total = $2, bytes_done = $3, bytes_total = $3 WHERE task_id = $1"""
+_HOLDS_KEY = """
+UPDATE clients SET key_ids = ARRAY[$2] || key_ids
+WHERE hwid = $1 AND NOT $2 = ANY (key_ids) AND cardinality(key_ids) < $3"""
+"""A client that has just encrypted with a key has it, though it may not have told so yet."""
 _TASK_RECORD = "UPDATE task_queue SET record_id = $2 WHERE id = $1"
 _WAITING = """
 SELECT t.pool_id, t.uuid FROM record_tombstones t JOIN pools p ON p.id = t.pool_id
@@ -110,6 +114,8 @@ async def _insert(db: Connection, sealed: Sealed, record: uuid.UUID) -> int:
         sealed.key_id,
     )  # fmt: skip
     await db.execute(_TASK_RECORD, sealed.task_id, record_id)
+    if sealed.key_id:
+        await db.execute(_HOLDS_KEY, sealed.client_hwid, sealed.key_id, presence.KEYS)
     return record_id
 
 

@@ -90,6 +90,7 @@ from rubackup.wire.messages import (
     Query,
     Queued,
     ReadChunks,
+    ReadEncryptedFile,
     ReadManifest,
     ReadRecordFile,
     RecordEntry,
@@ -325,6 +326,9 @@ SAMPLES: tuple[Message, ...] = (
         pool_id=1, record=RECORD, path="/home", page=1, limit=100, media=MEDIA_ADDRESS, ticket=b"ticket"
     ),
     ListRecord(pool_id=1, record=RECORD, path="/home", page=2, limit=50),
+    ReadEncryptedFile(
+        pool_id=3, record=RECORD, path="/home/\udcff", offset=1 << 40, length=1 << 20, media=MEDIA_ADDRESS, ticket=b"ticket"
+    ),
     ReadRecordFile(
         pool_id=3, record="0123456789abcdef0123456789abcdef", path="/home/\udcff", offset=1 << 40, length=1 << 20
     ),

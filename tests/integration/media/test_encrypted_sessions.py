@@ -22,8 +22,18 @@ from rubackup.client.encrypted import open_manifest
 from rubackup.client.keys import KeyStore
 from rubackup.client.modules.filesystem import FileSystemModule
 from rubackup.client.ports import BackupJob, RestoreJob
-from rubackup.domain.errors import Conflict, Invalid, NotFound, RubackupError
-from rubackup.wire.messages import Ack, ListEncrypted, Order, RecordListing, ReportFinished, RunBackup
+from rubackup.client.record_file import EncryptedFiles
+from rubackup.domain.errors import Conflict, Corrupt, Invalid, NotFound, RubackupError
+from rubackup.wire import pki
+from rubackup.wire.messages import (
+    Ack,
+    ListEncrypted,
+    Order,
+    ReadEncryptedFile,
+    RecordListing,
+    ReportFinished,
+    RunBackup,
+)
 
 __all__ = ["place"]
 GCM = "aes-256-gcm"
@@ -190,3 +200,52 @@ def test_a_cipher_that_is_not_here_ends_the_task(
     assert [one.outcome for one in outcomes] == ["error"]
     assert "serpent-256; it can run: aes-256-gcm" in outcomes[0].message
     assert not keys.path.exists()
+
+
+def _asked(place: Place, record: str, path: Path, offset: int, length: int) -> ReadEncryptedFile:
+    ticket = place.ticket(record=record, mode="restore", task_id=0, fence=0)
+    return ReadEncryptedFile(pool_id=POOL, record=record, path=str(path), offset=offset, length=length, ticket=ticket)
+
+
+def test_parts_of_a_file_are_read_by_the_client(place: Place, keys: KeyStore, tmp_path: Path) -> None:
+    """Any range, holes too, over one session that takes each new ticket; a folder is named as what it is."""
+    source = tmp_path / "source"
+    source.mkdir()
+    content = os.urandom(2_500_000)
+    with (source / "file").open("wb") as file:
+        file.write(content)
+        file.truncate(3_000_000)
+    content += bytes(500_000)
+    record = backed_up(place, keys, source)
+    files = EncryptedFiles(lambda: pki.client_context(place.installation.files("client", CLIENT)), keys)
+    wanted = [(0, 1 << 20), (1 << 20, 1 << 20), (2 << 20, 1 << 20), (2_499_990, 20), (3_000_000, 5), (7, 0)]
+    parts = [files.read(_asked(place, record, source / "file", *one), place.address) for one in wanted]
+
+    assert [part.data for part in parts] == [content[offset : offset + length] for offset, length in wanted]
+    assert {(part.size_bytes, part.tag) for part in parts} == {(3_000_000, parts[0].tag)}
+    assert len(place.opened) == 1
+    with pytest.raises(NotFound, match="folder"):
+        files.read(_asked(place, record, source, 0, 1), place.address)
+    with pytest.raises(Invalid):
+        files.read(_asked(place, record, source / "file", 0, 1 << 21), place.address)
+    files.close()
+
+
+def test_a_damaged_file_is_not_given(place: Place, keys: KeyStore, tmp_path: Path) -> None:
+    """Damage is told, and what is whole can be read on."""
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "file").write_bytes(os.urandom(3_000_000))
+    record = backed_up(place, keys, source)
+    (pack_file,) = (tmp_path / "storage").rglob("*.pack")
+    data = bytearray(pack_file.read_bytes())
+    data[pack.HEADER_BYTES + 2_900_000] ^= 1
+    pack_file.write_bytes(data)
+    files = EncryptedFiles(lambda: pki.client_context(place.installation.files("client", CLIENT)), keys)
+
+    with pytest.raises(Corrupt):
+        files.read(_asked(place, record, source / "file", 2_500_000, 400_000), place.address)
+    whole = files.read(_asked(place, record, source / "file", 0, 500_000), place.address).data
+    files.close()
+
+    assert whole == (source / "file").read_bytes()[:500_000]

@@ -327,6 +327,7 @@ def test_a_record_is_only_its_own_clients_to_list(run):
         found = await records.whereabouts(database, job.pool_id, job.record_uuid, job.client_hwid)
         assert found == (job.media_hwid, job.data_endpoint)
         assert await world.value("SELECT key_id FROM repository WHERE id = $1", record_id) == "ab" * 16
+        assert await world.value("SELECT key_ids FROM clients WHERE hwid = $1", job.client_hwid) == ["ab" * 16]
         for pool, record, client in (
             (job.pool_id, job.record_uuid, "f" * 16), (job.pool_id + 1, job.record_uuid, job.client_hwid),
             (job.pool_id, "e" * 32, job.client_hwid), (job.pool_id, "no uuid", job.client_hwid),

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rubackup.chunkstore import ciphers, group
+from rubackup.chunkstore._groups import _HEAD_BYTES
 from rubackup.chunkstore.ciphers import Suite
 from rubackup.chunkstore.group import Sealer
 from rubackup.domain.errors import Conflict, Corrupt
@@ -129,3 +130,10 @@ def test_an_unknown_cipher_is_refused() -> None:
 
     with pytest.raises(Corrupt):
         group.read_head(_with_right_sums(data))
+
+
+def test_the_longest_header_is_read_whole() -> None:
+    """Who reads headers alone reads enough for extension and rows of the fullest encrypted group."""
+    data = _sealed([number.to_bytes(2, "big") for number in range(group.MAX_CHUNKS)])
+
+    assert len(group.read_head(data[:_HEAD_BYTES]).ids) == group.MAX_CHUNKS

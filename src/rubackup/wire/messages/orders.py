@@ -443,6 +443,21 @@ class ListEncrypted(Message, tag="list_encrypted"):
     ticket: bytes = b""
 
 
+class ReadEncryptedFile(Message, tag="read_encrypted_file"):
+    """A range of one regular file of a record of this client, which has its key; answered by RecordFilePart.
+
+    As with ListEncrypted the server that relays it adds where the record is, and a ticket.
+    """
+
+    pool_id: int
+    record: str
+    path: str
+    offset: int
+    length: int
+    media: MediaAddress | None = None
+    ticket: bytes = b""
+
+
 class RecordEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One entry of a copy: `type` is file, folder, symlink, fifo, socket, char, block."""
 
