@@ -472,6 +472,11 @@ class Index:
         """Number of chunks known."""
         return self._env.entries("chunks")
 
+    @property
+    def record_count(self) -> int:
+        """Number of sealed records."""
+        return self._env.entries("records")
+
     # --- fences and records ---
 
     def fence(self, task_id: int) -> int:

@@ -28,7 +28,7 @@ from rubackup.chunkstore._wholeness import whole_packs
 from rubackup.chunkstore.backends.base import Backend
 from rubackup.chunkstore.backends.local import LocalBackend, translated
 from rubackup.chunkstore.file import RecordFile
-from rubackup.chunkstore.flaws import pack_flaw, seal_flaw
+from rubackup.chunkstore.flaws import record_flaws
 from rubackup.chunkstore.gc.collection import collect
 from rubackup.chunkstore.gc.ground import Ground
 from rubackup.chunkstore.gc.guard import Guard
@@ -37,10 +37,10 @@ from rubackup.chunkstore.gc.safety import GcResult, GcSafety
 from rubackup.chunkstore.gc.tidy import tidy
 from rubackup.chunkstore.index import MAP_BYTES, RecordRow
 from rubackup.chunkstore.read import ReadSession, StoredManifest
-from rubackup.chunkstore.recovery import Recovery
+from rubackup.chunkstore.recovery import Recovery, close_left
 from rubackup.chunkstore.repair import repair_manifest
 from rubackup.chunkstore.seals import SealedRecord
-from rubackup.chunkstore.storage import MakeBackend, Storage, Storages, bind
+from rubackup.chunkstore.storage import MakeBackend, Storage, Storages, bind_all
 from rubackup.chunkstore.verify import Verification, VerifyResult
 from rubackup.chunkstore.write import WriteSession
 from rubackup.domain.errors import Busy, Conflict, Corrupt, Fenced, Invalid, NotFound, RubackupError, StorageFault
@@ -143,7 +143,7 @@ class Pool:
         """
         with self._lock:
             known = self._index.storage_paths()
-            bound, left_out = self._bind(storages, known)
+            bound, left_out = bind_all(storages, self._make_backend, self._pool, known, fresh=self._index.fresh)
             current = {one.id: one for one in self._storages.all}
             bound = [current.get(one.id, one) for one in bound]
             if set(current) - {one.id for one in bound} and self._sessions:
@@ -161,26 +161,6 @@ class Pool:
             self._storages = Storages(tuple(bound), reserve_bytes, evenly)
             self._left_out = left_out
             self.level = level
-
-    def _bind(self, paths: Sequence[Path], known: dict[bytes, str]) -> tuple[list[Storage], dict[str, str]]:
-        """The folders as storages, and what is wrong with those that are left out.
-
-        StorageFault for a folder that held the pool's data, or may have: a new index does not know which did.
-        Without it records would seem to be lost.
-        """
-        bound: list[Storage] = []
-        left_out: dict[str, str] = {}
-        for path in paths:
-            try:
-                bound.append(bind(self._make_backend(path), self._pool, known, bound))
-            except RubackupError as error:
-                if self._index.fresh or str(path) in known.values():
-                    raise
-                log.error("a storage is left out: %s", error.message)
-                left_out[str(path)] = f"The folder never belonged to the pool and is left out: {error.message}"
-        if left_out and not bound:
-            raise StorageFault(" ".join(left_out.values()))
-        return bound, left_out
 
     # --- sessions ---
 
@@ -288,17 +268,7 @@ class Pool:
     def _tidy(self) -> None:
         """Close and index what failed sessions left."""
         left, self._abandoned = self._abandoned, []
-        for storage, name in left:
-            recovery = Recovery(self._index, self._pool)
-            try:
-                if self._has(storage.backend, pack.open_name(name)):
-                    recovery.recover_open(storage, name)
-                elif self._has(storage.backend, pack.closed_name(name)):
-                    recovery.adopt_closed(storage, name)
-                self._abandoned += recovery.left
-            except RubackupError as error:
-                log.warning("pack %s stays open: %s", name.hex(), error.message)
-                self._abandoned.append((storage, name))
+        self._abandoned += close_left(self._index, self._pool, left)
 
     @staticmethod
     def _has(backend: Backend, name: str) -> bool:
@@ -420,28 +390,13 @@ class Pool:
                 manifest.reader(check), self._index, self._groups, progress, check, presence, self._space_of(row)
             )
             result = verification.run()
-            return msgspec.structs.replace(result, flaws=self._flaws(row, verification.packs))
+            flaws = record_flaws(self._index, self._storages, self._pool, row, verification.packs)
+            return msgspec.structs.replace(result, flaws=flaws)
         except NotFound:
             manifest.check_bound()
             raise Corrupt(f"The manifest {self.manifest_file(record)} is missing.") from None
         except (Corrupt, Invalid) as error:
             raise Corrupt(f"The manifest {self.manifest_file(record)} is damaged: {error.message}") from error
-
-    def _flaws(self, record: RecordRow, packs: set[int]) -> list[str]:
-        """What is wrong with the files that hold a record, beside its chunks and its manifest."""
-        storage = self._storages.get(record.storage)
-        found = [seal_flaw(storage, record)] if storage else []
-        if record.sealed.lost_parts:
-            name = self.manifest_file(record.sealed.record)
-            found.append(
-                f"The manifest {name} has lost {record.sealed.lost_parts} parts; their files are gone from the copy."
-            )
-        for number in sorted(packs):
-            row = self._index.pack(number)
-            storage = self._storages.get(row.storage) if row else None
-            if row is not None and row.closed and storage is not None:
-                found.append(pack_flaw(storage, self._pool, row))
-        return [text for text in found if text]
 
     def repair_manifest(self, record: str, *, lose: bool = False) -> list[str]:
         """Make a record's damaged manifest anew from what is whole of it; a sentence for each part that is lost.
@@ -596,7 +551,7 @@ class Pool:
             space = None
         used = sum(one.used_bytes for one in self._storages.all)
         free, total = (space.free_bytes, space.total_bytes) if space else (0, 0)
-        return Usage(problem, free, used, total, self._index.chunk_count, len(self._index.records()))
+        return Usage(problem, free, used, total, self._index.chunk_count, self._index.record_count)
 
     def fills(self) -> list[Fill]:
         """How full each folder is, in the order in which they are filled."""

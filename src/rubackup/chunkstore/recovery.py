@@ -23,7 +23,7 @@ from rubackup.chunkstore.manifest.format import SEGMENT_ROWS
 from rubackup.chunkstore.pack import Extent
 from rubackup.chunkstore.seals import SealedRecord
 from rubackup.chunkstore.storage import Storage
-from rubackup.domain.errors import Corrupt, StorageFault
+from rubackup.domain.errors import Corrupt, NotFound, RubackupError, StorageFault
 
 log = logging.getLogger(__name__)
 _BATCH: Final = 50_000
@@ -247,3 +247,28 @@ class Recovery:
         if batch.grants or batch.chunks:
             self._index.commit(batch)
         return packs
+
+
+def close_left(index: Index, pool: bytes, left: Iterable[tuple[Storage, bytes]]) -> list[tuple[Storage, bytes]]:
+    """Close and index packs that failed sessions left; those for which there still is no room."""
+    still: list[tuple[Storage, bytes]] = []
+    for storage, name in left:
+        recovery = Recovery(index, pool)
+        try:
+            if _has(storage, pack.open_name(name)):
+                recovery.recover_open(storage, name)
+            elif _has(storage, pack.closed_name(name)):
+                recovery.adopt_closed(storage, name)
+            still += recovery.left
+        except RubackupError as error:
+            log.warning("pack %s stays open: %s", name.hex(), error.message)
+            still.append((storage, name))
+    return still
+
+
+def _has(storage: Storage, name: str) -> bool:
+    try:
+        storage.backend.size(name)
+    except NotFound:
+        return False
+    return True

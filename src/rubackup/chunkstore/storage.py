@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import threading
@@ -12,8 +13,9 @@ from typing import Final
 
 from rubackup.chunkstore import pack
 from rubackup.chunkstore.backends.base import Backend, Space
-from rubackup.domain.errors import Corrupt, NotFound, StorageFault, StorageFull
+from rubackup.domain.errors import Corrupt, NotFound, RubackupError, StorageFault, StorageFull
 
+log = logging.getLogger(__name__)
 MARKER: Final = "pool"
 _MARKER = re.compile(rb"rubackup pool 0 ([0-9a-f]{32}) ([0-9a-f]{32})\n")
 MakeBackend = Callable[[Path], Backend]
@@ -122,6 +124,29 @@ def bind(backend: Backend, pool: bytes, known: dict[bytes, str], taken: Sequence
     if any(other.id == storage for other in taken):
         raise StorageFault(f"The folder {backend.label} is given twice, or is a copy of another one of the pool.")
     return Storage(storage, backend)
+
+
+def bind_all(
+    paths: Sequence[Path], make_backend: MakeBackend, pool: bytes, known: dict[bytes, str], *, fresh: bool
+) -> tuple[list[Storage], dict[str, str]]:
+    """The folders as storages, and what is wrong with those that are left out.
+
+    StorageFault for a folder that held the pool's data, or may have: a `fresh` index does not know which did.
+    Without it records would seem to be lost.
+    """
+    bound: list[Storage] = []
+    left_out: dict[str, str] = {}
+    for path in paths:
+        try:
+            bound.append(bind(make_backend(path), pool, known, bound))
+        except RubackupError as error:
+            if fresh or str(path) in known.values():
+                raise
+            log.error("a storage is left out: %s", error.message)
+            left_out[str(path)] = f"The folder never belonged to the pool and is left out: {error.message}"
+    if left_out and not bound:
+        raise StorageFault(" ".join(left_out.values()))
+    return bound, left_out
 
 
 def _mark(backend: Backend, pool: bytes, known: dict[bytes, str]) -> Storage:
