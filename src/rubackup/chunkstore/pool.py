@@ -28,7 +28,7 @@ from rubackup.chunkstore._wholeness import whole_packs
 from rubackup.chunkstore.backends.base import Backend
 from rubackup.chunkstore.backends.local import LocalBackend, translated
 from rubackup.chunkstore.file import RecordFile
-from rubackup.chunkstore.flaws import pack_flaw, seal_flaw
+from rubackup.chunkstore.flaws import flaws_of
 from rubackup.chunkstore.gc.collection import collect
 from rubackup.chunkstore.gc.ground import Ground
 from rubackup.chunkstore.gc.guard import Guard
@@ -420,28 +420,13 @@ class Pool:
                 manifest.reader(check), self._index, self._groups, progress, check, presence, self._space_of(row)
             )
             result = verification.run()
-            return msgspec.structs.replace(result, flaws=self._flaws(row, verification.packs))
+            flaws = flaws_of(row, self._pool, map(self._index.pack, sorted(verification.packs)), self._storages)
+            return msgspec.structs.replace(result, flaws=flaws)
         except NotFound:
             manifest.check_bound()
             raise Corrupt(f"The manifest {self.manifest_file(record)} is missing.") from None
         except (Corrupt, Invalid) as error:
             raise Corrupt(f"The manifest {self.manifest_file(record)} is damaged: {error.message}") from error
-
-    def _flaws(self, record: RecordRow, packs: set[int]) -> list[str]:
-        """What is wrong with the files that hold a record, beside its chunks and its manifest."""
-        storage = self._storages.get(record.storage)
-        found = [seal_flaw(storage, record)] if storage else []
-        if record.sealed.lost_parts:
-            name = self.manifest_file(record.sealed.record)
-            found.append(
-                f"The manifest {name} has lost {record.sealed.lost_parts} parts; their files are gone from the copy."
-            )
-        for number in sorted(packs):
-            row = self._index.pack(number)
-            storage = self._storages.get(row.storage) if row else None
-            if row is not None and row.closed and storage is not None:
-                found.append(pack_flaw(storage, self._pool, row))
-        return [text for text in found if text]
 
     def repair_manifest(self, record: str, *, lose: bool = False) -> list[str]:
         """Make a record's damaged manifest anew from what is whole of it; a sentence for each part that is lost.
