@@ -34,8 +34,21 @@ def seeds(target: str) -> list[bytes]:
         found = [bytes.fromhex(path.read_text()) for path in sorted((SAMPLES / "wire").glob("*.hex"))]
         return found if target == "frames" else [data[framing.HEADER.size :] for data in found]
     kind = {"index": "manifest", "seal": "manifest"}.get(target, target)
-    found = [path.read_bytes() for path in sorted((SAMPLES / "chunkstore").glob(f"{kind}-*"))]
+    if kind == "pack":
+        found = [_pack([data[1:] for data in seeds("group")[::2]])]
+    else:
+        found = [path.read_bytes() for path in sorted((SAMPLES / "chunkstore").glob(f"{kind}-*"))]
     return [bytes([first]) + data for data in found for first in (0, 1)]
+
+
+def _pack(groups: list[bytes]) -> bytes:
+    backend = MemoryBackend()
+    writer = pack.PackWriter(backend, pack.PackHeader(b"p" * 16, bytes(16), "00000000000000aa"))
+    for data in groups:
+        writer.add(data, len(group.read_head(data).ids))
+    writer.close()
+    name = pack.closed_name(bytes(16))
+    return backend.read(name, 0, backend.size(name))
 
 
 def _split(data: bytes) -> tuple[bool, bytearray]:
@@ -50,6 +63,7 @@ def summed_group(data: bytearray) -> bytearray:
     if len(data) >= group.HEAD_BYTES:
         count = int.from_bytes(data[8:12], "little")
         rows = group.HEAD_BYTES + group.ROW_BYTES * min(count, group.MAX_CHUNKS)
+        rows += group.EXTENSION_BYTES if data[6] else 0
         data[20:52] = blake3(data[rows:]).digest()
         data[52:84] = blake3(data[:52]).update(data[84:rows]).digest()
     return data
@@ -128,7 +142,7 @@ def fuzz_manifest(data: bytes) -> None:
         _read_all(ManifestReader(read_at, len(whole)))
     rows: list[int] = []
     try:
-        check_manifest(read_at, len(whole), lambda raw: rows.append(len(raw) // fmt.ROW.size))
+        check_manifest(read_at, len(whole), lambda raw, _: rows.append(len(raw) // fmt.ROW.size))
     except (Corrupt, Invalid):
         return
     reader = ManifestReader(read_at, len(whole))

@@ -105,8 +105,7 @@ class Catalogue:
 
 def collect(pool: Pool) -> None:
     """One collection of a pool all of whose tasks are over."""
-    if hasattr(pool, "collect"):
-        pool.collect(lambda *_: None, lambda: None, unfinished=())
+    pool.collect(lambda *_: None, lambda: None, unfinished=())
 
 
 class Job:

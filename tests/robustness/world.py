@@ -310,13 +310,12 @@ class World:
     def collects(self, toss: Random) -> None:
         """What nobody needs goes, now or after the grace; a session that is open keeps what it was told."""
         side = toss.choice(self.sides)
-        if hasattr(side.pool, "collect"):
-            side.place.now_ns += toss.choice((0, HOUR_NS, 1_000 * HOUR_NS))
-            open_tasks = {session.task_id for session in side.sessions}
-            found = side.pool.collect(lambda *_: None, lambda: None, unfinished=open_tasks)
-            assert side.scarred or not found.problems, f"a collection met {found.problems}"
-            self._check(side)
-            self._count("collect, something removed" if found.removed_packs else "collect")
+        side.place.now_ns += toss.choice((0, HOUR_NS, 1_000 * HOUR_NS))
+        open_tasks = {session.task_id for session in side.sessions}
+        found = side.pool.collect(lambda *_: None, lambda: None, unfinished=open_tasks)
+        assert side.scarred or not found.problems, f"a collection met {found.problems}"
+        self._check(side)
+        self._count("collect, something removed" if found.removed_packs else "collect")
 
     def damages(self, toss: Random) -> None:
         """A byte of a pack changes: only what it hits is damaged, verification finds it, a new backup heals it."""

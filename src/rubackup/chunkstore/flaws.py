@@ -4,10 +4,30 @@ header or trailer, a manifest's seal. A verification tells of it. Design: `docs/
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from rubackup.chunkstore import pack, seals
-from rubackup.chunkstore.index import Index, PackRow, RecordRow
+from rubackup.chunkstore.index import PackRow, RecordRow
 from rubackup.chunkstore.storage import Storage, Storages
 from rubackup.domain.errors import Corrupt, NotFound
+
+
+def flaws_of(record: RecordRow, pool: bytes, packs: Iterable[PackRow | None], storages: Storages) -> list[str]:
+    """What is wrong with the files that hold a record, beside its chunks and its manifest."""
+    found: list[str] = []
+    storage = storages.get(record.storage)
+    if storage is not None:
+        found.append(seal_flaw(storage, record))
+        if record.sealed.lost_parts:
+            name = f"{storage.backend.label}/{seals.manifest_name(record.sealed.record)}"
+            found.append(
+                f"The manifest {name} has lost {record.sealed.lost_parts} parts; their files are gone from the copy."
+            )
+    for row in packs:
+        storage = storages.get(row.storage) if row else None
+        if row is not None and row.closed and storage is not None:
+            found.append(pack_flaw(storage, pool, row))
+    return [text for text in found if text]
 
 
 def pack_flaw(storage: Storage, pool: bytes, row: PackRow) -> str:
@@ -39,20 +59,3 @@ def seal_flaw(storage: Storage, row: RecordRow) -> str:
     if found != (row.sealed, row.stream_bytes, row.file_bytes):
         return f"The manifest {storage.backend.label}/{name} has the seal of another record."
     return ""
-
-
-def record_flaws(index: Index, storages: Storages, pool: bytes, record: RecordRow, packs: set[int]) -> list[str]:
-    """What is wrong with the files that hold a record, beside its chunks and its manifest."""
-    storage = storages.get(record.storage)
-    found = [seal_flaw(storage, record)] if storage else []
-    if record.sealed.lost_parts and storage:
-        name = f"{storage.backend.label}/{seals.manifest_name(record.sealed.record)}"
-        found.append(
-            f"The manifest {name} has lost {record.sealed.lost_parts} parts; their files are gone from the copy."
-        )
-    for number in sorted(packs):
-        row = index.pack(number)
-        storage = storages.get(row.storage) if row else None
-        if row is not None and row.closed and storage is not None:
-            found.append(pack_flaw(storage, pool, row))
-    return [text for text in found if text]

@@ -28,7 +28,7 @@ from rubackup.chunkstore._wholeness import whole_packs
 from rubackup.chunkstore.backends.base import Backend
 from rubackup.chunkstore.backends.local import LocalBackend, translated
 from rubackup.chunkstore.file import RecordFile
-from rubackup.chunkstore.flaws import record_flaws
+from rubackup.chunkstore.flaws import flaws_of
 from rubackup.chunkstore.gc.collection import collect
 from rubackup.chunkstore.gc.ground import Ground
 from rubackup.chunkstore.gc.guard import Guard
@@ -390,7 +390,7 @@ class Pool:
                 manifest.reader(check), self._index, self._groups, progress, check, presence, self._space_of(row)
             )
             result = verification.run()
-            flaws = record_flaws(self._index, self._storages, self._pool, row, verification.packs)
+            flaws = flaws_of(row, self._pool, map(self._index.pack, sorted(verification.packs)), self._storages)
             return msgspec.structs.replace(result, flaws=flaws)
         except NotFound:
             manifest.check_bound()
