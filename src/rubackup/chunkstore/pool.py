@@ -11,13 +11,13 @@ import os
 import threading
 import time
 import uuid as uuids
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
 
 from rubackup.chunkstore import pack, seals
+from rubackup.chunkstore._collecting import Collecting
 from rubackup.chunkstore._groups import GroupReader
 from rubackup.chunkstore._lmdb import condemn
 from rubackup.chunkstore._opening import open_index, take_lock
@@ -29,12 +29,9 @@ from rubackup.chunkstore.backends.base import Backend
 from rubackup.chunkstore.backends.local import LocalBackend, translated
 from rubackup.chunkstore.file import RecordFile
 from rubackup.chunkstore.flaws import flaws_of
-from rubackup.chunkstore.gc.collection import collect
-from rubackup.chunkstore.gc.ground import Ground
 from rubackup.chunkstore.gc.guard import Guard
-from rubackup.chunkstore.gc.remove import remove_due, remove_file
+from rubackup.chunkstore.gc.remove import remove_file
 from rubackup.chunkstore.gc.safety import GcResult, GcSafety
-from rubackup.chunkstore.gc.tidy import tidy
 from rubackup.chunkstore.index import MAP_BYTES, RecordRow
 from rubackup.chunkstore.read import ReadSession, StoredManifest
 from rubackup.chunkstore.recovery import Recovery, close_left
@@ -57,10 +54,9 @@ __all__ = [
     "WriteSession",
 ]
 log = logging.getLogger(__name__)
-_NEVER = 1 << 62
 
 
-class Pool:
+class Pool(Collecting):
     """A pool that is open in this process; made by `Pool.open`."""
 
     def __init__(
@@ -225,10 +221,6 @@ class Pool:
             raise Conflict(f"Record {record} was written already.")
         if fence > known:
             self._index.set_fence(task_id, fence)
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise StorageFault("The pool is closed.")
 
     def _parent(self, owner: str, parent: str | None, encryption: tuple[str, str]) -> StoredManifest | None:
         """The parent's manifest, when it is this owner's, encrypted alike, and can be read."""
@@ -458,76 +450,6 @@ class Pool:
                 storage.count(-row.file_bytes)
             for one in self._storages.all:
                 one.backend.delete(seals.lock_name(record))
-
-    # --- garbage collection ---
-
-    def collect(
-        self,
-        progress: Callable[[int, int], None],
-        check: Callable[[], None],
-        *,
-        unfinished: Collection[int] | None = None,
-        zeroing: bool = False,
-        safety: GcSafety | None = None,
-    ) -> GcResult:
-        """Free what no record needs; what was condemned goes with a later `sweep` or `collect`, after its grace.
-
-        `progress` gets bytes done and total, `check` may raise Stopped; what was done till then stays done. Tasks that are
-        not `unfinished` lose their pins (None: none does). Corrupt or StorageFault, and nothing is changed, when a
-        manifest cannot be read; Busy when a collection runs; Conflict when storages joined or left meanwhile.
-        """
-        with self._ground(progress, check, zeroing=zeroing, safety=safety) as ground:
-            collect(ground, unfinished, lambda: set(self._sessions))
-            return ground.result
-
-    def sweep(self, check: Callable[[], None], *, safety: GcSafety | None = None) -> GcResult:
-        """Remove what was condemned and is due. Cheap when there is nothing. StorageFault when a storage is away."""
-        with self._ground(lambda *_: None, check, safety=safety) as ground:
-            remove_due(ground)
-            return ground.result
-
-    def tidy(self, check: Callable[[], None], *, safety: GcSafety | None = None) -> GcResult:
-        """Remove old tombstones, and what interrupted writing left beside them; errors as for `collect`."""
-        with self._ground(lambda *_: None, check, safety=safety) as ground:
-            tidy(ground)
-            return ground.result
-
-    @property
-    def condemned_packs(self) -> int:
-        """How many packs wait for their removal."""
-        return len(self._index.marks.condemned)
-
-    @contextmanager
-    def _ground(
-        self,
-        progress: Callable[[int, int], None],
-        check: Callable[[], None],
-        *,
-        safety: GcSafety | None,
-        zeroing: bool = False,
-    ) -> Iterator[Ground]:
-        with self._lock:
-            self._check_open()
-            self._guard.begin()
-        try:
-            yield Ground(
-                pool=self._pool,
-                index=self._index,
-                storages=lambda: self._storages,
-                lock=self._lock,
-                guard=self._guard,
-                oldest_turn=lambda: min((one.turn for one in self._sessions.values()), default=_NEVER),
-                now_ns=self.now_ns,
-                folder=self._metadata / "collect",
-                safety=safety or GcSafety(),
-                zeroing=zeroing,
-                progress=progress,
-                check=check,
-                result=GcResult(),
-            )
-        finally:
-            with self._lock:
-                self._guard.end()
 
     # --- the pool as a whole ---
 
