@@ -499,17 +499,17 @@ class Index:
         value = self._get("records", bytes.fromhex(record))
         return self._decoded(value) if value is not None else None
 
-    def put_record(self, row: RecordRow, packs: PackSet | None) -> None:
+    def put_record(self, row: RecordRow, packs: PackSet | None, *, whole: bool = True) -> None:
         """Add a record whose manifest is durable, with the packs of its chunks where they are known.
 
-        The marks of these packs go, and the pins of its task.
+        The marks of these packs go, and the pins of its task. `whole`: all of its chunks are in these packs.
         """
         key = bytes.fromhex(row.sealed.record)
         spared = {number for number in self.marks.condemned if packs is not None and number in packs}
 
         def change(txn: lmdb.Transaction[bytes]) -> None:
             txn.put(key, msgspec.msgpack.encode(row), db=self._db["records"])
-            if packs is None:
+            if packs is None or not whole:
                 txn.delete(key, db=self._db["record_packs"])
             else:
                 txn.put(key, packs.encode(), db=self._db["record_packs"])

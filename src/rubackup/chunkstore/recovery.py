@@ -217,17 +217,20 @@ class Recovery:
             sealed, stream_bytes, file_bytes = seals.read_seal(storage.backend, item.name)
             if sealed.record != record:
                 raise Corrupt("its seal names another record.")
-            packs = self._grant_rows(storage, item.name, stream_bytes, sealed)
+            packs, whole = self._grant_rows(storage, item.name, stream_bytes, sealed)
         except Corrupt as error:
             self._problem(f"{storage.backend.label}/{item.name} is damaged: {error.message}")
             return
         if sealed.fence > self._index.fence(sealed.task_id):
             self._index.set_fence(sealed.task_id, sealed.fence)
-        self._index.put_record(RecordRow(sealed, stream_bytes, storage.id, file_bytes), packs)
+        self._index.put_record(RecordRow(sealed, stream_bytes, storage.id, file_bytes), packs, whole=whole)
 
-    def _grant_rows(self, storage: Storage, name: str, stream_bytes: int, sealed: SealedRecord) -> PackSet:
-        """The owner of a sealed record owns its chunks: that was checked when it was sealed. The packs it needs."""
-        packs = PackSet()
+    def _grant_rows(self, storage: Storage, name: str, stream_bytes: int, sealed: SealedRecord) -> tuple[PackSet, bool]:
+        """The owner of a sealed record owns its chunks: that was checked when it was sealed.
+
+        The packs it needs, and whether all of its chunks are known.
+        """
+        packs, whole = PackSet(), True
         space, ownerless = (self._index.space(owner, sealed.key_id) for owner in (sealed.owner, ""))
         reader = ManifestReader(lambda offset, length: storage.backend.read(name, offset, length), stream_bytes)
         batch = Batch(self._index.owner(sealed.owner))
@@ -236,17 +239,19 @@ class Recovery:
             names = {chunk for chunk, _ in rows if chunk != HOLE}
             found = self._index.lookup(names, space, condemned=True)
             if space:  # a pack whose header is damaged does not tell whose encrypted chunks it holds: the record does
-                for chunk, value in self._index.lookup(names.difference(found), ownerless, condemned=True).items():
+                claimed = self._index.lookup(names.difference(found), ownerless, condemned=True)
+                for chunk, value in claimed.items():
                     batch.chunks[chunk + space] = Place.decode(value)._replace(owner=batch.owner)
-                    packs.update([batch.chunks[chunk + space].pack])
+                found |= claimed
             packs.update({Place.decode(value).pack for value in found.values()})
+            whole = whole and len(found) == len(names)
             batch.grants |= self._index.not_owned(found, batch.owner, space)
             if len(batch.grants) + len(batch.chunks) > _BATCH:
                 self._index.commit(batch)
                 batch = Batch(batch.owner)
         if batch.grants or batch.chunks:
             self._index.commit(batch)
-        return packs
+        return packs, whole
 
 
 def close_left(index: Index, pool: bytes, left: Iterable[tuple[Storage, bytes]]) -> list[tuple[Storage, bytes]]:
