@@ -54,6 +54,8 @@ class VerifyResult(msgspec.Struct, frozen=True):
     """A sentence for each pack that is missing and each group that is damaged, up to NAMED_PLACES."""
     flaws: list[str] = []
     """A sentence for each file of the pool that is damaged where it costs nothing as long as there is an index."""
+    seal: str = ""
+    """The one of `flaws` that `Pool.repair_seal` mends; '' when there is none."""
 
 
 class _Found(NamedTuple):

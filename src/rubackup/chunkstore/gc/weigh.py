@@ -18,6 +18,8 @@ from rubackup.chunkstore.pack import overhead_bytes
 
 _GROUP = struct.Struct("<III")
 """Pack, offset and length of a group: the beginning of a place in the index."""
+_MENDED: Final = 2.0
+"""More than any share."""
 _PACK_BUCKETS: Final = 64
 Row = tuple[bytes, bytes]
 """Key and value of a chunk in the index."""
@@ -56,9 +58,9 @@ class Emptied:
         self._heap: list[tuple[float, int, int, array[int]]] = []
         self._bytes = 0
 
-    def offer(self, number: int, size: int, live: int, offsets: array[int]) -> None:
-        """A pack with its live groups."""
-        unused = (size - live) / size
+    def offer(self, number: int, size: int, live: int, offsets: array[int], *, mend: bool = False) -> None:
+        """A pack with its live groups; to `mend` it, it is emptied whatever its share, and before others."""
+        unused = _MENDED if mend else (size - live) / size
         if not live or unused <= self._share:
             return
         heapq.heappush(self._heap, (unused, number, live, offsets))
@@ -84,9 +86,14 @@ def weigh(
             if number != partition:
                 partition, prefixes = number, live.partition(number)
             groups.add({value[: _GROUP.size] for key, value in part if key[:PREFIX_BYTES] in prefixes})
+    scarred = index.scarred()
     for bucket in range(buckets):
         check()
-        _count(groups.take(bucket), weights, emptied)
+        found = _count(groups.take(bucket), weights)
+        for number, offsets in found.items():
+            # A damaged group that is needed keeps its pack: it goes nowhere, and its bytes may be all that is left.
+            mend = number in scarred and not any(index.is_bad(number, offset) for offset in offsets)
+            emptied.offer(number, weights.size(number), weights.live[number], offsets, mend=mend)
 
 
 def _by_partition(rows: list[Row], partitions: int) -> Iterator[tuple[int, list[Row]]]:
@@ -99,7 +106,8 @@ def _by_partition(rows: list[Row], partitions: int) -> Iterator[tuple[int, list[
         begin = end
 
 
-def _count(groups: set[bytes], weights: Weights, emptied: Emptied) -> None:
+def _count(groups: set[bytes], weights: Weights) -> dict[int, array[int]]:
+    """Offsets of these groups by pack; their bytes are added to what is live."""
     found: defaultdict[int, array[int]] = defaultdict(lambda: array("I"))
     for number, offset, length in map(_GROUP.unpack, groups):
         if weights.size(number):
@@ -107,4 +115,4 @@ def _count(groups: set[bytes], weights: Weights, emptied: Emptied) -> None:
             weights.live[number] += length
     for number, offsets in found.items():
         weights.live[number] += overhead_bytes(len(offsets))
-        emptied.offer(number, weights.size(number), weights.live[number], offsets)
+    return found
