@@ -331,6 +331,22 @@ def test_a_damaged_group_keeps_its_pack_only_while_it_is_needed(scene: Scene) ->
     assert all(pool._index.whole_pack(number) for number in PackSet.decode(packs))
 
 
+def test_a_group_that_the_index_does_not_know_keeps_its_pack_while_it_is_needed(scene: Scene) -> None:
+    """The index was lost, the group's header is damaged: which chunks it holds nobody knows, but a record misses some."""
+    scene.place.close()
+    scene.pack[scene.extents[1].offset + 60] ^= 1
+    scene.place.lose_index()
+    pool = scene.place.open()
+    for _ in range(2):
+        result = pool.collect(lambda *_: None, lambda: None)
+        assert (result.moved_bytes, result.condemned_packs) == (0, 0)
+        scene.place.now_ns += HOUR_NS
+    assert scene.packs[VICTIM] in scene.memory.files
+    heal(scene)
+    mended(scene)
+    assert scene.packs[VICTIM] not in scene.memory.files
+
+
 # --- manifests ---
 
 

@@ -7,7 +7,7 @@ import struct
 from array import array
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +20,8 @@ _GROUP = struct.Struct("<III")
 """Pack, offset and length of a group: the beginning of a place in the index."""
 _MENDED: Final = 2.0
 """More than any share."""
+_HOLES: Final = {bytes(PREFIX_BYTES)}
+"""What rows of holes leave among the ids."""
 _PACK_BUCKETS: Final = 64
 Row = tuple[bytes, bytes]
 """Key and value of a chunk in the index."""
@@ -44,6 +46,12 @@ class Weights:
     def packs(self) -> list[int]:
         """Numbers of the packs that are looked at."""
         return [number for number, size in enumerate(self._sizes) if size]
+
+    def leave(self, packs: Iterable[int]) -> None:
+        """Look at these no more."""
+        for number in packs:
+            if number < len(self._sizes):
+                self._sizes[number] = self.live[number] = 0
 
     def unused(self, number: int) -> int:
         """Bytes of a pack that nobody needs."""
@@ -76,21 +84,32 @@ class Emptied:
 def weigh(
     index: Index, live: LiveIds, weights: Weights, emptied: Emptied, folder: Path, check: Callable[[], None]
 ) -> None:
-    """Fill in `weights` and `emptied`; `check` may raise Stopped."""
+    """Fill in `weights` and `emptied`; `check` may raise Stopped.
+
+    While a manifest names a chunk that the index does not know, packs with damage are left alone: it may be in one of them.
+    """
     buckets = _PACK_BUCKETS if live.partitions > 1 else 1
     groups = Buckets(folder / "groups", buckets, _GROUP.size)
     partition, prefixes = -1, set[bytes]()
+    unread, unknown, last = set(range(live.partitions)), 0, b""
     for rows in index.marks.chunks():
         check()
         for number, part in _by_partition(rows, live.partitions):
             if number != partition:
                 partition, prefixes = number, live.partition(number)
-            groups.add({value[: _GROUP.size] for key, value in part if key[:PREFIX_BYTES] in prefixes})
+                unread.remove(number)
+                unknown += len(prefixes - _HOLES)
+            found = {key[:PREFIX_BYTES] for key, _ in part} & prefixes
+            groups.add({value[: _GROUP.size] for key, value in part if key[:PREFIX_BYTES] in found})
+            unknown -= len(found - {last})  # an id may stand there for several owners, and over the end of a batch
+            last = part[-1][0][:PREFIX_BYTES]
+    unknown += sum(len(live.partition(number) - _HOLES) for number in unread)
     scarred = index.scarred()
+    if unknown:
+        weights.leave(scarred)
     for bucket in range(buckets):
         check()
-        found = _count(groups.take(bucket), weights)
-        for number, offsets in found.items():
+        for number, offsets in _count(groups.take(bucket), weights).items():
             # A damaged group that is needed keeps its pack: it goes nowhere, and its bytes may be all that is left.
             mend = number in scarred and not any(index.is_bad(number, offset) for offset in offsets)
             emptied.offer(number, weights.size(number), weights.live[number], offsets, mend=mend)
