@@ -36,6 +36,8 @@ FORMAT: Final = b"1"
 NOBODY: Final = 0
 ENDS: Final = 0
 """The place, in marks of damage, of a pack's header and trailer: no group is there."""
+_FREE: Final = b"free pack"
+"""In `meta`: no pack of this number or a higher one was ever there, but for those that are."""
 TRUSTED_SECONDS: Final = 3600.0
 """For so long an index that was rebuilt is not suspected again."""
 _DATABASES = (
@@ -133,7 +135,10 @@ class Index:
                 told = [txn.get(key, db=self._db["meta"]) for key in (b"format", b"pool", b"complete")]
                 self._bad = set(txn.cursor(self._db["bad"]).iternext(values=False))
                 last = txn.cursor(self._db["packs"])
-                self._numbers = count(_NUMBER.unpack(last.key())[0] + 1 if last.last() else 1)
+                free = _NUMBER.unpack(last.key())[0] + 1 if last.last() else 1
+                # A number is never used again: sets of packs name packs that are gone (`record_packs`).
+                first: int = max(free, _NUMBER.unpack(txn.get(_FREE, _NUMBER.pack(1), db=self._db["meta"]))[0])
+                self._numbers = count(first)
             self.marks = Marks(self._env)
             self.fresh = told == [None, None, None]
             if not self.fresh and told != [FORMAT, pool, b"1"]:
@@ -457,6 +462,8 @@ class Index:
         """Remove a pack that holds nothing any more."""
 
         def change(txn: lmdb.Transaction[bytes]) -> None:
+            free = txn.get(_FREE, b"", db=self._db["meta"])
+            txn.put(_FREE, max(free, _NUMBER.pack(row.number + 1)), db=self._db["meta"])
             txn.delete(_NUMBER.pack(row.number), db=self._db["packs"])
             txn.delete(row.id, db=self._db["pack_ids"])
             self.marks.spare_within(txn, [row.number])
