@@ -17,6 +17,7 @@ from pathlib import Path
 from rubackup.chunkstore.manifest.runs import STAT, STAT_FIELDS, Extras, Piece, RunView, modes_and_links, owners
 from rubackup.client.modules.filesystem import listing
 from rubackup.client.modules.filesystem.copier import NOT_WHOLE, Copier
+from rubackup.client.modules.filesystem.early import EarlyReader, Take
 from rubackup.client.modules.filesystem.folders import Folders, Pending, open_following
 from rubackup.client.modules.filesystem.metadata import owner_names
 from rubackup.client.modules.filesystem.mounts import Mounts
@@ -52,11 +53,13 @@ class TreeCopier:
         copier: Copier,
         output: Output,
         report: Report,
+        early: EarlyReader,
     ) -> None:
         """`private` is device and inode of the folder where snapshots are mounted."""
         self._source, self._tree, self._protected, self._private = source, tree, protected, private
         self._numeric_owner = numeric_owner
         self._copier, self._output, self._report = copier, output, report
+        self._early = early
         self._mounts = Mounts()
         self._grafted = {split(path)[0] for path in source.grafts}
         output.again = self._again
@@ -240,8 +243,19 @@ class TreeCopier:
         device: int,
         names: Sequence[bytes],
         folders: list[bytes],
-        stats: Sequence[os.stat_result] = (),
+        stats: Sequence[os.stat_result | OSError] = (),
     ) -> None:
+        if self._early.streams(device) == 1:
+            self._one_by_one(fd, path, device, names, folders, stats, _none)
+            return
+        stats = stats or list(map(_look_or_error(fd), names))
+        with self._early.reading(fd, device, names, stats, self._copier.parent_has) as early:
+            self._one_by_one(fd, path, device, names, folders, stats, early)
+
+    def _one_by_one(
+        self, fd: int, path: bytes, device: int, names: Sequence[bytes], folders: list[bytes],
+        stats: Sequence[os.stat_result | OSError], early: Take,
+    ) -> None:  # fmt: skip
         builder = self.builder(path, device)
         look, grafted = _look(fd), path in self._grafted
         copy, tick = self._copier.copy, self._report.tick
@@ -249,14 +263,14 @@ class TreeCopier:
             if not at % ENTRIES_A_TICK:
                 tick()
             try:
-                st = stats[at] if stats else look(name)
+                st = _told(stats[at]) if stats else look(name)
             except OSError as error:
                 self._copier.lost(join(path, name), error)
                 continue
             if stat.S_ISDIR(st.st_mode):
                 self._sub_folder(fd, path, device, name, st, builder, folders, grafted=grafted)
             else:
-                copy(fd, path, name, st, builder)
+                copy(fd, path, name, st, builder, early(name))
         builder.flush()
         self._written |= builder.wrote
 
@@ -295,6 +309,28 @@ class TreeCopier:
 def _look(fd: int) -> Callable[[bytes], os.stat_result]:
     """What lstat says of names in a folder."""
     return partial(os.stat, dir_fd=fd, follow_symlinks=False)
+
+
+def _look_or_error(fd: int) -> Callable[[bytes], os.stat_result | OSError]:
+    look = _look(fd)
+
+    def found(name: bytes) -> os.stat_result | OSError:
+        try:
+            return look(name)
+        except OSError as error:
+            return error
+
+    return found
+
+
+def _told(st: os.stat_result | OSError) -> os.stat_result:
+    if isinstance(st, OSError):
+        raise st
+    return st
+
+
+def _none(_name: bytes) -> None:
+    """Nothing was read early."""
 
 
 def _folders(packed: bytes) -> list[int] | None:
