@@ -118,7 +118,7 @@ class Restore:
 
         def make_target(limit: int = max(4, FOLDERS_OF_THREADS // workers)) -> Target:
             folders = Folders(anchor, os.dup(fd), limit, opened=lambda fd: self._opened(syncer, fd))
-            return Target(folders, self._applier, temporaries)
+            return Target(folders, self._applier, temporaries, syncer)
 
         self._anchor = anchor
         self._target = make_target(LIMIT)
@@ -138,6 +138,8 @@ class Restore:
             syncer.saw(fd)
             self._target.sweep(anchor)
             self._walk()
+            if self._kept:
+                syncer.wrote_other()
             for problem in syncer.sync():
                 self._report.failed(anchor, problem)
         finally:
