@@ -106,8 +106,10 @@ class SliceWriter:
 
     def _run(self, work: Slice, home: Home, items: list[Item], chunks: Chunks) -> None:
         try:
-            fd = self._target.open(home.path)
-            is_own = home.identity is not None and _identity(os.fstat(fd)) == home.identity
+            fd, is_own = home.fd, True
+            if fd < 0:
+                fd = self._target.open(home.path)
+                is_own = home.identity is not None and _identity(os.fstat(fd)) == home.identity
         except OSError as error:
             work.failed += [(home, entry, reason(error)) for entry, _ in items]
             return
