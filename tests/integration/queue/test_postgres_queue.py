@@ -186,6 +186,29 @@ def test_listeners_hear_of_work_and_of_stops(run):
     run(scenario)
 
 
+def test_who_follows_the_event_log_hears_of_every_step(run):
+    """NOTIFY on `events` comes with each change of a task, so that a console need not wait for its next poll."""
+
+    async def scenario(database: Database):
+        heard: asyncio.Queue[str] = asyncio.Queue()
+        queue = PooledQueue(database)
+        listener = await database.direct()
+        await listener.add_listener("events", lambda _c, _p, channel, _payload: heard.put_nowait(channel))
+        task = await queue.add(BACKUP)
+        await asyncio.wait_for(heard.get(), 5)
+        (held,) = await queue.claim("server", 60)
+        await asyncio.wait_for(heard.get(), 5)
+        await queue.step(task, held.fence, Verb.ACCEPT)
+        await asyncio.wait_for(heard.get(), 5)
+        await queue.step(task, held.fence, Verb.FAIL)
+        await asyncio.wait_for(heard.get(), 5)
+
+        assert heard.empty()
+        await listener.close()
+
+    run(scenario)
+
+
 def test_the_speed_is_an_average_that_follows_the_bytes(run):
     """The first interval gives the speed, later ones pull it towards theirs, by their length."""
 
