@@ -28,6 +28,7 @@ from rubackup.client.modules.filesystem.folders import FOLDER, LIMIT, Folders, o
 from rubackup.client.modules.filesystem.paths import (
     ROOT,
     absolute,
+    are_safe_names,
     is_safe_folder,
     is_safe_name,
     is_within,
@@ -183,8 +184,9 @@ class Restore:
                 continue
             frame = self._enter(folder)
             is_simple = place is Place.INSIDE and not self._selection.missing and frame.home.identity is not None
+            is_simple = is_simple and are_safe_names([entry.name for entry in entries])
             for entry in entries:
-                if is_simple and entry.type == EntryType.FILE and is_safe_name(entry.name):
+                if is_simple and entry.type == EntryType.FILE:
                     self._writer.restore(frame.home, entry)
                 else:
                     self._entry(frame, place, entry)
