@@ -155,9 +155,10 @@ class ManifestReader:
             raise Corrupt(f"The manifest is damaged at byte {at}.")
         return list(parse_runs(raw, first_row))
 
-    def runs(self) -> Iterator[tuple[int, SegmentRow, list[RunView]]]:
-        """Number, place and runs of every segment, in order."""
-        for number, row in enumerate(self.segments()):
+    def runs(self, first: int = 0) -> Iterator[tuple[int, SegmentRow, list[RunView]]]:
+        """Number, place and runs of every segment from number `first` on, in order."""
+        for number in range(first, self.segment_count):
+            row = self.segment(number)
             # Neighbours are read together unless there is much between them that is not wanted.
             ahead = _AHEAD_BYTES if fmt.rows_length(row.rows) <= 4 * row.length else 0
             yield number, row, self._read_runs(row.entries_at, row.length, row.first_row, row.rows, ahead)
