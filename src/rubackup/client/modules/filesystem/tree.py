@@ -15,7 +15,7 @@ from operator import attrgetter
 from pathlib import Path
 
 from rubackup.chunkstore.manifest.runs import STAT, STAT_FIELDS, Extras, Piece, RunView, modes_and_links, owners
-from rubackup.client.modules.filesystem import listing
+from rubackup.client.modules.filesystem import listing, stretches
 from rubackup.client.modules.filesystem.copier import NOT_WHOLE, Copier
 from rubackup.client.modules.filesystem.early import EarlyReader, Take
 from rubackup.client.modules.filesystem.folders import Folders, Pending, open_following
@@ -27,6 +27,7 @@ from rubackup.client.modules.filesystem.pieces import PieceBuilder
 from rubackup.client.modules.filesystem.protected import WHY, Protected
 from rubackup.client.modules.filesystem.report import Report
 from rubackup.client.modules.filesystem.source import Source
+from rubackup.client.modules.filesystem.stretches import Stretch
 from rubackup.client.modules.filesystem.takeover import Output
 from rubackup.domain.errors import Corrupt
 
@@ -133,12 +134,12 @@ class TreeCopier:
     def _beside(self, fd: int, path: bytes, device: int, names: list[bytes], spot: Spot, folders: list[bytes]) -> None:
         """Entries that a run of the parent is of, if they were there."""
         stats: list[os.stat_result] = []
-        if len(names) == spot.run.count and path not in self._grafted:
+        if path not in self._grafted:
             try:
-                if b"\0".join(names) == spot.run.names_raw:
-                    stats = list(map(_look(fd), names))
-                    if self._take(path, device, names, stats, spot, folders):
-                        return
+                stats = list(map(_look(fd), names))
+                same = len(names) == spot.run.count and b"\0".join(names) == spot.run.names_raw
+                if same and self._take(path, device, names, stats, spot, folders):
+                    return
             except OSError:
                 stats = []  # told below, entry by entry
             except Corrupt as error:
@@ -259,9 +260,16 @@ class TreeCopier:
         builder = self.builder(path, device)
         look, grafted = _look(fd), path in self._grafted
         copy, tick = self._copier.copy, self._report.tick
+        same = self._same(path, names, stats, device) if stats else {}
+        skip = 0
         for at, name in enumerate(names):
             if not at % ENTRIES_A_TICK:
                 tick()
+            if at < skip:
+                continue
+            if at in same and self._side_by_side(names[at : at + same[at].entries], same[at], builder):
+                skip = at + same[at].entries
+                continue
             try:
                 st = _told(stats[at]) if stats else look(name)
             except OSError as error:
@@ -273,6 +281,34 @@ class TreeCopier:
                 copy(fd, path, name, st, builder, early(name))
         builder.flush()
         self._written |= builder.wrote
+
+    def _same(
+        self, path: bytes, names: Sequence[bytes], stats: Sequence[os.stat_result], device: int
+    ) -> dict[int, Stretch]:
+        """What of these entries can be taken over side by side."""
+        parent = self._copier.parent
+        if parent is None or parent.spot is None or parent.spot.run.path != path:
+            return {}
+        try:
+            return stretches.find(parent, names, stats, device)
+        except Corrupt as error:
+            self._copier.orphan(error)
+            return {}
+
+    def _side_by_side(self, names: Sequence[bytes], stretch: Stretch, builder: PieceBuilder) -> bool:
+        """Take a stretch over; False when its entries have to be looked at one by one."""
+        parent = self._copier.parent
+        if parent is None:
+            return False
+        try:
+            if not stretches.take(parent, names, stretch, builder):
+                return False
+        except Corrupt as error:
+            self._copier.orphan(error)
+            return False
+        self._report.files += stretch.entries
+        self._report.bytes_done += stretch.size
+        return True
 
     def _sub_folder(
         self, fd: int, path: bytes, device: int, name: bytes, st: os.stat_result, builder: PieceBuilder,
