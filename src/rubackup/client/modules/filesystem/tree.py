@@ -260,7 +260,8 @@ class TreeCopier:
         builder = self.builder(path, device)
         look, grafted = _look(fd), path in self._grafted
         copy, tick = self._copier.copy, self._report.tick
-        same = self._same(path, names, stats, device) if stats else {}
+        known = [st for st in stats if not isinstance(st, OSError)]
+        same = self._same(path, names, known, device) if known and len(known) == len(names) else {}
         skip = 0
         for at, name in enumerate(names):
             if not at % ENTRIES_A_TICK:
