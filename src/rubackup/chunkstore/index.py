@@ -25,6 +25,7 @@ from rubackup.chunkstore._fill import Fill
 from rubackup.chunkstore._lmdb import Environment
 from rubackup.chunkstore._marks import Mark, Marks, Moved
 from rubackup.chunkstore._packset import PackSet
+from rubackup.chunkstore.backends.local import sync_folder, translated
 from rubackup.chunkstore.identity import ID_BYTES
 from rubackup.chunkstore.seals import SealedRecord
 from rubackup.domain.errors import Corrupt, StorageFault
@@ -197,7 +198,13 @@ class Index:
             raise Corrupt(f"The index in {self._env.folder} holds a record that cannot be read: {error}.") from error
 
     def complete(self) -> None:
-        """Say that the index knows everything the storages hold; until then it is rebuilt at each opening."""
+        """Say that the index knows everything the storages hold; until then it is rebuilt at each opening.
+
+        Its names become durable: an older index that it took the place of would know packs that are removed later.
+        """
+        with translated(str(self._folder), ""):
+            for folder in (self._folder, self._folder.parent):
+                sync_folder(folder)
         self._put("meta", b"complete", b"1")
         self.fresh = False
         if self._env.entries("packs"):
