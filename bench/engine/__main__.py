@@ -31,6 +31,7 @@ from bench.engine.rounds import RECLAIM, ROWS, SNAPSHOTS, Entrant, Results, Scen
 
 CIPHER = "aes-256-gcm"
 KINDS = {"yes": (True,), "no": (False,), "both": (False, True)}
+SETTLE_SECONDS = 45
 SECONDS = (
     {"restic": 14.0, "borg": 22.0, "product": 10.0, "bare": 0.0},
     {"restic": 60.0, "borg": 85.0, "product": 28.0, "bare": 28.0},
@@ -101,6 +102,8 @@ def measure(
     for name in options.trees:
         print(f"{name}: the tree is made", flush=True)
         tree = trees.make(name, place.folder / "trees" / name, options.scale)
+        if not options.quick:  # files that were young when they were copied are read again by the next incremental
+            time.sleep(SETTLE_SECONDS)
         scenario = Scenario(
             tree,
             partial(entrants, options, place.folder, programs, name),

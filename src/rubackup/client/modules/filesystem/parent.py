@@ -5,15 +5,17 @@ equal, and the device is the same one. Device numbers may be dealt anew by a reb
 they are compared up to renaming: the first match ties the old number to the new one, and
 from then on the pair must hold in both directions.
 
-Never trusted are entries whose mtime or ctime lies less than two seconds before the start
-of the parent's backup, or after it: they may have been written again within the same tick
-of the clock after they were read (FAT counts in 2 s). They are read again.
+Never trusted are entries whose mtime or ctime lies less than MARGIN_NS before the start of the
+parent's backup, or after it. They may have been written again within the same tick of the clock after
+they were read (FAT counts in 2 s), or through a mapping: a page that is dirty already takes a further
+write without a new mtime, until the kernel has written it back. They are read again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 from rubackup.chunkstore.manifest import ManifestReader, Summary
@@ -23,7 +25,22 @@ from rubackup.client.modules.filesystem.paths import order
 from rubackup.client.modules.filesystem.rows import AHEAD, Row, Rows
 from rubackup.domain.errors import Corrupt
 
-MARGIN_NS = 2_000_000_000
+
+def _margin_ns(vm: Path = Path("/proc/sys/vm")) -> int:
+    """Until when a page that was dirty is written back, as the kernel is set, and some seconds; 40 s as it comes.
+
+    See dirty_expire_centisecs and dirty_writeback_centisecs, Documentation/admin-guide/sysctl/vm.rst of the kernel.
+    """
+    centiseconds = 0
+    for name, usual in (("dirty_expire_centisecs", 3000), ("dirty_writeback_centisecs", 500)):
+        try:
+            centiseconds += int((vm / name).read_text())
+        except (OSError, ValueError):
+            centiseconds += usual
+    return centiseconds * 10_000_000 + 5_000_000_000
+
+
+MARGIN_NS = _margin_ns()
 NEAR = 2048
 """Rows read at once where few are asked for."""
 
