@@ -180,6 +180,11 @@ def new_pool(api: Api, **fields: Any) -> dict[str, Any]:
     return {"data": pool | fields}
 
 
+def served_pool(api: Api) -> int:
+    """A new pool with a storage, on a media server."""
+    return stock(api).pool_with_storage(media=stock(api).media_server())
+
+
 POOL_LIST = Samples(
     rows=three(Stock.pool),
     create=lambda api: [
@@ -195,6 +200,10 @@ POOL_LIST = Samples(
         {"data": {"retention_period": "30 days"}},
         {"data": {"retention_period": None}},
     ],
+    actions={
+        "post_pool_list_id_cleaning": lambda api: api.post(f"/pool_list/{served_pool(api)}/cleaning"),
+        "post_pool_list_id_reconciliation": lambda api: api.post(f"/pool_list/{served_pool(api)}/reconciliation"),
+    },
     foreign=MAINTAINER,
 )  # fmt: skip
 POOLS_FOR_COPIES = Samples(rows=three(Stock.pool_with_storage), foreign=MAINTAINER)

@@ -120,7 +120,7 @@ def test_a_stranger_changes_nothing(api: Api, resource: Resource, role: Role) ->
 
     for route, body in steps:
         path = route.path.replace("{id}", str(rows[0]))
-        if "{" in path or route.op is Op.LIST:
+        if "{" in path or route.op is Op.LIST or route.permission is None:  # a link opens itself: no user is asked
             continue
         answer = stranger.request(route.method, path, json=body, params=query_of(route))
         allowed = expected(resource, role, route)

@@ -71,9 +71,12 @@ MATRIX: Mapping[Permission, Mapping[Role, str]] = {
     Permission.WRITE_REPORTS: _OPERATED,
     Permission.READ_NOTIFICATIONS: {**_WORK, STRATEGIST: OWN},
     Permission.READ_MONITORING: _READ,
+    Permission.WRITE_CONFIGURATION: {SUPERUSER: EVERY},
 }
 """Who may use a permission, and on which rows (design, section 6). Roles add up."""
 
+NOTHING_CHANGED = {"post_repository_id_file_link"}
+"""Calls that make something of a row and leave the row as it is: `If-Match` is not for them."""
 ANYBODYS = {"unauthorised_clients"}
 """Families whose rows belong to everybody who may see them: a client that waits has no group yet."""
 NOBODYS = {"unauthorised_media_servers"}
@@ -268,6 +271,8 @@ def test_changes_are_let_through_as_the_matrix_says(world: World, resource: Reso
                     headers={"If-Match": '"none"'},
                 )  # fmt: skip
                 expected = status(user, route, resource, belonging[row_id])
+                if expected == 412 and route.operation_id in NOTHING_CHANGED:
+                    expected = 200
                 assert answer.status_code == expected, (
                     f"SEED={SEED}: {user}, {route.operation_id} {row_id}: {answer.text}"
                 )
@@ -473,6 +478,6 @@ def test_the_model_is_about_something(world: World) -> None:
 
 def test_every_permission_of_a_family_is_in_the_matrix() -> None:
     """A family under a permission that the model does not know cannot be forgotten."""
-    used = {route.permission for resource in FAMILIES for route in routes_of([resource])}
+    used = {route.permission for resource in FAMILIES for route in routes_of([resource])} - {None}
 
     assert used - MATRIX.keys() <= {Permission.OWN_PASSWORD}

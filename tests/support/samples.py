@@ -39,7 +39,7 @@ def sent_back(body: type[msgspec.Struct], row: Mapping[str, Any]) -> dict[str, A
 def needed_query(query: type[msgspec.Struct] | None) -> dict[str, str]:
     """What a query must say, filled with something of the right form."""
     fields = struct_type(query).fields if query is not None else ()
-    return {one.encode_name: "1" for one in fields if one.required}
+    return {one.encode_name: "/1" if one.encode_name == "path" else "1" for one in fields if one.required}
 
 
 def told(body: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
