@@ -35,9 +35,21 @@ class GroupReader:
         self._index = index
         self._storages = storages
 
-    def read(self, spot: Spot) -> bytes:
-        """A stored group, its sums checked; Corrupt names the pack's file and the offset."""
+    def stored(self, spot: Spot) -> tuple[bytes, Head]:
+        """A stored group and its header, its sums checked; Corrupt names the pack's file and the offset."""
         return self._checked(spot, spot.length, _stored)
+
+    def uploader(self, spot: Spot) -> str:
+        """Who sent the groups of a pack, as its header says; '' when the header cannot be read, or is of another pack."""
+        row = self._row(self._now(spot))
+        storage = self._storages().get(row.storage)
+        if storage is None:
+            return ""
+        try:
+            header = pack.parse_header(_read(storage.backend, row.id, 0, pack.HEADER_BYTES))
+        except (Corrupt, NotFound, StorageFault):
+            return ""
+        return header.owner if header.pack == row.id else ""
 
     def decoded(self, spot: Spot) -> Group:
         """A group's chunks, its sums checked and its ids not; Corrupt names the pack's file and the offset."""
@@ -71,9 +83,7 @@ class GroupReader:
         return self._checked(spot, spot.length, group.check_stored)
 
     def _checked(self, spot: Spot, length: int, check: Callable[[bytes], _T]) -> _T:
-        # A group that garbage collection moved since it was looked up is read where it is now.
-        while (moved := self._index.marks.moved(spot.pack, spot.offset)) is not None:
-            spot = Spot(*moved, spot.length)
+        spot = self._now(spot)
         row = self._row(spot)
         storage = self._storages().get(row.storage)
         if storage is None:
@@ -92,6 +102,12 @@ class GroupReader:
             if not isinstance(error.__cause__, OSError) or error.__cause__.errno != errno.EIO:
                 raise
             raise Corrupt(self.condemn(spot, error.message)) from error
+
+    def _now(self, spot: Spot) -> Spot:
+        """A group that garbage collection moved since it was looked up is read where it is now."""
+        while (moved := self._index.marks.moved(spot.pack, spot.offset)) is not None:
+            spot = Spot(*moved, spot.length)
+        return spot
 
     def _blame(self, backend: Backend, row: PackRow, spot: Spot, error: Corrupt) -> NoReturn:
         """Damage at a place where the pack has no group is the index's; else the group's."""
@@ -117,9 +133,8 @@ class GroupReader:
 _HEAD_BYTES = group.HEAD_BYTES + group.EXTENSION_BYTES + group.ROW_BYTES * group.MAX_CHUNKS
 
 
-def _stored(data: bytes) -> bytes:
-    group.check_stored(data)
-    return data
+def _stored(data: bytes) -> tuple[bytes, Head]:
+    return data, group.check_stored(data)
 
 
 def _listed(backend: Backend, row: PackRow) -> set[tuple[int, int]]:
