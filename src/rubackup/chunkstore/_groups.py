@@ -7,15 +7,19 @@ where the pack itself shows that the index has sent us to a wrong place, the ind
 from __future__ import annotations
 
 import errno
+import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NamedTuple, NoReturn, TypeVar
 
 from rubackup.chunkstore import group, pack
 from rubackup.chunkstore.backends.base import Backend
 from rubackup.chunkstore.group import Group, Head
 from rubackup.chunkstore.index import Index, PackRow, Place
-from rubackup.chunkstore.storage import Storages
-from rubackup.domain.errors import Busy, Corrupt, NotFound, StorageFault
+from rubackup.chunkstore.storage import Storage, Storages
+from rubackup.domain.errors import Busy, Corrupt, NotFound, RubackupError, StorageFault
+
+log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
@@ -88,20 +92,35 @@ class GroupReader:
         storage = self._storages().get(row.storage)
         if storage is None:
             raise StorageFault(f"Pack {row.id.hex()} lies in a storage that is not configured now.")
-        label = self._label(row)
         try:
             return check(_read(storage.backend, row.id, spot.offset, length))
-        except NotFound:
+        except (Corrupt, NotFound, StorageFault) as error:
+            elsewhere = self._elsewhere(storage, lambda backend: check(_read(backend, row.id, spot.offset, length)))
+            if elsewhere is not None:
+                log.warning("pack %s, offset %d: %s", self._label(row), spot.offset, error.message)
+                return elsewhere
+            self._judge(storage, row, spot, error)
+
+    def _elsewhere(self, storage: Storage, read: Callable[[Backend], _T]) -> _T | None:
+        """What another storage gives: packs may have been copied there, and one whole copy of a group is enough."""
+        for other in self._storages().all:
+            if other is not storage:
+                with suppress(Corrupt, NotFound, StorageFault):
+                    return read(other.backend)
+        return None
+
+    def _judge(self, storage: Storage, row: PackRow, spot: Spot, error: RubackupError) -> NoReturn:
+        """No storage has the group whole: note why, and say it."""
+        if isinstance(error, NotFound):
             storage.check_bound()
             self._index.mark_missing(spot.pack)
-            raise Corrupt(f"Pack {label} is missing.") from None
-        except Corrupt as error:
+            raise Corrupt(f"Pack {self._label(row)} is missing.") from None
+        if isinstance(error, Corrupt):
             self._blame(storage.backend, row, spot, error)
-        except StorageFault as error:
-            # A sector that cannot be read is damage to this group, and no reason to stop reading others.
-            if not isinstance(error.__cause__, OSError) or error.__cause__.errno != errno.EIO:
-                raise
-            raise Corrupt(self.condemn(spot, error.message)) from error
+        # A sector that cannot be read is damage to this group, and no reason to stop reading others.
+        if not isinstance(error.__cause__, OSError) or error.__cause__.errno != errno.EIO:
+            raise error
+        raise Corrupt(self.condemn(spot, error.message)) from error
 
     def _now(self, spot: Spot) -> Spot:
         """A group that garbage collection moved since it was looked up is read where it is now."""
