@@ -24,7 +24,6 @@ class Handout:
         """A `stranger` is a client that is not the record's owner: it gets what it asks for and nothing else."""
         self._index, self._groups, self._sealed = index, groups, sealed
         self._stranger = stranger
-        self._owner = index.owner(sealed.owner)
         self._owners: dict[int, str] = {}
         """Who uploaded a pack, as its header says; '' when that cannot be told."""
 
@@ -61,7 +60,8 @@ class Handout:
             raise Corrupt(self._groups.misplaced(spot, "does not hold the chunks that the index looks for there."))
         if not self._stranger:
             others = self._index.places(set(head.ids) - allowed)
-            allowed |= others.keys() - self._index.not_owned(others, self._owner)
+            owner = self._index.owner(self._sealed.owner)
+            allowed |= others.keys() - self._index.not_owned(others, owner)
         if allowed.issuperset(head.ids):
             return data
         whole = group.decode(data)
