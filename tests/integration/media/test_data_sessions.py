@@ -319,9 +319,14 @@ def test_a_reader_gets_no_chunk_of_others(place: Place, tmp_path: Path) -> None:
     job = RestoreJob(second, thief, str(source), str(tmp_path / "target"))
     FileSystemModule().restore(job, RestoreOverWire(place.connection(thief), lambda: ticket), RunningTask(3, 1))
 
+    third = place.ticket(record=first, mode="restore", client_hwid="e" * 16)
+    job = RestoreJob(first, "e" * 16, str(source), str(tmp_path / "third"))
+    FileSystemModule().restore(job, RestoreOverWire(place.connection("e" * 16), lambda: third), RunningTask(4, 1))
+
     assert handed(second, thief, 1) == b"a public licence " * 500
     assert b"secret" in handed(first, CLIENT, 1)
     assert b"secret" not in handed(first, "e" * 16, 1)
+    assert (tmp_path / "third" / str(source / "secret").lstrip("/")).read_bytes() == b"a secret of the owner " * 500
     assert compare_trees(source, tmp_path / "target" / str(source).lstrip("/")).equal
 
 
