@@ -6,14 +6,13 @@ As a program it does one operation: `python -m bench.engine.bare FOLDER backup R
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.engine.contestants import Failed, used_bytes
+from bench.engine.contestants import Failed, keep_folder, put_folder_back, remove_folder, used_bytes
 from bench.engine.meter import Group
 
 OWNER = "00000000000000aa"
@@ -30,7 +29,7 @@ class Bare:
     group: Group = field(init=False)
 
     def __post_init__(self) -> None:
-        self.group = Group(f"rubackup-engine-{os.getpid()}-bare")
+        self.group = Group(f"rubackup-engine-{os.getpid()}-{self.folder.name}")
 
     def _run(self, *arguments: str | Path) -> None:
         command = [sys.executable, "-m", "bench.engine.bare", self.folder, *arguments]
@@ -65,13 +64,21 @@ class Bare:
         """Drop the oldest records and collect what nothing needs."""
         self._run("reclaim", str(count))
 
+    def keep(self) -> None:
+        """The pool and its index."""
+        keep_folder(self.folder)
+
+    def put_back(self) -> None:
+        """Both as they were."""
+        put_folder_back(self.folder)
+
     def stored_bytes(self) -> int:
         """Packs and manifests; the index can be made anew from them, but is counted as restic's is."""
         return used_bytes(self.folder)
 
     def close(self) -> None:
         """Remove everything."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        remove_folder(self.folder)
         self.group.close()
 
 

@@ -26,6 +26,7 @@ class Contestant(Protocol):
     """One system under measurement. An operation returns when the system says that it is done."""
 
     name: str
+    folder: Path
     group: Group
     database: Group | None
 
@@ -47,11 +48,38 @@ class Contestant(Protocol):
     def reclaim(self, count: int) -> None:
         """Forget the `count` oldest copies and give their room back."""
 
+    def keep(self) -> None:
+        """Set a copy of the repository as it is now aside; not measured."""
+
+    def put_back(self) -> None:
+        """The repository as it was kept, which stays kept; not measured."""
+
     def stored_bytes(self) -> int:
         """Bytes on the disk, but for caches outside of the repository and PostgreSQL."""
 
     def close(self) -> None:
         """End everything and remove the files."""
+
+
+def keep_folder(folder: Path) -> None:
+    """A copy beside it; all in the page cache, as the contents of a repository are that was just written."""
+    _copy(folder, folder.with_name(f"{folder.name}-kept"))
+
+
+def put_folder_back(folder: Path) -> None:
+    """The folder as it was kept, at the same place."""
+    shutil.rmtree(folder)
+    _copy(folder.with_name(f"{folder.name}-kept"), folder)
+
+
+def remove_folder(folder: Path) -> None:
+    """It and what was kept of it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(folder.with_name(f"{folder.name}-kept"), ignore_errors=True)
+
+
+def _copy(source: Path, target: Path) -> None:
+    subprocess.run(["cp", "-a", "--sparse=always", source, target], check=True, capture_output=True)
 
 
 def used_bytes(folder: Path) -> int:
@@ -73,7 +101,7 @@ class _Program:
     group: Group = field(init=False)
 
     def __post_init__(self) -> None:
-        self.group = Group(f"rubackup-engine-{os.getpid()}-{self.name}")
+        self.group = Group(f"rubackup-engine-{os.getpid()}-{self.folder.name}")
 
     @property
     def repository(self) -> Path:
@@ -96,13 +124,21 @@ class _Program:
             raise Failed(f"{self.name} {arguments[0]}: {done.stderr[-2000:]}")
         return done.stdout
 
+    def keep(self) -> None:
+        """With its cache, which knows the repository."""
+        keep_folder(self.folder)
+
+    def put_back(self) -> None:
+        """Both as they were."""
+        put_folder_back(self.folder)
+
     def stored_bytes(self) -> int:
         """Bytes on the disk."""
         return used_bytes(self.repository)
 
     def close(self) -> None:
         """Remove everything."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        remove_folder(self.folder)
         self.group.close()
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.engine.contestants import Failed, used_bytes
+from bench.engine.contestants import Failed, keep_folder, put_folder_back, remove_folder, used_bytes
 from bench.engine.meter import Group
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
@@ -36,22 +35,29 @@ class Product:
     _down: bool = True
 
     def __post_init__(self) -> None:
-        self.group = Group(f"rubackup-engine-{os.getpid()}-product")
+        self.group = Group(f"rubackup-engine-{os.getpid()}-{self.folder.name}")
         self.database = Group("postgres", self.group)
 
     def prepare(self) -> None:
         """Start a new installation."""
         self.folder.mkdir(parents=True)
+        self._up()
+        # A copy is forgotten alone, as with restic and borg: each restores by itself.
+        self.system.call("PATCH", "/global_configuration", {"data": {"repository_remove_chain": "no"}})
+
+    def _up(self) -> None:
+        """Start it, with a cleaning that frees its space before it ends, as the others' does."""
         state = self.folder / "state"
         self._down = False
         command = self.group.command([*RUBACKUP, "up", "--state", state, "--detach"])
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=120, check=False,
+            env={**os.environ, "GC_GRACE_SECONDS": "0"},
+        )  # fmt: skip
         if done.returncode:
             raise Failed(f"rubackup up: {done.stdout}{done.stderr}{logs(state)}")
         self.system = System(state, json.loads((state / "ready.json").read_text()))
         self._take_token()
-        # A copy is forgotten alone, as with restic and borg: each restores by itself.
-        self.system.call("PATCH", "/global_configuration", {"data": {"repository_remove_chain": "no"}})
         processes = self.system.processes()
         if not self.group.counted_by_kernel:
             for pid in processes.values():
@@ -60,7 +66,7 @@ class Product:
 
     def _take_token(self) -> None:
         """A token that outlives the round; a login lasts for minutes."""
-        body = {"data": {"name": "bench", "expires_at": "2099-12-31T00:00:00+00:00"}}
+        body = {"data": {"name": f"bench-{os.urandom(4).hex()}", "expires_at": "2099-12-31T00:00:00+00:00"}}
         token = self.system.call("POST", "/tokens", body, status=201)["data"]["token"]
         self.system.http.headers["Authorization"] = f"Bearer {token}"
 
@@ -75,8 +81,8 @@ class Product:
             except OSError:  # a connection that has just ended
                 continue
 
-    def _task(self, call: Callable[[], int]) -> None:
-        """Queue a task and wait for it; its events tell when it has ended, so that asking costs nothing."""
+    def _task(self, call: Callable[[], int]) -> int:
+        """Queue a task and wait for it; its number. Its events tell when it has ended, so that asking costs nothing."""
         http = self.system.http
         headers = {"Last-Event-ID": self._last_event()}
         try:
@@ -93,6 +99,7 @@ class Product:
                         break
         if status != "Done":
             raise Failed(f"{self.system.task(number)} {self.system.log(number)[-10:]} {logs(self.system.state)}")
+        return number
 
     def _last_event(self) -> str:
         lines = self.system.http.get("/events", params={"follow": "no"}).text.splitlines()
@@ -128,7 +135,7 @@ class Product:
         self._task(lambda: self.system.restore(self._newest(), target, [str(path)]))
 
     def reclaim(self, count: int) -> None:
-        """Delete the oldest copies, then clean the pool. Packs that nothing needs any more go after the pool's grace."""
+        """Delete the oldest copies, then clean the pool; Failed where space that nothing needs is still taken."""
         system = self.system
         going = [one["id"] for one in system.records(self.root)[:count]]
         pools = system.call("GET", "/pool_list", filter_data='pool_name="Default"')["data"]["items"]
@@ -137,7 +144,10 @@ class Product:
             eventually(lambda: not {one["id"] for one in system.records(self.root)}.intersection(going), 120)
         except AssertionError as error:
             raise Failed(str(error)) from error
-        self._task(lambda: _number(system.call("POST", f"/pool_list/{pools[0]['id']}/cleaning", status=201)))
+        number = self._task(lambda: _number(system.call("POST", f"/pool_list/{pools[0]['id']}/cleaning", status=201)))
+        message = str(system.task(number).get("message"))
+        if "0 bytes (0 packs) go when" not in message:
+            raise Failed(f"not everything was freed: {message} {system.log(number)}")
 
     def stored_bytes(self) -> int:
         """Packs and manifests of the pool, and the media server's index of them."""
@@ -145,8 +155,19 @@ class Product:
         pools = used_bytes(state / "pools")
         return pools + sum(used_bytes(index) for index in state.rglob("index") if index.is_dir())
 
-    def close(self) -> None:
-        """Stop it and remove its files."""
+    def keep(self) -> None:
+        """The whole installation, which is stopped for it: pool, index, catalogue, keys."""
+        self._stop()
+        keep_folder(self.folder)
+        self._up()
+
+    def put_back(self) -> None:
+        """All as it was, started again."""
+        self._stop()
+        put_folder_back(self.folder)
+        self._up()
+
+    def _stop(self) -> None:
         if not self._down:
             self._down = True
             if hasattr(self, "system"):
@@ -156,9 +177,13 @@ class Product:
             for pid in self.group.pids():  # what `down` did not reach
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
+
+    def close(self) -> None:
+        """Stop it and remove its files."""
+        self._stop()
         self.database.close()
         self.group.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        remove_folder(self.folder)
 
 
 def _number(answer: dict[str, Any]) -> int:

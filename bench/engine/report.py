@@ -90,7 +90,7 @@ def markdown(all_results: Sequence[Results], facts: dict[str, Any]) -> str:
     """The section of docs/performance.md."""
     lines = [
         (
-            f"Measured {facts['date']} on {facts['machine']}; restic {facts['restic']}, borg {facts['borg']}; "
+            f"Everything lay on {facts['place']}. Measured {facts['date']} on {facts['machine']}; restic {facts['restic']}, borg {facts['borg']}; "
             f"{facts['rounds']} rounds, load of the machine before it {facts['load']:.1f}; "
             f"the disk writes {facts['disk_mb_s']:.0f} MB/s with fsync."
         ),

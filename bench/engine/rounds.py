@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import filecmp
-import shutil
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bench.engine import trees
 from bench.engine.contestants import Contestant, Failed
+from bench.engine.disk import Workplace
 from bench.engine.meter import Reading, measured
 
 from rubackup.client.compare import compare_trees
@@ -51,78 +52,126 @@ class Results:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class Entrant:
+    """A contestant and the tables that its readings belong to: restic, which always encrypts, is in both."""
+
+    one: Contestant
+    kinds: tuple[bool, ...]
+    """Encrypted or not."""
+
+    @property
+    def label(self) -> str:
+        """For people."""
+        return self.one.folder.name
+
+
 class Scenario:
-    """One tree, encrypted or not, with its contestants."""
+    """One tree with its contestants, encrypted and not."""
 
     def __init__(
         self,
         tree: trees.Tree,
-        contestants: Callable[[], Sequence[Contestant]],
-        folder: Path,
+        entrants: Callable[[], Sequence[Entrant]],
+        place: Workplace,
         say: Callable[[str], None],
         *,
-        encrypted: bool,
+        kinds: Sequence[bool],
         snapshots: int = SNAPSHOTS,
         around: Around = lambda _row, _one: contextlib.nullcontext(),
     ) -> None:
-        self._tree, self._make, self._folder, self._say, self._snapshots = tree, contestants, folder, say, snapshots
+        self._tree, self._make, self._place, self._say, self._snapshots = tree, entrants, place, say, snapshots
         self._around = around
-        self.results = Results(tree.name, encrypted, tree.files, tree.size_bytes)
+        self.results = {kind: Results(tree.name, kind, tree.files, tree.size_bytes) for kind in kinds}
 
-    def round(self, number: int, rows: Sequence[str]) -> None:
-        """Every row once with every contestant, whose order turns from round to round; without a copy the rest is left out."""
-        contestants = list(self._make())
-        turn = number % len(contestants)
-        contestants = contestants[turn:] + contestants[:turn]
-        everybody = list(contestants)
+    def run(self, rounds: int, rows: Sequence[str], before: Callable[[int], None]) -> None:
+        """Every row with every contestant, whose order turns from round to round; who has no copy takes no further part.
+
+        Reclaiming comes after the last round. Its copies are made once and kept, and put back for each of its rounds.
+        """
+        for number in range(rounds):
+            before(number)
+            entrants = list(self._make())
+            everybody = list(entrants)
+            try:
+                for entrant in entrants:
+                    entrant.one.prepare()
+                for row in (row for row in rows if row != RECLAIM):
+                    if row == CHANGED:
+                        trees.change(self._tree, 1000 * number)
+                    done = [
+                        one for one in _turned(entrants, number) if self._row(row, one, number) or row not in COPIES
+                    ]
+                    entrants = [one for one in entrants if one in done]
+                if RECLAIM in rows and number == rounds - 1:
+                    self._reclaim(rounds, len(COPIES.intersection(rows)), entrants)
+                for entrant in entrants:
+                    self._note(entrant, "kept", entrant.one.stored_bytes())
+            finally:
+                for entrant in everybody:
+                    entrant.one.close()
+
+    def _reclaim(self, rounds: int, made: int, entrants: list[Entrant]) -> None:
+        """More copies, until one stays when those that go are gone; then each round on what was kept."""
+        for copy in range(max(self._snapshots + 1 - made, 1)):
+            trees.change(self._tree, 1_000_000 + copy, few=True)
+            with ThreadPoolExecutor(max_workers=2) as pool:
+                entrants[:] = [
+                    one for one, well in zip(entrants, pool.map(self._copied, entrants), strict=True) if well
+                ]
+        for entrant in entrants:
+            if rounds > 1:
+                entrant.one.keep()
+        for number in range(rounds):
+            for entrant in entrants if number else ():
+                entrant.one.put_back()
+            for entrant in _turned(entrants, number):
+                self._row(RECLAIM, entrant, number)
+
+    def _copied(self, entrant: Entrant) -> bool:
         try:
-            for one in contestants:
-                one.prepare()
-            for row in rows:
-                self._change_for(row, number, contestants)
-                contestants = [one for one in contestants if self._row(row, one) or row not in COPIES]
-            for one in contestants:
-                self.results.kept.setdefault(one.name, []).append(one.stored_bytes())
-        finally:
-            for one in everybody:
-                one.close()
+            entrant.one.backup(self._tree.root)
+        except Failed as error:
+            self._failed(RECLAIM, entrant, error)
+            return False
+        return True
 
-    def _change_for(self, row: str, number: int, contestants: list[Contestant]) -> None:
-        """Change the tree before the rows that need it; ten copies more before reclaiming."""
-        if row == CHANGED:
-            trees.change(self._tree, 1000 * number)
-        if row == RECLAIM:
-            for copy in range(self._snapshots):
-                trees.change(self._tree, 1000 * number + copy + 1)
-                for one in contestants:
-                    one.backup(self._tree.root)
+    def _failed(self, row: str, entrant: Entrant, error: Failed) -> None:
+        for kind in entrant.kinds:
+            self.results[kind].failures.setdefault(row, {})[entrant.one.name] = str(error)
+        self._say(f"  {row:13} {entrant.label:17} FAILED: {str(error)[:600]}")
 
-    def _row(self, row: str, one: Contestant) -> bool:
+    def _note(self, entrant: Entrant, what: str, size_bytes: int) -> None:
+        for kind in entrant.kinds:
+            getattr(self.results[kind], what).setdefault(entrant.one.name, []).append(size_bytes)
+
+    def _row(self, row: str, entrant: Entrant, number: int) -> bool:
         """Whether it did what it was asked for."""
-        target = self._folder / "target"
+        one, target = entrant.one, self._place.folder / "target"
         target.mkdir()
         try:
-            with self._around(row, one), measured(one.group, one.database, self._folder) as reading:
+            with self._around(row, one), measured(one.group, one.database, self._place.folder) as reading:
                 self._operate(row, one, target)
             if row == RESTORE:
-                self._compare(target)
+                self._compare(target, whole=number == 0)
             elif row == ONE:
                 self._compare_one(target)
         except Failed as error:
-            self.results.failures.setdefault(row, {})[one.name] = str(error)
-            self._say(f"  {row:13} {one.name:9} FAILED: {str(error)[:600]}")
+            self._failed(row, entrant, error)
             return False
         else:
-            self.results.add(row, one.name, reading)
+            for kind in entrant.kinds:
+                self.results[kind].add(row, one.name, reading)
             self._say(
-                f"  {row:13} {one.name:9} {reading.wall_s:8.2f} s {reading.cpu_s:8.2f} CPU s {reading.peak_mib:6.0f} MiB"
+                f"  {row:13} {entrant.label:17} {reading.wall_s:8.2f} s {reading.cpu_s:8.2f} CPU s"
+                f" {reading.peak_mib:6.0f} MiB"
                 + (f"  PostgreSQL {reading.database_cpu_s:.2f} CPU s" if one.database else "")
             )
             if row == FIRST:
-                self.results.stored.setdefault(one.name, []).append(one.stored_bytes())
+                self._note(entrant, "stored", one.stored_bytes())
             return True
         finally:
-            shutil.rmtree(target)
+            self._place.remove(target)
 
     def _operate(self, row: str, one: Contestant, target: Path) -> None:
         if row in {FIRST, UNCHANGED, CHANGED}:
@@ -136,11 +185,17 @@ class Scenario:
         else:
             one.reclaim(self._snapshots)
 
-    def _compare(self, target: Path) -> None:
-        """Contents, modes, owners and times of everything."""
-        found = compare_trees(str(self._tree.root), str(target / str(self._tree.root).lstrip("/")))
-        if not found.equal:
-            raise Failed(f"{found.difference_count} differences: {found.differences[:3]}")
+    def _compare(self, target: Path, *, whole: bool) -> None:
+        """In the first round contents, modes, owners and times of everything; later how many files of how many bytes."""
+        root, found = self._tree.root, target / str(self._tree.root).lstrip("/")
+        if not whole:
+            wanted, there = trees.count(root), trees.count(found)
+            if wanted != there:
+                raise Failed(f"files and bytes are {there}, not {wanted}")
+            return
+        compared = compare_trees(str(root), str(found))
+        if not compared.equal:
+            raise Failed(f"{compared.difference_count} differences: {compared.differences[:3]}")
 
     def _compare_one(self, target: Path) -> None:
         path = self._tree.one
@@ -150,3 +205,8 @@ class Scenario:
         left, right = path.stat(), found.stat()
         if (left.st_mode, left.st_mtime_ns) != (right.st_mode, right.st_mtime_ns):
             raise Failed("the file has another mode or time")
+
+
+def _turned(entrants: Sequence[Entrant], number: int) -> list[Entrant]:
+    turn = number % len(entrants) if entrants else 0
+    return [*entrants[turn:], *entrants[:turn]]

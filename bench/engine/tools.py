@@ -10,7 +10,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 SUITES = ("sid", "testing", "stable")
@@ -103,11 +102,3 @@ def _install_borg(folder: Path) -> None:
 def default_cache() -> Path:
     """Where fetched tools are kept between runs."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rubackup-bench"
-
-
-def private_folder(within: Path | None) -> Path:
-    """A fresh folder for everything of one run, on a disk: in memory nothing is ever synced."""
-    kind = _run(["stat", "-f", "-c", "%T", str(within or "/var/tmp")]).strip()
-    if kind in {"tmpfs", "ramfs"}:
-        raise Unusable(f"{within} lies in memory ({kind}); give a folder on a disk.")
-    return Path(tempfile.mkdtemp(prefix="rubackup-engine-", dir=within or "/var/tmp"))

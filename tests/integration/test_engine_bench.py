@@ -17,7 +17,7 @@ def test_the_bare_store_goes_through_its_rows(tmp_path: Path) -> None:
     rows = ["--rows", "first backup", "restore", "reclaim"]
 
     done = subprocess.run(
-        [sys.executable, *command.split(), *rows, "--dir", str(tmp_path), "--json", str(told)],
+        [sys.executable, *command.split(), *rows, "--dir", str(tmp_path), "--image", "no", "--json", str(told)],
         cwd=ROOT, capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
 

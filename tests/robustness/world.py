@@ -50,8 +50,12 @@ class Side:
     sessions: list[WriteSession] = field(default_factory=list)
     """Begun, and neither sealed nor ended."""
     generation: int = 0
-    scarred: bool = False
-    """A damaged group lies in a pack still, though its chunks were healed: a rebuilt index may point to it again."""
+    hurt: set[str] = field(default_factory=set)
+    """Packs that hold something damaged, though all of it was healed elsewhere, until a collection removes them."""
+
+    def unexpected(self) -> list[str]:
+        """What the opening told, but for the damage that was done."""
+        return [text for text in self.pool.problems if not any(name in text for name in self.hurt)]
 
 
 class World:
@@ -266,8 +270,7 @@ class World:
         side.place.close()
         side.place.lose_index()
         side.pool = side.place.open()
-        assert side.scarred or side.pool.problems == [], f"a rebuild found {side.pool.problems}"
-        self._heal_again(toss, side)
+        assert side.unexpected() == [], f"a rebuild found {side.pool.problems}"
         self._check(side)
         self._count("rebuild")
 
@@ -290,8 +293,6 @@ class World:
         if lost:
             place.lose_index()
         side.place, side.pool = place, place.open()
-        if lost:
-            self._heal_again(toss, side)
         self._check(side)
         self._count("crash")
 
@@ -313,7 +314,7 @@ class World:
         side.place.now_ns += toss.choice((0, HOUR_NS, 1_000 * HOUR_NS))
         open_tasks = {session.task_id for session in side.sessions}
         found = side.pool.collect(lambda *_: None, lambda: None, unfinished=open_tasks)
-        assert side.scarred or not found.problems, f"a collection met {found.problems}"
+        assert not found.problems, f"a collection met {found.problems}"
         self._check(side)
         self._count("collect, something removed" if found.removed_packs else "collect")
 
@@ -324,7 +325,8 @@ class World:
         packs = [name for name in backend.files if name.endswith(".pack")]  # by age: names are random
         if not packs:
             return
-        data = backend.files[toss.choice(packs)].data
+        name = toss.choice(packs)
+        data = backend.files[name].data
         at, flip = toss.randrange(len(data)), toss.randint(1, 255)
         data[at] ^= flip
         hit = [number for number in side.kept if self._verified_damage(side, number)]
@@ -333,23 +335,30 @@ class World:
         flawed = [
             number for number in side.kept if side.pool.verify(record_id(number), lambda *_: None, lambda: None).flaws
         ]
-        if not hit or flawed:
+        if flawed and not hit:
+            self._mend(side, flawed)
+            side.hurt.add(name)
+            self._count("flaw mended")
+        elif not hit or flawed:
             data[at] ^= flip  # no record needs it, and a later one must not be built upon it
             side.pool = side.place.reopen()
             side.sessions.clear()
             self._count("damage nobody needs")
-        if hit and not flawed:
+        elif not flawed:
             for number in hit:
                 self._heal(toss, side, number)
-            side.scarred = True
+            side.hurt.add(name)
             self._count("damage healed")
 
-    def _heal_again(self, toss: Random, side: Side) -> None:
-        """What an index forgot when it was lost: which groups were found damaged. Verification finds them again."""
-        if side.scarred:
-            for number in [number for number in side.kept if self._verified_damage(side, number)]:
-                if number in side.kept:
-                    self._heal(toss, side, number)
+    def _mend(self, side: Side, flawed: list[int]) -> None:
+        """A damaged header or trailer costs no file, and the next collection makes it good."""
+        for number in flawed:
+            assert restore(side.pool, record_id(number)) == side.kept[number].tree, f"{number} has more than a flaw"
+        side.sessions.clear()
+        side.pool = side.place.reopen()
+        found = side.pool.collect(lambda *_: None, lambda: None, unfinished=())
+        assert not found.problems, f"a collection met {found.problems}"
+        self._check(side)
 
     def _verified_damage(self, side: Side, number: int) -> bool:
         """Whether a record is damaged; it then does not restore in silence, and what it names is of the record."""

@@ -24,10 +24,12 @@ _OWNER = slice(20, 24)
 Row = tuple[bytes, bytes]
 Append = Callable[[list[Row], list[Row]], None]
 """Takes rows of the table of chunks and of that of further owners, both ascending, and after all that came before."""
+Choose = Callable[[list[bytes]], bytes]
+"""Given the places of one chunk, in the order in which they came: the one to keep."""
 
 
 class Fill:
-    """Rows of chunks on their way into an index. A key that comes again keeps its first place and gets a further owner."""
+    """Rows of chunks on their way into an index. A key that comes again keeps one of its places and gets a further owner."""
 
     def __init__(self, folder: Path) -> None:
         """`folder` is made, and what lies there from an attempt that failed goes."""
@@ -48,15 +50,15 @@ class Fill:
         if self._held_bytes > HELD_BYTES:
             self._spill()
 
-    def finish(self, append: Append) -> None:
-        """Hand everything to `append` in order, and remove the folder."""
+    def finish(self, append: Append, choose: Choose) -> None:
+        """Hand everything to `append` in order, and remove the folder; `choose` is asked where a key came again."""
         chunks: list[Row] = []
         owners: list[Row] = []
         for number in range(BUCKETS):
             for key, values in _grouped(self._take(number)):
-                chunks.append((key, values[0]))
-                first = values[0][_OWNER]
-                others = {value[_OWNER] for value in values[1:]} - {first, bytes(4)}
+                kept = values[0] if len(values) == 1 else choose(values)
+                chunks.append((key, kept))
+                others = {value[_OWNER] for value in values} - {kept[_OWNER], bytes(4)}
                 owners += [(key + owner[::-1], b"") for owner in sorted(others, key=_big)]
             if len(chunks) >= APPENDED_ROWS:
                 append(chunks, owners)

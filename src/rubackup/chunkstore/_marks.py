@@ -178,6 +178,20 @@ class Marks:
 
         self._env.write(change)
 
+    def holder(self, pack: int, offset: int, ids: Iterable[bytes]) -> int | None:
+        """The owner of the chunks with these ids that are placed in this group; None when none of them is."""
+        spot, owner = _SPOT.pack(pack, offset), None
+        with self._env.read() as txn:
+            cursor = txn.cursor(self._db["chunks"])
+            for name in ids:
+                found = cursor.set_range(name)
+                while found and cursor.key()[:ID_BYTES] == name:
+                    value = cursor.value()
+                    if value[: len(spot)] == spot:
+                        owner = owner or int.from_bytes(value[-_OWNER_BYTES:], "little")
+                    found = cursor.next()
+        return owner
+
     def move_within(self, txn: lmdb.Transaction[bytes], groups: Iterable[Moved]) -> None:
         """Give the chunks that are placed in these groups their new places."""
         cursor = txn.cursor(self._db["chunks"])

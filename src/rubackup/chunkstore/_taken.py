@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from typing import Final
 
@@ -23,6 +23,7 @@ class Taken:
         self._next = 0
         self._begins = array("Q")
         self._ends = array("Q")
+        self._following = array("Q")
 
     @property
     def any(self) -> bool:
@@ -51,9 +52,11 @@ class Taken:
         self._next = first + count
         if self._ends and self._ends[-1] == at:
             self._ends[-1] = at + end - begin
+            self._following[-1] = first + count
         else:
             self._begins.append(at)
             self._ends.append(at + end - begin)
+            self._following.append(first + count)
         for offset in range(begin, end, _READ_BYTES):
             yield self._parent.read(offset, min(_READ_BYTES, end - offset))
 
@@ -61,3 +64,8 @@ class Taken:
         """Whether the segment at this offset of the new manifest was taken."""
         at = bisect_right(self._begins, offset) - 1
         return at >= 0 and offset < self._ends[at]
+
+    def following(self, offset: int) -> int:
+        """Number of the parent's segment behind those that were taken to end at this offset; 0 when none end there."""
+        at = bisect_left(self._ends, offset)
+        return self._following[at] if at < len(self._ends) and self._ends[at] == offset else 0

@@ -7,27 +7,29 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from rubackup.chunkstore import pack, seals
-from rubackup.chunkstore.index import PackRow, RecordRow
+from rubackup.chunkstore.index import ENDS, Index, PackRow, RecordRow
 from rubackup.chunkstore.storage import Storage, Storages
 from rubackup.domain.errors import Corrupt, NotFound
 
 
-def flaws_of(record: RecordRow, pool: bytes, packs: Iterable[PackRow | None], storages: Storages) -> list[str]:
-    """What is wrong with the files that hold a record, beside its chunks and its manifest."""
+def flaws_of(record: RecordRow, index: Index, pool: bytes, packs: Iterable[int], storages: Storages) -> list[str]:
+    """What is wrong with the files that hold a record, beside its chunks, its manifest and its seal.
+
+    A pack with a flaw is marked, so that the next collection empties it.
+    """
     found: list[str] = []
     storage = storages.get(record.storage)
-    if storage is not None:
-        found.append(seal_flaw(storage, record))
-        if record.sealed.lost_parts:
-            name = f"{storage.backend.label}/{seals.manifest_name(record.sealed.record)}"
-            found.append(
-                f"The manifest {name} has lost {record.sealed.lost_parts} parts; their files are gone from the copy."
-            )
-    for row in packs:
+    if storage is not None and record.sealed.lost_parts:
+        name = f"{storage.backend.label}/{seals.manifest_name(record.sealed.record)}"
+        found.append(
+            f"The manifest {name} has lost {record.sealed.lost_parts} parts; their files are gone from the copy."
+        )
+    for row in map(index.pack, packs):
         storage = storages.get(row.storage) if row else None
-        if row is not None and row.closed and storage is not None:
-            found.append(pack_flaw(storage, pool, row))
-    return [text for text in found if text]
+        if row is not None and row.closed and storage is not None and (flaw := pack_flaw(storage, pool, row)):
+            index.mark_bad(row.number, ENDS)
+            found.append(flaw)
+    return found
 
 
 def pack_flaw(storage: Storage, pool: bytes, row: PackRow) -> str:

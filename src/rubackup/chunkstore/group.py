@@ -89,7 +89,11 @@ class Group:
 
     def wrong(self) -> list[int]:
         """Positions of the chunks whose content is not what their id says."""
-        return [i for i, name in enumerate(self.ids) if self.identify(self.chunk(i)) != name]
+        raw, key = self.raw, self._id_key
+        bounds = zip(self.ids, self._offsets, self._offsets[1:], strict=False)  # one offset is behind the last
+        if key:
+            return [i for i, (name, at, end) in enumerate(bounds) if keyed_id(raw[at:end], key) != name]
+        return [i for i, (name, at, end) in enumerate(bounds) if blake3(raw[at:end]).digest() != name]
 
     def identify(self, data: Buffer) -> bytes:
         """The id that a chunk of this content has in such a group."""
@@ -196,12 +200,10 @@ def read_head(data: Buffer) -> Head:
         raise Corrupt("A group is cut off within its rows.")
     if blake3(view[:_SUMMED]).update(view[HEAD_BYTES:head_bytes]).digest() != head_sum:
         raise Corrupt("A group's header does not match its sum.")
-    ids: list[bytes] = []
-    lengths: list[int] = []
-    for name, length in _ROW.iter_unpack(view[rows_at:head_bytes]):
-        ids.append(name)
-        lengths.append(length)
-    if sum(lengths) != raw_bytes or not all(0 < n <= MAX_CHUNK_BYTES for n in lengths) or HOLE in ids:
+    ids: list[bytes]
+    lengths: list[int]
+    ids, lengths = map(list, zip(*_ROW.iter_unpack(view[rows_at:head_bytes]), strict=True))
+    if sum(lengths) != raw_bytes or not 0 < min(lengths) <= max(lengths) <= MAX_CHUNK_BYTES or HOLE in ids:
         raise Corrupt("A group's rows do not fit its header.")
     sealed = (cipher, *_EXTENSION.unpack_from(view, HEAD_BYTES)) if suite else ()
     return Head(ids, lengths, codec, raw_bytes, head_bytes, payload_bytes, payload_sum, *sealed)

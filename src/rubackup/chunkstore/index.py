@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import struct
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -25,6 +25,7 @@ from rubackup.chunkstore._fill import Fill
 from rubackup.chunkstore._lmdb import Environment
 from rubackup.chunkstore._marks import Mark, Marks, Moved
 from rubackup.chunkstore._packset import PackSet
+from rubackup.chunkstore.backends.local import sync_folder, translated
 from rubackup.chunkstore.identity import ID_BYTES
 from rubackup.chunkstore.seals import SealedRecord
 from rubackup.domain.errors import Corrupt, StorageFault
@@ -34,6 +35,8 @@ log = logging.getLogger(__name__)
 MAP_BYTES: Final = 256 << 20
 FORMAT: Final = b"1"
 NOBODY: Final = 0
+ENDS: Final = 0
+"""The place, in marks of damage, of a pack's header and trailer: no group is there."""
 _FREE: Final = b"free pack"
 """In `meta`: no pack of this number or a higher one was ever there, but for those that are."""
 TRUSTED_SECONDS: Final = 3600.0
@@ -195,7 +198,13 @@ class Index:
             raise Corrupt(f"The index in {self._env.folder} holds a record that cannot be read: {error}.") from error
 
     def complete(self) -> None:
-        """Say that the index knows everything the storages hold; until then it is rebuilt at each opening."""
+        """Say that the index knows everything the storages hold; until then it is rebuilt at each opening.
+
+        Its names become durable: an older index that it took the place of would know packs that are removed later.
+        """
+        with translated(str(self._folder), ""):
+            for folder in (self._folder, self._folder.parent):
+                sync_folder(folder)
         self._put("meta", b"complete", b"1")
         self.fresh = False
         if self._env.entries("packs"):
@@ -262,12 +271,20 @@ class Index:
         self._usable.pop(pack, None)
 
     def mark_bad(self, pack: int, offset: int) -> None:
-        """A group was found damaged: its chunks count as unknown from now on."""
+        """A group was found damaged: its chunks count as unknown from now on. At ENDS: header or trailer of a pack."""
         spot = _SPOT.pack(pack, offset)
         if spot not in self._bad:
             self._bad.add(spot)
             with suppress(StorageFault):  # without room it is known until the process ends
                 self._put("bad", spot, b"")
+
+    def is_bad(self, pack: int, offset: int) -> bool:
+        """Whether a group, or at ENDS header or trailer of a pack, was found damaged."""
+        return bool(self._bad) and _SPOT.pack(pack, offset) in self._bad
+
+    def scarred(self) -> set[int]:
+        """Numbers of the packs that have something damaged."""
+        return {_SPOT.unpack(spot)[0] for spot in tuple(self._bad)}
 
     def usable(self, value: bytes, *, condemned: bool = False) -> bool:
         """Whether the chunk of this row can be read, as far as is known, and its pack is not condemned (or may be)."""
@@ -277,15 +294,16 @@ class Index:
         known = self._usable.get(pack)
         if known is None:
             known = self._pack_usable(pack, self._usable)
-        return known and not (self._bad and _SPOT.pack(pack, offset) in self._bad)
+        return known and not self.is_bad(pack, offset)
 
     def whole_pack(self, number: int) -> PackRow | None:
         """A pack of a storage that can be used, not condemned, with no group that was found damaged; else None."""
         row = self.pack(number)
         if row is None or number in self.marks.condemned or row.storage not in self.present or number in self.missing:
             return None
-        key = _NUMBER.pack(number)
-        return None if self._bad and any(spot.startswith(key) for spot in tuple(self._bad)) else row
+        key, ends = _NUMBER.pack(number), _SPOT.pack(number, ENDS)
+        damaged = self._bad and any(spot.startswith(key) and spot != ends for spot in tuple(self._bad))
+        return None if damaged else row
 
     def _pack_usable(self, number: int, cache: dict[int, bool]) -> bool:
         # The cache is handed in: `set_present` may replace it meanwhile, and must not get this answer.
@@ -354,11 +372,18 @@ class Index:
         known = self._get("owner_names", name.encode())
         return int(_NUMBER.unpack(known)[0]) if known else self._env.write(change)
 
+    def owner_name(self, number: int) -> str:
+        """The name of the owner of a number; '' of nobody."""
+        wanted = _NUMBER.pack(number)
+        with self._env.read() as txn:
+            return next((key.decode() for key, value in txn.cursor(self._db["owner_names"]) if value == wanted), "")
+
     @contextmanager
-    def filling(self) -> Iterator[None]:
+    def filling(self, choose: Callable[[list[bytes]], bytes]) -> Iterator[None]:
         """Within it a fresh index takes the chunks of packs in any order and stores them sorted, at the end.
 
-        Until then no chunk is found. An index that has chunks is changed as ever.
+        Until then no chunk is found. Of several places of a chunk `choose` says which is kept; it may mark groups as
+        damaged. An index that has chunks is changed as ever.
         """
         if not self.fresh or self.chunk_count:
             yield
@@ -368,7 +393,7 @@ class Index:
             yield
         finally:
             self._fill = None
-        fill.finish(self._append)
+        fill.finish(self._append, choose)
 
     def _append(self, chunks: list[tuple[bytes, bytes]], owners: list[tuple[bytes, bytes]]) -> None:
         def change(txn: lmdb.Transaction[bytes]) -> None:
@@ -421,7 +446,7 @@ class Index:
             row is not None
             and pack not in self.missing
             and pack not in self.marks.condemned
-            and _SPOT.pack(pack, offset) not in self._bad
+            and not self.is_bad(pack, offset)
             and _pack_row(pack, row).storage in self.present
         )
 

@@ -28,14 +28,14 @@ from rubackup.chunkstore._wholeness import whole_packs
 from rubackup.chunkstore.backends.base import Backend
 from rubackup.chunkstore.backends.local import LocalBackend, translated
 from rubackup.chunkstore.file import RecordFile
-from rubackup.chunkstore.flaws import flaws_of
+from rubackup.chunkstore.flaws import flaws_of, seal_flaw
 from rubackup.chunkstore.gc.guard import Guard
 from rubackup.chunkstore.gc.remove import remove_file
 from rubackup.chunkstore.gc.safety import GcResult, GcSafety
 from rubackup.chunkstore.index import MAP_BYTES, RecordRow
 from rubackup.chunkstore.read import ReadSession, StoredManifest
 from rubackup.chunkstore.recovery import Recovery, close_left
-from rubackup.chunkstore.repair import repair_manifest
+from rubackup.chunkstore.repair import repair_manifest, repair_seal
 from rubackup.chunkstore.seals import SealedRecord
 from rubackup.chunkstore.storage import MakeBackend, Storage, Storages, bind_all
 from rubackup.chunkstore.verify import Verification, VerifyResult
@@ -387,8 +387,10 @@ class Pool(Collecting):
                 manifest.reader(check), self._index, self._groups, progress, check, presence, self._space_of(row)
             )
             result = verification.run()
-            flaws = flaws_of(row, self._pool, map(self._index.pack, sorted(verification.packs)), self._storages)
-            return msgspec.structs.replace(result, flaws=flaws)
+            storage = self._storages.get(row.storage)
+            seal = seal_flaw(storage, row) if storage is not None else ""
+            flaws = flaws_of(row, self._index, self._pool, sorted(verification.packs), self._storages)
+            return msgspec.structs.replace(result, flaws=[seal, *flaws] if seal else flaws, seal=seal)
         except NotFound:
             manifest.check_bound()
             raise Corrupt(f"The manifest {self.manifest_file(record)} is missing.") from None
@@ -402,14 +404,26 @@ class Pool(Collecting):
         encrypted one. Who reads the old one meanwhile may fail. The pool's lock is held.
         """
         with self._lock:
-            row = self._row(record)
-            storage = self._storages.get(row.storage)
-            if storage is None:
-                raise StorageFault(f"Record {record} lies in a storage that is not configured now.")
+            row, storage = self._stored_row(record)
             repaired, lost = repair_manifest(storage, row, lose=lose)
             log.warning("The manifest %s was made anew.", self.manifest_file(record))
             self._index.put_record(repaired, None)
             return lost
+
+    def repair_seal(self, record: str) -> None:
+        """Seal a record's whole manifest anew; Corrupt when it is not whole. The pool's lock is held."""
+        with self._lock:
+            row, storage = self._stored_row(record)
+            repaired = repair_seal(storage, row)
+            log.warning("The manifest %s was sealed anew.", self.manifest_file(record))
+            self._index.put_record(repaired, None)
+
+    def _stored_row(self, record: str) -> tuple[RecordRow, Storage]:
+        row = self._row(record)
+        storage = self._storages.get(row.storage)
+        if storage is None:
+            raise StorageFault(f"Record {record} lies in a storage that is not configured now.")
+        return row, storage
 
     def _dropped(self, record: str) -> bool:
         return any(self._has(one.backend, seals.tombstone_name(record)) for one in self._storages.all)
@@ -425,10 +439,7 @@ class Pool(Collecting):
         NotFound when it is not listed.
         """
         with self._lock:
-            row = self._row(record)
-            storage = self._storages.get(row.storage)
-            if storage is None:
-                raise StorageFault(f"Record {record} lies in a storage that is not configured now.")
+            _, storage = self._stored_row(record)
             if until_ns > self.locked_until_ns(record):
                 seals.write_lock(storage.backend, record, until_ns)
 

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import logging
 import re
+import struct
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 from typing import Final
 
-from rubackup.chunkstore import pack, seals
+from rubackup.chunkstore import group, pack, seals
 from rubackup.chunkstore._packset import PackSet
 from rubackup.chunkstore.backends.base import Item
 from rubackup.chunkstore.group import Head
 from rubackup.chunkstore.identity import HOLE
-from rubackup.chunkstore.index import NOBODY, Batch, Index, PackRow, Place, RecordRow
+from rubackup.chunkstore.index import ENDS, NOBODY, Batch, Index, PackRow, Place, RecordRow
 from rubackup.chunkstore.manifest import ManifestReader
 from rubackup.chunkstore.manifest.format import SEGMENT_ROWS
 from rubackup.chunkstore.pack import Extent
@@ -27,6 +28,10 @@ from rubackup.domain.errors import Corrupt, NotFound, RubackupError, StorageFaul
 
 log = logging.getLogger(__name__)
 _BATCH: Final = 50_000
+_JUDGED: Final = 200_000
+"""Groups whose sums were checked, and are remembered."""
+_GROUP = struct.Struct("<III")
+"""Pack, offset and length of a group: the beginning of a place in the index."""
 _ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -38,6 +43,8 @@ class Recovery:
         self._pool = pool
         self.problems: list[str] = []
         """A sentence for each file that is damaged or could not be repaired."""
+        self._storages: dict[bytes, Storage] = {}
+        self._judged: dict[bytes, bool] = {}
         self.left: list[tuple[Storage, bytes]] = []
         """Packs that could not be closed yet, as there was no room."""
 
@@ -46,7 +53,8 @@ class Recovery:
 
         `others` belong to the pool too and were recovered before.
         """
-        storages = list(storages)
+        storages, others = list(storages), list(others)
+        self._storages = {storage.id: storage for storage in (*storages, *others)}
         scanned = {storage.id for storage in storages}
         present = scanned.union(storage.id for storage in others)
         items = [(storage, item) for storage in storages for item in storage.backend.list("packs")]
@@ -61,7 +69,7 @@ class Recovery:
             for folder in ("packs", "manifests"):
                 storage.backend.sweep(folder)
             storage.used_bytes = 0
-        with self._index.filling():
+        with self._index.filling(self._choose):
             for storage, item in items:
                 self._take_pack(storage, item)
         self._manifests(storages)
@@ -133,6 +141,7 @@ class Recovery:
         file = pack.closed_name(name)
         label = f"{storage.backend.label}/{file}"
         owner = ""
+        damaged: list[int] = []
         try:
             header = pack.parse_header(storage.backend.read(file, 0, pack.HEADER_BYTES))
             if header.pool != self._pool:
@@ -141,18 +150,24 @@ class Recovery:
             if header.pack == name:
                 owner = header.owner
             else:  # whose its chunks are is not sure then: the manifests tell
+                damaged = [ENDS]
                 self._problem(f"{label} has the header of pack {header.pack.hex()}.")
             extents = pack.read_extents(storage.backend, file)
             groups = list(pack.read_heads(storage.backend, file, extents))
             if len(groups) < len(extents):
                 self._problem(f"{label} has {len(extents) - len(groups)} damaged groups.")
+                whole = {extent.offset for extent, _ in groups}
+                damaged += [extent.offset for extent in extents if extent.offset not in whole]
                 groups += [one for one in pack.scan(storage.backend, file) if one not in groups]
         except Corrupt as error:
             self._problem(f"{label} is damaged: {error.message}")
             groups = list(pack.scan(storage.backend, file))
-        self._adopt(storage, name, owner, groups, storage.backend.size(file))
+            damaged = [ENDS]
+        number = self._adopt(storage, name, owner, groups, storage.backend.size(file))
+        for offset in damaged:  # so that the next collection empties the pack
+            self._index.mark_bad(number, offset)
 
-    def _adopt(self, storage: Storage, name: bytes, owner: str, groups: list[tuple[Extent, Head]], end: int) -> None:
+    def _adopt(self, storage: Storage, name: bytes, owner: str, groups: list[tuple[Extent, Head]], end: int) -> int:
         row = self._index.pack_by_id(name)
         number = row.number if row else self._index.new_pack_number()
         holder = self._index.owner(owner)
@@ -167,6 +182,44 @@ class Recovery:
                 batch = Batch(holder)
         batch.packs = [PackRow(number, name, storage.id, True, end)]
         self._index.commit(batch)
+        return number
+
+    # --- chunks in several packs ---
+
+    def _choose(self, places: list[bytes]) -> bytes:
+        """The place of a chunk that lies in several packs: one where it is whole, if any is.
+
+        A damaged group whose chunks were sent again is where it was, and an index that was lost knew it to be damaged.
+        """
+        # A pack with a damaged header or trailer was maybe emptied already, and goes if nothing is found there.
+        order = sorted(places, key=lambda place: self._index.is_bad(Place.decode(place).pack, ENDS))
+        return next(filter(self._is_whole, order), places[0])
+
+    def _is_whole(self, place: bytes) -> bool:
+        spot = place[: _GROUP.size]
+        if spot not in self._judged:
+            if len(self._judged) >= _JUDGED:
+                self._judged.clear()
+            self._judged[spot] = self._judge(*_GROUP.unpack(spot))
+        return self._judged[spot]
+
+    def _judge(self, number: int, offset: int, length: int) -> bool:
+        """Read a group and check its sums; one that is damaged is marked and told."""
+        row = self._index.pack(number)
+        storage = self._storages.get(row.storage) if row else None
+        if row is None or storage is None:
+            return False
+        name = pack.closed_name(row.id)
+        try:
+            group.check_stored(storage.backend.read(name, offset, length))
+        except Corrupt as error:
+            self._index.mark_bad(number, offset)
+            self._problem(f"{storage.backend.label}/{name} is damaged at offset {offset}: {error.message}")
+        except (NotFound, StorageFault) as error:
+            log.warning("%s at offset %d cannot be read: %s", name, offset, error.message)
+        else:
+            return True
+        return False
 
     # --- manifests ---
 

@@ -6,6 +6,8 @@ the other. Design: `docs/design/chunkstore.md`, Repair.
 
 from __future__ import annotations
 
+from typing import Final
+
 from blake3 import blake3
 from msgspec.structs import replace
 
@@ -15,6 +17,38 @@ from rubackup.chunkstore.manifest import ManifestReader
 from rubackup.chunkstore.manifest.rebuild import rebuild_tail
 from rubackup.chunkstore.storage import Storage
 from rubackup.domain.errors import Corrupt
+
+_COPIED_BYTES: Final = 4 << 20
+
+
+def repair_seal(storage: Storage, row: RecordRow) -> RecordRow:
+    """Replace a record's manifest, durably, by one with a new seal, which the index tells; its new row.
+
+    Corrupt, and nothing is changed, when the manifest itself is not whole and of this record. It may be encrypted.
+    """
+    backend, record = storage.backend, row.sealed.record
+    name, beside = seals.manifest_name(record), seals.open_name(record)
+    backend.delete(beside)
+    file, total = backend.append(beside), blake3()
+    try:
+        for offset in range(0, row.stream_bytes, _COPIED_BYTES):
+            data = backend.read(name, offset, min(_COPIED_BYTES, row.stream_bytes - offset))
+            file.write(data)
+            total.update(data)
+        reader = ManifestReader(lambda offset, length: backend.read(beside, offset, length), row.stream_bytes)
+        if (reader.header.record, reader.header.client_hwid) != (record, row.sealed.owner):
+            raise Corrupt("The manifest is of another record or client.")
+        reader.verify()
+        file.write(seals.seal_bytes(row.sealed, row.stream_bytes, total.digest()))
+        file.sync()
+        backend.replace(beside, name)
+    except BaseException:
+        file.close()
+        backend.delete(beside)
+        raise
+    file.close()
+    storage.count(file.size_bytes - row.file_bytes)
+    return replace(row, file_bytes=file.size_bytes)
 
 
 def repair_manifest(storage: Storage, row: RecordRow, *, lose: bool = False) -> tuple[RecordRow, list[str]]:

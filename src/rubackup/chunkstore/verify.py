@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import struct
+import sys
 from array import array
 from bisect import bisect_left
 from collections import OrderedDict, defaultdict, deque
@@ -54,6 +55,8 @@ class VerifyResult(msgspec.Struct, frozen=True):
     """A sentence for each pack that is missing and each group that is damaged, up to NAMED_PLACES."""
     flaws: list[str] = []
     """A sentence for each file of the pool that is damaged where it costs nothing as long as there is an index."""
+    seal: str = ""
+    """The one of `flaws` that `Pool.repair_seal` mends; '' when there is none."""
 
 
 class _Found(NamedTuple):
@@ -109,7 +112,7 @@ class Verification:
         else:
             threads = ThreadPoolExecutor(THREADS, thread_name_prefix="verify")
             try:
-                manifest = threads.submit(self._reader.verify)
+                manifest = threads.submit(self._reader.verify, sealed=True)
                 for first in range(0, count, WINDOW_ROWS):
                     self._window(threads, first, min(WINDOW_ROWS, count - first))
                 manifest.result()
@@ -144,13 +147,23 @@ class Verification:
         names.discard(HOLE)
         found = self._index.places(sorted(names), self._space)
         found[HOLE] = b""
+        values = [found.get(name, HOLE) for name, _ in rows]
         wanted: defaultdict[bytes, list[int]] = defaultdict(list)
+        last, numbers = b"", wanted[b""]
+        for number, value in enumerate(values):  # neighbours lie in one group, mostly
+            spot = value[: _SPOT.size]
+            if spot != last:
+                last, numbers = spot, wanted[spot]
+            numbers.append(number)
+        told = array("I", [length for _, length in rows])
+        if sys.byteorder != "little":
+            told.byteswap()
         wrong = 0
-        for number, (name, length) in enumerate(rows):
-            value = found.get(name, HOLE)
-            wanted[value[: _SPOT.size]].append(number)
-            if value[_LENGTH] != length.to_bytes(4, "little") and value and value is not HOLE:
-                wrong += 1
+        if b"".join([value[_LENGTH] for value in values]) != told.tobytes():
+            wrong = sum(
+                value[_LENGTH] != length.to_bytes(4, "little") and value != b"" and value is not HOLE
+                for value, (_, length) in zip(values, rows, strict=True)
+            )
         if wrong:  # the groups tell whether the rows are right; a session would refuse them
             self._index.suspect(f"The index gives {wrong} chunks another length than a sealed manifest.")
         wanted.pop(b"", None)

@@ -18,6 +18,7 @@ from typing import Final, Protocol
 from blake3 import blake3
 
 from rubackup.chunkstore import seals
+from rubackup.chunkstore._beside import Beside
 from rubackup.chunkstore._groups import GroupReader, Spot
 from rubackup.chunkstore._packing import Packing
 from rubackup.chunkstore._packset import PackSet
@@ -129,6 +130,7 @@ class WriteSession:
         self._taken = Taken(parent_manifest) if parent_manifest else None
         self._packs = PackSet()
         self._trusted = False
+        self._beside: Beside | None = None
 
     @contextmanager
     def _working(self) -> Iterator[None]:
@@ -366,17 +368,23 @@ class WriteSession:
         self._presence = Presence(self._index, self._storages)  # looks at every pack once more
         backend, name = self._manifest_storage.backend, seals.open_name(self.record)
         self._packs = PackSet()
-        parent = self._host.parent_packs(self) if self._taken and self._taken.any else None
+        parent = self._host.parent_packs(self) if self._taken else None
         self._trusted = parent is not None
-        if parent is not None:
-            self._packs.merge(parent)
-        known = self._taken.holds if self._taken else None
+        self._beside = None
+        if parent is not None and self._parent_manifest is not None:
+            self._beside = Beside(self._parent_manifest.reader(), opaque=bool(self._encryption.key_id))
+        known = self._is_taken if self._taken else None
+        known_run = self._beside.has_run if self._beside else None
         try:
             header, trailer = check_manifest(
-                lambda at, length: backend.read(name, at, length), size, self._check_rows, known=known
+                lambda at, length: backend.read(name, at, length),
+                size,
+                self._check_rows,
+                known=known,
+                known_run=known_run,
             )
         except (Corrupt, Invalid) as error:
-            if self._taken and self._taken.any:
+            if self._trusted or (self._taken and self._taken.any):
                 self._host.doubt_parent(self)
             raise Invalid(f"The manifest is refused: {error.message}") from error
         if (header.record, header.client_hwid) != (self.record, self.owner):
@@ -387,6 +395,10 @@ class WriteSession:
             raise Invalid("The manifest names another parent.")
         if self._taken and self._taken.any and header.key_id != self._taken.key_id:
             raise Invalid("The manifest takes parts of its parent over, and is encrypted with another key.")
+        self._trusted = bool(self._taken and self._taken.any) or bool(self._beside and self._beside.common)
+        self._trusted &= parent is not None
+        if self._trusted and parent is not None:
+            self._packs.merge(parent)
         summary = trailer.summary
         if (summary.files, summary.files_failed, summary.size_bytes) != (
             told.files,
@@ -396,14 +408,26 @@ class WriteSession:
             raise Invalid("The manifest's summary is not what the client told.")
         return header
 
+    def _is_taken(self, offset: int) -> bool:
+        """Whether the segment at this offset of the manifest was taken over from the parent."""
+        assert self._taken is not None
+        if self._taken.holds(offset):
+            return True
+        if self._beside is not None and (number := self._taken.following(offset)):
+            self._beside.skip_to(number)
+        return False
+
     def _check_rows(self, raw: memoryview, known: bool) -> None:
         """Every chunk of these rows must be readable, owned, and as long as the row says.
 
-        That is so of rows that were taken over from a parent that is whole.
+        That is so of rows that stand in a parent that is whole.
         """
         if known and self._trusted:
             return
-        rows = [row for row in _ROW.iter_unpack(raw) if row[0] != HOLE]
+        if self._beside is None:
+            rows = [row for row in _ROW.iter_unpack(raw) if row[0] != HOLE]
+        else:
+            rows = [row for row in map(_ROW.unpack, self._beside.unknown(raw)) if row[0] != HOLE]
         # What was told to be stored may be condemned since: it is there until this session ends.
         found = self._index.lookup({name for name, _ in rows}, self._space, condemned=True)
         foreign = self._index.not_owned(found, self._packing.owner, self._space)

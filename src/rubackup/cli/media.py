@@ -112,10 +112,19 @@ def _verify(pool: Pool, record: SealedRecord, *, give_up: bool) -> bool:
         print("  the manifest was made anew")
         for part in lost:
             print(f"  lost: {plain(part)}")
-    for place in (*found.places, *found.flaws):
+    flaws = list(found.flaws)
+    for place in (*found.places, *flaws):
         print(f"  {plain(place)}")
+    if found.seal:
+        try:
+            pool.repair_seal(record.record)
+        except (Corrupt, Invalid, NotFound) as reason:
+            print(f"  not repaired: {plain(reason.message)}")
+        else:
+            print("  the manifest was sealed anew")
+            flaws.remove(found.seal)
     for name in found.damaged:
         print(f"  damaged file: {plain(name)}")
-    if not found.damaged and not found.flaws:
+    if not found.damaged and not flaws:
         print("  whole")
-    return bool(found.damaged or found.flaws)
+    return bool(found.damaged or flaws)

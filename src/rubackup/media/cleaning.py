@@ -28,9 +28,11 @@ def clean(pools: PoolKeeper, order: RunClean, task: RunningTask) -> Outcome:
 
     found = GcResult()
     if order.blocks:
-        found = pool.collect(progress, task.check, unfinished=order.unfinished, zeroing=order.zeroing)
+        found = pool.collect(
+            progress, task.check, unfinished=order.unfinished, zeroing=order.zeroing, safety=pools.safety
+        )
     if order.storages:
-        found.removed_tombstones = pool.tidy(task.check).removed_tombstones
+        found.removed_tombstones = pool.tidy(task.check, safety=pools.safety).removed_tombstones
     for problem in found.problems:
         task.log("warning", problem)
     return Outcome("done", report(found, order), bytes_done=found.freed_bytes)
@@ -74,7 +76,7 @@ class Sweeper:
             try:
                 pool = self._pools.get(pool_id)
                 if pool.condemned_packs and self._pools.is_reconciled(pool_id):
-                    found = pool.sweep(self._check)
+                    found = pool.sweep(self._check, safety=self._pools.safety)
                     if found.removed_packs:
                         log.info("pool %d: %d bytes freed", pool_id, found.freed_bytes)
             except (Busy, Stopped):  # a cleaning does it, or we end

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from rubackup.chunkstore.pool import Pool
+from rubackup.chunkstore.pool import GcSafety, Pool
 from rubackup.domain.errors import Conflict, RubackupError, StorageFault
 from rubackup.domain.pools import NOT_RECONCILED
 from rubackup.media.folders import Ground, check_folder
@@ -27,7 +27,8 @@ LEVELS: dict[str, int | None] = {"None": None, "fast": 1, "optimal": 3, "best": 
 class PoolKeeper:
     """Every configured pool, by its number in the catalogue. Thread-safe."""
 
-    def __init__(self, metadata: Path, ground: Ground | None = None) -> None:
+    def __init__(self, metadata: Path, ground: Ground | None = None, safety: GcSafety | None = None) -> None:
+        self.safety = safety or GcSafety()
         self._metadata = metadata
         self._ground = ground or Ground((metadata,))
         self._lock = threading.Lock()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from rubackup.agent.tasks import Outcome, RunningTask
 from rubackup.chunkstore.pool import Pool, VerifyResult
 from rubackup.domain.errors import Corrupt, Invalid, NotFound, RubackupError
@@ -31,6 +33,7 @@ def verify(pools: PoolKeeper, order: RunVerify, task: RunningTask) -> Outcome:
                 continue
             return Outcome("error", str(error), damaged=(f"the whole copy: {error}",))
         if not (result.damaged and pool.index_damaged and left):
+            result = _sealed_anew(pool, order.record, result, task)
             break
         task.log("warning", "The index of the pool is wrong. It is rebuilt, and the copy is verified once more.")
     return _outcome(result, unlike, task, contents=order.contents)
@@ -45,6 +48,19 @@ def _repaired(pool: Pool, record: str, error: RubackupError, task: RunningTask) 
         return False
     task.log("warning", f"{error.message} It was made anew from its segments, and the copy is verified once more.")
     return True
+
+
+def _sealed_anew(pool: Pool, record: str, result: VerifyResult, task: RunningTask) -> VerifyResult:
+    """The result without the flaw of the seal, if that could be mended."""
+    if not result.seal:
+        return result
+    try:
+        pool.repair_seal(record)
+    except (Corrupt, Invalid, NotFound) as reason:
+        task.log("error", f"The manifest cannot be sealed anew. {reason.message}")
+        return result
+    task.log("warning", f"{result.seal} It was sealed anew.")
+    return msgspec.structs.replace(result, flaws=[one for one in result.flaws if one != result.seal], seal="")
 
 
 def _outcome(result: VerifyResult, unlike: list[str], task: RunningTask, *, contents: bool) -> Outcome:

@@ -169,6 +169,8 @@ class PostgresQueue:
         await self._db.execute(sql.EVENTS, tasks, status.label)
         if status is TaskStatus.NEW:
             await self._db.execute(sql.NOTIFY, "")
+        elif status in FINAL:  # who waits for the end hears of it at once and not with the next poll
+            await self._db.execute(sql.NOTIFY_EVENTS)
 
 
 def _status(row: Any) -> TaskStatus:

@@ -162,4 +162,6 @@ REMOVE = "DELETE FROM task_queue WHERE id = ANY ($1::bigint[])"
 
 NOTIFY = "SELECT pg_notify('tasks', $1)"
 
+NOTIFY_EVENTS = "SELECT pg_notify('events', '')"
+
 CLAIMERS = "SELECT pg_advisory_xact_lock($1)"

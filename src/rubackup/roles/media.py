@@ -9,6 +9,7 @@ from collections.abc import Callable
 from rubackup.agent.link import AgentHost, ServerLink
 from rubackup.agent.monitoring import Reporter
 from rubackup.agent.tasks import TaskRunner
+from rubackup.chunkstore.pool import GcSafety
 from rubackup.media.agent import MediaAgent
 from rubackup.media.cleaning import Sweeper
 from rubackup.media.copying import Copier
@@ -27,6 +28,7 @@ from rubackup.wire.data import DataConnection, DataServer, connect_data
 from rubackup.wire.messages import MediaAddress
 
 log = logging.getLogger(__name__)
+LONGEST_GRACE = 7 * 86_400
 
 
 async def serve(settings: Settings) -> None:
@@ -35,7 +37,7 @@ async def serve(settings: Settings) -> None:
     host_name = settings.text("DATA_HOST", "127.0.0.1")
     port = settings.port("DATA_PORT", 9993)
     host = agent_host(settings, "media", data_endpoint=f"{settings.text('DATA_NAME', host_name)}:{port}")
-    pools = PoolKeeper(state / "pools", ground(settings, host))
+    pools = PoolKeeper(state / "pools", ground(settings, host), safety(settings))
     seals = SealBook(state / "unreported")
     link = ServerLink(host)
     runner = TaskRunner(link.call)
@@ -61,6 +63,15 @@ def ground(settings: Settings, host: AgentHost) -> Ground:
     """Where storages may not lie, as the settings tell."""
     own = (settings.path("STATE_DIR"), host.key.parent, host.chain.parent)
     return Ground(own, memory=settings.flag("MEMORY_STORAGES", default=False))
+
+
+def safety(settings: Settings) -> GcSafety:
+    """How long a pack that nothing needs stays, as the settings tell."""
+    usual = GcSafety()
+    grace = settings.number("GC_GRACE_SECONDS", usual.grace_seconds, most=LONGEST_GRACE)
+    if grace < usual.grace_seconds:
+        log.warning("GC_GRACE_SECONDS is %d: what reads a pool while it is cleaned may fail", grace)
+    return GcSafety(grace_seconds=grace)
 
 
 def dialling(host: AgentHost) -> Callable[[MediaAddress], DataConnection]:

@@ -66,6 +66,13 @@ class Settings:
         except ValueError:
             raise self._wrong(key, text, "a whole number") from None
 
+    def number(self, key: str, default: int, *, most: int) -> int:
+        """A whole number from 0 to `most`."""
+        number = self.integer(key, default)
+        if not 0 <= number <= most:
+            raise self._wrong(key, str(number), f"a whole number from 0 to {most}")
+        return number
+
     def port(self, key: str, default: int | None = None) -> int:
         """A TCP port; 0 lets the system choose."""
         number = self.integer(key, default)

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from rubackup.chunkstore import pack
+from rubackup.chunkstore._packset import PackSet
 from rubackup.chunkstore.backends.memory import MemoryBackend
 from rubackup.chunkstore.chunker import Chunker
 from rubackup.chunkstore.identity import chunk_id
@@ -26,6 +27,7 @@ TREES = {n: {f"/own{n}/{i}": noise(5_000, 10 * n + i) for i in range(4)} for n i
 CLIENT = Client(Chunker(8_192, 16_384, 32_768), group_bytes=5_000)
 """One chunk a file, one file a group."""
 VICTIM = 2
+HOUR_NS = 3_600_000_000_000
 Data = bytearray
 
 
@@ -126,6 +128,32 @@ def heal(scene: Scene, lost: set[int] = frozenset()) -> None:
             assert number in lost
         else:
             assert found == TREES[number % 10]
+
+
+def mended(scene: Scene) -> None:
+    """Verification and two collections leave nothing that is damaged, and nothing that a lost index would bring back."""
+    pool = scene.place.opened[-1]
+    for record in pool.records():
+        seal_anew(pool, record.record)
+    for _ in range(2):
+        assert pool.collect(lambda *_: None, lambda: None).problems == []
+        scene.place.now_ns += HOUR_NS
+    for lost in (False, True):
+        scene.place.close()
+        if lost:
+            scene.place.lose_index()
+        pool = scene.place.open()
+        assert pool.problems == []
+        for record in pool.records():
+            found = pool.verify(record.record, lambda *_: None, lambda: None)
+            assert (found.damaged, found.flaws) == ([], [])
+            assert restore(pool, record.record) == TREES[int(record.record, 16) % 10]
+
+
+def seal_anew(pool: Pool, record: str) -> None:
+    """As the media server does after a verification."""
+    if pool.verify(record, lambda *_: None, lambda: None).seal:
+        pool.repair_seal(record)
 
 
 # --- packs ---
@@ -261,6 +289,62 @@ def test_a_damaged_pack(scene: Scene, damage: Callable[[Scene], None], opened: s
 
     expect(scene, pool, named, lost)
     heal(scene)
+    mended(scene)
+
+
+@pytest.mark.parametrize("damage", [flip_chunk, chunk_before_it_was_written, no_chunk, groups_exchanged, older_pack])
+def test_a_lost_index_does_not_bring_damage_back(scene: Scene, damage: Callable[[Scene], None]) -> None:
+    """Chunks that were sent again lie in two packs; an index that is filled anew takes those that are whole."""
+    pool = scene.place.opened[-1]
+    damage(scene)
+    examine(pool)
+    heal(scene)
+    for _ in range(2):
+        scene.place.close()
+        scene.place.lose_index()
+        pool = scene.place.open()
+        assert {number: files for number, files in examine(pool)[1].items() if files} == {}
+        for record in pool.records():
+            assert restore(pool, record.record) == TREES[int(record.record, 16) % 10]
+
+
+def test_a_damaged_group_keeps_its_pack_only_while_it_is_needed(scene: Scene) -> None:
+    """Its chunks were healed elsewhere: the whole groups beside it move, and a parent is known by its packs again."""
+    place, pool = scene.place, scene.place.opened[-1]
+    flip_chunk(scene)
+    examine(pool)
+    for _ in range(2):  # what is damaged and needed stays, and so does what lies beside it
+        assert pool.collect(lambda *_: None, lambda: None).moved_bytes == 0
+        place.now_ns += HOUR_NS
+    assert scene.packs[VICTIM] in scene.memory.files
+    heal(scene)
+    pool = place.opened[-1]
+    assert pool.collect(lambda *_: None, lambda: None).moved_bytes > 0
+    place.now_ns += HOUR_NS
+    assert pool.sweep(lambda: None).removed_packs == 1
+    assert scene.packs[VICTIM] not in scene.memory.files
+    assert pool.collect(lambda *_: None, lambda: None).moved_bytes == 0
+
+    begin(pool, 30, parent=record_id(VICTIM)).abort()
+    packs = pool._index.record_packs(record_id(VICTIM))
+    assert packs is not None
+    assert all(pool._index.whole_pack(number) for number in PackSet.decode(packs))
+
+
+def test_a_group_that_the_index_does_not_know_keeps_its_pack_while_it_is_needed(scene: Scene) -> None:
+    """The index was lost, the group's header is damaged: which chunks it holds nobody knows, but a record misses some."""
+    scene.place.close()
+    scene.pack[scene.extents[1].offset + 60] ^= 1
+    scene.place.lose_index()
+    pool = scene.place.open()
+    for _ in range(2):
+        result = pool.collect(lambda *_: None, lambda: None)
+        assert (result.moved_bytes, result.condemned_packs) == (0, 0)
+        scene.place.now_ns += HOUR_NS
+    assert scene.packs[VICTIM] in scene.memory.files
+    heal(scene)
+    mended(scene)
+    assert scene.packs[VICTIM] not in scene.memory.files
 
 
 # --- manifests ---
@@ -326,6 +410,9 @@ def test_a_damaged_manifest(scene: Scene, damage: Callable[[Scene], None], opene
     lost = WITH_THE_INDEX.get(damage, MANIFESTS[damage]) if opened == "index lost" else MANIFESTS[damage]
     expect(scene, pool, record_id(VICTIM), lost)
     heal(scene, lost)
+    for number in lost:
+        scene.place.opened[-1].drop(record_id(number))
+    mended(scene)
 
 
 # --- the index ---

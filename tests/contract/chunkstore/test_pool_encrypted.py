@@ -278,3 +278,26 @@ def test_collecting_keeps_what_encrypted_records_need(place: Place, monkeypatch:
     assert restore(pool, record_id(2), HELD) == kept
     assert restore(pool, record_id(3)) == TREE
     assert (_verify(pool, 2), _verify(pool, 3)) == ([], [])
+
+
+def test_a_damaged_header_and_seal_are_mended_without_the_key(place: Place) -> None:
+    """A collection moves the groups into a pack of the same owner, so they stay in its space."""
+    pool = place.open()
+    _backup(pool, 1)
+    (name,) = [name for name in place.memory().files if name.endswith(".pack")]
+    place.memory().files[name].data[50] ^= 1
+    place.memory().files[f"manifests/{record_id(1)}.manifest"].data[-60] ^= 1
+    found = pool.verify(record_id(1), lambda *_: None, lambda: None)
+    assert (found.damaged, len(found.flaws)) == ([], 2)
+
+    pool.repair_seal(record_id(1))
+    collect(pool)
+    (again,) = [name for name in place.memory().files if name.endswith(".pack")]
+    assert again != name
+    assert pack.parse_header(place.memory().read(again, 0, pack.HEADER_BYTES)).owner == ALICE
+    place.close()
+    place.lose_index()
+    pool = place.open()
+    assert pool.problems == []
+    assert pool.verify(record_id(1), lambda *_: None, lambda: None).flaws == []
+    assert restore(pool, record_id(1), HELD) == TREE

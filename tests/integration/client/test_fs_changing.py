@@ -11,9 +11,16 @@ import pytest
 
 from rubackup.client.modules.filesystem import copier, listing
 from rubackup.client.modules.filesystem.reader import FileReader
+from rubackup.client.modules.filesystem.streams import ONE, Streams
 from rubackup.domain.errors import Invalid, Stopped, StorageFull
 from support.channels import MemoryBackup
 from support.trees import Copies, assert_same, landed
+
+
+@pytest.fixture(autouse=True)
+def one_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is done to a file while it is read is done in its turn; reading early: `test_fs_early`."""
+    monkeypatch.setattr(Streams, "of", lambda _self, _device: ONE)
 
 
 @pytest.fixture

@@ -90,3 +90,18 @@ def test_a_damaged_manifest_is_made_anew(pools: PoolKeeper, tmp_path: Path) -> N
     assert lost.outcome == "error"
     assert lost.damaged[0].startswith("the whole copy: ")
     assert file.read_bytes() == bytes(segment)
+
+
+def test_a_damaged_seal_is_made_anew(pools: PoolKeeper, tmp_path: Path) -> None:
+    """It costs nothing, and the copy is sealed as it was; the next verification has nothing to tell."""
+    file = tmp_path / "store" / "manifests" / f"{record_id(1)}.manifest"
+    whole = file.read_bytes()
+    damaged = bytearray(whole)
+    damaged[-60] ^= 1
+    file.write_bytes(damaged)
+    outcome, lines = _verified(pools)
+
+    assert (outcome.outcome, outcome.damaged) == ("done", ())
+    assert "sealed anew" in lines[0]
+    assert file.read_bytes() == whole
+    assert _verified(pools)[1] == []

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from rubackup.agent.tasks import RunningTask
+from rubackup.chunkstore.pool import GcSafety
 from rubackup.domain.errors import Conflict
 from rubackup.media.cleaning import Sweeper, clean
 from rubackup.media.listing import list_records
@@ -54,6 +55,17 @@ def test_a_cleaning_reports_what_it_did_and_the_sweeper_ends_it(tmp_path: Path, 
     assert "0 old tombstones removed" in outcome.message
     assert task.state().bytes_done > 0
     assert (early, packs(tmp_path)) == (2, 1)
+    assert restore(pools.get(1), record_id(2)) == {"/b": noise(90_000, 2)}
+    pools.close()
+
+
+def test_without_grace_a_cleaning_frees_the_space_itself(tmp_path: Path, pools: PoolKeeper) -> None:
+    """GC_GRACE_SECONDS 0: the pack is gone when the cleaning ends; what is needed restores."""
+    pools.safety = GcSafety(grace_seconds=0)
+    outcome = clean(pools, RunClean(order=ORDER, pool_id=1, unfinished=[]), RunningTask(9, 1))
+
+    assert "0 bytes (0 packs) go when their grace is over" in outcome.message
+    assert packs(tmp_path) == 1
     assert restore(pools.get(1), record_id(2)) == {"/b": noise(90_000, 2)}
     pools.close()
 

@@ -186,6 +186,24 @@ def test_listeners_hear_of_work_and_of_stops(run):
     run(scenario)
 
 
+def test_listeners_of_the_event_log_hear_of_the_end_of_a_task(run):
+    """NOTIFY on `events` follows the end, so that who waits for it does not wait for the next poll."""
+
+    async def scenario(database: Database):
+        heard: asyncio.Queue[str] = asyncio.Queue()
+        listener = await database.direct()
+        await listener.add_listener("events", lambda _c, _p, channel, _payload: heard.put_nowait(channel))
+        queue = PooledQueue(database)
+        await queue.add(BACKUP)
+        (held,) = await queue.claim("server", 60)
+        await queue.step(held.task_id, held.fence, Verb.FINISH)
+
+        assert await asyncio.wait_for(heard.get(), 5) == "events"
+        await listener.close()
+
+    run(scenario)
+
+
 def test_the_speed_is_an_average_that_follows_the_bytes(run):
     """The first interval gives the speed, later ones pull it towards theirs, by their length."""
 

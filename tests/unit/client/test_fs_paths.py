@@ -59,6 +59,14 @@ def test_unsafe_names(name: bytes) -> None:
     assert not paths.is_safe_name(name)
 
 
+@given(
+    st.lists(st.one_of(st.binary(max_size=3), st.sampled_from([b"", b".", b"..", b"x" * 255, b"x" * 256])), max_size=4)
+)
+def test_many_names_are_judged_as_each(found: list[bytes]) -> None:
+    """All at once is the same as one by one."""
+    assert paths.are_safe_names(found) == all(map(paths.is_safe_name, found))
+
+
 @pytest.mark.parametrize("path", [b"", b"a", b"/a/", b"//a", b"/a/..", b"/a/./b", b"/a\0", b"/" + b"x" * 256])
 def test_unsafe_folders(path: bytes) -> None:
     """A folder's path that is not absolute, not in normal form, or made of unsafe names is not safe."""

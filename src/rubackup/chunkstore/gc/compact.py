@@ -13,6 +13,7 @@ from contextlib import suppress
 
 from rubackup.chunkstore import group, pack
 from rubackup.chunkstore._marks import Moved
+from rubackup.chunkstore.backends.base import Backend
 from rubackup.chunkstore.gc.ground import Ground
 from rubackup.chunkstore.index import PackRow
 from rubackup.chunkstore.pack import PackHeader, PackWriter
@@ -60,28 +61,47 @@ class Compaction:
         if row is None or storage is None:
             return None
         name = pack.closed_name(row.id)
-        found: list[tuple[int, bytes]] = []
         try:
-            header = pack.parse_header(storage.backend.read(name, 0, pack.HEADER_BYTES))
-            for extent in pack.read_extents(storage.backend, name):
-                if extent.offset in offsets:
-                    try:
-                        data = storage.backend.read(name, extent.offset, extent.length)
-                        group.check_stored(data)
-                        if group.head_sum(data) != extent.sum:
-                            raise Corrupt("it is not what the pack's trailer lists.")
-                    except Corrupt as error:
-                        index.mark_bad(number, extent.offset)
-                        raise Corrupt(f"the group at offset {extent.offset} is damaged: {error.message}") from error
-                    found.append((extent.offset, data))
-            if len(found) < len(offsets):
+            told = _told(storage.backend, name, self._ground.pool, row.id)
+            if told is None:
+                return self._untold(storage.backend, row, offsets)
+            owner, sums = told
+            if not offsets <= sums.keys():
                 raise Corrupt("its trailer does not list every group.")
+            found = [(offset, self._group(storage.backend, row, offset, sums[offset])) for offset in sorted(offsets)]
         except (Corrupt, NotFound) as error:
             text = f"Pack {storage.backend.label}/{name} stays as it is: {error.message}"
             log.error("%s", text)
             self._ground.result.problems.append(text)
             return None
-        return header.owner, found
+        return owner, found
+
+    def _untold(self, backend: Backend, row: PackRow, offsets: set[int]) -> tuple[str, list[tuple[int, bytes]]]:
+        """Owner and live groups of a pack whose header or trailer is damaged: the index tells of them."""
+        index, owner = self._ground.index, 0
+        found: list[tuple[int, bytes]] = []
+        for offset in sorted(offsets):
+            data = self._group(backend, row, offset, b"")
+            holder = index.marks.holder(row.number, offset, group.read_head(data).ids)
+            if holder is None:
+                raise Corrupt(f"the group at offset {offset} is none that the index looks for there.")
+            owner = owner or holder
+            found.append((offset, data))
+        return index.owner_name(owner), found
+
+    def _group(self, backend: Backend, row: PackRow, offset: int, total: bytes) -> bytes:
+        """A group with right sums, and with this one in its header unless it is b''; else it is marked, and Corrupt."""
+        name = pack.closed_name(row.id)
+        try:
+            length = group.stored_length(backend.read(name, offset, group.HEAD_BYTES))
+            data = backend.read(name, offset, length)
+            group.check_stored(data)
+            if total and group.head_sum(data) != total:
+                raise Corrupt("it is not what the pack's trailer lists.")
+        except Corrupt as error:
+            self._ground.index.mark_bad(row.number, offset)
+            raise Corrupt(f"the group at offset {offset} is damaged: {error.message}") from error
+        return data
 
     def _copy(self, number: int, owner: str, groups: list[tuple[int, bytes]]) -> None:
         if self._writer is not None and (owner != self._owner or self._writer.size_bytes >= pack.TARGET_BYTES):
@@ -142,3 +162,14 @@ class Compaction:
             for name in (pack.open_name(writer.id), pack.closed_name(writer.id)):
                 with suppress(RubackupError):
                     writer.backend.delete(name)
+
+
+def _told(backend: Backend, name: str, pool: bytes, pack_id: bytes) -> tuple[str, dict[int, bytes]] | None:
+    """Owner of a closed pack, and by offset the sums in its groups' headers; None when header or trailer is damaged."""
+    try:
+        header = pack.parse_header(backend.read(name, 0, pack.HEADER_BYTES))
+        if (header.pool, header.pack) != (pool, pack_id):
+            return None
+        return header.owner, {extent.offset: extent.sum for extent in pack.read_extents(backend, name)}
+    except Corrupt:
+        return None

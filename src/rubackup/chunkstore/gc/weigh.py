@@ -7,7 +7,7 @@ import struct
 from array import array
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +18,10 @@ from rubackup.chunkstore.pack import overhead_bytes
 
 _GROUP = struct.Struct("<III")
 """Pack, offset and length of a group: the beginning of a place in the index."""
+_MENDED: Final = 2.0
+"""More than any share."""
+_HOLES: Final = {bytes(PREFIX_BYTES)}
+"""What rows of holes leave among the ids."""
 _PACK_BUCKETS: Final = 64
 Row = tuple[bytes, bytes]
 """Key and value of a chunk in the index."""
@@ -43,6 +47,12 @@ class Weights:
         """Numbers of the packs that are looked at."""
         return [number for number, size in enumerate(self._sizes) if size]
 
+    def leave(self, packs: Iterable[int]) -> None:
+        """Look at these no more."""
+        for number in packs:
+            if number < len(self._sizes):
+                self._sizes[number] = self.live[number] = 0
+
     def unused(self, number: int) -> int:
         """Bytes of a pack that nobody needs."""
         return max(0, self._sizes[number] - self.live[number])
@@ -56,9 +66,9 @@ class Emptied:
         self._heap: list[tuple[float, int, int, array[int]]] = []
         self._bytes = 0
 
-    def offer(self, number: int, size: int, live: int, offsets: array[int]) -> None:
-        """A pack with its live groups."""
-        unused = (size - live) / size
+    def offer(self, number: int, size: int, live: int, offsets: array[int], *, mend: bool = False) -> None:
+        """A pack with its live groups; to `mend` it, it is emptied whatever its share, and before others."""
+        unused = _MENDED if mend else (size - live) / size
         if not live or unused <= self._share:
             return
         heapq.heappush(self._heap, (unused, number, live, offsets))
@@ -74,19 +84,35 @@ class Emptied:
 def weigh(
     index: Index, live: LiveIds, weights: Weights, emptied: Emptied, folder: Path, check: Callable[[], None]
 ) -> None:
-    """Fill in `weights` and `emptied`; `check` may raise Stopped."""
+    """Fill in `weights` and `emptied`; `check` may raise Stopped.
+
+    While a manifest names a chunk that the index does not know, packs with damage are left alone: it may be in one of them.
+    """
     buckets = _PACK_BUCKETS if live.partitions > 1 else 1
     groups = Buckets(folder / "groups", buckets, _GROUP.size)
     partition, prefixes = -1, set[bytes]()
+    unread, unknown, last = set(range(live.partitions)), 0, b""
     for rows in index.marks.chunks():
         check()
         for number, part in _by_partition(rows, live.partitions):
             if number != partition:
                 partition, prefixes = number, live.partition(number)
-            groups.add({value[: _GROUP.size] for key, value in part if key[:PREFIX_BYTES] in prefixes})
+                unread.remove(number)
+                unknown += len(prefixes - _HOLES)
+            found = {key[:PREFIX_BYTES] for key, _ in part} & prefixes
+            groups.add({value[: _GROUP.size] for key, value in part if key[:PREFIX_BYTES] in found})
+            unknown -= len(found - {last})  # an id may stand there for several owners, and over the end of a batch
+            last = part[-1][0][:PREFIX_BYTES]
+    unknown += sum(len(live.partition(number) - _HOLES) for number in unread)
+    scarred = index.scarred()
+    if unknown:
+        weights.leave(scarred)
     for bucket in range(buckets):
         check()
-        _count(groups.take(bucket), weights, emptied)
+        for number, offsets in _count(groups.take(bucket), weights).items():
+            # A damaged group that is needed keeps its pack: it goes nowhere, and its bytes may be all that is left.
+            mend = number in scarred and not any(index.is_bad(number, offset) for offset in offsets)
+            emptied.offer(number, weights.size(number), weights.live[number], offsets, mend=mend)
 
 
 def _by_partition(rows: list[Row], partitions: int) -> Iterator[tuple[int, list[Row]]]:
@@ -99,7 +125,8 @@ def _by_partition(rows: list[Row], partitions: int) -> Iterator[tuple[int, list[
         begin = end
 
 
-def _count(groups: set[bytes], weights: Weights, emptied: Emptied) -> None:
+def _count(groups: set[bytes], weights: Weights) -> dict[int, array[int]]:
+    """Offsets of these groups by pack; their bytes are added to what is live."""
     found: defaultdict[int, array[int]] = defaultdict(lambda: array("I"))
     for number, offset, length in map(_GROUP.unpack, groups):
         if weights.size(number):
@@ -107,4 +134,4 @@ def _count(groups: set[bytes], weights: Weights, emptied: Emptied) -> None:
             weights.live[number] += length
     for number, offsets in found.items():
         weights.live[number] += overhead_bytes(len(offsets))
-        emptied.offer(number, weights.size(number), weights.live[number], offsets)
+    return found

@@ -23,6 +23,7 @@ from rubackup.domain.errors import Corrupt, Invalid
 _MAX_PENDING_BYTES: Final = fmt.MAX_BLOCK_BYTES
 OnRows = Callable[[memoryview, bool], None]
 Known = Callable[[int], bool]
+KnownRun = Callable[[memoryview], bool]
 
 
 def check_manifest(
@@ -32,14 +33,15 @@ def check_manifest(
     *,
     cipher: FrameCipher | None = None,
     known: Known | None = None,
+    known_run: KnownRun | None = None,
 ) -> tuple[Header, Trailer]:
     """Header and trailer of a manifest that is right in every part; Corrupt or Invalid otherwise.
 
     `on_rows` is given the raw rows (36 bytes each) of the chunk table in order, and whether their segment is known.
     `known` tells whether the segment at an offset is one of a sealed manifest: its sums and its place in the order are
-    checked, and no more.
+    checked, and no more. `known_run` tells the same of a run, by its bytes.
     """
-    return _Check(read_at, size, on_rows, cipher, known).run()
+    return _Check(read_at, size, on_rows, cipher, known, known_run).run()
 
 
 class _Check:
@@ -50,10 +52,12 @@ class _Check:
         on_rows: OnRows,
         cipher: FrameCipher | None,
         known: Known | None,
+        known_run: KnownRun | None,
     ) -> None:
         self._stream = FrameStream(read_at, size, cipher)
         self._on_rows = on_rows
         self._known = known
+        self._known_run = known_run
         self._cipher = cipher
         self._encrypted = False
         self._number = 0
@@ -144,7 +148,7 @@ class _Check:
         for run in runs.parse_runs(content):
             if not known or begin is None:
                 self._place(run, begins_segment=begin is None)
-            if not known:
+            if not known and not (self._known_run and self._known_run(run.raw)):
                 runs.check_run(run)
             begin = begin or run
             entries += run.count

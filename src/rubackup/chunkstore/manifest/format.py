@@ -76,8 +76,11 @@ class EntryType(IntEnum):
     BLOCK = 6
 
 
-class Entry(msgspec.Struct, array_like=True):
-    """One name in a folder. Fields are only ever added at the end, with a default."""
+class Entry(msgspec.Struct, array_like=True, gc=False):
+    """One name in a folder. Fields are only ever added at the end, with a default.
+
+    Nothing in it can refer to it, so the collector of cycles need not look at each.
+    """
 
     name: bytes
     type: int

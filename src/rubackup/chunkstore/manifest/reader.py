@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Final, Generic, TypeVar
 
 from rubackup.chunkstore.manifest import format as fmt
-from rubackup.chunkstore.manifest.check import check_manifest
+from rubackup.chunkstore.manifest.check import Known, check_manifest
 from rubackup.chunkstore.manifest.format import Entry, FrameCipher, Header, IndexRow, SegmentRow, Summary
 from rubackup.chunkstore.manifest.runs import RunView, parse_runs
 from rubackup.domain.errors import Corrupt, NotFound
@@ -155,9 +155,10 @@ class ManifestReader:
             raise Corrupt(f"The manifest is damaged at byte {at}.")
         return list(parse_runs(raw, first_row))
 
-    def runs(self) -> Iterator[tuple[int, SegmentRow, list[RunView]]]:
-        """Number, place and runs of every segment, in order."""
-        for number, row in enumerate(self.segments()):
+    def runs(self, first: int = 0) -> Iterator[tuple[int, SegmentRow, list[RunView]]]:
+        """Number, place and runs of every segment from number `first` on, in order."""
+        for number in range(first, self.segment_count):
+            row = self.segment(number)
             # Neighbours are read together unless there is much between them that is not wanted.
             ahead = _AHEAD_BYTES if fmt.rows_length(row.rows) <= 4 * row.length else 0
             yield number, row, self._read_runs(row.entries_at, row.length, row.first_row, row.rows, ahead)
@@ -316,9 +317,13 @@ class ManifestReader:
             self._rows.put(offset, raw)
             yield first, raw
 
-    def verify(self) -> None:
-        """Read and check everything; Corrupt or Invalid says what is wrong."""
-        check_manifest(self._read_at, self.size, lambda _rows, _known: None, cipher=self._cipher)
+    def verify(self, *, sealed: bool = False) -> None:
+        """Read and check everything; Corrupt or Invalid says what is wrong.
+
+        Of a `sealed` manifest, which was checked when it was sealed: that sums, order and tables are still right.
+        """
+        known: Known | None = (lambda _offset: True) if sealed else None
+        check_manifest(self._read_at, self.size, lambda _rows, _known: None, cipher=self._cipher, known=known)
 
 
 def _first_row(row: SegmentRow) -> int:

@@ -107,7 +107,7 @@ class RunView:
 
     __slots__ = (
         "count", "counts", "device", "extras_raw", "files", "first", "first_row", "names_raw", "newest_ns", "path",
-        "rows", "size", "stats",
+        "raw", "rows", "size", "stats",
     )  # fmt: skip
     path: bytes
     first: int
@@ -125,6 +125,8 @@ class RunView:
     counts: memoryview
     names_raw: bytes
     extras_raw: bytes
+    raw: memoryview
+    """All of it, as it is stored."""
     first_row: int
     """Number of its first row in the whole chunk table, where a reader gave it; else in its segment."""
 
@@ -230,6 +232,7 @@ def parse_runs(raw: Buffer, first_row: int = 0) -> Iterator[RunView]:
     view = memoryview(data)
     at, end = 0, len(data)
     while at < end:
+        begin = at
         if at + HEAD.size > end:
             raise Corrupt("A run of the manifest is cut off.")
         path, first, count, names, extras, rows, newest, device, size, files, zero = HEAD.unpack_from(data, at)
@@ -246,7 +249,7 @@ def parse_runs(raw: Buffer, first_row: int = 0) -> Iterator[RunView]:
         run.newest_ns, run.device, run.size, run.files = newest, device, size, files
         run.stats, run.counts = view[stats_at:counts_at], view[counts_at:names_at]
         run.names_raw, run.extras_raw = data[names_at:extras_at], data[extras_at:at]
-        run.first_row = first_row
+        run.raw, run.first_row = view[begin:at], first_row
         first_row += rows
         yield run
 
@@ -351,6 +354,8 @@ def _pack_entry(entry: Entry) -> bytes:
 
 def encode_run(path: bytes, first: int, pieces: Sequence[Piece | RunView]) -> bytes:
     """The run that these parts of a folder make together, as it is stored."""
+    if len(pieces) == 1 and isinstance(pieces[0], RunView) and (pieces[0].path, pieces[0].first) == (path, first):
+        return bytes(pieces[0].raw)
     device = next((piece.device for piece in pieces if piece.stats), 0)
     stats = b"".join([piece.stats for piece in pieces])
     counts: list[bytes] = []

@@ -171,7 +171,13 @@ class ManifestWriter:
 
     def _check(self, path: bytes, names: Sequence[bytes]) -> None:
         if path != self._folder:
-            fmt.check_path(path)
+            above, slash, name = path.rpartition(b"/")
+            if slash and above and self._folder is not None and (self._folder + b"/").startswith(above + b"/"):
+                fmt.check_name(name)  # what is above it was checked before
+                if len(path) > fmt.MAX_PATH_BYTES:
+                    raise Invalid("A path of a manifest is not absolute, or too long.")
+            else:
+                fmt.check_path(path)
             if self._folder is not None and fmt.folder_key(path) <= fmt.folder_key(self._folder):
                 raise Invalid("Folders of a manifest must ascend.")
         last = self._last_name if path == self._folder else b""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, Generic, TypeVar
 
@@ -35,7 +35,7 @@ class ReadAhead(Generic[T]):
         self._pool: ThreadPoolExecutor | None = None
         self._threads = 0
 
-    def results(self, folder: int, files: Sequence[Listed], streams: int) -> Iterator[T | OSError]:
+    def results(self, folder: int, files: Sequence[Listed], streams: int) -> Generator[T | OSError, None, None]:
         """What `load` gives for each file, or the OSError that it raised, in the order of `files`.
 
         The descriptor must stay open until the iterator is exhausted or closed. With one stream nothing is read ahead.

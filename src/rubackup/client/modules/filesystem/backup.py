@@ -10,15 +10,18 @@ import os
 import stat
 import time
 from collections.abc import Callable
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 
 from rubackup.chunkstore.frame_cipher import ManifestCipher
 from rubackup.chunkstore.manifest import Header, ManifestReader, ManifestWriter, Summary
 from rubackup.client.memory import MemoryGuard
+from rubackup.client.modules.filesystem.ahead import AHEAD_BYTES
 from rubackup.client.modules.filesystem.choose_source import chosen_source
 from rubackup.client.modules.filesystem.copier import Copier
 from rubackup.client.modules.filesystem.count import Counter
+from rubackup.client.modules.filesystem.early import SMALL_BYTES, EarlyReader
 from rubackup.client.modules.filesystem.folders import Folders, open_following
 from rubackup.client.modules.filesystem.metadata import forget_names, read_xattrs
 from rubackup.client.modules.filesystem.options import BackupOptions
@@ -30,6 +33,7 @@ from rubackup.client.modules.filesystem.reader import FLEXIBLE, READ_BYTES, USUA
 from rubackup.client.modules.filesystem.report import Report
 from rubackup.client.modules.filesystem.snapshots import Snapshots
 from rubackup.client.modules.filesystem.source import live
+from rubackup.client.modules.filesystem.streams import NETWORK
 from rubackup.client.modules.filesystem.takeover import Output
 from rubackup.client.modules.filesystem.tree import TreeCopier
 from rubackup.client.modules.filesystem.upload import ASKED, Uploader
@@ -183,6 +187,10 @@ class Backup:
             report=self._report,
         )
         copier.parent = output.parent = parent
+        early = EarlyReader(
+            most=positive(self._job.common_parameters.get("worker_parallelism"), NETWORK),
+            ahead_bytes=self._memory.room(AHEAD_BYTES, SMALL_BYTES),
+        )
         folders = TreeCopier(
             source=self._source,
             tree=tree,
@@ -192,8 +200,10 @@ class Backup:
             copier=copier,
             output=output,
             report=self._report,
+            early=early,
         )
-        self._copy_tree(tree, copier, folders, is_folder=is_folder)
+        with closing(early):
+            self._copy_tree(tree, copier, folders, is_folder=is_folder)
         self._source.check()
         report = self._report
         size = report.bytes_done

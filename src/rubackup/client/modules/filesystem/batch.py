@@ -17,8 +17,8 @@ from rubackup.chunkstore.manifest import Entry
 from rubackup.client.modules.filesystem.rows import Row
 from rubackup.client.modules.filesystem.target import Identity, NewFile
 
-SLICE_BYTES: Final = 2 << 20
-SLICE_ITEMS: Final = 128
+SLICE_BYTES: Final = 4 << 20
+SLICE_ITEMS: Final = 256
 """A slice ends with whichever comes first: long enough to be worth a hand-over, short enough for several threads."""
 
 Identify = Callable[[Buffer], bytes]
@@ -37,7 +37,7 @@ class Chunks(dict[bytes, memoryview]):
 class Home:
     """A folder that entries are written into."""
 
-    __slots__ = ("identity", "inherits", "mode_kept", "owner", "path")
+    __slots__ = ("fd", "identity", "inherits", "made_by", "mode_kept", "owner", "path")
 
     def __init__(self, path: bytes, identity: Identity | None = None, *, inherits: bool = True) -> None:
         """`identity` of a folder that this restore has made, so that nothing can stand in it; None for any other.
@@ -51,6 +51,10 @@ class Home:
         """Whose a new file in it is; None until the first one was looked at."""
         self.mode_kept = False
         """Whether a new file has the mode that it was made with."""
+        self.fd = -1
+        """Of a folder that this restore has made, from when it is entered until its metadata was set; -1 where many are open."""
+        self.made_by: tuple[int, int] = (-1, -1)
+        """Whose the folder itself was when it was made."""
 
 
 @dataclass(eq=False, slots=True)

@@ -15,6 +15,7 @@ from functools import partial
 
 from rubackup.chunkstore.identity import HOLE, Buffer
 from rubackup.chunkstore.manifest.format import MAX_PATH_BYTES, ROW
+from rubackup.client.modules.filesystem.early import Early
 from rubackup.client.modules.filesystem.folders import entry_path, open_noatime
 from rubackup.client.modules.filesystem.metadata import GONE, read_xattrs
 from rubackup.client.modules.filesystem.parent import Before, Parent
@@ -79,14 +80,19 @@ class Copier:
         report: Report,
     ) -> None:
         self._add_chunk = add_chunk
-        self._pieces = reader.pieces
+        self._pieces, self._small = reader.pieces, reader.small
         self._report = report
         self.parent: Parent | None = None
         self._linked: dict[tuple[int, int], _Linked] = {}
         self._linked_rows = 0
 
-    def copy(self, fd: int, folder: bytes, name: bytes, st: os.stat_result, into: PieceBuilder) -> bool:
-        """Add the manifest's entry for `name`; False when it could not be read, which is then reported."""
+    def copy(
+        self, fd: int, folder: bytes, name: bytes, st: os.stat_result, into: PieceBuilder, early: Early | None = None
+    ) -> bool:
+        """Add the manifest's entry for `name`; False when it could not be read, which is then reported.
+
+        `early`: the file as it was read already.
+        """
         if len(folder) + len(name) >= MAX_PATH_BYTES:
             self._report.failed(join(folder, name)[:200] + b"...", f"its path has more than {MAX_PATH_BYTES} bytes")
             return False
@@ -102,7 +108,11 @@ class Copier:
                 pass
             elif kind != stat.S_IFREG:
                 self._node(fd, folder, name, st, into)
-            elif not self._unchanged(folder, name, st, into) and not self._file(fd, folder, name, into):
+            elif self._unchanged(folder, name, st, into):
+                pass
+            elif early is not None:
+                self._take_early(folder, name, early, into)
+            elif not self._file(fd, folder, name, into):
                 return False
         except OSError as error:
             self.lost(join(folder, name), error)
@@ -168,6 +178,18 @@ class Copier:
         except Corrupt as error:
             self.orphan(error)
             return None
+
+    def _take_early(self, folder: bytes, name: bytes, early: Early, into: PieceBuilder) -> None:
+        found = Contents()
+        for piece in self._small(early.data):
+            found.rows.append(_PACK(self._add_chunk(piece), len(piece)))
+        found.size = len(early.data)
+        self._report.bytes_done += found.size
+        self._add(folder, name, early.st, found, early.xattrs, into)
+
+    def parent_has(self, name: bytes, st: os.stat_result) -> bool:
+        """Whether `copy` will probably not read this file."""
+        return self._before(name, stat_record(st), st) is not None
 
     def _file(self, fd: int, folder: bytes, name: bytes, into: PieceBuilder) -> bool:
         """Read a regular file; what is kept of it is added."""

@@ -23,20 +23,20 @@ from rubackup.domain.errors import Corrupt
 
 CACHE_BYTES: Final = 16 << 20
 """Decoded groups that are kept for later batches."""
-DECODING: Final = 6
-"""Groups, each of at most 4 MiB, that wait for a thread to decode them."""
+LOT: Final = 3
+"""Groups that one thread decodes at a time: waking another thread costs as much as decoding a tenth of one."""
+DECODING: Final = 2
+"""Lots that wait for a thread to decode them."""
 
-Submit = Callable[[Callable[[bytes], Group], bytes], "Future[Group]"]
+Decoded = list[Group | Corrupt]
+Submit = Callable[[Callable[[list[bytes]], Decoded], list[bytes]], "Future[Decoded]"]
 """Has the first argument called with the second, in some thread."""
 
 
-def at_once(work: Callable[[bytes], Group], data: bytes) -> Future[Group]:
+def at_once(work: Callable[[list[bytes]], Decoded], lot: list[bytes]) -> Future[Decoded]:
     """A `Submit` without threads."""
-    future: Future[Group] = Future()
-    try:
-        future.set_result(work(data))
-    except Corrupt as error:
-        future.set_exception(error)
+    future: Future[Decoded] = Future()
+    future.set_result(work(lot))
     return future
 
 
@@ -133,16 +133,22 @@ class Fetcher:
             if not runs:
                 return found, ""
             problem = ""
-            decoding: deque[Future[Group]] = deque()
+            decoding: deque[Future[Decoded]] = deque()
+            lot: list[bytes] = []
             try:
                 for data in self._channel.groups(runs):
                     self.received_bytes += len(data)
-                    if len(decoding) >= DECODING:
-                        problem = self._take(decoding.popleft(), wanted, found) or problem
-                    decoding.append(submit(self._open, data))
+                    lot.append(data)
+                    if len(lot) == LOT:
+                        if len(decoding) >= DECODING:
+                            problem = self._take(decoding.popleft(), wanted, found) or problem
+                        decoding.append(submit(self._open_lot, lot))
+                        lot = []
                     check()
             except Corrupt as error:
                 problem = str(error)
+            if lot:
+                decoding.append(submit(self._open_lot, lot))
             while decoding:
                 problem = self._take(decoding.popleft(), wanted, found) or problem
             return found, problem
@@ -171,12 +177,26 @@ class Fetcher:
             runs.append((begin, end - begin))
         return runs, wanted
 
-    def _take(self, future: Future[Group], wanted: dict[bytes, int], found: Chunks) -> str:
-        """Take what is wanted out of a group; what is wrong with it."""
-        try:
-            group = future.result()
-        except Corrupt as error:
-            return str(error)
+    def _open_lot(self, lot: list[bytes]) -> Decoded:
+        opened: Decoded = []
+        for data in lot:
+            try:
+                opened.append(self._open(data))
+            except Corrupt as error:
+                opened.append(error)
+        return opened
+
+    def _take(self, future: Future[Decoded], wanted: dict[bytes, int], found: Chunks) -> str:
+        """Take what is wanted out of some groups; what is wrong with the last that is damaged."""
+        problem = ""
+        for one in future.result():
+            if isinstance(one, Corrupt):
+                problem = str(one)
+            else:
+                self._take_group(one, wanted, found)
+        return problem
+
+    def _take_group(self, group: Group, wanted: dict[bytes, int], found: Chunks) -> None:
         # A record is encrypted with one key throughout: where that is not so, chunks do not fit their ids.
         self._identify = found.identify = group.identify
         positions = [at for at, name in enumerate(group.ids) if name in wanted and name not in found]
@@ -188,4 +208,3 @@ class Fetcher:
                 chunk = group.chunk(at)
                 found[group.ids[at]] = chunk if is_most else memoryview(bytes(chunk))
             self.cache.put(group)
-        return ""

@@ -87,6 +87,7 @@ class SliceWriter:
     def __init__(self, target: Target, applier: Applier, umask: int, is_ending: Callable[[], bool]) -> None:
         """Modes with bits in `umask` cannot be given to a file as it is made."""
         self._target = target
+        self._syncer = target.syncer
         self._applier = applier
         self._later = ~PLAIN_BITS | umask
         self._is_ending = is_ending
@@ -105,8 +106,10 @@ class SliceWriter:
 
     def _run(self, work: Slice, home: Home, items: list[Item], chunks: Chunks) -> None:
         try:
-            fd = self._target.open(home.path)
-            is_own = home.identity is not None and _identity(os.fstat(fd)) == home.identity
+            fd, is_own = home.fd, True
+            if fd < 0:
+                fd = self._target.open(home.path)
+                is_own = home.identity is not None and _identity(os.fstat(fd)) == home.identity
         except OSError as error:
             work.failed += [(home, entry, reason(error)) for entry, _ in items]
             return
@@ -168,6 +171,8 @@ class SliceWriter:
                 os.utime(fd, ns=(self._now_ns, entry.mtime_ns))
             else:
                 problems = self._applier.apply_new(fd, entry, owner, inherits=home.inherits)
+            if self._syncer.is_few:
+                self._syncer.wrote(fd, size)
         except BaseException:
             remove_own(folder, entry.name, fd)
             raise

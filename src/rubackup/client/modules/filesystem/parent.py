@@ -5,24 +5,44 @@ equal, and the device is the same one. Device numbers may be dealt anew by a reb
 they are compared up to renaming: the first match ties the old number to the new one, and
 from then on the pair must hold in both directions.
 
-Never trusted are entries whose mtime or ctime lies less than two seconds before the start
-of the parent's backup, or after it: they may have been written again within the same tick
-of the clock after they were read (FAT counts in 2 s). They are read again.
+Never trusted are entries whose mtime or ctime lies less than MARGIN_NS before the start of the
+parent's backup, or after it. They may have been written again within the same tick of the clock after
+they were read (FAT counts in 2 s), or through a mapping: a page that is dirty already takes a further
+write without a new mtime, until the kernel has written it back. They are read again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 from rubackup.chunkstore.manifest import ManifestReader, Summary
-from rubackup.chunkstore.manifest.format import SegmentRow
+from rubackup.chunkstore.manifest.format import ROW, SegmentRow
 from rubackup.chunkstore.manifest.runs import STAT, Extras, RunView, words
 from rubackup.client.modules.filesystem.paths import order
 from rubackup.client.modules.filesystem.rows import AHEAD, Row, Rows
+from rubackup.domain.errors import Corrupt
 
-MARGIN_NS = 2_000_000_000
+
+def _margin_ns(vm: Path = Path("/proc/sys/vm")) -> int:
+    """Until when a page that was dirty is written back, as the kernel is set, and some seconds; 40 s as it comes.
+
+    See dirty_expire_centisecs and dirty_writeback_centisecs, Documentation/admin-guide/sysctl/vm.rst of the kernel.
+    """
+    centiseconds = 0
+    for name, usual in (("dirty_expire_centisecs", 3000), ("dirty_writeback_centisecs", 500)):
+        try:
+            centiseconds += int((vm / name).read_text())
+        except (OSError, ValueError):
+            centiseconds += usual
+    return centiseconds * 10_000_000 + 5_000_000_000
+
+
+MARGIN_NS = _margin_ns()
+NEAR = 2048
+"""Rows read at once where few are asked for."""
 
 _MTIME, _CTIME = 6, 7
 
@@ -43,6 +63,9 @@ class Spot:
     def is_last(self) -> bool:
         """Whether the segment ends with it."""
         return self.at + 1 == len(self.runs)
+
+
+Known = tuple[RunView, dict[bytes, int], Extras, list[int]]
 
 
 class Before(NamedTuple):
@@ -68,8 +91,8 @@ class Parent:
         self._known: tuple[RunView, dict[bytes, int], Extras, list[int]] | None = None
         self._devices: tuple[dict[int, int], dict[int, int]] = ({}, {})
         self._agreed: set[tuple[int, int]] = set()
-        self._window: tuple[int, int, bytes] = (0, 0, b"")
-        self._trusted_before_ns = reader.header.created_ns - MARGIN_NS
+        self._window: tuple[int, bytes] = (0, b"")
+        self.trusted_before_ns = reader.header.created_ns - MARGIN_NS
         self.summary: Summary = reader.summary
 
     def _all_spots(self) -> Iterator[Spot]:
@@ -114,7 +137,7 @@ class Parent:
 
     def is_old(self, run: RunView) -> bool:
         """Whether nothing in a run is too fresh to be trusted."""
-        return run.newest_ns < self._trusted_before_ns
+        return run.newest_ns < self.trusted_before_ns
 
     def same_devices(self, pairs: Iterable[tuple[int, int]]) -> bool:
         """Whether these pairs of device numbers, before and now, can hold; then they do from now on."""
@@ -132,20 +155,28 @@ class Parent:
         self._agreed |= pairs
         return True
 
-    def unchanged(self, name: bytes, record: bytes, device: int) -> Before | None:
-        """What the parent has of an entry of the run at `spot`, if it has the same stat record and can be trusted."""
+    @property
+    def known(self) -> Known | None:
+        """The run at `spot`, positions of its names, its extras, and the number of the first row of each entry."""
         spot = self.spot
         if spot is None:
             return None
         run = spot.run
         if self._known is None or self._known[0] is not run:
             self._known = run, {name: at for at, name in enumerate(run.names())}, run.extras(), run.starts()
-        _, places, extras, starts = self._known
+        return self._known
+
+    def unchanged(self, name: bytes, record: bytes, device: int) -> Before | None:
+        """What the parent has of an entry of the run at `spot`, if it has the same stat record and can be trusted."""
+        known = self.known
+        if known is None:
+            return None
+        run, places, extras, starts = known
         at = places.get(name)
         if at is None or run.stats[at * STAT.size : (at + 1) * STAT.size].tobytes() != record:
             return None
         fields = STAT.unpack(record)
-        if max(fields[_MTIME], fields[_CTIME]) >= self._trusted_before_ns:
+        if max(fields[_MTIME], fields[_CTIME]) >= self.trusted_before_ns:
             return None
         if not self.same_devices([(extras.devices.get(at, run.device), device)]):
             return None
@@ -168,6 +199,17 @@ class Parent:
         """The chunk rows of a run, as they are stored, in windows."""
         for first in range(run.first_row, run.first_row + run.rows, AHEAD):
             count = min(AHEAD, run.first_row + run.rows - first)
-            if self._window[:2] != (first, count):
-                self._window = first, count, self._reader.raw_rows(first, count)
-            yield self._window[2]
+            yield self.some_rows(first, count)
+
+    def some_rows(self, first: int, count: int) -> bytes:
+        """A few rows, as they are stored; those behind them are read ahead."""
+        begin, data = self._window
+        skip = (first - begin) * ROW.size
+        if skip < 0 or skip + count * ROW.size > len(data):
+            ahead = max(count, min(NEAR, self._reader.row_count - first))
+            try:
+                data, skip = self._reader.raw_rows(first, ahead), 0
+            except Corrupt:  # what lies behind may be damaged, and never be needed
+                data, skip = self._reader.raw_rows(first, count), 0
+            self._window = first, data
+        return data[skip : skip + count * ROW.size]

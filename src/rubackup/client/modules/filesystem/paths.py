@@ -6,6 +6,7 @@ Names on Linux are bytes; nothing here assumes UTF-8. No function touches the di
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 
 from rubackup.domain.errors import Invalid
 
@@ -59,6 +60,17 @@ def is_within(path: bytes, folder: bytes) -> bool:
 def is_safe_name(name: bytes) -> bool:
     """Whether `name` can only mean an entry of the folder it stands in."""
     return name not in {b"", b".", b".."} and b"/" not in name and b"\0" not in name and len(name) <= 255
+
+
+def are_safe_names(names: Collection[bytes]) -> bool:
+    """Whether each of them is; many names at once."""
+    joined = b"\0".join(names)
+    return (
+        b"/" not in joined
+        and joined.count(b"\0") == max(0, len(names) - 1)
+        and len(max(names, key=len, default=b"")) <= 255
+        and not {b"", b".", b".."}.intersection(names)
+    )
 
 
 def is_safe_folder(path: bytes) -> bool:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from rubackup.chunkstore.manifest.format import ROW
 from rubackup.chunkstore.manifest.runs import STAT, STAT_FIELDS, Extras, Piece, owners
 from rubackup.client.modules.filesystem.metadata import owner_names
 from rubackup.client.modules.filesystem.takeover import Output
@@ -52,6 +53,7 @@ class PieceBuilder:
         self._stats: list[bytes] = []
         self._counts: list[int] = []
         self._rows: list[bytes] = []
+        self._row_count = 0
         self._extras = Extras({}, {}, {}, {}, {}, {})
         self._extras_bytes = 0
 
@@ -63,7 +65,29 @@ class PieceBuilder:
         self._stats.append(record)
         self._counts.append(len(rows) + early)
         self._rows += rows
-        if len(self._rows) >= ROWS_HELD:
+        self._row_count += len(rows)
+        if self._row_count >= ROWS_HELD:
+            self.flush()
+
+    def add_many(
+        self, names: Sequence[bytes], stats: bytes, counts: Sequence[int], rows: bytes, extras: Extras | None
+    ) -> None:
+        """Add entries on the folder's device with their stat records and rows as they are stored.
+
+        Of `extras` targets and extended attributes count, by position among these entries.
+        """
+        if extras is not None:
+            shifted = extras.shifted(len(self._names))
+            self._extras.targets.update(shifted.targets)
+            self._extras.xattrs.update(shifted.xattrs)
+            self._extras_bytes += sum(extras.sizes().values())
+        self._names += names
+        self._stats.append(stats)
+        self._counts += counts
+        if rows:
+            self._rows.append(rows)
+            self._row_count += len(rows) // ROW.size
+        if self._row_count >= ROWS_HELD or self._extras_bytes >= EXTRAS_HELD:
             self.flush()
 
     def add_with(

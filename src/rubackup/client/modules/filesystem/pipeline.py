@@ -67,5 +67,5 @@ class Pipeline:
 
 
 def _await(future: Future[Any], tick: Callable[[], None]) -> None:
-    while not wait([future], WAIT_SECONDS).done:
+    while not future.done() and not wait([future], WAIT_SECONDS).done:
         tick()

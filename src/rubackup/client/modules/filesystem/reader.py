@@ -60,7 +60,7 @@ class FileReader:
     def pieces(self, fd: int, st: os.stat_result) -> Iterator[Buffer | int]:
         """Chunks, and lengths of holes between them, up to the size that `st` tells or an earlier end of the file."""
         if st.st_size <= self._usual.minimum:
-            if data := _read(fd, st.st_size, 0):
+            if data := read_at(fd, st.st_size, 0):
                 yield data
             return
         chunker = self._large if st.st_size >= LARGE_BYTES else self._usual
@@ -73,12 +73,23 @@ class FileReader:
             if ended_at < end:
                 return  # truncated meanwhile
 
+    def small(self, data: bytes) -> Iterator[Buffer]:
+        """Chunks of a file without holes, smaller than LARGE_BYTES, that was read whole: those that `pieces` gives."""
+        if len(data) <= self._usual.minimum:
+            if data:
+                yield data
+            return
+        view, at = memoryview(data), 0
+        for length in self._usual.cut(view, final=True):
+            yield view[at : at + length]
+            at += length
+
     def _cut(self, chunker: Chunker, fd: int, start: int, end: int) -> Generator[memoryview, None, int]:
         offset = start
         while True:
             self._check()
             wanted = min(self._read_bytes, end - offset)
-            view = memoryview(_read(fd, wanted, offset))
+            view = memoryview(read_at(fd, wanted, offset))
             final = len(view) < wanted or offset + wanted == end
             position = 0
             for length in chunker.cut(view, final=final):
@@ -89,7 +100,7 @@ class FileReader:
                 return offset
 
 
-def _read(fd: int, length: int, offset: int) -> bytes:
+def read_at(fd: int, length: int, offset: int) -> bytes:
     """So many bytes, or less at the end of the file."""
     data = os.pread(fd, length, offset)
     while data and len(data) < length:

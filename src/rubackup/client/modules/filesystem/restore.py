@@ -24,10 +24,11 @@ from rubackup.client.modules.filesystem.backup import worker_count
 from rubackup.client.modules.filesystem.batch import Home
 from rubackup.client.modules.filesystem.existing import Overwrite, is_same
 from rubackup.client.modules.filesystem.fetch import Fetcher
-from rubackup.client.modules.filesystem.folders import LIMIT, Folders
+from rubackup.client.modules.filesystem.folders import FOLDER, LIMIT, Folders, open_noatime
 from rubackup.client.modules.filesystem.paths import (
     ROOT,
     absolute,
+    are_safe_names,
     is_safe_folder,
     is_safe_name,
     is_within,
@@ -52,6 +53,8 @@ ROWS_OF_FEW = 256
 """Rows that are read ahead where only a few files may have been chosen."""
 FOLDERS_OF_THREADS = 128
 """Folders that the writing threads together keep open."""
+HOMES_OPEN = 256
+"""Folders made by this restore that stay open until all that belongs into them is written."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Entry).decode
@@ -100,6 +103,7 @@ class Restore:
         self._applier = Applier(self._report, numeric_owner=job.module_parameters.get("numeric_owner") is True)
         self._guard = MemoryGuard.of(job.common_parameters)
         self._frames: list[Frame] = []
+        self._open_homes: set[Home] = set()
         self._made: dict[bytes, Entry | None] = {}
 
     def run(self) -> RestoreSummary:
@@ -111,14 +115,14 @@ class Restore:
             summary = self._reader.summary
             self._report.totals = lambda: (summary.files, summary.size_bytes)
         anchor, fd = self._open_anchor()
-        syncer = Syncer()
+        syncer = self._syncer = Syncer()
         temporaries = Temporaries(self._job.task_id, self._job.record)
 
         workers = worker_count(self._job.common_parameters.get("worker_parallelism"))
 
         def make_target(limit: int = max(4, FOLDERS_OF_THREADS // workers)) -> Target:
-            folders = Folders(anchor, os.dup(fd), limit, opened=lambda fd: self._opened(syncer, fd))
-            return Target(folders, self._applier, temporaries)
+            folders = Folders(anchor, os.dup(fd), limit, opened=self._opened)
+            return Target(folders, self._applier, temporaries, syncer)
 
         self._anchor = anchor
         self._target = make_target(LIMIT)
@@ -138,10 +142,14 @@ class Restore:
             syncer.saw(fd)
             self._target.sweep(anchor)
             self._walk()
+            if self._kept:
+                syncer.wrote_other()
             for problem in syncer.sync():
                 self._report.failed(anchor, problem)
         finally:
             self._writer.close()
+            while self._open_homes:
+                os.close(self._open_homes.pop().fd)
             self._target.close()
             os.close(fd)
             syncer.close()
@@ -152,9 +160,9 @@ class Restore:
         self._report.finish()
         return RestoreSummary(self._report.files, self._report.files_failed, self._report.bytes_done)
 
-    def _opened(self, syncer: Syncer, fd: int) -> None:
+    def _opened(self, fd: int) -> None:
         self._protected.check_opened(fd)
-        syncer.saw(fd)
+        self._syncer.saw(fd)
 
     def _open_anchor(self) -> tuple[bytes, int]:
         """The path in the copy that the destination's descriptor stands for, and the descriptor."""
@@ -176,8 +184,9 @@ class Restore:
                 continue
             frame = self._enter(folder)
             is_simple = place is Place.INSIDE and not self._selection.missing and frame.home.identity is not None
+            is_simple = is_simple and are_safe_names([entry.name for entry in entries])
             for entry in entries:
-                if is_simple and entry.type == EntryType.FILE and is_safe_name(entry.name):
+                if is_simple and entry.type == EntryType.FILE:
                     self._writer.restore(frame.home, entry)
                 else:
                     self._entry(frame, place, entry)
@@ -224,11 +233,11 @@ class Restore:
                 frame.blocked = parent.blocked or (name not in parent.unfinished and name not in parent.known)
                 if name in parent.made and not frame.blocked:
                     parent.made.discard(name)
-                    self._enter_made(frame)
+                    self._enter_made(parent.home, name, frame)
         self._frames.append(frame)
         return frame
 
-    def _enter_made(self, frame: Frame) -> None:
+    def _enter_made(self, parent: Home, name: bytes, frame: Frame) -> None:
         """A folder that nothing can stand in: its files are made under their names at once.
 
         Not where existing files are never replaced: what a killed attempt leaves under such a name would stay.
@@ -236,9 +245,24 @@ class Restore:
         if self._overwrite is Overwrite.NEVER:
             return
         try:
-            fd = self._target.open(frame.path)
+            if parent.fd >= 0 and len(self._open_homes) < HOMES_OPEN:
+                fd = open_noatime(name, FOLDER | os.O_NOFOLLOW, parent.fd)
+                try:
+                    self._opened(fd)
+                except BaseException:
+                    os.close(fd)
+                    raise
+            else:
+                fd = self._target.open(frame.path)
+                if len(self._open_homes) < HOMES_OPEN:
+                    fd = os.dup(fd)
             st = os.fstat(fd)
-            frame.home = Home(frame.path, (st.st_dev, st.st_ino), inherits=inherits_acls(fd))
+            # What this restore has made has no default ACL until it is finished, unless it got one from above.
+            inherits = (parent.identity is None or parent.inherits) and inherits_acls(fd)
+            frame.home = home = Home(frame.path, (st.st_dev, st.st_ino), inherits=inherits)
+            if len(self._open_homes) < HOMES_OPEN:
+                home.fd, home.made_by = fd, (st.st_uid, st.st_gid)
+                self._open_homes.add(home)
         except OSError as error:
             self._report.failed(frame.path, f"the folder cannot be opened: {reason(error)}")
             frame.blocked = True
@@ -248,19 +272,28 @@ class Restore:
         while self._frames and not (folder and is_within(folder, self._frames[-1].path)):
             frame = self._frames.pop()
             for name in list(frame.unfinished):
-                self._finish(frame, name)
+                self._finish(frame, name, None)
             if self._frames and self._frames[-1].path == split(frame.path)[0]:
-                self._finish(self._frames[-1], split(frame.path)[1])
+                self._finish(self._frames[-1], split(frame.path)[1], frame.home)
 
-    def _finish(self, parent: Frame, name: bytes) -> None:
+    def _finish(self, parent: Frame, name: bytes, home: Home | None) -> None:
         encoded = parent.unfinished.pop(name, None)
         if encoded is not None:
             path = join(parent.path, name)
-            self._writer.then(lambda: self._finish_folder(path, encoded))
+            self._writer.then(lambda: self._finish_folder(path, encoded, home))
 
-    def _finish_folder(self, path: bytes, encoded: bytes) -> None:
+    def _finish_folder(self, path: bytes, encoded: bytes, home: Home | None) -> None:
         try:
-            self._problems(path, self._target.finish_folder(path, _decode(encoded)))
+            if home is not None and home in self._open_homes:
+                self._open_homes.remove(home)
+                try:
+                    problems = self._applier.apply_new(home.fd, _decode(encoded), home.made_by, inherits=home.inherits)
+                finally:
+                    os.close(home.fd)
+                    home.fd = -1
+            else:
+                problems = self._target.finish_folder(path, _decode(encoded))
+            self._problems(path, problems)
         except OSError as error:
             self._report.failed(path, f"its metadata cannot be set: {reason(error)}")
         except UNFIT:
@@ -293,7 +326,7 @@ class Restore:
     def _folder(self, frame: Frame, path: bytes, entry: Entry, *, chosen: bool) -> None:
         changes = chosen and self._overwrite is not Overwrite.NEVER
         try:
-            made = self._target.make_folder(path, usable=changes)
+            made = self._made_in(frame.home, entry.name) or self._target.make_folder(path, usable=changes)
         except OSError as error:
             self._report.failed(path, f"the folder cannot be made: {reason(error)}")
             return
@@ -304,6 +337,16 @@ class Restore:
             frame.known.add(entry.name)
         if made:
             frame.made.add(entry.name)
+
+    def _made_in(self, home: Home, name: bytes) -> bool:
+        """Whether the folder was made; False where its own folder is not open here, or something stands there."""
+        if home.fd < 0:
+            return False
+        try:
+            os.mkdir(name, 0o700, dir_fd=home.fd)
+        except FileExistsError:
+            return False
+        return True
 
     def _may_write(self, home: Home, entry: Entry) -> bool:
         """Whether an entry that is no folder is to be made: what stands in its place may stay, or cannot go."""

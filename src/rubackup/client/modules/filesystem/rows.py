@@ -21,6 +21,13 @@ class Rows:
         self._first = 0
         self._window: Sequence[Row] = ()
 
+    def at_once(self, first: int, count: int) -> Sequence[Row]:
+        """The rows, or the begin of them where they do not fit into one window. Corrupt when they are not there."""
+        skip = first - self._first
+        if skip >= 0 and skip + count <= len(self._window):
+            return self._window[skip : skip + count]
+        return next(self.read(first, count))
+
     def read(self, first: int, count: int) -> Iterator[Sequence[Row]]:
         """Rows `first` to `first + count`, in slices of at most one window. Corrupt when they are not there."""
         while count > 0:

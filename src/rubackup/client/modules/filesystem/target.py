@@ -22,6 +22,7 @@ from rubackup.client.modules.filesystem.folders import Folders
 from rubackup.client.modules.filesystem.listing import list_names
 from rubackup.client.modules.filesystem.metadata import entry_type
 from rubackup.client.modules.filesystem.paths import split
+from rubackup.client.modules.filesystem.sync import Syncer
 
 TEMPORARY = b".rubackup-restore-"
 """Begin of temporary names. A process that was killed leaves such files; the next attempt of its task removes them."""
@@ -76,8 +77,12 @@ class Temporaries:
 class Target:
     """The destination."""
 
-    def __init__(self, folders: Folders, applier: Applier, temporaries: Temporaries) -> None:
+    def __init__(
+        self, folders: Folders, applier: Applier, temporaries: Temporaries, syncer: Syncer | None = None
+    ) -> None:
+        """`syncer` is told what is written."""
         self._folders = folders
+        self.syncer = syncer or Syncer()
         self._applier = applier
         self._temporaries = temporaries
 
@@ -139,6 +144,7 @@ class Target:
         problems = self._applier.apply(file.fd, entry)
         st = os.fstat(file.fd)
         os.rename(file.temporary, name, src_dir_fd=fd, dst_dir_fd=fd)
+        self.syncer.wrote(file.fd, st.st_size)
         file.close()
         return (st.st_dev, st.st_ino), problems
 
@@ -154,6 +160,7 @@ class Target:
 
         `is_free`: nothing stands at `path`, FileExistsError when something does; else that is replaced.
         """
+        self.syncer.wrote_other()
         folder, name = split(path)
         fd = self._folders.open(folder)
         if is_free:
@@ -183,6 +190,7 @@ class Target:
 
     def link(self, first: bytes, path: bytes, identity: Identity) -> bool:
         """Make `path` another name of `first`; False when `first` is no longer the file that was restored."""
+        self.syncer.wrote_other()
         existing = self.look(path)
         if existing is not None and (existing.st_dev, existing.st_ino) == identity:
             return True

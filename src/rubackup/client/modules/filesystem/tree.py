@@ -15,8 +15,9 @@ from operator import attrgetter
 from pathlib import Path
 
 from rubackup.chunkstore.manifest.runs import STAT, STAT_FIELDS, Extras, Piece, RunView, modes_and_links, owners
-from rubackup.client.modules.filesystem import listing
+from rubackup.client.modules.filesystem import listing, stretches
 from rubackup.client.modules.filesystem.copier import NOT_WHOLE, Copier
+from rubackup.client.modules.filesystem.early import EarlyReader, Take
 from rubackup.client.modules.filesystem.folders import Folders, Pending, open_following
 from rubackup.client.modules.filesystem.metadata import owner_names
 from rubackup.client.modules.filesystem.mounts import Mounts
@@ -26,6 +27,7 @@ from rubackup.client.modules.filesystem.pieces import PieceBuilder
 from rubackup.client.modules.filesystem.protected import WHY, Protected
 from rubackup.client.modules.filesystem.report import Report
 from rubackup.client.modules.filesystem.source import Source
+from rubackup.client.modules.filesystem.stretches import Stretch
 from rubackup.client.modules.filesystem.takeover import Output
 from rubackup.domain.errors import Corrupt
 
@@ -52,11 +54,13 @@ class TreeCopier:
         copier: Copier,
         output: Output,
         report: Report,
+        early: EarlyReader,
     ) -> None:
         """`private` is device and inode of the folder where snapshots are mounted."""
         self._source, self._tree, self._protected, self._private = source, tree, protected, private
         self._numeric_owner = numeric_owner
         self._copier, self._output, self._report = copier, output, report
+        self._early = early
         self._mounts = Mounts()
         self._grafted = {split(path)[0] for path in source.grafts}
         output.again = self._again
@@ -130,12 +134,12 @@ class TreeCopier:
     def _beside(self, fd: int, path: bytes, device: int, names: list[bytes], spot: Spot, folders: list[bytes]) -> None:
         """Entries that a run of the parent is of, if they were there."""
         stats: list[os.stat_result] = []
-        if len(names) == spot.run.count and path not in self._grafted:
+        if path not in self._grafted:
             try:
-                if b"\0".join(names) == spot.run.names_raw:
-                    stats = list(map(_look(fd), names))
-                    if self._take(path, device, names, stats, spot, folders):
-                        return
+                stats = list(map(_look(fd), names))
+                same = len(names) == spot.run.count and b"\0".join(names) == spot.run.names_raw
+                if same and self._take(path, device, names, stats, spot, folders):
+                    return
             except OSError:
                 stats = []  # told below, entry by entry
             except Corrupt as error:
@@ -240,25 +244,72 @@ class TreeCopier:
         device: int,
         names: Sequence[bytes],
         folders: list[bytes],
-        stats: Sequence[os.stat_result] = (),
+        stats: Sequence[os.stat_result | OSError] = (),
     ) -> None:
+        if self._early.streams(device) == 1:
+            self._one_by_one(fd, path, device, names, folders, stats, _none)
+            return
+        stats = stats or list(map(_look_or_error(fd), names))
+        with self._early.reading(fd, device, names, stats, self._copier.parent_has) as early:
+            self._one_by_one(fd, path, device, names, folders, stats, early)
+
+    def _one_by_one(
+        self, fd: int, path: bytes, device: int, names: Sequence[bytes], folders: list[bytes],
+        stats: Sequence[os.stat_result | OSError], early: Take,
+    ) -> None:  # fmt: skip
         builder = self.builder(path, device)
         look, grafted = _look(fd), path in self._grafted
         copy, tick = self._copier.copy, self._report.tick
+        known = [st for st in stats if not isinstance(st, OSError)]
+        same = self._same(path, names, known, device) if known and len(known) == len(names) else {}
+        skip = 0
         for at, name in enumerate(names):
             if not at % ENTRIES_A_TICK:
                 tick()
+            if at < skip:
+                continue
+            if at in same and self._side_by_side(names[at : at + same[at].entries], same[at], builder):
+                skip = at + same[at].entries
+                continue
             try:
-                st = stats[at] if stats else look(name)
+                st = _told(stats[at]) if stats else look(name)
             except OSError as error:
                 self._copier.lost(join(path, name), error)
                 continue
             if stat.S_ISDIR(st.st_mode):
                 self._sub_folder(fd, path, device, name, st, builder, folders, grafted=grafted)
             else:
-                copy(fd, path, name, st, builder)
+                copy(fd, path, name, st, builder, early(name))
         builder.flush()
         self._written |= builder.wrote
+
+    def _same(
+        self, path: bytes, names: Sequence[bytes], stats: Sequence[os.stat_result], device: int
+    ) -> dict[int, Stretch]:
+        """What of these entries can be taken over side by side."""
+        parent = self._copier.parent
+        if parent is None or parent.spot is None or parent.spot.run.path != path:
+            return {}
+        try:
+            return stretches.find(parent, names, stats, device)
+        except Corrupt as error:
+            self._copier.orphan(error)
+            return {}
+
+    def _side_by_side(self, names: Sequence[bytes], stretch: Stretch, builder: PieceBuilder) -> bool:
+        """Take a stretch over; False when its entries have to be looked at one by one."""
+        parent = self._copier.parent
+        if parent is None:
+            return False
+        try:
+            if not stretches.take(parent, names, stretch, builder):
+                return False
+        except Corrupt as error:
+            self._copier.orphan(error)
+            return False
+        self._report.files += stretch.entries
+        self._report.bytes_done += stretch.size
+        return True
 
     def _sub_folder(
         self, fd: int, path: bytes, device: int, name: bytes, st: os.stat_result, builder: PieceBuilder,
@@ -295,6 +346,28 @@ class TreeCopier:
 def _look(fd: int) -> Callable[[bytes], os.stat_result]:
     """What lstat says of names in a folder."""
     return partial(os.stat, dir_fd=fd, follow_symlinks=False)
+
+
+def _look_or_error(fd: int) -> Callable[[bytes], os.stat_result | OSError]:
+    look = _look(fd)
+
+    def found(name: bytes) -> os.stat_result | OSError:
+        try:
+            return look(name)
+        except OSError as error:
+            return error
+
+    return found
+
+
+def _told(st: os.stat_result | OSError) -> os.stat_result:
+    if isinstance(st, OSError):
+        raise st
+    return st
+
+
+def _none(_name: bytes) -> None:
+    """Nothing was read early."""
 
 
 def _folders(packed: bytes) -> list[int] | None:

@@ -127,7 +127,7 @@ class Writer:
 
     def _queue_file(self, home: Home, entry: Entry) -> None:
         try:
-            rows = next(self._rows.read(entry.first_row, entry.rows))
+            rows = self._rows.at_once(entry.first_row, entry.rows)
             size = sum([length for name, length in rows if name != HOLE])
             if len(rows) == entry.rows and (size <= PART_BYTES or self._batch.size_bytes + size <= self._batch_bytes):
                 self._queue(home, entry, rows, size)
