@@ -318,7 +318,8 @@ def test_a_link_is_good_for_what_it_was_made_for(office: Api, rows: Stock, monke
         changed = data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
         answer = office.get(f"/{head}={base64.urlsafe_b64encode(changed).decode().rstrip('=')}")
         assert (answer.status_code, answer.json()["message"]) == (401, "Verification failed")
-    for wrong in ("x", "ä", "A" * 100, text + "AAAA"):
+    padded = text + "=" * (-len(text) % 4 or 4)
+    for wrong in ("x", "ä", "A" * 100, text + "AAAA", padded, text + "==", text[:9] + "." + text[9:], text + "%0A"):
         assert office.get(f"/{head}={wrong}").status_code == 401
     assert office.get(f"/{head}=").status_code == 400
 
@@ -344,6 +345,20 @@ def test_a_link_has_its_makers_rights_of_the_moment(office: Api, rows: Stock) ->
     assert nobody.get(f"/{link}").status_code == 403
     office.execute("DELETE FROM users WHERE username = 'sina'")
     assert nobody.get(f"/{link}").status_code == 401
+
+
+def test_a_link_ends_with_the_session_that_made_it(office: Api, rows: Stock) -> None:
+    """A logout takes it back at once; the same user's next session, and links of it, are another matter."""
+    who = office.user("lena", Role.SUPERVISOR)
+    link = _link(who, rows)
+    nobody = office.another()
+    before = nobody.get(f"/{link}").status_code
+    other = office.another()
+    other.login("lena")
+    assert who.delete("/auth/logout").status_code == 200
+
+    assert (before, nobody.get(f"/{link}").status_code) == (200, 401)
+    assert nobody.get(f"/{_link(other, rows)}").status_code == 200
 
 
 def test_a_link_is_only_made_to_a_file(office: Api, rows: Stock) -> None:

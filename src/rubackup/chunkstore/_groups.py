@@ -7,15 +7,19 @@ where the pack itself shows that the index has sent us to a wrong place, the ind
 from __future__ import annotations
 
 import errno
+import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NamedTuple, NoReturn, TypeVar
 
 from rubackup.chunkstore import group, pack
 from rubackup.chunkstore.backends.base import Backend
 from rubackup.chunkstore.group import Group, Head
 from rubackup.chunkstore.index import Index, PackRow, Place
-from rubackup.chunkstore.storage import Storages
-from rubackup.domain.errors import Busy, Corrupt, NotFound, StorageFault
+from rubackup.chunkstore.storage import Storage, Storages
+from rubackup.domain.errors import Busy, Corrupt, NotFound, RubackupError, StorageFault
+
+log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
@@ -35,9 +39,21 @@ class GroupReader:
         self._index = index
         self._storages = storages
 
-    def read(self, spot: Spot) -> bytes:
-        """A stored group, its sums checked; Corrupt names the pack's file and the offset."""
+    def stored(self, spot: Spot) -> tuple[bytes, Head]:
+        """A stored group and its header, its sums checked; Corrupt names the pack's file and the offset."""
         return self._checked(spot, spot.length, _stored)
+
+    def uploader(self, spot: Spot) -> str:
+        """Who sent the groups of a pack, as its header says; '' when the header cannot be read, or is of another pack."""
+        row = self._row(self._now(spot))
+        storage = self._storages().get(row.storage)
+        if storage is None:
+            return ""
+        try:
+            header = pack.parse_header(_read(storage.backend, row.id, 0, pack.HEADER_BYTES))
+        except (Corrupt, NotFound, StorageFault):
+            return ""
+        return header.owner if header.pack == row.id else ""
 
     def decoded(self, spot: Spot) -> Group:
         """A group's chunks, its sums checked and its ids not; Corrupt names the pack's file and the offset."""
@@ -71,27 +87,46 @@ class GroupReader:
         return self._checked(spot, spot.length, group.check_stored)
 
     def _checked(self, spot: Spot, length: int, check: Callable[[bytes], _T]) -> _T:
-        # A group that garbage collection moved since it was looked up is read where it is now.
-        while (moved := self._index.marks.moved(spot.pack, spot.offset)) is not None:
-            spot = Spot(*moved, spot.length)
+        spot = self._now(spot)
         row = self._row(spot)
         storage = self._storages().get(row.storage)
         if storage is None:
             raise StorageFault(f"Pack {row.id.hex()} lies in a storage that is not configured now.")
-        label = self._label(row)
         try:
             return check(_read(storage.backend, row.id, spot.offset, length))
-        except NotFound:
+        except (Corrupt, NotFound, StorageFault) as error:
+            elsewhere = self._elsewhere(storage, lambda backend: check(_read(backend, row.id, spot.offset, length)))
+            if elsewhere is not None:
+                log.warning("pack %s, offset %d: %s", self._label(row), spot.offset, error.message)
+                return elsewhere
+            self._judge(storage, row, spot, error)
+
+    def _elsewhere(self, storage: Storage, read: Callable[[Backend], _T]) -> _T | None:
+        """What another storage gives: packs may have been copied there, and one whole copy of a group is enough."""
+        for other in self._storages().all:
+            if other is not storage:
+                with suppress(Corrupt, NotFound, StorageFault):
+                    return read(other.backend)
+        return None
+
+    def _judge(self, storage: Storage, row: PackRow, spot: Spot, error: RubackupError) -> NoReturn:
+        """No storage has the group whole: note why, and say it."""
+        if isinstance(error, NotFound):
             storage.check_bound()
             self._index.mark_missing(spot.pack)
-            raise Corrupt(f"Pack {label} is missing.") from None
-        except Corrupt as error:
+            raise Corrupt(f"Pack {self._label(row)} is missing.") from None
+        if isinstance(error, Corrupt):
             self._blame(storage.backend, row, spot, error)
-        except StorageFault as error:
-            # A sector that cannot be read is damage to this group, and no reason to stop reading others.
-            if not isinstance(error.__cause__, OSError) or error.__cause__.errno != errno.EIO:
-                raise
-            raise Corrupt(self.condemn(spot, error.message)) from error
+        # A sector that cannot be read is damage to this group, and no reason to stop reading others.
+        if not isinstance(error.__cause__, OSError) or error.__cause__.errno != errno.EIO:
+            raise error
+        raise Corrupt(self.condemn(spot, error.message)) from error
+
+    def _now(self, spot: Spot) -> Spot:
+        """A group that garbage collection moved since it was looked up is read where it is now."""
+        while (moved := self._index.marks.moved(spot.pack, spot.offset)) is not None:
+            spot = Spot(*moved, spot.length)
+        return spot
 
     def _blame(self, backend: Backend, row: PackRow, spot: Spot, error: Corrupt) -> NoReturn:
         """Damage at a place where the pack has no group is the index's; else the group's."""
@@ -117,9 +152,8 @@ class GroupReader:
 _HEAD_BYTES = group.HEAD_BYTES + group.EXTENSION_BYTES + group.ROW_BYTES * group.MAX_CHUNKS
 
 
-def _stored(data: bytes) -> bytes:
-    group.check_stored(data)
-    return data
+def _stored(data: bytes) -> tuple[bytes, Head]:
+    return data, group.check_stored(data)
 
 
 def _listed(backend: Backend, row: PackRow) -> set[tuple[int, int]]:

@@ -338,11 +338,16 @@ class Pool(Collecting):
         """One record; NotFound when it was never sealed or is dropped."""
         return self._row(record).sealed
 
-    def read(self, record: str) -> ReadSession:
-        """A session that reads a record; NotFound, or Corrupt when its manifest is damaged."""
+    def read(self, record: str, reader: str = "") -> ReadSession:
+        """A session that reads a record; NotFound, or Corrupt when its manifest is damaged.
+
+        `reader` is the client that gets it, '' one who may have all that the record's owner has. A client that is not
+        the owner gets only the chunks that the record names.
+        """
         row = self._row(record)
+        stranger = reader not in {"", row.sealed.owner}
         try:
-            return ReadSession(self._stored(row), self._index, self._groups, row.sealed)
+            return ReadSession(self._stored(row), self._index, self._groups, row.sealed, stranger=stranger)
         except Corrupt as error:
             raise Corrupt(f"The manifest {self.manifest_file(record)} is damaged: {error.message}") from error
 

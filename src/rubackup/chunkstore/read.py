@@ -8,6 +8,7 @@ from typing import Final
 
 from rubackup.chunkstore import seals
 from rubackup.chunkstore._groups import GroupReader, Spot
+from rubackup.chunkstore._handout import Handout
 from rubackup.chunkstore.identity import HOLE
 from rubackup.chunkstore.index import Index, Place, RecordRow
 from rubackup.chunkstore.manifest import ManifestReader
@@ -20,14 +21,15 @@ MAX_ROWS: Final = 1 << 20
 
 
 class GroupStream(Iterator[bytes]):
-    """Stored groups, one after another; `len` says how many are left.
+    """Groups, one after another, as the reader may have them; `len` says how many are left.
 
     A damaged one raises Corrupt in its place; iteration can go on behind it.
     """
 
-    def __init__(self, reader: GroupReader, spots: list[Spot], lost: list[bytes]) -> None:
-        self._reader = reader
+    def __init__(self, handout: Handout, spots: list[Spot], asked: set[bytes], lost: list[bytes]) -> None:
+        self._handout = handout
         self._spots = spots
+        self._asked = asked
         self._lost = lost
         self._at = 0
 
@@ -37,7 +39,7 @@ class GroupStream(Iterator[bytes]):
     def __next__(self) -> bytes:
         if self._at < len(self._spots):
             self._at += 1
-            return self._reader.read(self._spots[self._at - 1])
+            return self._handout.group(self._spots[self._at - 1], self._asked)
         if self._lost:
             name, count = self._lost[0].hex(), len(self._lost)
             self._lost = []
@@ -80,13 +82,21 @@ class StoredManifest:
 class ReadSession:
     """Reads one sealed record. Safe for threads."""
 
-    def __init__(self, manifest: StoredManifest, index: Index, groups: GroupReader, sealed: SealedRecord) -> None:
-        """`sealed` is the record's row."""
+    def __init__(
+        self,
+        manifest: StoredManifest,
+        index: Index,
+        groups: GroupReader,
+        sealed: SealedRecord,
+        *,
+        stranger: bool = False,
+    ) -> None:
+        """`sealed` is the record's row; a `stranger` is a client that is not its owner."""
         self.crypto, self.key_id = sealed.crypto, sealed.key_id
         self._manifest = manifest
         self._space = index.space(sealed.owner, sealed.key_id)
         self._index = index
-        self._groups = groups
+        self._handout = Handout(index, groups, sealed, stranger=stranger)
         self._reader = manifest.reader()
         self._lock = threading.Lock()
         self.manifest_bytes = manifest.size_bytes
@@ -96,7 +106,10 @@ class ReadSession:
         return self._manifest.read(offset, length)
 
     def groups(self, runs: Sequence[tuple[int, int]]) -> GroupStream:
-        """Each stored group that holds a chunk of these rows (first, count), once, in pack order."""
+        """Each group that holds a chunk of these rows (first, count), once, in pack order.
+
+        As it is stored where the record's owner uploaded it; else packed anew without the chunks of others.
+        """
         if sum(max(0, count) for _, count in runs) > MAX_ROWS:
             raise Invalid(f"At most {MAX_ROWS} rows can be asked for at once.")
         ids: set[bytes] = set()
@@ -108,4 +121,4 @@ class ReadSession:
         ids.discard(HOLE)
         found = self._index.places(ids, self._space)
         spots = {Spot(place.pack, place.offset, place.group_bytes) for place in map(Place.decode, found.values())}
-        return GroupStream(self._groups, sorted(spots), sorted(ids.difference(found)))
+        return GroupStream(self._handout, sorted(spots), ids, sorted(ids.difference(found)))

@@ -16,7 +16,7 @@ from rubackup.chunkstore.backends.base import Backend
 from rubackup.domain.errors import Corrupt, Invalid, NotFound
 
 _END = b"RBSEAL\0\0"
-_FOOTER = struct.Struct("<I4x32s8s")
+_FOOTER = struct.Struct("<I4s32s8s")
 _MAX_SEAL_BYTES: Final = 1 << 20
 _LOCK = struct.Struct("<Q32s")
 _RECORD = re.compile(r"[0-9a-f]{32}")
@@ -120,7 +120,7 @@ def _lock_sum(record: str, until_ns: int) -> bytes:
 def seal_bytes(record: SealedRecord, stream_bytes: int, stream_sum: bytes) -> bytes:
     """What follows the client's stream in a sealed manifest."""
     seal = msgspec.msgpack.encode(_Seal(record, stream_bytes, stream_sum))
-    return seal + _FOOTER.pack(len(seal), blake3(seal).digest(), _END)
+    return seal + _FOOTER.pack(len(seal), bytes(4), blake3(seal).digest(), _END)
 
 
 def read_seal(backend: Backend, name: str) -> tuple[SealedRecord, int, int]:
@@ -141,11 +141,11 @@ def _read(backend: Backend, name: str) -> tuple[_Seal, int]:
     size = backend.size(name)
     if size < _FOOTER.size:
         raise Corrupt(f"{backend.label}/{name} has no seal.")
-    length, total, end = _FOOTER.unpack(backend.read(name, size - _FOOTER.size, _FOOTER.size))
+    length, reserved, total, end = _FOOTER.unpack(backend.read(name, size - _FOOTER.size, _FOOTER.size))
     if end != _END or length > min(_MAX_SEAL_BYTES, size - _FOOTER.size):
         raise Corrupt(f"{backend.label}/{name} has no seal.")
     data = backend.read(name, size - _FOOTER.size - length, length)
-    if blake3(data).digest() != total:
+    if blake3(data).digest() != total or any(reserved):
         raise Corrupt(f"{backend.label}/{name} has a damaged seal.")
     try:
         seal = _seals.decode(data)

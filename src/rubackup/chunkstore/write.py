@@ -17,7 +17,7 @@ from typing import Final, Protocol
 
 from blake3 import blake3
 
-from rubackup.chunkstore import group, seals
+from rubackup.chunkstore import seals
 from rubackup.chunkstore._beside import Beside
 from rubackup.chunkstore._groups import GroupReader, Spot
 from rubackup.chunkstore._packing import Packing
@@ -222,7 +222,7 @@ class WriteSession:
         right: set[bytes] = set()
         for spot in sorted(wanted):
             try:
-                stored = group.decode(self._groups.read(spot))
+                stored = self._groups.decoded(spot)
             except Corrupt:  # noted by the reader; the chunk is sent again
                 continue
             for name, proof, position in wanted[spot]:

@@ -17,7 +17,7 @@ import typer
 from rubackup.cli import output
 from rubackup.client import recovery_sheet
 from rubackup.client.keys import NAME, KeyStore
-from rubackup.domain.errors import Invalid, RubackupError
+from rubackup.domain.errors import Invalid, RubackupError, StorageFault
 from rubackup.roles.up.state import State
 
 app = typer.Typer(
@@ -56,18 +56,20 @@ def _fail(error: RubackupError) -> typer.Exit:
 
 @app.command()
 def show(context: typer.Context, json: Json = False) -> None:
-    """Show ids of the keys, never the keys themselves."""
+    """Show ids of the keys, never the keys themselves; what cannot be read is named, with exit status 1."""
     store: KeyStore = context.obj
     try:
-        keys = store.uses()
+        keys, problems = store.readable()
     except RubackupError as error:
         raise _fail(error) from None
     if json:
-        output.as_json({"keys": [{"key_id": key.id.hex(), "use": use} for key, _, use in keys]})
+        output.as_json({"keys": [{"key_id": key.id.hex(), "use": use} for key, _, use in keys], "problems": problems})
     elif keys:
         output.columns(("Key id", "Use"), [(key.id.hex(), use) for key, _, use in keys])
-    else:
+    elif not problems:
         print(f"There is no key in {store.path.parent} yet; the first encrypted copy makes one.")
+    if problems:
+        raise _fail(StorageFault(" ".join(problems)))
 
 
 @app.command()

@@ -16,14 +16,19 @@ LOOK_SECONDS = 5.0
 
 
 def told_ids(store: KeyStore) -> Callable[[], Sequence[str]]:
-    """A function that gives the ids of the keys; of keys that cannot be read it gives none, and says why in the log."""
+    """A function that gives the ids of the keys; keys that cannot be read are left out, and the log says why, once."""
+    told: list[str] = []
 
     def ids() -> Sequence[str]:
         try:
-            return store.key_ids()
+            keys, problems = store.readable()
         except RubackupError as error:
-            log.error("the keys of encrypted copies cannot be used: %s", error)
-            return ()
+            keys, problems = [], [error.message]
+        for problem in problems:
+            if problem not in told:
+                log.error("a key of encrypted copies cannot be used: %s", problem)
+        told[:] = problems
+        return [key.id.hex() for key, _, _ in keys]
 
     return ids
 

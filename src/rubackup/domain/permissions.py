@@ -140,6 +140,8 @@ class Principal:
     token_id: int = 0
     token_name: str = ""
     """The API token that the call came with, if it came with one."""
+    session: str = ""
+    """The login session that the call came with, if it came with one."""
     permissions: frozenset[Permission] = field(init=False, default=frozenset())
 
     def __post_init__(self) -> None:

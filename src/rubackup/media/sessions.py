@@ -196,7 +196,9 @@ class DataSessions:
         connection.send(Sealed(record=record.record, stored_bytes=record.stored_bytes))
 
     def _restore(self, connection: DataConnection, ticket: Ticket) -> None:
-        session = self._pools.get(ticket.pool_id).read(ticket.record)
+        # A media server copies for the record's owner; a client may be another one, to which the copy is restored.
+        reader = connection.identity.hwid if connection.identity.role == "client" else ""
+        session = self._pools.get(ticket.pool_id).read(ticket.record, reader)
         connection.send(
             RestoreOpened(manifest_bytes=session.manifest_bytes, crypto=session.crypto, key_id=session.key_id)
         )

@@ -33,7 +33,10 @@ _GROUP, _MEDIA = "coalesce(c.group_id, r.client_group_id)", "p.media_server_id"
 _OWN = """
 SELECT 1 FROM repository r LEFT JOIN clients c ON c.id = r.client_id JOIN pools p ON p.id = r.pool_id
 WHERE r.id = $1 AND """
-_USER = f"SELECT {USER_COLUMNS} FROM users u WHERE u.id = $1"  # noqa: S608 - constant
+_USER = f"""
+SELECT {USER_COLUMNS} FROM users u WHERE u.id = $1 AND EXISTS (
+    SELECT 1 FROM token_families f
+    WHERE f.family = $2 AND f.user_id = u.id AND f.revoked_at IS NULL AND f.ends_at > $3)"""  # noqa: S608 - constant
 
 
 class WantedFile(msgspec.Struct, kw_only=True):
@@ -63,6 +66,8 @@ class Link(msgspec.Struct, array_like=True, frozen=True):
     user_id: int
     token_id: int
     """The API token that it was made with; 0 for a session."""
+    session: str
+    """The login session that it was made in; '' for a token."""
     expires_at: int
 
 
@@ -115,14 +120,14 @@ class FileLinks:
     def make(self, principal: Principal, record_id: int, path: str) -> tuple[str, dt.datetime]:
         """The text of a link, and when it expires."""
         expires = int(self._now()) + LINK_SECONDS
-        body = msgspec.msgpack.encode(Link(record_id, path, principal.user_id, principal.token_id, expires))
-        text = base64.urlsafe_b64encode(self._mac(body) + body).rstrip(b"=").decode()
-        return text, dt.datetime.fromtimestamp(expires, dt.UTC)
+        link = Link(record_id, path, principal.user_id, principal.token_id, principal.session, expires)
+        body = msgspec.msgpack.encode(link)
+        return _text(self._mac(body) + body), dt.datetime.fromtimestamp(expires, dt.UTC)
 
     async def open(self, text: str, address: str) -> tuple[Principal, Link]:
         """Who made the link, with the rights of this moment, and what it opens.
 
-        Unauthenticated when it was not made here, was changed, has expired, or its maker is gone.
+        Unauthenticated when it was not made here, was changed, has expired, or its maker, token or session is gone.
         """
         link = self._read(text)
         if link.expires_at <= self._now():
@@ -138,6 +143,8 @@ class FileLinks:
             data = base64.urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))
         except ValueError as error:
             raise Unauthenticated from error
+        if _text(data) != text:  # one link has one text, though base64 is read with padding and other characters too
+            raise Unauthenticated
         body = data[_MAC_BYTES:]
         if not hmac.compare_digest(data[:_MAC_BYTES], self._mac(body)):
             raise Unauthenticated
@@ -147,11 +154,16 @@ class FileLinks:
         if link.token_id:
             found = await api_tokens.find_by_id(db, link.token_id, address)
             return found if found is not None and found.user_id == link.user_id else None
-        row = await db.fetchrow(_USER, link.user_id)
-        return None if row is None else principal_of(row, address)
+        now = dt.datetime.fromtimestamp(self._now(), dt.UTC)
+        row = await db.fetchrow(_USER, link.user_id, link.session, now)
+        return None if row is None else principal_of(row, address, link.session)
 
     def _mac(self, body: bytes) -> bytes:
         return hmac.digest(self._key, body, "sha256")
+
+
+def _text(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 def permit(principal: Principal) -> None:

@@ -30,10 +30,10 @@ async def find_principal(
     row = await db.fetchrow(_PRINCIPAL, family)
     if row is None or row["username"] != name:
         return None
-    return principal_of(row, address), row["revoked_at"] is None and row["ends_at"] > now
+    return principal_of(row, address, family), row["revoked_at"] is None and row["ends_at"] > now
 
 
-def principal_of(row: Any, address: str) -> Principal:
+def principal_of(row: Any, address: str, session: str = "") -> Principal:
     """The user of a row with USER_COLUMNS, with all rights of this moment."""
     return Principal(
         user_id=row["id"],
@@ -43,6 +43,7 @@ def principal_of(row: Any, address: str) -> Principal:
         media_server_ids=tuple(row["media_servers"]),
         strategy_ids=tuple(row["strategies"]),
         address=address,
+        session=session,
     )
 
 

@@ -17,6 +17,7 @@ from rubackup.chunkstore.group import Sealer
 from rubackup.chunkstore.identity import HOLE, chunk_id
 from rubackup.chunkstore.manifest import Entry, EntryType, Header, ManifestReader, ManifestWriter, Summary
 from rubackup.chunkstore.seals import SealedRecord
+from rubackup.domain.errors import Corrupt
 from support.keys import GCM, KEY, Held
 
 SAMPLES = Path(__file__).parents[2] / "data" / "chunkstore"
@@ -147,6 +148,17 @@ def test_old_manifests_are_read() -> None:
     assert (sealed, reader.header, reader.summary) == (SEALED, HEADER, SUMMARY)
     assert reader.folder(b"/home", 0, 9) == ([LINK, FILE], 2)
     assert reader.rows(0, 3) == [(CHUNKS[0][0], 500), (CHUNKS[1][0], 7), (HOLE, 4096)]
+
+
+def test_every_flipped_bit_of_a_seal_is_found() -> None:
+    """Reserved bytes are no exception."""
+    data = _sample("manifest-1")
+    _, stream_bytes, _ = seals.read_seal(_in_memory("m", data), "m")
+    for bit in range(8 * stream_bytes, 8 * len(data)):
+        damaged = bytearray(data)
+        damaged[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(Corrupt):
+            seals.read_seal(_in_memory("m", bytes(damaged)), "m")
 
 
 if __name__ == "__main__":

@@ -187,7 +187,7 @@ def test_files_with_several_names_stay_linked(copies: Copies, source: Path, tmp_
 
 
 def test_times_beyond_2262_are_copied(tmp_path: Path) -> None:
-    """They do not fit into nanoseconds of 64 bits; the copy holds the last that does."""
+    """They do not fit into nanoseconds of 64 bits; the copy holds the last that does, and the log names the file."""
     source = tmp_path / "source"
     source.mkdir()
     (source / "file").write_text("x")
@@ -195,12 +195,14 @@ def test_times_beyond_2262_are_copied(tmp_path: Path) -> None:
     os.utime(source / "file", ns=(far, far))
     if (source / "file").stat().st_mtime_ns != far:
         pytest.skip("This file system has no such times.")
+    (source / "near").write_text("y")
     copies = Copies()
     copies.backup(source)
     found = copies.pool.reader("full").find(os.fsencode(source / "file"))
 
     assert found is not None
     assert found.mtime_ns == 2**63 - 1
+    assert [text.split(":")[0] for text in copies.watch.texts("warning") if "2262" in text] == [f"{source}/file"]
 
 
 def contents(copies: Copies, source: Path, record: str) -> dict[bytes, object]:

@@ -295,6 +295,41 @@ def test_chunks_of_others_cannot_be_named(place: Place) -> None:
     assert accepted == b"\0"
 
 
+def test_a_reader_gets_no_chunk_of_others(place: Place, tmp_path: Path) -> None:
+    """A client that knows one file of another's group reads its copy back: the rest of that group does not come.
+
+    It restores byte for byte all the same; and a third host, with a ticket for the first copy, gets what it asks for.
+    """
+    source, first, second, thief = tmp_path / "source", uuid.uuid4().hex, uuid.uuid4().hex, "d" * 16
+    source.mkdir()
+    (source / "known").write_bytes(b"a public licence " * 500)
+    (source / "secret").write_bytes(b"a secret of the owner " * 500)
+    backed_up(place, source, first)
+    (source / "secret").unlink()
+    channel = place.backup(record=second, client_hwid=thief, task_id=2)
+    FileSystemModule().backup(BackupJob(second, "", thief, str(source)), channel, RunningTask(2, 1))
+    channel.close()
+
+    def handed(record: str, hwid: str, rows: int) -> bytes:
+        ticket = place.ticket(record=record, mode="restore", client_hwid=hwid)
+        groups = RestoreOverWire(place.connection(hwid), lambda: ticket).groups([(0, rows)])
+        return b"".join(bytes(group.decode(data).raw) for data in groups)
+
+    ticket = place.ticket(record=second, mode="restore", client_hwid=thief)
+    job = RestoreJob(second, thief, str(source), str(tmp_path / "target"))
+    FileSystemModule().restore(job, RestoreOverWire(place.connection(thief), lambda: ticket), RunningTask(3, 1))
+
+    third = place.ticket(record=first, mode="restore", client_hwid="e" * 16)
+    job = RestoreJob(first, "e" * 16, str(source), str(tmp_path / "third"))
+    FileSystemModule().restore(job, RestoreOverWire(place.connection("e" * 16), lambda: third), RunningTask(4, 1))
+
+    assert handed(second, thief, 1) == b"a public licence " * 500
+    assert b"secret" in handed(first, CLIENT, 1)
+    assert b"secret" not in handed(first, "e" * 16, 1)
+    assert (tmp_path / "third" / str(source / "secret").lstrip("/")).read_bytes() == b"a secret of the owner " * 500
+    assert compare_trees(source, tmp_path / "target" / str(source).lstrip("/")).equal
+
+
 def test_a_chunk_under_a_false_id_ends_the_session(place: Place) -> None:
     """Content that does not hash to its id is never admitted."""
     channel = place.backup()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import re
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -32,13 +33,14 @@ def _sheet(*secrets: bytes) -> str:
 
 
 def test_a_key_is_made_when_it_is_first_needed(store: KeyStore) -> None:
-    """32 bytes that only the owner can read; the next process finds the same key."""
+    """A line that only the owner can read; the next process finds the same key."""
     assert store.key_ids() == []
 
     made = store.current()
     mode = stat.S_IMODE(store.path.stat().st_mode)
 
-    assert (len(store.path.read_bytes()), mode) == (32, 0o600)
+    assert re.fullmatch(rf"rubackup master-key 1 [0-9a-f]{{64}} {made.id.hex()}\n", store.path.read_text())
+    assert mode == 0o600
     assert KeyStore(store.path).current().id == made.id
     assert store.key_ids() == [made.id.hex()]
 
@@ -70,16 +72,68 @@ def test_a_missing_key_is_named(store: KeyStore) -> None:
         store.get(MasterKey(SECRET).id)
 
 
-@pytest.mark.parametrize("damage", [b"", b"short", bytes(33)])
-def test_a_damaged_key_is_not_replaced(store: KeyStore, damage: bytes) -> None:
-    """A file of another length is an error, never a reason for a new key."""
+def _flip(path: Path, bit: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[bit // 8] ^= 1 << bit % 8
+    path.write_bytes(data)
+
+
+def test_every_flipped_bit_of_the_current_key_is_found(store: KeyStore) -> None:
+    """None makes another key of it, with which copies would be made that its sheet does not open."""
+    store.current()
+    whole = store.path.read_bytes()
+    for bit in range(8 * len(whole)):
+        _flip(store.path, bit)
+        with pytest.raises(StorageFault, match=r"is damaged"):
+            KeyStore(store.path).current()
+        store.path.write_bytes(whole)
+
+
+@pytest.mark.parametrize("damage", [b"", b"short", bytes(32), b"rubackup master-key 1 \n"])
+def test_a_damaged_key_is_not_replaced_unasked(store: KeyStore, damage: bytes) -> None:
+    """It is an error that names the file and the way out, never a reason for a new key."""
     store.current()
     store.path.write_bytes(damage)
 
-    for use in (store.current, store.rotate, store.key_ids):
-        with pytest.raises(StorageFault, match=r"is no key"):
+    for use in (store.current, store.rotate, store.uses):
+        with pytest.raises(StorageFault, match=rf"{store.path} is damaged.*key import --current.*key rotate"):
             use()
     assert store.path.read_bytes() == damage
+
+
+def test_a_damaged_current_key_does_not_keep_older_copies_closed(store: KeyStore) -> None:
+    """Older keys are read without it; what it alone opens is refused with the name of its file."""
+    first, second = store.current(), store.rotate()
+    _flip(store.path, 8 * 30)
+    again = KeyStore(store.path)
+
+    assert again.get(first.id).id == first.id
+    assert again.key_ids() == [first.id.hex()]
+    with pytest.raises(StorageFault, match=rf"{store.path} is damaged"):
+        again.get(second.id)
+
+
+@pytest.mark.parametrize(("left", "current"), [("id", False), ("key", False), ("", True)])
+def test_the_sheet_brings_a_damaged_key_back(store: KeyStore, left: str, current: bool) -> None:
+    """Of itself where the file still shows which key it was, else with `--current`; the damaged file is kept."""
+    store.add(SECRET)
+    remains = {"id": MasterKey(SECRET).id.hex().encode(), "key": SECRET.hex().encode(), "": b""}[left] + b"\xff"
+    store.path.write_bytes(remains)
+    store.add(SECRET, current=current)
+
+    assert KeyStore(store.path).current().id == MasterKey(SECRET).id
+    assert (store.path.parent / "damaged" / "1").read_bytes() == remains
+    assert stat.S_IMODE((store.path.parent / "damaged" / "1").stat().st_mode) == 0o600
+
+
+def test_another_key_is_imported_beside_a_damaged_one(store: KeyStore) -> None:
+    """For reading; the damaged one stays where it is until somebody decides."""
+    store.add(SECRET)
+    store.path.write_bytes(b"")
+    store.add(SECOND)
+
+    assert KeyStore(store.path).get(MasterKey(SECOND).id).id == MasterKey(SECOND).id
+    assert store.path.read_bytes() == b""
 
 
 def test_a_lost_current_key_is_not_made_anew_beside_older_ones(store: KeyStore) -> None:
@@ -96,9 +150,9 @@ def test_an_old_key_under_a_false_name_is_found(store: KeyStore) -> None:
     """A flipped bit in an old key shows when it is read, not as damaged copies."""
     first = store.current()
     store.rotate()
-    (store.path.parent / "old" / first.id.hex()).write_bytes(SECRET)
+    KeyStore(store.path.parent / "old" / first.id.hex()).add(SECRET, current=True)
 
-    with pytest.raises(StorageFault, match=r"damaged"):
+    with pytest.raises(StorageFault, match=r"is damaged: it holds another key"):
         KeyStore(store.path).get(first.id)
     assert store.get(first.id).id == first.id  # this process has read it before
 
@@ -209,7 +263,7 @@ def test_a_key_goes_to_another_host_by_its_sheet(store: KeyStore, tmp_path: Path
     assert other.current().id == current.id
     assert other.get(first.id).id == first.id
     assert all(key.id.hex() in _run(other, "show")[1] for key in (first, current))
-    assert store.path.read_bytes().hex() not in _run(other, "show")[1]
+    assert store.path.read_text().split()[3] not in _run(other, "show")[1]
 
 
 def test_a_sheet_is_read_from_stdin(store: KeyStore) -> None:
@@ -229,6 +283,19 @@ def test_what_goes_wrong_is_one_sentence(store: KeyStore, tmp_path: Path) -> Non
     assert there.read_text() == "mine"
     assert _run(store, "import", str(tmp_path / "nothing"))[0] == 1
     assert _run(store, "import", text="nonsense")[0] == 1
+
+
+def test_a_damaged_key_is_shown_beside_the_others(store: KeyStore) -> None:
+    """`show` lists what can be read and names the file that cannot, with status 1; a sheet without it is not printed."""
+    first = store.current()
+    store.rotate()
+    store.path.write_bytes(b"")
+    status, text = _run(store, "show")
+
+    assert status == 1
+    assert first.id.hex() in text
+    assert f"{store.path} is damaged" in text
+    assert _run(store, "sheet")[0] == 1
 
 
 def test_rotate_tells_the_new_id(store: KeyStore) -> None:

@@ -20,7 +20,7 @@ from rubackup.client.modules.filesystem.folders import entry_path, open_noatime
 from rubackup.client.modules.filesystem.metadata import GONE, read_xattrs
 from rubackup.client.modules.filesystem.parent import Before, Parent
 from rubackup.client.modules.filesystem.paths import join, reason
-from rubackup.client.modules.filesystem.pieces import PieceBuilder, stat_record
+from rubackup.client.modules.filesystem.pieces import LATEST_NS, PieceBuilder, stat_record
 from rubackup.client.modules.filesystem.reader import OPEN, FileReader
 from rubackup.client.modules.filesystem.report import Report
 from rubackup.domain.errors import Corrupt
@@ -36,6 +36,7 @@ HARD_LINKED_ROWS = 1 << 20
 VANISHED = "vanished before it could be read; it is not in the copy"
 NOT_WHOLE = "its contents in the earlier copy are not whole; it is read again"
 PARTLY = "cannot be read to its end; the copy holds what was read before"
+BEYOND = "its time is not within the years 1677 to 2262; the copy holds the nearest that is, and a restore sets that"
 CHANGED = "changed while being read; the copy holds what was read"
 _PACK = ROW.pack
 
@@ -95,6 +96,8 @@ class Copier:
         if len(folder) + len(name) >= MAX_PATH_BYTES:
             self._report.failed(join(folder, name)[:200] + b"...", f"its path has more than {MAX_PATH_BYTES} bytes")
             return False
+        if not -LATEST_NS <= st.st_mtime_ns <= LATEST_NS:
+            self._report.warn(join(folder, name), BEYOND)
         kind = stat.S_IFMT(st.st_mode)
         try:
             if kind == stat.S_IFDIR:

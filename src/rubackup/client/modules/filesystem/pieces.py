@@ -16,13 +16,14 @@ ROWS_HELD = 16_384
 
 _PACK = STAT.pack
 _SIZE, _MTIME = 5, 6
-_LATEST = 2**63 - 1
+LATEST_NS = 2**63 - 1
+"""The last time that a manifest can tell, in ns of Unix time: in the year 2262."""
 
 
 def stat_record(st: os.stat_result, size: int | None = None) -> bytes:
     """The stat record of an entry; `size` is what was read where that differs.
 
-    Times after 2262, which XFS and others can have, become the last that fits.
+    Times after 2262, which XFS and others can have, become the last that fits; `Copier` warns of them.
     """
     try:
         fields = STAT_FIELDS(st)
@@ -31,7 +32,7 @@ def stat_record(st: os.stat_result, size: int | None = None) -> bytes:
         return _PACK(*fields[:_SIZE], size, *fields[_MTIME:])
     except struct.error:
         mode, uid, gid, links, inode, told, mtime, ctime, rdev = STAT_FIELDS(st)
-        times = (max(-_LATEST, min(mtime, _LATEST)), max(-_LATEST, min(ctime, _LATEST)))
+        times = (max(-LATEST_NS, min(mtime, LATEST_NS)), max(-LATEST_NS, min(ctime, LATEST_NS)))
         return _PACK(mode, uid, gid, min(links, 2**32 - 1), inode, told if size is None else size, *times, rdev)
 
 
