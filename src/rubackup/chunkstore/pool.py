@@ -36,8 +36,9 @@ from rubackup.chunkstore.index import MAP_BYTES, RecordRow
 from rubackup.chunkstore.read import ReadSession, StoredManifest
 from rubackup.chunkstore.recovery import Recovery, close_left
 from rubackup.chunkstore.repair import repair_manifest
+from rubackup.chunkstore.roster import Roster
 from rubackup.chunkstore.seals import SealedRecord
-from rubackup.chunkstore.storage import MakeBackend, Storage, Storages, bind_all
+from rubackup.chunkstore.storage import MakeBackend, Storage, Storages, belongs_to, bind_all
 from rubackup.chunkstore.verify import Verification, VerifyResult
 from rubackup.chunkstore.write import WriteSession
 from rubackup.domain.errors import Busy, Conflict, Corrupt, Fenced, Invalid, NotFound, RubackupError, StorageFault
@@ -72,6 +73,7 @@ class Pool(Collecting):
         self._abandoned: list[tuple[Storage, bytes]] = []
         self._storages = Storages((), 0)
         self._left_out: dict[str, str] = {}
+        self._roster = Roster(pool)
         self._closed = False
         self._guard = Guard()
         self.level: int | None = None
@@ -138,13 +140,14 @@ class Pool(Collecting):
         Sessions go on; Busy when a folder would leave the pool while one is open.
         """
         with self._lock:
-            known = self._index.storage_paths()
+            known = self._known_paths(storages)
             bound, left_out = bind_all(storages, self._make_backend, self._pool, known, fresh=self._index.fresh)
             current = {one.id: one for one in self._storages.all}
             bound = [current.get(one.id, one) for one in bound]
             if set(current) - {one.id for one in bound} and self._sessions:
                 raise Busy("A storage cannot leave the pool while backups write to it.")
             new = [one for one in bound if one.id not in current]
+            self._enrol(bound, [one for one in current.values() if one not in bound])
             recovery = Recovery(self._index, self._pool)
             recovery.run(new, [one for one in bound if one.id in current])
             self.problems += recovery.problems
@@ -157,6 +160,52 @@ class Pool(Collecting):
             self._storages = Storages(tuple(bound), reserve_bytes, evenly)
             self._left_out = left_out
             self.level = level
+
+    def _known_paths(self, storages: Sequence[Path]) -> dict[bytes, str]:
+        """Path of each storage of the pool, as far as index, metadata folder and these storages tell."""
+        self._roster.learn(LocalBackend(self._metadata))
+        for path in storages:
+            backend = self._make_backend(path)
+            if belongs_to(backend, self._pool):
+                self._roster.learn(backend)
+        known = self._index.storage_paths() | self._roster.paths()
+        return {storage: path for storage, path in known.items() if storage not in self._roster.left()}
+
+    def _enrol(self, bound: Sequence[Storage], former: Sequence[Storage]) -> None:
+        """Tell every folder which storages the pool has, before anything is written to a new one."""
+        for storage, path in self._index.storage_paths().items():
+            if storage not in self._roster.left():
+                self._roster.join(storage, path)
+        for one in bound:
+            self._roster.join(one.id, one.backend.label)
+        for one in former:
+            if not self._holds(one):
+                self._roster.leave(one.id)
+        self._roster.write_where_possible([LocalBackend(self._metadata), *(one.backend for one in bound)])
+
+    def give_up_storage(self, path: str) -> None:
+        """The storage that was at this path is lost for good: it is not waited for any more. NotFound when none is away there."""
+        with self._lock:
+            away = self._roster.away(one.id for one in self._storages.all)
+            if path not in away:
+                raise NotFound(f"No storage of the pool is away at {path}; away: {', '.join(away) or 'none'}.")
+            present = {one.id for one in self._storages.all}
+            for storage, at in self._roster.paths().items():
+                if at == path and storage not in present:
+                    self._roster.leave(storage)
+            self._roster.write_where_possible(
+                [LocalBackend(self._metadata), *(one.backend for one in self._storages.all)]
+            )
+
+    def _holds(self, storage: Storage) -> bool:
+        """Whether something of the pool lies in a storage, or may."""
+        packs = any(row.storage == storage.id for row in self._index.packs())
+        records = any(row.storage == storage.id for row in self._index.records())
+        try:
+            storage.check_bound()
+            return packs or records or storage.holds_files()
+        except StorageFault:
+            return True
 
     # --- sessions ---
 
@@ -495,9 +544,7 @@ class Pool(Collecting):
                 return "Backups write to the pool just now."
             if self._guard.running:
                 return "The pool is being collected just now."
-            packs = any(row.storage == storage.id for row in self._index.packs())
-            records = any(row.storage == storage.id for row in self._index.records())
-            if packs or records or storage.holds_files():
+            if self._holds(storage):
                 return f"The folder {path} holds data of the pool."
             return ""
 

@@ -120,7 +120,7 @@ def test_usage_tells_what_is_wrong(place: Place) -> None:
     pool.reconfigure([Path("one")], 1 << 50, None)
 
     assert (good.problem, good.records) == ("", 1)
-    assert good.used_bytes == _used(place) - len(place.memory().files["pool"].data)
+    assert good.used_bytes == _used(place) - sum(len(place.memory().files[name].data) for name in ("pool", "storages"))
     assert "one" in pool.usage().problem
     assert pool.usage().records == 1
 

@@ -21,6 +21,8 @@ class Ground:
     pool: bytes
     index: Index
     storages: Callable[[], Storages]
+    away: Callable[[], list[str]]
+    """Paths of the pool's storages that are not there; with the lock."""
     lock: threading.RLock
     """The pool's."""
     guard: Guard

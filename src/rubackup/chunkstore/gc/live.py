@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from rubackup.chunkstore.gc.spill import Buckets
+from rubackup.chunkstore.identity import HOLE
 from rubackup.chunkstore.manifest import ManifestReader
 from rubackup.chunkstore.manifest.format import ROW
 
@@ -41,5 +42,7 @@ class LiveIds:
                 self._seen.add(total)
 
     def partition(self, number: int) -> set[bytes]:
-        """The beginnings of a partition's ids."""
-        return self._ids.take(number)
+        """The beginnings of a partition's ids; asked for once."""
+        found = self._ids.take(number)
+        found.discard(HOLE[:PREFIX_BYTES])
+        return found

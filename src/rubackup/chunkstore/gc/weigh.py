@@ -73,20 +73,29 @@ class Emptied:
 
 def weigh(
     index: Index, live: LiveIds, weights: Weights, emptied: Emptied, folder: Path, check: Callable[[], None]
-) -> None:
-    """Fill in `weights` and `emptied`; `check` may raise Stopped."""
+) -> int:
+    """Fill in `weights` and `emptied`; how many live ids the index does not know. `check` may raise Stopped."""
     buckets = _PACK_BUCKETS if live.partitions > 1 else 1
     groups = Buckets(folder / "groups", buckets, _GROUP.size)
-    partition, prefixes = -1, set[bytes]()
+    partition, prefixes = 0, live.partition(0)
+    unknown, last = len(prefixes), b""
     for rows in index.marks.chunks():
         check()
         for number, part in _by_partition(rows, live.partitions):
-            if number != partition:
-                partition, prefixes = number, live.partition(number)
-            groups.add({value[: _GROUP.size] for key, value in part if key[:PREFIX_BYTES] in prefixes})
+            while partition < number:
+                partition += 1
+                prefixes = live.partition(partition)
+                unknown += len(prefixes)
+            found = [(key[:PREFIX_BYTES], value) for key, value in part if key[:PREFIX_BYTES] in prefixes]
+            groups.add({value[: _GROUP.size] for _, value in found})
+            met = {prefix for prefix, _ in found}
+            unknown -= len(met) - (last in met)  # the keys ascend: only the last one can have been met before
+            last = found[-1][0] if found else last
+    unknown += sum(len(live.partition(number)) for number in range(partition + 1, live.partitions))
     for bucket in range(buckets):
         check()
         _count(groups.take(bucket), weights, emptied)
+    return unknown
 
 
 def _by_partition(rows: list[Row], partitions: int) -> Iterator[tuple[int, list[Row]]]:
