@@ -35,6 +35,7 @@ class Collecting:
     _sessions: dict[int, WriteSession]
     _closed: bool
     now_ns: Callable[[], int]
+    steady_ns: Callable[[], int]
 
     def _check_open(self) -> None:
         if self._closed:
@@ -98,6 +99,7 @@ class Collecting:
                 guard=self._guard,
                 oldest_turn=lambda: min((one.turn for one in self._sessions.values()), default=_NEVER),
                 now_ns=self.now_ns,
+                steady_ns=self.steady_ns,
                 folder=self._metadata / "collect",
                 safety=safety or GcSafety(),
                 zeroing=zeroing,

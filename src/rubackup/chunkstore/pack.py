@@ -146,6 +146,19 @@ class PackWriter:
             raise
 
 
+def check_is(backend: Backend, name: str, pool: bytes, pack: bytes) -> None:
+    """Corrupt when a file is not this pack of this pool, or cannot show it; NotFound. One too short for a group passes.
+
+    Only the two ids decide: they are right by no accident, so damage beside them does not matter.
+    """
+    size = backend.size(name)
+    if size < HEADER_BYTES + group.HEAD_BYTES:
+        return
+    _, _, found_pool, found, _, _ = _HEADER.unpack(backend.read(name, 0, HEADER_BYTES))
+    if (found_pool, found) != (pool, pack):
+        raise Corrupt(f"its file has the header of pack {found.hex()} of pool {found_pool.hex()}.")
+
+
 def trailer(head: bytes, extents: list[Extent], offset: int) -> bytes:
     """What follows the groups that end at `offset`."""
     rows = b"".join([_ROW.pack(*extent) for extent in extents])

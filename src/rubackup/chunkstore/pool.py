@@ -61,13 +61,20 @@ class Pool(Collecting):
     """A pool that is open in this process; made by `Pool.open`."""
 
     def __init__(
-        self, pool: bytes, metadata: Path, lock: int, make_backend: MakeBackend, now_ns: Callable[[], int]
+        self,
+        pool: bytes,
+        metadata: Path,
+        lock: int,
+        make_backend: MakeBackend,
+        now_ns: Callable[[], int],
+        steady_ns: Callable[[], int],
     ) -> None:
         self._pool = pool
         self._metadata = metadata
         self._lock_file = lock
         self._make_backend = make_backend
         self.now_ns = now_ns
+        self.steady_ns = steady_ns
         self._lock = threading.RLock()
         self._sessions: dict[int, WriteSession] = {}
         self._abandoned: list[tuple[Storage, bytes]] = []
@@ -91,6 +98,7 @@ class Pool(Collecting):
         level: int | None,
         evenly: bool = False,
         now_ns: Callable[[], int] = time.time_ns,
+        steady_ns: Callable[[], int] = time.monotonic_ns,
         make_backend: MakeBackend = LocalBackend,
         map_bytes: int = MAP_BYTES,
         rebuild_index: bool = False,
@@ -110,7 +118,7 @@ class Pool(Collecting):
         try:
             if rebuild_index:
                 condemn(metadata / "index")
-            pool = cls(name, metadata, lock, make_backend, now_ns)
+            pool = cls(name, metadata, lock, make_backend, now_ns, steady_ns)
             pool._start(storages, reserve_bytes, level, map_bytes, evenly=evenly)
         except BaseException:
             os.close(lock)
@@ -120,7 +128,7 @@ class Pool(Collecting):
     def _start(
         self, storages: Sequence[Path], reserve_bytes: int, level: int | None, map_bytes: int, *, evenly: bool
     ) -> None:
-        self._index = open_index(self._metadata, self._pool, map_bytes)
+        self._index = open_index(self._metadata, self._pool, map_bytes, self.now_ns, self.steady_ns)
         try:
             self._groups = GroupReader(self._index, lambda: self._storages)
             self.reconfigure(storages, reserve_bytes, level, evenly=evenly)

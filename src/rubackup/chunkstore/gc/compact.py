@@ -63,6 +63,7 @@ class Compaction:
         found: list[tuple[int, bytes]] = []
         try:
             header = pack.parse_header(storage.backend.read(name, 0, pack.HEADER_BYTES))
+            pack.check_is(storage.backend, name, self._ground.pool, row.id)
             for extent in pack.read_extents(storage.backend, name):
                 if extent.offset in offsets:
                     try:
@@ -78,8 +79,7 @@ class Compaction:
                 raise Corrupt("its trailer does not list every group.")
         except (Corrupt, NotFound) as error:
             text = f"Pack {storage.backend.label}/{name} stays as it is: {error.message}"
-            log.error("%s", text)
-            self._ground.result.problems.append(text)
+            self._ground.problem(text)
             return None
         return header.owner, found
 

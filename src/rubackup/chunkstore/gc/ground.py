@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from rubackup.chunkstore.gc.guard import Guard
 from rubackup.chunkstore.gc.safety import GcResult, GcSafety
 from rubackup.chunkstore.index import Index
 from rubackup.chunkstore.storage import Storages
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,8 @@ class Ground:
     oldest_turn: Callable[[], int]
     """The lowest turn of a running session; with the lock."""
     now_ns: Callable[[], int]
+    steady_ns: Callable[[], int]
+    """A clock that nobody sets; only differences mean something."""
     folder: Path
     """For temporary files."""
     safety: GcSafety
@@ -42,4 +47,10 @@ class Ground:
 
     def new_mark(self) -> Mark:
         """A mark of this moment; with the lock."""
-        return Mark(self.now_ns(), ZEROING if self.zeroing else 0, self.guard.next_turn())
+        return Mark(self.now_ns(), ZEROING if self.zeroing else 0, self.guard.next_turn(), self.steady_ns())
+
+    def problem(self, text: str) -> None:
+        """Tell of it, once."""
+        if text not in self.result.problems:
+            log.error("%s", text)
+            self.result.problems.append(text)
