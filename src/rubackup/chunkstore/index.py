@@ -432,8 +432,8 @@ class Index:
             and _pack_row(pack, row).storage in self.present
         )
 
-    def forget_beyond(self, number: int, end: int) -> None:
-        """Remove the chunks of a pack from offset `end` on: their bytes turned out not to be there."""
+    def forget_groups(self, number: int, whole: Collection[int]) -> None:
+        """Remove the chunks of a pack whose groups are not at one of these offsets: their bytes turned out not to be there."""
 
         def change(txn: lmdb.Transaction[bytes]) -> None:
             cursor = txn.cursor(self._db["chunks"])
@@ -441,7 +441,7 @@ class Index:
             while cursor.key():  # after the last one was deleted there is none
                 self._check("chunks", (cursor.value(),))
                 place = Place.decode(cursor.value())
-                if place.pack == number and place.offset >= end:
+                if place.pack == number and place.offset not in whole:
                     cursor.delete()
                 elif not cursor.next():
                     break

@@ -98,22 +98,19 @@ class Recovery:
         row = self._index.pack_by_id(name)
         file = pack.open_name(name)
         label = f"{storage.backend.label}/{file}"
+        owner = ""
         try:
             header = pack.parse_header(storage.backend.read(file, 0, pack.HEADER_BYTES))
-        except Corrupt:
-            if row is None:  # nothing in it was ever made durable
-                storage.backend.delete(file)
-            else:
-                self._problem(f"{label} has a damaged header and stays open.")
-            return
-        if header.pool != self._pool or header.pack != name:
-            self._problem(f"{label} is of another pool.")
-            return
+            if header.pool != self._pool or header.pack != name:
+                self._problem(f"{label} is of another pool.")
+                return
+            owner = header.owner
+        except Corrupt:  # whose its chunks are is not sure then: the manifests tell
+            if storage.backend.size(file) > pack.HEADER_BYTES:
+                self._problem(f"{label} has a damaged header.")
         groups = list(pack.scan(storage.backend, file))
         end = groups[-1][0].offset + groups[-1][0].length if groups else 0
-        if row is not None and row.indexed_bytes > end:
-            self._problem(f"{label} lost what lay behind byte {end}.")
-            self._index.forget_beyond(row.number, end)
+        self._tell_lost(label, row, [extent for extent, _ in groups], end)
         if not groups:
             storage.backend.delete(file)
             if row is not None:
@@ -126,7 +123,18 @@ class Recovery:
             self.left.append((storage, name))
             return
         storage.count(storage.backend.size(pack.closed_name(name)))
-        self._adopt(storage, name, header.owner, groups, end)
+        self._adopt(storage, name, owner, groups, end)
+
+    def _tell_lost(self, label: str, row: PackRow | None, groups: list[Extent], end: int) -> None:
+        """Name what is damaged of an open pack, as far as it was durable, and remove its chunks from the index."""
+        durable = row.indexed_bytes if row is not None else end
+        lost = [gap for gap in pack.gaps(groups) if gap.offset < durable]
+        for gap in lost:
+            self._problem(f"{label} is damaged at offset {gap.offset}: {gap.length} bytes are no whole group.")
+        if durable > end:
+            self._problem(f"{label} lost what lay behind byte {end}.")
+        if row is not None and (lost or durable > end):
+            self._index.forget_groups(row.number, {extent.offset for extent in groups})
 
     def adopt_closed(self, storage: Storage, name: bytes) -> None:
         """Index a closed pack that the index does not know as closed."""
