@@ -160,8 +160,9 @@ class Pool(Collecting):
             recovery.run(new, [one for one in bound if one.id in current])
             self.problems += recovery.problems
             self._abandoned += recovery.left
+            remembered = self._index.storage_paths()
             for storage in bound:
-                if known.get(storage.id) != storage.backend.label:
+                if remembered.get(storage.id) != storage.backend.label:
                     self._index.remember_storage(storage.id, storage.backend.label)
             if new or len(bound) < len(current):
                 self._guard.disturb()

@@ -23,7 +23,7 @@ from rubackup.chunkstore.manifest.format import SEGMENT_ROWS
 from rubackup.chunkstore.pack import Extent
 from rubackup.chunkstore.seals import SealedRecord
 from rubackup.chunkstore.storage import Storage
-from rubackup.domain.errors import Corrupt, NotFound, RubackupError, StorageFault
+from rubackup.domain.errors import Corrupt, NotFound, RubackupError, StorageFault, StorageFull
 
 log = logging.getLogger(__name__)
 _BATCH: Final = 50_000
@@ -161,6 +161,17 @@ class Recovery:
         self._adopt(storage, name, owner, groups, storage.backend.size(file))
 
     def _adopt(self, storage: Storage, name: bytes, owner: str, groups: list[tuple[Extent, Head]], end: int) -> None:
+        try:
+            self._index_groups(storage, name, owner, groups, end)
+        except StorageFull as error:
+            if self._index.fresh:  # it has to know everything before it counts
+                raise
+            self._problem(f"{storage.backend.label}/{pack.closed_name(name)} could not be indexed: {error.message}")
+            self.left.append((storage, name))
+
+    def _index_groups(
+        self, storage: Storage, name: bytes, owner: str, groups: list[tuple[Extent, Head]], end: int
+    ) -> None:
         row = self._index.pack_by_id(name)
         number = row.number if row else self._index.new_pack_number()
         holder = self._index.owner(owner)
@@ -226,12 +237,15 @@ class Recovery:
             if sealed.record != record:
                 raise Corrupt("its seal names another record.")
             packs, whole = self._grant_rows(storage, item.name, stream_bytes, sealed)
+            if sealed.fence > self._index.fence(sealed.task_id):
+                self._index.set_fence(sealed.task_id, sealed.fence)
+            self._index.put_record(RecordRow(sealed, stream_bytes, storage.id, file_bytes), packs, whole=whole)
         except Corrupt as error:
             self._problem(f"{storage.backend.label}/{item.name} is damaged: {error.message}")
-            return
-        if sealed.fence > self._index.fence(sealed.task_id):
-            self._index.set_fence(sealed.task_id, sealed.fence)
-        self._index.put_record(RecordRow(sealed, stream_bytes, storage.id, file_bytes), packs, whole=whole)
+        except StorageFull as error:
+            if self._index.fresh:
+                raise
+            self._problem(f"{storage.backend.label}/{item.name} is not listed before the next opening: {error.message}")
 
     def _grant_rows(self, storage: Storage, name: str, stream_bytes: int, sealed: SealedRecord) -> tuple[PackSet, bool]:
         """The owner of a sealed record owns its chunks: that was checked when it was sealed.

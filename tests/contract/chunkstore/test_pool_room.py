@@ -319,7 +319,7 @@ def _backup(pool: Pool, number: int, tree: Tree) -> None:
 
 @pytest.mark.root
 def test_a_full_metadata_disk(small_disk: Path, tmp_path: Path) -> None:
-    """When the index has no room the backup fails with a sentence, and the pool goes on once there is."""
+    """When the index has no room the backup fails with a sentence, the pool can be opened, and it goes on once there is."""
     place = Place(small_disk)
     place.backends["one"] = LocalBackend(tmp_path)
     pool = place.open()
