@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import struct
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -501,9 +501,18 @@ class Index:
         value = self._get("fences", _TASK.pack(task_id))
         return int(_TASK.unpack(value)[0]) if value else 0
 
-    def set_fence(self, task_id: int, fence: int) -> None:
-        """Keep it durably."""
-        self._put("fences", _TASK.pack(task_id), _TASK.pack(fence))
+    def set_fences(self, fences: Mapping[int, int]) -> None:
+        """Keep the fences of these tasks, durably; one that is lower than before changes nothing."""
+        if not fences:
+            return
+
+        def change(txn: lmdb.Transaction[bytes]) -> None:
+            for task_id, fence in fences.items():
+                key, value = _TASK.pack(task_id), _TASK.pack(fence)
+                if value > txn.get(key, b"", db=self._db["fences"]):
+                    txn.put(key, value, db=self._db["fences"])
+
+        self._env.write(change)
 
     def records(self) -> list[RecordRow]:
         """Every sealed record."""

@@ -18,6 +18,7 @@ import msgspec
 
 from rubackup.chunkstore import pack, seals
 from rubackup.chunkstore._collecting import Collecting
+from rubackup.chunkstore._fences import Fences
 from rubackup.chunkstore._groups import GroupReader
 from rubackup.chunkstore._lmdb import condemn
 from rubackup.chunkstore._opening import open_index, take_lock
@@ -41,7 +42,17 @@ from rubackup.chunkstore.seals import SealedRecord
 from rubackup.chunkstore.storage import MakeBackend, Storage, Storages, belongs_to, bind_all
 from rubackup.chunkstore.verify import Verification, VerifyResult
 from rubackup.chunkstore.write import WriteSession
-from rubackup.domain.errors import Busy, Conflict, Corrupt, Fenced, Invalid, NotFound, RubackupError, StorageFault
+from rubackup.domain.errors import (
+    Busy,
+    Conflict,
+    Corrupt,
+    Fenced,
+    Invalid,
+    NotFound,
+    RubackupError,
+    StorageFault,
+    StorageFull,
+)
 
 __all__ = [
     "Fill",
@@ -81,6 +92,7 @@ class Pool(Collecting):
         self._storages = Storages((), 0)
         self._left_out: dict[str, str] = {}
         self._roster = Roster(pool)
+        self._fences = Fences(metadata, pool)
         self._closed = False
         self._guard = Guard()
         self.level: int | None = None
@@ -133,10 +145,18 @@ class Pool(Collecting):
             self._groups = GroupReader(self._index, lambda: self._storages)
             self.reconfigure(storages, reserve_bytes, level, evenly=evenly)
             if self._index.fresh:
+                self._index.set_fences(self._fences.read())
                 self._index.complete()
+            self._trim_fences()
         except BaseException:
             self._index.close()
             raise
+
+    def _trim_fences(self) -> None:
+        try:
+            self._fences.trim({row.sealed.task_id for row in self._index.records()})
+        except StorageFull as error:
+            log.warning("The list of fences stays long: %s", error.message)
 
     def reconfigure(
         self, storages: Sequence[Path], reserve_bytes: int, level: int | None, *, evenly: bool = False
@@ -278,7 +298,8 @@ class Pool(Collecting):
         if self._index.record(record) is not None or self._dropped(record):
             raise Conflict(f"Record {record} was written already.")
         if fence > known:
-            self._index.set_fence(task_id, fence)
+            self._fences.add(task_id, fence)
+            self._index.set_fences({task_id: fence})
 
     def _parent(self, owner: str, parent: str | None, encryption: tuple[str, str]) -> StoredManifest | None:
         """The parent's manifest, when it is this owner's, encrypted alike, and can be read."""

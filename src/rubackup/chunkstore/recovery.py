@@ -238,7 +238,7 @@ class Recovery:
                 raise Corrupt("its seal names another record.")
             packs, whole = self._grant_rows(storage, item.name, stream_bytes, sealed)
             if sealed.fence > self._index.fence(sealed.task_id):
-                self._index.set_fence(sealed.task_id, sealed.fence)
+                self._index.set_fences({sealed.task_id: sealed.fence})
             self._index.put_record(RecordRow(sealed, stream_bytes, storage.id, file_bytes), packs, whole=whole)
         except Corrupt as error:
             self._problem(f"{storage.backend.label}/{item.name} is damaged: {error.message}")
