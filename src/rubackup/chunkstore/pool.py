@@ -203,7 +203,7 @@ class Pool(Collecting):
     def _enrol(self, bound: Sequence[Storage], former: Sequence[Storage]) -> None:
         """Tell every folder which storages the pool has, before anything is written to a new one."""
         for storage, path in self._index.storage_paths().items():
-            if storage not in self._roster.left():
+            if not self._roster.knows(storage):
                 self._roster.join(storage, path)
         for one in bound:
             self._roster.join(one.id, one.backend.label)

@@ -50,6 +50,10 @@ class Roster:
         """Path of each storage that belongs to the pool."""
         return {storage: one.path for storage, one in self._members.items() if one.joined}
 
+    def knows(self, storage: bytes) -> bool:
+        """Whether a storage belongs, or belonged, to the pool."""
+        return storage in self._members
+
     def left(self) -> set[bytes]:
         """Storages that belonged to the pool, and left it empty."""
         return {storage for storage, one in self._members.items() if not one.joined}

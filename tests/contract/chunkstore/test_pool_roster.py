@@ -88,6 +88,18 @@ def test_a_storage_that_left_empty_is_not_missed(place: Place) -> None:
     assert collect(pool).problems == []
 
 
+def test_the_last_storage_leaves_too(place: Place) -> None:
+    """A pool that lost its only, empty folder is collected when it has got another one."""
+    pool = place.open()
+    pool.reconfigure([], 0, 1)
+    place.storages = ["two"]
+    pool = place.reopen()
+    Client().backup(begin(pool, 1), {"/a": A})
+    pool.drop(record_id(1))
+
+    assert collect(pool).removed_packs == 1
+
+
 def test_damaged_rows_tell_nothing_and_are_written_again(place: Place) -> None:
     """A row that a crash cut off or that rotted is left out; the other folder's copy fills it in."""
     two_storages(place)
