@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 
 from rubackup.chunkstore.backends.memory import MemoryBackend
+from rubackup.chunkstore.gc import live
+from rubackup.chunkstore.identity import HOLE
+from rubackup.chunkstore.manifest import ManifestWriter, Summary
 from rubackup.domain.errors import Corrupt, NotFound, StorageFault
-from support.chunkstore import Client, Place, begin, noise, record_id, restore
+from support.chunkstore import Client, Place, begin, noise, record_id, restore, write_tree
 from support.collecting import collect, damaged, packs
 
 A, B = noise(60_000, 1), noise(60_000, 2)
@@ -116,8 +119,12 @@ def test_damaged_rows_tell_nothing_and_are_written_again(place: Place) -> None:
         collect(place.open())
 
 
-def test_a_record_with_chunks_that_are_nowhere_stops_everything(place: Place) -> None:
+@pytest.mark.parametrize("few", [250_000, 0], ids=["one partition", "many"])
+def test_a_record_with_chunks_that_are_nowhere_stops_everything(
+    place: Place, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
     """It is named; when a backup has healed it the pool is collected."""
+    monkeypatch.setattr(live, "_FEW", few)
     pool = place.open()
     Client().backup(begin(pool, 1), {"/a": A})
     [lost] = packs(place)
@@ -151,3 +158,18 @@ def test_a_storage_that_is_lost_for_good_is_given_up(place: Place) -> None:
     place.lose_index()
 
     assert collect(place.open()).removed_packs >= 1
+
+
+def test_holes_are_no_lost_chunks(place: Place) -> None:
+    """A row of a hole names no chunk."""
+    pool = place.open()
+    Client().backup(begin(pool, 1), {"/a": A})
+    client, session = Client(), begin(pool, 2)
+    parts: list[bytes] = []
+    writer = ManifestWriter(parts.append, client.header(session.record))
+    write_tree(writer, {"/hole": b"x"}, lambda _: [(HOLE, 4096)])
+    writer.finish(Summary(files=1, size_bytes=4096))
+    session.put_manifest(b"".join(parts))
+    session.seal(1, 0, 4096)
+
+    assert collect(pool).problems == []

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Final
 
 from rubackup.chunkstore.gc.spill import Buckets
-from rubackup.chunkstore.identity import HOLE
 from rubackup.chunkstore.manifest import ManifestReader
 from rubackup.chunkstore.manifest.format import ROW
 
@@ -42,7 +41,5 @@ class LiveIds:
                 self._seen.add(total)
 
     def partition(self, number: int) -> set[bytes]:
-        """The beginnings of a partition's ids; asked for once."""
-        found = self._ids.take(number)
-        found.discard(HOLE[:PREFIX_BYTES])
-        return found
+        """The beginnings of a partition's ids, and of a hole's, if there are holes."""
+        return self._ids.take(number)

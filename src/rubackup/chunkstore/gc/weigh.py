@@ -13,12 +13,14 @@ from typing import Final
 
 from rubackup.chunkstore.gc.live import PREFIX_BYTES, LiveIds
 from rubackup.chunkstore.gc.spill import Buckets
+from rubackup.chunkstore.identity import HOLE
 from rubackup.chunkstore.index import Index
 from rubackup.chunkstore.pack import overhead_bytes
 
 _GROUP = struct.Struct("<III")
 """Pack, offset and length of a group: the beginning of a place in the index."""
 _PACK_BUCKETS: Final = 64
+_HOLE: Final = HOLE[:PREFIX_BYTES]
 Row = tuple[bytes, bytes]
 """Key and value of a chunk in the index."""
 
@@ -78,7 +80,7 @@ def weigh(
     buckets = _PACK_BUCKETS if live.partitions > 1 else 1
     groups = Buckets(folder / "groups", buckets, _GROUP.size)
     partition, prefixes = 0, live.partition(0)
-    unknown, last = len(prefixes), b""
+    unknown, last = len(prefixes - {_HOLE}), b""
     for rows in index.marks.chunks():
         check()
         for number, part in _by_partition(rows, live.partitions):
@@ -86,11 +88,10 @@ def weigh(
                 partition += 1
                 prefixes = live.partition(partition)
                 unknown += len(prefixes)
-            found = [(key[:PREFIX_BYTES], value) for key, value in part if key[:PREFIX_BYTES] in prefixes]
-            groups.add({value[: _GROUP.size] for _, value in found})
-            met = {prefix for prefix, _ in found}
-            unknown -= len(met) - (last in met)  # the keys ascend: only the last one can have been met before
-            last = found[-1][0] if found else last
+            met = prefixes.intersection([key[:PREFIX_BYTES] for key, _ in part])
+            groups.add({value[: _GROUP.size] for key, value in part if key[:PREFIX_BYTES] in met})
+            unknown -= len(met - {_HOLE, last})  # the keys ascend: only the last one can have been met before
+            last = part[-1][0][:PREFIX_BYTES]
     unknown += sum(len(live.partition(number)) for number in range(partition + 1, live.partitions))
     for bucket in range(buckets):
         check()
