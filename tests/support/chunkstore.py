@@ -172,11 +172,18 @@ class Place:
     storages: list[str] = field(default_factory=lambda: ["one"])
     map_bytes: int = 1 << 20
     now_ns: int = 1_700_000_000_000_000_000
+    set_ns: int = 0
+    """By so much the clock was set ahead."""
 
     @property
     def metadata(self) -> Path:
         """Where the index is."""
         return self.folder / "metadata"
+
+    def set_clock(self, ahead_ns: int) -> None:
+        """Somebody sets the clock of the host."""
+        self.now_ns += ahead_ns
+        self.set_ns += ahead_ns
 
     def memory(self, name: str = "one") -> MemoryBackend:
         """The storage of this name, made when it is new."""
@@ -199,6 +206,7 @@ class Place:
             make_backend=make,
             map_bytes=self.map_bytes,
             now_ns=lambda: self.now_ns,
+            steady_ns=lambda: self.now_ns - self.set_ns,
         )
         self.opened.append(pool)
         return pool

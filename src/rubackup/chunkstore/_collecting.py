@@ -14,6 +14,7 @@ from rubackup.chunkstore.gc.remove import remove_due
 from rubackup.chunkstore.gc.safety import GcResult, GcSafety
 from rubackup.chunkstore.gc.tidy import tidy
 from rubackup.chunkstore.index import Index
+from rubackup.chunkstore.roster import Roster
 from rubackup.chunkstore.storage import Storages
 from rubackup.chunkstore.write import WriteSession
 from rubackup.domain.errors import StorageFault
@@ -28,11 +29,13 @@ class Collecting:
     _metadata: Path
     _index: Index
     _storages: Storages
+    _roster: Roster
     _lock: threading.RLock
     _guard: Guard
     _sessions: dict[int, WriteSession]
     _closed: bool
     now_ns: Callable[[], int]
+    steady_ns: Callable[[], int]
 
     def _check_open(self) -> None:
         if self._closed:
@@ -91,10 +94,12 @@ class Collecting:
                 pool=self._pool,
                 index=self._index,
                 storages=lambda: self._storages,
+                away=lambda: self._roster.away(one.id for one in self._storages.all),
                 lock=self._lock,
                 guard=self._guard,
                 oldest_turn=lambda: min((one.turn for one in self._sessions.values()), default=_NEVER),
                 now_ns=self.now_ns,
+                steady_ns=self.steady_ns,
                 folder=self._metadata / "collect",
                 safety=safety or GcSafety(),
                 zeroing=zeroing,

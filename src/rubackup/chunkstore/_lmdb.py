@@ -6,6 +6,8 @@ for one batch, growing waits for them. Transactions are synced at commit.
 
 from __future__ import annotations
 
+import errno
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -20,6 +22,8 @@ _T = TypeVar("_T")
 _DAMAGED: Final = "damaged"
 CLOSE_SECONDS: Final = 30.0
 """How long closing waits for readers, each of which holds the gate for one batch."""
+_LITTLE_BYTES: Final = 1 << 20
+"""A write that was cut short took all room but a few pages."""
 _DAMAGE: Final = (
     lmdb.CorruptedError,
     lmdb.PageNotFoundError,
@@ -80,9 +84,16 @@ class Environment:
             self.condemn()
             raise Corrupt(f"The index in {self.folder} is damaged: {error}.") from error
         except lmdb.Error as error:
-            if "No space left" in str(error) or "quota" in str(error).lower():
+            if "No space left" in str(error) or "quota" in str(error).lower() or self._is_cut_short(error):
                 raise StorageFull(f"There is no room left in {self.folder}.", folder=str(self.folder)) from error
             raise StorageFault(f"The index in {self.folder} cannot be used: {error}.") from error
+
+    def _is_cut_short(self, error: lmdb.Error) -> bool:
+        """Whether LMDB wrote less than it wanted, which it calls an input/output error, as the disk is full."""
+        if os.strerror(errno.EIO) not in str(error):
+            return False
+        found = os.statvfs(self.folder)
+        return found.f_bavail * found.f_frsize < _LITTLE_BYTES
 
     def condemn(self) -> None:
         """Say that the content is wrong, so that the next opening rebuilds it."""

@@ -38,6 +38,8 @@ class Mark(NamedTuple):
     """GOING and ZEROING, or neither."""
     turn: int
     """The pool's turn at the mark: sessions with a lower one were begun before. 0 when an earlier process set it."""
+    steady_ns: int
+    """The mark's instant by this process's steady clock."""
 
     @property
     def going(self) -> bool:
@@ -65,7 +67,7 @@ class Moved:
 class Marks:
     """Condemned packs and pins of one index. `condemned` may be asked by any thread."""
 
-    def __init__(self, env: Environment) -> None:
+    def __init__(self, env: Environment, now_ns: int, steady_ns: int) -> None:
         self._env = env
         self._db = env.databases
         self.condemned: dict[int, Mark] = {}
@@ -74,7 +76,9 @@ class Marks:
         with env.read() as txn:
             for key, value in txn.cursor(self._db["condemned"]):
                 at_ns, state = _MARK.unpack(value)
-                self.condemned[_NUMBER.unpack(key)[0]] = Mark(at_ns, state, turn=0)
+                # What passed before this process is known by a clock that may have been set: never less than nothing.
+                passed = max(0, now_ns - at_ns)
+                self.condemned[_NUMBER.unpack(key)[0]] = Mark(at_ns, state, turn=0, steady_ns=steady_ns - passed)
 
     # --- condemned packs ---
 

@@ -6,6 +6,7 @@ import fcntl
 import logging
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from rubackup.chunkstore import _index_check
@@ -28,16 +29,18 @@ def take_lock(metadata: Path) -> int:
     return handle
 
 
-def open_index(metadata: Path, pool: bytes, map_bytes: int) -> Index:
+def open_index(
+    metadata: Path, pool: bytes, map_bytes: int, now_ns: Callable[[], int], steady_ns: Callable[[], int]
+) -> Index:
     """The index; one that cannot be used is set aside, and a new one will be filled from the storages."""
     folder = metadata / "index"
     try:
         if not _index_check.is_sound(folder):
             raise Corrupt(f"The index in {folder} cannot be read.")
-        return Index(folder, pool, map_bytes)
+        return Index(folder, pool, map_bytes, now_ns, steady_ns)
     except Corrupt as error:
         log.error("%s It is rebuilt from the storages.", error.message)
         aside = metadata / f"index.damaged-{time.time_ns()}"
         with translated(str(metadata), "index"):
             folder.rename(aside)
-        return Index(folder, pool, map_bytes)
+        return Index(folder, pool, map_bytes, now_ns, steady_ns)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import struct
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -119,7 +119,14 @@ class Batch:
 class Index:
     """The index of one pool."""
 
-    def __init__(self, folder: Path, pool: bytes, map_bytes: int = MAP_BYTES) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        pool: bytes,
+        map_bytes: int = MAP_BYTES,
+        now_ns: Callable[[], int] = time.time_ns,
+        steady_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
         """Open or create; Corrupt when it is damaged, unfinished, or of another pool."""
         self._env = Environment(folder, _DATABASES, map_bytes)
         self._db = self._env.databases
@@ -140,7 +147,7 @@ class Index:
                 # A number is never used again: sets of packs name packs that are gone (`record_packs`).
                 first: int = max(free, _NUMBER.unpack(txn.get(_FREE, _NUMBER.pack(1), db=self._db["meta"]))[0])
                 self._numbers = count(first)
-            self.marks = Marks(self._env)
+            self.marks = Marks(self._env, now_ns(), steady_ns())
             self.fresh = told == [None, None, None]
             if not self.fresh and told != [FORMAT, pool, b"1"]:
                 raise Corrupt(f"The index in {folder} is of another pool or version, or not finished.")
@@ -450,16 +457,19 @@ class Index:
             and _pack_row(pack, row).storage in self.present
         )
 
-    def forget_beyond(self, number: int, end: int) -> None:
-        """Remove the chunks of a pack from offset `end` on: their bytes turned out not to be there."""
+    def forget_groups(self, number: int, whole: Collection[int]) -> None:
+        """Remove the chunks of a pack whose groups are not at one of these offsets: their bytes turned out not to be there."""
 
         def change(txn: lmdb.Transaction[bytes]) -> None:
             cursor = txn.cursor(self._db["chunks"])
-            found = cursor.first()
-            while found:
+            cursor.first()
+            while cursor.key():  # after the last one was deleted there is none
                 self._check("chunks", (cursor.value(),))
                 place = Place.decode(cursor.value())
-                found = cursor.delete() if place.pack == number and place.offset >= end else cursor.next()
+                if place.pack == number and place.offset not in whole:
+                    cursor.delete()
+                elif not cursor.next():
+                    break
             # A record with such a chunk would seem whole by its packs: all are looked up again.
             txn.drop(self._db["record_packs"], delete=False)
 
@@ -516,9 +526,18 @@ class Index:
         value = self._get("fences", _TASK.pack(task_id))
         return int(_TASK.unpack(value)[0]) if value else 0
 
-    def set_fence(self, task_id: int, fence: int) -> None:
-        """Keep it durably."""
-        self._put("fences", _TASK.pack(task_id), _TASK.pack(fence))
+    def set_fences(self, fences: Mapping[int, int]) -> None:
+        """Keep the fences of these tasks, durably; one that is lower than before changes nothing."""
+        if not fences:
+            return
+
+        def change(txn: lmdb.Transaction[bytes]) -> None:
+            for task_id, fence in fences.items():
+                key, value = _TASK.pack(task_id), _TASK.pack(fence)
+                if value > txn.get(key, b"", db=self._db["fences"]):
+                    txn.put(key, value, db=self._db["fences"])
+
+        self._env.write(change)
 
     def records(self) -> list[RecordRow]:
         """Every sealed record."""

@@ -7,7 +7,7 @@ Byte table: `docs/design/chunkstore.md`, Pack.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Final, NamedTuple
 
@@ -31,6 +31,9 @@ _ROW = struct.Struct("<III32s")
 _TAIL = struct.Struct("<I4xQ32s8s")
 _TAIL_SUMMED = 16
 MAX_OWNER_BYTES: Final = 64
+SEARCH_BYTES: Final = 256 << 20
+"""So much is read at most of what looks like groups, behind a damaged one."""
+_WINDOW_BYTES: Final = 1 << 20
 
 
 class PackHeader(NamedTuple):
@@ -146,6 +149,23 @@ class PackWriter:
             raise
 
 
+def check_is(backend: Backend, name: str, pool: bytes, pack: bytes) -> None:
+    """Corrupt when a file is another pack than this one of this pool; NotFound. One too short for a group passes.
+
+    A damaged header that still names the pool or the pack is this pack's.
+    """
+    size = backend.size(name)
+    if size < HEADER_BYTES + group.HEAD_BYTES:
+        return
+    data = backend.read(name, 0, HEADER_BYTES)
+    _, _, found_pool, found, _, _ = _HEADER.unpack(data)
+    if (found_pool, found) == (pool, pack):
+        return
+    is_whole = blake3(data[: HEADER_BYTES - 32]).digest() == data[HEADER_BYTES - 32 :]
+    if is_whole or (found_pool != pool and found != pack):
+        raise Corrupt(f"its file has the header of pack {found.hex()} of pool {found_pool.hex()}.")
+
+
 def trailer(head: bytes, extents: list[Extent], offset: int) -> bytes:
     """What follows the groups that end at `offset`."""
     rows = b"".join([_ROW.pack(*extent) for extent in extents])
@@ -186,37 +206,74 @@ def read_heads(backend: Backend, name: str, extents: list[Extent]) -> Iterator[t
         rows = group.ROW_BYTES * min(extent.chunks, group.MAX_CHUNKS)
         length = min(extent.length, group.HEAD_BYTES + group.EXTENSION_BYTES + rows)
         try:
-            head = group.read_head(backend.read(name, extent.offset, length))
+            data = backend.read(name, extent.offset, length)
+            head = group.read_head(data)
         except Corrupt:
             continue
-        if head.total_bytes == extent.length:
+        if head.total_bytes == extent.length and group.head_sum(data) == extent.sum:
             yield extent, head
 
 
 def scan(backend: Backend, name: str) -> Iterator[tuple[Extent, Head]]:
-    """The whole groups at the front of a pack, each read and its sums checked; ends at the first that is not whole."""
+    """The whole groups of a pack, each read and its sums checked; what is damaged between them is passed over.
+
+    A header that is right tells where the next group begins. Behind one that is damaged the next group is searched: what
+    looks like one may be the content of a file, so from there on each group in clear must hold what its ids say.
+    The search ends after `SEARCH_BYTES`, as a client may have stored much that looks like groups.
+    """
     size = backend.size(name)
-    offset = HEADER_BYTES
-    while offset + group.HEAD_BYTES <= size:
+    offset, left, sure, searching = HEADER_BYTES, SEARCH_BYTES, True, False
+    while offset + group.HEAD_BYTES <= size and left > 0:
+        following = length = 0
         try:
-            front = backend.read(name, offset, group.HEAD_BYTES)
-            length = group.stored_length(front)
-            data = backend.read(name, offset, length)
+            length = group.stored_length(backend.read(name, offset, group.HEAD_BYTES))
+            data = backend.read(name, offset, min(length, size - offset))
+            following = offset + group.read_head(data).total_bytes
             head = group.check_stored(data)
+            if not sure and not head.cipher:
+                group.decode(data).check()
         except Corrupt:
-            return
+            if searching or not following:
+                sure, searching = False, True
+                left -= length + group.HEAD_BYTES
+                following = _next_magic(backend, name, offset + 1, size)
+            offset = following
+            continue
         yield Extent(offset, length, len(head.ids), group.head_sum(data)), head
-        offset += length
+        offset, searching = following, False
+
+
+def _next_magic(backend: Backend, name: str, offset: int, size: int) -> int:
+    """Where the next group may begin; the end of the file when nowhere."""
+    while offset < size:
+        data = backend.read(name, offset, min(_WINDOW_BYTES, size - offset))
+        at = data.find(group.MAGIC)
+        if at >= 0:
+            return offset + at
+        if offset + len(data) >= size:
+            break
+        offset += len(data) - len(group.MAGIC) + 1
+    return size
+
+
+def gaps(extents: Iterable[Extent]) -> list[Extent]:
+    """What lies between these groups of a pack, or between its header and the first of them."""
+    found, offset = [], HEADER_BYTES
+    for extent in extents:
+        if extent.offset > offset:
+            found.append(Extent(offset, extent.offset - offset, 0, bytes(32)))
+        offset = extent.offset + extent.length
+    return found
 
 
 def finish(backend: Backend, pack: bytes, extents: list[Extent]) -> None:
-    """Close a pack that a crash left open, behind its last whole group."""
+    """Close a pack that a crash left open, behind its last whole group. What lies between groups is listed as one without chunks."""
     name = open_name(pack)
     head = backend.read(name, 0, HEADER_BYTES)
     end = extents[-1].offset + extents[-1].length
     file = backend.append(name, end)
     try:
-        file.write(trailer(head, extents, end))
+        file.write(trailer(head, sorted([*extents, *gaps(extents)]), end))
         file.sync()
     finally:
         file.close()

@@ -18,6 +18,7 @@ import msgspec
 
 from rubackup.chunkstore import pack, seals
 from rubackup.chunkstore._collecting import Collecting
+from rubackup.chunkstore._fences import Fences
 from rubackup.chunkstore._groups import GroupReader
 from rubackup.chunkstore._lmdb import condemn
 from rubackup.chunkstore._opening import open_index, take_lock
@@ -36,11 +37,22 @@ from rubackup.chunkstore.index import MAP_BYTES, RecordRow
 from rubackup.chunkstore.read import ReadSession, StoredManifest
 from rubackup.chunkstore.recovery import Recovery, close_left
 from rubackup.chunkstore.repair import repair_manifest, repair_seal
+from rubackup.chunkstore.roster import Roster
 from rubackup.chunkstore.seals import SealedRecord
-from rubackup.chunkstore.storage import MakeBackend, Storage, Storages, bind_all
+from rubackup.chunkstore.storage import MakeBackend, Storage, Storages, belongs_to, bind_all
 from rubackup.chunkstore.verify import Verification, VerifyResult
 from rubackup.chunkstore.write import WriteSession
-from rubackup.domain.errors import Busy, Conflict, Corrupt, Fenced, Invalid, NotFound, RubackupError, StorageFault
+from rubackup.domain.errors import (
+    Busy,
+    Conflict,
+    Corrupt,
+    Fenced,
+    Invalid,
+    NotFound,
+    RubackupError,
+    StorageFault,
+    StorageFull,
+)
 
 __all__ = [
     "Fill",
@@ -60,18 +72,27 @@ class Pool(Collecting):
     """A pool that is open in this process; made by `Pool.open`."""
 
     def __init__(
-        self, pool: bytes, metadata: Path, lock: int, make_backend: MakeBackend, now_ns: Callable[[], int]
+        self,
+        pool: bytes,
+        metadata: Path,
+        lock: int,
+        make_backend: MakeBackend,
+        now_ns: Callable[[], int],
+        steady_ns: Callable[[], int],
     ) -> None:
         self._pool = pool
         self._metadata = metadata
         self._lock_file = lock
         self._make_backend = make_backend
         self.now_ns = now_ns
+        self.steady_ns = steady_ns
         self._lock = threading.RLock()
         self._sessions: dict[int, WriteSession] = {}
         self._abandoned: list[tuple[Storage, bytes]] = []
         self._storages = Storages((), 0)
         self._left_out: dict[str, str] = {}
+        self._roster = Roster(pool)
+        self._fences = Fences(metadata, pool)
         self._closed = False
         self._guard = Guard()
         self.level: int | None = None
@@ -89,6 +110,7 @@ class Pool(Collecting):
         level: int | None,
         evenly: bool = False,
         now_ns: Callable[[], int] = time.time_ns,
+        steady_ns: Callable[[], int] = time.monotonic_ns,
         make_backend: MakeBackend = LocalBackend,
         map_bytes: int = MAP_BYTES,
         rebuild_index: bool = False,
@@ -108,7 +130,7 @@ class Pool(Collecting):
         try:
             if rebuild_index:
                 condemn(metadata / "index")
-            pool = cls(name, metadata, lock, make_backend, now_ns)
+            pool = cls(name, metadata, lock, make_backend, now_ns, steady_ns)
             pool._start(storages, reserve_bytes, level, map_bytes, evenly=evenly)
         except BaseException:
             os.close(lock)
@@ -118,15 +140,23 @@ class Pool(Collecting):
     def _start(
         self, storages: Sequence[Path], reserve_bytes: int, level: int | None, map_bytes: int, *, evenly: bool
     ) -> None:
-        self._index = open_index(self._metadata, self._pool, map_bytes)
+        self._index = open_index(self._metadata, self._pool, map_bytes, self.now_ns, self.steady_ns)
         try:
             self._groups = GroupReader(self._index, lambda: self._storages)
             self.reconfigure(storages, reserve_bytes, level, evenly=evenly)
             if self._index.fresh:
+                self._index.set_fences(self._fences.read())
                 self._index.complete()
+            self._trim_fences()
         except BaseException:
             self._index.close()
             raise
+
+    def _trim_fences(self) -> None:
+        try:
+            self._fences.trim({row.sealed.task_id for row in self._index.records()})
+        except StorageFull as error:
+            log.warning("The list of fences stays long: %s", error.message)
 
     def reconfigure(
         self, storages: Sequence[Path], reserve_bytes: int, level: int | None, *, evenly: bool = False
@@ -138,25 +168,73 @@ class Pool(Collecting):
         Sessions go on; Busy when a folder would leave the pool while one is open.
         """
         with self._lock:
-            known = self._index.storage_paths()
+            known = self._known_paths(storages)
             bound, left_out = bind_all(storages, self._make_backend, self._pool, known, fresh=self._index.fresh)
             current = {one.id: one for one in self._storages.all}
             bound = [current.get(one.id, one) for one in bound]
             if set(current) - {one.id for one in bound} and self._sessions:
                 raise Busy("A storage cannot leave the pool while backups write to it.")
             new = [one for one in bound if one.id not in current]
+            self._enrol(bound, [one for one in current.values() if one not in bound])
             recovery = Recovery(self._index, self._pool)
             recovery.run(new, [one for one in bound if one.id in current])
             self.problems += recovery.problems
             self._abandoned += recovery.left
+            remembered = self._index.storage_paths()
             for storage in bound:
-                if known.get(storage.id) != storage.backend.label:
+                if remembered.get(storage.id) != storage.backend.label:
                     self._index.remember_storage(storage.id, storage.backend.label)
             if new or len(bound) < len(current):
                 self._guard.disturb()
             self._storages = Storages(tuple(bound), reserve_bytes, evenly)
             self._left_out = left_out
             self.level = level
+
+    def _known_paths(self, storages: Sequence[Path]) -> dict[bytes, str]:
+        """Path of each storage of the pool, as far as index, metadata folder and these storages tell."""
+        self._roster.learn(LocalBackend(self._metadata))
+        for path in storages:
+            backend = self._make_backend(path)
+            if belongs_to(backend, self._pool):
+                self._roster.learn(backend)
+        known = self._index.storage_paths() | self._roster.paths()
+        return {storage: path for storage, path in known.items() if storage not in self._roster.left()}
+
+    def _enrol(self, bound: Sequence[Storage], former: Sequence[Storage]) -> None:
+        """Tell every folder which storages the pool has, before anything is written to a new one."""
+        for storage, path in self._index.storage_paths().items():
+            if not self._roster.knows(storage):
+                self._roster.join(storage, path)
+        for one in bound:
+            self._roster.join(one.id, one.backend.label)
+        for one in former:
+            if not self._holds(one):
+                self._roster.leave(one.id)
+        self._roster.write_where_possible([LocalBackend(self._metadata), *(one.backend for one in bound)])
+
+    def give_up_storage(self, path: str) -> None:
+        """The storage that was at this path is lost for good: it is not waited for any more. NotFound when none is away there."""
+        with self._lock:
+            away = self._roster.away(one.id for one in self._storages.all)
+            if path not in away:
+                raise NotFound(f"No storage of the pool is away at {path}; away: {', '.join(away) or 'none'}.")
+            present = {one.id for one in self._storages.all}
+            for storage, at in self._roster.paths().items():
+                if at == path and storage not in present:
+                    self._roster.leave(storage)
+            self._roster.write_where_possible(
+                [LocalBackend(self._metadata), *(one.backend for one in self._storages.all)]
+            )
+
+    def _holds(self, storage: Storage) -> bool:
+        """Whether something of the pool lies in a storage, or may."""
+        packs = any(row.storage == storage.id for row in self._index.packs())
+        records = any(row.storage == storage.id for row in self._index.records())
+        try:
+            storage.check_bound()
+            return packs or records or storage.holds_files()
+        except StorageFault:
+            return True
 
     # --- sessions ---
 
@@ -220,7 +298,8 @@ class Pool(Collecting):
         if self._index.record(record) is not None or self._dropped(record):
             raise Conflict(f"Record {record} was written already.")
         if fence > known:
-            self._index.set_fence(task_id, fence)
+            self._fences.add(task_id, fence)
+            self._index.set_fences({task_id: fence})
 
     def _parent(self, owner: str, parent: str | None, encryption: tuple[str, str]) -> StoredManifest | None:
         """The parent's manifest, when it is this owner's, encrypted alike, and can be read."""
@@ -511,9 +590,7 @@ class Pool(Collecting):
                 return "Backups write to the pool just now."
             if self._guard.running:
                 return "The pool is being collected just now."
-            packs = any(row.storage == storage.id for row in self._index.packs())
-            records = any(row.storage == storage.id for row in self._index.records())
-            if packs or records or storage.holds_files():
+            if self._holds(storage):
                 return f"The folder {path} holds data of the pool."
             return ""
 

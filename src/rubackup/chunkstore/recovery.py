@@ -24,7 +24,7 @@ from rubackup.chunkstore.manifest.format import SEGMENT_ROWS
 from rubackup.chunkstore.pack import Extent
 from rubackup.chunkstore.seals import SealedRecord
 from rubackup.chunkstore.storage import Storage
-from rubackup.domain.errors import Corrupt, NotFound, RubackupError, StorageFault
+from rubackup.domain.errors import Corrupt, NotFound, RubackupError, StorageFault, StorageFull
 
 log = logging.getLogger(__name__)
 _BATCH: Final = 50_000
@@ -106,22 +106,19 @@ class Recovery:
         row = self._index.pack_by_id(name)
         file = pack.open_name(name)
         label = f"{storage.backend.label}/{file}"
+        owner = ""
         try:
             header = pack.parse_header(storage.backend.read(file, 0, pack.HEADER_BYTES))
-        except Corrupt:
-            if row is None:  # nothing in it was ever made durable
-                storage.backend.delete(file)
-            else:
-                self._problem(f"{label} has a damaged header and stays open.")
-            return
-        if header.pool != self._pool or header.pack != name:
-            self._problem(f"{label} is of another pool.")
-            return
+            if header.pool != self._pool or header.pack != name:
+                self._problem(f"{label} is of another pool.")
+                return
+            owner = header.owner
+        except Corrupt:  # whose its chunks are is not sure then: the manifests tell
+            if storage.backend.size(file) > pack.HEADER_BYTES:
+                self._problem(f"{label} has a damaged header.")
         groups = list(pack.scan(storage.backend, file))
         end = groups[-1][0].offset + groups[-1][0].length if groups else 0
-        if row is not None and row.indexed_bytes > end:
-            self._problem(f"{label} lost what lay behind byte {end}.")
-            self._index.forget_beyond(row.number, end)
+        self._tell_lost(label, row, [extent for extent, _ in groups], end)
         if not groups:
             storage.backend.delete(file)
             if row is not None:
@@ -134,7 +131,18 @@ class Recovery:
             self.left.append((storage, name))
             return
         storage.count(storage.backend.size(pack.closed_name(name)))
-        self._adopt(storage, name, header.owner, groups, end)
+        self._adopt(storage, name, owner, groups, end)
+
+    def _tell_lost(self, label: str, row: PackRow | None, groups: list[Extent], end: int) -> None:
+        """Name what is damaged of an open pack, as far as it was durable, and remove its chunks from the index."""
+        durable = row.indexed_bytes if row is not None else end
+        lost = [gap for gap in pack.gaps(groups) if gap.offset < durable]
+        for gap in lost:
+            self._problem(f"{label} is damaged at offset {gap.offset}: {gap.length} bytes are no whole group.")
+        if durable > end:
+            self._problem(f"{label} lost what lay behind byte {end}.")
+        if row is not None and (lost or durable > end):
+            self._index.forget_groups(row.number, {extent.offset for extent in groups})
 
     def adopt_closed(self, storage: Storage, name: bytes) -> None:
         """Index a closed pack that the index does not know as closed."""
@@ -164,10 +172,23 @@ class Recovery:
             groups = list(pack.scan(storage.backend, file))
             damaged = [ENDS]
         number = self._adopt(storage, name, owner, groups, storage.backend.size(file))
-        for offset in damaged:  # so that the next collection empties the pack
+        for offset in damaged if number else ():  # so that the next collection empties the pack
             self._index.mark_bad(number, offset)
 
     def _adopt(self, storage: Storage, name: bytes, owner: str, groups: list[tuple[Extent, Head]], end: int) -> int:
+        """The number of the pack, 0 when there is no room to index it now."""
+        try:
+            return self._index_groups(storage, name, owner, groups, end)
+        except StorageFull as error:
+            if self._index.fresh:  # it has to know everything before it counts
+                raise
+            self._problem(f"{storage.backend.label}/{pack.closed_name(name)} could not be indexed: {error.message}")
+            self.left.append((storage, name))
+            return 0
+
+    def _index_groups(
+        self, storage: Storage, name: bytes, owner: str, groups: list[tuple[Extent, Head]], end: int
+    ) -> int:
         row = self._index.pack_by_id(name)
         number = row.number if row else self._index.new_pack_number()
         holder = self._index.owner(owner)
@@ -271,12 +292,15 @@ class Recovery:
             if sealed.record != record:
                 raise Corrupt("its seal names another record.")
             packs, whole = self._grant_rows(storage, item.name, stream_bytes, sealed)
+            if sealed.fence > self._index.fence(sealed.task_id):
+                self._index.set_fences({sealed.task_id: sealed.fence})
+            self._index.put_record(RecordRow(sealed, stream_bytes, storage.id, file_bytes), packs, whole=whole)
         except Corrupt as error:
             self._problem(f"{storage.backend.label}/{item.name} is damaged: {error.message}")
-            return
-        if sealed.fence > self._index.fence(sealed.task_id):
-            self._index.set_fence(sealed.task_id, sealed.fence)
-        self._index.put_record(RecordRow(sealed, stream_bytes, storage.id, file_bytes), packs, whole=whole)
+        except StorageFull as error:
+            if self._index.fresh:
+                raise
+            self._problem(f"{storage.backend.label}/{item.name} is not listed before the next opening: {error.message}")
 
     def _grant_rows(self, storage: Storage, name: str, stream_bytes: int, sealed: SealedRecord) -> tuple[PackSet, bool]:
         """The owner of a sealed record owns its chunks: that was checked when it was sealed.

@@ -106,6 +106,15 @@ def parse_marker(content: bytes) -> tuple[bytes, bytes] | None:
     return None if found is None else (bytes.fromhex(found[1].decode()), bytes.fromhex(found[2].decode()))
 
 
+def belongs_to(backend: Backend, pool: bytes) -> bool:
+    """Whether a folder has the marker of this pool."""
+    try:
+        found = parse_marker(backend.read(MARKER, 0, backend.size(MARKER)))
+    except (NotFound, StorageFault):
+        return False
+    return found is not None and found[0] == pool
+
+
 def bind(backend: Backend, pool: bytes, known: dict[bytes, str], taken: Sequence[Storage]) -> Storage:
     """The storage in a folder: by its marker, or newly marked when nothing of a pool is in it.
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import sys
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -43,6 +45,13 @@ def repair(
             "--give-up-lost", help="With --verify: make damaged manifests anew also where parts are lost for ever."
         ),
     ] = False,
+    lost: Annotated[
+        str,
+        typer.Option(
+            "--give-up-storage",
+            help="A folder of the pool that is lost for good: do not wait for it; fills the index anew.",
+        ),
+    ] = "",
 ) -> None:
     """Repair a pool as its media server does at each start, and report what is in it and what is damaged."""
     try:
@@ -52,8 +61,11 @@ def repair(
             storages=storage,
             reserve_bytes=0,
             level=None,
-            rebuild_index=rebuild_index,
+            rebuild_index=rebuild_index or bool(lost),
         )
+        if lost:
+            with closed_on_error(pool):
+                pool.give_up_storage(lost)
     except RubackupError as error:
         print(f"rubackup: {error.message}", file=sys.stderr)
         raise typer.Exit(1) from error
@@ -63,6 +75,16 @@ def repair(
         pool.close()
     if damaged:
         raise typer.Exit(DAMAGED)
+
+
+@contextmanager
+def closed_on_error(pool: Pool) -> Iterator[None]:
+    """Close a pool that cannot be used."""
+    try:
+        yield
+    except BaseException:
+        pool.close()
+        raise
 
 
 def pool_of(storages: list[Path]) -> bytes:

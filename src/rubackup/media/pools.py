@@ -108,6 +108,7 @@ class PoolKeeper:
 
     def _apply(self, config: PoolConfig) -> None:
         if not config.storages:
+            self._leave_all(config)
             self._close(config.id)
             self._problems[config.id] = f"Pool {config.name} has no storage yet."
             return
@@ -131,6 +132,16 @@ class PoolKeeper:
         except (RubackupError, OSError) as error:
             log.error("pool %s cannot be used: %s", config.name, error)
             self._problems[config.id] = f"Pool {config.name} cannot be used: {error}"
+
+    def _leave_all(self, config: PoolConfig) -> None:
+        """The pool's last folder was taken out: the pool need not wait for it later."""
+        pool = self._open.get(config.id)
+        if pool is None:
+            return
+        try:
+            pool.reconfigure([], config.reserve_bytes, LEVELS.get(config.compression, 1), evenly=config.evenly)
+        except RubackupError as error:
+            log.warning("pool %s may wait for its last folder: %s", config.name, error.message)
 
     def _heal(self, pool_id: int) -> None:
         """Open a pool again whose index was found damaged: that rebuilds it from the storages."""

@@ -120,7 +120,7 @@ def test_usage_tells_what_is_wrong(place: Place) -> None:
     pool.reconfigure([Path("one")], 1 << 50, None)
 
     assert (good.problem, good.records) == ("", 1)
-    assert good.used_bytes == _used(place) - len(place.memory().files["pool"].data)
+    assert good.used_bytes == _used(place) - sum(len(place.memory().files[name].data) for name in ("pool", "storages"))
     assert "one" in pool.usage().problem
     assert pool.usage().records == 1
 
@@ -319,7 +319,7 @@ def _backup(pool: Pool, number: int, tree: Tree) -> None:
 
 @pytest.mark.root
 def test_a_full_metadata_disk(small_disk: Path, tmp_path: Path) -> None:
-    """When the index has no room the backup fails with a sentence, and the pool goes on once there is."""
+    """When the index has no room the backup fails with a sentence, the pool can be opened, and it goes on once there is."""
     place = Place(small_disk)
     place.backends["one"] = LocalBackend(tmp_path)
     pool = place.open()

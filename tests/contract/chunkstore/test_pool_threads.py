@@ -82,8 +82,8 @@ def test_a_hand_over_in_the_middle_of_a_seal_wins(place: Place) -> None:
 
     place.wrap = lambda backend: FaultyBackend(backend, script)
     pool = place.open()
-    keep = pool._index.set_fence
-    pool._index.set_fence = lambda task, fence: (keep(task, fence), fence == 2 and fenced.set())
+    keep = pool._index.set_fences
+    pool._index.set_fences = lambda fences: (keep(fences), 2 in fences.values() and fenced.set())
     session = begin(pool, 1)
     with pytest.raises(Fenced):
         Client().backup(session, SHARED)

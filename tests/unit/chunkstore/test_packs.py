@@ -99,3 +99,73 @@ def test_an_owner_that_does_not_fit_is_refused() -> None:
     """The header has 64 bytes for it."""
     with pytest.raises(ValueError, match="owner"):
         pack.PackWriter(MemoryBackend(), HEADER._replace(owner="x" * 65))
+
+
+@pytest.mark.parametrize("at", [0, 8, 16, 60, 90, -1], ids=["magic", "count", "length", "sum", "row", "payload"])
+@pytest.mark.parametrize("number", [0, 2])
+def test_a_damaged_group_hides_none_behind_it(number: int, at: int) -> None:
+    """The others are found, and a pack that is closed then lists the gap as a group without chunks."""
+    backend = _written(5, close=False)
+    extents = _extents(_groups(5))
+    one = extents[number]
+    backend.files[pack.open_name(NAME)].data[one.offset + at % one.length] ^= 1
+    found = [extent for extent, _ in pack.scan(backend, pack.open_name(NAME))]
+    assert found == [*extents[:number], *extents[number + 1 :]]
+    pack.finish(backend, NAME, found)
+    name = pack.closed_name(NAME)
+
+    listed = pack.read_extents(backend, name)
+    assert listed[number] == pack.Extent(one.offset, one.length, 0, bytes(32))
+    assert [extent for extent, _ in pack.read_heads(backend, name, listed)] == found
+
+
+def _extents(groups: list[bytes]) -> list[pack.Extent]:
+    found, offset = [], pack.HEADER_BYTES
+    for data in groups:
+        found.append(pack.Extent(offset, len(data), 1, group.head_sum(data)))
+        offset += len(data)
+    return found
+
+
+def _pack_of(groups: list[bytes]) -> MemoryBackend:
+    backend = MemoryBackend()
+    writer = pack.PackWriter(backend, HEADER)
+    for data in groups:
+        writer.add(data, 1)
+    return backend
+
+
+def test_a_group_within_a_file_is_not_taken_for_one_of_the_pack() -> None:
+    """A client may store what looks like a group and gives another's chunk a false content."""
+    false = group.encode([(chunk_id(b"wanted"), b"poison")], None)
+    outer = group.encode([(chunk_id(false), false)], None)
+    groups = [*_groups(1), outer, *_groups(2)[1:]]
+    backend = _pack_of(groups)
+    extents = _extents(groups)
+    backend.files[pack.open_name(NAME)].data[extents[1].offset] ^= 1
+
+    assert [extent for extent, _ in pack.scan(backend, pack.open_name(NAME))] == [extents[0], extents[2]]
+
+
+def test_a_search_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Content that looks like groups again and again costs no more than the bound."""
+    looks = b"".join(_groups(1)[0][:84] for _ in range(2000))
+    groups = [group.encode([(chunk_id(looks), looks)], None), *_groups(1)]
+    backend = _pack_of(groups)
+    backend.files[pack.open_name(NAME)].data[pack.HEADER_BYTES] ^= 1
+    read = 0
+    real = backend.read
+
+    def counted(name: str, offset: int, length: int) -> bytes:
+        nonlocal read
+        read += length
+        return real(name, offset, length)
+
+    backend.read = counted
+    assert [extent for extent, _ in pack.scan(backend, pack.open_name(NAME))] == _extents(groups)[1:]
+    monkeypatch.setattr(pack, "SEARCH_BYTES", 20_000)
+    monkeypatch.setattr(pack, "_WINDOW_BYTES", 100)
+    read = 0
+
+    assert list(pack.scan(backend, pack.open_name(NAME))) == []
+    assert read < 100_000

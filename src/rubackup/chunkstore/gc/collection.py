@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Callable
 from collections.abc import Collection as Some
 from pathlib import PurePosixPath
+from typing import NoReturn, TypeVar
 
 from rubackup.chunkstore.backends.local import translated
 from rubackup.chunkstore.gc.compact import Compaction
@@ -17,11 +18,15 @@ from rubackup.chunkstore.gc.ground import Ground
 from rubackup.chunkstore.gc.live import LiveIds
 from rubackup.chunkstore.gc.remove import remove_due
 from rubackup.chunkstore.gc.weigh import Emptied, Weights, weigh
+from rubackup.chunkstore.identity import HOLE
 from rubackup.chunkstore.index import RecordRow
+from rubackup.chunkstore.manifest import ManifestReader
+from rubackup.chunkstore.manifest.format import SEGMENT_ROWS
 from rubackup.chunkstore.read import StoredManifest
 from rubackup.chunkstore.storage import Storage
-from rubackup.domain.errors import Corrupt, Invalid, NotFound, StorageFault
+from rubackup.domain.errors import Conflict, Corrupt, Invalid, NotFound, StorageFault
 
+_T = TypeVar("_T")
 log = logging.getLogger(__name__)
 
 
@@ -39,6 +44,11 @@ def collect(ground: Ground, unfinished: Some[int] | None, writing: Callable[[], 
 def listed(ground: Ground) -> list[RecordRow]:
     """Every record; StorageFault or Corrupt when something of the pool is away or cannot be read. With the lock."""
     storages = ground.storages()
+    if away := ground.away():
+        raise StorageFault(
+            f"Nothing is collected: {', '.join(away)} belongs to the pool and is away. "
+            "It may hold copies that need what seems to be unused."
+        )
     rows = ground.index.records()
     known = {row.sealed.record for row in rows}
     for row in rows:
@@ -83,7 +93,8 @@ class _Collection:
         self._read(rows, live)
         weights = Weights(index, horizon, pinned)
         emptied = Emptied(ground.safety.compact_share, ground.safety.compact_bytes)
-        weigh(index, live, weights, emptied, ground.folder, ground.check)
+        if weigh(index, live, weights, emptied, ground.folder, ground.check):
+            self._refuse_incomplete(rows)
         self._mark(weights)
         remove_due(ground)
         compaction = Compaction(ground)
@@ -109,18 +120,47 @@ class _Collection:
         total = sum(row.stream_bytes for row in rows)
         done = 0
         for row in rows:
-            storage = _storage_of(self._ground, row)
-            try:
-                live.add(StoredManifest(storage, row).reader(), self._ground.check)
-            except (Corrupt, Invalid, NotFound) as error:
-                if self._index.record(row.sealed.record) is None:
-                    continue  # it was dropped meanwhile
-                raise Corrupt(
-                    f"Nothing is collected: the manifest of record {row.sealed.record} in {storage.backend.label} "
-                    f"cannot be read: {error.message}"
-                ) from error
+            self._unless_dropped(lambda row: live.add(self._reader(row), self._ground.check), row)
             done += row.stream_bytes
             self._ground.progress(done, total)
+
+    def _refuse_incomplete(self, rows: list[RecordRow]) -> NoReturn:
+        """Corrupt names a record with a chunk that is nowhere; Conflict when such a record was dropped meanwhile."""
+        for row in rows:
+            if missing := self._unless_dropped(self._missing, row):
+                raise Corrupt(
+                    f"Nothing is collected: the manifest of record {row.sealed.record} names chunks that the pool has nowhere "
+                    f"({missing} or more). A storage may be away. When a backup has sent them again, or the record is "
+                    "deleted, the pool is collected again."
+                )
+        raise Conflict("A copy was deleted while the pool was collected; it is collected again later.")
+
+    def _missing(self, row: RecordRow) -> int:
+        reader = self._reader(row)
+        space = self._index.space(row.sealed.owner, row.sealed.key_id)
+        for first in range(0, reader.row_count, SEGMENT_ROWS):
+            self._ground.check()
+            names = {name for name, _ in reader.rows(first, min(SEGMENT_ROWS, reader.row_count - first))}
+            names.discard(HOLE)
+            if missing := len(names) - len(self._index.places(names, space)):
+                return missing
+        return 0
+
+    def _reader(self, row: RecordRow) -> ManifestReader:
+        return StoredManifest(_storage_of(self._ground, row), row).reader()
+
+    def _unless_dropped(self, read: Callable[[RecordRow], _T], row: RecordRow) -> _T | None:
+        """What is read of a record's manifest; None when it was dropped meanwhile, Corrupt when it cannot be read."""
+        try:
+            return read(row)
+        except (Corrupt, Invalid, NotFound) as error:
+            with self._ground.lock:  # a drop removes the manifest first, then the row
+                if self._index.record(row.sealed.record) is None:
+                    return None
+            raise Corrupt(
+                f"Nothing is collected: the manifest of record {row.sealed.record} in "
+                f"{_storage_of(self._ground, row).backend.label} cannot be read: {error.message}"
+            ) from error
 
     # --- what is not ---
 

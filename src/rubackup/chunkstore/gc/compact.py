@@ -71,8 +71,7 @@ class Compaction:
             found = [(offset, self._group(storage.backend, row, offset, sums[offset])) for offset in sorted(offsets)]
         except (Corrupt, NotFound) as error:
             text = f"Pack {storage.backend.label}/{name} stays as it is: {error.message}"
-            log.error("%s", text)
-            self._ground.result.problems.append(text)
+            self._ground.problem(text)
             return None
         return owner, found
 
@@ -165,11 +164,13 @@ class Compaction:
 
 
 def _told(backend: Backend, name: str, pool: bytes, pack_id: bytes) -> tuple[str, dict[int, bytes]] | None:
-    """Owner of a closed pack, and by offset the sums in its groups' headers; None when header or trailer is damaged."""
+    """Owner of a closed pack, and by offset the sums in its groups' headers; None when header or trailer is damaged.
+
+    Corrupt when the file is another pack.
+    """
+    pack.check_is(backend, name, pool, pack_id)
     try:
         header = pack.parse_header(backend.read(name, 0, pack.HEADER_BYTES))
-        if (header.pool, header.pack) != (pool, pack_id):
-            return None
         return header.owner, {extent.offset: extent.sum for extent in pack.read_extents(backend, name)}
     except Corrupt:
         return None

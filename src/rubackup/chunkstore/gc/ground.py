@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from rubackup.chunkstore.gc.safety import GcResult, GcSafety
 from rubackup.chunkstore.index import Index
 from rubackup.chunkstore.storage import Storages
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Ground:
@@ -21,12 +24,16 @@ class Ground:
     pool: bytes
     index: Index
     storages: Callable[[], Storages]
+    away: Callable[[], list[str]]
+    """Paths of the pool's storages that are not there; with the lock."""
     lock: threading.RLock
     """The pool's."""
     guard: Guard
     oldest_turn: Callable[[], int]
     """The lowest turn of a running session; with the lock."""
     now_ns: Callable[[], int]
+    steady_ns: Callable[[], int]
+    """A clock that nobody sets; only differences mean something."""
     folder: Path
     """For temporary files."""
     safety: GcSafety
@@ -40,4 +47,10 @@ class Ground:
 
     def new_mark(self) -> Mark:
         """A mark of this moment; with the lock."""
-        return Mark(self.now_ns(), ZEROING if self.zeroing else 0, self.guard.next_turn())
+        return Mark(self.now_ns(), ZEROING if self.zeroing else 0, self.guard.next_turn(), self.steady_ns())
+
+    def problem(self, text: str) -> None:
+        """Tell of it, once."""
+        if text not in self.result.problems:
+            log.error("%s", text)
+            self.result.problems.append(text)

@@ -41,5 +41,5 @@ class LiveIds:
                 self._seen.add(total)
 
     def partition(self, number: int) -> set[bytes]:
-        """The beginnings of a partition's ids."""
+        """The beginnings of a partition's ids, and of a hole's, if there are holes."""
         return self._ids.take(number)

@@ -13,7 +13,7 @@ from rubackup.chunkstore import pack
 from rubackup.chunkstore.backends.base import Backend
 from rubackup.chunkstore.gc.ground import Ground
 from rubackup.chunkstore.index import PackRow
-from rubackup.domain.errors import NotFound
+from rubackup.domain.errors import Corrupt, NotFound
 
 log = logging.getLogger(__name__)
 _PACK = struct.Struct("<I")
@@ -38,18 +38,42 @@ def remove_due(ground: Ground) -> None:
 def _begin(ground: Ground) -> list[int]:
     """The packs whose time has come; from here they cannot be taken back. StorageFault when a storage is away."""
     marks = ground.index.marks
-    for storage in ground.storages().all if marks.condemned else ():
-        storage.check_bound()  # a pack on a disk that is not mounted would seem to be removed
+    for place in ground.storages().all if marks.condemned else ():
+        place.check_bound()  # a pack on a disk that is not mounted would seem to be removed
     with ground.lock:
-        oldest = ground.oldest_turn()
-        latest = ground.now_ns() - ground.safety.grace_seconds * _SECOND_NS
-        due = [
-            number
-            for number, mark in marks.condemned.items()
-            if mark.going or (mark.at_ns <= latest and mark.turn < oldest)
-        ]
+        candidates = _due(ground)
+    removable = {number for number in candidates if _is_itself(ground, number)}
+    with ground.lock:
+        due = [number for number in _due(ground) if number in removable]
         marks.going([number for number in due if not marks.condemned[number].going])
     return sorted(due)
+
+
+def _due(ground: Ground) -> list[int]:
+    oldest = ground.oldest_turn()
+    latest = ground.steady_ns() - ground.safety.grace_seconds * _SECOND_NS
+    return [
+        number
+        for number, mark in ground.index.marks.condemned.items()
+        if mark.going or (mark.steady_ns <= latest and mark.turn < oldest)
+    ]
+
+
+def _is_itself(ground: Ground, number: int) -> bool:
+    """Whether the file of a condemned pack is that pack, or gone: another one may be needed, and is named in the result."""
+    row = ground.index.pack(number)
+    storage = ground.storages().get(row.storage) if row else None
+    if row is None or storage is None:
+        return True
+    name = pack.closed_name(row.id)
+    try:
+        pack.check_is(storage.backend, name, ground.pool, row.id)
+    except NotFound:
+        return True
+    except Corrupt as error:
+        ground.problem(f"Pack {storage.backend.label}/{name} is not removed: {error.message}")
+        return False
+    return True
 
 
 def _forget_chunks(ground: Ground, packs: Collection[int]) -> None:

@@ -13,6 +13,7 @@ from typing import Final
 
 from rubackup.chunkstore.gc.live import PREFIX_BYTES, LiveIds
 from rubackup.chunkstore.gc.spill import Buckets
+from rubackup.chunkstore.identity import HOLE
 from rubackup.chunkstore.index import Index
 from rubackup.chunkstore.pack import overhead_bytes
 
@@ -23,6 +24,7 @@ _MENDED: Final = 2.0
 _HOLES: Final = {bytes(PREFIX_BYTES)}
 """What rows of holes leave among the ids."""
 _PACK_BUCKETS: Final = 64
+_HOLE: Final = HOLE[:PREFIX_BYTES]
 Row = tuple[bytes, bytes]
 """Key and value of a chunk in the index."""
 
@@ -83,8 +85,8 @@ class Emptied:
 
 def weigh(
     index: Index, live: LiveIds, weights: Weights, emptied: Emptied, folder: Path, check: Callable[[], None]
-) -> None:
-    """Fill in `weights` and `emptied`; `check` may raise Stopped.
+) -> int:
+    """Fill in `weights` and `emptied`; how many live ids the index does not know. `check` may raise Stopped.
 
     While a manifest names a chunk that the index does not know, packs with damage are left alone: it may be in one of them.
     """
@@ -113,6 +115,7 @@ def weigh(
             # A damaged group that is needed keeps its pack: it goes nowhere, and its bytes may be all that is left.
             mend = number in scarred and not any(index.is_bad(number, offset) for offset in offsets)
             emptied.offer(number, weights.size(number), weights.live[number], offsets, mend=mend)
+    return unknown
 
 
 def _by_partition(rows: list[Row], partitions: int) -> Iterator[tuple[int, list[Row]]]:
