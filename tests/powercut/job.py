@@ -68,6 +68,7 @@ def open_pool(folder: Path, now_ns: Callable[[], int] = lambda: BEGIN_NS) -> Poo
         reserve_bytes=0,
         level=1,
         now_ns=now_ns,
+        steady_ns=now_ns,
         map_bytes=1 << 20,
     )
 

@@ -46,8 +46,8 @@ def test_a_cleaning_reports_what_it_did_and_the_sweeper_ends_it(tmp_path: Path, 
     outcome = clean(pools, RunClean(order=ORDER, pool_id=1, storages=True, zeroing=True, unfinished=[]), task)
     Sweeper(pools).sweep()
     early = packs(tmp_path)
-    clock = pools.get(1).now_ns
-    pools.get(1).now_ns = lambda: clock() + 901 * 1_000_000_000  # type: ignore[method-assign]
+    clock = pools.get(1).steady_ns
+    pools.get(1).steady_ns = lambda: clock() + 901 * 1_000_000_000  # type: ignore[method-assign]
     Sweeper(pools).sweep()
 
     assert outcome.outcome == "done"
@@ -90,8 +90,8 @@ def test_a_pool_that_does_not_know_the_catalogue_deletes_nothing(tmp_path: Path,
     )  # fmt: skip
     pools.configure([config], [(1, "a")])
     clean(pools, RunClean(order=ORDER, pool_id=1, unfinished=[]), RunningTask(9, 1))
-    clock = pools.get(1).now_ns
-    pools.get(1).now_ns = lambda: clock() + 901 * 1_000_000_000  # type: ignore[method-assign]
+    clock = pools.get(1).steady_ns
+    pools.get(1).steady_ns = lambda: clock() + 901 * 1_000_000_000  # type: ignore[method-assign]
     pools.configure([config], [(1, "b")])
     Sweeper(pools).sweep()
     with pytest.raises(Conflict, match="reconcile --apply"):
