@@ -6,6 +6,7 @@ for one batch, growing waits for them. Transactions are synced at commit.
 
 from __future__ import annotations
 
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -97,6 +98,9 @@ class Environment:
         try:
             with self._translated(), self._env.begin() as transaction:
                 yield transaction
+        except struct.error as error:
+            self.condemn()
+            raise Corrupt(f"The index in {self.folder} holds a row of a wrong length: {error}.") from error
         finally:
             with self._gate:
                 self._readers -= 1

@@ -130,6 +130,9 @@ class PoolKeeper:
         except (RubackupError, OSError) as error:
             log.error("pool %s cannot be used: %s", config.name, error)
             self._problems[config.id] = f"Pool {config.name} cannot be used: {error}"
+        except Exception as error:  # the other pools are served, and this one says why it is not
+            log.exception("pool %s cannot be used", config.name)
+            self._problems[config.id] = f"Pool {config.name} cannot be used: {type(error).__name__}: {error}"
 
     def _heal(self, pool_id: int) -> None:
         """Open a pool again whose index was found damaged: that rebuilds it from the storages."""
