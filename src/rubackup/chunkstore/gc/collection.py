@@ -13,6 +13,7 @@ from pathlib import PurePosixPath
 
 from rubackup.chunkstore.backends.local import translated
 from rubackup.chunkstore.gc.compact import Compaction
+from rubackup.chunkstore.gc.doomed import Doomed
 from rubackup.chunkstore.gc.ground import Ground
 from rubackup.chunkstore.gc.live import LiveIds
 from rubackup.chunkstore.gc.remove import remove_due
@@ -83,11 +84,16 @@ class _Collection:
         self._read(rows, live)
         weights = Weights(index, horizon, pinned)
         emptied = Emptied(ground.safety.compact_share, ground.safety.compact_bytes)
-        weigh(index, live, weights, emptied, ground.folder, ground.check)
-        self._mark(weights)
+        lost = weigh(index, live, weights, emptied, ground.folder, ground.check)
+        if lost:
+            self._miss(lost)
+        dead = [number for number in weights.packs() if not weights.live[number]]
+        chosen = [one for one in emptied.chosen() if one[0] not in index.marks.condemned]
+        kept = Doomed(ground, live, dead, chosen).kept()
+        self._mark(weights, kept)
         remove_due(ground)
         compaction = Compaction(ground)
-        compaction.run([one for one in emptied.chosen() if one[0] not in index.marks.condemned])
+        compaction.run([one for one in chosen if one[0] not in index.marks.condemned and one[0] not in kept])
         if compaction.emptied:
             remove_due(ground)
 
@@ -108,13 +114,16 @@ class _Collection:
     def _read(self, rows: list[RecordRow], live: LiveIds) -> None:
         total = sum(row.stream_bytes for row in rows)
         done = 0
-        for row in rows:
+        unsure = {row.sealed.record for row in rows if self._index.record_packs(row.sealed.record) is None}
+        for row in sorted(rows, key=lambda row: row.sealed.record in unsure):
             storage = _storage_of(self._ground, row)
+            whole = row.sealed.record not in unsure
             try:
-                live.add(StoredManifest(storage, row).reader(), self._ground.check)
+                live.add(StoredManifest(storage, row).reader(), self._ground.check, whole=whole)
             except (Corrupt, Invalid, NotFound) as error:
-                if self._index.record(row.sealed.record) is None:
-                    continue  # it was dropped meanwhile
+                with self._ground.lock:  # dropping takes the file first, then the row
+                    if self._index.record(row.sealed.record) is None:
+                        continue
                 raise Corrupt(
                     f"Nothing is collected: the manifest of record {row.sealed.record} in {storage.backend.label} "
                     f"cannot be read: {error.message}"
@@ -124,14 +133,25 @@ class _Collection:
 
     # --- what is not ---
 
-    def _mark(self, weights: Weights) -> None:
+    def _miss(self, lost: int) -> None:
+        """An index that has lost rows may have lost any: it is rebuilt, unless it just was."""
+        text = f"The index does not know {lost} chunks of records that are whole by it."
+        if self._index.suspect(text):
+            raise Corrupt(f"Nothing is collected: {text} It is rebuilt.")
+        self._ground.result.problems.append(text)
+
+    def _mark(self, weights: Weights, kept: set[int]) -> None:
         ground, marks, result = self._ground, self._index.marks, self._ground.result
         with ground.lock:
             touched = ground.guard.touched()
             packs = weights.packs()
-            live_again = {n for n in packs if n in marks.condemned and not marks.condemned[n].going and weights.live[n]}
+            live_again = {
+                n
+                for n in packs
+                if n in marks.condemned and not marks.condemned[n].going and (weights.live[n] or n in kept)
+            }
             marks.spare(live_again)
-            dead = [n for n in packs if not weights.live[n] and n not in marks.condemned and n not in touched]
+            dead = [n for n in packs if not weights.live[n] and n not in marks.condemned and n not in touched | kept]
             if dead:
                 marks.condemn(dead, ground.new_mark())
                 ground.guard.changes += 1

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from rubackup.chunkstore.gc.spill import Buckets
+from rubackup.chunkstore.identity import HOLE
 from rubackup.chunkstore.manifest import ManifestReader
 from rubackup.chunkstore.manifest.format import ROW
 
@@ -30,16 +31,25 @@ class LiveIds:
         self._seen: set[bytes] = set()
         """Sums of the frames of rows that were read."""
         self._ids = Buckets(folder / "live", self.partitions, PREFIX_BYTES)
+        self._maybe = Buckets(folder / "maybe", self.partitions, PREFIX_BYTES)
 
-    def add(self, reader: ManifestReader, check: Callable[[], None]) -> None:
-        """Everything that a manifest names; Corrupt when it is damaged, `check` may raise Stopped."""
+    def add(self, reader: ManifestReader, check: Callable[[], None], *, whole: bool = True) -> None:
+        """Everything that a manifest names; Corrupt when it is damaged, `check` may raise Stopped.
+
+        Of a record that is not known to be `whole` chunks may be lost; such records come after all others.
+        """
+        ids = self._ids if whole else self._maybe
         for total, first, count in reader.row_frames():
             if total not in self._seen:
                 check()
                 rows = reader.raw_rows(first, count)
-                self._ids.add([prefix for (prefix,) in _PREFIX.iter_unpack(rows)])
+                ids.add([prefix for (prefix,) in _PREFIX.iter_unpack(rows)])
                 self._seen.add(total)
 
     def partition(self, number: int) -> set[bytes]:
         """The beginnings of a partition's ids."""
-        return self._ids.take(number)
+        return self._ids.take(number) | self._maybe.take(number)
+
+    def sure(self, number: int) -> set[bytes]:
+        """Those of them that the index must know: records that it says are whole have them."""
+        return self._ids.take(number) - {HOLE[:PREFIX_BYTES]}

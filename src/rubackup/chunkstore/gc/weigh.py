@@ -73,20 +73,34 @@ class Emptied:
 
 def weigh(
     index: Index, live: LiveIds, weights: Weights, emptied: Emptied, folder: Path, check: Callable[[], None]
-) -> None:
-    """Fill in `weights` and `emptied`; `check` may raise Stopped."""
+) -> int:
+    """Fill in `weights` and `emptied`; `check` may raise Stopped.
+
+    How many live chunks the index does not have, though it says that their records are whole.
+    """
     buckets = _PACK_BUCKETS if live.partitions > 1 else 1
     groups = Buckets(folder / "groups", buckets, _GROUP.size)
-    partition, prefixes = -1, set[bytes]()
+    partition, prefixes, unmet, lost = -1, set[bytes](), set[bytes](), 0
     for rows in index.marks.chunks():
         check()
         for number, part in _by_partition(rows, live.partitions):
             if number != partition:
+                lost += _sure(live, partition, unmet)
+                lost += sum(len(live.sure(between)) for between in range(partition + 1, number))
                 partition, prefixes = number, live.partition(number)
+                unmet = prefixes.copy()
+            unmet.difference_update([key[:PREFIX_BYTES] for key, _ in part])
             groups.add({value[: _GROUP.size] for key, value in part if key[:PREFIX_BYTES] in prefixes})
+    lost += _sure(live, partition, unmet)
+    lost += sum(len(live.sure(between)) for between in range(partition + 1, live.partitions))
     for bucket in range(buckets):
         check()
         _count(groups.take(bucket), weights, emptied)
+    return lost
+
+
+def _sure(live: LiveIds, partition: int, unmet: set[bytes]) -> int:
+    return len(unmet & live.sure(partition)) if unmet else 0
 
 
 def _by_partition(rows: list[Row], partitions: int) -> Iterator[tuple[int, list[Row]]]:
