@@ -2,8 +2,9 @@
 
     .venv/bin/python bench/collect.py [--chunks N] [--records N] [--dead SHARE] [--json FILE]
 
-The pool is real where a collection reads: an index of N chunks in packs of groups, and manifests that name them. Packs are
-files without contents, as nothing of them is read unless they are emptied (the budget of compaction is 0 here).
+The pool is real where a collection reads: an index of N chunks in packs of groups, manifests that name them, and packs with
+headers and trailers. The contents of groups are holes, as nothing of them is read unless a pack is emptied (the budget of
+compaction is 0 here).
 """
 
 # ruff: noqa: SLF001 - a synthetic pool is filled behind its door
@@ -20,7 +21,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from rubackup.chunkstore import pack, seals
+from blake3 import blake3
+
+from rubackup.chunkstore import group, pack, seals
+from rubackup.chunkstore._packset import PackSet
 from rubackup.chunkstore.index import Batch, PackRow, Place, RecordRow
 from rubackup.chunkstore.manifest import Entry, Header, ManifestWriter, Summary
 from rubackup.chunkstore.pool import GcSafety, Pool
@@ -35,21 +39,48 @@ def chunk_name(number: int) -> bytes:
     return random.Random(number).randbytes(32)
 
 
+def write_pack(path: Path, pool: bytes, name: bytes, names: list[bytes]) -> int:
+    """A closed pack of these chunks, contents left out; its length."""
+    header = pack._header(pack.PackHeader(pool, name, OWNER))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    extents, offset = [], len(header)
+    with path.open("wb") as file:
+        file.write(header)
+        for first in range(0, len(names), GROUP_CHUNKS):
+            ids = names[first : first + GROUP_CHUNKS]
+            rows = b"".join([group._ROW.pack(one, CHUNK_BYTES) for one in ids])
+            size = len(ids) * CHUNK_BYTES
+            fixed = (group.MAGIC, group.VERSION, group.STORED, 0, len(ids), size, size, bytes(32), bytes(32))
+            front = group._FIXED.pack(*fixed)[: group._SUMMED]
+            total = blake3(front).update(rows).digest()
+            file.seek(offset)
+            file.write(front + total + rows)
+            length = group.HEAD_BYTES + len(rows) + size
+            extents.append(pack.Extent(offset, length, len(ids), total))
+            offset += length
+        file.seek(offset)
+        file.write(pack.trailer(header, extents, offset))
+        return file.tell()
+
+
 def fill(pool: Pool, chunks: int) -> None:
     """Packs and index rows for so many chunks."""
     storage = pool._storages.all[0]
     owner = pool._index.owner(OWNER)
     per_pack = GROUP_CHUNKS * PACK_GROUPS
-    group_bytes = GROUP_CHUNKS * CHUNK_BYTES // 2
+    group_bytes = group.HEAD_BYTES + GROUP_CHUNKS * (group.ROW_BYTES + CHUNK_BYTES)
     batch = Batch(owner)
     for first in range(0, chunks, per_pack):
         number, name = pool._index.new_pack_number(), os.urandom(16)
-        size = pack.HEADER_BYTES + PACK_GROUPS * group_bytes
+        names = [chunk_name(i) for i in range(first, min(first + per_pack, chunks))]
+        path = Path(storage.backend.label) / pack.closed_name(name)
+        size = write_pack(path, pool._pool, name, names)
         batch.packs.append(PackRow(number, name, storage.id, closed=True, indexed_bytes=size))
-        for i in range(first, min(first + per_pack, chunks)):
-            group, position = divmod(i - first, GROUP_CHUNKS)
-            offset = pack.HEADER_BYTES + group * group_bytes
-            batch.chunks[chunk_name(i)] = Place(number, offset, group_bytes, position, CHUNK_BYTES, owner)
+        for i, one in enumerate(names):
+            nth, position = divmod(i, GROUP_CHUNKS)
+            length = group.HEAD_BYTES + min(GROUP_CHUNKS, len(names) - i + position) * (group.ROW_BYTES + CHUNK_BYTES)
+            offset = pack.HEADER_BYTES + nth * group_bytes
+            batch.chunks[one] = Place(number, offset, length, position, CHUNK_BYTES, owner)
         if len(batch.chunks) > 200_000:
             pool._index.commit(batch)
             batch = Batch(owner)
@@ -75,7 +106,7 @@ def record(pool: Pool, number: int, chunks: range) -> None:
     stream = b"".join(parts)
     data = stream + seals.seal_bytes(sealed, len(stream), bytes(32))
     storage.backend.put(seals.manifest_name(name), data)
-    pool._index.put_record(RecordRow(sealed, len(stream), storage.id, len(data)), None)
+    pool._index.put_record(RecordRow(sealed, len(stream), storage.id, len(data)), PackSet([1]))
 
 
 def memory_mib() -> float:
