@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -108,6 +109,9 @@ class Environment:
         try:
             with self._translated(), self._env.begin() as transaction:
                 yield transaction
+        except struct.error as error:
+            self.condemn()
+            raise Corrupt(f"The index in {self.folder} holds a row of a wrong length: {error}.") from error
         finally:
             with self._gate:
                 self._readers -= 1

@@ -16,6 +16,7 @@ import lmdb
 
 from rubackup.chunkstore._lmdb import Environment
 from rubackup.chunkstore.identity import ID_BYTES
+from rubackup.domain.errors import Corrupt
 
 DATABASES: Final = ("condemned", "pins")
 GOING: Final = 1
@@ -25,6 +26,8 @@ _MARK = struct.Struct("<QB")
 _PIN = struct.Struct(">QI")
 _SPOT = struct.Struct("<II")
 _OWNER_BYTES: Final = 4
+_CHUNK_LENGTHS: Final = {(ID_BYTES, 24), (ID_BYTES + _OWNER_BYTES, 24)}
+"""Of the key, in clear or of an owner's space, and of the place."""
 _FORWARDS: Final = 65_536
 """Groups whose new place is remembered for readers that looked the old one up."""
 
@@ -155,12 +158,20 @@ class Marks:
     # --- chunks ---
 
     def chunks(self, batch: int = 20_000) -> Iterator[list[tuple[bytes, bytes]]]:
-        """Every chunk (key, encoded place), in order, in batches, so that no transaction is long."""
+        """Every chunk (key, encoded place), in order, in batches, so that no transaction is long.
+
+        Corrupt when they are not in order, or a row has an impossible length.
+        """
         start = b""
         while True:
             with self._env.read() as txn:
                 cursor = txn.cursor(self._db["chunks"])
                 rows = list(islice(cursor.iternext(), batch)) if cursor.set_range(start) else []
+            keys = [key for key, _ in rows]
+            lengths = {(len(key), len(value)) for key, value in rows}
+            if keys != sorted(keys) or (keys and keys[0] < start) or not lengths <= _CHUNK_LENGTHS:
+                self._env.condemn()
+                raise Corrupt(f"The index in {self._env.folder} has rows of `chunks` that cannot be read.")
             if rows:
                 yield rows
             if len(rows) < batch:

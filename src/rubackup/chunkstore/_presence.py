@@ -50,6 +50,19 @@ class Presence:
         return file_size(storage.backend, row) if row and storage else 0
 
 
+def closed_or_open(backend: Backend, row: PackRow) -> str:
+    """Name of a pack's file; NotFound when it is neither."""
+    # A pack may be closed, that is renamed, between two looks.
+    for name in (pack.closed_name(row.id), pack.open_name(row.id)):
+        try:
+            backend.size(name)
+        except NotFound:
+            continue
+        return name
+    backend.size(pack.closed_name(row.id))
+    return pack.closed_name(row.id)
+
+
 def file_size(backend: Backend, row: PackRow) -> int:
     """Length of a pack's file, open or closed; 0 when it is neither."""
     # A pack may be closed, that is renamed, between two looks.

@@ -223,7 +223,7 @@ class Index:
         """Path of each storage that ever belonged to the pool, by storage id."""
         with self._env.read() as txn:
             rows = list(txn.cursor(self._db["meta"]))
-        return {key[8:]: value.decode() for key, value in rows if key.startswith(b"storage:")}
+        return {key[8:]: value.decode(errors="surrogateescape") for key, value in rows if key.startswith(b"storage:")}
 
     def remember_storage(self, storage: bytes, path: str) -> None:
         """Keep a storage's path, so that an unmounted one is noticed."""
@@ -329,6 +329,15 @@ class Index:
         A hostile client can give encrypted chunks any id, so its ids must never meet anybody else's.
         """
         return _NUMBER.pack(self.owner(owner)) if key_id else b""
+
+    @staticmethod
+    def space_of(owner: int) -> bytes:
+        """The space of the encrypted chunks of an owner, by number."""
+        return _NUMBER.pack(owner)
+
+    def intact(self, value: bytes) -> bool:
+        """Whether the group of this place was not found damaged."""
+        return not (self._bad and _SPOT.pack(*struct.unpack_from("<II", value)) in self._bad)
 
     def lookup(self, ids: Collection[bytes], space: bytes = b"", *, condemned: bool = False) -> dict[bytes, bytes]:
         """The encoded place of each of these chunks that can be read; those of condemned packs only when asked for."""

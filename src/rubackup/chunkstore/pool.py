@@ -519,23 +519,29 @@ class Pool(Collecting):
         """
         with self._lock:
             _, storage = self._stored_row(record)
+            storage.check_bound()
             if until_ns > self.locked_until_ns(record):
                 seals.write_lock(storage.backend, record, until_ns)
 
     def drop(self, record: str, *, zeroing: bool = False) -> None:
         """Remove a record for good: tombstone first, then its manifest. Repeating it changes nothing.
 
-        With `zeroing` the manifest is overwritten first, where the storage can. Conflict while it is locked.
+        With `zeroing` the manifest is overwritten first, where the storage can. Conflict while it is locked, Corrupt when
+        nothing of its lock is whole, StorageFault when its folder is not mounted.
         """
         seals.check_record_id(record)
         with self._lock:
             self._check_open()
-            if self.locked_until_ns(record) > self.now_ns():
-                raise Conflict(f"Record {record} is locked against deletion.")
             row = self._index.record(record)
             storage = self._storages.get(row.storage) if row else next(iter(self._storages.all), None)
             if storage is None:
                 raise StorageFault(f"Record {record} lies in a storage that is not configured now.")
+            for one in (
+                [storage] if row else self._storages.all
+            ):  # below a mount point neither lock nor manifest is seen
+                one.check_bound()
+            if self.locked_until_ns(record) > self.now_ns():
+                raise Conflict(f"Record {record} is locked against deletion.")
             if not self._dropped(record):
                 storage.backend.put(seals.tombstone_name(record), msgspec.msgpack.encode([record, self.now_ns()]))
             for one in self._storages.all:  # one whose manifest cannot be read has no row

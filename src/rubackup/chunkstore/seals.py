@@ -93,7 +93,7 @@ def read_lock(backend: Backend, record: str) -> int:
         return 0
     found = [until for until, total in _LOCK.iter_unpack(data[: len(data) // _LOCK.size * _LOCK.size])
              if total == _lock_sum(record, until)]  # fmt: skip
-    if not found and len(data) >= _LOCK.size:
+    if not found:
         raise Corrupt(f"{backend.label}/{name} is damaged.")
     return max(found, default=0)
 
@@ -101,13 +101,15 @@ def read_lock(backend: Backend, record: str) -> int:
 def write_lock(backend: Backend, record: str, until_ns: int) -> None:
     """Add a row to a record's lock, durably; earlier rows stay, so a crash in between takes nothing back."""
     name = lock_name(record)
+    row = _LOCK.pack(until_ns, _lock_sum(record, until_ns))
     try:
-        at: int | None = backend.size(name) // _LOCK.size * _LOCK.size
+        at = backend.size(name) // _LOCK.size * _LOCK.size
     except NotFound:
-        at = None
+        backend.put(name, row)  # at once: a lock of which nothing is whole keeps its record until somebody has looked
+        return
     file = backend.append(name, at)
     try:
-        file.write(_LOCK.pack(until_ns, _lock_sum(record, until_ns)))
+        file.write(row)
         file.sync()
     finally:
         file.close()

@@ -132,6 +132,9 @@ class PoolKeeper:
         except (RubackupError, OSError) as error:
             log.error("pool %s cannot be used: %s", config.name, error)
             self._problems[config.id] = f"Pool {config.name} cannot be used: {error}"
+        except Exception as error:  # the other pools are served, and this one says why it is not
+            log.exception("pool %s cannot be used", config.name)
+            self._problems[config.id] = f"Pool {config.name} cannot be used: {type(error).__name__}: {error}"
 
     def _leave_all(self, config: PoolConfig) -> None:
         """The pool's last folder was taken out: the pool need not wait for it later."""

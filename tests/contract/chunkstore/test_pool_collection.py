@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -492,3 +494,32 @@ def test_moved_chunks_keep_their_owners(place: Place) -> None:
     }
 
     assert states == {client.owner: {1}, other.owner: {1}, "00000000000000cc": {0}}
+
+
+def test_a_record_that_is_being_dropped_does_not_stop_a_run(place: Place) -> None:
+    """Its manifest is gone and its row is not yet: it is looked at again when the drop is over."""
+    gone = threading.Event()
+
+    def script(operation: str, name: str, done: bool) -> None:
+        if operation == "delete" and done and name.endswith(f"{record_id(2)}.manifest"):
+            gone.set()
+            time.sleep(0.3)  # the collection looks for it meanwhile
+
+    place.wrap = lambda inner: FaultyBackend(inner, script)
+    pool = place.open()
+    Client().backup(begin(pool, 1), {"/a": A})
+    Client().backup(begin(pool, 2), {"/b": B})
+    dropper = threading.Thread(target=pool.drop, args=(record_id(2),))
+
+    def check() -> None:
+        if not dropper.ident:
+            dropper.start()
+            assert gone.wait(10)
+
+    try:
+        result = pool.collect(lambda *_: None, check, unfinished=[], safety=AT_ONCE)
+    finally:
+        dropper.join()
+
+    assert result.removed_packs == 1
+    assert restore(pool, record_id(1)) == {"/a": A}

@@ -16,7 +16,7 @@ from rubackup.chunkstore.copying import RecordCopy
 from rubackup.chunkstore.identity import chunk_id
 from rubackup.chunkstore.manifest import ManifestReader
 from rubackup.chunkstore.pool import Pool, SealedRecord, WriteSession
-from rubackup.domain.errors import Corrupt, RubackupError, Stopped
+from rubackup.domain.errors import Corrupt, RubackupError, Stopped, StorageFault
 from support.chunkstore import Client, Place, begin, noise, record_id, restore
 
 TREE = {"/deep/a": noise(120_000, 1), "/deep/b": noise(40_000, 2), "/text": b"text " * 5000, "/empty": b""}
@@ -329,6 +329,34 @@ def test_a_torn_lock_keeps_what_was_durable(place: Place) -> None:
     file.data[:] = b"\xff" * len(file.data)
     with pytest.raises(Corrupt, match=r"\.lock is damaged"):
         pool.drop(record_id(1))
+
+
+@pytest.mark.parametrize("size", [0, 1, 39])
+def test_a_lock_that_was_cut_off_keeps_the_record(place: Place, size: int) -> None:
+    """Nothing of it is whole, so nobody knows until when."""
+    pool = place.open()
+    Client().backup(begin(pool, 1), TREE)
+    pool.lock(record_id(1), pool.now_ns() + 10)
+    del place.memory().files[f"manifests/{record_id(1)}.lock"].data[size:]
+    with pytest.raises(Corrupt, match=r"\.lock is damaged"):
+        pool.drop(record_id(1))
+
+    assert [one.record for one in place.reopen().records()] == [record_id(1)]
+
+
+def test_nothing_is_dropped_or_locked_below_a_mount_point(place: Place) -> None:
+    """Without its disk the folder is empty: a tombstone or a lock there would be gone when the disk is back."""
+    pool = place.open()
+    Client().backup(begin(pool, 1), TREE)
+    disk, place.memory().files = place.memory().files, {}
+    for change in (lambda: pool.drop(record_id(1)), lambda: pool.lock(record_id(1), pool.now_ns() + 10)):
+        with pytest.raises(StorageFault, match="lost its marker"):
+            change()
+
+    assert place.memory().files == {}
+    place.memory().files = disk
+    pool.drop(record_id(1))
+    assert place.reopen().records() == []
 
 
 def test_a_look_without_contents_finds_what_is_gone_but_not_what_rotted(place: Place) -> None:

@@ -7,11 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import lmdb
 import pytest
 
 from rubackup.chunkstore import _index_check
-from rubackup.domain.errors import StorageFault
+from rubackup.domain.errors import Corrupt, StorageFault
 from support.chunkstore import Client, Place, begin, noise, record_id, restore
+from support.collecting import collect
 
 PAGE = 4096
 TREE = {"/home/big": noise(200_000), "/text": b"text " * 300}
@@ -118,3 +120,32 @@ def test_flips_are_told_or_harmless(place: Place) -> None:
 
     assert found[0] == "chunks: a value of 28 bytes"
     assert found[1] == "chunks: the keys do not ascend"
+
+
+@pytest.mark.parametrize(
+    ("table", "key", "value"),
+    [("packs", b"\xff" * 3, bytes(41)), ("condemned", b"\xff" * 3, bytes(9)), ("condemned", bytes(4), b"")],
+)
+def test_a_row_of_an_impossible_length_costs_an_index(place: Place, table: str, key: bytes, value: bytes) -> None:
+    """Such rows are met when the index is opened."""
+    file = _closed_pool(place)
+    with lmdb.open(str(file.parent), max_dbs=32, map_size=1 << 30) as env, env.begin(write=True) as txn:
+        txn.put(key, value or b"x", db=env.open_db(table.encode(), txn, create=False))
+    pool = place.open()
+
+    assert len(_damaged_aside(place)) == 1
+    assert restore(pool, record_id(1)) == TREE
+
+
+@pytest.mark.parametrize(("key", "value"), [(b"\x01" * 7, bytes(24)), (b"\x01" * 32, bytes(23))])
+def test_a_chunk_of_an_impossible_length_stops_a_collection(place: Place, key: bytes, value: bytes) -> None:
+    """And costs an index."""
+    file = _closed_pool(place)
+    with lmdb.open(str(file.parent), max_dbs=32, map_size=1 << 30) as env, env.begin(write=True) as txn:
+        txn.put(key, value, db=env.open_db(b"chunks", txn, create=False))
+    pool = place.open()
+    with pytest.raises(Corrupt, match="cannot be read"):
+        collect(pool, unfinished=[])
+
+    assert pool.index_damaged
+    assert collect(place.reopen(), unfinished=[]).removed_packs == 0

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import shutil
+import struct
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from rubackup.domain.errors import Conflict, Invalid
+from rubackup.chunkstore.pool import Pool
+from rubackup.domain.errors import Conflict, Invalid, StorageFault
 from rubackup.media.folders import Ground
 from rubackup.media.pools import PoolKeeper
 from rubackup.wire.messages import PoolConfig, StorageConfig, StorageNeed
@@ -90,3 +92,18 @@ def test_a_new_folder_is_compared_with_those_that_are_served(keeper: PoolKeeper,
     with pytest.raises(Invalid, match="own state"):
         keeper.check_folder(str(tmp_path / "metadata" / "new"), UUID)
     keeper.check_folder(str(tmp_path / "new"), UUID)
+
+
+def test_a_pool_that_fails_in_an_unknown_way_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not served, whatever the error was, and the keeper goes on."""
+
+    def fail(**_: object) -> Pool:
+        raise struct.error("unpack requires a buffer of 4 bytes")
+
+    monkeypatch.setattr(Pool, "open", fail)
+    pools = PoolKeeper(tmp_path / "metadata", Ground((tmp_path / "metadata",), memory=True))
+    pools.configure(configured(tmp_path, 4))
+
+    assert pools.states()[0].problem == "Pool Default cannot be used: error: unpack requires a buffer of 4 bytes"
+    with pytest.raises(StorageFault, match="unpack requires"):
+        pools.get(1)

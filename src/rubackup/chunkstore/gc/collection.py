@@ -14,6 +14,7 @@ from typing import NoReturn, TypeVar
 
 from rubackup.chunkstore.backends.local import translated
 from rubackup.chunkstore.gc.compact import Compaction
+from rubackup.chunkstore.gc.doomed import Doomed
 from rubackup.chunkstore.gc.ground import Ground
 from rubackup.chunkstore.gc.live import LiveIds
 from rubackup.chunkstore.gc.remove import remove_due
@@ -95,10 +96,13 @@ class _Collection:
         emptied = Emptied(ground.safety.compact_share, ground.safety.compact_bytes)
         if weigh(index, live, weights, emptied, ground.folder, ground.check):
             self._refuse_incomplete(rows)
-        self._mark(weights)
+        dead = [number for number in weights.packs() if not weights.live[number]]
+        chosen = [one for one in emptied.chosen() if one[0] not in index.marks.condemned]
+        kept = Doomed(ground, live, dead, chosen).kept()
+        self._mark(weights, kept)
         remove_due(ground)
         compaction = Compaction(ground)
-        compaction.run([one for one in emptied.chosen() if one[0] not in index.marks.condemned])
+        compaction.run([one for one in chosen if one[0] not in index.marks.condemned and one[0] not in kept])
         if compaction.emptied:
             remove_due(ground)
 
@@ -128,6 +132,8 @@ class _Collection:
         """Corrupt names a record with a chunk that is nowhere; Conflict when such a record was dropped meanwhile."""
         for row in rows:
             if missing := self._unless_dropped(self._missing, row):
+                if self._index.record_packs(row.sealed.record) is not None:  # it says that the record is whole
+                    self._index.suspect(f"The index does not know {missing} chunks of a record that is whole by it.")
                 raise Corrupt(
                     f"Nothing is collected: the manifest of record {row.sealed.record} names chunks that the pool has nowhere "
                     f"({missing} or more). A storage may be away. When a backup has sent them again, or the record is "
@@ -164,14 +170,18 @@ class _Collection:
 
     # --- what is not ---
 
-    def _mark(self, weights: Weights) -> None:
+    def _mark(self, weights: Weights, kept: set[int]) -> None:
         ground, marks, result = self._ground, self._index.marks, self._ground.result
         with ground.lock:
             touched = ground.guard.touched()
             packs = weights.packs()
-            live_again = {n for n in packs if n in marks.condemned and not marks.condemned[n].going and weights.live[n]}
+            live_again = {
+                n
+                for n in packs
+                if n in marks.condemned and not marks.condemned[n].going and (weights.live[n] or n in kept)
+            }
             marks.spare(live_again)
-            dead = [n for n in packs if not weights.live[n] and n not in marks.condemned and n not in touched]
+            dead = [n for n in packs if not weights.live[n] and n not in marks.condemned and n not in touched | kept]
             if dead:
                 marks.condemn(dead, ground.new_mark())
                 ground.guard.changes += 1
