@@ -8,6 +8,7 @@ import lmdb
 import pytest
 
 from rubackup.chunkstore import pack
+from rubackup.chunkstore._marks import GOING, Mark
 from rubackup.chunkstore.pool import GcSafety
 from rubackup.domain.errors import Corrupt
 from support.chunkstore import Client, Place, begin, noise, record_id, restore
@@ -167,3 +168,14 @@ def test_a_pack_that_cannot_speak_for_itself_stays(place: Place) -> None:
 
     assert result.removed_packs == 0
     assert [f"Pack one/{name} stays as it is" in text for text in result.problems] == [True]
+
+
+def test_a_pack_that_is_being_removed_by_mistake_stops_the_run(place: Place) -> None:
+    """The mark of another pack came to it: nothing more is removed, and the marks go with the index."""
+    pool = place.open()
+    Client().backup(begin(pool, 1), {"/a": A})
+    pool._index.marks.condemn([1], Mark(1, GOING, 0))
+    with pytest.raises(Corrupt, match="are being removed hold chunks"):
+        collect(pool, unfinished=[])
+
+    assert restore(place.reopen(), record_id(1)) == {"/a": A}
