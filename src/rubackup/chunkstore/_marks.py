@@ -13,6 +13,7 @@ from itertools import islice
 from typing import Final, NamedTuple
 
 import lmdb
+from blake3 import blake3
 
 from rubackup.chunkstore._lmdb import Environment
 from rubackup.chunkstore.identity import ID_BYTES
@@ -23,6 +24,7 @@ GOING: Final = 1
 ZEROING: Final = 2
 _NUMBER = struct.Struct(">I")
 _MARK = struct.Struct("<QB")
+_SUM_BYTES: Final = 8
 _PIN = struct.Struct(">QI")
 _SPOT = struct.Struct("<II")
 _OWNER_BYTES: Final = 4
@@ -78,7 +80,10 @@ class Marks:
         self._forwards: OrderedDict[tuple[int, int], tuple[int, int]] = OrderedDict()
         with env.read() as txn:
             for key, value in txn.cursor(self._db["condemned"]):
-                at_ns, state = _MARK.unpack(value)
+                if value[_MARK.size :] != _mark_sum(key, value):
+                    env.condemn()
+                    raise Corrupt(f"The index in {env.folder} holds a mark that cannot be read.")
+                at_ns, state = _MARK.unpack_from(value)
                 # What passed before this process is known by a clock that may have been set: never less than nothing.
                 passed = max(0, now_ns - at_ns)
                 self.condemned[_NUMBER.unpack(key)[0]] = Mark(at_ns, state, turn=0, steady_ns=steady_ns - passed)
@@ -122,7 +127,8 @@ class Marks:
     def condemn_within(self, txn: lmdb.Transaction[bytes], packs: Iterable[int], mark: Mark) -> None:
         """As `condemn`, within a transaction; `note` follows when it is committed."""
         for number in packs:
-            txn.put(_NUMBER.pack(number), _MARK.pack(mark.at_ns, mark.state), db=self._db["condemned"])
+            key, value = _NUMBER.pack(number), _MARK.pack(mark.at_ns, mark.state)
+            txn.put(key, value + _mark_sum(key, value), db=self._db["condemned"])
 
     def note(self, packs: Iterable[int], mark: Mark) -> None:
         """The marks of these packs are in the index."""
@@ -233,3 +239,8 @@ class Marks:
     def moved(self, pack: int, offset: int) -> tuple[int, int] | None:
         """Pack and offset where a group is now, if it moved lately."""
         return self._forwards.get((pack, offset))
+
+
+def _mark_sum(key: bytes, value: bytes) -> bytes:
+    """Of a mark and its pack: a mark that moved to another pack would delete it."""
+    return blake3(key + value[: _MARK.size]).digest(_SUM_BYTES)

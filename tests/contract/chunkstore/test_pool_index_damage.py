@@ -124,7 +124,12 @@ def test_flips_are_told_or_harmless(place: Place) -> None:
 
 @pytest.mark.parametrize(
     ("table", "key", "value"),
-    [("packs", b"\xff" * 3, bytes(41)), ("condemned", b"\xff" * 3, bytes(9)), ("condemned", bytes(4), b"")],
+    [
+        ("packs", b"\xff" * 3, bytes(41)),
+        ("condemned", b"\xff" * 3, bytes(9)),
+        ("condemned", bytes(4), b""),
+        ("condemned", b"\0\0\0\1", bytes(17)),
+    ],
 )
 def test_a_row_of_an_impossible_length_costs_an_index(place: Place, table: str, key: bytes, value: bytes) -> None:
     """Such rows are met when the index is opened."""

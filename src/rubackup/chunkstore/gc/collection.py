@@ -180,6 +180,10 @@ class _Collection:
                 for n in packs
                 if n in marks.condemned and not marks.condemned[n].going and (weights.live[n] or n in kept)
             }
+            if lost := [n for n in packs if n in marks.condemned and marks.condemned[n].going and weights.live[n]]:
+                text = f"Nothing is collected: {len(lost)} packs that are being removed hold chunks that records need."
+                self._index.suspect(text)
+                raise Corrupt(text)
             marks.spare(live_again)
             dead = [n for n in packs if not weights.live[n] and n not in marks.condemned and n not in touched | kept]
             if dead:
