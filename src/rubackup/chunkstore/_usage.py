@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from rubackup.chunkstore.storage import Storage
+from rubackup.chunkstore.storage import Storage, Storages
 from rubackup.domain.errors import RubackupError
 
 
@@ -38,3 +38,16 @@ def fill_of(storage: Storage) -> Fill:
     except RubackupError as error:
         return Fill(label, error.message, 0, storage.used_bytes, 0)
     return Fill(label, "", space.free_bytes, storage.used_bytes, space.total_bytes)
+
+
+def usage_of(storages: Storages, chunks: int, records: int) -> Usage:
+    """Room and contents of a pool that is open."""
+    try:
+        space = storages.space()
+        storages.room_for(0)
+        problem = ""
+    except RubackupError as error:
+        problem, space = error.message, None
+    used = sum(one.used_bytes for one in storages.all)
+    free, total = (space.free_bytes, space.total_bytes) if space else (0, 0)
+    return Usage(problem, free, used, total, chunks, records)

@@ -12,10 +12,10 @@ import struct
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import lmdb
 import msgspec
@@ -27,9 +27,21 @@ from rubackup.chunkstore._marks import Mark, Marks, Moved
 from rubackup.chunkstore._packset import PackSet
 from rubackup.chunkstore.backends.local import sync_folder, translated
 from rubackup.chunkstore.identity import ID_BYTES
-from rubackup.chunkstore.seals import SealedRecord
+from rubackup.chunkstore.index_rows import PLACE, Batch, PackRow, Place, RecordRow
 from rubackup.domain.errors import Corrupt, StorageFault
 
+__all__ = [
+    "ENDS",
+    "FORMAT",
+    "MAP_BYTES",
+    "NOBODY",
+    "TRUSTED_SECONDS",
+    "Batch",
+    "Index",
+    "PackRow",
+    "Place",
+    "RecordRow",
+]
 log = logging.getLogger(__name__)
 
 MAP_BYTES: Final = 256 << 20
@@ -55,65 +67,10 @@ _DATABASES = (
     *_marks.DATABASES,
 )
 
-_PLACE = struct.Struct("<6I")
 _PACK = struct.Struct("<16s16sBQ")
 _NUMBER = struct.Struct(">I")
 _TASK = struct.Struct(">Q")
 _SPOT = struct.Struct(">II")
-
-
-class Place(NamedTuple):
-    """Where a chunk is."""
-
-    pack: int
-    offset: int
-    group_bytes: int
-    position: int
-    chunk_bytes: int
-    owner: int
-
-    def encode(self) -> bytes:
-        """The value in the index."""
-        return _PLACE.pack(*self)
-
-    @classmethod
-    def decode(cls, value: bytes) -> Place:
-        """The place a value names."""
-        return cls(*_PLACE.unpack(value))
-
-
-class PackRow(NamedTuple):
-    """A pack the index knows."""
-
-    number: int
-    id: bytes
-    storage: bytes
-    closed: bool
-    indexed_bytes: int
-    """The groups before this offset are durable and in the index."""
-
-
-class RecordRow(msgspec.Struct, array_like=True, frozen=True):
-    """A sealed record and where its manifest is."""
-
-    sealed: SealedRecord
-    stream_bytes: int
-    storage: bytes
-    file_bytes: int
-
-
-@dataclass
-class Batch:
-    """What one transaction adds for one owner; places carry that owner."""
-
-    owner: int
-    packs: list[PackRow] = field(default_factory=list)
-    chunks: dict[bytes, Place] = field(default_factory=dict)
-    """By id and space."""
-    grants: set[bytes] = field(default_factory=set)
-    """Chunks in clear that the index has, and that the owner showed to hold."""
-    task_id: int = 0
-    """The task that wrote the packs, which pins them; 0 for none."""
 
 
 class Index:
@@ -610,7 +567,7 @@ class Index:
 
 
 _SIZES: Final = {
-    "chunks": _PLACE.size,
+    "chunks": PLACE.size,
     "packs": _PACK.size,
     "pack_ids": _NUMBER.size,
     "owner_names": _NUMBER.size,

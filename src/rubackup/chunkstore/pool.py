@@ -24,9 +24,8 @@ from rubackup.chunkstore._lmdb import condemn
 from rubackup.chunkstore._opening import open_index, take_lock
 from rubackup.chunkstore._packset import PackSet
 from rubackup.chunkstore._presence import Presence
-from rubackup.chunkstore._usage import Fill, Usage, fill_of
+from rubackup.chunkstore._usage import Fill, Usage, fill_of, usage_of
 from rubackup.chunkstore._wholeness import whole_packs
-from rubackup.chunkstore.backends.base import Backend
 from rubackup.chunkstore.backends.local import LocalBackend, translated
 from rubackup.chunkstore.file import RecordFile
 from rubackup.chunkstore.flaws import flaws_of, seal_flaw
@@ -341,14 +340,6 @@ class Pool(Collecting):
         left, self._abandoned = self._abandoned, []
         self._abandoned += close_left(self._index, self._pool, left)
 
-    @staticmethod
-    def _has(backend: Backend, name: str) -> bool:
-        try:
-            backend.size(name)
-        except NotFound:
-            return False
-        return True
-
     def abandon(self, storage: Storage, pack: bytes) -> None:
         """A session left this pack for recovery."""
         with self._lock:
@@ -505,7 +496,7 @@ class Pool(Collecting):
         return row, storage
 
     def _dropped(self, record: str) -> bool:
-        return any(self._has(one.backend, seals.tombstone_name(record)) for one in self._storages.all)
+        return any(one.has(seals.tombstone_name(record)) for one in self._storages.all)
 
     def locked_until_ns(self, record: str) -> int:
         """Until when (Unix time) nobody can drop a record; 0 when it was never locked."""
@@ -561,20 +552,9 @@ class Pool(Collecting):
 
     def usage(self) -> Usage:
         """Room and contents; `problem` says why nothing can be written or read, if so."""
-        try:
-            self._check_open()
-            storages = self._storages
-            space = storages.space()
-            storages.room_for(0)
-            problem = ""
-        except RubackupError as error:
-            problem = error.message
-            if self._closed:
-                return Usage(problem, 0, 0, 0, 0, 0)
-            space = None
-        used = sum(one.used_bytes for one in self._storages.all)
-        free, total = (space.free_bytes, space.total_bytes) if space else (0, 0)
-        return Usage(problem, free, used, total, self._index.chunk_count, self._index.record_count)
+        if self._closed:
+            return Usage("The pool is closed.", 0, 0, 0, 0, 0)
+        return usage_of(self._storages, self._index.chunk_count, self._index.record_count)
 
     def fills(self) -> list[Fill]:
         """How full each folder is, in the order in which they are filled."""

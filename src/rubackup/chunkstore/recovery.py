@@ -337,20 +337,12 @@ def close_left(index: Index, pool: bytes, left: Iterable[tuple[Storage, bytes]])
     for storage, name in left:
         recovery = Recovery(index, pool)
         try:
-            if _has(storage, pack.open_name(name)):
+            if storage.has(pack.open_name(name)):
                 recovery.recover_open(storage, name)
-            elif _has(storage, pack.closed_name(name)):
+            elif storage.has(pack.closed_name(name)):
                 recovery.adopt_closed(storage, name)
             still += recovery.left
         except RubackupError as error:
             log.warning("pack %s stays open: %s", name.hex(), error.message)
             still.append((storage, name))
     return still
-
-
-def _has(storage: Storage, name: str) -> bool:
-    try:
-        storage.backend.size(name)
-    except NotFound:
-        return False
-    return True

@@ -38,6 +38,14 @@ class Storage:
         except NotFound:
             raise StorageFault(f"The folder {self.backend.label} has lost its marker: is its disk mounted?") from None
 
+    def has(self, name: str) -> bool:
+        """Whether there is a file of this name."""
+        try:
+            self.backend.size(name)
+        except NotFound:
+            return False
+        return True
+
     def holds_files(self) -> bool:
         """Whether anything of the pool but the marker lies in the folder."""
         return any(next(self.backend.list(folder), None) is not None for folder in ("packs", "manifests"))
