@@ -2,12 +2,13 @@
 
 Six rules a row: the guide's own example body (with real names) has its effect, shown by further calls; what
 does not exist is a 404; a wrong body is a 400 that names the key; no token 401; no CSRF token 403; a role that
-may not 403. A row that this version refuses says why and changes nothing. A table by family is printed at the end.
+may not 403. A row that this version refuses says why and changes nothing. The last test makes a table by family.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -40,6 +41,7 @@ ROWS: Rows = {
     **contract_system.ROWS,
 }
 ENVELOPE = {"data", "errors", "is_error", "message"}
+TABLE = Path(__file__).parents[2] / "artefacts" / "contract_rows.txt"
 NO_TOKEN_NEEDED = {("POST", "/auth/login"), ("POST", "/auth/refresh"), ("DELETE", "/auth/logout")}
 """Rows that are about tokens themselves; their other answers are in `tests/api/test_login.py` and `test_sessions.py`."""
 
@@ -196,17 +198,21 @@ def _blank(key: Key) -> Call:
 
 
 def test_the_table_by_family(capsys: pytest.CaptureFixture[str]) -> None:
-    """Print what was seen: rows with effect, rows refused with a reason. Nothing is left over."""
+    """Say what was seen, also in artefacts/contract_rows.txt: rows with effect, rows refused. Nothing is left over."""
     seen = sum(len(rows) for kinds in outcome.values() for rows in kinds.values())
+    lines = [f"{'family':34} {'rows':>4} {'effect':>6} {'refused':>7}"]
+    for family, kinds in outcome.items():
+        effect, refused = (len(kinds.get(kind, [])) for kind in ("effect", "refused"))
+        lines.append(f"{family:34} {effect + refused:4} {effect:6} {refused:7}")
+    for kinds in outcome.values():
+        for row in kinds.get("refused", []):
+            method, path = row.split(" ", 1)
+            lines.append(f"refused: {row}: {ROWS[method, path].refused}")
+    lines.append(f"{seen} of {len(contract())} rows seen")
+    table = "\n".join(lines)
     with capsys.disabled():
-        print(f"\n{'family':34} {'rows':>4} {'effect':>6} {'refused':>7}")
-        for family, kinds in outcome.items():
-            effect, refused = (len(kinds.get(kind, [])) for kind in ("effect", "refused"))
-            print(f"{family:34} {effect + refused:4} {effect:6} {refused:7}")
-        for kinds in outcome.values():
-            for row in kinds.get("refused", []):
-                method, path = row.split(" ", 1)
-                print(f"refused: {row}: {ROWS[method, path].refused}")
-        print(f"{seen} of {len(contract())} rows seen")
+        print(f"\n{table}")
+    TABLE.parent.mkdir(exist_ok=True)
+    TABLE.write_text(table + "\n")
 
     assert seen in {0, len(contract())}, "run the whole module for the table"
