@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from rubackup.api.callers import send_until_gone
 from rubackup.api.envelope import failure
 from rubackup.domain.errors import Busy, Corrupt, RangeNotSatisfiable, RubackupError, TooManyAttempts
 from rubackup.services.ports import FILE_PART_BYTES, FilePart
@@ -166,15 +167,7 @@ class FileResponse(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send until all is sent, the caller goes, or the file cannot be read."""
         try:
-            sending, gone = asyncio.create_task(self._send(scope, send)), asyncio.create_task(_gone(receive))
-            try:
-                await asyncio.wait({sending, gone}, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                sending.cancel()
-                gone.cancel()
-                await asyncio.wait({sending, gone})
-            if not sending.cancelled():
-                sending.result()
+            await send_until_gone(self._send(scope, send), receive)
         finally:
             self._seats.leave(self._user_id)
 
@@ -220,9 +213,3 @@ class FileResponse(Response):
         if found.tag != self._opened.first.tag or not found.data:
             raise Corrupt("The file is not what it was when the download began.")
         return memoryview(found.data)
-
-
-async def _gone(receive: Receive) -> None:
-    """Return once the caller is gone."""
-    while (await receive())["type"] != "http.disconnect":
-        pass

@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from rubackup.api.access import credential_of
+from rubackup.api.callers import send_until_gone
 from rubackup.api.hub import Credential, EventHub, Subscription
 from rubackup.api.kernel import Asked, Kernel
 from rubackup.api.requests import read_query
@@ -84,15 +85,7 @@ class EventResponse(Response):
         """Send until the caller goes, or the stream ends."""
         try:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-            sending, gone = asyncio.create_task(self._send(scope, send)), asyncio.create_task(_gone(receive))
-            try:
-                await asyncio.wait({sending, gone}, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                sending.cancel()
-                gone.cancel()
-                await asyncio.wait({sending, gone})
-            if not sending.cancelled():
-                sending.result()
+            await send_until_gone(self._send(scope, send), receive)
         finally:
             self._hub.leave(self._stream)
 
@@ -147,9 +140,3 @@ async def _next_part(stream: Subscription) -> bytes:
 def _standing(stream: Subscription) -> bytes:
     """Where the stream is, so that a caller to whom nothing happened resumes there."""
     return b"id: %s\n\n" % events.write_place(stream.log, stream.place).encode()
-
-
-async def _gone(receive: Receive) -> None:
-    """Return once the caller is gone."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
