@@ -7,7 +7,7 @@ import struct
 from array import array
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -21,10 +21,9 @@ _GROUP = struct.Struct("<III")
 """Pack, offset and length of a group: the beginning of a place in the index."""
 _MENDED: Final = 2.0
 """More than any share."""
-_HOLES: Final = {bytes(PREFIX_BYTES)}
+_HOLES: Final = {HOLE[:PREFIX_BYTES]}
 """What rows of holes leave among the ids."""
 _PACK_BUCKETS: Final = 64
-_HOLE: Final = HOLE[:PREFIX_BYTES]
 Row = tuple[bytes, bytes]
 """Key and value of a chunk in the index."""
 
@@ -48,12 +47,6 @@ class Weights:
     def packs(self) -> list[int]:
         """Numbers of the packs that are looked at."""
         return [number for number, size in enumerate(self._sizes) if size]
-
-    def leave(self, packs: Iterable[int]) -> None:
-        """Look at these no more."""
-        for number in packs:
-            if number < len(self._sizes):
-                self._sizes[number] = self.live[number] = 0
 
     def unused(self, number: int) -> int:
         """Bytes of a pack that nobody needs."""
@@ -86,9 +79,9 @@ class Emptied:
 def weigh(
     index: Index, live: LiveIds, weights: Weights, emptied: Emptied, folder: Path, check: Callable[[], None]
 ) -> int:
-    """Fill in `weights` and `emptied`; how many live ids the index does not know. `check` may raise Stopped.
+    """Fill in `weights` and `emptied`; `check` may raise Stopped.
 
-    While a manifest names a chunk that the index does not know, packs with damage are left alone: it may be in one of them.
+    How many live ids the index does not know; if there are any, nothing is weighed.
     """
     buckets = _PACK_BUCKETS if live.partitions > 1 else 1
     groups = Buckets(folder / "groups", buckets, _GROUP.size)
@@ -106,16 +99,16 @@ def weigh(
             unknown -= len(found - {last})  # an id may stand there for several owners, and over the end of a batch
             last = part[-1][0][:PREFIX_BYTES]
     unknown += sum(len(live.partition(number) - _HOLES) for number in unread)
-    scarred = index.scarred()
     if unknown:
-        weights.leave(scarred)
+        return unknown
+    scarred = index.scarred()
     for bucket in range(buckets):
         check()
         for number, offsets in _count(groups.take(bucket), weights).items():
             # A damaged group that is needed keeps its pack: it goes nowhere, and its bytes may be all that is left.
             mend = number in scarred and not any(index.is_bad(number, offset) for offset in offsets)
             emptied.offer(number, weights.size(number), weights.live[number], offsets, mend=mend)
-    return unknown
+    return 0
 
 
 def _by_partition(rows: list[Row], partitions: int) -> Iterator[tuple[int, list[Row]]]:
