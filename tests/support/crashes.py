@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 
 from rubackup.chunkstore.backends.memory import MemoryBackend
 from support.chunkstore import Place, record_id
+
+Survivors = Callable[[MemoryBackend], MemoryBackend]
+"""What is left of a storage after a crash."""
 
 
 class Crash(Exception):
@@ -17,7 +21,7 @@ class Crash(Exception):
 class Crasher:
     """Ends the world at one step, keeping what a disk would hold: the storage, and a copy of the index."""
 
-    def __init__(self, place: Place, step: int, survivors: Callable[[MemoryBackend], MemoryBackend]) -> None:
+    def __init__(self, place: Place, step: int, survivors: Survivors) -> None:
         self.place, self.left, self.survivors = place, step, survivors
         self.crashed: Place | None = None
         self.promised = [record_id(1)]
@@ -55,3 +59,20 @@ def nothing_unsynced(backend: MemoryBackend) -> MemoryBackend:
 def half(backend: MemoryBackend) -> MemoryBackend:
     """The power is gone, and half of what was not synced is there."""
     return backend.after_power_loss(torn=True)
+
+
+def at_every_step(
+    folder: Path,
+    run: Callable[[Place, int, Survivors], Crasher],
+    survivors: Survivors,
+    *,
+    lose_index: bool,
+) -> Iterator[tuple[Place, Crasher]]:
+    """What each crash leaves, with or without its index, until `run` comes to its end before it crashes."""
+    for step in count():
+        crasher = run(Place(folder / str(step)), step, survivors)
+        if crasher.crashed is None:
+            return
+        if lose_index:
+            crasher.crashed.lose_index()
+        yield crasher.crashed, crasher

@@ -15,7 +15,7 @@ from rubackup.chunkstore.pool import GcSafety
 from rubackup.domain.errors import RubackupError
 from support.chunkstore import Client, Place, begin, noise, record_id, restore
 from support.collecting import AT_ONCE, SECOND_NS, collect, damaged, packs, sweep
-from support.crashes import Crash, Crasher, everything, half, nothing_unsynced
+from support.crashes import Crash, Crasher, at_every_step, everything, half, nothing_unsynced
 
 KEPT = {"/c": noise(60_000, 3)}
 DROPPED = {"/a": noise(60_000, 1), "/c": KEPT["/c"], "/z": noise(60_000, 4)}
@@ -73,18 +73,12 @@ def test_a_collection_may_crash_anywhere(
 ) -> None:
     """Before and after every operation on the storage, with and without the index left."""
     monkeypatch.setattr(pack, "TARGET_BYTES", 100_000)
-    step = 0
-    while True:
-        place = Place(quick_folder / str(step))
-        crasher = _run(place, step, survivors)
-        if crasher.crashed is None:
-            break
-        if lose_index:
-            crasher.crashed.lose_index()
-        _check(crasher.crashed)
-        step += 1
+    crashes = 0
+    for crashed, _ in at_every_step(quick_folder, _run, survivors, lose_index=lose_index):
+        _check(crashed)
+        crashes += 1
 
-    assert step > 20
+    assert crashes > 20
 
 
 class Chance:

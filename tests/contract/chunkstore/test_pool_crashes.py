@@ -15,7 +15,7 @@ from rubackup.chunkstore.backends.faults import FaultyBackend
 from rubackup.chunkstore.backends.memory import MemoryBackend
 from rubackup.domain.errors import RubackupError
 from support.chunkstore import Client, Place, begin, noise, record_id, restore
-from support.crashes import Crash, Crasher, everything, half, nothing_unsynced
+from support.crashes import Crash, Crasher, at_every_step, everything, half, nothing_unsynced
 
 OLD = {"/old": noise(90_000, 1), "/both": noise(50_000, 2)}
 NEW = {"/new": noise(120_000, 3), "/both": noise(50_000, 2), "/text": b"text " * 5000}
@@ -72,18 +72,12 @@ def test_a_crash_at_any_step_harms_nothing(
     """Before and after every operation on the storage, with and without the index left."""
     monkeypatch.setattr(pack, "TARGET_BYTES", 100_000)
     monkeypatch.setattr(_packing, "CLOSING", 0)  # one step after the other, so that each run has the same ones
-    step = 0
-    while True:
-        place = Place(quick_folder / str(step))
-        crasher = _run(place, step, survivors)
-        if crasher.crashed is None:
-            break
-        if lose_index:
-            crasher.crashed.lose_index()
-        _check(crasher.crashed, crasher.promised)
-        step += 1
+    crashes = 0
+    for crashed, crasher in at_every_step(quick_folder, _run, survivors, lose_index=lose_index):
+        _check(crashed, crasher.promised)
+        crashes += 1
 
-    assert step > 30
+    assert crashes > 30
 
 
 def test_what_was_sent_before_a_checkpoint_is_not_sent_again(place: Place) -> None:
