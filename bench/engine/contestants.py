@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import subprocess
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -91,7 +92,7 @@ def used_bytes(folder: Path) -> int:
 
 
 @dataclass
-class _Program:
+class _Program(ABC):
     """A contestant that is a program started for each operation."""
 
     program: Path
@@ -107,8 +108,9 @@ class _Program:
     def repository(self) -> Path:
         return self.folder / "repository"
 
+    @abstractmethod
     def environment(self) -> dict[str, str]:
-        raise NotImplementedError
+        """What the program is told beside its arguments."""
 
     def run(self, *arguments: str | Path, folder: Path | None = None) -> str:
         """The output of the program; Failed when it fails."""
