@@ -120,6 +120,16 @@ def test_a_second_copy_goes(place: Place) -> None:
     assert restore(place.reopen(), record_id(2)) == {"/a": A}
 
 
+def test_a_second_copy_goes_though_the_first_has_a_damaged_header(place: Place) -> None:
+    """A damaged header names no other pack, and the group is where the index says. The run makes the header good."""
+    first, _ = two_packs_of_one_content(place)
+    place.memory().files[first].data[20] ^= 1
+    pool = place.reopen()
+
+    assert collect(pool, unfinished=[]).problems == []
+    assert restore(place.reopen(), record_id(2)) == {"/a": A}
+
+
 @pytest.mark.parametrize("damage", ["gone", "exchanged", "overwritten"])
 def test_a_second_copy_stays_when_the_first_is_not_there(place: Place, damage: str) -> None:
     """With the next index it is the one that is used."""

@@ -147,14 +147,14 @@ class Doomed:
         return head is not None and bool(head.cipher) == encrypted and name in head.ids
 
     def _head(self, row: PackRow, place: Place) -> Head | None:
-        """The header of the group at a place, from a pack that says that it is the one; None when it is not there."""
+        """The header of the group at a place, unless the file there says that it is another pack; None when it is not there."""
         storage = self._ground.storages().get(row.storage)
         if storage is None or place.group_bytes > group.MAX_GROUP_BYTES:
             return None
         backend = storage.backend
         try:
             name = closed_or_open(backend, row)
-            header = pack.parse_header(backend.read(name, 0, pack.HEADER_BYTES))
+            pack.check_is(backend, name, self._ground.pool, row.id)
             head = group.read_head(backend.read(name, place.offset, min(place.group_bytes, _HEAD_BYTES)))
             whole = backend.size(name) >= place.offset + place.group_bytes
         except NotFound:
@@ -166,8 +166,7 @@ class Doomed:
             if not _is_bad_sector(error):
                 raise
             return None
-        is_it = (header.pool, header.pack, head.total_bytes) == (self._ground.pool, row.id, place.group_bytes)
-        return head if is_it and whole else None
+        return head if whole and head.total_bytes == place.group_bytes else None
 
     def _judge(self) -> None:
         if not self._wrong:
