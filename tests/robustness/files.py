@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import uuid
@@ -17,6 +18,8 @@ from support.channels import RecordingWatch
 from support.chunkstore import POOL
 
 OWNER = "00000000000000cc"
+_TAKEN = frozenset({errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.ENOENT, errno.ELOOP})
+"""The name of a change is that of something else already."""
 
 
 class Files:
@@ -51,8 +54,9 @@ class Files:
                 ways += [self._edit, self._same_size, self._replace, self._remove, self._rename, self._mode, self._hard]
             try:
                 toss.choice(ways)(toss, toss.choice(there) if there else new, new)
-            except (FileExistsError, IsADirectoryError, NotADirectoryError, FileNotFoundError):
-                continue  # the name is taken by something else
+            except OSError as error:
+                if error.errno not in _TAKEN:
+                    raise
 
     @staticmethod
     def _make(toss: Random, old: Path, new: Path) -> None:
