@@ -18,7 +18,7 @@ from support.channels import RecordingWatch
 from support.chunkstore import POOL
 
 OWNER = "00000000000000cc"
-_TAKEN = frozenset({errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.ENOENT, errno.ELOOP})
+_TAKEN = frozenset({errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.ENOENT, errno.ELOOP, errno.ENOTEMPTY})
 """The name of a change is that of something else already."""
 
 
