@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from rubackup.chunkstore import pack, seals
+from rubackup.chunkstore import astray, pack, seals
 from rubackup.chunkstore._collecting import Collecting
 from rubackup.chunkstore._fences import Fences
 from rubackup.chunkstore._groups import GroupReader
@@ -97,6 +97,8 @@ class Pool(Collecting):
         self.level: int | None = None
         self.problems: list[str] = []
         """What recovery could not repair, a sentence each."""
+        self.repaired: list[str] = []
+        """Manifests that got their names back, a sentence each."""
 
     @classmethod
     def open(
@@ -178,6 +180,7 @@ class Pool(Collecting):
             recovery = Recovery(self._index, self._pool)
             recovery.run(new, [one for one in bound if one.id in current])
             self.problems += recovery.problems
+            self.repaired += recovery.repaired
             self._abandoned += recovery.left
             remembered = self._index.storage_paths()
             for storage in bound:
@@ -471,10 +474,15 @@ class Pool(Collecting):
         """Make a record's damaged manifest anew from what is whole of it; a sentence for each part that is lost.
 
         Corrupt when nothing can be made of it, and when parts would be lost, unless `lose` gives them up. Invalid for an
-        encrypted one. Who reads the old one meanwhile may fail. The pool's lock is held.
+        encrypted one. Who reads the old one meanwhile may fail. The pool's lock is held. One that somebody swapped with
+        another gets its name back, and is left as it is.
         """
         with self._lock:
             row, storage = self._stored_row(record)
+            if not self._has_own(record, storage) and self.put_back():
+                row, storage = self._stored_row(record)
+                if self._has_own(record, storage):
+                    return []
             repaired, lost = repair_manifest(storage, row, lose=lose)
             log.warning("The manifest %s was made anew.", self.manifest_file(record))
             self._index.put_record(repaired, None)
@@ -487,6 +495,36 @@ class Pool(Collecting):
             repaired = repair_seal(storage, row)
             log.warning("The manifest %s was sealed anew.", self.manifest_file(record))
             self._index.put_record(repaired, None)
+
+    def put_back(self) -> list[str]:
+        """Look at all manifests, and give those their names that lie under another's; a sentence for each.
+
+        Reads the beginning of each. The pool's lock is held.
+        """
+        with self._lock:
+            self._check_open()
+            for storage in self._storages.all:
+                storage.check_bound()
+            told = astray.put_back(self._index, self._storages.all)
+            self.repaired += told
+            return told
+
+    @staticmethod
+    def _has_own(record: str, storage: Storage) -> bool:
+        """Whether the file of a record's name is its manifest, as far as can be told."""
+        name = seals.manifest_name(record)
+        return storage.has(name) and astray.record_in(storage.backend, name) in {"", record}
+
+    def _check_own(self, record: str, row: RecordRow | None) -> None:
+        """Corrupt when the file that has a record's name may be all that is left of another."""
+        storages, name = self._storages.all, seals.manifest_name(record)
+        lie = [one for one in storages if one.has(name)]
+        home = self._storages.get(row.storage) if row else None
+        if (home is not None and home not in lie) or not all(self._has_own(record, one) for one in lie):
+            self.put_back()
+            row = self._index.record(record)
+        for one in [one for one in storages if one.has(name)]:
+            astray.check_removable(storages, one, record, self._index.records, row)
 
     def _stored_row(self, record: str) -> tuple[RecordRow, Storage]:
         row = self._row(record)
@@ -518,7 +556,8 @@ class Pool(Collecting):
         """Remove a record for good: tombstone first, then its manifest. Repeating it changes nothing.
 
         With `zeroing` the manifest is overwritten first, where the storage can. Conflict while it is locked, Corrupt when
-        nothing of its lock is whole, StorageFault when its folder is not mounted.
+        nothing of its lock is whole, or its file is another record's and cannot be put back, StorageFault when its folder
+        is not mounted.
         """
         seals.check_record_id(record)
         with self._lock:
@@ -533,6 +572,9 @@ class Pool(Collecting):
                 one.check_bound()
             if self.locked_until_ns(record) > self.now_ns():
                 raise Conflict(f"Record {record} is locked against deletion.")
+            self._check_own(record, row)
+            row = self._index.record(record)
+            storage = (self._storages.get(row.storage) if row else None) or storage
             if not self._dropped(record):
                 storage.backend.put(seals.tombstone_name(record), msgspec.msgpack.encode([record, self.now_ns()]))
             for one in self._storages.all:  # one whose manifest cannot be read has no row

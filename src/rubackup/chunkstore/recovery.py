@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 from typing import Final
 
-from rubackup.chunkstore import group, pack, seals
+from rubackup.chunkstore import astray, group, pack, seals
 from rubackup.chunkstore._packset import PackSet
 from rubackup.chunkstore.backends.base import Item
 from rubackup.chunkstore.group import Head
@@ -33,6 +33,8 @@ _JUDGED: Final = 200_000
 _GROUP = struct.Struct("<III")
 """Pack, offset and length of a group: the beginning of a place in the index."""
 _ID = re.compile(r"[0-9a-f]{32}")
+Files = dict[str, list[tuple[Storage, Item, str]]]
+"""By suffix, each with its record."""
 
 
 class Recovery:
@@ -43,6 +45,8 @@ class Recovery:
         self._pool = pool
         self.problems: list[str] = []
         """A sentence for each file that is damaged or could not be repaired."""
+        self.repaired: list[str] = []
+        """A sentence for each file that was put in its place."""
         self._storages: dict[bytes, Storage] = {}
         self._judged: dict[bytes, bool] = {}
         self.left: list[tuple[Storage, bytes]] = []
@@ -244,9 +248,9 @@ class Recovery:
 
     # --- manifests ---
 
-    def _sorted_files(self, storages: list[Storage]) -> dict[str, list[tuple[Storage, Item, str]]]:
+    def _sorted_files(self, storages: list[Storage]) -> Files:
         """The files beside the packs by suffix, each with its record; what was being received is removed."""
-        files: dict[str, list[tuple[Storage, Item, str]]] = {".manifest": [], ".tombstone": [], ".lock": []}
+        files: Files = {".manifest": [], ".tombstone": [], ".lock": [], astray.SUFFIX: []}
         for storage in storages:
             for item in list(storage.backend.list("manifests")):
                 path = PurePosixPath(item.name)
@@ -262,15 +266,20 @@ class Recovery:
 
     def _manifests(self, storages: list[Storage]) -> None:
         files = self._sorted_files(storages)
-        found = files[".manifest"]
         tombstones = {record for _, _, record in files[".tombstone"]}
+        if files[astray.SUFFIX] or any(self._is_astray(*one, tombstones) for one in files[".manifest"]):
+            self.repaired += astray.put_back(self._index, self._storages.values())
+            files = self._sorted_files(storages)
+        for storage, item, _ in files[astray.SUFFIX]:
+            self._problem(f"{storage.backend.label}/{item.name} is a manifest whose place is taken.")
+        found = files[".manifest"]
         for storage, item, record in files[".lock"]:
             if record in tombstones:
                 storage.backend.delete(item.name)
         listed: set[str] = set()
         for storage, item, record in found:
             if record in tombstones:
-                storage.backend.delete(item.name)
+                self._remove_dropped(storage, item, record, tombstones)
             else:
                 listed.add(record)
                 storage.count(item.size_bytes)
@@ -282,6 +291,21 @@ class Recovery:
                 self._problem(f"The manifest of record {row.sealed.record} is missing: the record is lost.")
             if gone or row.sealed.record in tombstones:
                 self._index.delete_record(row.sealed.record)
+
+    def _is_astray(self, storage: Storage, item: Item, record: str, tombstones: set[str]) -> bool:
+        """Whether a file that is not as the index knows it is the manifest of another record."""
+        row = self._index.record(record) if record not in tombstones else None
+        if row is not None and row.file_bytes == item.size_bytes and row.storage == storage.id:
+            return False
+        return astray.record_in(storage.backend, item.name) not in {"", record}
+
+    def _remove_dropped(self, storage: Storage, item: Item, record: str, tombstones: set[str]) -> None:
+        """Finish a drop; a file that is another record's stays."""
+        inside = astray.record_in(storage.backend, item.name)
+        if inside in {"", record} or inside in tombstones:
+            storage.backend.delete(item.name)
+        else:
+            self._problem(f"{storage.backend.label}/{item.name} is the manifest of record {inside}.")
 
     def _take_manifest(self, storage: Storage, item: Item, record: str) -> None:
         row = self._index.record(record)
