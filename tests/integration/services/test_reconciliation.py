@@ -150,6 +150,29 @@ def test_nothing_is_deleted_until_the_pool_was_reconciled(run):
     run(scenario)
 
 
+def test_a_contact_has_the_next_number_once_it_was_confirmed(run):
+    """Until a pool that knows the catalogue has confirmed it, it is the same again; a lower one changes nothing."""
+
+    async def scenario(database: Database):
+        world = await World.build(database)
+
+        async def after(contact: int, *, reconciled: bool = True) -> int:
+            state = PoolReport(
+                id=world.pool, problem="", free_bytes=5, used_bytes=6, total_bytes=11, chunks=7,
+                reconciled=reconciled, contact=contact,
+            )  # fmt: skip
+            await pools.report(database, MEDIA, [state])
+            numbers = await pools.contacts(database, MEDIA)
+            assert numbers == [(row.id, row.contact) for row in await pools.configuration(database, MEDIA)]
+            return dict(numbers)[world.pool]
+
+        first = dict(await pools.contacts(database, MEDIA))[world.pool]
+        assert (first, await after(1), await after(1), await after(2)) == (1, 2, 2, 3)
+        assert (await after(9, reconciled=False), await after(1)) == (3, 3)
+
+    run(scenario)
+
+
 def test_each_take_over_has_a_name_of_its_own(run):
     """Names stay; those of epochs that a restored dump has ahead of it are not known."""
 
