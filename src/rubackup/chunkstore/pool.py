@@ -354,7 +354,7 @@ class Pool(Mending):
                 del self._sessions[session.task_id]
 
     def changes(self) -> int:
-        """Rises whenever packs are condemned or groups moved."""
+        """Rises whenever packs are condemned, groups moved, or a removal begins."""
         with self._lock:
             return self._guard.changes
 

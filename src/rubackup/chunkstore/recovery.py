@@ -338,9 +338,9 @@ class Recovery:
         for first in range(0, reader.row_count, SEGMENT_ROWS):
             rows = reader.rows(first, min(SEGMENT_ROWS, reader.row_count - first))
             names = {chunk for chunk, _ in rows if chunk != HOLE}
-            found = self._index.lookup(names, space, condemned=True)
+            found = self._index.lookup(names, space, going=True)
             if space:  # a pack whose header is damaged does not tell whose encrypted chunks it holds: the record does
-                claimed = self._index.lookup(names.difference(found), ownerless, condemned=True)
+                claimed = self._index.lookup(names.difference(found), ownerless, going=True)
                 for chunk, value in claimed.items():
                     batch.chunks[chunk + space] = Place.decode(value)._replace(owner=batch.owner)
                 found |= claimed
