@@ -16,10 +16,11 @@ from msgspec.structs import replace
 
 from rubackup.chunkstore import seals
 from rubackup.chunkstore.backends.base import Backend
+from rubackup.chunkstore.backends.local import is_bad_sector
 from rubackup.chunkstore.index import Index, RecordRow
 from rubackup.chunkstore.manifest import format as fmt
 from rubackup.chunkstore.storage import Storage
-from rubackup.domain.errors import Corrupt, Invalid
+from rubackup.domain.errors import Corrupt, Invalid, StorageFault
 
 log = logging.getLogger(__name__)
 SUFFIX: Final = ".astray"
@@ -36,12 +37,18 @@ def record_in(backend: Backend, name: str) -> str:
             if length <= min(size - _FRONT, fmt.FRAME_BYTES + fmt.MAX_SEALED_BYTES):
                 frame = backend.read(name, _FRONT, length)
                 return seals.check_record_id(fmt.decode_header(fmt.unpack_frame(frame, _FRONT, b"H", None)[1]).record)
-    except (Corrupt, Invalid):
-        pass  # the seal may tell
+    except (Corrupt, Invalid, StorageFault) as error:  # the seal may tell
+        _raise_unless_damage(error)
     try:
         return seals.read_seal(backend, name)[0].record
-    except Corrupt:
+    except (Corrupt, StorageFault) as error:
+        _raise_unless_damage(error)
         return ""
+
+
+def _raise_unless_damage(error: Exception) -> None:
+    if isinstance(error, StorageFault) and not is_bad_sector(error):
+        raise error
 
 
 def put_back(index: Index, storages: Iterable[Storage]) -> list[str]:

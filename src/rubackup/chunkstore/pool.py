@@ -91,6 +91,7 @@ class Pool(Mending):
         self._left_out: dict[str, str] = {}
         self._roster = Roster(pool)
         self._fences = Fences(metadata, pool)
+        self._unreadable: list[str] = []
         self._closed = False
         self._guard = Guard()
         self.level: int | None = None
@@ -181,6 +182,7 @@ class Pool(Mending):
             self.problems += recovery.problems
             self.repaired += recovery.repaired
             self._abandoned += recovery.left
+            self._unreadable += recovery.unreadable
             remembered = self._index.storage_paths()
             for storage in bound:
                 if remembered.get(storage.id) != storage.backend.label:

@@ -16,6 +16,7 @@ from typing import Final
 from rubackup.chunkstore import astray, group, pack, seals
 from rubackup.chunkstore._packset import PackSet
 from rubackup.chunkstore.backends.base import Item
+from rubackup.chunkstore.backends.local import is_bad_sector
 from rubackup.chunkstore.group import Head
 from rubackup.chunkstore.identity import HOLE
 from rubackup.chunkstore.index import ENDS, NOBODY, Batch, Index, PackRow, Place, RecordRow
@@ -49,6 +50,8 @@ class Recovery:
         """A sentence for each file that was put in its place."""
         self._storages: dict[bytes, Storage] = {}
         self._judged: dict[bytes, bool] = {}
+        self.unreadable: list[str] = []
+        """Packs that are left out as a part of them could not be read now: what they hold, nobody knows."""
         self.left: list[tuple[Storage, bytes]] = []
         """Packs that could not be closed yet, as there was no room."""
 
@@ -75,7 +78,7 @@ class Recovery:
             storage.used_bytes = 0
         with self._index.filling(self._choose):
             for storage, item in items:
-                self._take_pack(storage, item)
+                self._try_pack(storage, item)
         self._manifests(storages)
 
     def _problem(self, text: str) -> None:
@@ -83,6 +86,20 @@ class Recovery:
         self.problems.append(text)
 
     # --- packs ---
+
+    def _try_pack(self, storage: Storage, item: Item) -> None:
+        """Index a pack, or leave it out while a part of it cannot be read: the pool's other packs are whole."""
+        try:
+            self._take_pack(storage, item)
+        except StorageFault as error:
+            if not is_bad_sector(error):
+                raise
+            path = PurePosixPath(item.name)
+            row = self._index.pack_by_id(bytes.fromhex(path.stem)) if _ID.fullmatch(path.stem) else None
+            if row is not None:
+                self._index.mark_missing(row.number)
+            self.unreadable.append(f"{storage.backend.label}/{item.name}")
+            self._problem(f"{self.unreadable[-1]} is left out until the next opening: {error.message}")
 
     def _take_pack(self, storage: Storage, item: Item) -> None:
         """Index a pack, and close it when it is open."""
@@ -321,8 +338,11 @@ class Recovery:
             self._index.put_record(RecordRow(sealed, stream_bytes, storage.id, file_bytes), packs, whole=whole)
         except Corrupt as error:
             self._problem(f"{storage.backend.label}/{item.name} is damaged: {error.message}")
-        except StorageFull as error:
-            if self._index.fresh:
+        except StorageFault as error:
+            if is_bad_sector(error):
+                self._problem(f"{storage.backend.label}/{item.name} cannot be read: {error.message}")
+                return
+            if self._index.fresh or not isinstance(error, StorageFull):
                 raise
             self._problem(f"{storage.backend.label}/{item.name} is not listed before the next opening: {error.message}")
 

@@ -53,6 +53,11 @@ def listed(ground: Ground) -> list[RecordRow]:
             f"Nothing is collected: {', '.join(away)} belongs to the pool and is away. "
             "It may hold copies that need what seems to be unused."
         )
+    if unreadable := ground.unreadable():
+        raise StorageFault(
+            f"Nothing is collected: {', '.join(unreadable[:5])} could not be read when the pool was opened. When its disk "
+            "is repaired, or the file is moved away, and the media server was started again, the pool is collected."
+        )
     rows = ground.index.records()
     known = {row.sealed.record for row in rows}
     for row in rows:
