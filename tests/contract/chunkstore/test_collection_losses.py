@@ -62,11 +62,12 @@ def refused(pool: Pool, error: type[RubackupError], match: str) -> None:
 
 def test_the_rest_is_collected(loss: Loss) -> None:
     """The damaged record is named, nothing of the others goes, and the index is not rebuilt again and again."""
+    loss.place.memory().put("packs/ab/notes.pack", b"somebody's")
     result = collect(loss.pool, unfinished=[])
 
     assert (result.damaged, result.removed_packs) == ([record_id(1)], 1)
     assert f"Record {record_id(1)} of / of client" in result.problems[0]
-    assert packs(loss.place) == [loss.kept]
+    assert packs(loss.place) == sorted([loss.kept, "packs/ab/notes.pack"])
     assert not loss.pool.index_damaged
     assert restore(loss.pool, record_id(2)) == {"/a": B}
     assert collect(loss.pool, unfinished=[]).damaged == [record_id(1)]

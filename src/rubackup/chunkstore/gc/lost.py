@@ -6,7 +6,9 @@ Reasons: `docs/design/chunkstore.md`, Garbage collection.
 
 from __future__ import annotations
 
+import re
 from pathlib import PurePosixPath
+from typing import Final
 
 from rubackup.chunkstore import pack
 from rubackup.chunkstore.backends.base import Backend
@@ -15,6 +17,8 @@ from rubackup.chunkstore.gc.live import PREFIX_BYTES
 from rubackup.chunkstore.group import Head
 from rubackup.chunkstore.storage import Storage
 from rubackup.domain.errors import Conflict, Corrupt, NotFound, StorageFault
+
+_ID: Final = re.compile(r"[0-9a-f]{32}")
 
 
 def prove_lost(ground: Ground, lost: set[bytes]) -> set[int]:
@@ -30,6 +34,8 @@ def prove_lost(ground: Ground, lost: set[bytes]) -> set[int]:
         for item in list(storage.backend.list("packs")):
             ground.check()
             path = PurePosixPath(item.name)
+            if not _ID.fullmatch(path.stem):  # no file of the pool; the opening named it
+                continue
             if path.suffix == ".open":
                 _ask_open(storage, item.name, lost)
             elif path.suffix == ".pack":
