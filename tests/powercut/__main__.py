@@ -130,7 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the matrix."""
     parser = argparse.ArgumentParser(prog="scripts/power-cut", description=__doc__)
     parser.add_argument("--seed", type=int, default=1, help="decides about trees, subsets and cut points (1)")
-    parser.add_argument("--jobs", default="small,large", help="small (all cut points), large (some by chance), or both")
+    parser.add_argument("--jobs", default="small,large", help="small, rebuilt (all cut points), large (some by chance)")
     parser.add_argument("--cuts", type=int, default=LARGE_CUTS, help="cut points of the large job (1000)")
     parser.add_argument("--state", help="make one state again, as JOB:CUT:VARIANT, and leave it in --folder")
     parser.add_argument("--folder", type=Path, help="an empty folder to work in; best in memory")
@@ -150,7 +150,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for size in given.jobs.split(","):
             began = time.monotonic()
             events = recorded(folder, size, given.seed)
-            cuts = points(events, given.seed, None if size == "small" else given.cuts)
+            cuts = points(events, given.seed, None if size in {"small", "rebuilt"} else given.cuts)
             outcome = in_processes(events, given.seed, cuts, folder)
             print(table(size, events, cuts, outcome, time.monotonic() - began), flush=True)
             failures += len(outcome.failures)

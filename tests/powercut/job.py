@@ -193,6 +193,7 @@ class Job:
 
 
 TINY: Final = (Job.backup, Job.backup, Job.drop, Job.collect, Job.rebuild, Job.backup)
+REBUILT: Final = (Job.backup, Job.backup, Job.drop, Job.rebuild, Job.collect)
 SMALL: Final = (
     Job.backup, Job.backup, Job.abandoned, Job.backup, Job.drop, Job.collect, Job.two_backups, Job.rebuild,
     Job.drop, Job.backup, Job.collect, Job.reopen, Job.drop,
@@ -215,8 +216,8 @@ def large(seed: int) -> list[Callable[[Job], None]]:
 
 
 def steps_of(size: str, seed: int) -> Iterable[Callable[[Job], None]]:
-    """The steps of a job: `tiny`, `small` or `large`."""
-    return {"tiny": TINY, "small": SMALL}.get(size) or large(seed)
+    """The steps of a job: `tiny`, `rebuilt`, `small` or `large`."""
+    return {"tiny": TINY, "rebuilt": REBUILT, "small": SMALL}.get(size) or large(seed)
 
 
 def main(folder: Path, size: str, seed: int) -> None:

@@ -34,6 +34,7 @@ class Collecting:
     _guard: Guard
     _sessions: dict[int, WriteSession]
     _closed: bool
+    _unreadable: list[str]
     now_ns: Callable[[], int]
     steady_ns: Callable[[], int]
 
@@ -95,6 +96,7 @@ class Collecting:
                 index=self._index,
                 storages=lambda: self._storages,
                 away=lambda: self._roster.away(one.id for one in self._storages.all),
+                unreadable=lambda: self._unreadable,
                 lock=self._lock,
                 guard=self._guard,
                 oldest_turn=lambda: min((one.turn for one in self._sessions.values()), default=_NEVER),

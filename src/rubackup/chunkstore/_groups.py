@@ -6,7 +6,6 @@ where the pack itself shows that the index has sent us to a wrong place, the ind
 
 from __future__ import annotations
 
-import errno
 import logging
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,6 +13,7 @@ from typing import NamedTuple, NoReturn, TypeVar
 
 from rubackup.chunkstore import group, pack
 from rubackup.chunkstore.backends.base import Backend
+from rubackup.chunkstore.backends.local import is_bad_sector
 from rubackup.chunkstore.group import Group, Head
 from rubackup.chunkstore.index import Index, PackRow, Place
 from rubackup.chunkstore.storage import Storage, Storages
@@ -118,7 +118,7 @@ class GroupReader:
         if isinstance(error, Corrupt):
             self._blame(storage.backend, row, spot, error)
         # A sector that cannot be read is damage to this group, and no reason to stop reading others.
-        if not isinstance(error.__cause__, OSError) or error.__cause__.errno != errno.EIO:
+        if not isinstance(error, StorageFault) or not is_bad_sector(error):
             raise error
         raise Corrupt(self.condemn(spot, error.message)) from error
 

@@ -250,10 +250,14 @@ class Index:
         """Numbers of the packs that have something damaged."""
         return {_SPOT.unpack(spot)[0] for spot in tuple(self._bad)}
 
-    def usable(self, value: bytes, *, condemned: bool = False) -> bool:
-        """Whether the chunk of this row can be read, as far as is known, and its pack is not condemned (or may be)."""
+    def usable(self, value: bytes, *, condemned: bool = False, going: bool = False) -> bool:
+        """Whether the chunk of this row can be read, as far as is known, and its pack is not condemned (or may be).
+
+        One whose removal has begun is as good as gone, unless `going`.
+        """
         pack, offset = struct.unpack_from("<II", value)
-        if not condemned and pack in self.marks.condemned:
+        mark = self.marks.condemned.get(pack)
+        if mark is not None and not (going if mark.going else condemned or going):
             return False
         known = self._usable.get(pack)
         if known is None:
@@ -296,12 +300,14 @@ class Index:
         """Whether the group of this place was not found damaged."""
         return not (self._bad and _SPOT.pack(*struct.unpack_from("<II", value)) in self._bad)
 
-    def lookup(self, ids: Collection[bytes], space: bytes = b"", *, condemned: bool = False) -> dict[bytes, bytes]:
+    def lookup(
+        self, ids: Collection[bytes], space: bytes = b"", *, condemned: bool = False, going: bool = False
+    ) -> dict[bytes, bytes]:
         """The encoded place of each of these chunks that can be read; those of condemned packs only when asked for."""
         found = self.places(ids, space)
         # Thousands of chunks lie in a few groups: each is judged once.
         spots = {value[:8] for value in found.values()}
-        lost = {spot for spot in spots if not self.usable(spot, condemned=condemned)}
+        lost = {spot for spot in spots if not self.usable(spot, condemned=condemned, going=going)}
         return {key: value for key, value in found.items() if value[:8] not in lost} if lost else found
 
     def places(self, ids: Collection[bytes], space: bytes = b"") -> dict[bytes, bytes]:

@@ -17,10 +17,10 @@ from pathlib import Path
 import msgspec
 
 from rubackup.chunkstore import pack, seals
-from rubackup.chunkstore._collecting import Collecting
 from rubackup.chunkstore._fences import Fences
 from rubackup.chunkstore._groups import GroupReader
 from rubackup.chunkstore._lmdb import condemn
+from rubackup.chunkstore._mending import Mending
 from rubackup.chunkstore._opening import open_index, take_lock
 from rubackup.chunkstore._packset import PackSet
 from rubackup.chunkstore._presence import Presence
@@ -35,7 +35,6 @@ from rubackup.chunkstore.gc.safety import GcResult, GcSafety
 from rubackup.chunkstore.index import MAP_BYTES, RecordRow
 from rubackup.chunkstore.read import ReadSession, StoredManifest
 from rubackup.chunkstore.recovery import Recovery, close_left
-from rubackup.chunkstore.repair import repair_manifest, repair_seal
 from rubackup.chunkstore.roster import Roster
 from rubackup.chunkstore.seals import SealedRecord
 from rubackup.chunkstore.storage import MakeBackend, Storage, Storages, belongs_to, bind_all
@@ -67,7 +66,7 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 
-class Pool(Collecting):
+class Pool(Mending):
     """A pool that is open in this process; made by `Pool.open`."""
 
     def __init__(
@@ -92,11 +91,14 @@ class Pool(Collecting):
         self._left_out: dict[str, str] = {}
         self._roster = Roster(pool)
         self._fences = Fences(metadata, pool)
+        self._unreadable: list[str] = []
         self._closed = False
         self._guard = Guard()
         self.level: int | None = None
         self.problems: list[str] = []
         """What recovery could not repair, a sentence each."""
+        self.repaired: list[str] = []
+        """Manifests that got their names back, a sentence each."""
 
     @classmethod
     def open(
@@ -178,7 +180,9 @@ class Pool(Collecting):
             recovery = Recovery(self._index, self._pool)
             recovery.run(new, [one for one in bound if one.id in current])
             self.problems += recovery.problems
+            self.repaired += recovery.repaired
             self._abandoned += recovery.left
+            self._unreadable += recovery.unreadable
             remembered = self._index.storage_paths()
             for storage in bound:
                 if remembered.get(storage.id) != storage.backend.label:
@@ -352,7 +356,7 @@ class Pool(Collecting):
                 del self._sessions[session.task_id]
 
     def changes(self) -> int:
-        """Rises whenever packs are condemned or groups moved."""
+        """Rises whenever packs are condemned, groups moved, or a removal begins."""
         with self._lock:
             return self._guard.changes
 
@@ -397,13 +401,6 @@ class Pool(Collecting):
         """Every record that is listed, in no order."""
         return [row.sealed for row in self._index.records()]
 
-    def _row(self, record: str) -> RecordRow:
-        self._check_open()
-        row = self._index.record(seals.check_record_id(record))
-        if row is None:
-            raise NotFound(f"The pool has no record {record}.")
-        return row
-
     def sealed(self, record: str) -> SealedRecord:
         """One record; NotFound when it was never sealed or is dropped."""
         return self._row(record).sealed
@@ -428,12 +425,6 @@ class Pool(Collecting):
             return RecordFile(self._stored(row).reader(), self._index, self._groups, path)
         except Corrupt as error:
             raise Corrupt(f"The manifest {self.manifest_file(record)} is damaged: {error.message}") from error
-
-    def manifest_file(self, record: str) -> str:
-        """Where a record's manifest lies, for messages."""
-        row = self._row(record)
-        storage = self._storages.get(row.storage)
-        return f"{storage.backend.label if storage else '?'}/{seals.manifest_name(record)}"
 
     def verify(
         self,
@@ -467,34 +458,6 @@ class Pool(Collecting):
         except (Corrupt, Invalid) as error:
             raise Corrupt(f"The manifest {self.manifest_file(record)} is damaged: {error.message}") from error
 
-    def repair_manifest(self, record: str, *, lose: bool = False) -> list[str]:
-        """Make a record's damaged manifest anew from what is whole of it; a sentence for each part that is lost.
-
-        Corrupt when nothing can be made of it, and when parts would be lost, unless `lose` gives them up. Invalid for an
-        encrypted one. Who reads the old one meanwhile may fail. The pool's lock is held.
-        """
-        with self._lock:
-            row, storage = self._stored_row(record)
-            repaired, lost = repair_manifest(storage, row, lose=lose)
-            log.warning("The manifest %s was made anew.", self.manifest_file(record))
-            self._index.put_record(repaired, None)
-            return lost
-
-    def repair_seal(self, record: str) -> None:
-        """Seal a record's whole manifest anew; Corrupt when it is not whole. The pool's lock is held."""
-        with self._lock:
-            row, storage = self._stored_row(record)
-            repaired = repair_seal(storage, row)
-            log.warning("The manifest %s was sealed anew.", self.manifest_file(record))
-            self._index.put_record(repaired, None)
-
-    def _stored_row(self, record: str) -> tuple[RecordRow, Storage]:
-        row = self._row(record)
-        storage = self._storages.get(row.storage)
-        if storage is None:
-            raise StorageFault(f"Record {record} lies in a storage that is not configured now.")
-        return row, storage
-
     def _dropped(self, record: str) -> bool:
         return any(one.has(seals.tombstone_name(record)) for one in self._storages.all)
 
@@ -518,7 +481,8 @@ class Pool(Collecting):
         """Remove a record for good: tombstone first, then its manifest. Repeating it changes nothing.
 
         With `zeroing` the manifest is overwritten first, where the storage can. Conflict while it is locked, Corrupt when
-        nothing of its lock is whole, StorageFault when its folder is not mounted.
+        nothing of its lock is whole, or its file is another record's and cannot be put back, StorageFault when its folder
+        is not mounted.
         """
         seals.check_record_id(record)
         with self._lock:
@@ -533,6 +497,9 @@ class Pool(Collecting):
                 one.check_bound()
             if self.locked_until_ns(record) > self.now_ns():
                 raise Conflict(f"Record {record} is locked against deletion.")
+            self._check_own(record, row)
+            row = self._index.record(record)
+            storage = (self._storages.get(row.storage) if row else None) or storage
             if not self._dropped(record):
                 storage.backend.put(seals.tombstone_name(record), msgspec.msgpack.encode([record, self.now_ns()]))
             for one in self._storages.all:  # one whose manifest cannot be read has no row

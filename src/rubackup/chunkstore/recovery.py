@@ -13,9 +13,10 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 from typing import Final
 
-from rubackup.chunkstore import group, pack, seals
+from rubackup.chunkstore import astray, group, pack, seals
 from rubackup.chunkstore._packset import PackSet
 from rubackup.chunkstore.backends.base import Item
+from rubackup.chunkstore.backends.local import is_bad_sector
 from rubackup.chunkstore.group import Head
 from rubackup.chunkstore.identity import HOLE
 from rubackup.chunkstore.index import ENDS, NOBODY, Batch, Index, PackRow, Place, RecordRow
@@ -33,6 +34,8 @@ _JUDGED: Final = 200_000
 _GROUP = struct.Struct("<III")
 """Pack, offset and length of a group: the beginning of a place in the index."""
 _ID = re.compile(r"[0-9a-f]{32}")
+Files = dict[str, list[tuple[Storage, Item, str]]]
+"""By suffix, each with its record."""
 
 
 class Recovery:
@@ -43,8 +46,12 @@ class Recovery:
         self._pool = pool
         self.problems: list[str] = []
         """A sentence for each file that is damaged or could not be repaired."""
+        self.repaired: list[str] = []
+        """A sentence for each file that was put in its place."""
         self._storages: dict[bytes, Storage] = {}
         self._judged: dict[bytes, bool] = {}
+        self.unreadable: list[str] = []
+        """Packs that are left out as a part of them could not be read now: what they hold, nobody knows."""
         self.left: list[tuple[Storage, bytes]] = []
         """Packs that could not be closed yet, as there was no room."""
 
@@ -71,7 +78,7 @@ class Recovery:
             storage.used_bytes = 0
         with self._index.filling(self._choose):
             for storage, item in items:
-                self._take_pack(storage, item)
+                self._try_pack(storage, item)
         self._manifests(storages)
 
     def _problem(self, text: str) -> None:
@@ -79,6 +86,20 @@ class Recovery:
         self.problems.append(text)
 
     # --- packs ---
+
+    def _try_pack(self, storage: Storage, item: Item) -> None:
+        """Index a pack, or leave it out while a part of it cannot be read: the pool's other packs are whole."""
+        try:
+            self._take_pack(storage, item)
+        except StorageFault as error:
+            if not is_bad_sector(error):
+                raise
+            path = PurePosixPath(item.name)
+            row = self._index.pack_by_id(bytes.fromhex(path.stem)) if _ID.fullmatch(path.stem) else None
+            if row is not None:
+                self._index.mark_missing(row.number)
+            self.unreadable.append(f"{storage.backend.label}/{item.name}")
+            self._problem(f"{self.unreadable[-1]} is left out until the next opening: {error.message}")
 
     def _take_pack(self, storage: Storage, item: Item) -> None:
         """Index a pack, and close it when it is open."""
@@ -244,9 +265,9 @@ class Recovery:
 
     # --- manifests ---
 
-    def _sorted_files(self, storages: list[Storage]) -> dict[str, list[tuple[Storage, Item, str]]]:
+    def _sorted_files(self, storages: list[Storage]) -> Files:
         """The files beside the packs by suffix, each with its record; what was being received is removed."""
-        files: dict[str, list[tuple[Storage, Item, str]]] = {".manifest": [], ".tombstone": [], ".lock": []}
+        files: Files = {".manifest": [], ".tombstone": [], ".lock": [], astray.SUFFIX: []}
         for storage in storages:
             for item in list(storage.backend.list("manifests")):
                 path = PurePosixPath(item.name)
@@ -262,15 +283,20 @@ class Recovery:
 
     def _manifests(self, storages: list[Storage]) -> None:
         files = self._sorted_files(storages)
-        found = files[".manifest"]
         tombstones = {record for _, _, record in files[".tombstone"]}
+        if files[astray.SUFFIX] or any(self._is_astray(*one, tombstones) for one in files[".manifest"]):
+            self.repaired += astray.put_back(self._index, self._storages.values())
+            files = self._sorted_files(storages)
+        for storage, item, _ in files[astray.SUFFIX]:
+            self._problem(f"{storage.backend.label}/{item.name} is a manifest whose place is taken.")
+        found = files[".manifest"]
         for storage, item, record in files[".lock"]:
             if record in tombstones:
                 storage.backend.delete(item.name)
         listed: set[str] = set()
         for storage, item, record in found:
             if record in tombstones:
-                storage.backend.delete(item.name)
+                self._remove_dropped(storage, item, record, tombstones)
             else:
                 listed.add(record)
                 storage.count(item.size_bytes)
@@ -282,6 +308,21 @@ class Recovery:
                 self._problem(f"The manifest of record {row.sealed.record} is missing: the record is lost.")
             if gone or row.sealed.record in tombstones:
                 self._index.delete_record(row.sealed.record)
+
+    def _is_astray(self, storage: Storage, item: Item, record: str, tombstones: set[str]) -> bool:
+        """Whether a file that is not as the index knows it is the manifest of another record."""
+        row = self._index.record(record) if record not in tombstones else None
+        if row is not None and row.file_bytes == item.size_bytes and row.storage == storage.id:
+            return False
+        return astray.record_in(storage.backend, item.name) not in {"", record}
+
+    def _remove_dropped(self, storage: Storage, item: Item, record: str, tombstones: set[str]) -> None:
+        """Finish a drop; a file that is another record's stays."""
+        inside = astray.record_in(storage.backend, item.name)
+        if inside in {"", record} or inside in tombstones:
+            storage.backend.delete(item.name)
+        else:
+            self._problem(f"{storage.backend.label}/{item.name} is the manifest of record {inside}.")
 
     def _take_manifest(self, storage: Storage, item: Item, record: str) -> None:
         row = self._index.record(record)
@@ -297,8 +338,11 @@ class Recovery:
             self._index.put_record(RecordRow(sealed, stream_bytes, storage.id, file_bytes), packs, whole=whole)
         except Corrupt as error:
             self._problem(f"{storage.backend.label}/{item.name} is damaged: {error.message}")
-        except StorageFull as error:
-            if self._index.fresh:
+        except StorageFault as error:
+            if is_bad_sector(error):
+                self._problem(f"{storage.backend.label}/{item.name} cannot be read: {error.message}")
+                return
+            if self._index.fresh or not isinstance(error, StorageFull):
                 raise
             self._problem(f"{storage.backend.label}/{item.name} is not listed before the next opening: {error.message}")
 
@@ -314,9 +358,9 @@ class Recovery:
         for first in range(0, reader.row_count, SEGMENT_ROWS):
             rows = reader.rows(first, min(SEGMENT_ROWS, reader.row_count - first))
             names = {chunk for chunk, _ in rows if chunk != HOLE}
-            found = self._index.lookup(names, space, condemned=True)
+            found = self._index.lookup(names, space, going=True)
             if space:  # a pack whose header is damaged does not tell whose encrypted chunks it holds: the record does
-                claimed = self._index.lookup(names.difference(found), ownerless, condemned=True)
+                claimed = self._index.lookup(names.difference(found), ownerless, going=True)
                 for chunk, value in claimed.items():
                     batch.chunks[chunk + space] = Place.decode(value)._replace(owner=batch.owner)
                 found |= claimed

@@ -125,7 +125,10 @@ def _tell(pool: str, found: dict[str, Any]) -> None:
     verbs = ("adopted", "marked Not Trusted") if found["applied"] else ("unknown to the catalogue", "not in the pool")
     print(f"{output.plain(pool)}: {found['found']} copies {verbs[0]}, {found['lost']} copies {verbs[1]}.")
     for one in found["found_records"]:
-        print(f"  + {one['uuid']}  {one['client_hwid']}  {one['size_bytes']}  {output.plain(one['resource'])}")
+        until = (
+            f"kept until {one['store_until']} ({one['kept_by']})" if one["store_until"] else "kept until it is deleted"
+        )
+        print(f"  + {one['uuid']}  {one['client_hwid']}  {one['size_bytes']}  {output.plain(one['resource'])}  {until}")
     for one in found["lost_records"]:
         print(f"  - {one['uuid']}  copy {one['id']}")
 

@@ -70,6 +70,7 @@ def repair(
         print(f"rubackup: {error.message}", file=sys.stderr)
         raise typer.Exit(1) from error
     try:
+        pool.put_back()
         damaged = report(pool, verify=verify, give_up=give_up)
     finally:
         pool.close()
@@ -105,6 +106,8 @@ def pool_of(storages: list[Path]) -> bytes:
 
 def report(pool: Pool, *, verify: bool, give_up: bool = False) -> bool:
     """Print problems and copies; whether anything is damaged."""
+    for text in pool.repaired:
+        print(f"repaired: {plain(text)}")
     for problem in pool.problems:
         print(f"problem: {plain(problem)}")
     usage = pool.usage()

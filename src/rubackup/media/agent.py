@@ -150,6 +150,7 @@ class MediaAgent:
         """The answer to a question: what changes nothing but a folder that is tried."""
         match message:
             case AskPools():
+                await asyncio.to_thread(self._pools.meet_again, message.contacts)
                 return PoolStates(pools=await asyncio.to_thread(self._pools.states))
             case CheckFolder():
                 await asyncio.to_thread(self._pools.check_folder, message.path, message.pool)

@@ -35,7 +35,7 @@ def clean(pools: PoolKeeper, order: RunClean, task: RunningTask) -> Outcome:
         found.removed_tombstones = pool.tidy(task.check, safety=pools.safety).removed_tombstones
     for problem in found.problems:
         task.log("warning", problem)
-    return Outcome("done", report(found, order), bytes_done=found.freed_bytes)
+    return Outcome("done", report(found, order), bytes_done=found.freed_bytes, damaged=tuple(found.damaged))
 
 
 def report(found: GcResult, order: RunClean) -> str:
@@ -49,6 +49,8 @@ def report(found: GcResult, order: RunClean) -> str:
         )
     if order.storages:
         parts.append(f"{found.removed_tombstones} old tombstones removed.")
+    if found.damaged:
+        parts.append(f"{len(found.damaged)} copies lack chunks that no pack has.")
     if found.problems:
         parts.append(f"{len(found.problems)} problems; the task log names them.")
     return " ".join(parts)

@@ -1,15 +1,19 @@
 """Which catalogue a pool has known: by that a media server notices that the catalogue was set back, or is another one.
 
-Each take-over of a leading server has a number and a random name, its term. A catalogue that was restored from an older
-dump does not know the last term that the pool has seen; from then on nothing is deleted or collected in the pool until an
-administrator has reconciled both. Kept in a file of the pool's metadata.
+Each take-over of a leading server has a number and a random name, its term. A catalogue that was restored from a dump of an
+earlier term does not know the last one that the pool has seen. Each contact of the server with a pool has a number, one more
+than the pool confirmed last; a catalogue that was restored from an older dump of the same term has a lower one. From then on
+nothing is deleted or collected in the pool until an administrator has reconciled both. Kept in a file of the pool's metadata;
+a pool that has lost it has to be reconciled, too, unless it is new to the catalogue and holds nothing.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -17,6 +21,8 @@ from rubackup.domain.errors import StorageFault
 
 log = logging.getLogger(__name__)
 FILE = "catalogue"
+LATE: Final = 2
+"""Orders may overtake each other: so much lower the number of a contact may be than that of the one before."""
 Term = tuple[int, str]
 
 
@@ -26,8 +32,19 @@ class Seen(msgspec.Struct, frozen=True):
     epoch: int
     term: str
     reconciled: bool = True
+    contact: int = 0
+    """Number of the last contact."""
 
 
+class Standing(NamedTuple):
+    """Whether a pool belongs to the catalogue of the servers, and the number of the last contact."""
+
+    reconciled: bool
+    contact: int
+
+
+KNOWN: Final = Standing(reconciled=True, contact=0)
+UNKNOWN: Final = Standing(reconciled=False, contact=0)
 _seen = msgspec.json.Decoder(Seen)
 _NOTHING = Seen(0, "", reconciled=False)
 
@@ -38,24 +55,68 @@ class History:
     def __init__(self, metadata: Path) -> None:
         self._metadata = metadata
 
-    def meet(self, pool: str, terms: list[Term], *, reconciled: bool) -> bool:
+    def meet(
+        self,
+        pool: str,
+        terms: list[Term],
+        *,
+        reconciled: bool,
+        contact: int = 0,
+        folders: Sequence[Path] = (),
+    ) -> Standing:
         """Whether the pool with this uuid belongs to a catalogue with these terms, oldest first, and keep the newest.
 
-        `reconciled`: an administrator says that it does. StorageFault when it cannot be kept.
+        `reconciled`: an administrator says that it does. `contact`: number of this contact. `folders`: the pool's storages.
+        StorageFault when it cannot be kept.
         """
         file = self._metadata / pool / FILE
         old = _read(file)
         if not terms:
-            return old is None or old.reconciled
-        fits = old is None or (old.reconciled and (old.epoch, old.term) in terms)
+            return Standing(old is None or old.reconciled, old.contact if old else 0)
+        if old is None:
+            fits = contact <= 1 and not any(map(_holds_files, folders))
+        else:
+            fits = old.reconciled and (old.epoch, old.term) in terms and contact >= old.contact - LATE
         if not (fits or reconciled):
             new = msgspec.structs.replace(old or _NOTHING, reconciled=False)
             log.error("pool %s does not know this catalogue: nothing is deleted until it was reconciled", pool)
         else:
-            new = Seen(*terms[-1])
+            new = Seen(*terms[-1], contact=max(contact, old.contact if old and fits else 0))
         if new != old:
             _write(file, new)
-        return new.reconciled
+        return Standing(new.reconciled, new.contact)
+
+    def meet_again(self, pool: str, contact: int) -> Standing:
+        """As `meet`, for a catalogue that has told its terms on this connection."""
+        file = self._metadata / pool / FILE
+        old = _read(file)
+        if old is None:  # lost: `meet` decides
+            return UNKNOWN
+        if old.reconciled and contact < old.contact - LATE:
+            log.error("pool %s knows a later state of this catalogue: nothing is deleted until it was reconciled", pool)
+            new = msgspec.structs.replace(old, reconciled=False)
+        else:
+            new = msgspec.structs.replace(old, contact=max(contact, old.contact)) if old.reconciled else old
+        if new != old:
+            _write(file, new)
+        return Standing(new.reconciled, new.contact)
+
+
+def _holds_files(folder: Path) -> bool:
+    """Whether packs or manifests lie in a storage; one that cannot be read may hold some."""
+    for name in ("packs", "manifests"):
+        try:
+            if any(files for _, _, files in os.walk(folder / name, onerror=_raise)):
+                return True
+        except FileNotFoundError:
+            continue
+        except OSError:
+            return True
+    return False
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def _read(file: Path) -> Seen | None:

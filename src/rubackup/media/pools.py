@@ -15,7 +15,7 @@ from rubackup.chunkstore.pool import GcSafety, Pool
 from rubackup.domain.errors import Conflict, RubackupError, StorageFault
 from rubackup.domain.pools import NOT_RECONCILED
 from rubackup.media.folders import Ground, check_folder
-from rubackup.media.history import History
+from rubackup.media.history import KNOWN, UNKNOWN, History, Standing
 from rubackup.wire.messages import PoolConfig, PoolState, StorageNeed, StorageState
 
 log = logging.getLogger(__name__)
@@ -36,13 +36,20 @@ class PoolKeeper:
         self._open: dict[int, Pool] = {}
         self._problems: dict[int, str] = {}
         self._history = History(metadata)
-        self._reconciled: dict[int, bool] = {}
+        self._standings: dict[int, Standing] = {}
 
     def configure(self, configs: list[PoolConfig], terms: Sequence[tuple[int, str]] = ()) -> None:
         """Make the open pools those of the list; `terms` are those of the catalogue that has it."""
         with self._lock:
-            self._reconciled = {
-                one.id: self._history.meet(one.uuid, list(terms), reconciled=one.reconciled) for one in configs
+            self._standings = {
+                one.id: self._history.meet(
+                    one.uuid,
+                    list(terms),
+                    reconciled=one.reconciled,
+                    contact=one.contact,
+                    folders=[Path(storage.path) for storage in one.storages],
+                )
+                for one in configs
             }
             wanted = {config.id: config for config in configs}
             for gone in self._configs.keys() - wanted.keys():
@@ -51,6 +58,14 @@ class PoolKeeper:
             self._configs = wanted
             for config in configs:
                 self._apply(config)
+
+    def meet_again(self, contacts: Sequence[tuple[int, int]]) -> None:
+        """The server has numbered this contact with these pools; StorageFault when that cannot be kept."""
+        with self._lock:
+            for pool_id, contact in contacts:
+                config = self._configs.get(pool_id)
+                if config is not None:
+                    self._standings[pool_id] = self._history.meet_again(config.uuid, contact)
 
     def get(self, pool_id: int) -> Pool:
         """The open pool; StorageFault says why it cannot be used."""
@@ -64,11 +79,11 @@ class PoolKeeper:
 
     def is_reconciled(self, pool_id: int) -> bool:
         """Whether the pool knows the catalogue of the servers."""
-        return self._reconciled.get(pool_id, False)
+        return self._standings.get(pool_id, UNKNOWN).reconciled
 
     def to_delete_from(self, pool_id: int) -> Pool:
         """The open pool, to delete or collect in it; Conflict while it does not know the catalogue."""
-        if pool_id in self._reconciled and not self._reconciled[pool_id]:
+        if not self._standings.get(pool_id, KNOWN).reconciled:
             raise Conflict(NOT_RECONCILED)
         return self.get(pool_id)
 
@@ -172,6 +187,7 @@ class PoolKeeper:
                 chunks=0,
                 records=0,
                 reconciled=self.is_reconciled(config.id),
+                contact=self._standings.get(config.id, UNKNOWN).contact,
             )
         usage = pool.usage()
         return PoolState(
@@ -184,6 +200,7 @@ class PoolKeeper:
             records=usage.records,
             storages=self._storages(config, pool),
             reconciled=self.is_reconciled(config.id),
+            contact=self._standings.get(config.id, UNKNOWN).contact,
         )
 
     @staticmethod

@@ -60,6 +60,7 @@ class PoolSync:
                         reserve_bytes=row.reserve_bytes,
                         evenly=row.evenly,
                         reconciled=row.reconciled,
+                        contact=row.contact,
                         storages=[StorageConfig(id=number, path=path) for number, path in row.storages],
                     )
                     for row in rows
@@ -77,7 +78,9 @@ class PoolSync:
         for peer in self._registry.all("media"):
             try:
                 await peer.call(KeepKey(key_seconds=await self._key_seconds()), 10.0)
-                await self._store(peer.identity.hwid, await peer.call(AskPools(), 10.0))
+                hwid = peer.identity.hwid
+                question = AskPools(contacts=await pools.contacts(self._database, hwid))
+                await self._store(hwid, await peer.call(question, 10.0))
                 await self._drop(peer)
             except RubackupError as error:
                 log.warning("media server %s did not report its pools: %s", peer.identity.hwid, error)
@@ -119,6 +122,7 @@ class PoolSync:
                     total_bytes=state.total_bytes,
                     chunks=state.chunks,
                     reconciled=state.reconciled,
+                    contact=state.contact,
                     storages=tuple(
                         pools.StorageReport(
                             id=one.id,

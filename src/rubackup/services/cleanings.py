@@ -7,16 +7,19 @@ One task does what is due of both. Design section 8; how: `docs/design/chunkstor
 
 from __future__ import annotations
 
+import re
+import uuid
+from collections.abc import Sequence
 from typing import Any
 
 from rubackup.catalog.database import Connection
 from rubackup.domain.errors import Conflict
-from rubackup.domain.lookups import TaskType
+from rubackup.domain.lookups import TaskType, VerificationStatus
 from rubackup.domain.pools import NOT_RECONCILED, NOT_WRITTEN, WRITTEN
 from rubackup.domain.tasks import FINAL
 from rubackup.queue.ports import NewTask, Reservation
 from rubackup.queue.postgres import PostgresQueue
-from rubackup.services import configuration, tasks
+from rubackup.services import configuration, record_history, tasks
 from rubackup.services.change import Change
 
 BLOCKS, STORAGES = "blocks", "storages"
@@ -47,6 +50,12 @@ ON CONFLICT (pool_id, kind) DO UPDATE SET queued_at = excluded.queued_at"""
 _DONE = """
 UPDATE pool_cleanings c SET done_at = now() FROM task_queue t
 WHERE t.id = $1 AND c.pool_id = t.pool_id AND (t.parameters ->> c.kind)::boolean"""
+_DAMAGED = """
+UPDATE repository r SET verification_status = $3, verified_at = now() FROM task_queue t
+WHERE t.id = $1 AND r.pool_id = t.pool_id AND r.uuid = ANY ($2::uuid[]) AND r.verification_status IS DISTINCT FROM $3
+RETURNING r.id"""
+_UUID = re.compile("[0-9a-f]{32}")
+_LACKS = "The copy names chunks that no pack of the pool has (found by a cleaning)."
 _POOL = """
 SELECT p.id, p.pool_name, p.pool_type, p.media_server_id, m.hostname AS media_hostname, m.local_service_mode,
     coalesce(s.reconciled, true) AS reconciled
@@ -118,6 +127,11 @@ async def begin(db: Connection, pool_id: int) -> dict[str, Any]:
     }
 
 
-async def done(db: Connection, task_id: int) -> None:
-    """The media server is through: the next is due a period later."""
+async def done(db: Connection, task_id: int, damaged: Sequence[str] = ()) -> None:
+    """The media server is through: the next is due a period later. Copies with these uuids turned out to lack chunks."""
     await db.execute(_DONE, task_id)
+    uuids = [uuid.UUID(one) for one in damaged if _UUID.fullmatch(one)]
+    rows = await db.fetch(_DAMAGED, task_id, uuids, VerificationStatus.NOT_TRUSTED.label) if uuids else []
+    if ids := [row["id"] for row in rows]:
+        await record_history.note(db, ids, "verified", _LACKS, task_id=task_id)
+        await record_history.tell(db, ids, "changed", {"verification_status": VerificationStatus.NOT_TRUSTED.label})

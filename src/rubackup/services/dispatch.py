@@ -262,7 +262,7 @@ async def _end(db: Connection, row: Any, outcome: str, message: str, damaged: Se
     elif row["task_type"] == TaskType.VERIFY.label:
         await verifications.store(db, task_id, fence, damaged, text)
     elif jobs.is_cleaning(row) and outcome == "done":
-        await cleanings.done(db, task_id)
+        await cleanings.done(db, task_id, damaged)
         await queue.step(task_id, fence, Verb.FINISH, text)
     elif (jobs.is_backup(row) or jobs.is_copy(row)) and not await db.fetchval(_SEALED, row["record_uuid"]):
         await db.execute(_AWAIT_SEAL, task_id, fence, CONFIRMATION_SECONDS)

@@ -21,22 +21,28 @@ TOTAL_BYTES = f"""CASE WHEN p.pool_type = '{BLOCK_DEVICE}'
 
 _POOLS = """
 SELECT p.id, p.uuid, p.pool_name, p.compression_type, p.ignore_free_space_check,
-    coalesce(s.reconcile_wanted, false) AS reconcile_wanted
+    coalesce(s.reconcile_wanted, false) AS reconcile_wanted, coalesce(s.contact, 0) + 1 AS contact
 FROM pools p JOIN media_servers m ON m.id = p.media_server_id LEFT JOIN pool_state s ON s.pool_id = p.id
 WHERE m.hwid = $1 AND p.pool_type = ANY ($2::text[]) ORDER BY p.id"""
 _STORAGES = """
 SELECT s.id, s.path, s.pool_id FROM storage_local_catalogs s WHERE s.pool_id = ANY ($1::bigint[]) ORDER BY s.id"""
+_CONTACTS = """
+SELECT p.id, coalesce(s.contact, 0) + 1 AS contact
+FROM pools p JOIN media_servers m ON m.id = p.media_server_id LEFT JOIN pool_state s ON s.pool_id = p.id
+WHERE m.hwid = $1 AND p.pool_type = ANY ($2::text[]) ORDER BY p.id"""
 _REPORT = """
-INSERT INTO pool_state AS state (pool_id, problem, free_bytes, used_bytes, total_bytes, chunks, reconciled, reported_at)
-SELECT p.id, r.problem, r.free_bytes, r.used_bytes, r.total_bytes, r.chunks, r.reconciled, now()
-FROM unnest($2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::boolean[])
-    AS r (id, problem, free_bytes, used_bytes, total_bytes, chunks, reconciled)
+INSERT INTO pool_state AS state
+    (pool_id, problem, free_bytes, used_bytes, total_bytes, chunks, reconciled, contact, reported_at)
+SELECT p.id, r.problem, r.free_bytes, r.used_bytes, r.total_bytes, r.chunks, r.reconciled,
+    CASE WHEN r.reconciled THEN r.contact ELSE 0 END, now()
+FROM unnest($2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::boolean[], $9::bigint[])
+    AS r (id, problem, free_bytes, used_bytes, total_bytes, chunks, reconciled, contact)
 JOIN pools p ON p.id = r.id JOIN media_servers m ON m.id = p.media_server_id AND m.hwid = $1
 ORDER BY p.id
 ON CONFLICT (pool_id) DO UPDATE SET problem = excluded.problem, free_bytes = excluded.free_bytes,
     used_bytes = excluded.used_bytes, total_bytes = excluded.total_bytes, chunks = excluded.chunks,
     reconciled = excluded.reconciled, reconcile_wanted = state.reconcile_wanted AND NOT excluded.reconciled,
-    reported_at = excluded.reported_at"""
+    contact = greatest(state.contact, excluded.contact), reported_at = excluded.reported_at"""
 _PROBLEMS = """
 SELECT s.pool_id, s.problem FROM pool_state s
 JOIN pools p ON p.id = s.pool_id JOIN media_servers m ON m.id = p.media_server_id WHERE m.hwid = $1"""
@@ -69,6 +75,8 @@ class PoolRow(msgspec.Struct, frozen=True, kw_only=True):
     evenly: bool = False
     reconciled: bool = False
     """An administrator has reconciled, and the media server does not know yet."""
+    contact: int = 1
+    """Number of the next contact with the pool: one more than it confirmed last."""
 
 
 class StorageReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,6 +100,8 @@ class PoolReport(msgspec.Struct, frozen=True, kw_only=True):
     chunks: int
     reconciled: bool = True
     """Whether the pool knows this catalogue."""
+    contact: int = 0
+    """Number of the last contact that it knows; counts when it is reconciled."""
     storages: tuple[StorageReport, ...] = ()
 
 
@@ -114,9 +124,16 @@ async def configuration(database: Database, media_hwid: str) -> list[PoolRow]:
                 storages=storages[row["id"]],
                 evenly=evenly,
                 reconciled=row["reconcile_wanted"],
+                contact=row["contact"],
             )
             for row in rows
         ]
+
+
+async def contacts(database: Database, media_hwid: str) -> list[tuple[int, int]]:
+    """Each of the media server's pools, and the number of the next contact with it."""
+    async with database.connection() as db:
+        return [(row["id"], row["contact"]) for row in await db.fetch(_CONTACTS, media_hwid, list(WRITTEN))]
 
 
 async def report(database: Database, media_hwid: str, states: Sequence[PoolReport]) -> None:
@@ -126,7 +143,7 @@ async def report(database: Database, media_hwid: str, states: Sequence[PoolRepor
         await db.execute(
             _REPORT, media_hwid, [s.id for s in states], [s.problem for s in states], [s.free_bytes for s in states],
             [s.used_bytes for s in states], [s.total_bytes for s in states], [s.chunks for s in states],
-            [s.reconciled for s in states],
+            [s.reconciled for s in states], [s.contact for s in states],
         )  # fmt: skip
         found = [storage for state in states for storage in state.storages]
         await db.execute(

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Sequence
-from typing import Annotated, Any
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 from msgspec import Meta
@@ -21,6 +22,7 @@ from rubackup.services import record_history
 from rubackup.services.change import Change
 from rubackup.services.ports import Hosts, PoolRecord
 
+Source = Literal["task", "rule", "pool", "nothing"]
 NAMED = 1000
 """Copies that an answer names at most of each kind; all are counted."""
 
@@ -40,11 +42,24 @@ ORDER BY r.id FOR NO KEY UPDATE"""
 _ADOPT = """
 INSERT INTO repository (uuid, parent_id, parent_uuid, task_id, client_id, client_hostname, client_hwid, client_group_id,
     pool_id, resource_type, resource, backup_type, crypto, size_bytes, stored_bytes, files, files_failed, created_at,
-    key_id)
+    key_id, store_until)
 SELECT $1, (SELECT r.id FROM repository r WHERE r.uuid = $2), $2, $3, c.id, coalesce(c.hostname, $4), $4, c.group_id,
     $5, $6, $7, $8, coalesce(nullif($14, ''), 'nocrypt'), $9, $10, $11, $12,
-    least($13, now()), $15
+    least($13, now()), $15, $16
 FROM (SELECT 1) AS one LEFT JOIN clients c ON c.hwid = $4 RETURNING id"""
+_KEPT = """
+SELECT f.uuid, k.source, least(f.at + k.duration, f.at + p.retention_period) AS until
+FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::timestamptz[]) AS f (uuid, hwid, resource_type, resource, at)
+JOIN pools p ON p.id = $1
+CROSS JOIN LATERAL (
+    SELECT t.storage_duration AS duration, 'task' AS source, 1 AS rank FROM task_queue t
+    WHERE t.record_uuid = f.uuid AND t.storage_duration IS NOT NULL
+    UNION ALL
+    SELECT max(s.storage_duration::interval), 'rule', 2 FROM global_schedule s JOIN clients c ON c.id = s.client_id
+    WHERE c.hwid = f.hwid AND s.resource_type = f.resource_type AND s.resource = f.resource HAVING count(*) > 0
+    UNION ALL
+    SELECT p.retention_period, CASE WHEN p.retention_period IS NULL THEN 'nothing' ELSE 'pool' END, 3
+    ORDER BY rank LIMIT 1) k"""
 _PARENTS = """
 UPDATE repository r SET parent_id = p.id FROM repository p
 WHERE r.pool_id = $1 AND r.parent_id IS NULL AND p.uuid = r.parent_uuid"""
@@ -54,6 +69,12 @@ INSERT INTO pool_state (pool_id, reconcile_wanted) VALUES ($1, true)
 ON CONFLICT (pool_id) DO UPDATE SET reconcile_wanted = true"""
 _LOST = "The pool does not have this copy (reconciliation)."
 _FOUND = "Found in the pool; the catalogue did not know it (reconciliation)."
+_KEPT_BY = {
+    "task": "Kept as its task says.",
+    "rule": "Kept as the rule for its resource says.",
+    "pool": "Kept as long as the pool keeps copies.",
+    "nothing": "Nothing says how long to keep it.",
+}
 
 
 class ReconciliationQuery(msgspec.Struct, kw_only=True):
@@ -69,6 +90,14 @@ class FoundRecord(msgspec.Struct, frozen=True, kw_only=True):
     client_hwid: Annotated[str, Meta(description="Hardware id of its client.")]
     resource: Annotated[str, Meta(description="What it is of.")]
     size_bytes: Annotated[int, Meta(description="Size of all its files in bytes.")]
+    store_until: Annotated[dt.datetime | None, Meta(description="Until when it is kept; null when nothing says so.")]
+    kept_by: Annotated[
+        Source,
+        Meta(
+            description="What says so: its task, the rule for the same client and resource that keeps copies longest, "
+            "or the pool's retention_period; a seal does not tell."
+        ),
+    ]
 
 
 class LostRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,6 +117,13 @@ class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):
     lost: Annotated[int, Meta(description="How many copies of the catalogue the pool does not have.")]
     found_records: Annotated[list[FoundRecord], Meta(description="The first thousand of those found.")]
     lost_records: Annotated[list[LostRecord], Meta(description="The first thousand of those lost.")]
+
+
+class Kept(NamedTuple):
+    """How long a copy that is adopted is kept."""
+
+    source: Source
+    until: dt.datetime | None
 
 
 class Listing(msgspec.Struct, frozen=True):
@@ -114,8 +150,9 @@ async def reconcile(change: Change, pool_id: int, listing: Listing, *, apply: bo
     rows = await db.fetch(_UNKNOWN, list(held), [status.label for status in FINAL])
     found = [held[row["uuid"]] for row in rows]
     lost = await db.fetch(_MISSING, pool_id, list(held), listing.asked_at)
+    kept = await _kept(db, pool_id, found)
     if apply:
-        await _adopt(change, pool_id, found)
+        await _adopt(change, pool_id, found, kept)
         await _mark(change, [row["id"] for row in lost])
         await db.execute(_WANTED, pool_id)
         await change.wake("pools")
@@ -124,27 +161,47 @@ async def reconcile(change: Change, pool_id: int, listing: Listing, *, apply: bo
         found=len(found),
         lost=len(lost),
         found_records=[
-            FoundRecord(uuid=one.record, client_hwid=one.client_hwid, resource=one.resource, size_bytes=one.size_bytes)
+            FoundRecord(
+                uuid=one.record,
+                client_hwid=one.client_hwid,
+                resource=one.resource,
+                size_bytes=one.size_bytes,
+                store_until=kept[one.record].until,
+                kept_by=kept[one.record].source,
+            )
             for one in found[:NAMED]
         ],
         lost_records=[LostRecord(id=row["id"], uuid=row["uuid"].hex) for row in lost[:NAMED]],
     )
 
 
-async def _adopt(change: Change, pool_id: int, found: Sequence[PoolRecord]) -> None:
-    ids = []
+def _sealed_at(one: PoolRecord) -> dt.datetime:
+    return dt.datetime.fromtimestamp(one.sealed_at_ns / 1e9, dt.UTC)
+
+
+async def _kept(db: Connection, pool_id: int, found: Sequence[PoolRecord]) -> dict[str, Kept]:
+    """Until when each of these is kept, and what says so; as for a new copy no longer than the pool keeps any."""
+    rows = await db.fetch(
+        _KEPT, pool_id, [uuid.UUID(one.record) for one in found], [one.client_hwid for one in found],
+        [one.resource_type for one in found], [one.resource for one in found], [_sealed_at(one) for one in found],
+    )  # fmt: skip
+    return {row["uuid"].hex: Kept(row["source"], row["until"]) for row in rows}
+
+
+async def _adopt(change: Change, pool_id: int, found: Sequence[PoolRecord], kept: Mapping[str, Kept]) -> None:
+    ids: defaultdict[Source, list[int]] = defaultdict(list)
     for one in found:
         parent = uuid.UUID(one.parent) if one.parent else None
-        sealed_at = dt.datetime.fromtimestamp(one.sealed_at_ns / 1e9, dt.UTC)
-        ids.append(
+        ids[kept[one.record].source].append(
             await change.db.fetchval(
                 _ADOPT, uuid.UUID(one.record), parent, one.task_id, one.client_hwid, pool_id, one.resource_type,
-                one.resource, one.backup_type, one.size_bytes, one.stored_bytes, one.files, one.files_failed, sealed_at,
-                one.crypto, one.key_id,
+                one.resource, one.backup_type, one.size_bytes, one.stored_bytes, one.files, one.files_failed,
+                _sealed_at(one), one.crypto, one.key_id, kept[one.record].until,
             )
         )  # fmt: skip
     await change.db.execute(_PARENTS, pool_id)
-    await _say(change, ids, "created", "created", _FOUND)
+    for source, adopted in ids.items():
+        await _say(change, adopted, "created", "created", f"{_FOUND} {_KEPT_BY[source]}")
 
 
 async def _mark(change: Change, ids: Sequence[int]) -> None:

@@ -46,6 +46,19 @@ def test_nothing_promised_is_lost(folder: Path) -> None:
     assert all(outcome.states[variant] for variant in VARIANTS)
 
 
+def test_a_collection_behind_a_lost_index_keeps_what_is_done(folder: Path) -> None:
+    """At every point of rebuild and collection: with nothing that was not promised, and with some of it at some points."""
+    events = recorded(folder, "rebuilt", SEED)
+    dropped = next(number for number, one in enumerate(events, 1) if one.path == "dropped 1")
+    cuts = [cut for cut in points(events, SEED, None) if cut >= dropped]
+    outcome = explore(events, SEED, cuts, ("nothing",), scratch=folder)
+    more = explore(events, SEED, cuts, tuple(one for one in VARIANTS if one != "nothing"), scratch=folder, states=12)
+
+    assert outcome.failures + more.failures == []
+    assert (outcome.states["nothing"], sum(more.states.values()) > 8) == (len(cuts), True)
+    assert outcome.different > 10
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_a_store_that_breaks_its_rules_is_noticed(folder: Path, way: str) -> None:
     """Else the test above would say nothing."""

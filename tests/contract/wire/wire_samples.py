@@ -289,12 +289,13 @@ SAMPLES: tuple[Message, ...] = (
                 total_bytes=5,
                 chunks=1 << 33,
                 reconciled=False,
+                contact=6,
                 records=12,
                 storages=[StorageState(id=2, problem="its disk is gone", free_bytes=3, used_bytes=2, total_bytes=5)],
             )
         ]
     ),
-    AskPools(),
+    AskPools(contacts=[(1, 7), (2, 1 << 40)]),
     AskRecords(pool_id=1, after=RECORD, limit=10),
     PoolRecords(
         records=[

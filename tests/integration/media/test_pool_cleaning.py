@@ -88,7 +88,9 @@ def test_a_pool_that_does_not_know_the_catalogue_deletes_nothing(tmp_path: Path,
         id=1, uuid=POOL, name="pool", compression="fast", reserve_bytes=0,
         storages=[StorageConfig(id=1, path=str(tmp_path / "storage"))],
     )  # fmt: skip
-    pools.configure([config], [(1, "a")])
+    pools.configure([config], [(1, "a")])  # it holds something, and nobody knows of which catalogue
+    assert [state.reconciled for state in pools.states()] == [False]
+    pools.configure([msgspec.structs.replace(config, reconciled=True)], [(1, "a")])
     clean(pools, RunClean(order=ORDER, pool_id=1, unfinished=[]), RunningTask(9, 1))
     clock = pools.get(1).steady_ns
     pools.get(1).steady_ns = lambda: clock() + 901 * 1_000_000_000  # type: ignore[method-assign]
@@ -104,6 +106,24 @@ def test_a_pool_that_does_not_know_the_catalogue_deletes_nothing(tmp_path: Path,
     pools.configure([msgspec.structs.replace(config, reconciled=True)], [(1, "b")])
     Sweeper(pools).sweep()
     assert packs(tmp_path) == 1
+    pools.close()
+
+
+def test_an_older_dump_of_the_same_term_is_noticed_by_the_next_question(tmp_path: Path, pools: PoolKeeper) -> None:
+    """No server has taken over since; the state tells of the last contact that the pool has kept."""
+    config = PoolConfig(
+        id=1, uuid=POOL, name="pool", compression="fast", reserve_bytes=0,
+        storages=[StorageConfig(id=1, path=str(tmp_path / "storage"))], contact=20, reconciled=True,
+    )  # fmt: skip
+    pools.configure([config], [(1, "a")])
+    pools.meet_again([(1, 21), (7, 1)])
+    before = [(state.reconciled, state.contact) for state in pools.states()]
+    pools.meet_again([(1, 12)])
+
+    assert before == [(True, 21)]
+    assert [state.reconciled for state in pools.states()] == [False]
+    with pytest.raises(Conflict, match="reconcile --apply"):
+        pools.to_delete_from(1)
     pools.close()
 
 

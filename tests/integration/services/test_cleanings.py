@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import uuid
+
 import pytest
 
 from rubackup.catalog.database import Database
 from rubackup.domain.errors import Conflict
 from rubackup.services import cleanings, dispatch, housekeeping
 from rubackup.services.dispatch import Job
-from support.catalogue import MEDIA, SERVER, World, change, insert
+from support.catalogue import CLIENT, MEDIA, SERVER, World, change, insert
 
 pytestmark = pytest.mark.postgres
 AGED = "UPDATE pools SET created_at = now() - make_interval(days => $1)"
@@ -35,10 +38,12 @@ async def claim(world: World) -> list[Job]:
     return await dispatch.claim(world.database, epoch, SERVER, 60, 5)
 
 
-async def finish(world: World, outcome: str = "done") -> None:
+async def finish(world: World, outcome: str = "done", damaged: tuple[str, ...] = ()) -> None:
     """The cleaning that is queued runs and ends."""
     (job,) = await claim(world)
-    await dispatch.finished(world.database, job.task_id, job.fence, source="media", outcome=outcome, message="so")
+    await dispatch.finished(
+        world.database, job.task_id, job.fence, source="media", outcome=outcome, message="so", damaged=damaged
+    )
 
 
 @pytest.mark.parametrize(
@@ -80,6 +85,33 @@ def test_the_next_is_due_a_period_after_the_last(run):
         assert await due(world) == []
         await world.row("UPDATE pool_cleanings SET done_at = now() - interval '30 days'")
         assert len(await due(world)) == 1
+
+    run(scenario)
+
+
+def test_copies_that_lack_chunks_are_not_trusted(run):
+    """The cleaning names them; those of other pools, unknown ones and nonsense change nothing, and it counts as done."""
+
+    async def scenario(database: Database):
+        world = await world_with_storage(database)
+        copies = []
+        for number in range(2):
+            row = {
+                "uuid": uuid.UUID(int=number + 1), "task_id": 1, "client_id": world.client, "client_hostname": "host",
+                "client_hwid": CLIENT, "client_group_id": world.group, "pool_id": world.pool, "resource_type": "File system",
+                "resource": "/home", "backup_type": "full", "crypto": "nocrypt", "size_bytes": 1, "stored_bytes": 1,
+                "files": 1, "files_failed": 0, "created_at": dt.datetime.now(dt.UTC),
+            }  # fmt: skip
+            async with database.connection() as db:
+                copies.append(await insert(db, "repository", **row))
+        await due(world)
+        await finish(world, damaged=(uuid.UUID(int=1).hex, uuid.UUID(int=9).hex, "no uuid"))
+        status = "SELECT verification_status FROM repository WHERE id = $1"
+
+        assert [await world.value(status, one) for one in copies] == ["Not Trusted", "Not Verified"]
+        log = await world.column("SELECT text FROM repository_log WHERE record_id = $1", copies[0])
+        assert "no pack of the pool has" in log[-1]
+        assert await due(world) == []
 
     run(scenario)
 

@@ -69,6 +69,58 @@ def test_what_lies_in_the_pool_is_adopted(run):
     run(scenario)
 
 
+def test_what_is_adopted_is_kept_as_its_task_a_rule_or_the_pool_says(run):
+    """In this order, never longer than the pool keeps copies; the answer and the copy's log tell which it was."""
+
+    async def scenario(database: Database):
+        world = await World.build(database)
+        begun = dt.datetime.fromtimestamp(1_700_000_000, dt.UTC)
+        await world.row("UPDATE pools SET retention_period = '100 days' WHERE id = $1", world.pool)
+        task = await world.backup(record_uuid=str(uuid.UUID(FULL)))
+        await world.row("UPDATE task_queue SET status = 'Done', storage_duration = '10 days' WHERE id = $1", task)
+        for days in (20, 30):
+            async with database.connection() as db:
+                await insert(
+                    db, "global_schedule", name="rule", client_id=world.client, resource_type="File system",
+                    resource="/home", backup_type="full", pool_id=world.pool, storage_duration=f"{days} days",
+                )  # fmt: skip
+        lie = [record(FULL), record(INCREMENT), record(STRANGER, resource="/etc")]
+        dry = await run_it(world, lie, apply=False)
+        found = await run_it(world, lie)
+
+        expected = [("task", 10), ("rule", 30), ("pool", 100)]
+        wanted = [(source, begun + dt.timedelta(days=days)) for source, days in expected]
+        assert [(one.kept_by, one.store_until) for one in dry.found_records] == wanted
+        assert dry.found_records == found.found_records
+        assert await world.column("SELECT store_until FROM repository ORDER BY uuid") == [until for _, until in wanted]
+        texts = await world.column("SELECT text FROM repository_log WHERE action = 'created' ORDER BY record_uuid")
+        assert [text.rpartition("). ")[2] for text in texts] == [
+            "Kept as its task says.",
+            "Kept as the rule for its resource says.",
+            "Kept as long as the pool keeps copies.",
+        ]
+
+    run(scenario)
+
+
+def test_without_any_word_a_copy_is_kept_until_it_is_deleted(run):
+    """A pool may keep copies for ever; its bound holds for what a task says, too."""
+
+    async def scenario(database: Database):
+        world = await World.build(database)
+        await world.row("UPDATE pools SET retention_period = NULL WHERE id = $1", world.pool)
+        (forever,) = (await run_it(world, [record(FULL)])).found_records
+        await world.row("UPDATE pools SET retention_period = '1 day' WHERE id = $1", world.pool)
+        task = await world.backup(record_uuid=str(uuid.UUID(INCREMENT)))
+        await world.row("UPDATE task_queue SET status = 'Done', storage_duration = '10 days' WHERE id = $1", task)
+        (short,) = (await run_it(world, [record(FULL), record(INCREMENT)])).found_records
+
+        assert (forever.kept_by, forever.store_until) == ("nothing", None)
+        assert (short.kept_by, short.store_until) == ("task", dt.datetime.fromtimestamp(1_700_086_400, dt.UTC))
+
+    run(scenario)
+
+
 def test_what_the_pool_has_lost_is_marked(run):
     """It is not trusted, and its log says why; what is there stays as it is."""
 
@@ -146,6 +198,29 @@ def test_nothing_is_deleted_until_the_pool_was_reconciled(run):
         assert (before, wanted, await told()) == (False, True, False)
         async with database.transaction() as db:
             await deletion.refuse(db, [copy])
+
+    run(scenario)
+
+
+def test_a_contact_has_the_next_number_once_it_was_confirmed(run):
+    """Until a pool that knows the catalogue has confirmed it, it is the same again; a lower one changes nothing."""
+
+    async def scenario(database: Database):
+        world = await World.build(database)
+
+        async def after(contact: int, *, reconciled: bool = True) -> int:
+            state = PoolReport(
+                id=world.pool, problem="", free_bytes=5, used_bytes=6, total_bytes=11, chunks=7,
+                reconciled=reconciled, contact=contact,
+            )  # fmt: skip
+            await pools.report(database, MEDIA, [state])
+            numbers = await pools.contacts(database, MEDIA)
+            assert numbers == [(row.id, row.contact) for row in await pools.configuration(database, MEDIA)]
+            return dict(numbers)[world.pool]
+
+        first = dict(await pools.contacts(database, MEDIA))[world.pool]
+        assert (first, await after(1), await after(1), await after(2)) == (1, 2, 2, 3)
+        assert (await after(9, reconciled=False), await after(1)) == (3, 3)
 
     run(scenario)
 

@@ -33,10 +33,19 @@ def test_a_state_on_which_nothing_runs_is_told(tmp_path: Path) -> None:
 
 def test_names_from_elsewhere_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     """What is found is told line by line, escaped."""
-    found = {"uuid": "u", "client_hwid": "h", "resource": "/a\x1b[2J", "size_bytes": 5}
-    administration._tell("P", {"applied": False, "found": 1, "lost": 1, "found_records": [found],
+    found = {
+        "uuid": "u",
+        "client_hwid": "h",
+        "resource": "/a\x1b[2J",
+        "size_bytes": 5,
+        "store_until": None,
+        "kept_by": "nothing",
+    }
+    kept = {**found, "resource": "/b", "store_until": "2027-01-01T00:00:00Z", "kept_by": "rule"}
+    administration._tell("P", {"applied": False, "found": 1, "lost": 1, "found_records": [found, kept],
                                "lost_records": [{"id": 4, "uuid": "v"}]})  # fmt: skip
 
     assert capsys.readouterr().out == (
-        "P: 1 copies unknown to the catalogue, 1 copies not in the pool.\n  + u  h  5  /a\\x1b[2J\n  - v  copy 4\n"
+        "P: 1 copies unknown to the catalogue, 1 copies not in the pool.\n  + u  h  5  /a\\x1b[2J  kept until it is deleted\n"
+        "  + u  h  5  /b  kept until 2027-01-01T00:00:00Z (rule)\n  - v  copy 4\n"
     )

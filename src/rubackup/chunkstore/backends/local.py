@@ -35,6 +35,11 @@ def translated(label: str, name: str) -> Iterator[None]:
         raise StorageFault(f"{label}/{name}: {error.strerror or error}.") from error
 
 
+def is_bad_sector(error: StorageFault) -> bool:
+    """Whether a part of a file could not be read (EIO), as opposed to the folder as a whole."""
+    return isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.EIO
+
+
 def sync_folder(path: Path) -> None:
     """Make the names in a folder durable."""
     handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

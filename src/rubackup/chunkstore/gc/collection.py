@@ -10,13 +10,14 @@ import shutil
 from collections.abc import Callable
 from collections.abc import Collection as Some
 from pathlib import PurePosixPath
-from typing import NoReturn, TypeVar
+from typing import Final, TypeVar
 
 from rubackup.chunkstore.backends.local import translated
 from rubackup.chunkstore.gc.compact import Compaction
 from rubackup.chunkstore.gc.doomed import Doomed
 from rubackup.chunkstore.gc.ground import Ground
 from rubackup.chunkstore.gc.live import LiveIds
+from rubackup.chunkstore.gc.lost import prove_lost
 from rubackup.chunkstore.gc.remove import remove_due
 from rubackup.chunkstore.gc.weigh import Emptied, Weights, weigh
 from rubackup.chunkstore.identity import HOLE
@@ -29,6 +30,8 @@ from rubackup.domain.errors import Conflict, Corrupt, Invalid, NotFound, Storage
 
 _T = TypeVar("_T")
 log = logging.getLogger(__name__)
+_NAMED: Final = 100
+"""Damaged records that are named at most in the problems."""
 
 
 def collect(ground: Ground, unfinished: Some[int] | None, writing: Callable[[], set[int]]) -> None:
@@ -49,6 +52,11 @@ def listed(ground: Ground) -> list[RecordRow]:
         raise StorageFault(
             f"Nothing is collected: {', '.join(away)} belongs to the pool and is away. "
             "It may hold copies that need what seems to be unused."
+        )
+    if unreadable := ground.unreadable():
+        raise StorageFault(
+            f"Nothing is collected: {', '.join(unreadable[:5])} could not be read when the pool was opened. When its disk "
+            "is repaired, or the file is moved away, and the media server was started again, the pool is collected."
         )
     rows = ground.index.records()
     known = {row.sealed.record for row in rows}
@@ -92,13 +100,16 @@ class _Collection:
             horizon = index.new_pack_number()
         live = LiveIds(ground.folder, index.chunk_count)
         self._read(rows, live)
-        weights = Weights(index, horizon, pinned)
-        emptied = Emptied(ground.safety.compact_share, ground.safety.compact_bytes)
-        if weigh(index, live, weights, emptied, ground.folder, ground.check):
-            self._refuse_incomplete(rows)
+        weights, emptied, unknown = self._weigh(live, horizon, pinned)
+        scarred: set[int] = set()
+        if unknown:
+            scarred = self._lose(rows, unknown)
+            weights, emptied, more = self._weigh(live, horizon, pinned, unknown)
+            if more:
+                raise Conflict("Chunks went while the pool was collected; it is collected again later.")
         dead = [number for number in weights.packs() if not weights.live[number]]
         chosen = [one for one in emptied.chosen() if one[0] not in index.marks.condemned]
-        kept = Doomed(ground, live, dead, chosen).kept()
+        kept = scarred | Doomed(ground, live, dead, chosen).kept()
         self._mark(weights, kept)
         remove_due(ground)
         compaction = Compaction(ground)
@@ -128,18 +139,40 @@ class _Collection:
             done += row.stream_bytes
             self._ground.progress(done, total)
 
-    def _refuse_incomplete(self, rows: list[RecordRow]) -> NoReturn:
-        """Corrupt names a record with a chunk that is nowhere; Conflict when such a record was dropped meanwhile."""
+    def _weigh(
+        self, live: LiveIds, horizon: int, pinned: set[int], lost: Some[bytes] = ()
+    ) -> tuple[Weights, Emptied, set[bytes]]:
+        ground = self._ground
+        weights = Weights(self._index, horizon, pinned)
+        emptied = Emptied(ground.safety.compact_share, ground.safety.compact_bytes)
+        unknown = weigh(self._index, live, weights, emptied, ground.folder, ground.check, lost)
+        return weights, emptied, unknown
+
+    def _lose(self, rows: list[RecordRow], unknown: set[bytes]) -> set[int]:
+        """Name the records with chunks that are in no pack; the packs that must stay, as they have damaged groups.
+
+        Corrupt or StorageFault when that is not sure; Conflict when the records were dropped meanwhile.
+        """
+        damaged: list[RecordRow] = []
         for row in rows:
             if missing := self._unless_dropped(self._missing, row):
                 if self._index.record_packs(row.sealed.record) is not None:  # it says that the record is whole
-                    self._index.suspect(f"The index does not know {missing} chunks of a record that is whole by it.")
-                raise Corrupt(
-                    f"Nothing is collected: the manifest of record {row.sealed.record} names chunks that the pool has nowhere "
-                    f"({missing} or more). A storage may be away. When a backup has sent them again, or the record is "
-                    "deleted, the pool is collected again."
-                )
-        raise Conflict("A copy was deleted while the pool was collected; it is collected again later.")
+                    text = (
+                        f"The index does not know {missing} chunks of record {row.sealed.record}, which is whole by it."
+                    )
+                    self._index.suspect(text)
+                    raise Corrupt(f"Nothing is collected: {text}")
+                damaged.append(row)
+        if not damaged:
+            raise Conflict("A copy was deleted while the pool was collected; it is collected again later.")
+        scarred = prove_lost(self._ground, unknown)
+        self._ground.result.damaged = [row.sealed.record for row in damaged]
+        for row in damaged[:_NAMED]:
+            self._ground.problem(
+                f"Record {row.sealed.record} of {row.sealed.resource} of client {row.sealed.owner} names chunks that no pack "
+                "of the pool has. The next backup of the same data may heal it."
+            )
+        return scarred
 
     def _missing(self, row: RecordRow) -> int:
         reader = self._reader(row)

@@ -6,7 +6,6 @@ in another one that stays, and the group there must say so itself. Reasons: `doc
 
 from __future__ import annotations
 
-import errno
 import logging
 import struct
 from array import array
@@ -17,6 +16,7 @@ from typing import Final
 from rubackup.chunkstore import group, pack
 from rubackup.chunkstore._presence import closed_or_open
 from rubackup.chunkstore.backends.base import Backend
+from rubackup.chunkstore.backends.local import is_bad_sector
 from rubackup.chunkstore.gc.ground import Ground
 from rubackup.chunkstore.gc.live import PREFIX_BYTES, LiveIds
 from rubackup.chunkstore.gc.spill import Buckets
@@ -85,7 +85,7 @@ class Doomed:
         except NotFound:
             storage.check_bound()  # the file is gone already: there is nothing to lose
         except (Corrupt, StorageFault) as error:
-            if isinstance(error, StorageFault) and not _is_bad_sector(error):
+            if isinstance(error, StorageFault) and not is_bad_sector(error):
                 raise
             self._keep(number, f"Pack {storage.backend.label}/{name} stays as it is: {error.message}")
 
@@ -163,7 +163,7 @@ class Doomed:
         except Corrupt:
             return None
         except StorageFault as error:
-            if not _is_bad_sector(error):
+            if not is_bad_sector(error):
                 raise
             return None
         return head if whole and head.total_bytes == place.group_bytes else None
@@ -189,7 +189,3 @@ def _by_owner(items: list[bytes]) -> Iterator[tuple[int, list[tuple[bytes, int]]
         owner, number = _WHERE.unpack_from(item, ID_BYTES)
         found.setdefault(owner, []).append((item[:ID_BYTES], number))
     yield from found.items()
-
-
-def _is_bad_sector(error: StorageFault) -> bool:
-    return isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.EIO

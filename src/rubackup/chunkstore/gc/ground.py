@@ -26,6 +26,8 @@ class Ground:
     storages: Callable[[], Storages]
     away: Callable[[], list[str]]
     """Paths of the pool's storages that are not there; with the lock."""
+    unreadable: Callable[[], list[str]]
+    """Packs that could not be read when the pool was opened."""
     lock: threading.RLock
     """The pool's."""
     guard: Guard

@@ -14,7 +14,7 @@ class Guard:
         self.turn = 0
         """Rises with each session and each mark, so that it can be told which was first."""
         self.changes = 0
-        """Rises whenever packs are condemned or groups moved."""
+        """Rises whenever packs are condemned, groups moved, or a removal begins."""
         self.running = False
         self._touched: set[int] = set()
         self._disturbed = False

@@ -45,7 +45,9 @@ def _begin(ground: Ground) -> list[int]:
     removable = {number for number in candidates if _is_itself(ground, number)}
     with ground.lock:
         due = [number for number in _due(ground) if number in removable]
-        marks.going([number for number in due if not marks.condemned[number].going])
+        if new := [number for number in due if not marks.condemned[number].going]:
+            marks.going(new)
+            ground.guard.changes += 1  # a session that checked its rows before this checks them again
     return sorted(due)
 
 

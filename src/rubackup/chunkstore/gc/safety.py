@@ -39,5 +39,7 @@ class GcResult(msgspec.Struct, kw_only=True):
     waiting_bytes: int = 0
     """Of packs that are condemned and still there."""
     removed_tombstones: int = 0
+    damaged: list[str] = msgspec.field(default_factory=list)
+    """Records with chunks that are in no pack of the pool."""
     problems: list[str] = msgspec.field(default_factory=list)
     """Sentences: damaged groups that were met, room that lacked, folders that cannot overwrite."""

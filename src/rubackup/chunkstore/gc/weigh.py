@@ -7,7 +7,7 @@ import struct
 from array import array
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +16,7 @@ from rubackup.chunkstore.gc.spill import Buckets
 from rubackup.chunkstore.identity import HOLE
 from rubackup.chunkstore.index import Index
 from rubackup.chunkstore.pack import overhead_bytes
+from rubackup.domain.errors import Corrupt
 
 _GROUP = struct.Struct("<III")
 """Pack, offset and length of a group: the beginning of a place in the index."""
@@ -24,6 +25,8 @@ _MENDED: Final = 2.0
 _HOLES: Final = {HOLE[:PREFIX_BYTES]}
 """What rows of holes leave among the ids."""
 _PACK_BUCKETS: Final = 64
+MOST_LOST: Final = 1_000_000
+"""Beginnings of ids that are held at once, some 80 MB."""
 Row = tuple[bytes, bytes]
 """Key and value of a chunk in the index."""
 
@@ -77,28 +80,37 @@ class Emptied:
 
 
 def weigh(
-    index: Index, live: LiveIds, weights: Weights, emptied: Emptied, folder: Path, check: Callable[[], None]
-) -> int:
+    index: Index,
+    live: LiveIds,
+    weights: Weights,
+    emptied: Emptied,
+    folder: Path,
+    check: Callable[[], None],
+    lost: Collection[bytes] = (),
+) -> set[bytes]:
     """Fill in `weights` and `emptied`; `check` may raise Stopped.
 
-    How many live ids the index does not know; if there are any, nothing is weighed.
+    The beginnings of live ids that the index does not know, but for those that are `lost`; if there are any, nothing is
+    weighed. Corrupt when they are more than can be proved to be lost.
     """
     buckets = _PACK_BUCKETS if live.partitions > 1 else 1
     groups = Buckets(folder / "groups", buckets, _GROUP.size)
-    partition, prefixes = -1, set[bytes]()
-    unread, unknown, last = set(range(live.partitions)), 0, b""
+    partition, prefixes, left = -1, set[bytes](), set[bytes]()
+    unread, unknown = set(range(live.partitions)), set[bytes]()
     for rows in index.marks.chunks():
         check()
         for number, part in _by_partition(rows, live.partitions):
             if number != partition:
+                _add(unknown, left)
                 partition, prefixes = number, live.partition(number)
                 unread.remove(number)
-                unknown += len(prefixes - _HOLES)
+                left = prefixes.difference(_HOLES, lost)
             found = {key[:PREFIX_BYTES] for key, _ in part} & prefixes
             groups.add({value[: _GROUP.size] for key, value in part if key[:PREFIX_BYTES] in found})
-            unknown -= len(found - {last})  # an id may stand there for several owners, and over the end of a batch
-            last = part[-1][0][:PREFIX_BYTES]
-    unknown += sum(len(live.partition(number) - _HOLES) for number in unread)
+            left -= found
+    _add(unknown, left)
+    for number in unread:
+        _add(unknown, live.partition(number).difference(_HOLES, lost))
     if unknown:
         return unknown
     scarred = index.scarred()
@@ -108,7 +120,13 @@ def weigh(
             # A damaged group that is needed keeps its pack: it goes nowhere, and its bytes may be all that is left.
             mend = number in scarred and not any(index.is_bad(number, offset) for offset in offsets)
             emptied.offer(number, weights.size(number), weights.live[number], offsets, mend=mend)
-    return 0
+    return unknown
+
+
+def _add(unknown: set[bytes], some: set[bytes]) -> None:
+    unknown |= some
+    if len(unknown) > MOST_LOST:
+        raise Corrupt(f"Nothing is collected: more than {MOST_LOST} chunks that copies need are nowhere in the index.")
 
 
 def _by_partition(rows: list[Row], partitions: int) -> Iterator[tuple[int, list[Row]]]:

@@ -254,6 +254,8 @@ class PoolConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Whether new packs go to the storage with most room, not to the first that has some."""
     reconciled: bool = False
     """An administrator has made catalogue and pool agree: the pool belongs to this catalogue from now on."""
+    contact: int = 0
+    """Number of this contact with the pool, one more than the catalogue knows to be confirmed."""
 
 
 class ConfigurePools(Message, tag="configure_pools"):
@@ -288,6 +290,8 @@ class PoolState(msgspec.Struct, frozen=True, kw_only=True):
     storages: list[StorageState] = []
     reconciled: bool = True
     """Whether the pool knows this catalogue; if not, nothing is deleted in it."""
+    contact: int = 0
+    """Number of the last contact that the pool has kept."""
 
 
 class AskRecords(Message, tag="ask_records"):
@@ -332,6 +336,9 @@ class PoolStates(Message, tag="pool_states"):
 
 class AskPools(Message, tag="ask_pools"):
     """Ask how the pools are."""
+
+    contacts: list[tuple[int, int]] = []
+    """Pools, and the numbers of these contacts with them, as in PoolConfig."""
 
 
 class CheckFolder(Message, tag="check_folder"):

@@ -1,0 +1,96 @@
+"""The part of a pool that finds and mends manifests. Design: `docs/design/chunkstore.md`, Repair."""
+
+from __future__ import annotations
+
+import logging
+
+from rubackup.chunkstore import astray, seals
+from rubackup.chunkstore._collecting import Collecting
+from rubackup.chunkstore.index import RecordRow
+from rubackup.chunkstore.repair import repair_manifest, repair_seal
+from rubackup.chunkstore.storage import Storage
+from rubackup.domain.errors import NotFound, StorageFault
+
+log = logging.getLogger(__name__)
+
+
+class Mending(Collecting):
+    """What `Pool` inherits; the attributes are the pool's."""
+
+    repaired: list[str]
+
+    def _row(self, record: str) -> RecordRow:
+        self._check_open()
+        row = self._index.record(seals.check_record_id(record))
+        if row is None:
+            raise NotFound(f"The pool has no record {record}.")
+        return row
+
+    def _stored_row(self, record: str) -> tuple[RecordRow, Storage]:
+        row = self._row(record)
+        storage = self._storages.get(row.storage)
+        if storage is None:
+            raise StorageFault(f"Record {record} lies in a storage that is not configured now.")
+        return row, storage
+
+    def manifest_file(self, record: str) -> str:
+        """Where a record's manifest lies, for messages."""
+        row = self._row(record)
+        storage = self._storages.get(row.storage)
+        return f"{storage.backend.label if storage else '?'}/{seals.manifest_name(record)}"
+
+    def repair_manifest(self, record: str, *, lose: bool = False) -> list[str]:
+        """Make a record's damaged manifest anew from what is whole of it; a sentence for each part that is lost.
+
+        Corrupt when nothing can be made of it, and when parts would be lost, unless `lose` gives them up. Invalid for an
+        encrypted one. Who reads the old one meanwhile may fail. The pool's lock is held. One that somebody swapped with
+        another gets its name back, and is left as it is.
+        """
+        with self._lock:
+            row, storage = self._stored_row(record)
+            if not self._has_own(record, storage) and self.put_back():
+                row, storage = self._stored_row(record)
+                if self._has_own(record, storage):
+                    return []
+            repaired, lost = repair_manifest(storage, row, lose=lose)
+            log.warning("The manifest %s was made anew.", self.manifest_file(record))
+            self._index.put_record(repaired, None)
+            return lost
+
+    def repair_seal(self, record: str) -> None:
+        """Seal a record's whole manifest anew; Corrupt when it is not whole. The pool's lock is held."""
+        with self._lock:
+            row, storage = self._stored_row(record)
+            repaired = repair_seal(storage, row)
+            log.warning("The manifest %s was sealed anew.", self.manifest_file(record))
+            self._index.put_record(repaired, None)
+
+    def put_back(self) -> list[str]:
+        """Look at all manifests, and give those their names that lie under another's; a sentence for each.
+
+        Reads the beginning of each. The pool's lock is held.
+        """
+        with self._lock:
+            self._check_open()
+            for storage in self._storages.all:
+                storage.check_bound()
+            told = astray.put_back(self._index, self._storages.all)
+            self.repaired += told
+            return told
+
+    @staticmethod
+    def _has_own(record: str, storage: Storage) -> bool:
+        """Whether the file of a record's name is its manifest, as far as can be told."""
+        name = seals.manifest_name(record)
+        return storage.has(name) and astray.record_in(storage.backend, name) in {"", record}
+
+    def _check_own(self, record: str, row: RecordRow | None) -> None:
+        """Corrupt when the file that has a record's name may be all that is left of another."""
+        storages, name = self._storages.all, seals.manifest_name(record)
+        lie = [one for one in storages if one.has(name)]
+        home = self._storages.get(row.storage) if row else None
+        if (home is not None and home not in lie) or not all(self._has_own(record, one) for one in lie):
+            self.put_back()
+            row = self._index.record(record)
+        for one in [one for one in storages if one.has(name)]:
+            astray.check_removable(storages, one, record, self._index.records, row)
