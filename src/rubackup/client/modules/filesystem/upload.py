@@ -34,7 +34,7 @@ ASKED = 3
 """Batches asked for before the first answer is read: docs/design/wire.md allows four."""
 SEEN_IDS = 65_536
 """Ids remembered in each of two generations: about 15 MB in all; older ones are asked again."""
-MANIFEST_BYTES = 1 << 20
+MANIFEST_BYTES = 256 << 10
 CHECKPOINT_BYTES = 256 << 20
 CHECKPOINT_SECONDS = 30.0
 WAIT_SECONDS = 0.25
