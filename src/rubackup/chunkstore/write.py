@@ -238,11 +238,12 @@ class WriteSession:
 
     # --- what is sent ---
 
-    def put_group(self, data: Buffer) -> None:
-        """Take a group: stored when at least one of its chunks is new, all become the owner's.
+    def put_group(self, *parts: Buffer) -> None:
+        """Take a group, whose parts follow one another: stored when at least one of its chunks is new, all become the owner's.
 
         Corrupt when it is damaged or an id is false (the session goes on); StorageFull ends the session.
         """
+        data = parts[0] if len(parts) == 1 else b"".join(parts)
         self.admit(data, self.examine(data))
 
     def examine(self, data: Buffer) -> Group | Head:
