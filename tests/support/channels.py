@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from rubackup.chunkstore.group import decode
-from rubackup.chunkstore.identity import HOLE, ID_BYTES, possession_proof
+from rubackup.chunkstore.identity import HOLE, ID_BYTES, Buffer, possession_proof
 from rubackup.chunkstore.manifest import ManifestReader
 from rubackup.domain.errors import Corrupt, Stopped
 
@@ -89,11 +89,12 @@ class MemoryBackup:
                 self.pool.owned.add(name)
         return bytes(answer)
 
-    def put_group(self, data: bytes) -> None:
+    def put_group(self, *parts: Buffer) -> None:
+        data = b"".join(parts)
         group = decode(data)
         group.check()
         number = len(self.pool.groups)
-        self.pool.groups[number] = bytes(data)
+        self.pool.groups[number] = data
         for name in group.ids:
             self.pool.places[name] = number
             self.pool.owned.add(name)

@@ -38,6 +38,11 @@ def pack(raw: bytes, level: int | None) -> tuple[int, bytes]:
     return (ZSTD, packed) if len(packed) < len(raw) - len(raw) // 32 else (STORED, raw)
 
 
+def shrinks(sample: Buffer) -> bool:
+    """Whether `pack` would compress this, at the fastest level."""
+    return len(_compressor(1).compress(sample)) < len(sample) - len(sample) // 32
+
+
 def unpack(payload: Buffer, codec: int, raw_bytes: int) -> memoryview:
     """The raw bytes, exactly `raw_bytes` of them: Corrupt otherwise, before more is allocated."""
     if codec == STORED:

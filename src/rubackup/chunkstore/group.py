@@ -29,6 +29,10 @@ TARGET_BYTES: Final = 1 << 20
 MAX_RAW_BYTES: Final = 4 << 20
 MAX_CHUNKS: Final = 4096
 
+PROBED_BYTES: Final = 32 << 10
+"""From this size of its chunks on, on average, a group is probed before it is compressed."""
+SAMPLE_BYTES: Final = 4 << 10
+
 MAGIC: Final = b"RBGR"
 VERSION: Final = 1
 STORED: Final = 0
@@ -138,24 +142,49 @@ def encode(chunks: Sequence[tuple[bytes, Buffer]], level: int | None, sealer: Se
 
     ValueError for an empty group or one beyond MAX_CHUNKS or MAX_RAW_BYTES.
     """
-    raw = b"".join([data for _, data in chunks])
-    if not 1 <= len(chunks) <= MAX_CHUNKS or len(raw) > MAX_RAW_BYTES:
-        raise ValueError(f"a group cannot hold {len(chunks)} chunks of {len(raw)} bytes")
+    return b"".join(encode_parts(chunks, level, sealer))
+
+
+def encode_parts(
+    chunks: Sequence[tuple[bytes, Buffer]], level: int | None, sealer: Sealer | None = None
+) -> list[Buffer]:
+    """As `encode`, in parts that follow one another: chunks that are stored as they are are not copied."""
+    size = sum([len(data) for _, data in chunks])
+    if not 1 <= len(chunks) <= MAX_CHUNKS or size > MAX_RAW_BYTES:
+        raise ValueError(f"a group cannot hold {len(chunks)} chunks of {size} bytes")
     if any(not len(data) or name == HOLE for name, data in chunks):
         raise ValueError("a chunk has no bytes, or the id of a hole")
-    codec, payload = _zstd.pack(raw, level)
+    codec, payload = _payload([data for _, data in chunks], size, level)
     rows = b"".join([_ROW.pack(name, len(data)) for name, data in chunks])
-    cipher, length = CLEAR, len(payload)
+    cipher, length = CLEAR, sum(map(len, payload))
     if sealer is not None:
         salt, number = sealer.next()
         cipher, length = sealer.suite.number, length + sealer.suite.overhead
         rows = _EXTENSION.pack(sealer.key.id, salt, number) + rows
-    front = _FIXED.pack(MAGIC, VERSION, codec, cipher, len(chunks), len(raw), length, bytes(32), bytes(32))
+    front = _FIXED.pack(MAGIC, VERSION, codec, cipher, len(chunks), size, length, bytes(32), bytes(32))
     front = front[:_AUTHENTICATED]
     if sealer is not None:
-        payload = sealer.key.group_box(sealer.suite, salt).seal(number, payload, front + rows)
-    unsummed = front + blake3(payload).digest()
-    return b"".join((unsummed, blake3(unsummed).update(rows).digest(), rows, payload))
+        whole = payload[0] if len(payload) == 1 else b"".join(payload)
+        payload = [sealer.key.group_box(sealer.suite, salt).seal(number, whole, front + rows)]
+    total = blake3()
+    for part in payload:
+        total.update(part)
+    unsummed = front + total.digest()
+    return [b"".join((unsummed, blake3(unsummed).update(rows).digest(), rows)), *payload]
+
+
+def _payload(chunks: list[Buffer], size: int, level: int | None) -> tuple[int, list[Buffer]]:
+    """Codec and payload. Large chunks are only compressed when a sample of one of them shrinks."""
+    if level is None or (size >= len(chunks) * PROBED_BYTES and not any(map(_shrinks, chunks))):
+        return STORED, chunks
+    codec, packed = _zstd.pack(b"".join(chunks), level)
+    return codec, [packed]
+
+
+def _shrinks(chunk: Buffer) -> bool:
+    """Whether the front or the middle of a chunk can be compressed."""
+    view, middle = memoryview(chunk), len(chunk) // 2
+    return _zstd.shrinks(view[:SAMPLE_BYTES]) or _zstd.shrinks(view[middle : middle + SAMPLE_BYTES])
 
 
 def stored_length(front: Buffer) -> int:

@@ -13,12 +13,14 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Final, Protocol
 
 from blake3 import blake3
 
 from rubackup.chunkstore import seals
 from rubackup.chunkstore._beside import Beside
+from rubackup.chunkstore._early_check import WORTH_BYTES, EarlyCheck
 from rubackup.chunkstore._groups import GroupReader, Spot
 from rubackup.chunkstore._packing import Packing
 from rubackup.chunkstore._packset import PackSet
@@ -131,6 +133,8 @@ class WriteSession:
         self._packs = PackSet()
         self._trusted = False
         self._beside: Beside | None = None
+        self._early: EarlyCheck | None = None
+        """Until the manifest is checked for the first time."""
 
     @contextmanager
     def _working(self) -> Iterator[None]:
@@ -234,11 +238,12 @@ class WriteSession:
 
     # --- what is sent ---
 
-    def put_group(self, data: Buffer) -> None:
-        """Take a group: stored when at least one of its chunks is new, all become the owner's.
+    def put_group(self, *parts: Buffer) -> None:
+        """Take a group, whose parts follow one another: stored when at least one of its chunks is new, all become the owner's.
 
         Corrupt when it is damaged or an id is false (the session goes on); StorageFull ends the session.
         """
+        data = parts[0] if len(parts) == 1 else b"".join(parts)
         self.admit(data, self.examine(data))
 
     def examine(self, data: Buffer) -> Group | Head:
@@ -291,6 +296,12 @@ class WriteSession:
         self._storages().check_room(self._manifest_storage, len(data))
         self._manifest.write(data)
         self._manifest_sum.update(data)
+        size = self._manifest.size_bytes
+        if self._early is None and size >= WORTH_BYTES and self._taken and self._parent_manifest:
+            read_at = partial(self._manifest_storage.backend.read, seals.open_name(self.record))
+            self._early = EarlyCheck(read_at, self._parent_manifest, self._taken, opaque=bool(self._encryption.key_id))
+        if self._early is not None:
+            self._early.grew(size)
 
     # --- the end ---
 
@@ -370,23 +381,18 @@ class WriteSession:
         self._packs = PackSet()
         parent = self._host.parent_packs(self) if self._taken else None
         self._trusted = parent is not None
-        self._beside = None
-        if parent is not None and self._parent_manifest is not None:
-            self._beside = Beside(self._parent_manifest.reader(), opaque=bool(self._encryption.key_id))
-        known = self._is_taken if self._taken else None
-        known_run = self._beside.has_run if self._beside else None
         try:
-            header, trailer = check_manifest(
-                lambda at, length: backend.read(name, at, length),
-                size,
-                self._check_rows,
-                known=known,
-                known_run=known_run,
-            )
+            early = self._early if parent is not None else None
+            if early is not None:
+                header, trailer, common = self._checked_early(early)
+            else:
+                header, trailer, common = self._check_whole(partial(backend.read, name), size)
         except (Corrupt, Invalid) as error:
             if self._trusted or (self._taken and self._taken.any):
                 self._host.doubt_parent(self)
             raise Invalid(f"The manifest is refused: {error.message}") from error
+        finally:
+            self._end_early()
         if (header.record, header.client_hwid) != (self.record, self.owner):
             raise Invalid("The manifest is of another record or client.")
         if header.key_id != self._encryption.key_id:
@@ -395,7 +401,7 @@ class WriteSession:
             raise Invalid("The manifest names another parent.")
         if self._taken and self._taken.any and header.key_id != self._taken.key_id:
             raise Invalid("The manifest takes parts of its parent over, and is encrypted with another key.")
-        self._trusted = bool(self._taken and self._taken.any) or bool(self._beside and self._beside.common)
+        self._trusted = bool(self._taken and self._taken.any) or common
         self._trusted &= parent is not None
         if self._trusted and parent is not None:
             self._packs.merge(parent)
@@ -407,6 +413,31 @@ class WriteSession:
         ):
             raise Invalid("The manifest's summary is not what the client told.")
         return header
+
+    def _check_whole(self, read_at: Callable[[int, int], bytes], size: int) -> tuple[fmt.Header, fmt.Trailer, bool]:
+        """Header, trailer, and whether anything is as in the parent."""
+        self._beside = None
+        if self._trusted and self._parent_manifest is not None:
+            self._beside = Beside(self._parent_manifest.reader(), opaque=bool(self._encryption.key_id))
+        header, trailer = check_manifest(
+            read_at,
+            size,
+            self._check_rows,
+            known=self._is_taken if self._taken else None,
+            known_run=self._beside.has_run if self._beside else None,
+        )
+        return header, trailer, self._beside is not None and self._beside.common
+
+    def _checked_early(self, early: EarlyCheck) -> tuple[fmt.Header, fmt.Trailer, bool]:
+        """As `_check_whole`, by what was found while the manifest came."""
+        for rows in early.unknown():
+            self._look_up(rows)
+        return early.result()
+
+    def _end_early(self) -> None:
+        if self._early is not None:
+            self._early.end()
+            self._early = None
 
     def _is_taken(self, offset: int) -> bool:
         """Whether the segment at this offset of the manifest was taken over from the parent."""
@@ -425,9 +456,13 @@ class WriteSession:
         if known and self._trusted:
             return
         if self._beside is None:
-            rows = [row for row in _ROW.iter_unpack(raw) if row[0] != HOLE]
+            self._look_up([bytes(raw[at : at + _ROW.size]) for at in range(0, len(raw), _ROW.size)])
         else:
-            rows = [row for row in map(_ROW.unpack, self._beside.unknown(raw)) if row[0] != HOLE]
+            self._look_up(self._beside.unknown(raw))
+
+    def _look_up(self, packed: Collection[bytes]) -> None:
+        """Every chunk of these rows must be readable, owned, and as long as its row says."""
+        rows = [row for row in map(_ROW.unpack, packed) if row[0] != HOLE]
         # What was told to be stored may be condemned since: it is there until this session ends.
         found = self._index.lookup({name for name, _ in rows}, self._space, condemned=True)
         foreign = self._index.not_owned(found, self._packing.owner, self._space)
@@ -457,6 +492,7 @@ class WriteSession:
 
     def _finish(self) -> None:
         self._over = True
+        self._end_early()
         self._packing.finish()
         if self._manifest is not None:
             self._manifest.close()

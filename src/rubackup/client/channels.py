@@ -122,9 +122,9 @@ class BackupOverWire(_Session):
         self._connection.send(Prove(ids=ids, proofs=proofs))
         return self._connection.expect(Proved).states
 
-    def put_group(self, data: Buffer) -> None:
-        """Send a group; what is wrong with it shows at the next answer."""
-        self._connection.send_frame(FrameType.GROUP, memoryview(data))
+    def put_group(self, *parts: Buffer) -> None:
+        """Send a group, whose parts follow one another; what is wrong with it shows at the next answer."""
+        self._connection.send_frame(FrameType.GROUP, *[memoryview(part) for part in parts])
 
     def checkpoint(self) -> None:
         """Return when everything sent so far is durable."""

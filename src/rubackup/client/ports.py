@@ -49,8 +49,8 @@ class BackupChannel(Protocol):
     def prove(self, ids: bytes, proofs: bytes) -> bytes:
         """One byte a chunk: 1 accepted, 0 send it."""
 
-    def put_group(self, data: Buffer) -> None:
-        """Send an encoded group."""
+    def put_group(self, *parts: Buffer) -> None:
+        """Send an encoded group, whose parts follow one another."""
 
     def checkpoint(self) -> None:
         """Return when everything sent so far is durable."""

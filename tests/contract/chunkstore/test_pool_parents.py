@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from rubackup.chunkstore import _early_check, write
 from rubackup.chunkstore._wholeness import PackSet
 from rubackup.chunkstore.index import Index
 from rubackup.chunkstore.manifest import ManifestReader, ManifestWriter, Summary
@@ -53,6 +54,12 @@ def _again(session: WriteSession, parts: list[tuple[int, int]] | None = None) ->
     summary = reader.summary
     writer.finish(summary)
     session.seal(summary.files, summary.files_failed, summary.size_bytes)
+
+
+@pytest.fixture(autouse=True)
+def early(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also these manifests, which are short, are checked while they arrive; those of other tests when they are whole."""
+    monkeypatch.setattr(write, "WORTH_BYTES", 0)
 
 
 @pytest.fixture
@@ -223,6 +230,30 @@ def test_own_rows_beside_taken_ones_are_looked_up(pool: Pool) -> None:
 
     with pytest.raises(Invalid, match="did not show"):
         session.seal(0, 0, 0)
+
+
+def test_more_new_rows_than_may_wait(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The early check waits with them until the record is sealed; none is forgotten."""
+    monkeypatch.setattr(_early_check, "_WAITING", 1)
+    counting = Counting()
+    counting.over(pool, monkeypatch)
+    new = {f"/n{f:03}/file{e:03}": b"%d %d" % (f, e) for f in range(60) for e in range(60)}
+    session = begin(pool, 2, parent=record_id(1))
+    Client().backup(session, new)
+
+    assert counting.asked >= 2 * len(new)
+    assert restore(pool, record_id(2)) == new
+
+
+def test_a_session_that_ends_ends_its_early_check(pool: Pool) -> None:
+    """Also while that waits for more of the manifest."""
+    session = begin(pool, 2, parent=record_id(1))
+    session.copy_parent(0, 1)
+    early = session._early
+    assert early is not None
+    session.abort()
+
+    assert not early._thread.is_alive()
 
 
 @pytest.mark.parametrize("numbers", [[], [0], [1, 2, 9], [7, 8, 100_000, 4_000_000]])

@@ -128,6 +128,35 @@ def test_what_does_not_shrink_is_stored_as_it_is() -> None:
     assert group.read_head(group.encode(_chunks([bytes(5000)]), 1)).codec == group.ZSTD
 
 
+def test_large_chunks_that_do_not_shrink_are_not_copied() -> None:
+    """Each is a part of its own; together the parts are the group."""
+    chunks = [(chunk_id(data), data) for data in (noise(100_000, 1), noise(50_000, 2))]
+    parts = group.encode_parts(chunks, 3)
+
+    assert [parts[1] is chunks[0][1], parts[2] is chunks[1][1], len(parts)] == [True, True, 3]
+    assert b"".join(parts) == group.encode(chunks, 3)
+    group.decode(b"".join(parts)).check()
+
+
+@pytest.mark.parametrize(
+    ("data", "codec"),
+    [
+        (noise(200_000, 1), group.STORED),
+        (bytes(100_000) + noise(100_000, 1), group.ZSTD),
+        (noise(90_000, 1) + bytes(110_000), group.ZSTD),
+        (noise(10_000, 1) + bytes(15_000), group.ZSTD),
+    ],
+    ids=["dense", "front", "middle", "too small to be probed"],
+)
+def test_one_sample_that_shrinks_is_enough(data: bytes, codec: int) -> None:
+    """Beside chunks that do not shrink."""
+    dense = noise(len(data), 3)
+    encoded = group.encode([(chunk_id(dense), dense), (chunk_id(data), data)], 1)
+
+    assert group.read_head(encoded).codec == codec
+    group.decode(encoded).check()
+
+
 def test_the_header_needs_no_payload() -> None:
     """An index can be rebuilt from headers alone."""
     head = group.read_head(group.encode(_chunks([b"a", b"bc"]), 1)[: group.HEAD_BYTES + 2 * group.ROW_BYTES])

@@ -28,7 +28,7 @@ KnownRun = Callable[[memoryview], bool]
 
 def check_manifest(
     read_at: Callable[[int, int], bytes],
-    size: int,
+    size: int | None,
     on_rows: OnRows,
     *,
     cipher: FrameCipher | None = None,
@@ -37,6 +37,7 @@ def check_manifest(
 ) -> tuple[Header, Trailer]:
     """Header and trailer of a manifest that is right in every part; Corrupt or Invalid otherwise.
 
+    Without `size` the manifest still grows, as `FrameStream` says.
     `on_rows` is given the raw rows (36 bytes each) of the chunk table in order, and whether their segment is known.
     `known` tells whether the segment at an offset is one of a sealed manifest: its sums and its place in the order are
     checked, and no more. `known_run` tells the same of a run, by its bytes.
@@ -48,7 +49,7 @@ class _Check:
     def __init__(
         self,
         read_at: Callable[[int, int], bytes],
-        size: int,
+        size: int | None,
         on_rows: OnRows,
         cipher: FrameCipher | None,
         known: Known | None,

@@ -2,6 +2,10 @@
 
 The numbers were chosen for about 1,000 entries, 64 to 128 KiB raw, in a segment. Changing them changes no format: a
 reader takes segments as they come. They only decide how much of an earlier manifest can be taken over.
+
+Smaller ones do not pay. With 1.4 % of the entries changed anywhere, one expects 24 % of segments of 100 entries to be
+as before, and 50 % of 50; what each costs on its own outweighs that: on 60,000 files (three runs each, on a busy machine) a second backup took 1.20 CPU s with 1,000
+entries, 1.48 with 400, 1.48 with 200, 1.45 with 100 and 1.61 with 50, and the manifest grew by 2, 4, 9 and 17 %.
 """
 
 from __future__ import annotations

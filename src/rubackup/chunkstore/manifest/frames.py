@@ -10,28 +10,38 @@ from rubackup.chunkstore.manifest.format import Frame, FrameCipher
 from rubackup.domain.errors import Corrupt
 
 _AHEAD_BYTES: Final = 1 << 20
+_GROWING_BYTES: Final = 128 << 10
+"""Read at once of a manifest that still grows: whoever reads it follows so far behind."""
 
 
 class FrameStream:
-    """Reads a manifest of `size` bytes from front to end; every frame's sum is checked."""
+    """Reads a manifest of `size` bytes from front to end; every frame's sum is checked.
 
-    def __init__(self, read_at: Callable[[int, int], bytes], size: int, cipher: FrameCipher | None = None) -> None:
+    Without `size` it still grows: `read_at` waits for what is asked for and gives less only at the end.
+    """
+
+    def __init__(
+        self, read_at: Callable[[int, int], bytes], size: int | None, cipher: FrameCipher | None = None
+    ) -> None:
         self._read_at = read_at
         self._size = size
         self._cipher = cipher
         self._window: tuple[int, bytes] = (0, b"")
         self.at = len(fmt.MAGIC)
         """Where the next frame begins."""
-        if size < len(fmt.MAGIC) + fmt.FOOTER.size or self.read(0, len(fmt.MAGIC)) != fmt.MAGIC:
+        if (size is not None and size < len(fmt.MAGIC) + fmt.FOOTER.size) or self.read(0, len(fmt.MAGIC)) != fmt.MAGIC:
             raise Corrupt("This is no manifest of a known version.")
 
     def read(self, offset: int, length: int) -> bytes:
         """A range; Corrupt when the manifest ends within it."""
         start, data = self._window
         if not (start <= offset and offset + length <= start + len(data)):
-            if offset + length > self._size:
+            if self._size is None:
+                data = self._read_at(offset, max(length, _GROWING_BYTES))
+            elif offset + length > self._size:
                 raise Corrupt(f"The manifest is cut off at byte {self._size}.")
-            data = self._read_at(offset, min(max(length, _AHEAD_BYTES), self._size - offset))
+            else:
+                data = self._read_at(offset, min(max(length, _AHEAD_BYTES), self._size - offset))
             start = offset
             self._window = (start, data)
         found = data[offset - start : offset - start + length]
@@ -59,6 +69,11 @@ class FrameStream:
 
     def finish(self, trailer_at: int) -> None:
         """Corrupt unless the footer follows, names the trailer, and is the last."""
-        footer = self.read(self.at, fmt.FOOTER.size)
-        if self.at + fmt.FOOTER.size != self._size or footer != fmt.FOOTER.pack(trailer_at, fmt.END):
+        if self._size is None:
+            footer = self._read_at(self.at, fmt.FOOTER.size + 1)
+        else:
+            footer = self.read(self.at, fmt.FOOTER.size)
+        if (self._size is not None and self.at + fmt.FOOTER.size != self._size) or footer != fmt.FOOTER.pack(
+            trailer_at, fmt.END
+        ):
             raise Corrupt(f"The manifest does not end behind its trailer at byte {trailer_at}.")

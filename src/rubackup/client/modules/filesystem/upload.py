@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from rubackup.chunkstore.group import MAX_CHUNKS, TARGET_BYTES, Sealer, encode
+from rubackup.chunkstore.group import MAX_CHUNKS, TARGET_BYTES, Sealer, encode_parts
 from rubackup.chunkstore.identity import Buffer, chunk_id, possession_proof
 from rubackup.client.memory import MemoryGuard
 from rubackup.client.ports import Answer, BackupChannel, Sealed
@@ -34,7 +34,7 @@ ASKED = 3
 """Batches asked for before the first answer is read: docs/design/wire.md allows four."""
 SEEN_IDS = 65_536
 """Ids remembered in each of two generations: about 15 MB in all; older ones are asked again."""
-MANIFEST_BYTES = 1 << 20
+MANIFEST_BYTES = 256 << 10
 CHECKPOINT_BYTES = 256 << 20
 CHECKPOINT_SECONDS = 30.0
 WAIT_SECONDS = 0.25
@@ -111,7 +111,7 @@ class Uploader:
         self._seen: tuple[set[bytes], set[bytes]] = (set(), set())
         self._group: list[Chunk] = []
         self._group_bytes = 0
-        self._encoding: deque[Future[bytes]] = deque()
+        self._encoding: deque[Future[list[Buffer]]] = deque()
         self._failure: BaseException | None = None
         self._checkpoint_at = (clock(), 0)
         self._queue: queue.Queue[Item] = queue.Queue(BATCHES_WAITING)
@@ -296,17 +296,17 @@ class Uploader:
 
     def _encode_group(self) -> None:
         group, self._group, self._group_bytes = self._group, [], 0
-        self._encoding.append(self._pool.submit(encode, group, self._level, self._sealer))
+        self._encoding.append(self._pool.submit(encode_parts, group, self._level, self._sealer))
         while len(self._encoding) > self._workers + 1:
             self._send_group()
 
     def _send_group(self) -> None:
-        data = self._encoding.popleft().result()
+        parts = self._encoding.popleft().result()
         if not self.sent_bytes:
             self._started()
         with self._channel_lock:
-            self._channel.put_group(data)
-            self.sent_bytes += len(data)
+            self._channel.put_group(*parts)
+            self.sent_bytes += sum(map(len, parts))
         self._checkpoint_if_due()
 
     def _checkpoint_if_due(self) -> None:
