@@ -31,7 +31,6 @@ from rubackup.client.modules.filesystem.paths import (
     ROOT,
     absolute,
     are_safe_names,
-    is_safe_folder,
     is_safe_name,
     is_within,
     join,
@@ -206,7 +205,7 @@ class Restore:
             return block
         names = block.names()
         if len(names) == block.count and are_safe_names(names):
-            return self._writer.restore_run(home, block)
+            return self._writer.restore_run(home, block, names)
         return block.entries()
 
     # --- folders ---
@@ -238,7 +237,7 @@ class Restore:
         if folder != self._anchor:
             parent_path, name = split(folder)
             parent = self._frames[-1] if self._frames else None
-            if parent is None or parent.path != parent_path or not is_safe_folder(folder):
+            if parent is None or parent.path != parent_path or not is_safe_name(name):
                 self._report.failed(folder, "the manifest does not name it in the folder above")
                 frame.blocked = True
             else:

@@ -107,10 +107,13 @@ class Writer:
         else:
             self._queue(home, entry, (), 0)
 
-    def restore_run(self, home: Home, run: RunView) -> list[Entry]:
-        """Have the plain files of a run made, in a folder that this restore has made; the other entries."""
+    def restore_run(self, home: Home, run: RunView, names: list[bytes]) -> list[Entry]:
+        """Have the plain files of a run made, in a folder that this restore has made; the other entries.
+
+        `names` are the run's, known to be safe.
+        """
         found = sort_run(run, self._applier, self._plain_bits)
-        names, counts, starts = run.names(), run.row_counts(), run.starts()
+        counts, starts = run.row_counts(), run.starts()
         for start, end in found.stretches:
             begin = start
             while begin < end:
