@@ -38,8 +38,6 @@ def sort_run(run: RunView, applier: Applier, mode_bits: int) -> Sorted:
     """Which entries of a run are plain; no mode with a bit outside of `mode_bits` is. Corrupt when the run is damaged."""
     modes, links, uids, gids, sizes, _ = columns(run.stats)
     counts, extras = run.row_counts(), run.extras()
-    if len(counts) != run.count:
-        return Sorted([], run.entries(), (0, 0))
     kinds = list(zip(modes, links, uids, gids, strict=True))
     fit = {kind for kind in set(kinds) if kind[1] == 1 and kind[0] & ~mode_bits == stat.S_IFREG}
     uid, gid = next((kind[2:] for kind in kinds if kind in fit), (0, 0))

@@ -24,12 +24,14 @@ class Rows:
 
     def at_once(self, first: int, count: int) -> Sequence[Row]:
         """The rows, or the begin of them where they do not fit into one window. Corrupt when they are not there."""
+        if not count:
+            return ()
         skip = first - self._first
         if not (skip >= 0 and skip + count <= len(self._window)):
             self._move(first)
             skip = 0
         part = self._window[skip : skip + count]
-        if count and not part:
+        if not part:
             raise Corrupt(BEYOND)
         return part
 

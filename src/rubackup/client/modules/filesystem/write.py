@@ -41,14 +41,14 @@ from rubackup.client.modules.filesystem.single import Single
 from rubackup.client.modules.filesystem.target import Target
 from rubackup.domain.errors import Corrupt
 
-BATCH_BYTES: Final = 8 << 20
+BATCH_BYTES: Final = 16 << 20
 LEAST_BATCH_BYTES: Final = 1 << 20
 """Where memory is short."""
-BATCH_STEPS = 2048
+BATCH_STEPS = 4096
 BATCH_ROWS: Final = 16_384
 """Rows of a batch: what is asked for at once stays well below what a media server answers."""
 PART_BYTES: Final = 2 << 20
-AHEAD_BYTES: Final = 24 << 20
+AHEAD_BYTES: Final = 48 << 20
 BATCHES_AHEAD: Final = 6
 """So much, and so many batches, are fetched or wait to be written at most."""
 
