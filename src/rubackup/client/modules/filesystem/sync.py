@@ -7,6 +7,7 @@ there so far, again and again: else it would begin when it holds gigabytes, or a
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import threading
@@ -81,12 +82,17 @@ class Syncer:
         self._waiting_bytes += size_bytes + files * FILE_BYTES
         if self._waiting_bytes >= EARLY_BYTES and not (self._early and self._early.is_alive()):
             self._waiting_bytes = 0
-            self._early = threading.Thread(target=self._sync_early, args=(self._copies(),), name="sync", daemon=True)
+            fds = self._copies()
+            self._early = threading.Thread(target=self._sync_early, args=(fds,), name="sync", daemon=True)
             self._early.start()
 
     def _copies(self) -> list[int]:
-        with self._lock:
-            return [os.dup(fd) for fd in self._fds.values()]
+        """Descriptors of what is seen so far; where too many are open, the end of the restore syncs the others."""
+        copies: list[int] = []
+        with self._lock, contextlib.suppress(OSError):
+            for fd in self._fds.values():
+                copies += [os.dup(fd)]
+        return copies
 
     def _sync_early(self, fds: list[int]) -> None:
         """What fails here would not be told again at the end, as the kernel tells it once for an open folder and its copies."""
