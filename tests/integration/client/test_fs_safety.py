@@ -301,17 +301,20 @@ def test_new_file_swapped_for_a_link(
     """A file under its own name that somebody swaps for a link while it is written gets nothing through the link."""
     copies, source = copied
     name = landed(target, source) / "folder" / "precious"
-    real = fill.write_segments
     swapped = []
 
-    def swap(fd: int, segments: list[fill.Segment]) -> None:
-        if name.exists() and os.path.samestat(name.stat(), os.fstat(fd)):
-            name.unlink()
-            name.symlink_to(outside / "precious")
-            swapped.append(name)
-        real(fd, segments)
+    def swapping(real: Callable[[int, Any], Any]) -> Callable[[int, Any], Any]:
+        def swap(fd: int, data: Any) -> Any:
+            if name.exists() and os.path.samestat(name.stat(), os.fstat(fd)):
+                name.unlink()
+                name.symlink_to(outside / "precious")
+                swapped.append(name)
+            return real(fd, data)
 
-    monkeypatch.setattr(fill, "write_segments", swap)
+        return swap
+
+    monkeypatch.setattr(fill, "write_segments", swapping(fill.write_segments))
+    monkeypatch.setattr(os, "write", swapping(os.write))
     before = (outside / "precious").stat()
     copies.restore(source, target)
 

@@ -170,6 +170,18 @@ def test_rows_are_read_in_windows() -> None:
         assert numbers(rows.read(first, count)) == list(range(first, first + count))
 
 
+def test_rows_at_once() -> None:
+    """Also what begins in one window and ends in the next; of more than a window its begin."""
+    rows = Rows(manifest((b"/", []), rows=100), ahead=16)
+
+    for first, count in [(0, 10), (10, 10), (12, 0), (100, 0), (40, 20), (3, 4), (99, 1)]:
+        found = [length - 1 for _, length in rows.at_once(first, count)]
+        assert found == list(range(first, first + min(count, 16)))
+    for first, count in [(100, 1), (-1, 1)]:
+        with pytest.raises(Corrupt):
+            rows.at_once(first, count)
+
+
 @pytest.mark.parametrize(("first", "count"), [(100, 1), (95, 6), (-1, 1), (10**9, 5)])
 def test_rows_that_are_not_there(first: int, count: int) -> None:
     """Rows beyond the table are damage."""

@@ -110,3 +110,19 @@ def test_failures_are_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
     assert syncer.sync() == ["what was restored is not safely on disk: input/output error"]
     syncer.close()
+
+
+def test_much_is_put_out_on_the_way(tmp_path: Path, synced: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk does not wait until all is written; what failed then is told at the end."""
+    monkeypatch.setattr(sync, "FEW_FILES", 4)
+    monkeypatch.setattr(sync, "EARLY_BYTES", 10 * sync.FILE_BYTES)
+    told = [5]
+    noted = sync._syncfs
+    monkeypatch.setattr(sync, "_syncfs", lambda fd: noted(fd) or (told.pop() if told else 0))
+    copies, source = copy_of(tmp_path, 12)
+
+    done = copies.restore(source, tmp_path / "target")
+
+    assert [line.partition(" ")[0] for line in synced] == ["syncfs", "syncfs"]
+    assert (done.files, done.files_failed) == (12, 1)
+    assert copies.told() == [f"{'/'}: what was restored is not safely on disk: input/output error"]

@@ -186,6 +186,15 @@ class ManifestReader:
                 return found, total
         raise Corrupt("The manifest's index is damaged.")
 
+    def folder_runs(self, path: bytes) -> Iterator[RunView]:
+        """The runs of a folder, in order; none when the copy has no such folder."""
+        key = fmt.folder_key(path)
+        for row in self._walk(_by_number(key, 0)):
+            runs = self._segment(row)
+            yield from (run for run in runs if run.path == path)
+            if runs and fmt.folder_key(runs[-1].path) > key:
+                return
+
     def _folder_total(self, path: bytes, key: bytes) -> int:
         row = next(self._walk(_by_number(key, _LAST)), None)
         for run in reversed(self._segment(row) if row else []):

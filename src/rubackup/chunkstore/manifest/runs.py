@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from operator import attrgetter
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 
@@ -134,6 +134,11 @@ class RunView:
         """The names, ascending."""
         return self.names_raw.split(b"\0") if self.count else []
 
+    def folders(self) -> list[bytes]:
+        """The names of those of its entries that are folders."""
+        modes, names = words(self.stats)[0::_WORDS], self.names()
+        return [name for name, mode in zip(names, modes, strict=False) if mode >> 12 == _FOLDER]
+
     def extras(self) -> Extras:
         """Decoded; Corrupt when they are damaged."""
         if not self.extras_raw:
@@ -147,6 +152,30 @@ class RunView:
     def starts(self) -> list[int]:
         """Number of the first row of each entry, as `first_row` counts."""
         return list(accumulate(self.row_counts(), initial=self.first_row))
+
+    def pick(self, positions: Sequence[int]) -> list[Entry]:
+        """Its entries at these positions; Corrupt where it does not have one."""
+        if not positions:
+            return []
+        extras, names, starts, counts = self.extras(), self.names(), self.starts(), self.row_counts()
+        found: list[Entry] = []
+        if min(positions) < 0:
+            raise Corrupt("A run of the manifest is damaged.")
+        try:
+            for at in positions:
+                mode, uid, gid, links, inode, size, mtime, ctime, rdev = STAT.unpack_from(self.stats, at * STAT.size)
+                kind = _KINDS[mode >> 12]
+                found.append(
+                    Entry(
+                        names[at], kind, mode & 0o7777, uid, gid, extras.users.get(uid, ""), extras.groups.get(gid, ""),
+                        0 if kind else size, mtime, ctime, inode, extras.devices.get(at, self.device), links, rdev,
+                        extras.targets.get(at, b""), extras.xattrs.get(at, []), extras.hardlinks.get(at, b""),
+                        starts[at], counts[at],
+                    )
+                )  # fmt: skip
+        except (KeyError, IndexError, struct.error) as error:
+            raise Corrupt("A run of the manifest is damaged.") from error
+        return found
 
     def entries(self, begin: int = 0, end: int | None = None) -> list[Entry]:
         """Its entries at positions `begin` to `end`; rows are numbered as `first_row` counts."""
@@ -200,6 +229,31 @@ def _numbers(code: Literal["I", "Q", "q"], view: Buffer) -> Sequence[int]:
     found = array(code, bytes(view))
     found.byteswap()
     return found
+
+
+class Columns(NamedTuple):
+    """Fields of stat records, each of all records."""
+
+    modes: Sequence[int]
+    """st_mode."""
+    links: Sequence[int]
+    uids: Sequence[int]
+    gids: Sequence[int]
+    sizes: Sequence[int]
+    mtimes_ns: Sequence[int]
+
+
+def columns(stats: Buffer) -> Columns:
+    """What a restore needs of stat records, without an object for each."""
+    numbers = words(stats)
+    return Columns(
+        numbers[0::_WORDS],
+        numbers[3::_WORDS],
+        numbers[1::_WORDS],
+        numbers[2::_WORDS],
+        _numbers("Q", stats)[3::_LONGS],
+        _numbers("q", stats)[4::_LONGS],
+    )
 
 
 def modes_and_links(stats: Buffer) -> tuple[Sequence[int], Sequence[int]]:

@@ -62,19 +62,23 @@ class Applier:
         """`numeric_owner`: ids as recorded, else the ids that this host has for the recorded names."""
         self._report = report
         self._numeric_owner = numeric_owner
-        self._is_root = os.geteuid() == 0
+        self.is_root = os.geteuid() == 0
         self._owners: dict[tuple[str, str, int, int], Owner] = {}
 
     def owner(self, entry: Entry) -> Owner:
         """Whose the entry becomes."""
-        key = (entry.user, entry.group, entry.uid, entry.gid)
+        return self.owner_of(entry.user, entry.group, entry.uid, entry.gid)
+
+    def owner_of(self, user: str, group: str, old_uid: int, old_gid: int) -> Owner:
+        """Whose an entry with these recorded names ('': unknown) and numbers becomes."""
+        key = (user, group, old_uid, old_gid)
         owner = self._owners.get(key)
         if owner is None:
             uid = gid = None
             if not self._numeric_owner:
-                uid = _uid(entry.user) if entry.user else None
-                gid = _gid(entry.group) if entry.group else None
-            owner = (entry.uid if uid is None else uid, entry.gid if gid is None else gid)
+                uid = _uid(user) if user else None
+                gid = _gid(group) if group else None
+            owner = (old_uid if uid is None else uid, old_gid if gid is None else gid)
             if len(self._owners) >= NAMES_CACHED:
                 self._owners.clear()
             self._owners[key] = owner
@@ -128,7 +132,7 @@ class Applier:
             os.chown(at, uid, gid)
             return mode
         except OSError as error:
-            if self._is_root or error.errno not in _REFUSED:
+            if self.is_root or error.errno not in _REFUSED:
                 problems.append(f"owner: {reason(error)}")
                 return mode & ~(stat.S_ISUID | stat.S_ISGID)
         self._report.warn_once("owner", "Owners of other users are not restored: only root may set them.")
@@ -165,7 +169,7 @@ class Applier:
             os.setxattr(at, name, value)
         except OSError as error:
             namespace = name.partition(".")[0]
-            if not self._is_root and error.errno in _REFUSED and namespace in {"trusted", "security"}:
+            if not self.is_root and error.errno in _REFUSED and namespace in {"trusted", "security"}:
                 self._report.warn_once(
                     namespace, f"Extended attributes of {namespace} are not restored: only root may set them."
                 )

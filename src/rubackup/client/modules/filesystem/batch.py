@@ -14,6 +14,7 @@ from typing import Final
 
 from rubackup.chunkstore.identity import Buffer, chunk_id
 from rubackup.chunkstore.manifest import Entry
+from rubackup.chunkstore.manifest.runs import RunView
 from rubackup.client.modules.filesystem.rows import Row
 from rubackup.client.modules.filesystem.target import Identity, NewFile
 
@@ -26,6 +27,9 @@ Identify = Callable[[Buffer], bytes]
 NumberedRows = tuple[int, Sequence[Row]]
 """Number of the first row, and the rows."""
 Item = tuple[Entry, Sequence[Row]]
+Kind = tuple[int, int, int, int]
+"""What decides on owner and mode of a new file: the folder's device, owner, group and mode, where no ACL is inherited."""
+Owner = tuple[int, int]
 
 
 class Chunks(dict[bytes, memoryview]):
@@ -37,7 +41,7 @@ class Chunks(dict[bytes, memoryview]):
 class Home:
     """A folder that entries are written into."""
 
-    __slots__ = ("fd", "identity", "inherits", "made_by", "mode_kept", "owner", "path")
+    __slots__ = ("fd", "identity", "inherits", "kind", "made_by", "mode_kept", "owner", "path")
 
     def __init__(self, path: bytes, identity: Identity | None = None, *, inherits: bool = True) -> None:
         """`identity` of a folder that this restore has made, so that nothing can stand in it; None for any other.
@@ -47,14 +51,16 @@ class Home:
         self.path = path
         self.identity = identity
         self.inherits = inherits
-        self.owner: tuple[int, int] | None = None
+        self.owner: Owner | None = None
         """Whose a new file in it is; None until the first one was looked at."""
         self.mode_kept = False
         """Whether a new file has the mode that it was made with."""
         self.fd = -1
         """Of a folder that this restore has made, from when it is entered until its metadata was set; -1 where many are open."""
-        self.made_by: tuple[int, int] = (-1, -1)
+        self.made_by: Owner = (-1, -1)
         """Whose the folder itself was when it was made."""
+        self.kind: Kind | None = None
+        """Folders of one kind give new files the same owner and mode; None: such folders are not known."""
 
 
 @dataclass(eq=False, slots=True)
@@ -86,10 +92,47 @@ class Part:
 
 
 @dataclass(slots=True)
+class PlainFiles:
+    """Neighbours in a run, in a folder that this restore has made, which are made alike: see `plain`.
+
+    No object stands for one of them before something is odd about it.
+    """
+
+    home: Home
+    run: RunView
+    begin: int
+    """Position of the first in the run."""
+    names: Sequence[bytes]
+    rows: Sequence[Row]
+    """Of all, one after another."""
+    owner: Owner
+    """Whose they become."""
+
+    @property
+    def end(self) -> int:
+        """Position behind the last."""
+        return self.begin + len(self.names)
+
+    @property
+    def counts(self) -> Sequence[int]:
+        """Rows of each."""
+        return self.run.row_counts()[self.begin : self.end]
+
+    def items(self) -> list[Item]:
+        """The same, entry by entry."""
+        rows, base = self.rows, self.run.starts()[self.begin]
+        return [
+            (entry, rows[entry.first_row - base : entry.first_row - base + entry.rows])
+            for entry in self.run.entries(self.begin, self.end)
+        ]
+
+
+@dataclass(slots=True)
 class Slice:
     """Work for one thread, and what came of it."""
 
     runs: list[tuple[Home, list[Item]]] = field(default_factory=list)
+    plain: list[PlainFiles] = field(default_factory=list)
     parts: list[Part] = field(default_factory=list)
     items: int = 0
     size_bytes: int = 0
@@ -110,6 +153,12 @@ class Slice:
             self.runs.append((home, []))
         self.runs[-1][1].append((entry, rows))
         self.items += 1
+        self.size_bytes += size_bytes
+
+    def add_plain(self, files: PlainFiles, size_bytes: int) -> None:
+        """Files of one run."""
+        self.plain.append(files)
+        self.items += len(files.names)
         self.size_bytes += size_bytes
 
     @property

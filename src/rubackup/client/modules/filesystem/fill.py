@@ -2,7 +2,8 @@
 
 Each chunk is hashed again before it is written. In a folder that the restore has made a file
 is made under its name at once (`O_EXCL`: nothing is ever replaced so); in any other one under a
-temporary name. What cannot be done here, because a chunk did not come or something stands
+temporary name. Plain files are made in one tight loop; one that does not come off there leaves
+nothing and goes the long way, which says why. What cannot be done here, because a chunk did not come or something stands
 in the place after all, is handed back in the slice.
 """
 
@@ -12,22 +13,28 @@ import os
 import stat
 import time
 from collections.abc import Callable, Sequence
+from itertools import accumulate, islice
 from typing import Final
 
 from rubackup.chunkstore.identity import HOLE
 from rubackup.chunkstore.manifest import Entry, EntryType
+from rubackup.chunkstore.manifest.runs import STAT, columns
 from rubackup.client.modules.filesystem.apply import Applier
-from rubackup.client.modules.filesystem.batch import Chunks, Home, Item, Part, Slice
+from rubackup.client.modules.filesystem.batch import Chunks, Home, Item, Kind, Owner, Part, PlainFiles, Slice
 from rubackup.client.modules.filesystem.paths import join, reason
+from rubackup.client.modules.filesystem.plain import PLAIN_BITS
 from rubackup.client.modules.filesystem.rows import Row
 from rubackup.client.modules.filesystem.target import UNFIT, WHY_UNFIT, WRITE, Identity, Target, remove_own
 from rubackup.domain.errors import Corrupt
 
 BUFFERS: Final = 512
 """Chunks of one write; the kernel takes at most 1,024 (writev(2), IOV_MAX)."""
-PLAIN_BITS: Final = 0o777
 
+
+Alike = dict[Kind, tuple[Owner, bool]]
+"""Owner of new files in folders of a kind, and whether they keep the mode that they are made with."""
 Segment = tuple[int, list[memoryview]]
+_NONE: Final[list[Segment]] = []
 """An offset, and what is written there."""
 
 
@@ -60,6 +67,17 @@ def gather(rows: Sequence[Row], chunks: Chunks, offset: int = 0) -> tuple[list[S
     return segments, offset
 
 
+_FAILURES: Final = (OSError, MissingChunk, Corrupt, *UNFIT)
+
+
+def _whole(rows: Sequence[Row], chunks: Chunks, size_bytes: int) -> list[Segment]:
+    """What to write of a file of this size; MissingChunk or Corrupt where it cannot be had."""
+    segments, size = gather(rows, chunks)
+    if size != size_bytes:
+        raise Corrupt("the rows of a file do not give its size")
+    return segments
+
+
 def write_segments(fd: int, segments: list[Segment]) -> None:
     """Write all of it."""
     for offset, views in segments:
@@ -84,8 +102,11 @@ def _write_rest(fd: int, offset: int, views: list[memoryview], written: int) -> 
 class SliceWriter:
     """Writes slices one after another; a thread has its own."""
 
-    def __init__(self, target: Target, applier: Applier, umask: int, is_ending: Callable[[], bool]) -> None:
-        """Modes with bits in `umask` cannot be given to a file as it is made."""
+    def __init__(
+        self, target: Target, applier: Applier, umask: int, is_ending: Callable[[], bool], alike: Alike | None = None
+    ) -> None:
+        """Modes with bits in `umask` cannot be given to a file as it is made; `alike` is shared by all threads."""
+        self._alike: Alike = {} if alike is None else alike
         self._target = target
         self._syncer = target.syncer
         self._applier = applier
@@ -96,6 +117,10 @@ class SliceWriter:
     def write(self, work: Slice, chunks: Chunks) -> None:
         """Write the slice and note in it what came of each entry."""
         self._now_ns = time.time_ns()
+        for files in work.plain:
+            if self._is_ending():
+                return
+            self._plain(work, files, chunks)
         for home, items in work.runs:
             if self._is_ending():
                 return
@@ -106,15 +131,105 @@ class SliceWriter:
 
     def _run(self, work: Slice, home: Home, items: list[Item], chunks: Chunks) -> None:
         try:
-            fd, is_own = home.fd, True
-            if fd < 0:
-                fd = self._target.open(home.path)
-                is_own = home.identity is not None and _identity(os.fstat(fd)) == home.identity
+            own = self._folder(home)
         except OSError as error:
             work.failed += [(home, entry, reason(error)) for entry, _ in items]
             return
         for entry, rows in items:
-            self._item(work, home, fd if is_own else -1, entry, rows, chunks)
+            self._item(work, home, own, entry, rows, chunks)
+
+    def _folder(self, home: Home) -> int:
+        """The descriptor of a folder that the restore has made, -1 for any other."""
+        if home.fd >= 0:
+            return home.fd
+        fd = self._target.open(home.path)
+        return fd if home.identity is not None and _identity(os.fstat(fd)) == home.identity else -1
+
+    # --- plain files ---
+
+    def _plain(self, work: Slice, files: PlainFiles, chunks: Chunks) -> None:
+        home = files.home
+        try:
+            own = self._folder(home)
+        except OSError as error:
+            work.failed += [(home, entry, reason(error)) for entry, _ in files.items()]
+            return
+        left: Sequence[int] = range(len(files.names))
+        if home.owner is None and home.kind in self._alike:
+            home.owner, home.mode_kept = self._alike[home.kind]
+        if own >= 0 and home.owner is None:  # the first one tells what new files get here
+            self._item(work, home, own, *files.items()[0], chunks)
+            left = left[1:]
+        is_given = files.owner != home.owner
+        if own >= 0 and home.mode_kept and (not is_given or self._applier.is_root):
+            left = self._fast(work, own, files, left[0] if left else len(files.names), chunks, is_given=is_given)
+        if left:
+            items = files.items()
+            for number in left:
+                self._item(work, home, own, *items[number], chunks)
+
+    def _fast(
+        self, work: Slice, folder: int, files: PlainFiles, begin: int, chunks: Chunks, *, is_given: bool
+    ) -> list[int]:
+        """Make the files from number `begin` on; numbers of those that were not made, and have left nothing.
+
+        `is_given`: new files are not `files.owner`'s here.
+        """
+        rows, get, identify = files.rows, chunks.get, chunks.identify
+        modes, _, _, _, sizes, mtimes = columns(files.run.stats[files.begin * STAT.size : files.end * STAT.size])
+        counts = files.counts
+        firsts = accumulate(counts, initial=0)
+        owner = files.owner if is_given else None
+        make = self._make_plain
+        left: list[int] = []
+        done_bytes = 0
+        each = zip(files.names, modes, sizes, mtimes, counts, firsts, strict=False)  # one first is behind the last
+        for number, (name, mode, size, mtime, count, at) in islice(enumerate(each), begin, None):
+            try:
+                chunk, segments = None, _NONE
+                if count == 1:
+                    wanted, length = rows[at]
+                    chunk = get(wanted)
+                    if chunk is None or length != size or len(chunk) != size or identify(chunk) != wanted:
+                        left.append(number)
+                        continue
+                elif count or size:
+                    segments = _whole(rows[at : at + count], chunks, size)
+                make(folder, name, mode & PLAIN_BITS, mtime, size, chunk, segments, owner)
+            except _FAILURES:
+                left.append(number)
+            else:
+                done_bytes += size
+        work.files += len(files.names) - begin - len(left)
+        work.bytes_done += done_bytes
+        return left
+
+    def _make_plain(
+        self, folder: int, name: bytes, mode: int, mtime_ns: int, size_bytes: int,
+        chunk: memoryview | None, segments: list[Segment], owner: Owner | None,
+    ) -> None:  # fmt: skip
+        """Make a file of one chunk or of segments, for `owner` if it is not his anyway; nothing is left where that fails."""
+        fd = os.open(name, WRITE, mode if owner is None else 0o600, dir_fd=folder)
+        try:
+            if chunk is not None:
+                if (written := os.write(fd, chunk)) != size_bytes:
+                    _write_rest(fd, 0, [chunk], written)
+            elif size_bytes:
+                write_segments(fd, segments)
+                os.ftruncate(fd, size_bytes)  # a hole at the end was not written
+            if owner is not None:
+                os.fchown(fd, *owner)
+                os.fchmod(fd, mode)
+            os.utime(fd, ns=(self._now_ns, mtime_ns))
+            if self._syncer.is_few:
+                self._syncer.wrote(fd, size_bytes)
+        except BaseException:
+            remove_own(folder, name, fd)
+            raise
+        finally:
+            os.close(fd)
+
+    # --- entry by entry ---
 
     def _item(self, work: Slice, home: Home, own: int, entry: Entry, rows: Sequence[Row], chunks: Chunks) -> None:
         """One entry; `own` is the descriptor of a folder that the restore has made, -1 for any other."""
@@ -167,6 +282,8 @@ class SliceWriter:
                     owner = st.st_uid, st.st_gid
                     home.mode_kept = not home.inherits and stat.S_IMODE(st.st_mode) == 0o600
                     home.owner = owner
+                    if home.kind is not None:
+                        self._alike[home.kind] = owner, home.mode_kept
             if is_plain:
                 os.utime(fd, ns=(self._now_ns, entry.mtime_ns))
             else:

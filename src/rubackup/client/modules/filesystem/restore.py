@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import msgspec
 
 from rubackup.chunkstore.manifest import Entry, EntryType
+from rubackup.chunkstore.manifest.runs import RunView
 from rubackup.client.encrypted import open_manifest
 from rubackup.client.memory import MemoryGuard, give_back
 from rubackup.client.modules.filesystem.anchor import open_anchor
@@ -29,7 +31,6 @@ from rubackup.client.modules.filesystem.paths import (
     ROOT,
     absolute,
     are_safe_names,
-    is_safe_folder,
     is_safe_name,
     is_within,
     join,
@@ -55,6 +56,11 @@ FOLDERS_OF_THREADS = 128
 """Folders that the writing threads together keep open."""
 HOMES_OPEN = 256
 """Folders made by this restore that stay open until all that belongs into them is written."""
+
+
+def _entries(block: RunView | Sequence[Entry]) -> Sequence[Entry]:
+    return block.entries() if isinstance(block, RunView) else block
+
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Entry).decode
@@ -176,20 +182,16 @@ class Restore:
         return anchor, fd
 
     def _walk(self) -> None:
-        for folder, entries in blocks(self._reader, self._selection):
+        for folder, block in blocks(self._reader, self._selection):
             self._report.tick()
             place = self._selection.folder(folder)
             if folder != self._anchor and is_within(self._anchor, folder):
-                self._pass_by(folder, list(entries), place)
+                self._pass_by(folder, _entries(block), place)
                 continue
             frame = self._enter(folder)
             is_simple = place is Place.INSIDE and not self._selection.missing and frame.home.identity is not None
-            is_simple = is_simple and are_safe_names([entry.name for entry in entries])
-            for entry in entries:
-                if is_simple and entry.type == EntryType.FILE:
-                    self._writer.restore(frame.home, entry)
-                else:
-                    self._entry(frame, place, entry)
+            for entry in self._simple(frame.home, block) if is_simple else _entries(block):
+                self._entry(frame, place, entry)
         self._leave_to(b"")
         self._writer.finish()
         for path in sorted(self._made, reverse=True):
@@ -197,9 +199,18 @@ class Restore:
         for path in sorted(self._selection.missing):
             self._report.failed(path, "is not in the copy")
 
+    def _simple(self, home: Home, block: RunView | Sequence[Entry]) -> Sequence[Entry]:
+        """Have restored what needs no look, in a folder of our own of which all was chosen; the other entries."""
+        if not isinstance(block, RunView):
+            return block
+        names = block.names()
+        if len(names) == block.count and are_safe_names(names):
+            return self._writer.restore_run(home, block, names)
+        return block.entries()
+
     # --- folders ---
 
-    def _pass_by(self, folder: bytes, entries: list[Entry], place: Place) -> None:
+    def _pass_by(self, folder: bytes, entries: Sequence[Entry], place: Place) -> None:
         """A folder above the resource, in place: it is left alone unless this restore had to make it."""
         for entry in entries:
             path = join(folder, entry.name)
@@ -226,7 +237,7 @@ class Restore:
         if folder != self._anchor:
             parent_path, name = split(folder)
             parent = self._frames[-1] if self._frames else None
-            if parent is None or parent.path != parent_path or not is_safe_folder(folder):
+            if parent is None or parent.path != parent_path or not is_safe_name(name):
                 self._report.failed(folder, "the manifest does not name it in the folder above")
                 frame.blocked = True
             else:
@@ -262,6 +273,7 @@ class Restore:
             frame.home = home = Home(frame.path, (st.st_dev, st.st_ino), inherits=inherits)
             if len(self._open_homes) < HOMES_OPEN:
                 home.fd, home.made_by = fd, (st.st_uid, st.st_gid)
+                home.kind = None if inherits else (st.st_dev, st.st_uid, st.st_gid, st.st_mode)
                 self._open_homes.add(home)
         except OSError as error:
             self._report.failed(frame.path, f"the folder cannot be opened: {reason(error)}")

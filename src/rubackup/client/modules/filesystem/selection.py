@@ -7,17 +7,16 @@ from collections.abc import Iterator, Sequence
 from enum import Enum
 
 from rubackup.chunkstore.manifest import Entry, EntryType, ManifestReader
+from rubackup.chunkstore.manifest.runs import RunView
 from rubackup.client.modules.filesystem.paths import ROOT, absolute, ancestors, is_within, join, order, split
-from rubackup.domain.errors import NotFound
 
 DIRECT = 256
 """Up to so many chosen paths are looked up in the manifest's index; for more it is read through."""
-PAGE = 4096
-"""Entries of a folder that are looked up at once."""
 
 _ESCAPE = re.compile(rb"\\x([0-9a-f]{2})")
 
-Block = tuple[bytes, Sequence[Entry]]
+Block = tuple[bytes, "RunView | Sequence[Entry]"]
+"""A folder, and some of its entries: those of a run, or a few that were looked up."""
 
 
 class Place(Enum):
@@ -90,11 +89,12 @@ def blocks(reader: ManifestReader, selection: Selection) -> Iterator[Block]:
     if direct is not None:
         yield from direct
         return
-    for folder, entries in reader.folders():
-        if selection.folder(folder) is not Place.OUTSIDE:
-            yield folder, entries
-        elif selection.is_past(folder):
-            return
+    for _, _, runs in reader.runs():
+        for run in runs:
+            if selection.folder(run.path) is not Place.OUTSIDE:
+                yield run.path, run
+            elif selection.is_past(run.path):
+                return
 
 
 def _direct(reader: ManifestReader, selection: Selection) -> Iterator[Block] | None:
@@ -141,20 +141,8 @@ def _tree(reader: ManifestReader, root: bytes) -> Iterator[Block]:
         if not names:
             pending.pop()
         below: list[bytes] = []
-        for entries in _entries(reader, folder):
-            below += [entry.name for entry in entries if entry.type == EntryType.FOLDER]
-            yield folder, entries
+        for run in reader.folder_runs(folder):
+            below += run.folders()
+            yield folder, run
         if below:
             pending.append((folder, below[::-1]))
-
-
-def _entries(reader: ManifestReader, folder: bytes) -> Iterator[list[Entry]]:
-    """A folder's entries in parts; none for an empty one."""
-    at, total = 0, 1
-    while at < total:
-        try:
-            entries, total = reader.folder(folder, at, PAGE)
-        except NotFound:
-            return
-        yield entries
-        at += PAGE

@@ -1,15 +1,17 @@
 """Makes what a restore wrote durable: few files by fsync, each with its folders; many by one syncfs a file system.
 
 syncfs also waits for what others have left unwritten there, which may take longer than a small restore;
-fsync of each of many files takes far longer than syncfs.
+fsync of each of many files takes far longer than syncfs. While many are written, a thread has the kernel put out what is
+there so far, again and again: else it would begin when it holds gigabytes, or at the end, and the disk would idle until then.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from rubackup.client.modules.filesystem.folders import FOLDER
@@ -17,6 +19,11 @@ from rubackup.client.modules.filesystem.folders import FOLDER
 FEW_FILES: Final = 64
 FEW_FOLDERS: Final = 64
 FEW_BYTES: Final = 64 << 20
+
+EARLY_BYTES: Final = 128 << 20
+"""After so much is written the disk gets it."""
+FILE_BYTES: Final = 4096
+"""What a file counts beside its contents."""
 
 
 class Syncer:
@@ -28,6 +35,9 @@ class Syncer:
         self._folders: dict[tuple[int, int], int] = {}
         self._bytes = 0
         self._lock = threading.Lock()
+        self._waiting_bytes = 0
+        self._early: threading.Thread | None = None
+        self._early_failures: list[int] = []
         self.is_few = True
         """Whether all that was written, and every folder of it, is known here."""
 
@@ -65,6 +75,30 @@ class Syncer:
             with self._lock:
                 self._forget()
 
+    def went_on(self, files: int, size_bytes: int) -> None:
+        """So many more files are written, with so many bytes in all; by one thread only."""
+        if self.is_few:
+            return
+        self._waiting_bytes += size_bytes + files * FILE_BYTES
+        if self._waiting_bytes >= EARLY_BYTES and not (self._early and self._early.is_alive()):
+            self._waiting_bytes = 0
+            fds = self._copies()
+            self._early = threading.Thread(target=self._sync_early, args=(fds,), name="sync", daemon=True)
+            self._early.start()
+
+    def _copies(self) -> list[int]:
+        """Descriptors of what is seen so far; where too many are open, the end of the restore syncs the others."""
+        copies: list[int] = []
+        with self._lock, contextlib.suppress(OSError):
+            for fd in self._fds.values():
+                copies += [os.dup(fd)]
+        return copies
+
+    def _sync_early(self, fds: list[int]) -> None:
+        """What fails here would not be told again at the end, as the kernel tells it once for an open folder and its copies."""
+        self._early_failures += [code for fd in fds if (code := _syncfs(fd))]
+        _close(fds)
+
     def sync(self) -> list[str]:
         """Wait until all is on disk; sentences on what failed (a disk that lost what it had accepted)."""
         if self.is_few:
@@ -77,7 +111,9 @@ class Syncer:
                     return _failures([*self._files, *reversed(self._folders.values()), *above], _fsync)
                 finally:
                     _close(above)
-        return _failures(list(self._fds.values()), _syncfs)
+        if self._early:
+            self._early.join()
+        return _failures(list(self._fds.values()), _syncfs, self._early_failures)
 
     def _above(self) -> list[int]:
         """The folders above the first that was seen, in its file system: this attempt or an earlier one may have made them."""
@@ -130,7 +166,7 @@ def _syncfs(fd: int) -> int:
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def _failures(fds: list[int], sync: Callable[[int], int]) -> list[str]:
-    """A sentence for each reason for which one could not be synced."""
-    reasons = dict.fromkeys(code for fd in fds if (code := sync(fd)))
+def _failures(fds: list[int], sync: Callable[[int], int], earlier: Sequence[int] = ()) -> list[str]:
+    """A sentence for each reason for which one could not be synced, now or earlier."""
+    reasons = dict.fromkeys([*earlier, *(code for fd in fds if (code := sync(fd)))])
     return [f"what was restored is not safely on disk: {os.strerror(code).lower()}" for code in reasons]

@@ -16,27 +16,39 @@ from typing import Final
 
 from rubackup.chunkstore.identity import HOLE
 from rubackup.chunkstore.manifest import Entry, EntryType
+from rubackup.chunkstore.manifest.runs import RunView
 from rubackup.client.memory import MemoryGuard
 from rubackup.client.modules.filesystem.apply import Applier, process_umask
-from rubackup.client.modules.filesystem.batch import Batch, Chunks, Home, Making, Part, Slice
+from rubackup.client.modules.filesystem.batch import (
+    SLICE_BYTES,
+    SLICE_ITEMS,
+    Batch,
+    Chunks,
+    Home,
+    Making,
+    Part,
+    PlainFiles,
+    Slice,
+)
 from rubackup.client.modules.filesystem.fetch import Fetcher
-from rubackup.client.modules.filesystem.fill import SliceWriter, check_size
+from rubackup.client.modules.filesystem.fill import Alike, SliceWriter, check_size
 from rubackup.client.modules.filesystem.paths import join
 from rubackup.client.modules.filesystem.pipeline import Pipeline
+from rubackup.client.modules.filesystem.plain import PLAIN_BITS, cut, sort_run
 from rubackup.client.modules.filesystem.report import Report
 from rubackup.client.modules.filesystem.rows import Row, Rows
 from rubackup.client.modules.filesystem.single import Single
 from rubackup.client.modules.filesystem.target import Target
 from rubackup.domain.errors import Corrupt
 
-BATCH_BYTES: Final = 8 << 20
+BATCH_BYTES: Final = 16 << 20
 LEAST_BATCH_BYTES: Final = 1 << 20
 """Where memory is short."""
-BATCH_STEPS = 2048
+BATCH_STEPS = 4096
 BATCH_ROWS: Final = 16_384
 """Rows of a batch: what is asked for at once stays well below what a media server answers."""
 PART_BYTES: Final = 2 << 20
-AHEAD_BYTES: Final = 24 << 20
+AHEAD_BYTES: Final = 48 << 20
 BATCHES_AHEAD: Final = 6
 """So much, and so many batches, are fetched or wait to be written at most."""
 
@@ -62,7 +74,10 @@ class Writer:
 
         `may_write` judges what stands in the place of an entry that was queued as if nothing did.
         """
+        self._syncer = target.syncer
         self._fetcher = fetcher
+        self._applier = applier
+        self._plain_bits = PLAIN_BITS & ~process_umask()
         self._rows = rows
         self._report = report
         self._guard = guard
@@ -91,6 +106,41 @@ class Writer:
             self._queue_file(home, entry)
         else:
             self._queue(home, entry, (), 0)
+
+    def restore_run(self, home: Home, run: RunView, names: list[bytes]) -> list[Entry]:
+        """Have the plain files of a run made, in a folder that this restore has made; the other entries.
+
+        `names` are the run's, known to be safe.
+        """
+        found = sort_run(run, self._applier, self._plain_bits)
+        counts, starts = run.row_counts(), run.starts()
+        for start, end in found.stretches:
+            begin = start
+            while begin < end:
+                begin += self._queue_plain(
+                    PlainFiles(home, run, begin, names[begin:end], (), found.owner), counts[begin:end], starts[begin]
+                )
+        return found.others
+
+    def _queue_plain(self, files: PlainFiles, counts: Sequence[int], first: int) -> int:
+        """Queue some of these files, whose rows begin at number `first`; how many, at least one."""
+        batch = self._batch
+        work = batch.open_slice()
+        try:
+            rows = self._rows.at_once(first, sum(counts))
+        except Corrupt:
+            rows = ()
+        taken, count, size = cut(counts, rows, SLICE_ITEMS - work.items, SLICE_BYTES - work.size_bytes)
+        if not taken:  # what is wrong with the first is told of it alone
+            self.restore(files.home, files.run.pick([files.begin])[0])
+            return 1
+        files.names, files.rows = files.names[:taken], rows[:count]
+        batch.items += taken
+        if count:
+            batch.want(first, files.rows, size)
+        work.add_plain(files, size)
+        self._flush_full()
+        return taken
 
     def keep(self, path: bytes, entry: Entry, st: os.stat_result, *, same: bool) -> None:
         """What stands at `path` stays; if it is the `same`, further names of its inode may be linked to it."""
@@ -122,6 +172,10 @@ class Writer:
         if rows:
             batch.want(entry.first_row, rows, size_bytes)
         batch.open_slice().add(home, entry, rows, size_bytes)
+        self._flush_full()
+
+    def _flush_full(self) -> None:
+        batch = self._batch
         if batch.size_bytes >= self._batch_bytes or batch.items >= BATCH_STEPS or batch.row_count >= BATCH_ROWS:
             self.flush()
 
@@ -220,6 +274,7 @@ class Writer:
         report = self._report
         report.files += work.files
         report.bytes_done += work.bytes_done
+        self._syncer.went_on(work.files, work.bytes_done)
         self._single.restored.update(work.made)
         for home, entry, why in work.failed:
             report.failed(join(home.path, entry.name), f"cannot be restored: {why}")
@@ -234,6 +289,7 @@ class Writer:
             if not part.making.problem:
                 report.bytes_done += part.size_bytes
                 part.making.counted_bytes += part.size_bytes
+                self._syncer.went_on(0, part.size_bytes)
 
 
 class _Threads:
@@ -243,6 +299,7 @@ class _Threads:
         self._make_target = make_target
         self._applier = applier
         self._umask = process_umask()
+        self._alike: Alike = {}
         self._local = threading.local()
         self._targets: list[Target] = []
         self.is_ending: Callable[[], bool] = lambda: False
@@ -253,7 +310,7 @@ class _Threads:
         if writer is None:
             target = self._make_target()
             self._targets.append(target)
-            writer = self._local.writer = SliceWriter(target, self._applier, self._umask, self.is_ending)
+            writer = self._local.writer = SliceWriter(target, self._applier, self._umask, self.is_ending, self._alike)
         writer.write(work, chunks)
 
     def close(self) -> None:
