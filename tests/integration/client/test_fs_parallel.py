@@ -64,7 +64,7 @@ def test_many_small_batches(
 def test_one_file_reads_one_group_and_little_of_the_manifest(tmp_path: Path, target: Path) -> None:
     """One file of many costs its group, and of the manifest a few blocks on the way to it."""
     source = tmp_path / "many"
-    for number in range(20):
+    for number in range(60):
         (source / f"{number:03}").mkdir(parents=True)
         for file in range(50):
             (source / f"{number:03}" / os.urandom(100).hex()).write_bytes(b"%d %d" % (number, file) * 800)
