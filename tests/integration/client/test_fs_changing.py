@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from typing_extensions import Buffer
 
 from rubackup.client.modules.filesystem import copier, listing
 from rubackup.client.modules.filesystem.reader import FileReader
@@ -229,7 +230,7 @@ def test_stop(source: Path) -> None:
 def test_full_pool(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the pool refuses ends the backup with the pool's own error."""
 
-    def refuse(self: MemoryBackup, data: bytes) -> None:
+    def refuse(self: MemoryBackup, *parts: Buffer) -> None:
         raise StorageFull
 
     monkeypatch.setattr(MemoryBackup, "put_group", refuse)
