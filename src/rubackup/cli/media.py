@@ -14,6 +14,7 @@ from typing import Annotated
 
 import typer
 
+from rubackup.chunkstore.locations import folders
 from rubackup.chunkstore.pool import Pool, SealedRecord
 from rubackup.chunkstore.storage import MARKER, parse_marker
 from rubackup.cli.output import plain
@@ -58,7 +59,7 @@ def repair(
         pool = Pool.open(
             uuid=str(uuid.UUID(bytes=pool_of(storage))),
             metadata=metadata,
-            storages=storage,
+            storages=folders(storage),
             reserve_bytes=0,
             level=None,
             rebuild_index=rebuild_index or bool(lost),

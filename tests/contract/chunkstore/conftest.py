@@ -61,10 +61,12 @@ def place(tmp_path: Path) -> Iterator[Place]:
     found.close()
 
 
-@pytest.fixture(params=["local", "memory"])
+@pytest.fixture(params=["local", "memory", "device"])
 def any_place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
-    """A pool with one storage, on disk or in memory."""
+    """A pool with one storage: a folder, memory, a block device."""
     found = Place(tmp_path)
+    if request.param == "device":
+        found.make_device()
     if request.param == "local":
         (tmp_path / "storage").mkdir()
         found.backends["one"] = LocalBackend(tmp_path / "storage")

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from rubackup.chunkstore import pack
 from rubackup.chunkstore.backends.local import LocalBackend
+from rubackup.chunkstore.locations import folders
 from rubackup.chunkstore.pool import Pool
 from rubackup.cli.main import app
 from rubackup.cli.media import DAMAGED
@@ -31,7 +32,12 @@ def folder(tmp_path: Path) -> Path:
 def opened(folder: Path) -> Pool:
     """The pool as its media server opens it."""
     return Pool.open(
-        uuid=POOL, metadata=folder / "meta", storages=[folder / "store"], reserve_bytes=0, level=1, map_bytes=1 << 20
+        uuid=POOL,
+        metadata=folder / "meta",
+        storages=folders([folder / "store"]),
+        reserve_bytes=0,
+        level=1,
+        map_bytes=1 << 20,
     )
 
 

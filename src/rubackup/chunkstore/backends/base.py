@@ -100,3 +100,6 @@ class Backend(Protocol):
 
     def space(self) -> Space:
         """How much room there is."""
+
+    def close(self) -> None:
+        """Release what is held of the place; twice is fine. Nothing else is called afterwards."""

@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import logging
 import os
-from bisect import bisect_right
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from rubackup.chunkstore import pack
 from rubackup.chunkstore.backends.block import layout
 from rubackup.chunkstore.backends.block.device import Device, FileDevice
 from rubackup.chunkstore.backends.block.directory import Directory, Loaded, load
 from rubackup.chunkstore.backends.block.journal import write_checkpoint, write_superblock
 from rubackup.chunkstore.backends.block.layout import BLOCK, Superblock
-from rubackup.chunkstore.backends.block.records import Change, Entry, Read
-from rubackup.chunkstore.backends.block.space import Extent, cut_at, gaps
-from rubackup.domain.errors import Conflict, Corrupt, Invalid, RubackupError, StorageFault
+from rubackup.chunkstore.backends.block.records import Read
+from rubackup.chunkstore.backends.block.rescue import adopt, rescue
+from rubackup.chunkstore.backends.block.space import gaps
+from rubackup.domain.errors import Conflict, Corrupt, StorageFault
 
 log = logging.getLogger(__name__)
 _WIPED_BYTES: Final = 1 << 20
 """At both ends, where other programs look for what is theirs."""
-_SCAN_BYTES: Final = 4 << 20
-_RESCUED_BLOCKS: Final = -(-(pack.MAX_BYTES + (1 << 20)) // BLOCK)
 
 
 # --- format ---
@@ -159,9 +155,9 @@ def rebuild_on(device: Device, metafile: bytes = b"", *, scan: bool = True) -> l
             told.append(error.message)
     told.append(f"{len(directory)} files were in the directory")
     if saved:
-        told.append(f"{_adopt(device, block, directory, saved[1])} came from the metafile")
+        told.append(f"{adopt(device, block, directory, saved[1])} came from the metafile")
     if scan:
-        told.append(f"{_rescue(device, block, directory)} packs were found in blocks of no file")
+        told.append(f"{rescue(device, block, directory)} packs were found in blocks of no file")
     used = directory.extents()
     if gaps(used, block.data_blocks)[1]:
         raise Corrupt(f"Files of the device {device.label} lie over one another; it can only be read.")
@@ -180,77 +176,3 @@ def parse_metafile(metafile: bytes) -> tuple[Superblock, Directory]:
     if loaded.problems:
         raise Corrupt(f"The metafile is damaged: {'; '.join(loaded.problems)}.")
     return block, loaded.directory
-
-
-def _adopt(device: Device, block: Superblock, directory: Directory, saved: Directory) -> int:
-    """Add the files of a metafile that lie in blocks of no file, and are still what their names say."""
-    count = 0
-    free = _Free(directory, block)
-    for name, entry in saved.items():
-        if name in directory or not free.holds(entry.extents):
-            continue
-        if name.startswith("packs/") and not _is_pack(device, block, name, entry):
-            continue
-        directory.apply(Change(name, entry))
-        count += 1
-    return count
-
-
-class _Free:
-    """Blocks of no file, looked up by bisection."""
-
-    def __init__(self, directory: Directory, block: Superblock) -> None:
-        self.runs = gaps(directory.extents(), block.data_blocks)[0]
-        self._starts = [start for start, _ in self.runs]
-
-    def holds(self, extents: tuple[Extent, ...]) -> bool:
-        """Whether all of these are free."""
-        for start, blocks in extents:
-            at = bisect_right(self._starts, start) - 1
-            if at < 0 or start + blocks > sum(self.runs[at]):
-                return False
-        return True
-
-
-def _is_pack(device: Device, block: Superblock, name: str, entry: Entry) -> bool:
-    if not entry.extents:
-        return False
-    head = device.read(block.data_start + entry.extents[0][0] * BLOCK, pack.HEADER_BYTES)
-    try:
-        found = pack.parse_header(head).pack
-    except Corrupt:
-        return False
-    return name in {pack.closed_name(found), pack.open_name(found)}
-
-
-def _rescue(device: Device, block: Superblock, directory: Directory) -> int:
-    """Name each pack whose header lies in a block of no file as open: the pool's recovery finds its end and closes it."""
-    count = 0
-    for start, blocks in _Free(directory, block).runs:
-        heads = list(_heads(device, block, start, blocks))
-        ends = [at for at, _ in heads[1:]] + [start + blocks]
-        for (at, name), end in zip(heads, ends, strict=False):  # without heads there is no pack
-            if pack.closed_name(name) in directory or pack.open_name(name) in directory:
-                continue
-            kept, _ = cut_at([(at, end - at)], _RESCUED_BLOCKS)
-            directory.apply(Change(pack.open_name(name), Entry(kept[0][1] * BLOCK, tuple(kept))))
-            count += 1
-    return count
-
-
-def _heads(device: Device, block: Superblock, start: int, blocks: int) -> Iterator[tuple[int, bytes]]:
-    """Blocks in which a pack begins, and its id."""
-    step = _SCAN_BYTES // BLOCK
-    for at in range(start, start + blocks, step):
-        length = min(step, start + blocks - at)
-        try:
-            data = device.read(block.data_start + at * BLOCK, length * BLOCK)
-        except RubackupError:
-            continue
-        for one in range(length):
-            head = data[one * BLOCK : one * BLOCK + pack.HEADER_BYTES]
-            if head.startswith(pack.MAGIC):
-                try:
-                    yield at + one, pack.parse_header(head).pack
-                except (Corrupt, Invalid):
-                    continue
