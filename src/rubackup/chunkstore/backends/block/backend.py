@@ -308,7 +308,7 @@ class BlockBackend:
         """Superblock and directory: with it `rebuild` finds the files again when the directory is lost."""
         block = self._journal.superblock.next()
         with self._lock:
-            listed = records.checkpoint(self._directory.items(), block.generation, block.epoch)
+            listed = records.checkpoint(self._directory.rows(), block.generation, block.epoch)
             return layout.encode(block) + b"".join(listed)
 
     def checkpoint(self) -> None:

@@ -2,52 +2,21 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from rubackup.chunkstore.backends.block import layout, records
-from rubackup.chunkstore.backends.block.layout import Superblock
+from rubackup.chunkstore.backends.block import names, records
+from rubackup.chunkstore.backends.block.layout import BLOCK, Superblock
 from rubackup.chunkstore.backends.block.records import END, Change, Entry, Read, Walk
 from rubackup.chunkstore.backends.block.space import Extent
 from rubackup.domain.errors import Corrupt
 
-_SIZE = struct.Struct("<Q")
-_EXTENT = struct.Struct("<QI")
-_HEX: Final = 32
-_FORMS: Final = (
-    ("packs/{}/", ".pack"), ("packs/{}/", ".open"), ("packs/{}/", ".gone"),
-    ("manifests/", ".manifest"), ("manifests/", ".tombstone"), ("manifests/", ".lock"),
-)  # fmt: skip
-_BY_SUFFIX: Final = {(form.partition("/")[0], suffix): code for code, (form, suffix) in enumerate(_FORMS, 1)}
-
-
-def _key(name: str) -> bytes:
-    """A name in memory: 17 bytes for those that there are millions of."""
-    folder, _, rest = name.partition("/")
-    stem, dot, suffix = rest.rpartition("/")[2].rpartition(".")
-    code = _BY_SUFFIX.get((folder, dot + suffix))
-    if code is not None and len(stem) == _HEX:
-        try:
-            key = bytes([code]) + bytes.fromhex(stem)
-        except ValueError:
-            return b"\0" + name.encode()
-        if _name(key) == name:
-            return key
-    return b"\0" + name.encode()
-
-
-def _name(key: bytes) -> str:
-    if key[0] == 0:
-        return key[1:].decode()
-    folder, suffix = _FORMS[key[0] - 1]
-    text = key[1:].hex()
-    return folder.format(text[:2]) + text + suffix
+_ROW_BYTES: Final = len(records.row(b"", b""))
 
 
 class Directory:
-    """Names and where their files lie."""
+    """Names and where their files lie, both as they are stored."""
 
     def __init__(self) -> None:
         self._files: dict[bytes, bytes] = {}
@@ -58,41 +27,45 @@ class Directory:
         return len(self._files)
 
     def __contains__(self, name: str) -> bool:
-        return _key(name) in self._files
+        return names.shorten(name) in self._files
 
     def get(self, name: str) -> Entry | None:
         """The file of this name."""
-        found = self._files.get(_key(name))
-        return None if found is None else _entry(found)
+        found = self._files.get(names.shorten(name))
+        return None if found is None else records.decode(found)
 
     def apply(self, change: Change) -> None:
         """Set or remove a name."""
-        key = _key(change.name)
-        before = self._files.pop(key, None)
+        self.put(names.shorten(change.name), None if change.entry is None else change.entry.encode())
+
+    def put(self, name: bytes, entry: bytes | None) -> None:
+        """Set or remove a stored name."""
+        before = self._files.pop(name, None)
         if before is not None:
-            self.encoded_bytes -= records.encoded_bytes(change.name, len(before) // _EXTENT.size)
-        if change.entry is not None:
-            extents = b"".join([_EXTENT.pack(*one) for one in change.entry.extents])
-            self._files[key] = _SIZE.pack(change.entry.size_bytes) + extents
-            self.encoded_bytes += records.encoded_bytes(change.name, len(change.entry.extents))
+            self.encoded_bytes -= _ROW_BYTES + len(name) + len(before)
+        if entry is not None:
+            self._files[name] = entry
+            self.encoded_bytes += _ROW_BYTES + len(name) + len(entry)
+
+    def rows(self) -> Iterator[bytes]:
+        """All files, as a checkpoint has them."""
+        for name, entry in self._files.items():
+            yield records.row(name, entry)
 
     def items(self) -> Iterator[tuple[str, Entry]]:
         """All files as they are at this moment."""
-        for key, found in list(self._files.items()):
-            yield _name(key), _entry(found)
+        for name, entry in list(self._files.items()):
+            yield names.full(name), records.decode(entry)
 
     def sizes(self) -> Iterator[tuple[str, int]]:
-        """Names and lengths as they are at this moment."""
-        for key, found in list(self._files.items()):
-            yield _name(key), _SIZE.unpack_from(found)[0]
+        """Names and lengths."""
+        for name, entry in self._files.items():
+            yield names.full(name), records.size_of(entry)
 
-    def extents(self) -> list[Extent]:
+    def extents(self) -> Iterator[Extent]:
         """Those of all files."""
-        return [one for found in self._files.values() for one in _EXTENT.iter_unpack(found[_SIZE.size :])]
-
-
-def _entry(data: bytes) -> Entry:
-    return Entry(_SIZE.unpack_from(data)[0], tuple(_EXTENT.iter_unpack(data[_SIZE.size :])))
+        for entry in self._files.values():
+            yield from records.extents_of(entry)
 
 
 @dataclass
@@ -128,26 +101,30 @@ def load(read: Read, block: Superblock, label: str) -> Loaded:
             walk.limit = change_limit(walk.next_block, block.half_blocks)
             continue
         try:
-            for change in record.changes():
-                _check_extents(change, block)
-                found.directory.apply(change)
+            for name, entry in record.rows():
+                if entry is not None:
+                    _check(name, entry, block)
+                found.directory.put(name, entry)
         except Corrupt as error:
             found.problems.append(f"record {record.number}: {error.message}")
     if not found.next_number:
         raise Corrupt(f"The directory of the device {label} is lost: none of its records is whole.")
     if not ended:
         found.problems.append("the end of its last checkpoint is lost")
-    found.problems += [
-        f"the block at byte {block.half_start + at * layout.BLOCK} is damaged" for at in walk.damaged[:20]
-    ]
+    found.problems += [f"the block at byte {block.half_start + at * BLOCK} is damaged" for at in walk.damaged[:20]]
     found.next_block, found.limit = walk.next_block, walk.limit if ended else walk.next_block
     return found
 
 
-def _check_extents(change: Change, block: Superblock) -> None:
-    if change.entry is None:
-        return
-    blocks = sum(length for _, length in change.entry.extents)
-    outside = any(start + length > block.data_blocks for start, length in change.entry.extents)
-    if outside or blocks * layout.BLOCK < change.entry.size_bytes:
-        raise Corrupt(f"{change.name} lies outside of the device.")
+def _check(name: bytes, entry: bytes, block: Superblock) -> None:
+    blocks = 0
+    for start, length in records.extents_of(entry):
+        blocks += length
+        if not length or start + length > block.data_blocks:
+            raise Corrupt("a file lies outside of the device.")
+    if blocks * BLOCK < records.size_of(entry):
+        raise Corrupt("a file is longer than its blocks.")
+    try:
+        names.full(name)
+    except ValueError as error:
+        raise Corrupt(f"{error}.") from error

@@ -31,7 +31,7 @@ class Journal:
 
     def check_room(self, name: str, extents: int) -> None:
         """StorageFull unless one more file fits; a checkpoint takes at most twice what its names do."""
-        wanted = self._directory.encoded_bytes + records.encoded_bytes(name, extents)
+        wanted = self._directory.encoded_bytes + records.row_bytes(name, extents)
         if wanted > self.superblock.half_bytes * 3 // 8:
             label = self._device.label
             raise StorageFull(f"There is no room left in the directory of {label}.", folder=label)
@@ -104,7 +104,7 @@ def write_checkpoint(device: Device, block: Superblock, directory: Directory) ->
     at, number = block.half_start, 0
     end = at + block.half_bytes
     waiting = bytearray()
-    for record in records.checkpoint(directory.items(), block.generation, block.epoch):
+    for record in records.checkpoint(directory.rows(), block.generation, block.epoch):
         waiting += record
         number += 1
         if at + len(waiting) > end:

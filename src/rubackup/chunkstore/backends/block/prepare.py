@@ -158,8 +158,7 @@ def rebuild_on(device: Device, metafile: bytes = b"", *, scan: bool = True) -> l
         told.append(f"{adopt(device, block, directory, saved[1])} came from the metafile")
     if scan:
         told.append(f"{rescue(device, block, directory)} packs were found in blocks of no file")
-    used = directory.extents()
-    if gaps(used, block.data_blocks)[1]:
+    if gaps(directory.extents(), block.data_blocks)[1]:
         raise Corrupt(f"Files of the device {device.label} lie over one another; it can only be read.")
     generation = max(block.generation, saved[0].generation if saved else 0)
     new = block._replace(generation=generation, damaged=0).next()

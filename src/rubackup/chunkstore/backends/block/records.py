@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 from blake3 import blake3
 
+from rubackup.chunkstore.backends.block import names
 from rubackup.chunkstore.backends.block.layout import BLOCK
 from rubackup.chunkstore.backends.block.space import Extent
 from rubackup.domain.errors import Corrupt
@@ -36,6 +37,25 @@ class Entry(NamedTuple):
     size_bytes: int
     extents: tuple[Extent, ...]
 
+    def encode(self) -> bytes:
+        """Its bytes in a record."""
+        return _FILE.pack(self.size_bytes, len(self.extents)) + b"".join([_EXTENT.pack(*one) for one in self.extents])
+
+
+def decode(data: bytes) -> Entry:
+    """The file of these bytes."""
+    return Entry(_FILE.unpack_from(data)[0], tuple(_EXTENT.iter_unpack(data[_FILE.size :])))
+
+
+def size_of(data: bytes) -> int:
+    """The length of the file of these bytes."""
+    return int(_FILE.unpack_from(data)[0])
+
+
+def extents_of(data: bytes) -> Iterator[Extent]:
+    """Where the file of these bytes lies."""
+    return _EXTENT.iter_unpack(data[_FILE.size :])
+
 
 class Change(NamedTuple):
     """A name that is there from now on, or gone."""
@@ -45,16 +65,17 @@ class Change(NamedTuple):
 
     def encode(self) -> bytes:
         """Its bytes in a record."""
-        name = self.name.encode()
-        if self.entry is None:
-            return _NAME.pack(_REMOVE, len(name)) + name
-        extents = b"".join([_EXTENT.pack(*one) for one in self.entry.extents])
-        return _NAME.pack(_SET, len(name)) + name + _FILE.pack(self.entry.size_bytes, len(self.entry.extents)) + extents
+        return row(names.shorten(self.name), None if self.entry is None else self.entry.encode())
 
 
-def encoded_bytes(name: str, extents: int) -> int:
+def row(name: bytes, entry: bytes | None) -> bytes:
+    """A stored name, and the bytes of its file, in a record."""
+    return _NAME.pack(_REMOVE if entry is None else _SET, len(name)) + name + (entry or b"")
+
+
+def row_bytes(name: str, extents: int) -> int:
     """What a file takes in a record."""
-    return _NAME.size + len(name) + _FILE.size + _EXTENT.size * extents
+    return _NAME.size + len(names.shorten(name)) + _FILE.size + _EXTENT.size * extents
 
 
 class Record(NamedTuple):
@@ -65,27 +86,26 @@ class Record(NamedTuple):
     """Within its half, from 0."""
     payload: bytes
 
-    def changes(self) -> Iterator[Change]:
-        """What it says; Corrupt when it makes no sense."""
+    def rows(self) -> Iterator[tuple[bytes, bytes | None]]:
+        """Stored names, and the bytes of their files; Corrupt when they make no sense."""
         data, at = self.payload, 0
-        try:
-            while at < len(data):
-                kind, length = _NAME.unpack_from(data, at)
-                at += _NAME.size
-                name = data[at : at + length].decode()
-                at += length
-                if kind == _REMOVE:
-                    yield Change(name, None)
+        while at + _NAME.size <= len(data):
+            kind, length = _NAME.unpack_from(data, at)
+            at += _NAME.size + length
+            name = data[at - length : at]
+            if kind == _REMOVE and length:
+                yield name, None
+                continue
+            end = at + _FILE.size
+            if kind == _SET and length and end <= len(data):
+                end += _FILE.unpack_from(data, at)[1] * _EXTENT.size
+                if end <= len(data):
+                    yield name, data[at:end]
+                    at = end
                     continue
-                size, count = _FILE.unpack_from(data, at)
-                at += _FILE.size
-                if kind != _SET or at + count * _EXTENT.size > len(data):
-                    raise Corrupt("A record of the directory makes no sense.")
-                extents = tuple(_EXTENT.iter_unpack(data[at : at + count * _EXTENT.size]))
-                at += count * _EXTENT.size
-                yield Change(name, Entry(size, extents))
-        except (struct.error, UnicodeDecodeError) as error:
-            raise Corrupt("A record of the directory makes no sense.") from error
+            raise Corrupt("A record of the directory makes no sense.")
+        if at != len(data):
+            raise Corrupt("A record of the directory makes no sense.")
 
     @property
     def names(self) -> int:
@@ -105,21 +125,21 @@ def blocks_of(payload_bytes: int) -> int:
     return -(-(_HEAD.size + payload_bytes) // BLOCK)
 
 
-def checkpoint(entries: Iterable[tuple[str, Entry]], generation: int, epoch: bytes) -> Iterator[bytes]:
+def checkpoint(rows: Iterable[bytes], generation: int, epoch: bytes) -> Iterator[bytes]:
     """The records of a checkpoint; a name lies in one record, and a record in one block unless the name needs more."""
-    number = names = 0
-    payload = b""
-    for name, entry in entries:
-        names += 1
-        more = Change(name, entry).encode()
-        if payload and len(payload) + len(more) > PAYLOAD:
-            yield encode(PART, number, payload, generation, epoch)
-            number, payload = number + 1, b""
-        payload += more
-    if payload:
-        yield encode(PART, number, payload, generation, epoch)
+    number = count = size = 0
+    waiting: list[bytes] = []
+    for more in rows:
+        count += 1
+        size += len(more)
+        if waiting and size > PAYLOAD:
+            yield encode(PART, number, b"".join(waiting), generation, epoch)
+            number, size, waiting = number + 1, len(more), []
+        waiting.append(more)
+    if waiting:
+        yield encode(PART, number, b"".join(waiting), generation, epoch)
         number += 1
-    yield encode(END, number, _END.pack(names), generation, epoch)
+    yield encode(END, number, _END.pack(count), generation, epoch)
 
 
 Read = Callable[[int, int], bytes]

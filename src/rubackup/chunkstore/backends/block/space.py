@@ -16,6 +16,8 @@ Extent = tuple[int, int]
 _LOOK: Final = 64
 """So many runs of a class are looked at for one that fits."""
 _CLASSES: Final = 64
+_LENGTH_BITS: Final = 32
+_LENGTH_MASK: Final = (1 << _LENGTH_BITS) - 1
 
 
 class FreeSpace:
@@ -177,13 +179,13 @@ def cut_at(extents: Iterable[Extent], blocks: int) -> tuple[list[Extent], list[E
     return front, rest
 
 
-def gaps(used: list[Extent], blocks: int) -> tuple[list[Extent], list[Extent]]:
-    """The free runs of so many blocks, and where two of the used extents overlap; sorts the list."""
-    used.sort()
+def gaps(used: Iterable[Extent], blocks: int) -> tuple[list[Extent], list[Extent]]:
+    """The free runs of so many blocks, and where two of the used extents overlap."""
     free: list[Extent] = []
     twice: list[Extent] = []
     at = 0
-    for start, length in used:
+    for one in sorted(start << _LENGTH_BITS | length for start, length in used):  # a number takes a third of a tuple
+        start, length = one >> _LENGTH_BITS, one & _LENGTH_MASK
         if start > at:
             free.append((at, start - at))
         elif start < at:
