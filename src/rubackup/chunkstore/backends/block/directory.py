@@ -86,10 +86,10 @@ def change_limit(checkpoint_blocks: int, half_blocks: int) -> int:
     return min(half_blocks, checkpoint_blocks + max(checkpoint_blocks, 1024))
 
 
-def load(read: Read, block: Superblock, label: str) -> Loaded:
-    """Read a half; Corrupt when nothing of it is whole."""
+def load(read: Read, block: Superblock, label: str, blocks: int | None = None) -> Loaded:
+    """Read a half, or so many blocks of it; Corrupt when nothing is whole."""
     found = Loaded()
-    walk = Walk(read, block.half_blocks, block.generation, block.epoch)
+    walk = Walk(read, block.half_blocks if blocks is None else blocks, block.generation, block.epoch)
     ended = False
     for record in walk.records():
         if record.number != found.next_number:
@@ -98,7 +98,7 @@ def load(read: Read, block: Superblock, label: str) -> Loaded:
         found.next_number = record.number + 1
         if record.kind == END:
             ended = True
-            walk.limit = change_limit(walk.next_block, block.half_blocks)
+            walk.limit = min(walk.limit, change_limit(walk.next_block, block.half_blocks))
             continue
         try:
             for name, entry in record.rows():

@@ -91,4 +91,12 @@ def parse(data: bytes) -> Superblock:
     _, version, block, *rest = _SUPER.unpack(front)
     if (version, block) != (VERSION, BLOCK):
         raise Corrupt(f"The superblock has version {version}; this program knows {VERSION}.")
-    return Superblock(*rest)
+    found = Superblock(*rest)
+    end = found.data_start + found.data_blocks * BLOCK
+    half = found.half_bytes
+    aligned = not (found.size_bytes % BLOCK or half % BLOCK or found.data_start % BLOCK)
+    if not aligned or not BLOCK <= half <= _MAX_HALF or not DIRECTORY_START + 2 * half <= found.data_start < end:
+        raise Corrupt("The superblock makes no sense.")
+    if end > found.size_bytes - BLOCK or found.damaged > 1:
+        raise Corrupt("The superblock makes no sense.")
+    return found

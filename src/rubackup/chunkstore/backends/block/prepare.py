@@ -171,7 +171,8 @@ def rebuild_on(device: Device, metafile: bytes = b"", *, scan: bool = True) -> l
 def parse_metafile(metafile: bytes) -> tuple[Superblock, Directory]:
     """What a metafile tells; Corrupt when anything of it is damaged."""
     block = layout.parse(metafile[:BLOCK])
-    loaded = load(lambda offset, length: metafile[BLOCK + offset : BLOCK + offset + length], block, "in the metafile")
+    blocks = min(block.half_blocks, len(metafile) // BLOCK - 1)
+    loaded = load(lambda at, length: metafile[BLOCK + at : BLOCK + at + length], block, "in the metafile", blocks)
     if loaded.problems:
         raise Corrupt(f"The metafile is damaged: {'; '.join(loaded.problems)}.")
     return block, loaded.directory
