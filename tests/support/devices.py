@@ -45,9 +45,9 @@ class MemoryDevice:
             raise StorageFault(f"The device {self.label} is lost: Input/output error.")
         return bytes(self.data[offset : offset + length])
 
-    def write(self, offset: int, data) -> None:
+    def write(self, offset: int, *parts) -> None:
         self._fail("write")
-        data = bytes(data)
+        data = b"".join(parts)
         assert offset % 4096 == len(data) % 4096 == 0
         assert offset + len(data) <= self.size_bytes
         self.data[offset : offset + len(data)] = data

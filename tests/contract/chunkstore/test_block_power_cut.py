@@ -26,9 +26,9 @@ class Watched(MemoryDevice):
 
     tell: Callable[[], None] = lambda: None
 
-    def write(self, offset: int, data: Buffer) -> None:
+    def write(self, offset: int, *parts: Buffer) -> None:
         self.tell()
-        super().write(offset, data)
+        super().write(offset, *parts)
 
     def sync(self) -> None:
         self.tell()
@@ -137,6 +137,12 @@ def work(job: Job) -> None:
         job.put("between", 9_000)
         backend.delete("packs/volatile")
         job.change(lambda: backend.delete("packs/between"), between=None)
+        pack = backend.append("packs/unsynced")
+        job.allowed["packs/unsynced"] = {None}
+        pack.write(noise(20_000, turn))
+        pack.close()
+        job.change(lambda: backend.publish("packs/unsynced", "packs/pack"), pack=noise(20_000, turn))
+        job.change(lambda: backend.delete("packs/pack"), pack=None)
         job.change(lambda: backend.delete("packs/long"), long=None)
         job.change(lambda: backend.delete("packs/closed"), closed=None)
     job.change(lambda: backend.delete("packs/kept1"), kept1=None)

@@ -22,6 +22,8 @@ class Capabilities:
     """An object can grow after it was created."""
     overwrite: bool = True
     """Old bytes are gone when a file is overwritten in place."""
+    publish_syncs: bool = False
+    """`publish` and `replace` make the contents durable themselves, for less than a `sync` before them costs."""
 
 
 class Item(NamedTuple):

@@ -59,7 +59,7 @@ class BlockAppender:
 class BlockBackend:
     """A device that `format_device` made."""
 
-    capabilities = Capabilities(append=True, overwrite=True)
+    capabilities = Capabilities(append=True, overwrite=True, publish_syncs=True)
 
     def __init__(self, device: Device) -> None:
         """Opens it; StorageFault when it carries no data of ours, Corrupt when superblocks or directory are lost."""
@@ -162,6 +162,7 @@ class BlockBackend:
             found = self._visible(name)
             if isinstance(found, Entry):
                 found = self._open[name] = OpenFile(name, self._blocks, found)
+            found.closed = False
         found.resize(at)
         return BlockAppender(self, found)
 
@@ -182,6 +183,7 @@ class BlockBackend:
         """Forget a file that is durable; one that is not stays until the backend is closed."""
         with self._lock:
             self._free.release(file)
+            file.closed = True
             if not file.unsynced and self._open.get(file.name) is file:
                 del self._open[file.name]
 
@@ -196,30 +198,41 @@ class BlockBackend:
                 self._visible(final)
             elif self._exists(final):
                 raise Conflict(f"{self.label}/{final} exists already.")
-        if isinstance(found, OpenFile):
-            self.sync_file(found)
+        if isinstance(found, OpenFile) and found.unsynced:
+            found.flush()
         with self._lock:
-            entry = self._directory.get(name)
-            if entry is None:
+            if self._visible(name) is not found and self._directory.get(name) != found:
                 raise NotFound(f"{self.label}/{name} does not exist.")
             if not over and self._exists(final):
                 raise Conflict(f"{self.label}/{final} exists already.")
             if name in self._erasing:
                 raise Conflict(f"{self.label}/{name} is being erased.")
-            freed = self._remove(final)[0]
+            entry, rest = self._settled(found, final)
+            freed = self._remove(final)[0] + rest
             if (file := self._open.pop(name, None)) is not None:
                 file.name = final
                 self._open[final] = file
+                if file.closed:
+                    del self._open[final]
             ticket = self._journal.enqueue([Change(name, None), Change(final, entry)])
         self._journal.wait(ticket)
         self._give(freed)
 
+    def _settled(self, found: OpenFile | Entry, final: str) -> tuple[Entry, list[Extent]]:
+        """What a flushed file is from now on, and the blocks that it does not need; the lock is held."""
+        if isinstance(found, Entry):
+            return found, []
+        if found.unsynced or found.durable is None:
+            self._journal.check_room(final, len(found.extents))
+            return found.settle()
+        return found.durable, []
+
     def publish(self, name: str, final: str) -> None:
-        """Give a synced file its final name, durably."""
+        """Give a file its final name, durably, and its contents too."""
         self._move(name, final, over=False)
 
     def replace(self, name: str, final: str) -> None:
-        """Give a synced file the name of another, which is gone with that."""
+        """Give a file the name of another, which is gone with that, durably."""
         self._move(name, final, over=True)
 
     def read(self, name: str, offset: int, length: int) -> bytes:

@@ -28,8 +28,8 @@ class Device(Protocol):
     def read(self, offset: int, length: int) -> bytes:
         """Exactly these bytes; StorageFault."""
 
-    def write(self, offset: int, data: Buffer) -> None:
-        """Write all of it; StorageFault, and what is there then is unknown."""
+    def write(self, offset: int, *parts: Buffer) -> None:
+        """Write all of these, one behind the other; StorageFault, and what is there then is unknown."""
 
     def sync(self) -> None:
         """Make durable what was written before; StorageFault, from then on at every write and sync."""
@@ -90,17 +90,20 @@ class FileDevice:
                 data += more
         return data
 
-    def write(self, offset: int, data: Buffer) -> None:
-        """Write all of it."""
-        view = memoryview(data)
-        if offset < 0 or offset + len(view) > self.size_bytes:
+    def write(self, offset: int, *parts: Buffer) -> None:
+        """Write all of these, one behind the other."""
+        views = [memoryview(part) for part in parts if len(part)]
+        if offset < 0 or offset + sum(map(len, views)) > self.size_bytes:
             raise Corrupt(f"A write to {self.label} would leave it, at byte {offset}.")
         self._check_usable()
         with self._workers, self._translated():
-            while view:
-                written = os.pwrite(self._handle, view, offset)
+            while views:
+                written = os.pwritev(self._handle, views, offset)
                 offset += written
-                view = view[written:]
+                while views and written >= len(views[0]):
+                    written -= len(views.pop(0))
+                if written:
+                    views[0] = views[0][written:]
 
     def sync(self) -> None:
         """Make durable what was written before; one call of the kernel serves all who wait.

@@ -52,18 +52,18 @@ class Blocks:
         parts = [self._device.read(*piece) for piece in self.pieces(extents, offset, length)]
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
-    def write(self, extents: Iterable[Extent], offset: int, data: Buffer) -> None:
-        """Write into a file, from the beginning of a block on; what is left of the last block becomes zeroes."""
-        view = memoryview(data)
-        whole = len(view) - len(view) % BLOCK
+    def write(self, extents: Iterable[Extent], offset: int, front: Buffer, data: memoryview) -> None:
+        """Write both into a file, from the beginning of a block on; what is left of the last block becomes zeroes."""
+        end = bytes(-(len(front) + len(data)) % BLOCK)
+        size = len(front) + len(data) + len(end)
+        whole = memoryview(b"")
         at = 0
-        for place, length in self.pieces(extents, offset, len(view)):
-            if at + length > whole:  # the last piece
-                if whole > at:
-                    self._device.write(place, view[at:whole])
-                self._device.write(place + max(0, whole - at), bytes(view[max(at, whole) :]).ljust(BLOCK, b"\0"))
-            else:
-                self._device.write(place, view[at : at + length])
+        for place, length in self.pieces(extents, offset, size):
+            if length == size:  # one run, as nearly always
+                self._device.write(place, front, data, end)
+                return
+            whole = whole or memoryview(b"".join((front, data, end)))
+            self._device.write(place, whole[at : at + length])
             at += length
 
     def erase(self, extents: Iterable[Extent]) -> None:
@@ -88,6 +88,8 @@ class OpenFile:
         self.name = name
         self.hidden = hidden
         """It is being created at once, and not there yet."""
+        self.closed = False
+        """Nobody writes to it now."""
         self.gone = False
         """It was deleted: what is written goes nowhere."""
         self.durable = entry
@@ -128,10 +130,7 @@ class OpenFile:
         if not self._allocate(size, ahead):
             self.size_bytes = size
             return
-        cut = -len(front) % BLOCK if front else 0
-        self._blocks.write(self.extents, at, front + bytes(view[:cut]))
-        if len(view) > cut:
-            self._blocks.write(self.extents, at + len(front) + cut, view[cut:])
+        self._blocks.write(self.extents, at, front, view)
         part = size % BLOCK
         self._tail = b"" if not part else (front + bytes(view))[-part:] if len(view) < part else bytes(view[-part:])
         with self._blocks.lock:
