@@ -15,7 +15,7 @@ from rubackup.chunkstore.backends.block import BlockBackend, format_device, layo
 from rubackup.chunkstore.backends.block.layout import BLOCK, DIRECTORY_START
 from rubackup.chunkstore.backends.block.prepare import format_on, rebuild_on
 from rubackup.chunkstore.identity import chunk_id
-from rubackup.domain.errors import Busy, Conflict, Corrupt, Invalid, StorageFault, StorageFull
+from rubackup.domain.errors import Busy, Conflict, Corrupt, Invalid, NotFound, StorageFault, StorageFull
 from support.chunkstore import noise
 from support.devices import MIB, MemoryDevice, NoLoopDevices, formatted, loop_device, reopened
 
@@ -281,6 +281,80 @@ def test_after_a_failed_record_nothing_is_promised(what: str) -> None:
 
     assert backend.read(NAMES[2], 0, 100) == packed(2)[:100]
     assert set(readable(reopened(device))) >= {1, 2, 3, 4, 5, 6, 7}
+
+
+def test_a_write_that_failed_leaves_the_file_as_it_was() -> None:
+    """Small or long, its bytes and its room; then it goes on."""
+    device = formatted()
+    backend = BlockBackend(device)
+    free = backend.space().free_bytes
+    file = backend.append(NAMES[0])
+    data = b""
+    for size in (1_000, 100_000, 5_000):
+        device.failing = "write"
+        with pytest.raises(StorageFault):
+            file.write(noise(200_000))
+        device.failing = ""
+        assert backend.read(NAMES[0], 0, backend.size(NAMES[0])) == data
+        file.write(noise(size))
+        data += noise(size)
+        assert file.size_bytes == len(data)
+    file.sync()
+    file.close()
+
+    assert reopened(device).read(NAMES[0], 0, len(data)) == data
+    assert free - backend.space().free_bytes == -(-len(data) // BLOCK) * BLOCK
+
+
+def test_a_file_that_is_deleted_while_it_grows_leaves_nothing() -> None:
+    """Not even when it is written to afterwards."""
+    device = formatted()
+    backend = BlockBackend(device)
+    free = backend.space().free_bytes
+    for before in (0, 1_000, 100_000):
+        file = backend.append(NAMES[0])
+        file.write(noise(before))
+        backend.delete(NAMES[0])
+        file.write(noise(1_000))
+        file.write(noise(100_000))
+        file.sync()
+        file.close()
+
+    assert list(backend.list("packs")) == []
+    assert backend.space().free_bytes == free
+
+
+def test_a_growing_file_is_read_while_it_is_written(tmp_path: Path) -> None:
+    """What is there is right at each moment, also as it leaves memory for the device."""
+    path = tmp_path / "device"
+    format_device(path, size_bytes=64 * MIB)
+    backend = BlockBackend.open(path)
+    data = noise(300_000)
+    done = threading.Event()
+
+    def look(_: int) -> int:
+        looks = 0
+        while not done.is_set():
+            for turn in range(40):
+                name = f"packs/{turn}"
+                try:
+                    size = backend.size(name)
+                    assert backend.read(name, 0, size) == data[:size]
+                except NotFound:
+                    break
+                looks += 1
+        return looks
+
+    with ThreadPoolExecutor(2) as threads:
+        looking = [threads.submit(look, one) for one in range(2)]
+        for turn in range(40):
+            file = backend.append(f"packs/{turn}")
+            for at in range(0, len(data), 30_000):
+                file.write(data[at : at + 30_000])
+            file.close()
+        done.set()
+        assert all(one.result() for one in looking)
+    backend.close()
 
 
 def test_a_device_is_given_once(tmp_path: Path) -> None:

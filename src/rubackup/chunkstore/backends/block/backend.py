@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 
 from rubackup.chunkstore.backends.base import Capabilities, Item, Space
@@ -137,6 +137,12 @@ class BlockBackend:
             return file.drop(), entry is not None
         return list(entry.extents) if entry else [], entry is not None
 
+    def _quiet(self, name: str) -> AbstractContextManager[object]:
+        """Nobody writes to the blocks of an open file of this name, which are about to be freed."""
+        with self._lock:
+            file = self._open.get(name)
+        return nullcontext() if file is None else file.io
+
     # --- the contract ---
 
     def put(self, name: str, data: Buffer) -> None:
@@ -200,7 +206,7 @@ class BlockBackend:
                 raise Conflict(f"{self.label}/{final} exists already.")
         if isinstance(found, OpenFile) and found.unsynced:
             found.flush()
-        with self._lock:
+        with self._quiet(final), self._lock:
             if self._visible(name) is not found and self._directory.get(name) != found:
                 raise NotFound(f"{self.label}/{name} does not exist.")
             if not over and self._exists(final):
@@ -275,7 +281,7 @@ class BlockBackend:
 
     def delete(self, name: str) -> None:
         """Remove a file durably; that it is gone already is no error."""
-        with self._lock:
+        with self._quiet(name), self._lock:
             if name in self._open and self._open[name].hidden:
                 return
             freed, named = self._remove(name)

@@ -95,11 +95,15 @@ class OpenFile:
         self.durable = entry
         self.size_bytes = entry.size_bytes if entry else 0
         self.extents: list[Extent] = list(entry.extents) if entry else []
+        self.io = threading.RLock()
+        """Held while blocks are written to, and by who is about to free them; taken before `blocks.lock`."""
         self.unsynced = entry is None
         """Whether contents or name would not survive."""
         self._blocks = blocks
         self._head = bytearray()
         """All of it, while it is small and has no extents."""
+        self._promised = 0
+        """Blocks, for the head."""
         self._tail = b""
         """What the last block holds, when it is not full."""
         if entry is not None:
@@ -115,44 +119,57 @@ class OpenFile:
         size = self.size_bytes + len(view)
         if not self.extents and size <= SMALL_BYTES:
             with self._blocks.lock:
-                if not self.gone:
-                    self._blocks.free.promise(blocks_for(size) - blocks_for(self.size_bytes))
+                self._promise(blocks_for(size))
                 self._head += view
                 self.size_bytes = size
                 self.unsynced = True
             return
-        self._write_through(view, AHEAD_BLOCKS)
+        with self.io:
+            self._write_through(view, AHEAD_BLOCKS)
+
+    def _promise(self, blocks: int) -> None:
+        """Have so many promised; the lock is held."""
+        if not self.gone:
+            self._blocks.free.promise(blocks - self._promised)
+            self._promised = blocks
 
     def _write_through(self, view: memoryview, ahead: int) -> None:
-        front = bytes(self._tail) if self.extents else bytes(self._head)
-        at = self.size_bytes - len(front)
-        size = self.size_bytes + len(view)
-        if not self._allocate(size, ahead):
-            self.size_bytes = size
-            return
-        self._blocks.write(self.extents, at, front, view)
+        front = self._tail if self.extents else bytes(self._head)
+        at, size = self.size_bytes - len(front), self.size_bytes + len(view)
+        taken = self._take(size, ahead)
+        extents = joined([*self.extents, *taken])
+        try:
+            self._blocks.write(extents, at, front, view)
+        except BaseException:
+            with self._blocks.lock:
+                self._blocks.free.give(taken)
+                self._promise(blocks_for(len(self._head)))
+            raise
         part = size % BLOCK
-        self._tail = b"" if not part else (front + bytes(view))[-part:] if len(view) < part else bytes(view[-part:])
-        with self._blocks.lock:
+        tail = bytes(view[-part:]) if part <= len(view) else (front + bytes(view))[-part:]
+        with self._blocks.lock:  # who reads sees the blocks only now that they are written
+            self._tail = tail if part else b""
             self.size_bytes = size
-            self._head.clear()
             self.unsynced = True
-
-    def _allocate(self, size: int, ahead: int) -> bool:
-        """Have blocks for so many bytes; False when the file is gone."""
-        with self._blocks.lock:
+            self._head.clear()
             if self.gone:
-                return False
-            promised = 0 if self.extents else blocks_for(len(self._head))
+                self._blocks.free.give(taken)
+            else:
+                self.extents = extents
+
+    def _take(self, size: int, ahead: int) -> list[Extent]:
+        """The blocks that are missing for so many bytes."""
+        with self._blocks.lock:
             missing = blocks_for(size) - sum(blocks for _, blocks in self.extents)
-            self._blocks.free.promise(-promised)
+            if self.gone or missing <= 0:
+                return []
+            promised = self._promised
+            self._promise(0)
             try:
-                taken = self._blocks.free.take(self, missing, ahead) if missing > 0 else []
+                return self._blocks.free.take(self, missing, ahead)
             except BaseException:
-                self._blocks.free.promised_blocks += promised
+                self._promise(promised)
                 raise
-            self.extents = joined([*self.extents, *taken])
-            return True
 
     def read(self, offset: int, length: int) -> tuple[bytes, tuple[Extent, ...]]:
         """What is in memory of these bytes, or else where they lie; the caller holds the lock."""
@@ -170,8 +187,7 @@ class OpenFile:
             return
         with self._blocks.lock:
             if not self.extents:
-                if not self.gone:
-                    self._blocks.free.promise(blocks_for(size_bytes) - blocks_for(self.size_bytes))
+                self._promise(blocks_for(size_bytes))
                 del self._head[size_bytes:]
             durable = blocks_for(self.durable.size_bytes) if self.durable else 0
             self.extents, rest = cut_at(self.extents, max(blocks_for(size_bytes), durable))
@@ -182,8 +198,9 @@ class OpenFile:
 
     def flush(self) -> None:
         """Make the contents durable; the name is the caller's."""
-        if self._head:
-            self._write_through(memoryview(b""), 0)
+        with self.io:
+            if self._head:
+                self._write_through(memoryview(b""), 0)
         self._blocks.sync()
 
     def settle(self) -> tuple[Entry, list[Extent]]:
@@ -196,10 +213,9 @@ class OpenFile:
 
     def drop(self) -> list[Extent]:
         """Its blocks, as it is deleted; the caller holds the lock and frees them."""
+        self._promise(0)
         self.gone = True
         self._blocks.free.release(self)
-        if not self.extents:
-            self._blocks.free.promise(-blocks_for(len(self._head)))
         extents, self.extents = self.extents, []
         self._head.clear()
         return extents
