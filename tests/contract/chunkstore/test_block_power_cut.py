@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import pytest
@@ -225,3 +227,77 @@ def test_a_full_device_is_not_harmed(job: Job) -> None:
         job.change(lambda name=name: job.backend.delete(f"packs/{name}"), **{name: None})
 
     assert job.backend.space().free_bytes == free
+
+
+@dataclass
+class Frozen(MemoryDevice):
+    """For threads: each write and sync is whole, and now and then somebody looks at what a loss of power would leave."""
+
+    turn: threading.Lock = field(default_factory=threading.Lock)
+    look: Callable[[], None] = lambda: None
+
+    def write(self, offset: int, *parts: Buffer) -> None:
+        with self.turn:
+            self.look()
+            super().write(offset, *parts)
+
+    def sync(self) -> None:
+        with self.turn:
+            self.look()
+            super().sync()
+
+
+def test_nothing_promised_to_threads_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads share records and syncs, and get blocks that others freed: what a call returned for is there."""
+    monkeypatch.setattr(files, "AHEAD_BLOCKS", 4)
+    device = Frozen(MIB, data=formatted(MIB).data)
+    backend = BlockBackend(device)
+    put: dict[str, bytes] = {}
+    """Each name is put once; what was promised of it at each moment."""
+    begun: dict[str, set[str]] = {"put": set(), "deleted": set()}
+    done: dict[str, set[str]] = {"put": set(), "deleted": set()}
+    events = looks = 0
+
+    def look() -> None:
+        nonlocal events, looks
+        events += 1
+        if events % 7:
+            return
+        looks += 1
+        sure = {word: set(names) for word, names in done.items()}
+        may_go = set(begun["deleted"])
+        survivor = BlockBackend(device.after_power_loss(events))
+        assert survivor.problems == []
+        found = {name: content(survivor, name) for name in list(begun["put"])}
+        for name, data in found.items():
+            assert data is None or data == put[name]
+            assert data is None or name not in sure["deleted"]
+            assert data is not None or name not in sure["put"] or name in may_go
+
+    device.look = look
+
+    def work(thread: int) -> None:
+        toss = random.Random(thread)
+        mine: list[str] = []
+        for step in range(40):
+            if len(mine) > 3 or (mine and toss.random() < 0.3):
+                name = mine.pop(toss.randrange(len(mine)))
+                begun["deleted"].add(name)
+                backend.delete(name)
+                done["deleted"].add(name)
+                continue
+            name = f"packs/{thread}-{step}"
+            put[name] = noise(toss.choice((100, 5_000, 30_000, 70_000)), thread * 100 + step)
+            begun["put"].add(name)
+            try:
+                backend.put(name, put[name])
+            except StorageFull:
+                continue
+            done["put"].add(name)
+            mine.append(name)
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(work, range(4)))
+
+    assert looks > 20
+    assert len(done["deleted"]) > 20
