@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -281,6 +282,59 @@ def test_after_a_failed_record_nothing_is_promised(what: str) -> None:
 
     assert backend.read(NAMES[2], 0, 100) == packed(2)[:100]
     assert set(readable(reopened(device))) >= {1, 2, 3, 4, 5, 6, 7}
+
+
+def test_after_a_failed_sync_nothing_is_written_until_the_device_is_opened_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel tells a failure once, to whoever asks first: another thread's sync would seem to succeed."""
+    path = tmp_path / "device"
+    format_device(path, size_bytes=4 * MIB)
+    backend = BlockBackend.open(path)
+    backend.put(NAMES[0], packed(0))
+    file = backend.append(NAMES[1])
+    file.write(packed(1))
+
+    def fails(_: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fdatasync", fails)
+        with pytest.raises(StorageFault, match=f"The device {path} is lost: Input/output error"):
+            file.sync()
+    for act in (file.sync, backend.space, lambda: backend.put(NAMES[2], b"x"), lambda: backend.delete(NAMES[0])):
+        with pytest.raises(StorageFault, match="not written to until it is opened again"):
+            act()
+    assert backend.read(NAMES[0], 0, 100) == packed(0)[:100]
+    backend.close()
+    again = BlockBackend.open(path)
+    assert readable(again) == [0]
+    again.put(NAMES[1], packed(1))
+    again.close()
+
+
+@pytest.mark.parametrize(("code", "error"), [(errno.ENODEV, StorageFault), (errno.ENOSPC, StorageFull)])
+def test_what_the_system_answers_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, error: type[StorageFault]
+) -> None:
+    """A device that went, and a file with holes on a full disk; the file that was to be is not there."""
+    path = tmp_path / "device"
+    format_device(path, size_bytes=4 * MIB)
+    backend = BlockBackend.open(path)
+    free = backend.space().free_bytes
+
+    def fails(*_: object) -> int:
+        raise OSError(code, os.strerror(code))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwritev", fails)
+        with pytest.raises(error, match=f"{path}.*{os.strerror(code)}"):
+            backend.put(NAMES[0], packed(0))
+
+    assert backend.space().free_bytes == free
+    assert readable(backend) == []
+    backend.put(NAMES[0], packed(0))
+    backend.close()
 
 
 def test_a_write_that_failed_leaves_the_file_as_it_was() -> None:

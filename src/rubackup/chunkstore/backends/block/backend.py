@@ -137,6 +137,11 @@ class BlockBackend:
             return file.drop(), entry is not None
         return list(entry.extents) if entry else [], entry is not None
 
+    def _check_writable(self) -> None:
+        """Before anything changes in memory; what fails on its way to the device is found out at the next start."""
+        self._device.check(writable=True)
+        self._journal.check()
+
     def _quiet(self, name: str) -> AbstractContextManager[object]:
         """Nobody writes to the blocks of an open file of this name, which are about to be freed."""
         with self._lock:
@@ -147,6 +152,7 @@ class BlockBackend:
 
     def put(self, name: str, data: Buffer) -> None:
         """Create a durable file at once or not at all."""
+        self._check_writable()
         with self._lock:
             file = self._create(name, hidden=True)
         try:
@@ -161,6 +167,7 @@ class BlockBackend:
 
     def append(self, name: str, at: int | None = None) -> BlockAppender:
         """A new file that grows, or with `at` the existing one, cut to that size."""
+        self._check_writable()
         if at is None:
             with self._lock:
                 return BlockAppender(self, self._create(name))
@@ -198,6 +205,7 @@ class BlockBackend:
             self._free.give(extents)
 
     def _move(self, name: str, final: str, *, over: bool) -> None:
+        self._check_writable()
         with self._lock:
             found = self._visible(name)
             if over:
@@ -281,6 +289,7 @@ class BlockBackend:
 
     def delete(self, name: str) -> None:
         """Remove a file durably; that it is gone already is no error."""
+        self._check_writable()
         with self._quiet(name), self._lock:
             if name in self._open and self._open[name].hidden:
                 return
@@ -313,7 +322,7 @@ class BlockBackend:
 
     def space(self) -> Space:
         """What is free, to the block; nothing while names are lost."""
-        self._device.check(writable=True)
+        self._check_writable()
         block = self._journal.superblock
         if layout.parse(self._device.read(0, BLOCK)).uuid != block.uuid:
             raise StorageFault(f"The device {self.label} is lost: another one is there now.", device=self.label)

@@ -29,6 +29,11 @@ class Journal:
         self._enqueued = self._done = 0
         self._failed: BaseException | None = None
 
+    def check(self) -> None:
+        """StorageFault when a record could not be written: what is durable is not known until the next start."""
+        if self._failed is not None:
+            raise StorageFault(f"The directory of {self._device.label} could not be written: {self._failed}")
+
     def check_room(self, name: str, extents: int) -> None:
         """StorageFull unless one more file fits; a checkpoint takes at most twice what its names do."""
         wanted = self._directory.encoded_bytes + records.row_bytes(name, extents)
@@ -49,8 +54,7 @@ class Journal:
         with self._turn:
             if self._done >= ticket:
                 return
-            if self._failed is not None:
-                raise StorageFault(f"The directory of {self._device.label} could not be written: {self._failed}")
+            self.check()
             try:
                 self._write()
             except BaseException as error:
@@ -60,8 +64,7 @@ class Journal:
     def checkpoint(self) -> None:
         """Write the whole directory into the other half and switch to it."""
         with self._turn:
-            if self._failed is not None:
-                raise StorageFault(f"The directory of {self._device.label} could not be written: {self._failed}")
+            self.check()
             try:
                 self._switch()
             except BaseException as error:
