@@ -105,12 +105,13 @@ class _Quiet:
 
 def main(folder: Path, operation: str, arguments: list[str]) -> None:
     """Do one operation."""
+    from rubackup.chunkstore.locations import folders
     from rubackup.chunkstore.pool import Pool
 
     pool = Pool.open(
         uuid=(folder / "uuid").read_text(),
         metadata=folder / "metadata",
-        storages=[folder / "storage"],
+        storages=folders([folder / "storage"]),
         reserve_bytes=0,
         level=1,
     )

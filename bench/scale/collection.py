@@ -12,6 +12,7 @@ from bench.scale.synthetic import CHUNK, OWNER, PACK_CHUNKS, batches, entry, hea
 
 from rubackup.chunkstore.gc.safety import GcSafety
 from rubackup.chunkstore.index import Index
+from rubackup.chunkstore.locations import folders
 from rubackup.chunkstore.manifest import Entry, ManifestWriter, Summary
 from rubackup.chunkstore.manifest.format import ROW
 from rubackup.chunkstore.pack import closed_name
@@ -23,7 +24,11 @@ def measure_collection(folder: Path, count: int) -> dict[str, Any]:
     identity, ids = uuid.uuid4(), ordered(count)
     (folder / "storage").mkdir(parents=True)
     pool = Pool.open(
-        uuid=identity.hex, metadata=folder / "metadata", storages=[folder / "storage"], reserve_bytes=0, level=1
+        uuid=identity.hex,
+        metadata=folder / "metadata",
+        storages=folders([folder / "storage"]),
+        reserve_bytes=0,
+        level=1,
     )
     pool.close()
     index = Index(folder / "metadata" / "index", identity.bytes)
@@ -45,7 +50,11 @@ def measure_collection(folder: Path, count: int) -> dict[str, Any]:
     }
     begin = time.perf_counter()
     pool = Pool.open(
-        uuid=identity.hex, metadata=folder / "metadata", storages=[folder / "storage"], reserve_bytes=0, level=1
+        uuid=identity.hex,
+        metadata=folder / "metadata",
+        storages=folders([folder / "storage"]),
+        reserve_bytes=0,
+        level=1,
     )
     result["open_s"] = round(time.perf_counter() - begin, 1)
     records = 10

@@ -14,6 +14,7 @@ from bench.scale.synthetic import OWNER
 
 from rubackup.chunkstore import group
 from rubackup.chunkstore.identity import chunk_id
+from rubackup.chunkstore.locations import folders
 from rubackup.chunkstore.pool import Pool
 
 
@@ -24,7 +25,11 @@ def measure_rebuild(folder: Path, count: int) -> dict[str, Any]:
 
     def opened() -> Pool:
         return Pool.open(
-            uuid=identity.hex, metadata=folder / "metadata", storages=[folder / "storage"], reserve_bytes=0, level=None
+            uuid=identity.hex,
+            metadata=folder / "metadata",
+            storages=folders([folder / "storage"]),
+            reserve_bytes=0,
+            level=None,
         )
 
     pool = opened()

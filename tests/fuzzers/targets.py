@@ -16,6 +16,9 @@ from typing import Final
 from blake3 import blake3
 
 from rubackup.chunkstore import group, pack, seals
+from rubackup.chunkstore.backends.block import layout
+from rubackup.chunkstore.backends.block.prepare import parse_metafile
+from rubackup.chunkstore.backends.block.space import gaps
 from rubackup.chunkstore.backends.memory import MemoryBackend
 from rubackup.chunkstore.manifest import ManifestReader
 from rubackup.chunkstore.manifest import format as fmt
@@ -174,6 +177,31 @@ def fuzz_seal(data: bytes) -> None:
         seals.check_record_id(record.record)
 
 
+# --- devices ---
+
+
+def summed_device(data: bytearray) -> bytearray:
+    """The metafile with a superblock and records whose sums fit."""
+    if len(data) >= layout.BLOCK:
+        data[96:128] = blake3(data[:96]).digest()
+        for at in range(layout.BLOCK, len(data) - 63, layout.BLOCK):
+            length = int.from_bytes(data[at + 8 : at + 12], "little")
+            total = blake3(data[72:88]).update(data[at : at + 32]).update(data[at + 64 : at + 64 + length])
+            data[at + 32 : at + 64] = total.digest()
+    return data
+
+
+def fuzz_device(data: bytes) -> None:
+    """A superblock and a directory; files that are told of lie within the device."""
+    summed, content = _split(data)
+    with suppress(Corrupt):
+        block, directory = parse_metafile(bytes(summed_device(content) if summed else content))
+        for name, entry in directory.items():
+            assert name
+            assert sum(length for _, length in entry.extents) * layout.BLOCK >= entry.size_bytes
+        gaps(directory.extents(), block.data_blocks)
+
+
 # --- wire ---
 
 
@@ -218,6 +246,7 @@ TARGETS: Final[dict[str, Target]] = {
     "pack": fuzz_pack,
     "manifest": fuzz_manifest,
     "seal": fuzz_seal,
+    "device": fuzz_device,
     "index": fuzz_index,
     "wire": fuzz_wire,
     "frames": fuzz_frames,

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from rubackup.chunkstore import pack
+from rubackup.chunkstore.locations import folders
 from rubackup.chunkstore.pool import Pool
 from support.chunkstore import POOL, Client, begin, noise, record_id
 
@@ -64,7 +65,7 @@ def open_pool(folder: Path, now_ns: Callable[[], int] = lambda: BEGIN_NS) -> Poo
     return Pool.open(
         uuid=POOL,
         metadata=folder / "metadata",
-        storages=[folder / "storage"],
+        storages=folders([folder / "storage"]),
         reserve_bytes=0,
         level=1,
         now_ns=now_ns,

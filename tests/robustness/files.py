@@ -9,6 +9,7 @@ import uuid
 from pathlib import Path
 from random import Random
 
+from rubackup.chunkstore.locations import folders
 from rubackup.chunkstore.pool import Pool
 from rubackup.client.compare import compare_trees
 from rubackup.client.modules.filesystem import FileSystemModule
@@ -34,7 +35,7 @@ class Files:
         self.done = 0
 
     def _open(self) -> Pool:
-        return Pool.open(uuid=POOL, metadata=self.folder / "metadata", storages=[self.folder / "storage"],
+        return Pool.open(uuid=POOL, metadata=self.folder / "metadata", storages=folders([self.folder / "storage"]),
                          reserve_bytes=0, level=1)  # fmt: skip
 
     def close(self) -> None:

@@ -14,6 +14,7 @@ from random import Random
 from typing import Any, Final
 
 from rubackup.chunkstore.copying import RecordCopy
+from rubackup.chunkstore.locations import folders
 from rubackup.chunkstore.manifest import ManifestWriter, Summary
 from rubackup.chunkstore.pool import Pool, WriteSession
 from rubackup.domain.errors import Conflict, Corrupt, Fenced, Invalid, NotFound
@@ -304,7 +305,9 @@ class World:
             storages.append(f"{side.name}{self._next()}")
         elif len(storages) > 1 and not side.pool.needs(storages[-1]):
             storages.pop()
-        side.pool.reconfigure([Path(name) for name in storages], 0, toss.choice((None, 1)), evenly=toss.random() < 0.5)
+        side.pool.reconfigure(
+            folders([Path(name) for name in storages]), 0, toss.choice((None, 1)), evenly=toss.random() < 0.5
+        )
         side.place.storages = storages
         self._count("storages")
 

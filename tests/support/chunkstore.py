@@ -11,11 +11,14 @@ from pathlib import Path
 
 from rubackup.chunkstore import group
 from rubackup.chunkstore.backends.base import Backend
+from rubackup.chunkstore.backends.block import format_device
 from rubackup.chunkstore.backends.memory import MemoryBackend
+from rubackup.chunkstore.backends.opening import open_backend
 from rubackup.chunkstore.chunker import Chunker
 from rubackup.chunkstore.frame_cipher import ManifestCipher
 from rubackup.chunkstore.identity import chunk_id, possession_proof
 from rubackup.chunkstore.keys import Keys
+from rubackup.chunkstore.locations import Device, Folder, Location
 from rubackup.chunkstore.manifest import Entry, EntryType, Header, ManifestWriter, Summary
 from rubackup.chunkstore.pool import Pool, SealedRecord, WriteSession
 from rubackup.client.encrypted import open_manifest
@@ -191,16 +194,29 @@ class Place:
         assert isinstance(backend, MemoryBackend)
         return backend
 
+    def make_device(self, name: str = "one", size_bytes: int = 64 << 20) -> Path:
+        """From now on the storage of this name is a block device."""
+        path = self.folder / f"{name}.device"
+        format_device(path, size_bytes=size_bytes)
+        return path
+
+    def location(self, name: str) -> Location:
+        """Where the storage of this name is."""
+        path = self.folder / f"{name}.device"
+        return Device(path) if path.exists() else Folder(Path(name))
+
     def open(self) -> Pool:
         """The pool, recovered."""
 
-        def make(path: Path) -> Backend:
-            return self.wrap(self.backends.setdefault(path.name, MemoryBackend(path.name)))
+        def make(location: Location) -> Backend:
+            if isinstance(location, Device):
+                return self.wrap(open_backend(location))
+            return self.wrap(self.backends.setdefault(location.label, MemoryBackend(location.label)))
 
         pool = Pool.open(
             uuid=POOL,
             metadata=self.metadata,
-            storages=[Path(name) for name in self.storages],
+            storages=[self.location(name) for name in self.storages],
             reserve_bytes=self.reserve_bytes,
             level=1,
             make_backend=make,

@@ -1,4 +1,4 @@
-"""Block ciphers in counter mode out of Botan 2's C interface, where the host has that library.
+"""Block ciphers in counter mode, and hashes, out of Botan 2's C interface, where the host has that library.
 
 Botan's C interface: https://botan.randombit.net/handbook/api_ref/ffi.html (version 2.19).
 """
@@ -24,6 +24,10 @@ _SIGNATURES: Final[dict[str, list[object]]] = {
         c_void_p, c_uint32, c_char_p, c_size_t, POINTER(c_size_t), c_char_p, c_size_t, POINTER(c_size_t)
     ],
     "botan_cipher_destroy": [c_void_p],
+    "botan_hash_init": [POINTER(c_void_p), c_char_p, c_uint32],
+    "botan_hash_update": [c_void_p, c_char_p, c_size_t],
+    "botan_hash_final": [c_void_p, c_char_p],
+    "botan_hash_destroy": [c_void_p],
 }  # fmt: skip
 
 
@@ -78,6 +82,35 @@ def counter_mode(name: str) -> Callable[[bytes, bytes, Buffer], bytes]:
             library.botan_cipher_destroy(handle)
 
     return run
+
+
+def has_hash(name: str) -> bool:
+    """Whether this host's Botan has the hash."""
+    library = _library()
+    if library is None:
+        return False
+    handle = c_void_p()
+    if library.botan_hash_init(byref(handle), name.encode(), 0):
+        return False
+    library.botan_hash_destroy(handle)
+    return True
+
+
+def digest(name: str, length: int, data: Buffer) -> bytes:
+    """The hash of this name, of so many bytes."""
+    library = _library()
+    if library is None:
+        raise RuntimeError(f"{LIBRARY} is not there")
+    handle = c_void_p()
+    _check(library.botan_hash_init(byref(handle), name.encode(), 0))
+    try:
+        source = bytes(data)
+        target = ctypes.create_string_buffer(length)
+        _check(library.botan_hash_update(handle, source, len(source)))
+        _check(library.botan_hash_final(handle, target))
+        return target.raw
+    finally:
+        library.botan_hash_destroy(handle)
 
 
 def _check(code: int) -> None:

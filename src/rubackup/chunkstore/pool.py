@@ -27,17 +27,19 @@ from rubackup.chunkstore._presence import Presence
 from rubackup.chunkstore._usage import Fill, Usage, fill_of, usage_of
 from rubackup.chunkstore._wholeness import whole_packs
 from rubackup.chunkstore.backends.local import LocalBackend, translated
+from rubackup.chunkstore.backends.opening import Backends, MakeBackend, open_backend
 from rubackup.chunkstore.file import RecordFile
 from rubackup.chunkstore.flaws import flaws_of, seal_flaw
 from rubackup.chunkstore.gc.guard import Guard
 from rubackup.chunkstore.gc.remove import remove_file
 from rubackup.chunkstore.gc.safety import GcResult, GcSafety
 from rubackup.chunkstore.index import MAP_BYTES, RecordRow
+from rubackup.chunkstore.locations import Location
 from rubackup.chunkstore.read import ReadSession, StoredManifest
 from rubackup.chunkstore.recovery import Recovery, close_left
 from rubackup.chunkstore.roster import Roster
 from rubackup.chunkstore.seals import SealedRecord
-from rubackup.chunkstore.storage import MakeBackend, Storage, Storages, belongs_to, bind_all
+from rubackup.chunkstore.storage import Storage, Storages, belongs_to, bind_all
 from rubackup.chunkstore.verify import Verification, VerifyResult
 from rubackup.chunkstore.write import WriteSession
 from rubackup.domain.errors import (
@@ -81,7 +83,7 @@ class Pool(Mending):
         self._pool = pool
         self._metadata = metadata
         self._lock_file = lock
-        self._make_backend = make_backend
+        self._backends = Backends(make_backend)
         self.now_ns = now_ns
         self.steady_ns = steady_ns
         self._lock = threading.RLock()
@@ -106,13 +108,13 @@ class Pool(Mending):
         *,
         uuid: str,
         metadata: Path,
-        storages: Sequence[Path],
+        storages: Sequence[Location],
         reserve_bytes: int,
         level: int | None,
         evenly: bool = False,
         now_ns: Callable[[], int] = time.time_ns,
         steady_ns: Callable[[], int] = time.monotonic_ns,
-        make_backend: MakeBackend = LocalBackend,
+        make_backend: MakeBackend = open_backend,
         map_bytes: int = MAP_BYTES,
         rebuild_index: bool = False,
     ) -> Pool:
@@ -139,7 +141,7 @@ class Pool(Mending):
         return pool
 
     def _start(
-        self, storages: Sequence[Path], reserve_bytes: int, level: int | None, map_bytes: int, *, evenly: bool
+        self, storages: Sequence[Location], reserve_bytes: int, level: int | None, map_bytes: int, *, evenly: bool
     ) -> None:
         self._index = open_index(self._metadata, self._pool, map_bytes, self.now_ns, self.steady_ns)
         try:
@@ -160,7 +162,7 @@ class Pool(Mending):
             log.warning("The list of fences stays long: %s", error.message)
 
     def reconfigure(
-        self, storages: Sequence[Path], reserve_bytes: int, level: int | None, *, evenly: bool = False
+        self, storages: Sequence[Location], reserve_bytes: int, level: int | None, *, evenly: bool = False
     ) -> None:
         """Use these storages, reserve and compression level from now on; new folders are recovered first.
 
@@ -168,9 +170,9 @@ class Pool(Mending):
         A folder that cannot be used is left out when it never belonged to the pool; `fills` says why.
         Sessions go on; Busy when a folder would leave the pool while one is open.
         """
-        with self._lock:
+        with self._lock, self._backends.only(lambda: [one.backend for one in self._storages.all]):
             known = self._known_paths(storages)
-            bound, left_out = bind_all(storages, self._make_backend, self._pool, known, fresh=self._index.fresh)
+            bound, left_out = bind_all(storages, self._backends.at, self._pool, known, fresh=self._index.fresh)
             current = {one.id: one for one in self._storages.all}
             bound = [current.get(one.id, one) for one in bound]
             if set(current) - {one.id for one in bound} and self._sessions:
@@ -193,11 +195,10 @@ class Pool(Mending):
             self._left_out = left_out
             self.level = level
 
-    def _known_paths(self, storages: Sequence[Path]) -> dict[bytes, str]:
+    def _known_paths(self, storages: Sequence[Location]) -> dict[bytes, str]:
         """Path of each storage of the pool, as far as index, metadata folder and these storages tell."""
         self._roster.learn(LocalBackend(self._metadata))
-        for path in storages:
-            backend = self._make_backend(path)
+        for backend in self._backends.usable(storages):
             if belongs_to(backend, self._pool):
                 self._roster.learn(backend)
         known = self._index.storage_paths() | self._roster.paths()
@@ -559,4 +560,5 @@ class Pool(Mending):
             if not self._closed:
                 self._closed = True
                 self._index.close()
+                self._backends.keep(())
                 os.close(self._lock_file)

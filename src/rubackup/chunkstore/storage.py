@@ -8,17 +8,16 @@ import re
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 
 from rubackup.chunkstore import pack
 from rubackup.chunkstore.backends.base import Backend, Space
+from rubackup.chunkstore.locations import Location
 from rubackup.domain.errors import Corrupt, NotFound, RubackupError, StorageFault, StorageFull
 
 log = logging.getLogger(__name__)
 MARKER: Final = "pool"
 _MARKER = re.compile(rb"rubackup pool 0 ([0-9a-f]{32}) ([0-9a-f]{32})\n")
-MakeBackend = Callable[[Path], Backend]
 
 
 @dataclass
@@ -144,7 +143,12 @@ def bind(backend: Backend, pool: bytes, known: dict[bytes, str], taken: Sequence
 
 
 def bind_all(
-    paths: Sequence[Path], make_backend: MakeBackend, pool: bytes, known: dict[bytes, str], *, fresh: bool
+    locations: Sequence[Location],
+    open_at: Callable[[Location], Backend],
+    pool: bytes,
+    known: dict[bytes, str],
+    *,
+    fresh: bool,
 ) -> tuple[list[Storage], dict[str, str]]:
     """The folders as storages, and what is wrong with those that are left out.
 
@@ -153,14 +157,14 @@ def bind_all(
     """
     bound: list[Storage] = []
     left_out: dict[str, str] = {}
-    for path in paths:
+    for location in locations:
         try:
-            bound.append(bind(make_backend(path), pool, known, bound))
+            bound.append(bind(open_at(location), pool, known, bound))
         except RubackupError as error:
-            if fresh or str(path) in known.values():
+            if fresh or location.label in known.values():
                 raise
             log.error("a storage is left out: %s", error.message)
-            left_out[str(path)] = f"The folder never belonged to the pool and is left out: {error.message}"
+            left_out[location.label] = f"The folder never belonged to the pool and is left out: {error.message}"
     if left_out and not bound:
         raise StorageFault(" ".join(left_out.values()))
     return bound, left_out

@@ -8,12 +8,15 @@ from __future__ import annotations
 import sys
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from rubackup.chunkstore.backends.block import rebuild
+from rubackup.chunkstore.backends.opening import open_backend
+from rubackup.chunkstore.locations import Device, Folder, Location
 from rubackup.chunkstore.pool import Pool, SealedRecord
 from rubackup.chunkstore.storage import MARKER, parse_marker
 from rubackup.cli.output import plain
@@ -31,7 +34,7 @@ def _group() -> None:
 
 @app.command()
 def repair(
-    storage: Annotated[list[Path], typer.Argument(help="Every folder of the pool.")],
+    storage: Annotated[list[Path], typer.Argument(help="Every folder or block device of the pool.")],
     metadata: Annotated[
         Path, typer.Option("--metadata", help="Folder of the pool's index; an empty one is filled from the storages.")
     ],
@@ -58,7 +61,7 @@ def repair(
         pool = Pool.open(
             uuid=str(uuid.UUID(bytes=pool_of(storage))),
             metadata=metadata,
-            storages=storage,
+            storages=[location(path) for path in storage],
             reserve_bytes=0,
             level=None,
             rebuild_index=rebuild_index or bool(lost),
@@ -89,19 +92,43 @@ def closed_on_error(pool: Pool) -> Iterator[None]:
 
 
 def pool_of(storages: list[Path]) -> bytes:
-    """The pool that all folders belong to, by their markers; StorageFault names one that does not."""
+    """The pool that all storages belong to, by their markers; StorageFault names one that does not."""
     found: dict[bytes, Path] = {}
-    for folder in storages:
-        try:
-            marker = parse_marker((folder / MARKER).read_bytes())
-        except OSError as error:
-            raise StorageFault(f"{folder} is no folder of a pool: {error.strerror}.") from error
+    for path in storages:
+        with closing(open_backend(location(path))) as backend:
+            try:
+                marker = parse_marker(backend.read(MARKER, 0, backend.size(MARKER)))
+            except NotFound as error:
+                raise StorageFault(f"{path} is no storage of a pool: it has no marker.") from error
         if marker is None:
-            raise StorageFault(f"The marker {folder / MARKER} is damaged.")
-        found[marker[0]] = folder
+            raise StorageFault(f"The marker {path}/{MARKER} is damaged.")
+        found[marker[0]] = path
     if len(found) > 1:
-        raise StorageFault(f"The folders belong to different pools: {', '.join(map(str, found.values()))}.")
+        raise StorageFault(f"The storages belong to different pools: {', '.join(map(str, found.values()))}.")
     return next(iter(found))
+
+
+def location(path: Path) -> Location:
+    """A path as an administrator gives it: a folder, or else a block device."""
+    return Folder(path) if path.is_dir() or not path.exists() else Device(path)
+
+
+@app.command()
+def rebuild_device(
+    device: Annotated[Path, typer.Argument(help="A block device of a pool whose directory is damaged.")],
+    metafile: Annotated[Path | None, typer.Option("--metafile", help="The newest metafile of the device.")] = None,
+) -> None:
+    """Make the directory of a block device anew: from what is left of it, from a metafile, from the packs on it."""
+    try:
+        told = rebuild(device, metafile.read_bytes() if metafile else b"")
+    except RubackupError as error:
+        print(f"rubackup: {error.message}", file=sys.stderr)
+        raise typer.Exit(1) from error
+    except OSError as error:
+        print(f"rubackup: {metafile}: {error.strerror}.", file=sys.stderr)
+        raise typer.Exit(1) from error
+    for line in told:
+        print(plain(line))
 
 
 def report(pool: Pool, *, verify: bool, give_up: bool = False) -> bool:

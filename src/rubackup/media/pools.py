@@ -11,6 +11,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+from rubackup.chunkstore.locations import folders
 from rubackup.chunkstore.pool import GcSafety, Pool
 from rubackup.domain.errors import Conflict, RubackupError, StorageFault
 from rubackup.domain.pools import NOT_RECONCILED
@@ -127,7 +128,7 @@ class PoolKeeper:
             self._close(config.id)
             self._problems[config.id] = f"Pool {config.name} has no storage yet."
             return
-        storages = [Path(storage.path) for storage in config.storages]
+        storages = folders(Path(storage.path) for storage in config.storages)
         level = LEVELS.get(config.compression, 1)
         try:
             pool = self._open.get(config.id)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from rubackup.chunkstore import pack
+from rubackup.chunkstore.backends.block import layout
 from rubackup.chunkstore.manifest import format as manifest
 
 Read = Callable[[int, int], bytes]
@@ -32,6 +33,7 @@ MAGICS: Final = (
     Magic(_OURS, 0, pack.MAGIC),
     Magic(_OURS, 0, manifest.MAGIC),
     Magic(_OURS, 0, b"rubackup pool "),
+    Magic(_OURS, 0, layout.MAGIC),
     Magic("a LUKS volume", 0, b"LUKS\xba\xbe"),
     Magic("an XFS file system", 0, b"XFSB"),
     Magic("a Btrfs file system", 64 * KIB + 64, b"_BHRfS_M"),

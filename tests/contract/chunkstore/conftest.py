@@ -10,19 +10,39 @@ from pathlib import Path
 import pytest
 
 from rubackup.chunkstore.backends.base import Backend
+from rubackup.chunkstore.backends.block import BlockBackend, format_device
 from rubackup.chunkstore.backends.faults import FaultyBackend
 from rubackup.chunkstore.backends.local import LocalBackend
 from rubackup.chunkstore.backends.memory import MemoryBackend
 from support.chunkstore import Place
+from support.devices import NoLoopDevices, loop_device
 
 
-@pytest.fixture(params=["local", "memory", "faults"])
-def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
+@pytest.fixture(params=["local", "memory", "faults", "file device", "loop device"])
+def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]:
     """Each backend and wrapper, empty."""
     if request.param == "local":
-        return LocalBackend(tmp_path)
-    inner = MemoryBackend()
-    return inner if request.param == "memory" else FaultyBackend(inner, lambda *_: None)
+        yield LocalBackend(tmp_path)
+    elif request.param == "memory":
+        yield MemoryBackend()
+    elif request.param == "faults":
+        yield FaultyBackend(MemoryBackend(), lambda *_: None)
+    elif request.param == "file device":
+        format_device(tmp_path / "device", size_bytes=64 << 20)
+        yield from _opened(tmp_path / "device")
+    else:
+        try:
+            with loop_device(tmp_path / "image", 64 << 20) as path:
+                format_device(path)
+                yield from _opened(path)
+        except NoLoopDevices as error:
+            pytest.skip(str(error))
+
+
+def _opened(path: Path) -> Iterator[BlockBackend]:
+    found = BlockBackend.open(path)
+    yield found
+    found.close()
 
 
 @pytest.fixture
@@ -41,10 +61,12 @@ def place(tmp_path: Path) -> Iterator[Place]:
     found.close()
 
 
-@pytest.fixture(params=["local", "memory"])
+@pytest.fixture(params=["local", "memory", "device"])
 def any_place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
-    """A pool with one storage, on disk or in memory."""
+    """A pool with one storage: a folder, memory, a block device."""
     found = Place(tmp_path)
+    if request.param == "device":
+        found.make_device()
     if request.param == "local":
         (tmp_path / "storage").mkdir()
         found.backends["one"] = LocalBackend(tmp_path / "storage")

@@ -12,6 +12,11 @@ from pathlib import Path
 import pytest
 
 from rubackup.chunkstore import group, pack, seals
+from rubackup.chunkstore.backends.block import layout
+from rubackup.chunkstore.backends.block.layout import Superblock
+from rubackup.chunkstore.backends.block.prepare import parse_metafile
+from rubackup.chunkstore.backends.block.records import Change, checkpoint
+from rubackup.chunkstore.backends.block.records import Entry as Stored
 from rubackup.chunkstore.backends.memory import MemoryBackend
 from rubackup.chunkstore.group import Sealer
 from rubackup.chunkstore.identity import HOLE, chunk_id
@@ -79,7 +84,22 @@ def sample_group_sealed() -> bytes:
     return group.encode([(sealer.identify(data), data) for _, data in CHUNKS], None, sealer)
 
 
+DEVICE = Superblock(b"u" * 16, 8 << 20, 512 << 10, 1_114_112, 1_775, 3, b"e" * 16)
+FILES = {
+    pack.closed_name(b"n" * 16): Stored(5_000_000, ((0, 1_200), (1_300, 21))),
+    f"manifests/{RECORD}.tombstone": Stored(42, ((1_774, 1),)),
+    "pool": Stored(0, ()),
+}
+
+
+def sample_device() -> bytes:
+    """A metafile of a block device: a superblock, and a directory as a checkpoint has it."""
+    rows = [Change(name, entry).encode() for name, entry in FILES.items()]
+    return layout.encode(DEVICE) + b"".join(checkpoint(rows, DEVICE.generation, DEVICE.epoch))
+
+
 WRITTEN = {
+    "device-1": sample_device,
     "group-stored-1": sample_group_stored,
     "group-sealed-1": sample_group_sealed,
     "pack-1": sample_pack,
@@ -126,6 +146,14 @@ def test_old_encrypted_groups_are_read() -> None:
 
     assert [bytes(found.chunk(i)) for i in range(len(CHUNKS))] == [data for _, data in CHUNKS]
     assert (head.key_id, head.salt, head.number) == (KEY.id, bytes(32), 7)
+
+
+def test_old_directories_of_devices_are_read() -> None:
+    """Superblock and files of a stored sample."""
+    block, directory = parse_metafile(_sample("device-1"))
+
+    assert block == DEVICE
+    assert dict(directory.items()) == FILES
 
 
 def test_old_packs_are_read() -> None:

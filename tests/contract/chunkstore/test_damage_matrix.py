@@ -18,6 +18,7 @@ from rubackup.chunkstore._packset import PackSet
 from rubackup.chunkstore.backends.memory import MemoryBackend
 from rubackup.chunkstore.chunker import Chunker
 from rubackup.chunkstore.identity import chunk_id
+from rubackup.chunkstore.locations import folders
 from rubackup.chunkstore.pack import Extent, PackHeader
 from rubackup.chunkstore.pool import Pool
 from rubackup.domain.errors import RubackupError
@@ -465,8 +466,8 @@ def no_index(scene: Scene) -> None:
 
 def index_of_another_pool(scene: Scene) -> None:
     other = Place(scene.place.folder / "other")
-    pool = Pool.open(uuid="f" * 32, metadata=other.metadata, storages=[Path("x")], reserve_bytes=0, level=1,
-                     make_backend=lambda path: MemoryBackend("x"), map_bytes=1 << 20)  # fmt: skip
+    pool = Pool.open(uuid="f" * 32, metadata=other.metadata, storages=folders([Path("x")]), reserve_bytes=0, level=1,
+                     make_backend=lambda location: MemoryBackend("x"), map_bytes=1 << 20)  # fmt: skip
     pool.close()
     shutil.copy(other.metadata / "index" / "data.mdb", scene.index)
 

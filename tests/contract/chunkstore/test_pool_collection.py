@@ -13,6 +13,7 @@ from rubackup.chunkstore import pack
 from rubackup.chunkstore.backends.base import Capabilities
 from rubackup.chunkstore.backends.faults import FaultyBackend
 from rubackup.chunkstore.gc import live, spill
+from rubackup.chunkstore.locations import folders
 from rubackup.chunkstore.pool import GcSafety
 from rubackup.domain.errors import Busy, Conflict, Corrupt, Stopped, StorageFault
 from support.chunkstore import Client, Place, begin, noise, record_id, restore
@@ -320,7 +321,7 @@ def test_storages_that_change_end_the_collection(place: Place) -> None:
     pool.drop(record_id(1))
 
     def check() -> None:
-        pool.reconfigure([Path("one"), Path("two")], 0, 1)
+        pool.reconfigure(folders([Path("one"), Path("two")]), 0, 1)
 
     with pytest.raises(Conflict, match="storages"):
         pool.collect(lambda *_: None, check, safety=AT_ONCE)

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from rubackup.chunkstore import _packing, group, pack
-from rubackup.chunkstore.backends.base import Backend
 from rubackup.chunkstore.backends.faults import FaultyBackend
 from rubackup.chunkstore.copying import RecordCopy
 from rubackup.chunkstore.identity import chunk_id
@@ -311,7 +310,7 @@ def test_a_locked_record_cannot_be_dropped(any_place: Place) -> None:
 
 
 def _files(place: Place) -> list[str]:
-    backend: Backend = place.backends["one"]
+    backend = place.opened[-1]._storages.all[0].backend
     return [item.name for item in backend.list("manifests")]
 
 

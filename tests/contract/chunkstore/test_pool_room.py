@@ -12,6 +12,7 @@ import pytest
 
 from rubackup.chunkstore import pack
 from rubackup.chunkstore.backends.local import LocalBackend
+from rubackup.chunkstore.locations import folders
 from rubackup.chunkstore.pool import Pool
 from rubackup.domain.errors import Invalid, RubackupError, StorageFault, StorageFull
 from support.chunkstore import Client, Place, Tree, begin, noise, record_id, restore
@@ -101,10 +102,10 @@ def test_storages_are_filled_evenly_where_it_is_wanted(place: Place, monkeypatch
     place.storages = ["one", "two"]
     place.memory("one").capacity_bytes = place.memory("two").capacity_bytes = 2_000_000
     pool = place.open()
-    pool.reconfigure([Path("one"), Path("two")], 0, 1, evenly=True)
+    pool.reconfigure(folders([Path("one"), Path("two")]), 0, 1, evenly=True)
     Client().backup(begin(pool, 1), TREE)
     assert abs(_used(place, "one") - _used(place, "two")) < 150_000
-    pool.reconfigure([Path("one"), Path("two")], 0, 1)
+    pool.reconfigure(folders([Path("one"), Path("two")]), 0, 1)
     before = _used(place, "two")
     Client().backup(begin(pool, 2), {f"/{i}": noise(40_000, i) for i in range(8, 16)})
 
@@ -117,7 +118,7 @@ def test_usage_tells_what_is_wrong(place: Place) -> None:
     pool = place.open()
     Client().backup(begin(pool, 1), TREE)
     good = pool.usage()
-    pool.reconfigure([Path("one")], 1 << 50, None)
+    pool.reconfigure(folders([Path("one")]), 1 << 50, None)
 
     assert (good.problem, good.records) == ("", 1)
     assert good.used_bytes == _used(place) - sum(len(place.memory().files[name].data) for name in ("pool", "storages"))
@@ -133,9 +134,9 @@ def test_a_storage_is_added_while_a_backup_runs(place: Place) -> None:
     session = begin(pool, 1)
     client = Client()
     client.send(session, client.chunks(TREE["/0"]))
-    pool.reconfigure([Path("one"), Path("two")], 10_000, 3)
+    pool.reconfigure(folders([Path("one"), Path("two")]), 10_000, 3)
     with pytest.raises(RubackupError):
-        pool.reconfigure([Path("two")], 10_000, 3)
+        pool.reconfigure(folders([Path("two")]), 10_000, 3)
     client.backup(session, TREE)
 
     assert restore(pool, record_id(1)) == TREE
@@ -145,7 +146,7 @@ def test_a_storage_that_left_makes_its_chunks_unknown(place: Place) -> None:
     """Chunks out of reach are asked for again, so the next copy is whole without them; it may come back."""
     pool = place.open()
     Client().backup(begin(pool, 1), TREE)
-    pool.reconfigure([Path("two")], 0, None)
+    pool.reconfigure(folders([Path("two")]), 0, None)
     with pytest.raises(StorageFault):
         restore(pool, record_id(1))
     client = Client()
@@ -153,7 +154,7 @@ def test_a_storage_that_left_makes_its_chunks_unknown(place: Place) -> None:
 
     assert client.sent > 0
     assert restore(pool, record_id(2)) == TREE
-    pool.reconfigure([Path("two"), Path("one")], 0, None)
+    pool.reconfigure(folders([Path("two"), Path("one")]), 0, None)
     assert restore(pool, record_id(1)) == TREE
 
 
@@ -213,7 +214,7 @@ def test_a_folder_that_never_belonged_to_the_pool_is_left_out(place: Place) -> N
     place.memory("two").put("pool", f"rubackup pool 0 {'f' * 32} {'e' * 32}\n".encode())
     place.storages = ["one", "two"]
 
-    pool.reconfigure([Path("one"), Path("two")], 0, None)
+    pool.reconfigure(folders([Path("one"), Path("two")]), 0, None)
     for start in (False, True):
         opened = place.reopen() if start else pool
         assert [fill.problem == "" for fill in opened.fills()] == [True, False]
@@ -224,7 +225,7 @@ def test_a_folder_that_never_belonged_to_the_pool_is_left_out(place: Place) -> N
         assert opened.needs("two") == ""
 
     place.memory("two").files.clear()
-    opened.reconfigure([Path("one"), Path("two")], 0, None)
+    opened.reconfigure(folders([Path("one"), Path("two")]), 0, None)
     assert [fill.problem for fill in opened.fills()] == ["", ""]
 
 

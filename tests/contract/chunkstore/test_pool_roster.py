@@ -10,6 +10,7 @@ import pytest
 from rubackup.chunkstore.backends.memory import MemoryBackend
 from rubackup.chunkstore.gc import live
 from rubackup.chunkstore.identity import HOLE
+from rubackup.chunkstore.locations import folders
 from rubackup.chunkstore.manifest import ManifestWriter, Summary
 from rubackup.domain.errors import NotFound, StorageFault
 from support.chunkstore import Client, Place, begin, noise, record_id, restore, write_tree
@@ -22,7 +23,7 @@ def two_storages(place: Place) -> None:
     """The packs of records 1 and 2 lie in storage one, the manifest of record 2 in storage two; record 1 is dropped."""
     pool = place.open()
     Client().backup(begin(pool, 1), {"/a": A})
-    pool.reconfigure([Path("two"), Path("one")], 0, 1)
+    pool.reconfigure(folders([Path("two"), Path("one")]), 0, 1)
     Client().backup(begin(pool, 2), {"/a": A, "/b": B})
     pool.drop(record_id(1))
     place.close()
@@ -55,7 +56,7 @@ def test_a_lost_index_and_a_storage_left_out(place: Place, lost: str) -> None:
     with pytest.raises(StorageFault, match="two belongs to the pool and is away"):
         collect(pool)
     assert packs(place) != []
-    pool.reconfigure([Path("one"), Path("two")], 0, 1)
+    pool.reconfigure(folders([Path("one"), Path("two")]), 0, 1)
     collect(pool)
 
     assert damaged(pool, record_id(2)) == []
@@ -77,7 +78,7 @@ def test_a_storage_that_left_empty_is_not_missed(place: Place) -> None:
     pool = place.open()
     Client().backup(begin(pool, 1), {"/a": A})
     assert pool.needs("two") == ""
-    pool.reconfigure([Path("one")], 0, 1)
+    pool.reconfigure(folders([Path("one")]), 0, 1)
     pool.drop(record_id(1))
     assert collect(pool).removed_packs == 1
     place.close()
@@ -85,8 +86,8 @@ def test_a_storage_that_left_empty_is_not_missed(place: Place) -> None:
     place.storages = ["one"]
     pool = place.open()
     collect(pool)
-    pool.reconfigure([Path("one"), Path("two")], 0, 1)
-    pool.reconfigure([Path("one")], 0, 1)
+    pool.reconfigure(folders([Path("one"), Path("two")]), 0, 1)
+    pool.reconfigure(folders([Path("one")]), 0, 1)
 
     assert collect(pool).problems == []
 

@@ -10,6 +10,7 @@ import pytest
 
 from rubackup.chunkstore import ciphers
 from rubackup.chunkstore.group import Sealer
+from rubackup.chunkstore.locations import folders
 from rubackup.chunkstore.manifest import Entry, EntryType, Header, ManifestWriter, Summary
 from rubackup.chunkstore.pool import Pool
 from rubackup.client.keys import KeyStore
@@ -26,7 +27,11 @@ def pool(tmp_path: Path) -> Iterator[Pool]:
     """A pool with one storage."""
     (tmp_path / "storage").mkdir()
     pool = Pool.open(
-        uuid=uuid.uuid4().hex, metadata=tmp_path / "metadata", storages=[tmp_path / "storage"], reserve_bytes=0, level=1
+        uuid=uuid.uuid4().hex,
+        metadata=tmp_path / "metadata",
+        storages=folders([tmp_path / "storage"]),
+        reserve_bytes=0,
+        level=1,
     )
     yield pool
     pool.close()

@@ -12,6 +12,7 @@ import pytest
 from typing_extensions import Buffer
 
 from rubackup.chunkstore.identity import chunk_id
+from rubackup.chunkstore.locations import folders
 from rubackup.chunkstore.pool import Pool, WriteSession
 from rubackup.client.modules.filesystem import FileSystemModule
 from rubackup.client.modules.filesystem.backup import Backup
@@ -28,7 +29,7 @@ def pool(tmp_path: Path) -> Iterator[Pool]:
     pool = Pool.open(
         uuid=uuid.uuid4().hex,
         metadata=tmp_path / "metadata",
-        storages=[tmp_path / "storage"],
+        storages=folders([tmp_path / "storage"]),
         reserve_bytes=0,
         level=1,
     )

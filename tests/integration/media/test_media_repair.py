@@ -8,7 +8,9 @@ import pytest
 from typer.testing import CliRunner
 
 from rubackup.chunkstore import pack
+from rubackup.chunkstore.backends.block import BlockBackend, format_device
 from rubackup.chunkstore.backends.local import LocalBackend
+from rubackup.chunkstore.locations import Device, folders
 from rubackup.chunkstore.pool import Pool
 from rubackup.cli.main import app
 from rubackup.cli.media import DAMAGED
@@ -31,7 +33,12 @@ def folder(tmp_path: Path) -> Path:
 def opened(folder: Path) -> Pool:
     """The pool as its media server opens it."""
     return Pool.open(
-        uuid=POOL, metadata=folder / "meta", storages=[folder / "store"], reserve_bytes=0, level=1, map_bytes=1 << 20
+        uuid=POOL,
+        metadata=folder / "meta",
+        storages=folders([folder / "store"]),
+        reserve_bytes=0,
+        level=1,
+        map_bytes=1 << 20,
     )
 
 
@@ -83,5 +90,38 @@ def test_a_pool_that_is_served_or_none_is_refused(folder: Path, tmp_path: Path) 
 
     assert served[0] == none[0] == 1
     assert "is served by another process" in served[1]
-    assert "is no folder of a pool" in none[1]
+    assert "is no storage of a pool" in none[1]
     assert not list((folder / "meta").glob("index.damaged-*"))
+
+
+def test_a_block_device_is_repaired_and_rebuilt(tmp_path: Path) -> None:
+    """Its directory is lost: the command tells what the metafile brought, and the copies are whole."""
+    path = tmp_path / "device"
+    format_device(path, size_bytes=16 << 20)
+    pool = Pool.open(
+        uuid=POOL, metadata=tmp_path / "meta", storages=[Device(path)], reserve_bytes=0, level=1, map_bytes=1 << 20
+    )
+    Client().backup(begin(pool, 1), TREE)
+    pool.close()
+    backend = BlockBackend.open(path)
+    (tmp_path / "metafile").write_bytes(backend.metafile())
+    backend.close()
+    with path.open("r+b") as file:
+        file.write(bytes(2 << 20))
+    status, text = run(path, "--metadata", tmp_path / "empty")
+    assert (status, f"directory of the device {path} is lost" in text) == (1, True)
+    rebuilt = CliRunner().invoke(app, ["media", "rebuild-device", str(path), "--metafile", str(tmp_path / "metafile")])
+    assert (rebuilt.exit_code, "came from the metafile" in rebuilt.output) == (0, True)
+    status, text = run(path, "--metadata", tmp_path / "empty", "--verify")
+
+    assert status == 0
+    assert text.count("  whole") == 1
+
+
+def test_rebuilding_says_what_is_wrong(tmp_path: Path) -> None:
+    """A device that carries nothing of a pool, and a metafile that is not there."""
+    (tmp_path / "device").write_bytes(bytes(4 << 20))
+    for more in ([], ["--metafile", str(tmp_path / "none")]):
+        result = CliRunner().invoke(app, ["media", "rebuild-device", str(tmp_path / "device"), *more])
+        assert result.exit_code == 1
+        assert "metafile" in result.output or "No such file" in result.output

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from rubackup.chunkstore import pack
+from rubackup.chunkstore.backends.block import format_device
 from rubackup.domain.errors import Invalid
 from rubackup.media import devices, signatures
 from rubackup.media.devices import Kernel, check_device
@@ -208,6 +209,13 @@ def test_a_file_behind_a_loop_device_is_used(kernel: Kernel, tmp_path: Path) -> 
 
     (kernel.proc / "swaps").write_text(f"Filename\tType\tSize\n{file} file 1 0 -2\n")
     assert check_device(str(file), kernel=kernel).in_use == "used as swap space"
+
+
+def test_a_storage_of_a_pool_is_known(tmp_path: Path, kernel: Kernel) -> None:
+    """A device that a pool keeps its data on is not formatted unasked."""
+    format_device(tmp_path / "device", size_bytes=1 << 20)
+
+    assert check_device(str(tmp_path / "device"), kernel=kernel).signature == "data of RuBackup"
 
 
 def test_every_magic_number_stands_where_it_is_read_whole() -> None:

@@ -22,6 +22,8 @@ class Capabilities:
     """An object can grow after it was created."""
     overwrite: bool = True
     """Old bytes are gone when a file is overwritten in place."""
+    publish_syncs: bool = False
+    """`publish` and `replace` make the contents durable themselves, for less than a `sync` before them costs."""
 
 
 class Item(NamedTuple):
@@ -100,3 +102,6 @@ class Backend(Protocol):
 
     def space(self) -> Space:
         """How much room there is."""
+
+    def close(self) -> None:
+        """Release what is held of the place; twice is fine. Nothing else is called afterwards."""

@@ -124,3 +124,7 @@ class FaultyBackend:
     def space(self) -> Space:
         """As the inner one."""
         return self.inner.space()
+
+    def close(self) -> None:
+        """As the inner one."""
+        self.inner.close()

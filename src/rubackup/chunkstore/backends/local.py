@@ -236,6 +236,9 @@ class LocalBackend:
             device = str(self._root.stat().st_dev)
         return Space(found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize, device)
 
+    def close(self) -> None:
+        """Nothing to release."""
+
 
 def _unless_missing(error: OSError) -> None:
     if not isinstance(error, FileNotFoundError):

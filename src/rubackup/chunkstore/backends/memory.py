@@ -159,3 +159,6 @@ class MemoryBackend:
         with self.lock:
             used = sum(len(file.data) for file in self.files.values())
         return Space(max(0, self.capacity_bytes - used), self.capacity_bytes, self.label)
+
+    def close(self) -> None:
+        """Nothing to release."""

@@ -1,0 +1,40 @@
+"""Where a storage of a pool lies: one kind of place, one struct. `label` is what administrators, index and roster know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+
+class Folder(msgspec.Struct, frozen=True):
+    """A folder of a local file system."""
+
+    path: Path
+
+    @property
+    def label(self) -> str:
+        """The path."""
+        return str(self.path)
+
+
+class Device(msgspec.Struct, frozen=True):
+    """A block device, or a file that is used as one, as `format_device` makes it."""
+
+    path: Path
+    workers: int = 8
+    """So many threads read and write at once, 1 to 64."""
+
+    @property
+    def label(self) -> str:
+        """The path."""
+        return str(self.path)
+
+
+Location = Folder | Device
+
+
+def folders(paths: Iterable[Path]) -> list[Location]:
+    """Paths as locations."""
+    return [Folder(path) for path in paths]
