@@ -90,7 +90,8 @@ class Radosgw:
     def _config(self, cluster: str) -> str:
         folder = self._folder
         modes = "".join(
-            f"ms_{who}_mode = crc\n" for who in ("mon_client", "mon_service", "mon_cluster", "client", "service", "cluster")
+            f"ms_{who}_mode = crc\n"
+            for who in ("mon_client", "mon_service", "mon_cluster", "client", "service", "cluster")
         )  # without cephx nothing but crc comes to an agreement
         return (
             f"[global]\nfsid = {cluster}\n"
@@ -107,7 +108,11 @@ class Radosgw:
         )
 
     def _run(self, program: str, *arguments: str) -> str:
-        command = [program, *arguments] if program == "monmaptool" else [program, "-c", str(self._folder / "ceph.conf"), *arguments]
+        command = (
+            [program, *arguments]
+            if program == "monmaptool"
+            else [program, "-c", str(self._folder / "ceph.conf"), *arguments]
+        )
         done = subprocess.run(command, capture_output=True, text=True, timeout=_START_SECONDS, check=False)
         if done.returncode:
             raise RuntimeError(f"{' '.join(command)}: {done.stderr[-2000:]}")

@@ -13,12 +13,32 @@ from rubackup.chunkstore.backends.base import Backend
 from rubackup.chunkstore.backends.faults import FaultyBackend
 from rubackup.chunkstore.backends.local import LocalBackend
 from rubackup.chunkstore.backends.memory import MemoryBackend
+from support import buckets
 from support.chunkstore import Place
+from support.s3server import S3Server
 
 
-@pytest.fixture(params=["local", "memory", "faults"])
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    """An S3 server in this process."""
+    server = S3Server().start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def s3(s3_server: S3Server) -> S3Server:
+    """The S3 server, in order, with an empty bucket."""
+    s3_server.reset()
+    s3_server.bucket()
+    return s3_server
+
+
+@pytest.fixture(params=["local", "memory", "faults", "s3"])
 def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
     """Each backend and wrapper, empty."""
+    if request.param == "s3":
+        return buckets.backend(request.getfixturevalue("s3"), tmp_path)
     if request.param == "local":
         return LocalBackend(tmp_path)
     inner = MemoryBackend()
