@@ -183,7 +183,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._answer(*answer)
 
-    do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = do
+    do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = do  # noqa: N815
 
     def _hang_up(self) -> None:
         self.close_connection = True
@@ -438,7 +438,7 @@ class _Handler(BaseHTTPRequestHandler):
         if not bucket.locking:
             raise Fault(400, "InvalidRequest")
         version, tree = self._version(bucket), ET.fromstring(body)
-        until = datetime.fromisoformat((tree.findtext("{*}RetainUntilDate") or "").replace("Z", "+00:00"))
+        until = datetime.fromisoformat(tree.findtext("{*}RetainUntilDate") or "")
         bypass = self.headers.get("x-amz-bypass-governance-retention") == "true"
         if until < self.server_owner.now():
             raise Fault(400, "InvalidRequest")

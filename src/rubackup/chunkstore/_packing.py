@@ -86,7 +86,10 @@ class Packing:
         if writer.size_bytes >= pack.TARGET_BYTES:
             self._start_closing()
         elif len(self.pending) > MAX_PENDING:
-            self.checkpoint()
+            if current.storage.backend.capabilities.append:
+                self.checkpoint()
+            else:
+                self._start_closing()
 
     def grant(self, names: Iterable[bytes]) -> None:
         """The owner showed to hold these stored chunks."""
@@ -113,7 +116,11 @@ class Packing:
         return self._open
 
     def checkpoint(self) -> None:
-        """Return when all that came is synced and the index knows it."""
+        """Return when all that came is durable, and the index knows what others may build on.
+
+        Where a storage takes only whole files, the open pack is on this host's disk: no record may need it, so the index
+        does not know it before it is closed. Recovery finds it.
+        """
         self._tell_closed(0)
         current = self._open
         if current is None or current.writer.empty:
@@ -121,7 +128,10 @@ class Packing:
             return
         try:
             current.writer.sync()
-            self._tell(current, closed=False)
+            if current.storage.backend.capabilities.append:
+                self._tell(current, closed=False)
+            else:
+                self._commit([], {})
         except BaseException as error:
             self._open = None
             self._failed(current, error)
@@ -195,8 +205,9 @@ class Packing:
         self.pending.difference_update(current.chunks)
         current.writer.abandon()
         # Without room it is whole up to here and can be closed later. After any other error, a failed fsync above
-        # all, nobody knows what reached the disk: the next opening of the pool reads it anew.
-        if isinstance(error, StorageFull):
+        # all, nobody knows what reached the disk: the next opening of the pool reads it anew. What has to be sent from
+        # a spool is read and checked when it is sent, so it is tried again as soon as the storage answers.
+        if isinstance(error, StorageFull) or not current.storage.backend.capabilities.append:
             self._abandon(current.storage, current.writer.id)
 
     def _tell(self, current: _Open, *, closed: bool) -> None:

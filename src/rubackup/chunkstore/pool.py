@@ -12,6 +12,7 @@ import threading
 import time
 import uuid as uuids
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -450,6 +451,8 @@ class Pool(Collecting):
         Damaged and missing packs are findings. Corrupt only when the manifest itself is damaged.
         """
         row = self._row(record)
+        for one in self._storages.all:
+            one.backend.capabilities.forget(seals.manifest_name(record))
         presence = None if contents else Presence(self._index, lambda: self._storages)
         manifest = self._stored(row)
         try:
@@ -506,13 +509,46 @@ class Pool(Collecting):
     def lock(self, record: str, until_ns: int) -> None:
         """Keep a record from being dropped until then; an earlier instant than before changes nothing.
 
-        NotFound when it is not listed.
+        Storages that can protect files by themselves then keep its manifest and packs. NotFound when it is not listed,
+        Corrupt when not all of its chunks are there.
         """
-        with self._lock:
-            _, storage = self._stored_row(record)
-            storage.check_bound()
-            if until_ns > self.locked_until_ns(record):
-                seals.write_lock(storage.backend, record, until_ns)
+        while True:
+            with self._lock:
+                row, storage = self._stored_row(record)
+                storage.check_bound()
+                if until_ns <= self.locked_until_ns(record):
+                    return
+                changes = self._guard.changes
+            self._protect(row, storage, until_ns)  # many requests: the pool goes on meanwhile
+            with self._lock:
+                if changes == self._guard.changes:  # else groups may have moved to packs that are not protected
+                    self._stored_row(record)
+                    seals.write_lock(storage.backend, record, until_ns)
+                    return
+
+    def _protect(self, row: RecordRow, storage: Storage, until_ns: int) -> None:
+        storages = self._storages
+        if all(one.backend.capabilities.lock is None for one in storages.all):
+            return
+        packs = whole_packs(self._index, lambda: storages, row.sealed, self._stored(row).reader)
+        if packs is None:
+            raise Corrupt(f"Record {row.sealed.record} has lost chunks: what is left of it is not protected.")
+        if storage.backend.capabilities.lock is not None:
+            storage.backend.capabilities.lock.protect(seals.manifest_name(row.sealed.record), until_ns)
+        for number in packs:
+            found = self._index.pack(number)
+            place = storages.get(found.storage) if found else None
+            if found is not None and place is not None and place.backend.capabilities.lock is not None:
+                place.backend.capabilities.lock.protect(pack.closed_name(found.id), until_ns)
+
+    def _kept_until_ns(self, record: str) -> int:
+        """Until when a storage itself keeps the manifest of a record."""
+        found = 0
+        for one in self._storages.all:
+            if (lock := one.backend.capabilities.lock) is not None:
+                with suppress(NotFound):
+                    found = max(found, lock.until_ns(seals.manifest_name(record), self.now_ns()))
+        return found
 
     def drop(self, record: str, *, zeroing: bool = False) -> None:
         """Remove a record for good: tombstone first, then its manifest. Repeating it changes nothing.
@@ -531,7 +567,7 @@ class Pool(Collecting):
                 [storage] if row else self._storages.all
             ):  # below a mount point neither lock nor manifest is seen
                 one.check_bound()
-            if self.locked_until_ns(record) > self.now_ns():
+            if max(self.locked_until_ns(record), self._kept_until_ns(record)) > self.now_ns():
                 raise Conflict(f"Record {record} is locked against deletion.")
             if not self._dropped(record):
                 storage.backend.put(seals.tombstone_name(record), msgspec.msgpack.encode([record, self.now_ns()]))
