@@ -42,7 +42,9 @@ def _begin(ground: Ground) -> list[int]:
         place.check_bound()  # a pack on a disk that is not mounted would seem to be removed
     with ground.lock:
         candidates = _due(ground)
-    removable = {number for number in candidates if _is_itself(ground, number)}
+    kept = {number for number in candidates if kept_until_ns(ground, number) > ground.now_ns()}
+    ground.result.protected_packs = max(ground.result.protected_packs, len(kept))
+    removable = {number for number in candidates if number not in kept and _is_itself(ground, number)}
     with ground.lock:
         due = [number for number in _due(ground) if number in removable]
         marks.going([number for number in due if not marks.condemned[number].going])
