@@ -14,7 +14,12 @@ import time
 import urllib.error
 import urllib.request
 import uuid
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+
+from rubackup.chunkstore.backends.s3.client import Client
+from rubackup.chunkstore.backends.s3.location import Bucket
 
 PACKAGES = "radosgw ceph-mon ceph-mgr ceph-osd ceph-common"
 _PROGRAMS = ("radosgw", "radosgw-admin", "ceph-mon", "ceph-mgr", "ceph-osd", "ceph", "monmaptool")
@@ -75,6 +80,24 @@ class Radosgw:
     def admin(self, *arguments: str) -> str:
         """What radosgw-admin answers; its rights are the superuser's."""
         return self._run("radosgw-admin", "-n", "client.rgw.a", *arguments)
+
+    def location(self, spool: Path, bucket: str, **more) -> Bucket:
+        """A bucket of the user."""
+        told = {"prefix": "pool", "access_key": ACCESS, "secret_key": SECRET, "spool": spool}
+        return Bucket(endpoint=self.endpoint, bucket=bucket, **{**told, **more})
+
+    def create(self, where: Bucket) -> None:
+        """Make a bucket, with Object Lock where that is asked for."""
+        Client(where).call("create_bucket", ObjectLockEnabledForBucket=where.object_lock != "none")
+
+    def superuser(self, where: Bucket) -> Bucket:
+        """The same bucket for a user with every right."""
+        keys = {"access_key": "AKSUPERUSER", "secret_key": "secret-of-the-superuser"}
+        self.admin(
+            "user", "create", "--uid=root", "--display-name=root", "--system",
+            f"--access-key={keys['access_key']}", f"--secret-key={keys['secret_key']}",
+        )  # fmt: skip
+        return replace(where, **keys)
 
     def stop(self) -> None:
         """End what was started, last first."""
@@ -137,7 +160,7 @@ class Radosgw:
         except OSError:
             return False
 
-    def _wait(self, what: str, ready) -> None:
+    def _wait(self, what: str, ready: Callable[[], bool]) -> None:
         end = time.monotonic() + _START_SECONDS
         while time.monotonic() < end:
             if ready():

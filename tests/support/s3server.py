@@ -452,7 +452,7 @@ def _xml(text: str) -> tuple[int, dict[str, str], bytes]:
     return 200, {"content-type": "application/xml"}, f'<?xml version="1.0" encoding="UTF-8"?>{text}'.encode()
 
 
-_CODES = {"500": "InternalError", "503": "SlowDown", "429": "TooManyRequests"}
+_CODES = {"500": "InternalError", "503": "SlowDown", "429": "TooManyRequests", "507": "QuotaExceeded", "403": "AccessDenied"}
 _SUBRESOURCES = {
     "uploads",
     "uploadId",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from rubackup.chunkstore.backends.base import Backend
 from rubackup.chunkstore.backends.faults import FaultyBackend
 from rubackup.chunkstore.backends.local import LocalBackend
 from rubackup.chunkstore.backends.memory import MemoryBackend
+from rubackup.chunkstore.backends.s3.backend import S3Backend
 from support import buckets
 from support.chunkstore import Place
 from support.s3server import S3Server
@@ -34,11 +36,16 @@ def s3(s3_server: S3Server) -> S3Server:
     return s3_server
 
 
-@pytest.fixture(params=["local", "memory", "faults", "s3"])
+@pytest.fixture(params=["local", "memory", "faults", "s3", *(["radosgw"] if os.environ.get("RADOSGW") else [])])
 def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
     """Each backend and wrapper, empty."""
     if request.param == "s3":
         return buckets.backend(request.getfixturevalue("s3"), tmp_path)
+    if request.param == "radosgw":
+        radosgw = request.getfixturevalue("radosgw")
+        where = radosgw.location(tmp_path, f"contract{uuid.uuid4().hex}")
+        radosgw.create(where)
+        return S3Backend(where)
     if request.param == "local":
         return LocalBackend(tmp_path)
     inner = MemoryBackend()

@@ -5,6 +5,7 @@ Every call is repeated as `Patience` says and raises errors of ours; nothing of 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple, TypeVar
@@ -25,6 +26,9 @@ CONNECT_SECONDS: Final = 10
 ANSWER_SECONDS: Final = 60
 """Without a byte for so long, a request has failed."""
 _PAGE: Final = 1000
+_session: Final = botocore.session.Session()
+"""Knows the protocol, and no keys; reading it takes 0.1 s."""
+_making: Final = threading.Lock()
 
 
 class Found(NamedTuple):
@@ -85,15 +89,16 @@ class Client:
                 response_checksum_validation="when_required",
                 max_pool_connections=16,
             )
-            self._api = botocore.session.Session().create_client(
-                "s3",
-                region_name=where.region,
-                endpoint_url=where.endpoint,
-                aws_access_key_id=where.access_key,
-                aws_secret_access_key=where.secret_key,
-                verify=str(where.ca_file) if where.ca_file else None,
-                config=config,
-            )
+            with _making:
+                self._api = _session.create_client(
+                    "s3",
+                    region_name=where.region,
+                    endpoint_url=where.endpoint,
+                    aws_access_key_id=where.access_key,
+                    aws_secret_access_key=where.secret_key,
+                    verify=str(where.ca_file) if where.ca_file else None,
+                    config=config,
+                )
         return self._api
 
     def ask(self, name: str, request: Callable[[], _T]) -> _T:
@@ -110,7 +115,7 @@ class Client:
     def error(self, refused: Refused, name: str) -> Exception:
         """The error of ours; the answer to a HEAD has no code, so the bucket is asked for it."""
         failure = refused.failure
-        if failure.status == 403 and not failure.code:
+        if failure.status in {400, 403} and not failure.code:
             failure = self._explained(failure)
         return error_of(failure, self.where, name)
 

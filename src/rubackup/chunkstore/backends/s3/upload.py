@@ -83,7 +83,10 @@ class Uploader:
         if parts is not None and (parts.final, parts.size_bytes) != (final, size_bytes):
             self._drop(parts)
             parts = None
-        self._end(parts or self._send_parts(size_bytes, read, final), read, create=create)
+        if parts is None or not self._end(parts, read, create=create):
+            parts = self._send_parts(size_bytes, read, final)
+            if not self._end(parts, read, create=create):
+                raise StorageFault(f"{self._client.where.label}/{final}: its parts are gone before they were joined.")
 
     # --- parts ---
 
@@ -123,7 +126,8 @@ class Uploader:
             raise
         return parts
 
-    def _end(self, parts: _Parts, read: Read, *, create: bool) -> None:
+    def _end(self, parts: _Parts, read: Read, *, create: bool) -> bool:
+        """Join the parts; False when the server does not have them any more."""
         client, final = self._client, parts.final
 
         def same() -> bool:
@@ -134,18 +138,21 @@ class Uploader:
             if create and not conditional and self._exists(final):
                 self._drop(parts)
                 if same():
-                    return
+                    return True
                 raise Conflict(f"{client.where.label}/{final} exists already.")
             client.end_parts(final, parts.upload, parts.tags, create=create and conditional)
         except Refused as refused:
             if refused.failure.status in _THERE:
                 self._drop(parts)
                 if same():
-                    return
+                    return True
                 if create and self._exists(final):
                     raise Conflict(f"{client.where.label}/{final} exists already.") from None
+                if refused.failure.code == "NoSuchUpload":
+                    return False
             raise client.error(refused, final) from None
         self._check(final, same)
+        return True
 
     def _drop(self, parts: _Parts) -> None:
         try:
