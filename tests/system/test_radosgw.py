@@ -42,9 +42,10 @@ class RadosPlace(Place):
 
 def new_place(radosgw: Radosgw, folder: Path, lock: str) -> RadosPlace:
     """With what the probe found."""
+    folder /= f"place{next(_numbers)}"
     where = radosgw.location(folder / "spool", f"bucket{next(_numbers)}", object_lock=lock)
     radosgw.create(where)
-    (folder / "pool").mkdir()
+    (folder / "pool").mkdir(parents=True)
     place = RadosPlace(folder / "pool")
     place.where = probe(where).applied(where)
     place.now_ns = int(time.time()) * SECOND_NS
@@ -141,7 +142,7 @@ def test_radosgw_itself_keeps_a_locked_record(radosgw: Radosgw, locked_place: Ra
     """Delete and shorten are refused for the owner of the bucket, also when he bypasses governance, until the date."""
     pool = locked_place.open()
     Client().backup(begin(pool, 1), TREE)
-    until = int(time.time()) + 25
+    until = int(time.time()) + 12
     pool.lock(record_id(1), until * SECOND_NS)
     backend = locked_place.backends["one"]
     assert isinstance(backend, S3Backend)
@@ -152,7 +153,6 @@ def test_radosgw_itself_keeps_a_locked_record(radosgw: Radosgw, locked_place: Ra
         with pytest.raises(Conflict, match=r"keeps .* until"):
             backend.delete(name)
     superuser(radosgw, backend, kept[0])
-    pool.drop(record_id(1)) if time.time() > until else None
     with pytest.raises(Conflict):
         pool.drop(record_id(1))
     assert restore(pool, record_id(1)) == TREE
@@ -171,6 +171,7 @@ def refused(backend: S3Backend, name: str) -> None:
     client = backend._client
     key = client.where.key(name)
     (version,) = client.versions(name)
+    kept_until = client.retained_until_ns(name)
     soon = datetime.now(UTC) + timedelta(seconds=3)
     for act in (
         lambda: client.call("delete_object", Key=key, VersionId=version),
@@ -185,7 +186,10 @@ def refused(backend: S3Backend, name: str) -> None:
     ):
         with pytest.raises(botocore.exceptions.ClientError) as caught:
             act()
-        assert caught.value.response["Error"]["Code"] == "AccessDenied"
+        # radosgw 16 does not read the body of a superuser's retention, and refuses it for that
+        assert caught.value.response["Error"]["Code"] in {"AccessDenied", "MalformedXML"}
+    assert client.retained_until_ns(name) == kept_until
+    assert client.versions(name) == [version]
 
 
 def superuser(radosgw: Radosgw, backend: S3Backend, name: str) -> None:
