@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import re
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -78,7 +79,8 @@ dropped before, or after the request had its effect), `500 before`, `503 after`,
 class S3Server:
     """Serves from `start` to `stop`."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self._scheme = "https" if tls else "http"
         self.lock = threading.RLock()
         self.reset()
         self.ids = count(1)
@@ -89,6 +91,8 @@ class S3Server:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
+        if tls:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
 
     def reset(self) -> None:
@@ -110,7 +114,7 @@ class S3Server:
     @property
     def endpoint(self) -> str:
         """Where it answers."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return f"{self._scheme}://127.0.0.1:{self._server.server_address[1]}"
 
     def start(self) -> S3Server:
         """Serve."""
@@ -452,7 +456,13 @@ def _xml(text: str) -> tuple[int, dict[str, str], bytes]:
     return 200, {"content-type": "application/xml"}, f'<?xml version="1.0" encoding="UTF-8"?>{text}'.encode()
 
 
-_CODES = {"500": "InternalError", "503": "SlowDown", "429": "TooManyRequests", "507": "QuotaExceeded", "403": "AccessDenied"}
+_CODES = {
+    "500": "InternalError",
+    "503": "SlowDown",
+    "429": "TooManyRequests",
+    "507": "QuotaExceeded",
+    "403": "AccessDenied",
+}
 _SUBRESOURCES = {
     "uploads",
     "uploadId",

@@ -1,7 +1,7 @@
 """A session's packs: the open one, those that are being closed, and what waits to be told to the index.
 
 Every session has packs of its own, so sessions never wait for each other's disk. A full pack is
-synced and named by a thread of the session while the next one fills. Chunks reach the index only
+synced and named by a thread of the session (sent to an object storage by two) while the next one fills. Chunks reach the index only
 after their pack was closed or synced, in the order of the packs, and only from the session's calls.
 """
 
@@ -172,7 +172,9 @@ class Packing:
         if current is None:
             return
         if self._closer is None and CLOSING:
-            self._closer = ThreadPoolExecutor(1, "close-pack")
+            # A pack that has to be sent waits for the other side: the next one is sent meanwhile.
+            threads = 1 if current.storage.backend.capabilities.append else CLOSING
+            self._closer = ThreadPoolExecutor(threads, "close-pack")
         done: Future[None] = Future()
         if self._closer is not None:
             try:

@@ -68,10 +68,12 @@ def place(tmp_path: Path) -> Iterator[Place]:
     found.close()
 
 
-@pytest.fixture(params=["local", "memory"])
+@pytest.fixture(params=["local", "memory", "s3"])
 def any_place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
-    """A pool with one storage, on disk or in memory."""
+    """A pool with one storage: on disk, in memory, in a bucket."""
     found = Place(tmp_path)
+    if request.param == "s3":
+        found.backends["one"] = buckets.backend(request.getfixturevalue("s3"), tmp_path / "spool")
     if request.param == "local":
         (tmp_path / "storage").mkdir()
         found.backends["one"] = LocalBackend(tmp_path / "storage")

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import logging
 import shutil
+import ssl
+from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from rubackup.chunkstore.backends.base import Item
 from rubackup.chunkstore.backends.s3.backend import UNLIMITED_BYTES, S3Backend
@@ -267,7 +273,7 @@ def test_a_refusal_is_one_sentence_without_the_keys(
     s3: S3Server, tmp_path: Path, caplog: pytest.LogCaptureFixture, break_it, more: dict, told: str
 ) -> None:
     """Endpoint, bucket, what to do; at once, as trying again does not help; also where the answer has no body."""
-    caplog.set_level(logging.DEBUG, "rubackup")
+    caplog.set_level(logging.DEBUG)
     break_it(s3)
     made = buckets.backend(s3, tmp_path, **more)
     bucket = more.get("bucket", "bucket")
@@ -303,6 +309,83 @@ def test_trying_again_takes_a_bounded_time(s3: S3Server, tmp_path: Path) -> None
     assert 3 <= len(waits) <= 7
     assert sum(waits) <= 10
     assert all(limit / 2 <= wait <= limit for wait, limit in zip(waits, [1, 2, 4, 4, 4, 4, 4], strict=False))
+
+
+def test_an_answer_that_does_not_come_is_a_lost_one(
+    s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of both libraries; what is merely slow is waited for."""
+    monkeypatch.setattr("rubackup.chunkstore.backends.s3.client.ANSWER_SECONDS", 1)
+    made = buckets.backend(s3, tmp_path)
+    for seconds, asked in ((0.3, 1), (1.5, 2)):
+        s3.slow_seconds = seconds
+        for act in (lambda: made._client.head("pool"), lambda: made._client.delete("pool")):
+            first = len(s3.log)
+            s3.script = lambda at, *_, first=first: "slow" if at == first else None
+            with suppress(NotFound):
+                act()
+            assert len(s3.log) - first == asked
+
+
+def test_the_environment_changes_nothing(s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both libraries would take keys, endpoint and more from it."""
+    told = {
+        "AWS_ENDPOINT": "http://127.0.0.1:1", "AWS_ENDPOINT_URL": "http://127.0.0.1:1", "AWS_SESSION_TOKEN": "token",
+        "AWS_PROFILE": "nobody", "AWS_SKIP_SIGNATURE": "true", "AWS_VIRTUAL_HOSTED_STYLE_REQUEST": "true",
+        "AWS_REGION": "mars-1", "AWS_ACCESS_KEY_ID": "other", "AWS_SECRET_ACCESS_KEY": "other",
+    }  # fmt: skip
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    made = buckets.backend(s3, tmp_path)
+    made.put(PACK, b"x")
+    made.delete(PACK)
+
+    assert s3.names() == []
+
+
+def test_a_certificate_of_ones_own_authority_is_trusted_when_it_is_given(tmp_path: Path) -> None:
+    """And only then."""
+    authority, context = own_authority(tmp_path)
+    server = S3Server(context).start()
+    server.bucket()
+    try:
+        made = buckets.backend(server, tmp_path, ca_file=authority)
+        made.put(PACK, b"x")
+        made.delete(PACK)
+        strict = buckets.backend(server, tmp_path, patience=Patience(total_seconds=0))
+        for act in (lambda: strict.put(PACK, b"x"), lambda: strict.delete(PACK)):
+            with pytest.raises(StorageFault, match="UntrustedCertificate.*ca_file"):
+                act()
+    finally:
+        server.stop()
+
+
+def own_authority(folder: Path) -> tuple[Path, ssl.SSLContext]:
+    """The certificate of an authority, and a server's context with one that it signed."""
+    now = datetime.now(UTC)
+    keys = [ec.generate_private_key(ec.SECP256R1()) for _ in range(2)]
+    names = [x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)]) for name in ("authority", "server")]
+    found = []
+    for name, key, ours in zip(names, keys, (True, False), strict=True):
+        made = x509.CertificateBuilder(names[0], name, key.public_key(), x509.random_serial_number())
+        made = made.not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
+        made = made.add_extension(x509.BasicConstraints(ca=ours, path_length=None), critical=True)
+        if ours:
+            use = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
+            made = made.add_extension(use, critical=True)
+        else:
+            address = x509.IPAddress(ip_address("127.0.0.1"))
+            made = made.add_extension(x509.SubjectAlternativeName([address]), critical=False)
+        subject = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+        issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(keys[0].public_key())
+        made = made.add_extension(subject, critical=False).add_extension(issuer, critical=False)
+        found.append(made.sign(keys[0], hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+    (folder / "ca.pem").write_bytes(found[0])
+    form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    (folder / "server.pem").write_bytes(found[1] + keys[1].private_bytes(*form))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "server.pem")
+    return folder / "ca.pem", context
 
 
 def test_a_server_that_overwrites_is_asked_before(s3: S3Server, tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ Every call is repeated as `Patience` says and raises errors of ours; nothing of 
 
 from __future__ import annotations
 
+import logging
+import os
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -26,8 +28,14 @@ CONNECT_SECONDS: Final = 10
 ANSWER_SECONDS: Final = 60
 """Without a byte for so long, a request has failed."""
 _PAGE: Final = 1000
-_session: Final = botocore.session.Session()
+_NOT_SET: Final = (None, None, None, None)
+_NO_FILE: Final = (None, None, os.devnull, None)
+_session: Final = botocore.session.Session(
+    {"profile": _NOT_SET, "config_file": _NO_FILE, "credentials_file": _NO_FILE, "ca_bundle": _NOT_SET}
+)
 """Knows the protocol, and no keys; reading it takes 0.1 s."""
+for _library in ("botocore", "urllib3"):
+    logging.getLogger(_library).setLevel(logging.WARNING)  # what they tell for debugging holds keys and signatures
 _making: Final = threading.Lock()
 
 
@@ -67,13 +75,20 @@ class Client:
                 bucket=where.bucket,
                 endpoint=where.endpoint,
                 region=where.region,
-                access_key_id=where.access_key,
-                secret_access_key=where.secret_key,
+                credential_provider=self._keys,  # type: ignore[arg-type]
+                # Given, so that no variable of the environment changes them.
                 virtual_hosted_style_request=False,
+                skip_signature=False,
+                unsigned_payload=False,
+                conditional_put="etag",
                 client_options=options,  # type: ignore[arg-type]
                 retry_config={"max_retries": 0, "retry_timeout": timedelta(seconds=1)},
             )
         return self._store
+
+    def _keys(self) -> dict[str, Any]:
+        keys = (self.where.access_key, self.where.secret_key)
+        return {"access_key_id": keys[0], "secret_access_key": keys[1], "token": None, "expires_at": None}
 
     @property
     def api(self) -> Any:

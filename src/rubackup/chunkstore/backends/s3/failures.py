@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, SSLError
 from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 
 from rubackup.chunkstore.backends.s3.location import Bucket
@@ -19,7 +19,9 @@ _AGAIN: Final = frozenset(
         "ConditionalRequestConflict", "BadDigest", "XAmzContentSHA256Mismatch", "IncompleteBody", "TooManyRequests",
     }
 )  # fmt: skip
+_UNTRUSTED: Final = "UntrustedCertificate"
 _REFUSED: Final = {
+    _UNTRUSTED: "its certificate is not trusted: give the certificate of its authority as ca_file, or correct the endpoint",
     "RequestTimeTooSkewed": "the clocks differ too much: set the clock of the media server, or of the object storage",
     "InvalidAccessKeyId": "the object storage does not know the access key: give another one",
     "SignatureDoesNotMatch": "the secret key is not the one of the access key: give it anew",
@@ -62,10 +64,14 @@ def failure_of(error: Exception) -> Failure:
         return Failure(status, "" if code.isdigit() else code)
     if isinstance(error, AlreadyExistsError | PreconditionError):
         return Failure(412, "PreconditionFailed")
+    if isinstance(error, SSLError):
+        return Failure(400, _UNTRUSTED)
     if isinstance(error, HTTPClientError):
         return Failure()
     if isinstance(error, BaseError | FileNotFoundError):
         text = str(error)
+        if "InvalidCertificate(" in text:
+            return Failure(400, _UNTRUSTED)
         told, named = _STATUS.search(text), _CODE.search(text)
         absent = 404 if isinstance(error, FileNotFoundError) else 0
         return Failure(int(told[1]) if told else absent, named[1] if named else "")
@@ -86,6 +92,8 @@ def error_of(failure: Failure, where: Bucket, name: str) -> RubackupError:
     if failure.code in _FULL or failure.status == 507:
         return StorageFull(f"There is no room left in {label}: {failure.code or failure.status}.", folder=label)
     at = f"The object storage {where.endpoint} refused what was asked of the bucket {where.bucket}"
+    if failure.code == _UNTRUSTED:
+        at = f"The object storage {where.endpoint} was not asked for the bucket {where.bucket}"
     if failure.code in _REFUSED:
         return StorageFault(f"{at} ({failure.code}): {_REFUSED[failure.code]}.")
     if not failure.status:
