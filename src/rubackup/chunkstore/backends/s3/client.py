@@ -9,6 +9,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -27,6 +28,9 @@ _T = TypeVar("_T")
 CONNECT_SECONDS: Final = 10
 ANSWER_SECONDS: Final = 60
 """Without a byte for so long, a request has failed."""
+OUTAGE_SECONDS: Final = 120.0
+"""So long after a request that was repeated in vain, others are repeated for `HASTY_SECONDS` only: callers hold locks."""
+HASTY_SECONDS: Final = 5.0
 _PAGE: Final = 1000
 _NOT_SET: Final = (None, None, None, None)
 _NO_FILE: Final = (None, None, os.devnull, None)
@@ -55,6 +59,7 @@ class Client:
         self._patience = patience or Patience()
         self._store: S3Store | None = None
         self._api: Any = None
+        self._hasty_until = 0.0
 
     # --- the libraries, made at the first request ---
 
@@ -119,13 +124,23 @@ class Client:
     def ask(self, name: str, request: Callable[[], _T]) -> _T:
         """What a request about a file answers, or an error of ours."""
         try:
-            return self._patience.call(name, request)
+            return self.try_(name, request)
         except Refused as refused:
             raise self.error(refused, name) from None
 
     def try_(self, name: str, request: Callable[[], _T]) -> _T:
         """As `ask`, but Refused tells whether the request may have had its effect."""
-        return self._patience.call(name, request)
+        patience = self._patience
+        if patience.steady() < self._hasty_until:
+            patience = replace(patience, total_seconds=min(HASTY_SECONDS, patience.total_seconds))
+        try:
+            answer = patience.call(name, request)
+        except Refused as refused:
+            if refused.failure.again:
+                self._hasty_until = patience.steady() + OUTAGE_SECONDS
+            raise
+        self._hasty_until = 0.0
+        return answer
 
     def error(self, refused: Refused, name: str) -> Exception:
         """The error of ours; the answer to a HEAD has no code, so the bucket is asked for it."""
