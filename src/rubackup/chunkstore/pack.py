@@ -130,7 +130,8 @@ class PackWriter:
     def close(self) -> None:
         """Write the trailer and give the durable pack its final name."""
         self._write(trailer(self._head, self._extents, self._file.size_bytes))
-        self._file.sync()
+        if self.backend.capabilities.append:  # else it is sent now, and durable where it arrives
+            self._file.sync()
         self._file.close()
         self.backend.publish(open_name(self.id), closed_name(self.id))
 

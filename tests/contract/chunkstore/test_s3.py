@@ -156,7 +156,7 @@ def test_a_large_manifest_is_sent_before_it_is_published(made: S3Backend, s3: S3
     made.publish(RECEIVED, MANIFEST)
     asked = s3.log[first:]
 
-    assert [method for method, _ in asked] == ["HEAD", "POST", "HEAD"]
+    assert [method for method, _ in asked] == ["HEAD", "POST"]
     assert b"".join(made.read(MANIFEST, at, 50_000) for at in range(0, 200_000, 50_000)) == data
     assert not s3.bucket().uploads
 
@@ -229,7 +229,7 @@ def test_a_lost_request_is_repeated(made: S3Backend, s3: S3Server, what: str, si
         assert s3.names() == []
         if not lost:
             break
-    assert number > 8
+    assert number > 6
 
 
 def test_tags_that_are_no_sums_are_replaced_by_reading(made: S3Backend, s3: S3Server) -> None:

@@ -66,12 +66,13 @@ class Uploader:
                 return
             raise Conflict(f"{client.where.label}/{name} exists already.")
         try:
-            client.put(name, data, create=create and client.where.conditional_put)
+            tag = client.put(name, data, create=create and client.where.conditional_put)
         except Refused as refused:
             if create and refused.failure.status in {409, 412} and (again or refused.uncertain) and same():
                 return
             raise client.error(refused, name) from None
-        self._check(name, same)
+        if tag != total:
+            self._check(name, same)
 
     def send(self, name: str, size_bytes: int, read: Read, final: str, *, create: bool) -> None:
         """Make an object of a local file; the same content under that name already is success, other is Conflict."""
@@ -140,7 +141,7 @@ class Uploader:
                 if same():
                     return True
                 raise Conflict(f"{client.where.label}/{final} exists already.")
-            client.end_parts(final, parts.upload, parts.tags, create=create and conditional)
+            tag = client.end_parts(final, parts.upload, parts.tags, create=create and conditional)
         except Refused as refused:
             if refused.failure.status in _THERE:
                 self._drop(parts)
@@ -151,7 +152,8 @@ class Uploader:
                 if refused.failure.code == "NoSuchUpload":
                     return False
             raise client.error(refused, final) from None
-        self._check(final, same)
+        if tag != parts.tag:
+            self._check(final, same)
         return True
 
     def _drop(self, parts: _Parts) -> None:
