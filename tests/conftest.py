@@ -8,6 +8,7 @@ import pytest
 
 from rubackup.catalog.database import DatabaseAddress
 from support.databases import fresh_database, running_postgres
+from support.radosgw import Radosgw, missing
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +30,16 @@ def empty_database(postgres: DatabaseAddress) -> Iterator[DatabaseAddress]:
     """A fresh database with nothing in it."""
     with fresh_database(postgres, template=None) as address:
         yield address
+
+
+@pytest.fixture(scope="session")
+def radosgw(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Radosgw]:
+    """A radosgw of our own; skipped, and told how to install it, where there is none."""
+    if reason := missing():
+        pytest.skip(reason)
+    found = Radosgw(tmp_path_factory.mktemp("radosgw"))
+    try:
+        found.start()
+        yield found
+    finally:
+        found.stop()

@@ -5,33 +5,18 @@ from __future__ import annotations
 import logging
 
 from rubackup.chunkstore import astray, seals
-from rubackup.chunkstore._collecting import Collecting
+from rubackup.chunkstore._locking import Locking
 from rubackup.chunkstore.index import RecordRow
 from rubackup.chunkstore.repair import repair_manifest, repair_seal
 from rubackup.chunkstore.storage import Storage
-from rubackup.domain.errors import NotFound, StorageFault
 
 log = logging.getLogger(__name__)
 
 
-class Mending(Collecting):
+class Mending(Locking):
     """What `Pool` inherits; the attributes are the pool's."""
 
     repaired: list[str]
-
-    def _row(self, record: str) -> RecordRow:
-        self._check_open()
-        row = self._index.record(seals.check_record_id(record))
-        if row is None:
-            raise NotFound(f"The pool has no record {record}.")
-        return row
-
-    def _stored_row(self, record: str) -> tuple[RecordRow, Storage]:
-        row = self._row(record)
-        storage = self._storages.get(row.storage)
-        if storage is None:
-            raise StorageFault(f"Record {record} lies in a storage that is not configured now.")
-        return row, storage
 
     def manifest_file(self, record: str) -> str:
         """Where a record's manifest lies, for messages."""

@@ -1,7 +1,7 @@
 """A session's packs: the open one, those that are being closed, and what waits to be told to the index.
 
 Every session has packs of its own, so sessions never wait for each other's disk. A full pack is
-synced and named by a thread of the session while the next one fills. Chunks reach the index only
+synced and named by a thread of the session (sent to an object storage by two) while the next one fills. Chunks reach the index only
 after their pack was closed or synced, in the order of the packs, and only from the session's calls.
 """
 
@@ -86,7 +86,10 @@ class Packing:
         if writer.size_bytes >= pack.TARGET_BYTES:
             self._start_closing()
         elif len(self.pending) > MAX_PENDING:
-            self.checkpoint()
+            if current.storage.backend.capabilities.append:
+                self.checkpoint()
+            else:
+                self._start_closing()
 
     def grant(self, names: Iterable[bytes]) -> None:
         """The owner showed to hold these stored chunks."""
@@ -113,7 +116,11 @@ class Packing:
         return self._open
 
     def checkpoint(self) -> None:
-        """Return when all that came is synced and the index knows it."""
+        """Return when all that came is durable, and the index knows what others may build on.
+
+        Where a storage takes only whole files, the open pack is on this host's disk: no record may need it, so the index
+        does not know it before it is closed. Recovery finds it.
+        """
         self._tell_closed(0)
         current = self._open
         if current is None or current.writer.empty:
@@ -121,7 +128,10 @@ class Packing:
             return
         try:
             current.writer.sync()
-            self._tell(current, closed=False)
+            if current.storage.backend.capabilities.append:
+                self._tell(current, closed=False)
+            else:
+                self._commit([], {})
         except BaseException as error:
             self._open = None
             self._failed(current, error)
@@ -162,7 +172,9 @@ class Packing:
         if current is None:
             return
         if self._closer is None and CLOSING:
-            self._closer = ThreadPoolExecutor(1, "close-pack")
+            # A pack that has to be sent waits for the other side: the next one is sent meanwhile.
+            threads = 1 if current.storage.backend.capabilities.append else CLOSING
+            self._closer = ThreadPoolExecutor(threads, "close-pack")
         done: Future[None] = Future()
         if self._closer is not None:
             try:
@@ -195,8 +207,9 @@ class Packing:
         self.pending.difference_update(current.chunks)
         current.writer.abandon()
         # Without room it is whole up to here and can be closed later. After any other error, a failed fsync above
-        # all, nobody knows what reached the disk: the next opening of the pool reads it anew.
-        if isinstance(error, StorageFull):
+        # all, nobody knows what reached the disk: the next opening of the pool reads it anew. What has to be sent from
+        # a spool is read and checked when it is sent, so it is tried again as soon as the storage answers.
+        if isinstance(error, StorageFull) or not current.storage.backend.capabilities.append:
             self._abandon(current.storage, current.writer.id)
 
     def _tell(self, current: _Open, *, closed: bool) -> None:

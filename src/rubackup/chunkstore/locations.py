@@ -7,6 +7,8 @@ from pathlib import Path
 
 import msgspec
 
+from rubackup.chunkstore.backends.s3.location import Bucket
+
 
 class Folder(msgspec.Struct, frozen=True):
     """A folder of a local file system."""
@@ -32,7 +34,7 @@ class Device(msgspec.Struct, frozen=True):
         return str(self.path)
 
 
-Location = Folder | Device
+Location = Folder | Device | Bucket
 
 
 def folders(paths: Iterable[Path]) -> list[Location]:

@@ -130,7 +130,8 @@ class PackWriter:
     def close(self) -> None:
         """Write the trailer and give the durable pack its final name."""
         self._write(trailer(self._head, self._extents, self._file.size_bytes))
-        if not self.backend.capabilities.publish_syncs:
+        can = self.backend.capabilities
+        if can.append and not can.publish_syncs:  # what does not grow is sent now, and durable where it arrives
             self._file.sync()
         self._file.close()
         self.backend.publish(open_name(self.id), closed_name(self.id))

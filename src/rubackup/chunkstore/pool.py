@@ -334,12 +334,6 @@ class Pool(Mending):
         """Read the session's parent through, and look all of its chunks up, before it is used again."""
         self._index.forget_record_packs(session.parent)
 
-    def _stored(self, row: RecordRow) -> StoredManifest:
-        storage = self._storages.get(row.storage)
-        if storage is None:
-            raise StorageFault(f"Record {row.sealed.record} lies in a storage that is not configured now.")
-        return StoredManifest(storage, row)
-
     def _tidy(self) -> None:
         """Close and index what failed sessions left."""
         left, self._abandoned = self._abandoned, []
@@ -442,6 +436,8 @@ class Pool(Mending):
         Damaged and missing packs are findings. Corrupt only when the manifest itself is damaged.
         """
         row = self._row(record)
+        for one in self._storages.all:
+            one.backend.capabilities.forget(seals.manifest_name(record))
         presence = None if contents else Presence(self._index, lambda: self._storages)
         manifest = self._stored(row)
         try:
@@ -462,22 +458,6 @@ class Pool(Mending):
     def _dropped(self, record: str) -> bool:
         return any(one.has(seals.tombstone_name(record)) for one in self._storages.all)
 
-    def locked_until_ns(self, record: str) -> int:
-        """Until when (Unix time) nobody can drop a record; 0 when it was never locked."""
-        seals.check_record_id(record)
-        return max((seals.read_lock(one.backend, record) for one in self._storages.all), default=0)
-
-    def lock(self, record: str, until_ns: int) -> None:
-        """Keep a record from being dropped until then; an earlier instant than before changes nothing.
-
-        NotFound when it is not listed.
-        """
-        with self._lock:
-            _, storage = self._stored_row(record)
-            storage.check_bound()
-            if until_ns > self.locked_until_ns(record):
-                seals.write_lock(storage.backend, record, until_ns)
-
     def drop(self, record: str, *, zeroing: bool = False) -> None:
         """Remove a record for good: tombstone first, then its manifest. Repeating it changes nothing.
 
@@ -496,7 +476,7 @@ class Pool(Mending):
                 [storage] if row else self._storages.all
             ):  # below a mount point neither lock nor manifest is seen
                 one.check_bound()
-            if self.locked_until_ns(record) > self.now_ns():
+            if max(self.locked_until_ns(record), self._kept_until_ns(record)) > self.now_ns():
                 raise Conflict(f"Record {record} is locked against deletion.")
             self._check_own(record, row)
             row = self._index.record(record)

@@ -44,6 +44,8 @@ def report(found: GcResult, order: RunClean) -> str:
     if order.blocks:
         parts.append(f"{found.freed_bytes} bytes freed ({found.removed_packs} packs).")
         parts.append(f"{found.waiting_bytes} bytes ({found.waiting_packs} packs) go when their grace is over.")
+        if found.protected_packs:
+            parts.append(f"{found.protected_packs} packs are kept by their object storage until a date.")
         parts.append(
             f"{found.moved_bytes} bytes moved out of mostly unused packs; {found.live_bytes} bytes are needed."
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,11 +15,33 @@ from rubackup.chunkstore.backends.block import BlockBackend, format_device
 from rubackup.chunkstore.backends.faults import FaultyBackend
 from rubackup.chunkstore.backends.local import LocalBackend
 from rubackup.chunkstore.backends.memory import MemoryBackend
+from rubackup.chunkstore.backends.s3.backend import S3Backend
+from support import buckets
 from support.chunkstore import Place
 from support.devices import NoLoopDevices, loop_device
+from support.s3server import S3Server
 
 
-@pytest.fixture(params=["local", "memory", "faults", "file device", "loop device"])
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    """An S3 server in this process."""
+    server = S3Server().start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def s3(s3_server: S3Server) -> S3Server:
+    """The S3 server, in order, with an empty bucket."""
+    s3_server.reset()
+    s3_server.bucket()
+    return s3_server
+
+
+_RADOSGW = ["radosgw"] if os.environ.get("RADOSGW") else []
+
+
+@pytest.fixture(params=["local", "memory", "faults", "file device", "loop device", "s3", *_RADOSGW])
 def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]:
     """Each backend and wrapper, empty."""
     if request.param == "local":
@@ -27,6 +50,13 @@ def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]
         yield MemoryBackend()
     elif request.param == "faults":
         yield FaultyBackend(MemoryBackend(), lambda *_: None)
+    elif request.param == "s3":
+        yield buckets.backend(request.getfixturevalue("s3"), tmp_path)
+    elif request.param == "radosgw":
+        radosgw = request.getfixturevalue("radosgw")
+        where = radosgw.location(tmp_path, f"contract{uuid.uuid4().hex}")
+        radosgw.create(where)
+        yield S3Backend(where)
     elif request.param == "file device":
         format_device(tmp_path / "device", size_bytes=64 << 20)
         yield from _opened(tmp_path / "device")
@@ -61,12 +91,14 @@ def place(tmp_path: Path) -> Iterator[Place]:
     found.close()
 
 
-@pytest.fixture(params=["local", "memory", "device"])
+@pytest.fixture(params=["local", "memory", "device", "s3"])
 def any_place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
-    """A pool with one storage: a folder, memory, a block device."""
+    """A pool with one storage: a folder, memory, a block device, a bucket."""
     found = Place(tmp_path)
     if request.param == "device":
         found.make_device()
+    if request.param == "s3":
+        found.backends["one"] = buckets.backend(request.getfixturevalue("s3"), tmp_path / "spool")
     if request.param == "local":
         (tmp_path / "storage").mkdir()
         found.backends["one"] = LocalBackend(tmp_path / "storage")

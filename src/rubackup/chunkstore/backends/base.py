@@ -7,11 +7,28 @@ limit and faults are wrappers. Names are relative, of [a-z0-9./-]. Errors: NotFo
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from rubackup.chunkstore.identity import Buffer
+
+
+class ObjectLock(Protocol):
+    """A storage that refuses, by itself and whoever asks, to delete or replace a file before a date.
+
+    A date is only ever moved ahead. `Backend.delete` of a kept file is Conflict, which names the date.
+    """
+
+    def protect(self, name: str, until_ns: int) -> None:
+        """Keep a file until then (Unix time); an earlier date than it has changes nothing. NotFound."""
+
+    def until_ns(self, name: str, now_ns: int = 0) -> int:
+        """Until when a file is kept, 0 when it is not; a known date after `now_ns` need not be asked for. NotFound."""
+
+
+def _keeps_nothing(name: str) -> None:
+    """Every read is of the storage itself."""
 
 
 @dataclass(frozen=True)
@@ -19,11 +36,15 @@ class Capabilities:
     """How backends differ; callers ask here, never for the class."""
 
     append: bool = True
-    """An object can grow after it was created."""
+    """An object can grow after it was created. If not, open files are on the media server's disk until they are published."""
     overwrite: bool = True
     """Old bytes are gone when a file is overwritten in place."""
     publish_syncs: bool = False
     """`publish` and `replace` make the contents durable themselves, for less than a `sync` before them costs."""
+    lock: ObjectLock | None = None
+    """Where the storage itself can protect files, and is asked to."""
+    forget: Callable[[str], None] = _keeps_nothing
+    """Read a file anew from now on: what was kept of it outside the storage is dropped."""
 
 
 class Item(NamedTuple):

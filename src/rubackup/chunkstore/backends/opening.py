@@ -9,6 +9,7 @@ from typing import assert_never
 from rubackup.chunkstore.backends.base import Backend
 from rubackup.chunkstore.backends.block import BlockBackend
 from rubackup.chunkstore.backends.local import LocalBackend
+from rubackup.chunkstore.backends.s3.location import Bucket
 from rubackup.chunkstore.locations import Device, Folder, Location
 from rubackup.domain.errors import RubackupError
 
@@ -22,6 +23,11 @@ def open_backend(location: Location) -> Backend:
             return LocalBackend(location.path)
         case Device():
             return BlockBackend.open(location.path, location.workers)
+        case Bucket():
+            # Its libraries take 40 MiB, which a media server without buckets need not have.
+            from rubackup.chunkstore.backends.s3.backend import S3Backend  # noqa: PLC0415
+
+            return S3Backend(location)
         case _:
             assert_never(location)
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from collections.abc import Collection as Some
+from itertools import chain
 from pathlib import PurePosixPath
 from typing import Final, TypeVar
 
@@ -18,7 +19,7 @@ from rubackup.chunkstore.gc.doomed import Doomed
 from rubackup.chunkstore.gc.ground import Ground
 from rubackup.chunkstore.gc.live import LiveIds
 from rubackup.chunkstore.gc.lost import prove_lost
-from rubackup.chunkstore.gc.remove import remove_due
+from rubackup.chunkstore.gc.remove import kept_until_ns, remove_due
 from rubackup.chunkstore.gc.weigh import Emptied, Weights, weigh
 from rubackup.chunkstore.identity import HOLE
 from rubackup.chunkstore.index import RecordRow
@@ -109,7 +110,10 @@ class _Collection:
                 raise Conflict("Chunks went while the pool was collected; it is collected again later.")
         dead = [number for number in weights.packs() if not weights.live[number]]
         chosen = [one for one in emptied.chosen() if one[0] not in index.marks.condemned]
-        kept = scarred | Doomed(ground, live, dead, chosen).kept()
+        protected = self._protected(chain(dead, (number for number, _ in chosen)))
+        dead = [number for number in dead if number not in protected]
+        chosen = [one for one in chosen if one[0] not in protected]
+        kept = scarred | Doomed(ground, live, dead, chosen).kept() | protected
         self._mark(weights, kept)
         remove_due(ground)
         compaction = Compaction(ground)
@@ -117,10 +121,26 @@ class _Collection:
         if compaction.emptied:
             remove_due(ground)
 
+    def _protected(self, numbers: Iterable[int]) -> set[int]:
+        """Packs that their storage keeps now: they stay, known, so that backups may use them; nor are they emptied.
+
+        A copy of a group elsewhere would not be protected.
+        """
+        ground, marks = self._ground, self._index.marks.condemned
+        found = {
+            number
+            for number in numbers
+            if not (number in marks and marks[number].going) and kept_until_ns(ground, number) > ground.now_ns()
+        }
+        ground.result.protected_packs = len(found)
+        return found
+
     def _say_what_cannot_be_zeroed(self) -> None:
         for storage in self._ground.storages().all if self._ground.zeroing else ():
             if not storage.backend.capabilities.overwrite:
                 text = f"The folder {storage.backend.label} cannot overwrite what is deleted: its file system copies on write."
+                if not storage.backend.capabilities.append:
+                    text = f"The storage {storage.backend.label} cannot overwrite what is deleted."
                 log.warning("%s", text)
                 self._ground.result.problems.append(text)
 

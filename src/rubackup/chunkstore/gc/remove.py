@@ -13,7 +13,7 @@ from rubackup.chunkstore import pack
 from rubackup.chunkstore.backends.base import Backend
 from rubackup.chunkstore.gc.ground import Ground
 from rubackup.chunkstore.index import PackRow
-from rubackup.domain.errors import Corrupt, NotFound
+from rubackup.domain.errors import Conflict, Corrupt, NotFound
 
 log = logging.getLogger(__name__)
 _PACK = struct.Struct("<I")
@@ -42,7 +42,9 @@ def _begin(ground: Ground) -> list[int]:
         place.check_bound()  # a pack on a disk that is not mounted would seem to be removed
     with ground.lock:
         candidates = _due(ground)
-    removable = {number for number in candidates if _is_itself(ground, number)}
+    kept = {number for number in candidates if kept_until_ns(ground, number) > ground.now_ns()}
+    ground.result.protected_packs = max(ground.result.protected_packs, len(kept))
+    removable = {number for number in candidates if number not in kept and _is_itself(ground, number)}
     with ground.lock:
         due = [number for number in _due(ground) if number in removable]
         if new := [number for number in due if not marks.condemned[number].going]:
@@ -92,12 +94,28 @@ def _remove(ground: Ground, row: PackRow) -> None:
     if storage is None:  # it has left the pool meanwhile; the pack waits for it
         return
     mark = ground.index.marks.condemned[row.number]
-    size = remove_file(storage.backend, pack.closed_name(row.id), zeroing=mark.zeroing)
+    try:
+        size = remove_file(storage.backend, pack.closed_name(row.id), zeroing=mark.zeroing)
+    except Conflict as error:  # protected by others than us: it goes when its date is over
+        ground.problem(f"Pack {row.id.hex()} is not removed: {error.message}")
+        return
     ground.index.forget_pack(row)
     storage.count(-size)
     ground.result.removed_packs += 1
     ground.result.freed_bytes += size
     log.debug("pack %s was removed", row.id.hex())
+
+
+def kept_until_ns(ground: Ground, number: int) -> int:
+    """Until when the storage itself keeps a pack; 0 when it may go."""
+    row = ground.index.pack(number)
+    storage = ground.storages().get(row.storage) if row else None
+    if row is None or storage is None or storage.backend.capabilities.lock is None:
+        return 0
+    try:
+        return storage.backend.capabilities.lock.until_ns(pack.closed_name(row.id), ground.now_ns())
+    except NotFound:
+        return 0
 
 
 def remove_file(backend: Backend, name: str, *, zeroing: bool) -> int:

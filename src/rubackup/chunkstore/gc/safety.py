@@ -38,6 +38,8 @@ class GcResult(msgspec.Struct, kw_only=True):
     waiting_packs: int = 0
     waiting_bytes: int = 0
     """Of packs that are condemned and still there."""
+    protected_packs: int = 0
+    """Which nobody needs, wholly or mostly, and which their storage keeps until a date."""
     removed_tombstones: int = 0
     damaged: list[str] = msgspec.field(default_factory=list)
     """Records with chunks that are in no pack of the pool."""

@@ -1,0 +1,86 @@
+"""The part of a pool that keeps records from being dropped, by itself and by storages that can."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from rubackup.chunkstore import pack, seals
+from rubackup.chunkstore._collecting import Collecting
+from rubackup.chunkstore._wholeness import whole_packs
+from rubackup.chunkstore.index import RecordRow
+from rubackup.chunkstore.read import StoredManifest
+from rubackup.chunkstore.storage import Storage
+from rubackup.domain.errors import Corrupt, NotFound, StorageFault
+
+
+class Locking(Collecting):
+    """What `Pool` inherits."""
+
+    def _row(self, record: str) -> RecordRow:
+        self._check_open()
+        row = self._index.record(seals.check_record_id(record))
+        if row is None:
+            raise NotFound(f"The pool has no record {record}.")
+        return row
+
+    def _stored(self, row: RecordRow) -> StoredManifest:
+        storage = self._storages.get(row.storage)
+        if storage is None:
+            raise StorageFault(f"Record {row.sealed.record} lies in a storage that is not configured now.")
+        return StoredManifest(storage, row)
+
+    def _stored_row(self, record: str) -> tuple[RecordRow, Storage]:
+        row = self._row(record)
+        storage = self._storages.get(row.storage)
+        if storage is None:
+            raise StorageFault(f"Record {record} lies in a storage that is not configured now.")
+        return row, storage
+
+    def locked_until_ns(self, record: str) -> int:
+        """Until when (Unix time) nobody can drop a record; 0 when it was never locked."""
+        seals.check_record_id(record)
+        return max((seals.read_lock(one.backend, record) for one in self._storages.all), default=0)
+
+    def lock(self, record: str, until_ns: int) -> None:
+        """Keep a record from being dropped until then; an earlier instant than before changes nothing.
+
+        Storages that can protect files by themselves then keep its manifest and packs. NotFound when it is not listed,
+        Corrupt when not all of its chunks are there.
+        """
+        while True:
+            with self._lock:
+                row, storage = self._stored_row(record)
+                storage.check_bound()
+                if until_ns <= self.locked_until_ns(record):
+                    return
+                changes = self._guard.changes
+            self._protect(row, storage, until_ns)  # many requests: the pool goes on meanwhile
+            with self._lock:
+                if changes == self._guard.changes:  # else groups may have moved to packs that are not protected
+                    self._stored_row(record)
+                    seals.write_lock(storage.backend, record, until_ns)
+                    return
+
+    def _protect(self, row: RecordRow, storage: Storage, until_ns: int) -> None:
+        storages = self._storages
+        if all(one.backend.capabilities.lock is None for one in storages.all):
+            return
+        packs = whole_packs(self._index, lambda: storages, row.sealed, self._stored(row).reader)
+        if packs is None:
+            raise Corrupt(f"Record {row.sealed.record} has lost chunks: what is left of it is not protected.")
+        if storage.backend.capabilities.lock is not None:
+            storage.backend.capabilities.lock.protect(seals.manifest_name(row.sealed.record), until_ns)
+        for number in packs:
+            found = self._index.pack(number)
+            place = storages.get(found.storage) if found else None
+            if found is not None and place is not None and place.backend.capabilities.lock is not None:
+                place.backend.capabilities.lock.protect(pack.closed_name(found.id), until_ns)
+
+    def _kept_until_ns(self, record: str) -> int:
+        """Until when a storage itself keeps the manifest of a record."""
+        found = 0
+        for one in self._storages.all:
+            if (lock := one.backend.capabilities.lock) is not None:
+                with suppress(NotFound):
+                    found = max(found, lock.until_ns(seals.manifest_name(record), self.now_ns()))
+        return found

@@ -1,0 +1,1 @@
+"""Packs and manifests in a bucket of an S3-compatible object storage. Design: `docs/design/pools.md`, Object storages."""
