@@ -15,6 +15,7 @@ from typing import NoReturn, TypeVar
 from rubackup.chunkstore.backends.local import translated
 from rubackup.chunkstore.gc.compact import Compaction
 from rubackup.chunkstore.gc.doomed import Doomed
+from rubackup.chunkstore.gc.drain import drain
 from rubackup.chunkstore.gc.ground import Ground
 from rubackup.chunkstore.gc.live import LiveIds
 from rubackup.chunkstore.gc.remove import remove_due
@@ -94,7 +95,8 @@ class _Collection:
         self._read(rows, live)
         weights = Weights(index, horizon, pinned)
         emptied = Emptied(ground.safety.compact_share, ground.safety.compact_bytes)
-        if weigh(index, live, weights, emptied, ground.folder, ground.check):
+        drained = [one.id for one in ground.storages().all if one.emergency]
+        if weigh(index, live, weights, emptied, ground.folder, ground.check, drained):
             self._refuse_incomplete(rows)
         dead = [number for number in weights.packs() if not weights.live[number]]
         chosen = [one for one in emptied.chosen() if one[0] not in index.marks.condemned]
@@ -105,6 +107,8 @@ class _Collection:
         compaction.run([one for one in chosen if one[0] not in index.marks.condemned and one[0] not in kept])
         if compaction.emptied:
             remove_due(ground)
+        if drained:
+            drain(ground)
 
     def _say_what_cannot_be_zeroed(self) -> None:
         for storage in self._ground.storages().all if self._ground.zeroing else ():

@@ -7,7 +7,7 @@ import struct
 from array import array
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -77,9 +77,15 @@ class Emptied:
 
 
 def weigh(
-    index: Index, live: LiveIds, weights: Weights, emptied: Emptied, folder: Path, check: Callable[[], None]
+    index: Index,
+    live: LiveIds,
+    weights: Weights,
+    emptied: Emptied,
+    folder: Path,
+    check: Callable[[], None],
+    drained: Collection[bytes] = (),
 ) -> int:
-    """Fill in `weights` and `emptied`; `check` may raise Stopped.
+    """Fill in `weights` and `emptied`; `check` may raise Stopped. Packs in `drained` storages are emptied, whatever their share.
 
     How many live ids the index does not know; if there are any, nothing is weighed.
     """
@@ -106,9 +112,15 @@ def weigh(
         check()
         for number, offsets in _count(groups.take(bucket), weights).items():
             # A damaged group that is needed keeps its pack: it goes nowhere, and its bytes may be all that is left.
-            mend = number in scarred and not any(index.is_bad(number, offset) for offset in offsets)
-            emptied.offer(number, weights.size(number), weights.live[number], offsets, mend=mend)
+            mend = number in scarred or (drained and _storage_of(index, number) in drained)
+            mend = mend and not any(index.is_bad(number, offset) for offset in offsets)
+            emptied.offer(number, weights.size(number), weights.live[number], offsets, mend=bool(mend))
     return 0
+
+
+def _storage_of(index: Index, number: int) -> bytes:
+    row = index.pack(number)
+    return row.storage if row else b""
 
 
 def _by_partition(rows: list[Row], partitions: int) -> Iterator[tuple[int, list[Row]]]:
