@@ -235,7 +235,9 @@ class Pool(Members, Collecting):
         for one in former:
             if not self._holds(one):
                 self._roster.leave(one.id)
-        self._roster.write_where_possible([LocalBackend(self._metadata), *(one.backend for one in bound)])
+        # Not into the empty folder that an unmounted disk leaves.
+        there = (one.backend for one in bound if one.bound)
+        self._roster.write_where_possible([LocalBackend(self._metadata), *there])
 
     def give_up_storage(self, path: str) -> None:
         """The storage that was at this path is lost for good: it is not waited for any more. NotFound when none is away there."""

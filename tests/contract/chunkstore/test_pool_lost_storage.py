@@ -117,7 +117,7 @@ def test_a_backup_of_what_is_away_sends_it_again(place: Place, pool: Pool) -> No
     assert unavailable(pool) == [record_id(2), record_id(3)]  # their manifests lie there
 
 
-@pytest.mark.parametrize("at", range(0, 8))
+@pytest.mark.parametrize("at", range(8))
 def test_pulled_out_in_the_middle_of_a_backup(
     place: Place, pool: Pool, monkeypatch: pytest.MonkeyPatch, at: int
 ) -> None:
@@ -262,7 +262,10 @@ def mounted(tmp_path: Path) -> Iterator[Path]:
     with image.open("wb") as file:
         file.truncate(64 << 20)
     made = subprocess.run(["mkfs.ext4", "-q", "-F", image], capture_output=True, check=False)
-    if made.returncode or subprocess.run(["mount", "-o", "loop", image, point], capture_output=True, check=False).returncode:
+    if (
+        made.returncode
+        or subprocess.run(["mount", "-o", "loop", image, point], capture_output=True, check=False).returncode
+    ):
         pytest.skip("this host mounts no images")
     yield point
     while not subprocess.run(["umount", "-l", point], capture_output=True, check=False).returncode:
