@@ -13,7 +13,10 @@ from pathlib import Path, PurePath
 from rubackup.chunkstore import seals
 from rubackup.chunkstore._packset import PackSet
 from rubackup.chunkstore._presence import closed_or_open
+from rubackup.chunkstore._usage import Fill, fill_of
 from rubackup.chunkstore._wholeness import whole_packs
+from rubackup.chunkstore.backends.local import LocalBackend
+from rubackup.chunkstore.gc.guard import Guard
 from rubackup.chunkstore.index import Index, RecordRow
 from rubackup.chunkstore.read import StoredManifest
 from rubackup.chunkstore.recovery import Recovery
@@ -52,6 +55,10 @@ class Members:
     _enrol: Callable[[Sequence[Storage], Sequence[Storage]], None]
     reconfigure: Callable[..., None]
     _row: Callable[[str], RecordRow]
+    _holds: Callable[[Storage], bool]
+    _check_open: Callable[[], None]
+    _guard: Guard
+    _metadata: Path
 
     # --- what is there ---
 
@@ -117,6 +124,31 @@ class Members:
                 if one.id in session.written:
                     session.lost = f"The folder {one.backend.label} went away while a backup wrote to it."
 
+    def fills(self) -> list[Fill]:
+        """How full each folder is, in the order in which they are filled; the emergency storage comes last."""
+        order = [*self._storages.regular, *(one for one in self._storages.all if one.emergency)]
+        unused = {**self._bound.away, **self._bound.left_out}
+        return [fill_of(storage) for storage in order] + [Fill(path, text, 0, 0, 0) for path, text in unused.items()]
+
+    def is_left_out(self, path: str) -> bool:
+        """Whether a folder was given that never belonged to the pool and cannot be used."""
+        return path in self._bound.left_out
+
+    def needs(self, path: str) -> str:
+        """Why the pool cannot do without a folder; '' when nothing of it lies there and nothing is written now."""
+        with self._lock:
+            self._check_open()
+            storage = next((one for one in self._storages.all if one.backend.label == path), None)
+            if storage is None:
+                return self._needs_unused(path)
+            if self._sessions:
+                return "Backups write to the pool just now."
+            if self._guard.running:
+                return "The pool is being collected just now."
+            if self._holds(storage):
+                return f"The folder {path} holds data of the pool."
+            return ""
+
     def _needs_unused(self, path: str) -> str:
         """Why the pool cannot do without a folder that it does not use now."""
         if path in self._bound.left_out:
@@ -124,6 +156,20 @@ class Members:
         if path in self._bound.away:
             return f"The folder {path} is away, and copies may need what lies in it: {self._bound.away[path]}"
         return f"The pool does not know the folder {path}."
+
+    def give_up_storage(self, path: str) -> None:
+        """The storage that was at this path is lost for good: it is not waited for any more. NotFound when none is away there."""
+        with self._lock:
+            away = self._roster.away(one.id for one in self._storages.all)
+            if path not in away:
+                raise NotFound(f"No storage of the pool is away at {path}; away: {', '.join(away) or 'none'}.")
+            present = {one.id for one in self._storages.all}
+            for storage, at in self._roster.paths().items():
+                if at == path and storage not in present:
+                    self._roster.leave(storage)
+            self._roster.write_where_possible(
+                [LocalBackend(self._metadata), *(one.backend for one in self._storages.all if one.bound)]
+            )
 
     # --- what is lost with what is away ---
 

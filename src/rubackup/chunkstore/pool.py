@@ -25,7 +25,7 @@ from rubackup.chunkstore._members import Emergency, Members, same
 from rubackup.chunkstore._opening import open_index, take_lock
 from rubackup.chunkstore._packset import PackSet
 from rubackup.chunkstore._presence import Presence
-from rubackup.chunkstore._usage import Fill, Usage, fill_of, usage_of
+from rubackup.chunkstore._usage import Fill, Usage, usage_of
 from rubackup.chunkstore._wholeness import whole_packs
 from rubackup.chunkstore.backends.local import LocalBackend, translated
 from rubackup.chunkstore.file import RecordFile
@@ -238,20 +238,6 @@ class Pool(Members, Collecting):
         # Not into the empty folder that an unmounted disk leaves.
         there = (one.backend for one in bound if one.bound)
         self._roster.write_where_possible([LocalBackend(self._metadata), *there])
-
-    def give_up_storage(self, path: str) -> None:
-        """The storage that was at this path is lost for good: it is not waited for any more. NotFound when none is away there."""
-        with self._lock:
-            away = self._roster.away(one.id for one in self._storages.all)
-            if path not in away:
-                raise NotFound(f"No storage of the pool is away at {path}; away: {', '.join(away) or 'none'}.")
-            present = {one.id for one in self._storages.all}
-            for storage, at in self._roster.paths().items():
-                if at == path and storage not in present:
-                    self._roster.leave(storage)
-            self._roster.write_where_possible(
-                [LocalBackend(self._metadata), *(one.backend for one in self._storages.all)]
-            )
 
     def _holds(self, storage: Storage) -> bool:
         """Whether something of the pool lies in a storage, or may."""
@@ -580,31 +566,6 @@ class Pool(Members, Collecting):
         if self._closed:
             return Usage("The pool is closed.", 0, 0, 0, 0, 0)
         return usage_of(self._storages, self._index.chunk_count, self._index.record_count)
-
-    def fills(self) -> list[Fill]:
-        """How full each folder is, in the order in which they are filled; the emergency storage comes last."""
-        order = [*self._storages.regular, *(one for one in self._storages.all if one.emergency)]
-        unused = {**self._bound.away, **self._bound.left_out}
-        return [fill_of(storage) for storage in order] + [Fill(path, text, 0, 0, 0) for path, text in unused.items()]
-
-    def is_left_out(self, path: str) -> bool:
-        """Whether a folder was given that never belonged to the pool and cannot be used."""
-        return path in self._bound.left_out
-
-    def needs(self, path: str) -> str:
-        """Why the pool cannot do without a folder; '' when nothing of it lies there and nothing is written now."""
-        with self._lock:
-            self._check_open()
-            storage = next((one for one in self._storages.all if one.backend.label == path), None)
-            if storage is None:
-                return self._needs_unused(path)
-            if self._sessions:
-                return "Backups write to the pool just now."
-            if self._guard.running:
-                return "The pool is being collected just now."
-            if self._holds(storage):
-                return f"The folder {path} holds data of the pool."
-            return ""
 
     def close(self) -> None:
         """End the sessions and release everything. Twice is fine."""

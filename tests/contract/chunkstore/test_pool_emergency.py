@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -41,11 +41,11 @@ class Emergency:
 
 
 @pytest.fixture
-def emergency(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emergency]:
+def emergency(place: Place, monkeypatch: pytest.MonkeyPatch) -> Emergency:
     """Packs are small."""
     monkeypatch.setattr(pack, "TARGET_BYTES", 60_000)
     monkeypatch.setattr(pack, "MAX_BYTES", 20_000)
-    yield Emergency(place)
+    return Emergency(place)
 
 
 def opened(place: Place, emergency: Emergency | None) -> Pool:
@@ -100,12 +100,12 @@ def test_what_keeps_it_from_being_used_is_said(place: Place, emergency: Emergenc
     """The sentence names the full storage and the reason."""
     emergency.problem = "The folder /tmp/x belongs to the user 1000."
     place.memory().capacity_bytes = 100_000
-    with pytest.raises(StorageFull, match="one has .* the emergency storage cannot be used: .* user 1000"):
+    with pytest.raises(StorageFull, match=r"one has .* the emergency storage cannot be used: .* user 1000"):
         Client().backup(begin(opened(place, emergency), 1), OLD)
 
     emergency.problem = ""
     emergency.memory.capacity_bytes = 30_000
-    with pytest.raises(StorageFull, match=f"{POOL} has .* bytes free"):
+    with pytest.raises(StorageFull, match=rf"{POOL} has .* bytes free"):
         Client().backup(begin(opened(place, emergency), 2), OLD)
 
 
@@ -193,10 +193,8 @@ def test_a_crash_at_any_step_of_a_drain_loses_nothing(place: Place, emergency: E
     place.wrap = wrap
     pool = opened(place, emergency)
     armed = True
-    try:
+    with suppress(Crash):
         collect(pool)
-    except Crash:
-        pass
     armed = False
     place.wrap = lambda inner: inner
     pool = opened(place, emergency)
