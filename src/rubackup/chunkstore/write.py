@@ -37,7 +37,7 @@ from rubackup.chunkstore.read import StoredManifest
 from rubackup.chunkstore.seals import SealedRecord
 from rubackup.chunkstore.storage import Storage, Storages
 from rubackup.chunkstore.verify import Verification, VerifyResult
-from rubackup.domain.errors import Corrupt, Fenced, Invalid, RubackupError, StorageFault
+from rubackup.domain.errors import Corrupt, Fenced, Invalid, NotFound, RubackupError, StorageFault
 
 MAX_IDS: Final = 65_536
 SEND, YOURS, PROVE = 0, 1, 2
@@ -153,6 +153,9 @@ class WriteSession:
                 yield
             except (Invalid, Corrupt):
                 raise
+            except NotFound as error:  # what was just written is gone: its disk is
+                self.abort()
+                raise StorageFault(f"A storage of the pool went away: {error.message}") from error
             except BaseException:
                 self.abort()
                 raise
@@ -338,6 +341,8 @@ class WriteSession:
                 try:
                     self._sealed = self._seal(fmt.Summary(files, files_failed, 0, size_bytes))
                 except (Invalid, Corrupt):
+                    for storage in self._storages().all:  # what is missing went away with it: another attempt sends it again
+                        storage.check_bound()
                     self.abort()
                     raise
                 self._finish()

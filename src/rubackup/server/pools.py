@@ -8,7 +8,7 @@ from collections.abc import Callable
 import msgspec
 
 from rubackup.catalog.database import Database
-from rubackup.domain.errors import RubackupError, Unavailable, WireFault
+from rubackup.domain.errors import RubackupError, StorageFault, Unavailable, WireFault
 from rubackup.server.registry import Registry
 from rubackup.services import configuration, enrolment, leadership, pools, records, unavailable
 from rubackup.wire.control import ControlPeer
@@ -104,17 +104,10 @@ class PoolSync:
     async def _mark_unavailable(self, peer: ControlPeer) -> None:
         """Mark the copies that need what is away, and take the mark from those that are whole again."""
         for pool_id in await unavailable.pools(self._database, peer.identity.hwid):
-            found: list[str] = []
-            after = ""
-            while True:
-                answer = await peer.call(AskUnavailable(pool_id=pool_id, after=after), CONFIGURE_SECONDS)
-                if not isinstance(answer, UnavailableRecords):
-                    raise WireFault("A media server answered a question for records with something else.")
-                found += answer.records
-                after = answer.after
-                if not after:
-                    break
-            await unavailable.mark(self._database, pool_id, found)
+            try:
+                await unavailable.mark(self._database, pool_id, await _unavailable(peer, pool_id))
+            except StorageFault as error:  # the pool is not open, and says why
+                log.warning("pool %d cannot tell which copies need what is away: %s", pool_id, error)
 
     async def revoke_all(self) -> None:
         """Tell connected media servers which hosts' certificates are revoked."""
@@ -191,6 +184,20 @@ class PoolSync:
         """Whether what is deleted is overwritten."""
         async with self._database.connection() as db:
             return await configuration.enabled(db, "delete_archives_with_zeroing")
+
+
+async def _unavailable(peer: ControlPeer, pool_id: int) -> list[str]:
+    """The records of a pool that need what is away."""
+    found: list[str] = []
+    after = ""
+    while True:
+        answer = await peer.call(AskUnavailable(pool_id=pool_id, after=after), CONFIGURE_SECONDS)
+        if not isinstance(answer, UnavailableRecords):
+            raise WireFault("A media server answered a question for records with something else.")
+        found += answer.records
+        after = answer.after
+        if not after:
+            return found
 
 
 async def _done(peer: ControlPeer, order: Message, problem: str) -> bool:

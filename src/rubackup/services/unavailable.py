@@ -14,7 +14,7 @@ MARKED_AGAIN_MINUTES = 10
 
 _POOLS = """
 SELECT s.pool_id FROM pool_state s JOIN pools p ON p.id = s.pool_id JOIN media_servers m ON m.id = p.media_server_id
-WHERE m.hwid = $1 AND s.problem = '' AND (s.away <> s.away_marked
+WHERE m.hwid = $1 AND (s.away <> s.away_marked
     OR (s.away <> '{}' AND s.away_marked_at < now() - make_interval(mins => $2)))
 ORDER BY s.pool_id"""
 _AWAY = "SELECT away FROM pool_state WHERE pool_id = $1 FOR UPDATE"
