@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,12 @@ def add_pool(system: System, *folders: Path, **fields: Any) -> str:
 def configure(system: System, **keys: Any) -> None:
     """Change the global configuration."""
     system.call("PATCH", "/global_configuration", {"data": keys})
+
+
+def look(system: System, probe: Callable[[], Any]) -> Any:
+    """What the probe gives once the media server was asked for its pools, which is done each half minute, and at a change."""
+    configure(system, done_tasks_remove_period=1440)
+    return eventually(probe, 40)
 
 
 def node(system: System, pool: str) -> dict[str, Any]:
@@ -94,7 +100,7 @@ def test_a_catalogue_pulled_out_in_the_middle_of_a_backup(system: System, tmp_pa
     (new,) = system.records(second)
     assert restored(system, new["id"], second, tmp_path / "target")
 
-    eventually(lambda: system.records(first)[0]["unavailable"] == str(one), 40)
+    look(system, lambda: system.records(first)[0]["unavailable"] == str(one))
     assert system.records(second)[0]["unavailable"] == ""
     answer = system.call("POST", f"/repository/{old['id']}/verification", status=409)
     assert str(one) in answer["message"]
@@ -104,7 +110,7 @@ def test_a_catalogue_pulled_out_in_the_middle_of_a_backup(system: System, tmp_pa
 
     one.rmdir()
     (tmp_path / "away").rename(one)
-    eventually(lambda: system.records(first)[0]["unavailable"] == "", 40)
+    look(system, lambda: system.records(first)[0]["unavailable"] == "")
     assert restored(system, old["id"], first, tmp_path / "back")
     assert [leaf["problem"] for leaf in node(system, pool)["storages"]] == ["", ""]
 
@@ -118,12 +124,11 @@ def test_an_ext4_that_is_full_and_then_gone(system: System, tmp_path: Path, disk
     try:
         system.done(system.backup(source, pool=pool))
         (copy,) = system.records(source)
-        system.call("PATCH", "/global_configuration", {"data": {"pool_storage_capacity_reserve": 2_000_000_001}})
-        spare = eventually(
+        spare = look(
+            system,
             lambda: [
                 one for one in node(system, pool)["storages"] if one["family"] == "emergency_storage_local_catalog"
             ],
-            40,
         )
         assert spare[0]["path"].startswith(f"{emergency}/")
         assert spare[0]["used_bytes"] > 30 * MEGABYTE
@@ -135,9 +140,9 @@ def test_an_ext4_that_is_full_and_then_gone(system: System, tmp_path: Path, disk
         system.done(system.backup(small, pool=pool))
         assert not list(disk.iterdir())
         assert restored(system, system.records(small)[0]["id"], small, tmp_path / "small-target")
-        eventually(lambda: system.records(source)[0]["unavailable"], 40)
+        look(system, lambda: system.records(source)[0]["unavailable"])
         assert mount(tmp_path / "image", disk) == 0
-        eventually(lambda: system.records(source)[0]["unavailable"] == "", 40)
+        look(system, lambda: system.records(source)[0]["unavailable"] == "")
         assert restored(system, copy["id"], source, tmp_path / "again")
     finally:
         configure(system, emergency_storage_local_catalog="", pool_storage_capacity_reserve=2_000_000_000)
