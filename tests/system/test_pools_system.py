@@ -85,7 +85,7 @@ def mount(image: Path, point: Path) -> int:
 def test_a_catalogue_pulled_out_in_the_middle_of_a_backup(system: System, tmp_path: Path) -> None:
     """The backup goes on in the other folder; what lay there is marked, and is whole again when it is back."""
     first = tree_of(tmp_path / "first", 8)
-    second = tree_of(tmp_path / "second", 400)
+    second = tree_of(tmp_path / "second", 240)
     one, two = tmp_path / "one", tmp_path / "two"
     pool = add_pool(system, one, two)
     system.done(system.backup(first, pool=pool))

@@ -235,8 +235,8 @@ def bind_all(
 ) -> Bound:
     """The folders as storages; one that cannot be used is left out, and said to be away when the pool is known to have it.
 
-    StorageFault when none can be used, and for one that is not `known` while the index is `fresh`: nobody can tell
-    whether it held data of the pool then.
+    StorageFault when none can be used, and for any that cannot while the index is `fresh`: nobody can tell then which
+    copies it held.
     """
     found = Bound()
     reasons: dict[str, str] = {}
@@ -244,7 +244,7 @@ def bind_all(
         try:
             found.storages.append(bind(make_backend(path), pool, known, found.storages))
         except RubackupError as error:
-            if fresh and str(path) not in known.values():
+            if fresh:
                 raise
             reasons[str(path)] = error.message
     there = {storage.id for storage in found.storages}

@@ -341,7 +341,9 @@ class WriteSession:
                 try:
                     self._sealed = self._seal(fmt.Summary(files, files_failed, 0, size_bytes))
                 except (Invalid, Corrupt):
-                    for storage in self._storages().all:  # what is missing went away with it: another attempt sends it again
+                    for (
+                        storage
+                    ) in self._storages().all:  # what is missing went away with it: another attempt sends it again
                         storage.check_bound()
                     self.abort()
                     raise
