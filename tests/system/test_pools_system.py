@@ -154,7 +154,7 @@ def test_a_pool_below_its_reserve_is_substituted(system: System, tmp_path: Path)
     full = add_pool(system, tmp_path / "full", ignore_free_space_check=False)
     other = add_pool(system, tmp_path / "other")
     system.done(system.backup(source, pool=full))
-    configure(system, pool_storage_capacity_reserve=1 << 59)
+    configure(system, pool_storage_capacity_reserve=1 << 59, emergency_storage_local_catalog="")
     try:
         eventually(lambda: "kept in reserve" in node(system, full)["problem"], 40)
         failed = system.finished(system.backup(source, pool=full))
