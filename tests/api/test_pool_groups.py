@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from samples import backup_body
 from samples_storage import new_group, new_record, new_substitution, pool_of, posted
 
 from support.api import Api
@@ -197,3 +198,58 @@ def test_who_sees_everything_hears_of_substitutions(office: Api, rows: Stock) ->
     posted(office, "pool_substitution", substitution(rows.pool(), rows.pool()))
 
     assert '"family":"pool_substitution"' in office.get("/events?follow=no", headers={"Last-Event-ID": last}).text
+
+
+@pytest.fixture
+def spread(office: Api, rows: Stock) -> tuple[str, int]:
+    """A group with a pool that has a storage: its name, and the pool."""
+    pool = rows.pool_with_storage()
+    group = posted(office, "dynamic_pool_groups", new_group(name=f"spread {pool}"))
+    posted(office, "dynamic_pool_groups_records", new_record(office, dynamic_pool_group=group, pool=pool))
+    return f"spread {pool}", pool
+
+
+def test_a_task_names_a_group_in_place_of_a_pool(office: Api, rows: Stock, spread: tuple[str, int]) -> None:
+    """A pool of that name wins; a group without a pool that is enabled is unknown."""
+    name, pool = spread
+    body = backup_body(office, pool=name)
+    answer = office.post("/task_queue", body)
+    assert answer.status_code == 201, answer.text
+    task = rows.row("SELECT pool_id, pool_group_id FROM task_queue ORDER BY id DESC LIMIT 1")
+    assert (task["pool_id"], task["pool_group_id"] is not None) == (pool, True)
+
+    office.fetch("UPDATE dynamic_pool_groups_records SET enabled = false WHERE pool_id = $1", pool)
+    answer = office.post("/task_queue", body)
+    assert (answer.status_code, answer.json()["errors"].keys()) == (400, {"data.task.pool"})
+    office.fetch("UPDATE pools SET pool_name = $2 WHERE id = $1", pool, name)
+    assert office.post("/task_queue", body).status_code == 201
+    assert rows.row("SELECT pool_group_id FROM task_queue ORDER BY id DESC LIMIT 1")["pool_group_id"] is None
+
+
+def test_a_rule_names_a_group_in_place_of_a_pool(office: Api, rows: Stock, spread: tuple[str, int]) -> None:
+    """It reads as it was written, its tasks name the group, and the group stays while the rule is there."""
+    name, pool = spread
+    rule = rows.rule()
+    assert office.patch(f"/global_schedule/{rule}", {"data": {"global_schedule": {"pool_id": name}}}).status_code == 200
+    read = office.get(f"/global_schedule/{rule}").json()["data"]
+    assert (read["pool_id"], read["pool_id_ref"]) == (name, pool)
+    assert office.post(f"/global_schedule/{rule}/execution").status_code in {200, 201}
+    assert rows.row("SELECT pool_group_id FROM task_queue ORDER BY id DESC LIMIT 1")["pool_group_id"] is not None
+
+    group = rows.row("SELECT id FROM dynamic_pool_groups WHERE name = $1", name)["id"]
+    office.fetch("DELETE FROM dynamic_pool_groups_records WHERE group_id = $1", group)
+    answer = office.delete(f"/dynamic_pool_groups/{group}")
+    assert (answer.status_code, f"used by rules: {rule}" in answer.json()["message"]) == (409, True)
+    back = rows.named("pools", rows.pool_with_storage(), "pool_name")
+    assert office.patch(f"/global_schedule/{rule}", {"data": {"global_schedule": {"pool_id": back}}}).status_code == 200
+    assert office.get(f"/global_schedule/{rule}").json()["data"]["pool_id"] == back
+    assert office.delete(f"/dynamic_pool_groups/{group}").status_code == 200
+
+
+def test_a_copy_that_needs_what_is_away_is_not_read(office: Api, rows: Stock) -> None:
+    """Restoring, verifying and copying are refused with the folder; the row shows it, and can be searched by it."""
+    record = rows.record()
+    office.fetch("UPDATE repository SET unavailable = '/srv/gone' WHERE id = $1", record)
+    assert office.get(f"/repository/{record}").json()["data"]["unavailable"] == "/srv/gone"
+    answer = office.post(f"/repository/{record}/verification")
+    assert (answer.status_code, "away: /srv/gone" in answer.json()["message"]) == (409, True)

@@ -32,7 +32,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_full_disk_ends_the_task_with_a_sentence_and_harms_nothing(
     system: System, tmp_path: Path, small_disk: Path
 ) -> None:
-    """Disk full is an Error that names the pool's folder; earlier copies restore; after making room backups work."""
+    """Without an emergency folder disk full is an Error that names the pool's; earlier copies restore; with room backups work."""
+    system.call("PATCH", "/global_configuration", {"data": {"emergency_storage_local_catalog": ""}})
     server = system.call("GET", "/media_servers")["data"]["items"][0]["hostname"]
     pool = {"pool_name": "Tiny", "pool_type": "File system", "media_server": server, "ignore_free_space_check": True}
     system.call("POST", "/pool_list", {"data": pool}, status=201)

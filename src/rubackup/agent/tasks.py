@@ -7,6 +7,7 @@ no longer wants is named in its answer and stopped. Design section 7.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 import threading
 import time
@@ -16,6 +17,7 @@ from dataclasses import dataclass, field
 
 from rubackup.domain.errors import Busy, Fenced, RubackupError, Stopped, Unavailable
 from rubackup.wire.messages import (
+    Ack,
     LogLine,
     Message,
     NewTicket,
@@ -42,7 +44,7 @@ PARALLEL_FOLLOWERS = 4
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a task ended: done, error, stopped or retry."""
+    """How a task ended: done, error, stopped, retry; a backup also full or storage, when its pool could not take it."""
 
     outcome: str
     message: str
@@ -230,7 +232,9 @@ class TaskRunner:
             self._busy -= 1
         if follow is None:
             task.close_log()
-        taken = await self._finish(task, outcome)
+        taken, failed = await self._finish(task, outcome)
+        if failed:  # what looked like an attempt of several was the last
+            outcome = dataclasses.replace(outcome, outcome="error")
         if self._tasks.get(task.task_id) is task:
             del self._tasks[task.task_id]
         if follow is not None and taken:
@@ -249,8 +253,12 @@ class TaskRunner:
         task.close_log()
         await self._until_taken(lambda: self._send_log(task), f"the log of task {task.task_id}")
 
-    async def _finish(self, task: RunningTask, outcome: Outcome) -> bool:
-        """Report the end until a server has heard it; whether it was taken: not for an attempt that does not count."""
+    async def _finish(self, task: RunningTask, outcome: Outcome) -> tuple[bool, bool]:
+        """Report the end until a server has heard it.
+
+        Whether it was taken: not for an attempt that does not count. And whether the task ended in Error with it.
+        """
+        failed = False
         report = ReportFinished(
             task_id=task.task_id, fence=task.fence, outcome=outcome.outcome, message=outcome.message,
             files_done=outcome.files_done, files_failed=outcome.files_failed, bytes_done=outcome.bytes_done,
@@ -258,10 +266,12 @@ class TaskRunner:
         )  # fmt: skip
 
         async def send() -> None:
+            nonlocal failed
             await self._send_log(task)
-            await self._call(report, 10.0, 60.0)
+            answer = await self._call(report, 10.0, 60.0)
+            failed = isinstance(answer, Ack) and answer.failed
 
-        return await self._until_taken(send, f"the end of task {task.task_id}")
+        return await self._until_taken(send, f"the end of task {task.task_id}"), failed
 
     async def _until_taken(self, send: Callable[[], Awaitable[None]], what: str) -> bool:
         """Repeat `send` until a server is there; whether it took it."""

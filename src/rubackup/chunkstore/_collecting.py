@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rubackup.chunkstore.gc.collection import collect
+from rubackup.chunkstore.gc.drain import remove_moved
 from rubackup.chunkstore.gc.ground import Ground
 from rubackup.chunkstore.gc.guard import Guard
 from rubackup.chunkstore.gc.remove import remove_due
@@ -37,6 +38,7 @@ class Collecting:
     _unreadable: list[str]
     now_ns: Callable[[], int]
     steady_ns: Callable[[], int]
+    leave_emergency: Callable[[], None]
 
     def _check_open(self) -> None:
         if self._closed:
@@ -59,12 +61,18 @@ class Collecting:
         """
         with self._ground(progress, check, zeroing=zeroing, safety=safety) as ground:
             collect(ground, unfinished, lambda: set(self._sessions))
+            remove_moved(ground)
+            with self._lock:
+                self.leave_emergency()
             return ground.result
 
     def sweep(self, check: Callable[[], None], *, safety: GcSafety | None = None) -> GcResult:
         """Remove what was condemned and is due. Cheap when there is nothing. StorageFault when a storage is away."""
         with self._ground(lambda *_: None, check, safety=safety) as ground:
             remove_due(ground)
+            remove_moved(ground)
+            with self._lock:
+                self.leave_emergency()
             return ground.result
 
     def tidy(self, check: Callable[[], None], *, safety: GcSafety | None = None) -> GcResult:
@@ -77,6 +85,11 @@ class Collecting:
     def condemned_packs(self) -> int:
         """How many packs wait for their removal."""
         return len(self._index.marks.condemned)
+
+    @property
+    def sweepable(self) -> bool:
+        """Whether a sweep may find something, now or later."""
+        return bool(self._index.marks.condemned or self._guard.moved)
 
     @contextmanager
     def _ground(

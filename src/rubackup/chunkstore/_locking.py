@@ -23,18 +23,22 @@ class Locking(Collecting):
             raise NotFound(f"The pool has no record {record}.")
         return row
 
-    def _stored(self, row: RecordRow) -> StoredManifest:
+    def _storage_of(self, row: RecordRow) -> Storage:
         storage = self._storages.get(row.storage)
         if storage is None:
-            raise StorageFault(f"Record {row.sealed.record} lies in a storage that is not configured now.")
-        return StoredManifest(storage, row)
+            path = self._index.storage_paths().get(row.storage, "")
+            where = f" ({path})" if path else ""
+            raise StorageFault(
+                f"Record {row.sealed.record} lies in a storage{where} that is away or not configured now."
+            )
+        return storage
+
+    def _stored(self, row: RecordRow) -> StoredManifest:
+        return StoredManifest(self._storage_of(row), row)
 
     def _stored_row(self, record: str) -> tuple[RecordRow, Storage]:
         row = self._row(record)
-        storage = self._storages.get(row.storage)
-        if storage is None:
-            raise StorageFault(f"Record {record} lies in a storage that is not configured now.")
-        return row, storage
+        return row, self._storage_of(row)
 
     def locked_until_ns(self, record: str) -> int:
         """Until when (Unix time) nobody can drop a record; 0 when it was never locked."""

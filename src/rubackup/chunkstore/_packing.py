@@ -21,7 +21,7 @@ from rubackup.chunkstore.identity import Buffer
 from rubackup.chunkstore.index import Batch, Index, PackRow, Place
 from rubackup.chunkstore.pack import PackHeader, PackWriter
 from rubackup.chunkstore.storage import Storage, Storages
-from rubackup.domain.errors import RubackupError, StorageFull
+from rubackup.domain.errors import RubackupError, StorageFault, StorageFull
 
 MAX_PENDING: Final = 65_536
 CLOSING: Final = 2
@@ -51,6 +51,7 @@ class Packing:
         index: Index,
         storages: Callable[[], Storages],
         abandon: Callable[[Storage, bytes], None],
+        written: set[bytes],
         *,
         pool: bytes,
         owner: str,
@@ -59,6 +60,7 @@ class Packing:
     ) -> None:
         self._task_id = task_id
         self._index, self._storages, self._abandon = index, storages, abandon
+        self._written = written
         self._pool, self._owner_name = pool, owner
         self.owner = index.owner(owner)
         self.space = index.space(owner, key_id)
@@ -77,7 +79,11 @@ class Packing:
         self._tell_closed(CLOSING)
         current = self._pack_for(len(data))
         writer = current.writer
-        offset = writer.add(data, len(received.ids))
+        try:
+            offset = writer.add(data, len(received.ids))
+        except StorageFault as error:
+            current.storage.failed(error)
+            raise
         self.stored_bytes += len(data)
         for position, (name, length) in enumerate(zip(received.ids, received.lengths, strict=True)):
             if name in new:
@@ -106,10 +112,12 @@ class Packing:
                 return self._open
             self.close()
         storage = storages.room_for(room)
+        self._written.add(storage.id)
         name = os.urandom(16)
         try:
             writer = PackWriter(storage.backend, PackHeader(self._pool, name, self._owner_name))
-        except BaseException:
+        except BaseException as error:
+            storage.failed(error)
             self._abandon(storage, name)
             raise
         self._open = _Open(writer, storage, self._index.new_pack_number())
@@ -205,6 +213,7 @@ class Packing:
     def _failed(self, current: _Open, error: BaseException) -> None:
         """The pack is left as it is."""
         self.pending.difference_update(current.chunks)
+        current.storage.failed(error)
         current.writer.abandon()
         # Without room it is whole up to here and can be closed later. After any other error, a failed fsync above
         # all, nobody knows what reached the disk: the next opening of the pool reads it anew. What has to be sent from

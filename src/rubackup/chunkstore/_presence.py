@@ -6,6 +6,7 @@ is noticed when a session first names it, and once more when the session seals.
 
 from __future__ import annotations
 
+import logging
 import struct
 from collections.abc import Callable
 from typing import Final
@@ -16,6 +17,7 @@ from rubackup.chunkstore.index import Index, PackRow
 from rubackup.chunkstore.storage import Storages
 from rubackup.domain.errors import NotFound
 
+log = logging.getLogger(__name__)
 _SPOT: Final = struct.Struct("<III")
 """Pack, offset and length of the group: the beginning of a place in the index."""
 
@@ -47,7 +49,10 @@ class Presence:
         """Length of a pack's file; 0 when it is not there."""
         row = self._index.pack(number)
         storage = self._storages().get(row.storage) if row else None
-        return file_size(storage.backend, row) if row and storage else 0
+        size = file_size(storage.backend, row) if row and storage else 0
+        if storage is not None and not size and not storage.bound:  # noted: the pack may be back with its folder
+            log.warning("pack number %d is away with %s", number, storage.backend.label)
+        return size
 
 
 def closed_or_open(backend: Backend, row: PackRow) -> str:

@@ -27,6 +27,8 @@ class Fill(msgspec.Struct, frozen=True):
     free_bytes: int
     used_bytes: int
     total_bytes: int
+    emergency: bool = False
+    """Whether it is the emergency storage."""
 
 
 def fill_of(storage: Storage) -> Fill:
@@ -36,15 +38,15 @@ def fill_of(storage: Storage) -> Fill:
         storage.check_bound()
         space = storage.backend.space()
     except RubackupError as error:
-        return Fill(label, error.message, 0, storage.used_bytes, 0)
-    return Fill(label, "", space.free_bytes, storage.used_bytes, space.total_bytes)
+        return Fill(label, error.message, 0, storage.used_bytes, 0, storage.emergency)
+    return Fill(label, storage.fault, space.free_bytes, storage.used_bytes, space.total_bytes, storage.emergency)
 
 
 def usage_of(storages: Storages, chunks: int, records: int) -> Usage:
     """Room and contents of a pool that is open."""
     try:
         space = storages.space()
-        storages.room_for(0)
+        storages.room_for(0, emergency=False)
         problem = ""
     except RubackupError as error:
         problem, space = error.message, None

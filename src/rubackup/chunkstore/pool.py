@@ -20,11 +20,11 @@ from rubackup.chunkstore import pack, seals
 from rubackup.chunkstore._fences import Fences
 from rubackup.chunkstore._groups import GroupReader
 from rubackup.chunkstore._lmdb import condemn
-from rubackup.chunkstore._mending import Mending
+from rubackup.chunkstore._members import Emergency, Members, same
 from rubackup.chunkstore._opening import open_index, take_lock
 from rubackup.chunkstore._packset import PackSet
 from rubackup.chunkstore._presence import Presence
-from rubackup.chunkstore._usage import Fill, Usage, fill_of, usage_of
+from rubackup.chunkstore._usage import Fill, Usage, usage_of
 from rubackup.chunkstore._wholeness import whole_packs
 from rubackup.chunkstore.backends.local import LocalBackend, translated
 from rubackup.chunkstore.backends.opening import Backends, MakeBackend, open_backend
@@ -39,7 +39,7 @@ from rubackup.chunkstore.read import ReadSession, StoredManifest
 from rubackup.chunkstore.recovery import Recovery, close_left
 from rubackup.chunkstore.roster import Roster
 from rubackup.chunkstore.seals import SealedRecord
-from rubackup.chunkstore.storage import Storage, Storages, belongs_to, bind_all
+from rubackup.chunkstore.storage import Bound, Storage, Storages, belongs_to, bind_all
 from rubackup.chunkstore.verify import Verification, VerifyResult
 from rubackup.chunkstore.write import WriteSession
 from rubackup.domain.errors import (
@@ -68,7 +68,7 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 
-class Pool(Mending):
+class Pool(Members):
     """A pool that is open in this process; made by `Pool.open`."""
 
     def __init__(
@@ -90,7 +90,9 @@ class Pool(Mending):
         self._sessions: dict[int, WriteSession] = {}
         self._abandoned: list[tuple[Storage, bytes]] = []
         self._storages = Storages((), 0)
-        self._left_out: dict[str, str] = {}
+        self._bound = Bound()
+        self._given: Sequence[Location] = ()
+        self._prepare: Emergency | None = None
         self._roster = Roster(pool)
         self._fences = Fences(metadata, pool)
         self._unreadable: list[str] = []
@@ -112,6 +114,7 @@ class Pool(Mending):
         reserve_bytes: int,
         level: int | None,
         evenly: bool = False,
+        emergency: Emergency | None = None,
         now_ns: Callable[[], int] = time.time_ns,
         steady_ns: Callable[[], int] = time.monotonic_ns,
         make_backend: MakeBackend = open_backend,
@@ -134,19 +137,26 @@ class Pool(Mending):
             if rebuild_index:
                 condemn(metadata / "index")
             pool = cls(name, metadata, lock, make_backend, now_ns, steady_ns)
-            pool._start(storages, reserve_bytes, level, map_bytes, evenly=evenly)
+            pool._start(storages, reserve_bytes, level, map_bytes, evenly=evenly, emergency=emergency)
         except BaseException:
             os.close(lock)
             raise
         return pool
 
     def _start(
-        self, storages: Sequence[Location], reserve_bytes: int, level: int | None, map_bytes: int, *, evenly: bool
+        self,
+        storages: Sequence[Location],
+        reserve_bytes: int,
+        level: int | None,
+        map_bytes: int,
+        *,
+        evenly: bool,
+        emergency: Emergency | None,
     ) -> None:
         self._index = open_index(self._metadata, self._pool, map_bytes, self.now_ns, self.steady_ns)
         try:
             self._groups = GroupReader(self._index, lambda: self._storages)
-            self.reconfigure(storages, reserve_bytes, level, evenly=evenly)
+            self.reconfigure(storages, reserve_bytes, level, evenly=evenly, emergency=emergency)
             if self._index.fresh:
                 self._index.set_fences(self._fences.read())
                 self._index.complete()
@@ -162,37 +172,52 @@ class Pool(Mending):
             log.warning("The list of fences stays long: %s", error.message)
 
     def reconfigure(
-        self, storages: Sequence[Location], reserve_bytes: int, level: int | None, *, evenly: bool = False
+        self,
+        storages: Sequence[Location],
+        reserve_bytes: int,
+        level: int | None,
+        *,
+        evenly: bool = False,
+        emergency: Emergency | None = None,
     ) -> None:
         """Use these storages, reserve and compression level from now on; new folders are recovered first.
 
-        New packs go to the first folder with room, or `evenly` to the one with most room.
-        A folder that cannot be used is left out when it never belonged to the pool; `fills` says why.
-        Sessions go on; Busy when a folder would leave the pool while one is open.
+        New packs go to the first folder with room, or `evenly` to the one with most room, and while none has any to the
+        folder that `emergency` makes. A folder that cannot be used is left out; `fills` says why. Sessions go on, but those
+        that wrote to a folder that is lost; Busy when one that is there would leave the pool while one is open.
         """
         with self._lock, self._backends.only(lambda: [one.backend for one in self._storages.all]):
+            self._prepare = emergency
+            self._given = tuple(storages)
             known = self._known_paths(storages)
-            bound, left_out = bind_all(storages, self._backends.at, self._pool, known, fresh=self._index.fresh)
+            spare = self._emergencies(known)
+            bound = bind_all([*storages, *spare], self._backends.at, self._pool, known, fresh=self._index.fresh)
             current = {one.id: one for one in self._storages.all}
-            bound = [current.get(one.id, one) for one in bound]
-            if set(current) - {one.id for one in bound} and self._sessions:
+            self._keep_apart(bound, current)
+            found = bound.storages = [same(one, current) or one for one in bound.storages]
+            for one in found:
+                one.emergency = one.backend.label in {location.label for location in spare}
+            there = {one.id for one in found}
+            gone = [one for one in current.values() if one.id not in there]
+            if self._sessions and any(one.backend.label not in bound.away for one in gone):
                 raise Busy("A storage cannot leave the pool while backups write to it.")
-            new = [one for one in bound if one.id not in current]
-            self._enrol(bound, [one for one in current.values() if one not in bound])
+            self._end_sessions_in(gone)
+            new = [one for one in found if one not in current.values()]
+            self._enrol(found, gone)
             recovery = Recovery(self._index, self._pool)
-            recovery.run(new, [one for one in bound if one.id in current])
+            recovery.run(new, [one for one in found if one not in new])
             self.problems += recovery.problems
             self.repaired += recovery.repaired
-            self._abandoned += recovery.left
+            self._abandoned = [one for one in self._abandoned if one[0] not in gone] + recovery.left
             self._unreadable += recovery.unreadable
             remembered = self._index.storage_paths()
-            for storage in bound:
+            for storage in found:
                 if remembered.get(storage.id) != storage.backend.label:
                     self._index.remember_storage(storage.id, storage.backend.label)
-            if new or len(bound) < len(current):
+            if new or gone:
                 self._guard.disturb()
-            self._storages = Storages(tuple(bound), reserve_bytes, evenly)
-            self._left_out = left_out
+            self._storages = Storages(tuple(found), reserve_bytes, evenly, self._spare)
+            self._bound = bound
             self.level = level
 
     def _known_paths(self, storages: Sequence[Location]) -> dict[bytes, str]:
@@ -214,21 +239,9 @@ class Pool(Mending):
         for one in former:
             if not self._holds(one):
                 self._roster.leave(one.id)
-        self._roster.write_where_possible([LocalBackend(self._metadata), *(one.backend for one in bound)])
-
-    def give_up_storage(self, path: str) -> None:
-        """The storage that was at this path is lost for good: it is not waited for any more. NotFound when none is away there."""
-        with self._lock:
-            away = self._roster.away(one.id for one in self._storages.all)
-            if path not in away:
-                raise NotFound(f"No storage of the pool is away at {path}; away: {', '.join(away) or 'none'}.")
-            present = {one.id for one in self._storages.all}
-            for storage, at in self._roster.paths().items():
-                if at == path and storage not in present:
-                    self._roster.leave(storage)
-            self._roster.write_where_possible(
-                [LocalBackend(self._metadata), *(one.backend for one in self._storages.all)]
-            )
+        # Not into the empty folder that an unmounted disk leaves.
+        there = (one.backend for one in bound if one.bound)
+        self._roster.write_where_possible([LocalBackend(self._metadata), *there])
 
     def _holds(self, storage: Storage) -> bool:
         """Whether something of the pool lies in a storage, or may."""
@@ -273,6 +286,7 @@ class Pool(Mending):
             self._check_begin(task_id, fence, record)
             if task_id in self._sessions:
                 raise Fenced(f"Task {task_id} was begun again by another worker.")
+            self.look()
             self._tidy()
             session = WriteSession(
                 self,
@@ -469,9 +483,11 @@ class Pool(Mending):
         with self._lock:
             self._check_open()
             row = self._index.record(record)
-            storage = self._storages.get(row.storage) if row else next(iter(self._storages.all), None)
-            if storage is None:
-                raise StorageFault(f"Record {record} lies in a storage that is not configured now.")
+            if row is None and (away := self.away()):  # a tombstone counts in the folder of its manifest
+                raise StorageFault(f"Record {record} may lie in a storage that is away: {', '.join(away)}.")
+            if not self._storages.all:
+                raise StorageFault("The pool has no storages.")
+            storage = self._storage_of(row) if row else self._storages.all[0]
             for one in (
                 [storage] if row else self._storages.all
             ):  # below a mount point neither lock nor manifest is seen
@@ -503,30 +519,6 @@ class Pool(Mending):
         if self._closed:
             return Usage("The pool is closed.", 0, 0, 0, 0, 0)
         return usage_of(self._storages, self._index.chunk_count, self._index.record_count)
-
-    def fills(self) -> list[Fill]:
-        """How full each folder is, in the order in which they are filled."""
-        left_out = [Fill(path, problem, 0, 0, 0) for path, problem in self._left_out.items()]
-        return [fill_of(storage) for storage in self._storages.all] + left_out
-
-    def is_left_out(self, path: str) -> bool:
-        """Whether a folder was given that never belonged to the pool and cannot be used."""
-        return path in self._left_out
-
-    def needs(self, path: str) -> str:
-        """Why the pool cannot do without a folder; '' when nothing of it lies there and nothing is written now."""
-        with self._lock:
-            self._check_open()
-            storage = next((one for one in self._storages.all if one.backend.label == path), None)
-            if storage is None:
-                return "" if path in self._left_out else f"The pool does not know the folder {path}."
-            if self._sessions:
-                return "Backups write to the pool just now."
-            if self._guard.running:
-                return "The pool is being collected just now."
-            if self._holds(storage):
-                return f"The folder {path} holds data of the pool."
-            return ""
 
     def close(self) -> None:
         """End the sessions and release everything. Twice is fine."""

@@ -294,9 +294,12 @@ class Recovery:
             if record in tombstones:
                 storage.backend.delete(item.name)
         listed: set[str] = set()
+        regular = {record for storage, _, record in found if not storage.emergency}
         for storage, item, record in found:
             if record in tombstones:
                 self._remove_dropped(storage, item, record, tombstones)
+            elif storage.emergency and self._was_moved(storage, record, regular):
+                storage.backend.delete(item.name)
             else:
                 listed.add(record)
                 storage.count(item.size_bytes)
@@ -323,6 +326,12 @@ class Recovery:
             storage.backend.delete(item.name)
         else:
             self._problem(f"{storage.backend.label}/{item.name} is the manifest of record {inside}.")
+
+    def _was_moved(self, storage: Storage, record: str, regular: set[str]) -> bool:
+        """Whether a manifest in the emergency storage lies in a regular one, too: there it was moved whole."""
+        row = self._index.record(record)
+        elsewhere = self._storages.get(row.storage) if row and row.storage != storage.id else None
+        return record in regular or (elsewhere is not None and not elsewhere.emergency)
 
     def _take_manifest(self, storage: Storage, item: Item, record: str) -> None:
         row = self._index.record(record)

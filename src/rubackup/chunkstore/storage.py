@@ -1,4 +1,4 @@
-"""The folders of a pool: bound to it by a marker, filled one after another, never below the reserve."""
+"""The folders of a pool: bound to it by a marker, filled as is configured, never below the reserve. One may be lost without the others."""
 
 from __future__ import annotations
 
@@ -28,6 +28,12 @@ class Storage:
     backend: Backend
     used_bytes: int = 0
     """Packs and sealed manifests."""
+    emergency: bool = False
+    """Written to only while no other storage of the pool has room."""
+    fault: str = ""
+    """Why nothing is written here until `Pool.look` could write a probe; '' when nothing is wrong."""
+    doubtful: bool = False
+    """It was away for a moment at least: packs that were missed then may be there."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def check_bound(self) -> None:
@@ -35,7 +41,34 @@ class Storage:
         try:
             self.backend.size(MARKER)
         except NotFound:
+            self.doubtful = True
             raise StorageFault(f"The folder {self.backend.label} has lost its marker: is its disk mounted?") from None
+
+    @property
+    def bound(self) -> bool:
+        """Whether the marker is there."""
+        try:
+            self.check_bound()
+        except StorageFault:
+            return False
+        return True
+
+    def failed(self, error: BaseException) -> None:
+        """Note that it did not take what was written, unless it was just full."""
+        if isinstance(error, StorageFault) and not isinstance(error, StorageFull):
+            self.fault = f"The folder {self.backend.label} does not take what is written: {error.message}"
+
+    def probe(self) -> None:
+        """Try whether a storage that failed takes data again."""
+        name = f"probe-{os.urandom(8).hex()}"
+        try:
+            self.backend.put(name, self.id)
+            self.backend.delete(name)
+        except RubackupError as error:
+            if not isinstance(error, StorageFull):
+                log.warning("%s/%s: %s", self.backend.label, name, error.message)
+                return
+        self.fault = ""
 
     def has(self, name: str) -> bool:
         """Whether there is a file of this name."""
@@ -62,34 +95,64 @@ class Storages:
     all: tuple[Storage, ...]
     reserve_bytes: int
     evenly: bool = False
+    spare: Callable[[], Storage | None] = lambda: None
+    """The emergency storage, made when it is needed; None when there is none. StorageFault says why it cannot be used."""
+
+    @property
+    def regular(self) -> tuple[Storage, ...]:
+        """Those that are no emergency storage."""
+        return tuple(one for one in self.all if not one.emergency)
 
     def get(self, storage: bytes) -> Storage | None:
         """A folder by id; None when it does not belong to the pool now."""
         return next((one for one in self.all if one.id == storage), None)
 
-    def room_for(self, size_bytes: int) -> Storage:
-        """The first folder, or the emptiest, that can take so much and keep the reserve; StorageFull names each folder.
+    def room_for(self, size_bytes: int, *, emergency: bool = True) -> Storage:
+        """The first folder, or the emptiest, that can take so much and keep the reserve; else the `emergency` one.
 
-        StorageFault when a folder on the way is not there any more.
+        Folders that are away are passed over. StorageFull names each folder; StorageFault when none can be used at all.
         """
         if not self.all:
             raise StorageFault("The pool has no storages.")
         told: list[str] = []
+        full = False
         best, most = None, -1
-        for storage in self.all:
-            storage.check_bound()
-            free = storage.backend.space().free_bytes
+        for storage in self.regular:
+            try:
+                free = _free(storage)
+            except StorageFault as error:
+                told.append(error.message.rstrip("."))
+                continue
             if free - size_bytes >= self.reserve_bytes and free > most:
                 best, most = storage, free
                 if not self.evenly:
                     break
             told.append(f"{storage.backend.label} has {free} bytes free")
+            full = True
+        if best is None and emergency:
+            best = self._emergency(size_bytes, told)
         if best is not None:
             return best
+        if not full:
+            raise StorageFault("; ".join(told) + ".")
         raise StorageFull(
             f"There is no room left in the pool: {'; '.join(told)}; {self.reserve_bytes} bytes are kept in reserve.",
             reserve_bytes=self.reserve_bytes,
         )
+
+    def _emergency(self, size_bytes: int, told: list[str]) -> Storage | None:
+        try:
+            storage = self.spare()
+            free = _free(storage) if storage else 0
+        except RubackupError as error:
+            told.append(f"the emergency storage cannot be used: {error.message.rstrip('.')}")
+            return None
+        if storage is None:
+            return None
+        if free - size_bytes >= self.reserve_bytes:
+            return storage
+        told.append(f"the emergency storage {storage.backend.label} has {free} bytes free")
+        return None
 
     def has_room(self, storage: Storage, size_bytes: int) -> bool:
         """Whether a folder can take so much and keep the reserve."""
@@ -98,13 +161,26 @@ class Storages:
     def check_room(self, storage: Storage, size_bytes: int) -> None:
         """StorageFull unless this folder can take so much and keep the reserve."""
         if not self.has_room(storage, size_bytes):
-            Storages((storage,), self.reserve_bytes).room_for(size_bytes)
+            free = storage.backend.space().free_bytes
+            raise StorageFull(
+                f"There is no room left in the pool: {storage.backend.label} has {free} bytes free; "
+                f"{self.reserve_bytes} bytes are kept in reserve.",
+                reserve_bytes=self.reserve_bytes,
+            )
 
     def space(self) -> Space:
-        """Room in all folders; those on one device are counted once."""
-        found = {space.device: space for space in (storage.backend.space() for storage in self.all)}
+        """Room in the regular folders that are there; those on one device are counted once."""
+        found = {space.device: space for space in (one.backend.space() for one in self.regular if one.bound)}
         free = sum(space.free_bytes for space in found.values())
         return Space(free, sum(space.total_bytes for space in found.values()), "")
+
+
+def _free(storage: Storage) -> int:
+    """Free bytes of a storage; StorageFault when it is not there or does not take data."""
+    if storage.fault:
+        raise StorageFault(storage.fault)
+    storage.check_bound()
+    return storage.backend.space().free_bytes
 
 
 def parse_marker(content: bytes) -> tuple[bytes, bytes] | None:
@@ -142,6 +218,17 @@ def bind(backend: Backend, pool: bytes, known: dict[bytes, str], taken: Sequence
     return Storage(storage, backend)
 
 
+@dataclass
+class Bound:
+    """What became of the folders that a pool was given."""
+
+    storages: list[Storage] = field(default_factory=list)
+    left_out: dict[str, str] = field(default_factory=dict)
+    """Folders that never belonged to the pool and cannot be used, with the reason."""
+    away: dict[str, str] = field(default_factory=dict)
+    """Folders that belong to it, and are not there."""
+
+
 def bind_all(
     locations: Sequence[Location],
     open_at: Callable[[Location], Backend],
@@ -149,25 +236,32 @@ def bind_all(
     known: dict[bytes, str],
     *,
     fresh: bool,
-) -> tuple[list[Storage], dict[str, str]]:
-    """The folders as storages, and what is wrong with those that are left out.
+) -> Bound:
+    """The places as storages; one that cannot be used is left out, and said to be away when the pool is known to have it.
 
-    StorageFault for a folder that held the pool's data, or may have: a `fresh` index does not know which did.
-    Without it records would seem to be lost.
+    StorageFault when none can be used, and for any that cannot while the index is `fresh`: nobody can tell then which
+    copies it held.
     """
-    bound: list[Storage] = []
-    left_out: dict[str, str] = {}
+    found = Bound()
+    reasons: dict[str, str] = {}
     for location in locations:
         try:
-            bound.append(bind(open_at(location), pool, known, bound))
+            found.storages.append(bind(open_at(location), pool, known, found.storages))
         except RubackupError as error:
-            if fresh or location.label in known.values():
+            if fresh:
                 raise
-            log.error("a storage is left out: %s", error.message)
-            left_out[location.label] = f"The folder never belonged to the pool and is left out: {error.message}"
-    if left_out and not bound:
-        raise StorageFault(" ".join(left_out.values()))
-    return bound, left_out
+            reasons[location.label] = error.message
+    there = {storage.id for storage in found.storages}
+    lost = {path for storage, path in known.items() if storage not in there}
+    for label, reason in reasons.items():
+        log.error("a storage cannot be used: %s", reason)
+        if label in lost:
+            found.away[label] = reason
+        else:
+            found.left_out[label] = f"The folder never belonged to the pool and is left out: {reason}"
+    if reasons and not found.storages:
+        raise StorageFault(" ".join([*found.away.values(), *found.left_out.values()]))
+    return found
 
 
 def _mark(backend: Backend, pool: bytes, known: dict[bytes, str]) -> Storage:

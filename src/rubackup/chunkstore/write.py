@@ -39,7 +39,7 @@ from rubackup.chunkstore.read import StoredManifest
 from rubackup.chunkstore.seals import SealedRecord
 from rubackup.chunkstore.storage import Storage, Storages
 from rubackup.chunkstore.verify import Verification, VerifyResult
-from rubackup.domain.errors import Corrupt, Fenced, Invalid, RubackupError
+from rubackup.domain.errors import Corrupt, Fenced, Invalid, NotFound, RubackupError, StorageFault
 
 MAX_IDS: Final = 65_536
 SEND, YOURS, PROVE = 0, 1, 2
@@ -113,6 +113,10 @@ class WriteSession:
         self.record, self.parent, self.owner, self.task_id, self.fence = record, parent, owner, task_id, fence
         self.stale = False
         """Set by the pool when the task was begun again."""
+        self.lost = ""
+        """Set by the pool when a storage went away in which the session wrote: why it cannot go on."""
+        self.written: set[bytes] = set()
+        """Storages in which it wrote."""
         self.turn = 0
         """When the session was begun, among the pool's sessions and marks; set by the pool."""
         self.parent_bytes = parent_manifest.size_bytes if parent_manifest else 0
@@ -124,7 +128,9 @@ class WriteSession:
         self._over = False
         self._sealed: SealedRecord | None = None
         self._presence = Presence(index, storages)
-        self._packing = Packing(index, storages, host.abandon, pool=pool, owner=owner, key_id=key_id, task_id=task_id)
+        self._packing = Packing(
+            index, storages, host.abandon, self.written, pool=pool, owner=owner, key_id=key_id, task_id=task_id
+        )
         self._space = self._packing.space
         self._manifest: Appender | None = None
         self._manifest_storage: Storage | None = None
@@ -144,10 +150,16 @@ class WriteSession:
                 raise Fenced(f"Task {self.task_id} was begun again by another worker.")
             if self._over:
                 raise Invalid("The session is over.")
+            if self.lost:
+                self.abort()
+                raise StorageFault(self.lost)
             try:
                 yield
             except (Invalid, Corrupt):
                 raise
+            except NotFound as error:  # what was just written is gone: its disk is
+                self.abort()
+                raise StorageFault(f"A storage of the pool went away: {error.message}") from error
             except BaseException:
                 self.abort()
                 raise
@@ -289,12 +301,17 @@ class WriteSession:
     def _put_manifest(self, data: Buffer) -> None:
         if self._manifest is None:
             self._manifest_storage = self._storages().room_for(len(data))
+            self.written.add(self._manifest_storage.id)
             backend = self._manifest_storage.backend
             backend.delete(seals.open_name(self.record))
             self._manifest = backend.append(seals.open_name(self.record))
         assert self._manifest_storage is not None
         self._storages().check_room(self._manifest_storage, len(data))
-        self._manifest.write(data)
+        try:
+            self._manifest.write(data)
+        except StorageFault as error:
+            self._manifest_storage.failed(error)
+            raise
         self._manifest_sum.update(data)
         size = self._manifest.size_bytes
         if self._early is None and size >= WORTH_BYTES and self._taken and self._parent_manifest:
@@ -335,6 +352,10 @@ class WriteSession:
                 try:
                     self._sealed = self._seal(fmt.Summary(files, files_failed, 0, size_bytes))
                 except (Invalid, Corrupt):
+                    for (
+                        storage
+                    ) in self._storages().all:  # what is missing went away with it: another attempt sends it again
+                        storage.check_bound()
                     self.abort()
                     raise
                 self._finish()

@@ -24,9 +24,9 @@ from rubackup.client.destinations import check_destinations
 from rubackup.client.devices import list_block_devices
 from rubackup.client.encrypted import open_manifest
 from rubackup.client.keys import KeyStore
-from rubackup.client.ports import BackupJob, Module, RestoreJob
+from rubackup.client.ports import BackupJob, BackupSummary, Module, RestoreJob
 from rubackup.client.record_file import EncryptedFiles
-from rubackup.domain.errors import Corrupt, Invalid, RubackupError, Stopped, WireFault
+from rubackup.domain.errors import Corrupt, Invalid, RubackupError, Stopped, StorageFault, StorageFull, WireFault
 from rubackup.domain.lookups import Crypto
 from rubackup.wire import pki
 from rubackup.wire.control import ControlPeer
@@ -152,13 +152,12 @@ class ClientAgent:
             sealer=sealer,
         )
         kind = functools.partial(BackupOverWire, key_id=sealer.key.id.hex() if sealer else "")
-        with self._session(message, task, kind) as channel:
-            try:
-                summary = module.backup(job, channel, task)
-            except Stopped:
-                # What was sent stays: the next attempt finds it stored and does not send it again.
-                channel.checkpoint()
-                raise
+        try:
+            summary = self._send(module, job, message, task, kind)
+        except StorageFull as error:
+            return Outcome("full", str(error))
+        except StorageFault as error:  # the media server's: another folder, or another pool, may take the copy
+            return Outcome("storage", str(error))
         failed = f", {summary.files_failed} could not be read" if summary.files_failed else ""
         return Outcome(
             "done",
@@ -167,6 +166,15 @@ class ClientAgent:
             files_failed=summary.files_failed,
             bytes_done=summary.size_bytes,
         )
+
+    def _send(self, module: Module, job: BackupJob, message: RunBackup, task: RunningTask, kind: Any) -> BackupSummary:
+        with self._session(message, task, kind) as channel:
+            try:
+                return module.backup(job, channel, task)
+            except Stopped:
+                # What was sent stays: the next attempt finds it stored and does not send it again.
+                channel.checkpoint()
+                raise
 
     def _put_back(self, module: Module, message: RunRestore, task: RunningTask) -> Outcome:
         job = RestoreJob(

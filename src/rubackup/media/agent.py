@@ -31,6 +31,7 @@ from rubackup.wire.messages import (
     AskPools,
     AskRecords,
     AskStorage,
+    AskUnavailable,
     CheckDevice,
     CheckFolder,
     ConfigurePools,
@@ -49,6 +50,7 @@ from rubackup.wire.messages import (
     RunVerify,
     ScanTape,
     SealVerdict,
+    UnavailableRecords,
     Welcome,
 )
 from rubackup.wire.tickets import public_key_of
@@ -159,6 +161,10 @@ class MediaAgent:
                 return await asyncio.to_thread(self._pools.need, message.pool_id, message.storage_id)
             case CheckDevice():
                 return await asyncio.to_thread(check_device, message.path, message.taken)
+            case AskUnavailable():
+                pool, limit = self._pools.get(message.pool_id), max(1, min(message.limit, 1000))
+                found, after = await asyncio.to_thread(pool.list_unavailable, message.after, limit)
+                return UnavailableRecords(records=found, after=after)
             case AskRecords():
                 return await asyncio.to_thread(list_records, self._pools.get(message.pool_id), message)
             case ListRecord():

@@ -79,7 +79,7 @@ class Sweeper:
         for pool_id in self._pools.ids():
             try:
                 pool = self._pools.get(pool_id)
-                if pool.condemned_packs and self._pools.is_reconciled(pool_id):
+                if pool.sweepable and self._pools.is_reconciled(pool_id):
                     found = pool.sweep(self._check, safety=self._pools.safety)
                     if found.removed_packs:
                         log.info("pool %d: %d bytes freed", pool_id, found.freed_bytes)

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rubackup.chunkstore.locations import folders
 from rubackup.chunkstore.pool import GcSafety, Pool
 from rubackup.domain.errors import Conflict, RubackupError, StorageFault
 from rubackup.domain.pools import NOT_RECONCILED
+from rubackup.media.emergency import emergency_folder
 from rubackup.media.folders import Ground, check_folder
 from rubackup.media.history import KNOWN, UNKNOWN, History, Standing
-from rubackup.wire.messages import PoolConfig, PoolState, StorageNeed, StorageState
+from rubackup.wire.messages import EmergencyState, PoolConfig, PoolState, StorageNeed, StorageState
 
 log = logging.getLogger(__name__)
 
@@ -96,14 +97,14 @@ class PoolKeeper:
     def states(self) -> list[PoolState]:
         """How each configured pool is."""
         with self._lock:
-            for pool_id in self._configs:
+            for pool_id, config in self._configs.items():
                 self._heal(pool_id)
+                self._look(config)
             return [self._state(config) for config in self._configs.values()]
 
     def check_folder(self, path: str, pool: str) -> None:
         """Invalid or Conflict when the folder cannot become a storage of the pool with this uuid."""
-        configs = list(self._configs.values())  # without the lock, which is kept while pools are repaired
-        check_folder(path, pool, [storage.path for config in configs for storage in config.storages], self._ground)
+        check_folder(path, pool, self._folders(), self._ground)
 
     def need(self, pool_id: int, storage_id: int) -> StorageNeed:
         """Whether a pool can do without one of its folders; of a pool that is not open nothing is known."""
@@ -129,11 +130,11 @@ class PoolKeeper:
             self._problems[config.id] = f"Pool {config.name} has no storage yet."
             return
         storages = folders(Path(storage.path) for storage in config.storages)
-        level = LEVELS.get(config.compression, 1)
+        level, emergency = LEVELS.get(config.compression, 1), self._emergency(config)
         try:
             pool = self._open.get(config.id)
             if pool is not None:
-                pool.reconfigure(storages, config.reserve_bytes, level, evenly=config.evenly)
+                pool.reconfigure(storages, config.reserve_bytes, level, evenly=config.evenly, emergency=emergency)
             else:
                 self._open[config.id] = Pool.open(
                     uuid=config.uuid,
@@ -142,6 +143,7 @@ class PoolKeeper:
                     reserve_bytes=config.reserve_bytes,
                     level=level,
                     evenly=config.evenly,
+                    emergency=emergency,
                 )
                 log.info("pool %s is open", config.name)
             self._problems.pop(config.id, None)
@@ -151,6 +153,16 @@ class PoolKeeper:
         except Exception as error:  # the other pools are served, and this one says why it is not
             log.exception("pool %s cannot be used", config.name)
             self._problems[config.id] = f"Pool {config.name} cannot be used: {type(error).__name__}: {error}"
+
+    def _emergency(self, config: PoolConfig) -> Callable[[bool], Path | None] | None:
+        """Where what no storage of the pool has room for goes; None when that is off."""
+        if not config.emergency:
+            return None
+        return emergency_folder(config.emergency, config.uuid, self._folders, self._ground)
+
+    def _folders(self) -> list[str]:
+        """Without the lock: sessions ask while pools are repaired."""
+        return [storage.path for config in list(self._configs.values()) for storage in config.storages]
 
     def _leave_all(self, config: PoolConfig) -> None:
         """The pool's last folder was taken out: the pool need not wait for it later."""
@@ -169,6 +181,14 @@ class PoolKeeper:
             log.error("the index of pool %s is damaged; it is rebuilt", self._configs[pool_id].name)
             self._close(pool_id)
             self._apply(self._configs[pool_id])
+
+    def _look(self, config: PoolConfig) -> None:
+        """Notice folders that went away or came back; a pool that could not be opened is tried again."""
+        pool = self._open.get(config.id)
+        if pool is not None:
+            pool.look()
+        elif config.storages:
+            self._apply(config)
 
     def _close(self, pool_id: int) -> None:
         pool = self._open.pop(pool_id, None)
@@ -200,6 +220,18 @@ class PoolKeeper:
             chunks=usage.chunks,
             records=usage.records,
             storages=self._storages(config, pool),
+            emergency=[
+                EmergencyState(
+                    path=fill.path,
+                    problem=fill.problem,
+                    free_bytes=fill.free_bytes,
+                    used_bytes=fill.used_bytes,
+                    total_bytes=fill.total_bytes,
+                )
+                for fill in pool.fills()
+                if fill.emergency
+            ],
+            away=pool.away(),
             reconciled=self.is_reconciled(config.id),
             contact=self._standings.get(config.id, UNKNOWN).contact,
         )

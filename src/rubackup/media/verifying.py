@@ -26,6 +26,8 @@ def verify(pools: PoolKeeper, order: RunVerify, task: RunningTask) -> Outcome:
     for left in reversed(range(ATTEMPTS)):
         pool = pools.get(order.pool_id)
         try:
+            if away := pool.unavailable(order.record):  # nothing is known to be damaged
+                return Outcome("error", away)
             unlike = differences(order.facts, pool.sealed(order.record))
             result = pool.verify(order.record, progress, task.check, contents=order.contents)
         except (Corrupt, NotFound) as error:

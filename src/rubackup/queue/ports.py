@@ -33,6 +33,8 @@ class NewTask(msgspec.Struct, frozen=True, kw_only=True):
     client_id: int | None = None
     media_server_id: int | None = None
     pool_id: int | None = None
+    pool_group_id: int | None = None
+    """The dynamic pool group that chooses the pool; `pool_id` is one of its members then."""
     record_id: int | None = None
     record_uuid: str | None = None
     resource_type: str = ""

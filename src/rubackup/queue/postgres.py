@@ -37,7 +37,7 @@ class PostgresQueue:
             sql.ADD, task.task_type, task.executor, task.priority, task.client_id, task.media_server_id, task.pool_id,
             task.record_id, task.record_uuid, task.resource_type, task.resource, task.backup_type, task.crypto,
             task.storage_duration, task.archiving, task.parameters, task.created_by, task.restarted_from,
-            task.rule_id, task.strategy_id, task.strategy_rule_id,
+            task.rule_id, task.strategy_id, task.strategy_rule_id, task.pool_group_id,
         )  # fmt: skip
         wanted = task.reservations
         if wanted:

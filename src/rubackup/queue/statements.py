@@ -5,9 +5,9 @@ from __future__ import annotations
 ADD = """
 INSERT INTO task_queue (task_type, executor, priority, client_id, media_server_id, pool_id, record_id, record_uuid,
     resource_type, resource, backup_type, crypto, storage_duration, archiving, parameters, created_by, restarted_from,
-    rule_id, strategy_id, strategy_rule_id)
+    rule_id, strategy_id, strategy_rule_id, pool_group_id)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8::text::uuid, $9, $10, $11, $12, $13::text::interval, $14, $15, $16, $17,
-    $18, $19, $20)
+    $18, $19, $20, $21)
 RETURNING id"""
 
 RESERVE = """

@@ -37,8 +37,10 @@ class RuleRow(msgspec.Struct, kw_only=True):
     resource_type: Annotated[str, Meta(description="A name of resource_types.")]
     resource: Annotated[str, Meta(description="What is backed up.")]
     backup_type: Annotated[str, Meta(description="A name of backup_types.")]
-    pool_id: Annotated[str, Meta(description="Name of the pool that stores the copies.")]
-    pool_id_ref: Annotated[int, Meta(description="Id of that pool.")]
+    pool_id: Annotated[
+        str, Meta(description="Name of the pool that stores the copies, or of the dynamic pool group that chooses it.")
+    ]
+    pool_id_ref: Annotated[int, Meta(description="Id of that pool; of a group: of a pool in it.")]
     storage_capacity: Annotated[
         int | None, Meta(description="Storage that the copies may take, in gigabytes; 0 or null: no limit.")
     ]
@@ -105,13 +107,14 @@ _OWN = (
 )  # fmt: skip
 _TABLE = (
     "global_schedule s JOIN clients c ON c.id = s.client_id JOIN pools p ON p.id = s.pool_id "
+    "LEFT JOIN dynamic_pool_groups pg ON pg.id = s.pool_group_id "
     "LEFT JOIN pools mp ON mp.id = s.move_copy_pool_id "
 )
 _COLUMNS = {
     **{one: f"s.{one}" for one in _OWN},
     "client_id": "c.hostname || ' (' || c.hwid || ')'",
     "client_id_ref": "s.client_id",
-    "pool_id": "p.pool_name",
+    "pool_id": "coalesce(pg.name, p.pool_name)",
     "pool_id_ref": "s.pool_id",
     "move_copy_pool": "mp.pool_name",
     "move_copy_pool_ref": "s.move_copy_pool_id",

@@ -63,12 +63,18 @@ class RecordRow(msgspec.Struct, kw_only=True):
     locked_until: Annotated[datetime | None, Meta(description="Until when nobody can delete it.")]
     verification_status: Annotated[str, Meta(description="A name of verification_status.")]
     verified_at: Annotated[datetime | None, Meta(description="When it was verified last.")]
+    unavailable: Annotated[
+        str,
+        Meta(
+            description="Folders of its pool that are away and that it needs: it cannot be read until they are back; empty: none."
+        ),
+    ]
 
 
 _OWN = (
     "id", "parent_id", "client_hwid", "resource_type", "resource", "backup_type", "crypto", "key_id", "archiving", "file_list", "size_bytes",
     "stored_bytes", "files", "files_failed", "created_at", "store_until", "locked_until", "verification_status",
-    "verified_at", "copied_from", "chain_broken", "rule_id", "strategy_rule_id",
+    "verified_at", "copied_from", "chain_broken", "unavailable", "rule_id", "strategy_rule_id",
 )  # fmt: skip
 _GROUP = "coalesce(c.group_id, r.client_group_id)"
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+import msgspec
+
 from rubackup.catalog.database import Database
-from rubackup.domain.errors import RubackupError, Unavailable
+from rubackup.domain.errors import RubackupError, StorageFault, Unavailable, WireFault
 from rubackup.server.registry import Registry
-from rubackup.services import configuration, enrolment, leadership, pools, records
+from rubackup.services import configuration, enrolment, leadership, pools, records, unavailable
 from rubackup.wire.control import ControlPeer
 from rubackup.wire.messages import (
     AskPools,
+    AskUnavailable,
     ConfigurePools,
     DropRecord,
     KeepKey,
@@ -21,6 +24,7 @@ from rubackup.wire.messages import (
     PoolStates,
     Revoked,
     StorageConfig,
+    UnavailableRecords,
 )
 
 log = logging.getLogger(__name__)
@@ -59,6 +63,7 @@ class PoolSync:
                         compression=row.compression,
                         reserve_bytes=row.reserve_bytes,
                         evenly=row.evenly,
+                        emergency=row.emergency,
                         reconciled=row.reconciled,
                         contact=row.contact,
                         storages=[StorageConfig(id=number, path=path) for number, path in row.storages],
@@ -69,6 +74,7 @@ class PoolSync:
             )
             await peer.call(await self._revoked(), 10.0)
             await self._store(hwid, await peer.call(message, CONFIGURE_SECONDS))
+            await self._mark_unavailable(peer)
             await self._drop(peer)
         except RubackupError as error:
             log.warning("media server %s could not be configured: %s", hwid, error)
@@ -78,12 +84,33 @@ class PoolSync:
         for peer in self._registry.all("media"):
             try:
                 await peer.call(KeepKey(key_seconds=await self._key_seconds()), 10.0)
-                hwid = peer.identity.hwid
-                question = AskPools(contacts=await pools.contacts(self._database, hwid))
-                await self._store(hwid, await peer.call(question, 10.0))
+                await self._ask(peer)
                 await self._drop(peer)
             except RubackupError as error:
                 log.warning("media server %s did not report its pools: %s", peer.identity.hwid, error)
+
+    async def _ask(self, peer: ControlPeer) -> None:
+        hwid = peer.identity.hwid
+        question = AskPools(contacts=await pools.contacts(self._database, hwid))
+        await self._store(hwid, await peer.call(question, 10.0))
+        await self._mark_unavailable(peer)
+
+    async def ask(self, hwid: str) -> None:
+        """Ask one media server how its pools are: a task failed for one of them. One that is not connected is not asked."""
+        peer = self._registry.find("media", hwid)
+        try:
+            if peer is not None:
+                await self._ask(peer)
+        except RubackupError as error:
+            log.warning("media server %s did not report its pools: %s", hwid, error)
+
+    async def _mark_unavailable(self, peer: ControlPeer) -> None:
+        """Mark the copies that need what is away, and take the mark from those that are whole again."""
+        for pool_id in await unavailable.pools(self._database, peer.identity.hwid):
+            try:
+                await unavailable.mark(self._database, pool_id, await _unavailable(peer, pool_id))
+            except StorageFault as error:  # the pool is not open, and says why
+                log.warning("pool %d cannot tell which copies need what is away: %s", pool_id, error)
 
     async def revoke_all(self) -> None:
         """Tell connected media servers which hosts' certificates are revoked."""
@@ -123,6 +150,10 @@ class PoolSync:
                     chunks=state.chunks,
                     reconciled=state.reconciled,
                     contact=state.contact,
+                    emergency=next(
+                        (pools.EmergencyReport(**msgspec.structs.asdict(one)) for one in state.emergency), None
+                    ),
+                    away=tuple(state.away),
                     storages=tuple(
                         pools.StorageReport(
                             id=one.id,
@@ -157,6 +188,20 @@ class PoolSync:
         """Whether what is deleted is overwritten."""
         async with self._database.connection() as db:
             return await configuration.enabled(db, "delete_archives_with_zeroing")
+
+
+async def _unavailable(peer: ControlPeer, pool_id: int) -> list[str]:
+    """The records of a pool that need what is away."""
+    found: list[str] = []
+    after = ""
+    while True:
+        answer = await peer.call(AskUnavailable(pool_id=pool_id, after=after), CONFIGURE_SECONDS)
+        if not isinstance(answer, UnavailableRecords):
+            raise WireFault("A media server answered a question for records with something else.")
+        found += answer.records
+        after = answer.after
+        if not after:
+            return found
 
 
 async def _done(peer: ControlPeer, order: Message, problem: str) -> bool:

@@ -157,7 +157,7 @@ class Reports:
 
     async def _finished(self, peer: ControlPeer, message: ReportFinished) -> Ack:
         self._phases.pop((message.task_id, message.fence), None)
-        await dispatch.finished(
+        failed = await dispatch.finished(
             self._database,
             message.task_id,
             message.fence,
@@ -168,7 +168,7 @@ class Reports:
             damaged=message.damaged,
             figures=(message.files_done, message.bytes_done) if message.outcome in {"done", "error"} else None,
         )
-        return Ack()
+        return Ack(failed=failed)
 
     async def _renew(self, peer: ControlPeer, message: RenewTicket) -> NewTicket:
         job = await dispatch.job_of(self._database, message.task_id, message.fence)

@@ -11,7 +11,7 @@ from rubackup.domain.errors import Conflict
 from rubackup.domain.lookups import TaskType
 from rubackup.queue.ports import NewTask, Reservation
 from rubackup.queue.postgres import PostgresQueue
-from rubackup.services import capacity, pool_fit, repository, scopes, tasks
+from rubackup.services import capacity, pool_fit, repository, scopes, tasks, unavailable
 from rubackup.services.change import Change
 from rubackup.services.fields import POOL, Problems, Row
 
@@ -43,6 +43,7 @@ async def _queue(change: Change, record_id: int, pool: str, task_type: TaskType)
     source = await db.fetchrow(_SOURCE, record["pool_id"])
     if reason := await pool_fit.reason(db, source["id"], target["id"]):
         raise Conflict(reason)
+    await unavailable.refuse(db, record_id)
     await _refuse_record(db, record, target, task_type)
     await _refuse_hosts(db, source, target)
     task_id = await PostgresQueue(db).add(

@@ -12,13 +12,13 @@ from typing import Any
 
 import msgspec
 
-from rubackup.catalog.database import Connection, Database
+from rubackup.catalog.database import Connection, Database, notify
 from rubackup.domain.errors import Fenced, Refused
 from rubackup.domain.lookups import TaskStatus, TaskType
 from rubackup.domain.tasks import FINAL, HELD, MOVES, Verb
 from rubackup.queue.ports import Beat, Held, Reaped
 from rubackup.queue.postgres import PostgresQueue
-from rubackup.services import cleanings, configuration, jobs, service_window, task_log, verifications
+from rubackup.services import cleanings, configuration, jobs, placement, service_window, task_log, verifications
 from rubackup.services.jobs import Job
 from rubackup.services.leadership import check_epoch
 
@@ -37,6 +37,10 @@ QUICK_ATTEMPTS = 2
 """After so many the task is Suspended between attempts, for the minutes of `suspended_task_restart_period`."""
 RETRY_SECONDS = 2.0
 """Pause before a task goes to a host that the catalogue calls online and the server could not reach."""
+POOL_OUTCOMES = frozenset({"full", "storage"})
+"""Of backups: the pool had no room, its storage failed."""
+SERVICE_MODE_SECONDS = 30.0
+"""How long a task waits until it is looked whether its media server is in local service mode still."""
 CONFIRMATION_SECONDS = 60.0
 """How long a finished backup waits for its media server to report the sealed record."""
 
@@ -111,6 +115,7 @@ async def claim(
 async def _prepare(db: Connection, held: Sequence[Held], zone: dt.tzinfo | None) -> list[Job]:
     queue = PostgresQueue(db)
     closed, closed_text = await service_window.wait_seconds(db, zone) if held else (0.0, "")
+    waits = await _place(db, held)
     rows = await jobs.load(db, [h.task_id for h in held])
     clients = await _online(db, _LOCK_CLIENTS, _ONLINE_CLIENTS, {r["client_id"] for r in rows.values()})
     servers = {r["media_id"] for r in rows.values()} | {r["source_media_id"] for r in rows.values() if jobs.is_copy(r)}
@@ -124,6 +129,12 @@ async def _prepare(db: Connection, held: Sequence[Held], zone: dt.tzinfo | None)
         elif closed and row["task_type"] in service_window.KEPT_OUT:
             await queue.block(one.task_id, one.fence, "window:service", closed_text)
             await db.execute(_SHORTLY, one.task_id, closed)
+        elif one.task_id in waits:
+            await _wait(db, one, *waits[one.task_id])
+        elif row["local_service_mode"]:
+            text = f"Media server {row['media_hostname']} is in its local service mode; the task waits for its end."
+            await _wait(db, one, f"service:{row['media_hwid']}", text)
+            await db.execute(_SHORTLY, one.task_id, SERVICE_MODE_SECONDS)
         elif row["executor"] == "client" and row["client_id"] not in clients:
             name = f"{row['client_hostname']} ({row['client_hwid']})"
             await _wait(db, one, f"client:{row['client_hwid']}", f"Client {name} is offline; the task waits for it.")
@@ -138,6 +149,18 @@ async def _prepare(db: Connection, held: Sequence[Held], zone: dt.tzinfo | None)
         else:
             found.append(await jobs.begin(db, one, row))
     return found
+
+
+async def _place(db: Connection, held: Sequence[Held]) -> dict[int, tuple[str, str]]:
+    """Give backups the pool that takes them; what for those wait that none can take now, and that in words."""
+    waits: dict[int, tuple[str, str]] = {}
+    left = await placement.concerned(db, [h.task_id for h in held])
+    while left:
+        task_id = left.pop(0)
+        choice = await placement.choose(db, task_id, left)
+        if choice.wait:
+            waits[task_id] = (choice.wait, choice.message)
+    return waits
 
 
 async def _online(db: Connection, lock: str, read: str, ids: set[int | None]) -> set[int]:
@@ -224,8 +247,9 @@ async def finished(
     damaged: Sequence[str] = (),
     hwid: str | None = None,
     figures: tuple[int, int] | None = None,
-) -> None:
-    """The worker is through: `outcome` done, error, stopped (handed on) or retry (tried again after a pause).
+) -> bool:
+    """The worker is through: `outcome` done, error, stopped (handed on), retry (tried again after a pause), or of a
+    backup full or storage (its pool could not take it: it goes elsewhere if it can). Whether that ended the task in Error.
 
     A repeat changes nothing. A backup is done when its record is in the catalogue, whatever its
     client says. `source` is the reporter's role or `server`, and `hwid`, when given, the host's id:
@@ -236,22 +260,26 @@ async def finished(
         row = await db.fetchrow(_TASK, task_id)
         if row is None or row["fence"] != fence:
             if outcome == "stopped":
-                return
+                return False
             raise Fenced(task_id=task_id)
         if source != "server" and (source != row["executor"] or hwid not in {None, row[f"{source}_hwid"]}):
             raise Refused("The task belongs to another host.")
         if TaskStatus.by_label(row["status"]) in FINAL:
-            return
+            return bool(row["status"] == TaskStatus.ERROR.label)
         await _end(db, row, outcome, message, damaged)
         if figures is not None:
             await db.execute(_FIGURES, task_id, *figures)
         if message:
             await task_log.say(db, task_id, message, LEVELS.get(outcome, "warning"))
+        status: str = await db.fetchval("SELECT status FROM task_queue WHERE id = $1", task_id)
+        return status == TaskStatus.ERROR.label
 
 
 async def _end(db: Connection, row: Any, outcome: str, message: str, damaged: Sequence[str]) -> None:
     queue, task_id, fence, text = PostgresQueue(db), row["id"], row["fence"], task_log.printable(message)
-    if outcome == "retry" and row["attempt"] >= ATTEMPTS:
+    if outcome in POOL_OUTCOMES:
+        await _pool_failed(db, row, outcome, text)
+    elif outcome == "retry" and row["attempt"] >= ATTEMPTS:
         await queue.step(task_id, fence, Verb.BREAK, text)
     elif outcome == "retry":
         await _pause(db, row, text)
@@ -268,6 +296,21 @@ async def _end(db: Connection, row: Any, outcome: str, message: str, damaged: Se
         await db.execute(_AWAIT_SEAL, task_id, fence, CONFIRMATION_SECONDS)
     else:
         await queue.step(task_id, fence, Verb.FINISH if outcome == "done" else Verb.FAIL, text)
+
+
+async def _pool_failed(db: Connection, row: Any, outcome: str, text: str) -> None:
+    """A storage that failed is tried once more, as the pool may have others; then the backup goes into another pool, if it can."""
+    queue = PostgresQueue(db)
+    await notify(db, "pools")  # how they are is asked for at once
+    if not jobs.is_backup(row):
+        await queue.step(row["id"], row["fence"], Verb.FAIL, text)
+    elif outcome == "storage" and row["attempt"] < QUICK_ATTEMPTS:
+        await _pause(db, row, text)
+    elif row["attempt"] < ATTEMPTS and (other := await placement.failed(db, row["id"])):
+        await queue.step(row["id"], row["fence"], Verb.HAND_ON, text)
+        await task_log.say(db, row["id"], f"The pool could not take the copy; pool {other} can be tried.", "warning")
+    else:
+        await queue.step(row["id"], row["fence"], Verb.FAIL, text)
 
 
 async def _pause(db: Connection, row: Any, text: str) -> None:
@@ -316,6 +359,7 @@ async def reap(database: Database, epoch: int | None = None) -> list[Reaped]:
             text = "it was the last of its attempts." if broken else "another attempt follows."
             await task_log.say(db, one.task_id, f"The worker fell silent; {text}", "error" if broken else "warning")
         await resume_suspended(db)
+        await placement.wake(db)
         return reaped
 
 

@@ -25,6 +25,10 @@ _USED = """
 SELECT g.name, string_agg(p.pool_name, ', ' ORDER BY p.pool_name) AS pools
 FROM dynamic_pool_groups g JOIN dynamic_pool_groups_records r ON r.group_id = g.id JOIN pools p ON p.id = r.pool_id
 WHERE g.id = ANY ($1::bigint[]) GROUP BY g.id ORDER BY g.id"""
+_RULES = """
+SELECT g.name AS group_name, string_agg(s.id::text, ', ' ORDER BY s.id) AS rules
+FROM dynamic_pool_groups g JOIN global_schedule s ON s.pool_group_id = g.id WHERE g.id = ANY ($1::bigint[])
+GROUP BY g.id ORDER BY g.id"""
 _POOLS = """
 SELECT 1 FROM dynamic_pool_groups_records r JOIN pools o ON o.id = r.pool_id
 WHERE r.group_id = {group}"""
@@ -33,18 +37,24 @@ SELECT DISTINCT o.media_server_id FROM dynamic_pool_groups_records r JOIN pools 
 WHERE r.group_id = $1 ORDER BY 1"""
 
 _NAME = Meta(description="Name of the group; unique.", min_length=1, max_length=128, pattern=NAME)
-_POOL_TASKS = Meta(description="Unfinished tasks that a pool may have to get another one; 0: any.", ge=0, le=100_000)
+_POOL_TASKS = Meta(description="Tasks at work on a pool, from which on it gets no other; 0: any.", ge=0, le=100_000)
 _MEDIA_TASKS = Meta(
-    description="Unfinished tasks that a pool's media server may have to get another one; 0: any.", ge=0, le=100_000
+    description="Tasks at work on a pool's media server, from which on the pool gets no other; 0: any.",
+    ge=0,
+    le=100_000,
 )
 _CPU = Meta(
-    description="Load of the media server's processors in percent up to which it gets tasks; 0: any.", ge=0, le=100
+    description="Load of the media server's processors in percent, from which on it gets no task; 0: any.", ge=0, le=100
 )
 _IN = Meta(
-    description="Blocks a second that the media server may read from its disks to get a task; 0: any.", ge=0, le=10**9
+    description="Blocks of 1 KiB a second read from the media server's disks, from which on it gets no task; 0: any.",
+    ge=0,
+    le=10**9,
 )
 _OUT = Meta(
-    description="Blocks a second that the media server may write to its disks to get a task; 0: any.", ge=0, le=10**9
+    description="Blocks of 1 KiB a second written to the media server's disks, from which on it gets no task; 0: any.",
+    ge=0,
+    le=10**9,
 )
 _PERIOD = Meta(description="Over how many seconds load and blocks are averaged.", ge=1, le=3600)
 _DESCRIPTION = Meta(description="Free text.", max_length=4096)
@@ -118,10 +128,13 @@ async def update(change: Change, group_id: int, wanted: DynamicGroupChange) -> N
 
 
 async def delete(change: Change, ids: Sequence[int]) -> None:
-    """Delete groups without pools; Conflict names the others and their pools."""
+    """Delete groups without pools and rules; Conflict names the others and what they have."""
     used = await change.db.fetch(_USED, list(ids))
     if used:
         raise Conflict(" ".join(f"Dynamic pool group {row['name']} has pools: {row['pools']}." for row in used))
+    if rules := await change.db.fetch(_RULES, list(ids)):
+        named = (f"Dynamic pool group {row['group_name']} is used by rules: {row['rules']}." for row in rules)
+        raise Conflict(" ".join(named))
     await change.db.execute("DELETE FROM dynamic_pool_groups WHERE id = ANY ($1::bigint[])", list(ids))
     for group_id in ids:
         await change.event("deleted", "dynamic_pool_groups", group_id)

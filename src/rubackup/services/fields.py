@@ -120,6 +120,24 @@ class Problems:
         """
         return await self.find(db, POOL, "pool", value, field, limit)
 
+    async def place(self, db: Connection, value: Ref, field: str, limit: Limit) -> Row:
+        """Where backups go: a pool as `pool` gives it, or by name a dynamic pool group, as the first pool in it.
+
+        A pool of that name wins. `group_id` and `group_name` are None for a pool. A group counts as far as the limit holds
+        for a pool in it.
+        """
+        found = Problems()
+        if (row := await found.pool(db, value, field, limit)) is not None:
+            return {**row, "group_id": None, "group_name": None}
+        if isinstance(value, int):
+            self.fields.update(found.fields)
+            return None
+        row = await db.fetchrow(f"{_MEMBER} ({limit.numbered(2)}){_FIRST}", value, *limit.values)
+        if row is None:
+            self.add(field, "unknown pool, and no dynamic pool group with a pool that is enabled.")
+            return None
+        return dict(row)
+
     async def client(self, db: Connection, value: Ref, field: str, limit: Limit) -> Row:
         """A client: id, hwid, hostname, group_id, resource_types, centralized_restore, ciphers, key_ids.
 
@@ -144,6 +162,11 @@ SELECT x.* FROM (
     FROM pools p JOIN media_servers m ON m.id = p.media_server_id
 ) x WHERE"""
 """A pool as `Problems.pool` gives it; a condition on `x` follows."""
+_MEMBER = POOL.replace(
+    "SELECT x.* FROM (", "SELECT x.*, g.id AS group_id, g.name AS group_name FROM dynamic_pool_groups g "
+    "JOIN dynamic_pool_groups_records r ON r.group_id = g.id AND r.enabled JOIN (", 1
+).replace(") x WHERE", ") x ON x.id = r.pool_id WHERE g.name = $1 AND", 1)  # fmt: skip
+_FIRST = " ORDER BY x.storages = 0, r.id LIMIT 1"
 _CLIENT = """
 SELECT x.* FROM (
     SELECT id, hwid, hostname, group_id, resource_types, centralized_restore, ciphers, key_ids,

@@ -56,6 +56,9 @@ _ANY = 2**53
 """The greatest number of a key without a maximum: every JSON reader has it exactly."""
 _TIME = Form(re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"), "must be a time of day as HH:MM:SS.")
 _FOLDER = Form(re.compile(r"/[^\0]{0,4095}"), "must be an absolute path.")
+_FOLDER_OR_NONE = Form(
+    re.compile(r"(?:/[^\0-\x1f\x7f]{1,4000})?"), "must be an absolute path without control characters, or empty."
+)
 _HASH = Form(re.compile(r"(?:[0-9a-f]{64})?"), "must be empty, or 64 hex digits in lower case.")
 _LIMITS = ("minimum", "maximum")
 
@@ -82,7 +85,8 @@ KEYS: dict[str, Key] = {
         choices=("sequentially", "evenly"),
     ),
     "emergency_storage_local_catalog": Key(
-        "Folder for copies when a pool is full", form=_FOLDER, later="the emergency storage"
+        "Folder on each media server for what no storage of a File system pool has room for; empty: none", True,
+        form=_FOLDER_OR_NONE,
     ),
     "done_tasks_remove_period": Key(f"{_MINUTES} tasks that are Done stay in the queue", True, *_PERIOD),
     "error_tasks_remove_period": Key(f"{_MINUTES} tasks with Error stay in the queue", True, *_PERIOD),

@@ -109,7 +109,7 @@ async def _check_new_place(
 
 
 def _told(changed: dict[str, Any]) -> str:
-    keys = [rule_columns.key_of(name) for name in changed]
+    keys = list(dict.fromkeys(rule_columns.key_of(name) for name in changed))
     status = f" Status {changed['status']}." if "status" in changed else ""
     return f"Changed: {', '.join(keys)}.{status}"
 

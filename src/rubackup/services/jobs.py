@@ -28,7 +28,7 @@ SELECT t.id, t.status, t.fence, t.attempt, t.task_type, t.executor, t.client_id,
     coalesce(nullif(t.resource, ''), r.resource, '') AS resource,
     r.uuid AS record_uuid, coalesce(r.key_id, '') AS key_id, c.hwid AS client_hwid, c.hostname AS client_hostname,
     p.id AS pool_id, p.uuid AS pool_uuid, p.pool_name, p.compression_type, m.id AS media_id, m.hwid AS media_hwid,
-    m.hostname AS media_hostname, m.data_endpoint, l.epoch,
+    m.hostname AS media_hostname, m.data_endpoint, m.local_service_mode, l.epoch,
     r.client_hwid AS owner_hwid, r.parent_uuid AS source_parent, r.locked_until > now() AS source_locked,
     r.created_at + p.retention_period <= now() AS source_too_old, r.pool_id AS source_pool_id, sm.id AS source_media_id,
     sm.hwid AS source_media_hwid, sm.hostname AS source_media_hostname, sm.data_endpoint AS source_endpoint
@@ -44,7 +44,7 @@ WHERE t.id = ANY ($1::bigint[])"""  # noqa: S608 - a constant of ours
 _PARENT = """
 SELECT uuid FROM repository
 WHERE client_hwid = $1 AND client_id = $8 AND resource_type = $2 AND resource = $3 AND pool_id = $4 AND crypto = $5
-    AND verification_status <> $6 AND ($7 OR backup_type = 'full') AND NOT archiving
+    AND verification_status <> $6 AND ($7 OR backup_type = 'full') AND NOT archiving AND unavailable = ''
 ORDER BY created_at DESC, id DESC LIMIT 1"""
 _PARENTS_COPY = """
 SELECT uuid FROM repository WHERE pool_id = $1 AND copied_from_uuid = $2 AND client_hwid = $3

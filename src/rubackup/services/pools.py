@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -31,20 +32,25 @@ SELECT p.id, coalesce(s.contact, 0) + 1 AS contact
 FROM pools p JOIN media_servers m ON m.id = p.media_server_id LEFT JOIN pool_state s ON s.pool_id = p.id
 WHERE m.hwid = $1 AND p.pool_type = ANY ($2::text[]) ORDER BY p.id"""
 _REPORT = """
-INSERT INTO pool_state AS state
-    (pool_id, problem, free_bytes, used_bytes, total_bytes, chunks, reconciled, contact, reported_at)
-SELECT p.id, r.problem, r.free_bytes, r.used_bytes, r.total_bytes, r.chunks, r.reconciled,
-    CASE WHEN r.reconciled THEN r.contact ELSE 0 END, now()
-FROM unnest($2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::boolean[], $9::bigint[])
-    AS r (id, problem, free_bytes, used_bytes, total_bytes, chunks, reconciled, contact)
+INSERT INTO pool_state AS state (pool_id, problem, free_bytes, used_bytes, total_bytes, chunks, reconciled, reported_at,
+    contact, emergency_path, emergency_problem, emergency_free_bytes, emergency_used_bytes, emergency_total_bytes, away)
+SELECT p.id, r.problem, r.free_bytes, r.used_bytes, r.total_bytes, r.chunks, r.reconciled, now(),
+    CASE WHEN r.reconciled THEN r.contact ELSE 0 END, r.e_path, r.e_problem, r.e_free, r.e_used, r.e_total, ARRAY(SELECT jsonb_array_elements_text(r.away::jsonb))
+FROM unnest($2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::boolean[],
+        $9::bigint[], $10::text[], $11::text[], $12::bigint[], $13::bigint[], $14::bigint[], $15::text[])
+    AS r (id, problem, free_bytes, used_bytes, total_bytes, chunks, reconciled, contact, e_path, e_problem, e_free, e_used, e_total, away)
 JOIN pools p ON p.id = r.id JOIN media_servers m ON m.id = p.media_server_id AND m.hwid = $1
 ORDER BY p.id
 ON CONFLICT (pool_id) DO UPDATE SET problem = excluded.problem, free_bytes = excluded.free_bytes,
     used_bytes = excluded.used_bytes, total_bytes = excluded.total_bytes, chunks = excluded.chunks,
     reconciled = excluded.reconciled, reconcile_wanted = state.reconcile_wanted AND NOT excluded.reconciled,
-    contact = greatest(state.contact, excluded.contact), reported_at = excluded.reported_at"""
+    contact = greatest(state.contact, excluded.contact), reported_at = excluded.reported_at,
+    emergency_path = excluded.emergency_path,
+    emergency_problem = excluded.emergency_problem, emergency_free_bytes = excluded.emergency_free_bytes,
+    emergency_used_bytes = excluded.emergency_used_bytes, emergency_total_bytes = excluded.emergency_total_bytes,
+    away = excluded.away"""
 _PROBLEMS = """
-SELECT s.pool_id, s.problem FROM pool_state s
+SELECT s.pool_id, s.problem, s.emergency_path, s.away FROM pool_state s
 JOIN pools p ON p.id = s.pool_id JOIN media_servers m ON m.id = p.media_server_id WHERE m.hwid = $1"""
 _REPORT_STORAGES = """
 INSERT INTO storage_state AS state (storage_id, problem, free_bytes, used_bytes, total_bytes, reported_at)
@@ -73,6 +79,8 @@ class PoolRow(msgspec.Struct, frozen=True, kw_only=True):
     reserve_bytes: int
     storages: list[tuple[int, str]]
     evenly: bool = False
+    emergency: str = ""
+    """Folder for what no storage has room for; '' for none."""
     reconciled: bool = False
     """An administrator has reconciled, and the media server does not know yet."""
     contact: int = 1
@@ -89,6 +97,16 @@ class StorageReport(msgspec.Struct, frozen=True, kw_only=True):
     total_bytes: int
 
 
+class EmergencyReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What a media server says of a pool's emergency storage, in which something of it lies."""
+
+    path: str = ""
+    problem: str = ""
+    free_bytes: int = 0
+    used_bytes: int = 0
+    total_bytes: int = 0
+
+
 class PoolReport(msgspec.Struct, frozen=True, kw_only=True):
     """What a media server says of a pool; '' in `problem` when it can be used."""
 
@@ -103,6 +121,9 @@ class PoolReport(msgspec.Struct, frozen=True, kw_only=True):
     contact: int = 0
     """Number of the last contact that it knows; counts when it is reconciled."""
     storages: tuple[StorageReport, ...] = ()
+    emergency: EmergencyReport | None = None
+    away: tuple[str, ...] = ()
+    """Folders of the pool that are not there."""
 
 
 async def configuration(database: Database, media_hwid: str) -> list[PoolRow]:
@@ -114,6 +135,7 @@ async def configuration(database: Database, media_hwid: str) -> list[PoolRow]:
             storages[storage["pool_id"]].append((storage["id"], storage["path"]))
         reserve = await settings.number(db, "pool_storage_capacity_reserve")
         evenly = await settings.value(db, "data_spred_into_pool") == "evenly"
+        emergency = str(await settings.value(db, "emergency_storage_local_catalog"))
         return [
             PoolRow(
                 id=row["id"],
@@ -123,6 +145,7 @@ async def configuration(database: Database, media_hwid: str) -> list[PoolRow]:
                 reserve_bytes=0 if row["ignore_free_space_check"] else reserve,
                 storages=storages[row["id"]],
                 evenly=evenly,
+                emergency=emergency,
                 reconciled=row["reconcile_wanted"],
                 contact=row["contact"],
             )
@@ -139,11 +162,15 @@ async def contacts(database: Database, media_hwid: str) -> list[tuple[int, int]]
 async def report(database: Database, media_hwid: str, states: Sequence[PoolReport]) -> None:
     """Store how the pools are; states of pools of other media servers are ignored."""
     async with database.transaction() as db:
-        before = {row["pool_id"]: row["problem"] for row in await db.fetch(_PROBLEMS, media_hwid)}
+        before = {row["pool_id"]: row for row in await db.fetch(_PROBLEMS, media_hwid)}
+        spare = [s.emergency or EmergencyReport() for s in states]
         await db.execute(
             _REPORT, media_hwid, [s.id for s in states], [s.problem for s in states], [s.free_bytes for s in states],
             [s.used_bytes for s in states], [s.total_bytes for s in states], [s.chunks for s in states],
             [s.reconciled for s in states], [s.contact for s in states],
+            [e.path for e in spare], [e.problem for e in spare],
+            [e.free_bytes for e in spare], [e.used_bytes for e in spare], [e.total_bytes for e in spare],
+            [msgspec.json.encode(s.away).decode() for s in states],
         )  # fmt: skip
         found = [storage for state in states for storage in state.storages]
         await db.execute(
@@ -151,5 +178,17 @@ async def report(database: Database, media_hwid: str, states: Sequence[PoolRepor
             [s.free_bytes for s in found], [s.used_bytes for s in found], [s.total_bytes for s in found],
         )  # fmt: skip
         for row in await db.fetch(_PROBLEMS, media_hwid):
-            if before.get(row["pool_id"]) != row["problem"]:
-                await db.execute(_EVENT, row["pool_id"], {"problem": row["problem"]})
+            if data := _news(before.get(row["pool_id"]), row):
+                await db.execute(_EVENT, row["pool_id"], data)
+
+
+def _news(before: Any, row: Any) -> dict[str, Any]:
+    """What an event tells of a pool: its problem, folders that went away or came back, the use of its emergency storage."""
+    data: dict[str, Any] = {}
+    if before is None or before["problem"] != row["problem"]:
+        data["problem"] = row["problem"]
+    if row["away"] != (before["away"] if before else []):
+        data["away"] = list(row["away"])
+    if row["emergency_path"] != (before["emergency_path"] if before else ""):
+        data["emergency_storage"] = row["emergency_path"]
+    return data

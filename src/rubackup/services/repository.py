@@ -13,7 +13,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from rubackup.domain.errors import Conflict, Invalid, NotFound
-from rubackup.services import deletion, key_holders, scopes, tasks, verifications
+from rubackup.services import deletion, key_holders, scopes, tasks, unavailable, verifications
 from rubackup.services.change import Change
 from rubackup.services.fields import Row
 from rubackup.services.ports import CopyEntry, Hosts
@@ -127,6 +127,7 @@ async def verify(change: Change, record_id: int) -> int:
     """
     record = await record_of(change, record_id)
     await tasks.refuse_in_service_mode(change.db, record["media_hostname"] if record["local_service_mode"] else None)
+    await unavailable.refuse(change.db, record_id)
     if not await verifications.can_read(change.db, record):
         key_holders.check(record)
     return await verifications.queue(change.db, record_id, change.principal.name)

@@ -13,7 +13,7 @@ from rubackup.domain.identity import client_label
 from rubackup.domain.lookups import TaskType
 from rubackup.queue.ports import NewTask
 from rubackup.queue.postgres import PostgresQueue
-from rubackup.services import key_holders, rule_execution, scopes, tasks
+from rubackup.services import key_holders, rule_execution, scopes, tasks, unavailable
 from rubackup.services.change import Change
 from rubackup.services.fields import Problems, Ref, Row
 from rubackup.services.repository import note, record_of
@@ -77,6 +77,7 @@ async def create(change: Change, record_id: int, new: NewRestore, *, own_tool: b
     problems.raise_any()
     await check_target(change, record, client)
     key_holders.check_target(record, client)
+    await unavailable.refuse(change.db, record_id)
     if not own_tool:
         check_centralized(client)
     await tasks.refuse_in_service_mode(change.db, record["media_hostname"] if record["local_service_mode"] else None)

@@ -33,7 +33,7 @@ _ADDRESSES = tuple(f"{name}_cc" for name in GROUPS if name.startswith("notify"))
 _SCRIPTS = ("notify_normal_script", "notify_exception_script", "restore_script")
 _COLUMNS = {name: f"{name}_group_id" for name in GROUPS} | {"move_copy_pool": "move_copy_pool_id"}
 _KEYS = {column: key for key, column in _COLUMNS.items()} | {
-    "module_parameters": "module_extensions", "common_parameters": "common_modules_extensions",
+    "pool_group_id": "pool_id", "module_parameters": "module_extensions", "common_parameters": "common_modules_extensions",
 }  # fmt: skip
 _AS_POSTGRESQL_READS = re.compile(
     r"\d{1,6} ?(sec|secs|second|seconds|min|mins|minute|minutes|hour|hours|day|days|week|weeks|mon|mons|month|months"
@@ -107,8 +107,9 @@ async def _names(change: Change, problems: Problems, given: Mapping[str, Any], m
         made.client = await problems.client(db, given["client_id"], f"{PREFIX}.client_id", limit)
         made.columns["client_id"] = made.client and made.client["id"]
     if "pool_id" in given:
-        made.pool = await problems.pool(db, given["pool_id"], f"{PREFIX}.pool_id", storage)
+        made.pool = await problems.place(db, given["pool_id"], f"{PREFIX}.pool_id", storage)
         made.columns["pool_id"] = made.pool and made.pool["id"]
+        made.columns["pool_group_id"] = made.pool and made.pool["group_id"]
     if given.get("move_copy_pool") is not None:
         pool = await problems.pool(db, given["move_copy_pool"], f"{PREFIX}.move_copy_pool", storage)
         made.columns["move_copy_pool_id"] = pool and pool["id"]

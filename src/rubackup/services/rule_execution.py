@@ -15,6 +15,7 @@ from rubackup.services.fields import Problems, Row
 
 _READ = "SELECT s.*, c.resource_types, c.ciphers FROM global_schedule s JOIN clients c ON c.id = s.client_id WHERE s.id = $1"
 _WAITING = "SELECT min(id) FROM task_queue WHERE rule_id = $1 AND task_type = $2 AND status = $3"
+_GROUP = "SELECT name FROM dynamic_pool_groups WHERE id = $1"
 _RESTORE_SCRIPT = """
 SELECT coalesce(s.restore_script, u.restore_script) FROM repository r LEFT JOIN global_schedule s ON s.id = r.rule_id
 LEFT JOIN strategy_rules u ON u.id = r.strategy_rule_id WHERE r.id = $1"""
@@ -28,7 +29,7 @@ async def execute(change: Change, rule_id: int) -> int:
     """
     rule = await change.db.fetchrow(_READ, rule_id)
     pool = await _pool(change.db, rule)
-    await tasks.refuse_in_service_mode(change.db, pool["media_hostname"] if pool["local_service_mode"] else None)
+    await tasks.refuse_place_in_service_mode(change.db, {**pool, "group_id": rule["pool_group_id"]})
     waiting = await change.db.fetchval(_WAITING, rule_id, TaskType.BACKUP.label, TaskStatus.NEW.label)
     if waiting is not None:
         raise Conflict(f"The task {waiting} of the rule waits already: it will make the same backup.")
@@ -39,9 +40,13 @@ async def execute(change: Change, rule_id: int) -> int:
 
 
 async def _pool(db: Connection, rule: Row) -> Row:
-    """The rule's pool; Conflict says what keeps the rule's backup from going into it."""
+    """The rule's pool, or one of its group; Conflict says what keeps the rule's backup from going into it."""
     problems = Problems()
-    pool = await problems.pool(db, rule["pool_id"], "pool_id", scopes.EVERYTHING)
+    group = await db.fetchval(_GROUP, rule["pool_group_id"])
+    where = rule["pool_id"] if group is None else group
+    pool = await problems.place(db, where, "pool_id", scopes.EVERYTHING)
+    if pool is None:
+        raise Conflict(f"The rule cannot be executed. pool_id: {problems.fields['pool_id']}")
     await tasks.check_pool(db, problems, pool, rule["storage_duration"], "pool_id", "storage_duration")
     tasks.check_client_serves(problems, rule, rule["resource_type"], "resource_type")
     tasks.check_client_encrypts(problems, rule, rule["crypto"], "crypto")
@@ -60,6 +65,7 @@ def task_of(rule: Row, pool: Row, created_by: str) -> NewTask:
         client_id=rule["client_id"],
         media_server_id=pool["media_server_id"],
         pool_id=pool["id"],
+        pool_group_id=rule["pool_group_id"],
         resource_type=rule["resource_type"],
         resource=rule["resource"],
         backup_type=rule["backup_type"],

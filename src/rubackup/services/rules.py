@@ -26,7 +26,9 @@ _NAME = Meta(description="Name of the rule; several may have the same.", min_len
 _CLIENT = Meta(description="The client whose resource is backed up: `hostname (hwid)` or id.")
 _RESOURCE_TYPE = Meta(description="A name of resource_types that the client can back up.")
 _RESOURCE = Meta(description="What to back up; for File system an absolute path.", min_length=1, max_length=32768)
-_POOL = Meta(description="Pool that stores the copies: name or id.")
+_POOL = Meta(
+    description="Pool that stores the copies: name or id; or the name of a dynamic pool group, which chooses it for each."
+)
 _CAPACITY = Meta(
     description="Storage that the rule's copies may take, in gigabytes; 0 or null: no limit.", ge=0, le=2**40
 )

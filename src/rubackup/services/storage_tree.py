@@ -30,6 +30,8 @@ FAMILIES: tuple[str, ...] = (
     f"""SELECT 'storage_clouds', s.id, s.pool_id, rtrim(s.endpoint || '/' || s.bucket || '/' || s.prefix, '/'),
         s.description, {storage_clouds.KEY_PROBLEM}, NULL, 0, NULL
     FROM storage_clouds s JOIN pools p ON p.id = s.pool_id JOIN media_servers m ON m.id = p.media_server_id""",  # noqa: S608
+    """SELECT 'emergency_storage_local_catalog', s.pool_id, s.pool_id, s.emergency_path, '', s.emergency_problem,
+        s.emergency_free_bytes, s.emergency_used_bytes, s.emergency_total_bytes FROM pool_state s WHERE s.emergency_path <> ''""",
     """SELECT 'tape_cartridges', c.id, c.pool_id, c.volume_tag, c.description, '', NULL, NULL, NULL
     FROM tape_cartridges c""",
 )
@@ -46,8 +48,14 @@ WHERE x.pool_id = ANY ($1::bigint[]) ORDER BY x.family, x.path, x.id"""  # noqa:
 class StorageLeaf(msgspec.Struct, frozen=True, kw_only=True):
     """A storage in the tree."""
 
-    family: Annotated[str, Meta(description="The family that it is a row of, such as storage_local_catalogs.")]
-    id: Annotated[int, Meta(description="Id in that family.")]
+    family: Annotated[
+        str,
+        Meta(
+            description="The family that it is a row of, such as storage_local_catalogs; emergency_storage_local_catalog: "
+            "what lies in the emergency folder of the global configuration."
+        ),
+    ]
+    id: Annotated[int, Meta(description="Id in that family; the pool's for its emergency storage.")]
     path: Annotated[str, Meta(description="Folder, device, name or bucket.")]
     description: Annotated[str, Meta(description="Free text.")]
     problem: Annotated[

@@ -18,12 +18,13 @@ from rubackup.services.change import Change
 
 _READ = """
 SELECT t.id, t.task_type, t.status, t.priority, t.executor, t.client_id, c.hwid, c.hostname, c.group_id,
-    c.centralized_restore, t.media_server_id,
-    t.pool_id, t.record_id, r.uuid::text AS record_uuid, r.pool_id AS record_pool_id, t.resource_type, t.resource, t.backup_type, t.crypto,
+    c.centralized_restore, coalesce(hp.media_server_id, t.media_server_id) AS media_server_id,
+    coalesce(t.wanted_pool_id, t.pool_id) AS pool_id, t.pool_group_id, t.record_id, r.uuid::text AS record_uuid, r.pool_id AS record_pool_id, t.resource_type, t.resource, t.backup_type, t.crypto,
     t.storage_duration::text AS storage_duration, t.archiving, t.parameters, t.rule_id, t.strategy_id, t.strategy_rule_id, m.hostname AS media_hostname,
     m.local_service_mode, ({writable}) AS writable
 FROM task_queue t LEFT JOIN clients c ON c.id = t.client_id LEFT JOIN repository r ON r.id = t.record_id
-LEFT JOIN media_servers m ON m.id = t.media_server_id
+LEFT JOIN pools hp ON hp.id = t.wanted_pool_id
+LEFT JOIN media_servers m ON m.id = coalesce(hp.media_server_id, t.media_server_id)
 WHERE t.id = ANY ($1::bigint[]) AND ({visible}) ORDER BY t.id FOR UPDATE OF t"""
 _BY_STATUS = """
 SELECT t.id FROM task_queue t LEFT JOIN clients c ON c.id = t.client_id
@@ -111,7 +112,7 @@ def _again(row: Any, created_by: str) -> NewTask:
     if gone:
         raise Conflict(f"Task {row['id']} cannot be restarted: its {gone} does not exist any more.")
     fields = (
-        "task_type", "executor", "priority", "client_id", "media_server_id", "pool_id", "record_id", "record_uuid",
+        "task_type", "executor", "priority", "client_id", "media_server_id", "pool_id", "pool_group_id", "record_id", "record_uuid",
         "resource_type", "resource", "backup_type", "crypto", "storage_duration", "archiving", "parameters",
         "rule_id", "strategy_id", "strategy_rule_id",
     )  # fmt: skip

@@ -19,6 +19,7 @@ from rubackup.services.change import Change
 from rubackup.services.fields import Problems, Ref, Row
 
 _TOO_LONG = "SELECT $1::text::interval > retention_period FROM pools WHERE id = $2"
+_SUBSTITUTED = "SELECT EXISTS (SELECT 1 FROM pool_substitutions WHERE pool_id = $1)"
 Values = Mapping[str, bool | int | str]
 """Extension parameters by name."""
 PRIORITY = Meta(description="Higher runs first.", ge=1, le=1000)
@@ -41,7 +42,12 @@ class BackupTask(msgspec.Struct, kw_only=True):
     ]
     client: Annotated[Ref, Meta(description="The client: `hostname (hwid)` or id.")]
     backup_type: Annotated[str, Meta(description="A name of backup_types.")]
-    pool: Annotated[Ref, Meta(description="Pool that stores the copy: name or id.")]
+    pool: Annotated[
+        Ref,
+        Meta(
+            description="Pool that stores the copy: name or id; or the name of a dynamic pool group, which chooses it."
+        ),
+    ]
     crypto: Annotated[str, Meta(description="A name of crypto.")]
     priority: Annotated[int, PRIORITY]
     storage_duration: Annotated[str, Meta(description="How long the copy is kept, such as '1 Years'.", max_length=100)]
@@ -76,7 +82,7 @@ async def create_backup(change: Change, new: NewBackup) -> int:
     duration = problems.interval(task.storage_duration, "data.task.storage_duration")
     limit = scopes.clients(change.principal, write=True)
     client = await problems.client(change.db, task.client, "data.task.client", limit)
-    pool = await problems.pool(change.db, task.pool, "data.task.pool", scopes.storage(change.principal))
+    pool = await problems.place(change.db, task.pool, "data.task.pool", scopes.storage(change.principal))
     if client and resource_type:
         check_client_serves(problems, client, resource_type, "data.task.resource_type")
     if client and crypto:
@@ -85,7 +91,7 @@ async def create_backup(change: Change, new: NewBackup) -> int:
         await check_pool(change.db, problems, pool, duration, "data.task.pool", "data.task.storage_duration")
     problems.fields.update(_extension_problems(new, resource_type))
     problems.raise_any()
-    await refuse_in_service_mode(change.db, pool["media_hostname"] if pool["local_service_mode"] else None)
+    await refuse_place_in_service_mode(change.db, pool)
     if full := await capacity.exceeded(change.db, client["id"]):
         raise Conflict(full)
     task_id = await PostgresQueue(change.db).add(
@@ -96,6 +102,7 @@ async def create_backup(change: Change, new: NewBackup) -> int:
             client_id=client["id"],
             media_server_id=pool["media_server_id"],
             pool_id=pool["id"],
+            pool_group_id=pool["group_id"],
             resource_type=resource_type,
             resource=resource,
             backup_type=backup_type,
@@ -167,6 +174,13 @@ async def refuse_in_service_mode(db: Connection, media_hostname: str | None = No
         raise Conflict("The service mode is on: there are no new tasks.")
     if media_hostname is not None:
         raise Conflict(f"The local service mode of media server {media_hostname} is on: there are no new tasks.")
+
+
+async def refuse_place_in_service_mode(db: Connection, pool: Row) -> None:
+    """As `refuse_in_service_mode` for where a backup goes: a pool with a substitution, and a group, may have another one."""
+    busy = pool["local_service_mode"] and pool["group_id"] is None
+    busy = busy and not await db.fetchval(_SUBSTITUTED, pool["id"])
+    await refuse_in_service_mode(db, pool["media_hostname"] if busy else None)
 
 
 def backup_reservations(client_id: int, resource_type: str, resource: str, pool_id: int) -> tuple[Reservation, ...]:

@@ -230,19 +230,25 @@ def test_a_folder_that_never_belonged_to_the_pool_is_left_out(place: Place) -> N
 
 
 def test_a_storage_that_became_another_pools_is_no_reason_to_lose_records(place: Place) -> None:
-    """Disks that were swapped: the pool is refused as a whole, as copies may lie where the folder was."""
+    """Disks that were swapped: what lies in the others is served, and what may have lain there is said to be away."""
     place.storages = ["one", "two"]
     Client().backup(begin(place.open(), 1), TREE)
     place.close()
     place.memory("two").files.clear()
     place.memory("two").put("pool", f"rubackup pool 0 {'f' * 32} {'e' * 32}\n".encode())
 
-    with pytest.raises(StorageFault, match="another pool"):
-        place.open()
+    pool = place.open()
+
+    assert pool.away() == ["two"]
+    assert "another pool" in pool.needs("two")
+    assert "another pool" in pool.fills()[1].problem
+    assert restore(pool, record_id(1)) == TREE
+    with pytest.raises(StorageFault, match="two"):
+        pool.collect(lambda *_: None, lambda: None)
 
 
-def test_without_an_index_no_folder_is_left_out(place: Place) -> None:
-    """Nobody knows then which folders held data."""
+def test_without_an_index_no_folder_may_be_away(place: Place) -> None:
+    """Nobody knows then which copies it held."""
     place.storages = ["one", "two"]
     Client().backup(begin(place.open(), 1), TREE)
     place.close()

@@ -25,6 +25,7 @@ from rubackup.wire.messages import (
     AskRecords,
     AskRoot,
     AskStorage,
+    AskUnavailable,
     BackupOpened,
     BlockDevice,
     BlockDevices,
@@ -42,6 +43,7 @@ from rubackup.wire.messages import (
     DestinationsChecked,
     DeviceChecked,
     DropRecord,
+    EmergencyState,
     Enrol,
     EnrolGranted,
     EnrolPending,
@@ -131,6 +133,7 @@ from rubackup.wire.messages import (
     TapeDevices,
     TapeElement,
     TapeElements,
+    UnavailableRecords,
     WaitingRequest,
     Welcome,
 )
@@ -183,7 +186,7 @@ SAMPLES: tuple[Message, ...] = (
     Answer(id=1, body=b"\x81\xa1t\xa4pong"),
     Ping(),
     Pong(),
-    Ack(),
+    Ack(failed=True),
     RunBackup(
         order=ORDER,
         media=MEDIA_ADDRESS,
@@ -275,6 +278,8 @@ SAMPLES: tuple[Message, ...] = (
                 reserve_bytes=1 << 30,
                 storages=[StorageConfig(id=2, path="/var/pool")],
                 reconciled=True,
+                evenly=True,
+                emergency="/var/emergency",
             )
         ],
         terms=[(5, PARENT)],
@@ -292,6 +297,12 @@ SAMPLES: tuple[Message, ...] = (
                 contact=6,
                 records=12,
                 storages=[StorageState(id=2, problem="its disk is gone", free_bytes=3, used_bytes=2, total_bytes=5)],
+                emergency=[
+                    EmergencyState(
+                        path=f"/var/emergency/{PARENT}", problem="", free_bytes=3, used_bytes=2, total_bytes=5
+                    )
+                ],
+                away=["/var/pool"],
             )
         ]
     ),
@@ -306,6 +317,8 @@ SAMPLES: tuple[Message, ...] = (
         ],
         more=True,
     ),
+    AskUnavailable(pool_id=1, after=RECORD, limit=10),
+    UnavailableRecords(records=[RECORD], after=RECORD),
     AskStorage(pool_id=1, storage_id=2),
     StorageNeed(in_pool=True, reason="The folder holds data of the pool."),
     CheckFolder(path="/var/pool", pool=RECORD),

@@ -73,9 +73,10 @@ def test_a_folder_of_another_pool_takes_nothing_out_of_service(keeper: PoolKeepe
 
 
 def test_of_a_pool_that_is_not_open_no_folder_can_be_spared(keeper: PoolKeeper, tmp_path: Path) -> None:
-    """A folder that held data and lost its marker takes the pool out of service, and nothing tells what lay there."""
+    """When all have lost their markers the pool is out of service, and nothing tells what lay there."""
     keeper.close()
     (tmp_path / "storage2" / "pool").unlink()
+    (tmp_path / "storage4" / "pool").unlink()
     keeper.configure(configured(tmp_path, 4, 2))
 
     assert "lost its marker" in keeper.states()[0].problem

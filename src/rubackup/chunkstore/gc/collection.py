@@ -16,6 +16,7 @@ from typing import Final, TypeVar
 from rubackup.chunkstore.backends.local import translated
 from rubackup.chunkstore.gc.compact import Compaction
 from rubackup.chunkstore.gc.doomed import Doomed
+from rubackup.chunkstore.gc.drain import drain
 from rubackup.chunkstore.gc.ground import Ground
 from rubackup.chunkstore.gc.live import LiveIds
 from rubackup.chunkstore.gc.lost import prove_lost
@@ -101,11 +102,12 @@ class _Collection:
             horizon = index.new_pack_number()
         live = LiveIds(ground.folder, index.chunk_count)
         self._read(rows, live)
-        weights, emptied, unknown = self._weigh(live, horizon, pinned)
+        drained = [one.id for one in ground.storages().all if one.emergency]
+        weights, emptied, unknown = self._weigh(live, horizon, pinned, drained)
         scarred: set[int] = set()
         if unknown:
             scarred = self._lose(rows, unknown)
-            weights, emptied, more = self._weigh(live, horizon, pinned, unknown)
+            weights, emptied, more = self._weigh(live, horizon, pinned, drained, unknown)
             if more:
                 raise Conflict("Chunks went while the pool was collected; it is collected again later.")
         dead = [number for number in weights.packs() if not weights.live[number]]
@@ -120,6 +122,8 @@ class _Collection:
         compaction.run([one for one in chosen if one[0] not in index.marks.condemned and one[0] not in kept])
         if compaction.emptied:
             remove_due(ground)
+        if drained:
+            drain(ground)
 
     def _protected(self, numbers: Iterable[int]) -> set[int]:
         """Packs that their storage keeps now: they stay, known, so that backups may use them; nor are they emptied.
@@ -160,12 +164,12 @@ class _Collection:
             self._ground.progress(done, total)
 
     def _weigh(
-        self, live: LiveIds, horizon: int, pinned: set[int], lost: Some[bytes] = ()
+        self, live: LiveIds, horizon: int, pinned: set[int], drained: Some[bytes], lost: Some[bytes] = ()
     ) -> tuple[Weights, Emptied, set[bytes]]:
         ground = self._ground
         weights = Weights(self._index, horizon, pinned)
         emptied = Emptied(ground.safety.compact_share, ground.safety.compact_bytes)
-        unknown = weigh(self._index, live, weights, emptied, ground.folder, ground.check, lost)
+        unknown = weigh(self._index, live, weights, emptied, ground.folder, ground.check, drained, lost)
         return weights, emptied, unknown
 
     def _lose(self, rows: list[RecordRow], unknown: set[bytes]) -> set[int]:

@@ -116,7 +116,8 @@ class Compaction:
     def _open(self, owner: str, size_bytes: int) -> PackWriter:
         """A new pack with room for so much and the reserve."""
         ground = self._ground
-        self._storage = ground.storages().room_for(max(size_bytes, pack.TARGET_BYTES) + pack.MAX_BYTES)
+        need = max(size_bytes, pack.TARGET_BYTES) + pack.MAX_BYTES
+        self._storage = ground.storages().room_for(need, emergency=False)
         self._owner = owner
         self._writer = PackWriter(self._storage.backend, PackHeader(ground.pool, os.urandom(16), owner))
         return self._writer

@@ -16,6 +16,8 @@ class Guard:
         self.changes = 0
         """Rises whenever packs are condemned, groups moved, or a removal begins."""
         self.running = False
+        self.moved: dict[tuple[bytes, str], int] = {}
+        """Storage and name of manifests that lie elsewhere too, and the instant of the steady clock from which they did."""
         self._touched: set[int] = set()
         self._disturbed = False
 

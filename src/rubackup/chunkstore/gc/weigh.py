@@ -86,9 +86,10 @@ def weigh(
     emptied: Emptied,
     folder: Path,
     check: Callable[[], None],
+    drained: Collection[bytes] = (),
     lost: Collection[bytes] = (),
 ) -> set[bytes]:
-    """Fill in `weights` and `emptied`; `check` may raise Stopped.
+    """Fill in `weights` and `emptied`; `check` may raise Stopped. Packs in `drained` storages are emptied, whatever their share.
 
     The beginnings of live ids that the index does not know, but for those that are `lost`; if there are any, nothing is
     weighed. Corrupt when they are more than can be proved to be lost.
@@ -118,7 +119,8 @@ def weigh(
         check()
         for number, offsets in _count(groups.take(bucket), weights).items():
             # A damaged group that is needed keeps its pack: it goes nowhere, and its bytes may be all that is left.
-            mend = number in scarred and not any(index.is_bad(number, offset) for offset in offsets)
+            mend = number in scarred or (bool(drained) and _storage_of(index, number) in drained)
+            mend = mend and not any(index.is_bad(number, offset) for offset in offsets)
             emptied.offer(number, weights.size(number), weights.live[number], offsets, mend=mend)
     return unknown
 
@@ -127,6 +129,11 @@ def _add(unknown: set[bytes], some: set[bytes]) -> None:
     unknown |= some
     if len(unknown) > MOST_LOST:
         raise Corrupt(f"Nothing is collected: more than {MOST_LOST} chunks that copies need are nowhere in the index.")
+
+
+def _storage_of(index: Index, number: int) -> bytes:
+    row = index.pack(number)
+    return row.storage if row else b""
 
 
 def _by_partition(rows: list[Row], partitions: int) -> Iterator[tuple[int, list[Row]]]:

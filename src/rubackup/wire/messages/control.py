@@ -102,3 +102,6 @@ class Pong(Message, tag="pong"):
 
 class Ack(Message, tag="ack"):
     """Done; nothing to say."""
+
+    failed: bool = False
+    """The answer to ReportFinished: the task has ended in Error."""

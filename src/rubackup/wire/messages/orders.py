@@ -252,6 +252,8 @@ class PoolConfig(msgspec.Struct, frozen=True, kw_only=True):
     storages: list[StorageConfig]
     evenly: bool = False
     """Whether new packs go to the storage with most room, not to the first that has some."""
+    emergency: str = ""
+    """Folder below which there is one for what no storage of the pool has room for; '' for none."""
     reconciled: bool = False
     """An administrator has made catalogue and pool agree: the pool belongs to this catalogue from now on."""
     contact: int = 0
@@ -277,6 +279,16 @@ class StorageState(msgspec.Struct, frozen=True, kw_only=True):
     total_bytes: int
 
 
+class EmergencyState(msgspec.Struct, frozen=True, kw_only=True):
+    """How the emergency storage of a pool is, in which something of it lies."""
+
+    path: str
+    problem: str
+    free_bytes: int
+    used_bytes: int
+    total_bytes: int
+
+
 class PoolState(msgspec.Struct, frozen=True, kw_only=True):
     """What a media server says of a pool: '' in `problem` when it can be used."""
 
@@ -292,6 +304,25 @@ class PoolState(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the pool knows this catalogue; if not, nothing is deleted in it."""
     contact: int = 0
     """Number of the last contact that the pool has kept."""
+    emergency: list[EmergencyState] = []
+    away: list[str] = []
+    """Folders of the pool that are not there."""
+
+
+class AskUnavailable(Message, tag="ask_unavailable"):
+    """Ask which of the records behind `after`, in the order of their ids, need what lies in storages that are away."""
+
+    pool_id: int
+    after: str = ""
+    limit: int = 1000
+
+
+class UnavailableRecords(Message, tag="unavailable_records"):
+    """The answer to AskUnavailable."""
+
+    records: list[str]
+    after: str = ""
+    """The last record that was looked at; '' when there are none behind it."""
 
 
 class AskRecords(Message, tag="ask_records"):

@@ -54,7 +54,9 @@ class ReportLog(Message, tag="report_log"):
 
 
 class ReportFinished(Message, tag="report_finished"):
-    """The agent is through with the task. `outcome`: done, error, stopped, retry (something was out of reach)."""
+    """The agent is through with the task. `outcome`: done, error, stopped, retry (something was out of reach);
+    of a backup full (its pool has no room) and storage (its pool's storage failed).
+    """
 
     task_id: int
     fence: int

@@ -1,0 +1,11 @@
+"""Where backups go, once no older code runs."""
+
+from rubackup.catalog.migrations.run import run
+
+revision = "0015_post"
+down_revision = "0015_pre"
+
+
+def upgrade() -> None:
+    """Run the SQL file of this revision."""
+    run(revision)

@@ -1,0 +1,11 @@
+"""Where backups go, what is away, emergency storages."""
+
+from rubackup.catalog.migrations.run import run
+
+revision = "0015_pre"
+down_revision = "0014_post"
+
+
+def upgrade() -> None:
+    """Run the SQL file of this revision."""
+    run(revision)
