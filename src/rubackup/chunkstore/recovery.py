@@ -18,6 +18,7 @@ from rubackup.chunkstore._packset import PackSet
 from rubackup.chunkstore.backends.base import Item
 from rubackup.chunkstore.backends.local import is_bad_sector
 from rubackup.chunkstore.group import Head
+from rubackup.chunkstore.hashes import Hashes, hashes_name
 from rubackup.chunkstore.identity import HOLE
 from rubackup.chunkstore.index import ENDS, NOBODY, Batch, Index, PackRow, Place, RecordRow
 from rubackup.chunkstore.manifest import ManifestReader
@@ -41,9 +42,13 @@ Files = dict[str, list[tuple[Storage, Item, str]]]
 class Recovery:
     """One pass over some storages of a pool."""
 
-    def __init__(self, index: Index, pool: bytes) -> None:
+    def __init__(self, index: Index, pool: bytes, hashes: Hashes | None = None) -> None:
+        """`hashes`: what the pool records beside its packs; without it such files are left alone."""
         self._index = index
         self._pool = pool
+        self._hashes = hashes
+        self._hashed: set[tuple[bytes, str]] = set()
+        """Storage and pack of each file of hashes that is there."""
         self.problems: list[str] = []
         """A sentence for each file that is damaged or could not be repaired."""
         self.repaired: list[str] = []
@@ -65,7 +70,9 @@ class Recovery:
         scanned = {storage.id for storage in storages}
         present = scanned.union(storage.id for storage in others)
         items = [(storage, item) for storage in storages for item in storage.backend.list("packs")]
-        there = {path.stem for _, item in items if (path := PurePosixPath(item.name)).suffix != pack.GONE}
+        names = [(storage, PurePosixPath(item.name)) for storage, item in items]
+        there = {path.stem for _, path in names if path.suffix not in {pack.GONE, pack.HASHES}}
+        self._hashed = {(storage.id, path.stem) for storage, path in names if path.suffix == pack.HASHES}
         lost = {row.number for row in self._index.packs() if row.storage in scanned and row.id.hex() not in there}
         condemned = self._index.marks.condemned
         if unexpected := [number for number in lost if number not in condemned or not condemned[number].going]:
@@ -79,7 +86,17 @@ class Recovery:
         with self._index.filling(self._choose):
             for storage, item in items:
                 self._try_pack(storage, item)
+        self._remove_orphans(storages, there)
         self._manifests(storages)
+
+    def _remove_orphans(self, storages: Iterable[Storage], there: set[str]) -> None:
+        """Remove files of hashes whose pack went just before the process ended."""
+        by_id = {storage.id: storage for storage in storages}
+        for storage_id, stem in self._hashed if self._hashes is not None else ():
+            if stem not in there and _ID.fullmatch(stem) and self._index.pack_by_id(bytes.fromhex(stem)) is None:
+                storage, name = by_id[storage_id], hashes_name(bytes.fromhex(stem))
+                storage.count(-storage.backend.size(name))
+                storage.backend.delete(name)
 
     def _problem(self, text: str) -> None:
         log.error("%s", text)
@@ -107,7 +124,7 @@ class Recovery:
         if path.suffix == pack.GONE:
             storage.backend.erase(item.name)
             return
-        if not _ID.fullmatch(path.stem) or path.suffix not in {".pack", ".open"}:
+        if not _ID.fullmatch(path.stem) or path.suffix not in {".pack", ".open", pack.HASHES}:
             self._problem(f"{storage.backend.label}/{item.name} is no file of the pool.")
             return
         name = bytes.fromhex(path.stem)
@@ -115,6 +132,10 @@ class Recovery:
             self.recover_open(storage, name)
             return
         storage.count(item.size_bytes)
+        if path.suffix == pack.HASHES:
+            return
+        if (storage.id, path.stem) not in self._hashed:
+            self._make_hashes(storage, name)
         row = self._index.pack_by_id(name)
         self._index.mark_found(row.number if row else 0)
         if row is None or not row.closed:
@@ -152,7 +173,21 @@ class Recovery:
             self.left.append((storage, name))
             return
         storage.count(storage.backend.size(pack.closed_name(name)))
+        self._make_hashes(storage, name)
         self._adopt(storage, name, owner, groups, end)
+
+    def complete(self, storage: Storage, name: bytes) -> None:
+        """Make the file of hashes of a closed pack, if the pool has such and it is missing."""
+        if self._hashes is not None and not storage.has(hashes_name(name)):
+            self._make_hashes(storage, name)
+
+    def _make_hashes(self, storage: Storage, name: bytes) -> None:
+        if self._hashes is None:
+            return
+        try:
+            storage.count(self._hashes.make(storage.backend, name))
+        except StorageFull as error:  # a verification makes it when there is room
+            self._problem(f"{storage.backend.label}/{hashes_name(name)} could not be made: {error.message}")
 
     def _tell_lost(self, label: str, row: PackRow | None, groups: list[Extent], end: int) -> None:
         """Name what is damaged of an open pack, as far as it was durable, and remove its chunks from the index."""
@@ -384,15 +419,18 @@ class Recovery:
         return packs, whole
 
 
-def close_left(index: Index, pool: bytes, left: Iterable[tuple[Storage, bytes]]) -> list[tuple[Storage, bytes]]:
+def close_left(
+    index: Index, pool: bytes, left: Iterable[tuple[Storage, bytes]], hashes: Hashes | None = None
+) -> list[tuple[Storage, bytes]]:
     """Close and index packs that failed sessions left; those for which there still is no room."""
     still: list[tuple[Storage, bytes]] = []
     for storage, name in left:
-        recovery = Recovery(index, pool)
+        recovery = Recovery(index, pool, hashes)
         try:
             if storage.has(pack.open_name(name)):
                 recovery.recover_open(storage, name)
             elif storage.has(pack.closed_name(name)):
+                recovery.complete(storage, name)
                 recovery.adopt_closed(storage, name)
             still += recovery.left
         except RubackupError as error:
