@@ -186,7 +186,9 @@ class Recovery:
             return
         try:
             storage.count(self._hashes.make(storage.backend, name))
-        except StorageFull as error:  # a verification makes it when there is room
+        except StorageFault as error:  # a verification makes it when there is room; the pack counts without it
+            if not isinstance(error, StorageFull) and not is_bad_sector(error):
+                raise
             self._problem(f"{storage.backend.label}/{hashes_name(name)} could not be made: {error.message}")
 
     def _tell_lost(self, label: str, row: PackRow | None, groups: list[Extent], end: int) -> None:

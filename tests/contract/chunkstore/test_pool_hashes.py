@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +19,7 @@ from rubackup.chunkstore.copying import RecordCopy
 from rubackup.chunkstore.digests import DIGESTS, DigestSpec
 from rubackup.chunkstore.group import Sealer
 from rubackup.chunkstore.pool import Pool, VerifyResult
-from rubackup.domain.errors import Invalid, RubackupError, StorageFull
+from rubackup.domain.errors import Invalid, RubackupError, StorageFault, StorageFull
 from support.chunkstore import Client, Place, begin, noise, record_id, restore
 from support.collecting import SECOND_NS, collect
 from support.crashes import Crash, Crasher, at_every_step, half, nothing_unsynced
@@ -426,6 +427,60 @@ def test_a_full_storage_costs_no_chunk(place: Place) -> None:
 
     assert verify(pool, 3).damaged == []
     recorded(place.memory())
+
+
+def test_a_compaction_without_room_for_hashes_leaves_all_as_it_was(place: Place) -> None:
+    """It says so; no half of a new pack stays, and the next one moves the groups."""
+    place.digest = SHA2
+    fails = False
+
+    def script(operation: str, name: str, done: bool) -> None:
+        if fails and operation == "put" and name.endswith(".hashes"):
+            raise StorageFull("There is no room left in one.")
+
+    place.wrap = lambda backend: FaultyBackend(backend, script)
+    pool = place.open()
+    client, kept = Client(group_bytes=4096), {"/c": noise(60_000, 3)}
+    client.backup(begin(pool, 1), {"/a": noise(60_000, 1), **kept, "/z": noise(60_000, 4)})
+    client.backup(begin(pool, 2), kept)
+    pool.drop(record_id(1))
+    fails = True
+    before = {item.name for item in place.memory().list("packs")}
+    result = collect(pool)
+
+    assert "Packs could not be emptied: There is no room left in one." in result.problems
+    assert {item.name for item in place.memory().list("packs")} <= before
+    fails = False
+    assert collect(pool).moved_bytes > 0
+    assert (verify(pool, 2).damaged, verify(pool, 2).mended) == ([], [])
+    recorded(place.memory())
+
+
+@pytest.mark.parametrize("where", ["group", "trailer"])
+def test_a_sector_that_cannot_be_read_costs_only_its_hashes(place: Place, where: str) -> None:
+    """When a file is made anew: the pack counts as before, and what is whole of it has its hashes."""
+    place.digest = SHA2
+    pool = place.open()
+    Client().backup(begin(pool, 1), {"/a": noise(80_000, 1)})
+    (name,) = [name for name in place.memory().files if name.endswith(".pack")]
+    del place.memory().files[name.replace(".pack", ".hashes")]
+    size = place.memory().size(name)
+    bad = size - 10 if where == "trailer" else pack.read_extents(place.memory(), name)[0].offset + 200
+
+    class Bad(FaultyBackend):
+        def read(self, file: str, offset: int, length: int) -> bytes:
+            if file == name and offset <= bad < offset + length:
+                raise StorageFault(f"{file}: Input/output error.") from OSError(errno.EIO, "Input/output error")
+            return super().read(file, offset, length)
+
+    place.wrap = lambda backend: Bad(backend, lambda *_: None)
+    pool = place.reopen()
+    client = Client()
+    client.backup(begin(pool, 2), {"/a": noise(80_000, 1)})
+
+    assert client.sent == 0
+    assert len(pool.problems) == (where == "trailer")
+    assert all("could not be made" in text for text in pool.problems)
 
 
 # --- the longest chunk ---
