@@ -6,6 +6,7 @@ import threading
 from collections import OrderedDict
 from typing import Final
 
+from rubackup.chunkstore import pack
 from rubackup.chunkstore._groups import GroupReader, Spot
 from rubackup.chunkstore.group import Group
 from rubackup.chunkstore.hashes import Hashes, Recorded, hashes_name
@@ -78,6 +79,8 @@ def mend(hashes: Hashes, storages: Storages, row: PackRow | None, text: str) -> 
     if row is None or storage is None:  # collected meanwhile
         return "", ""
     try:
+        if not storage.has(pack.closed_name(row.id)):  # likewise, or a copy of it in another storage was read
+            return "", ""
         hashes.make(storage.backend, row.id)
     except RubackupError as error:
         return "", f"{text} They could not be made anew: {error.message}"

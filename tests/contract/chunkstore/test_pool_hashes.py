@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import os
+import shutil
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -233,6 +236,20 @@ def test_files_that_were_swapped_are_made_anew(place: Place) -> None:
     assert recorded(place.memory()) == before
 
 
+def test_a_pack_that_lies_in_another_storage_too_is_no_flaw(place: Place) -> None:
+    """Somebody copied the folder, and the pack that the index names was lost: the copy is whole, as it was without hashes."""
+    place.digest, place.storages = SHA2, ["one", "two"]
+    pool = place.open()
+    Client().backup(begin(pool, 1), {"/a": noise(50_000, 1)})
+    one, two = place.memory(), place.memory("two")
+    (name,) = [name for name in one.files if name.endswith(".pack")]
+    for suffix in (".pack", ".hashes"):
+        two.files[name.replace(".pack", suffix)] = one.files.pop(name.replace(".pack", suffix))
+    result = verify(pool)
+
+    assert (result.damaged, result.flaws, result.mended) == ([], [], [])
+
+
 def test_what_cannot_be_made_anew_is_a_flaw(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without room."""
     place.digest = SHA2
@@ -364,7 +381,12 @@ def _run(place: Place, step: int, survivors: Callable[[MemoryBackend], MemoryBac
     client.backup(begin(pool, 5), {"/a": noise(60_000, 1), "/c": noise(60_000, 3), "/d": noise(30_000, 4)})
     place.close()
     crasher = Crasher(place, step, survivors)
-    place.wrap = lambda backend: FaultyBackend(backend, crasher)
+
+    def in_packs(operation: str, name: str, done: bool) -> None:
+        if name.startswith("packs/") or crasher.crashed:
+            crasher(operation, name, done)
+
+    place.wrap = lambda backend: FaultyBackend(backend, in_packs)
     try:
         pool = place.open()
         Client().backup(begin(pool, 2), {"/new": noise(120_000, 5), "/text": b"text " * 5000})
@@ -404,6 +426,52 @@ def test_a_crash_at_any_step_leaves_hashes_that_are_made_good(
         crashes += 1
 
     assert crashes > 40
+
+
+def test_a_process_that_ends_at_any_step_on_a_device(quick_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same on a block device, whose directory names both files."""
+    monkeypatch.setattr(_packing, "CLOSING", 0)
+    ends = 0
+    for step in count():
+        place = Place(quick_folder / str(step), digest=SHA2)
+        place.folder.mkdir()
+        place.make_device(size_bytes=4 << 20)
+        left = step
+
+        def script(operation: str, name: str, done: bool) -> None:
+            nonlocal left
+            if operation != "read" and name.startswith("packs/"):
+                left -= 1
+                if left < 0:
+                    raise Crash
+
+        place.wrap = lambda backend, script=script: FaultyBackend(backend, script)
+        try:
+            Client().backup(begin(place.open(), 1), TREE)
+        except Crash:
+            ends += 1
+        finished = left >= 0
+        for pool in place.opened:
+            try:
+                pool.close()
+            except Crash:
+                pool._index.close()
+                pool._backends.keep(())
+                os.close(pool._lock_file)
+        place.opened.clear()
+        place.wrap = lambda backend: backend
+        pool = place.open()
+        client = Client()
+        client.backup(begin(pool, 2), TREE)
+        assert pool.problems == []
+        assert (verify(pool, 2).damaged, verify(pool, 2).mended) == ([], [])
+        assert recorded(pool._storages.all[0].backend).keys() >= expected(TREE, bytes).keys()
+        place.close()
+        shutil.rmtree(place.folder)
+        if finished:
+            break
+
+    assert ends > 20
 
 
 def test_a_full_storage_costs_no_chunk(place: Place) -> None:
