@@ -14,11 +14,12 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from rubackup.chunkstore import astray, group, pack, seals
+from rubackup.chunkstore._hash_files import HashFiles
 from rubackup.chunkstore._packset import PackSet
 from rubackup.chunkstore.backends.base import Item
 from rubackup.chunkstore.backends.local import is_bad_sector
 from rubackup.chunkstore.group import Head
-from rubackup.chunkstore.hashes import Hashes, hashes_name
+from rubackup.chunkstore.hashes import Hashes
 from rubackup.chunkstore.identity import HOLE
 from rubackup.chunkstore.index import ENDS, NOBODY, Batch, Index, PackRow, Place, RecordRow
 from rubackup.chunkstore.manifest import ManifestReader
@@ -46,9 +47,7 @@ class Recovery:
         """`hashes`: what the pool records beside its packs; without it such files are left alone."""
         self._index = index
         self._pool = pool
-        self._hashes = hashes
-        self._hashed: set[tuple[bytes, str]] = set()
-        """Storage and pack of each file of hashes that is there."""
+        self.beside = HashFiles(hashes, self._problem)
         self.problems: list[str] = []
         """A sentence for each file that is damaged or could not be repaired."""
         self.repaired: list[str] = []
@@ -69,10 +68,8 @@ class Recovery:
         self._storages = {storage.id: storage for storage in (*storages, *others)}
         scanned = {storage.id for storage in storages}
         present = scanned.union(storage.id for storage in others)
-        items = [(storage, item) for storage in storages for item in storage.backend.list("packs")]
-        names = [(storage, PurePosixPath(item.name)) for storage, item in items]
-        there = {path.stem for _, path in names if path.suffix not in {pack.GONE, pack.HASHES}}
-        self._hashed = {(storage.id, path.stem) for storage, path in names if path.suffix == pack.HASHES}
+        items = [(storage, item) for storage in storages for item in self.beside.packs_of(storage)]
+        there = {path.stem for _, item in items if (path := PurePosixPath(item.name)).suffix != pack.GONE}
         lost = {row.number for row in self._index.packs() if row.storage in scanned and row.id.hex() not in there}
         condemned = self._index.marks.condemned
         if unexpected := [number for number in lost if number not in condemned or not condemned[number].going]:
@@ -82,21 +79,12 @@ class Recovery:
         for storage in storages:
             for folder in ("packs", "manifests"):
                 storage.backend.sweep(folder)
-            storage.used_bytes = 0
+            storage.used_bytes = self.beside.size_bytes(storage)
         with self._index.filling(self._choose):
             for storage, item in items:
                 self._try_pack(storage, item)
-        self._remove_orphans(storages, there)
+        self.beside.remove_orphans(storages, there, self._index)
         self._manifests(storages)
-
-    def _remove_orphans(self, storages: Iterable[Storage], there: set[str]) -> None:
-        """Remove files of hashes whose pack went just before the process ended."""
-        by_id = {storage.id: storage for storage in storages}
-        for storage_id, stem in self._hashed if self._hashes is not None else ():
-            if stem not in there and _ID.fullmatch(stem) and self._index.pack_by_id(bytes.fromhex(stem)) is None:
-                storage, name = by_id[storage_id], hashes_name(bytes.fromhex(stem))
-                storage.count(-storage.backend.size(name))
-                storage.backend.delete(name)
 
     def _problem(self, text: str) -> None:
         log.error("%s", text)
@@ -124,7 +112,7 @@ class Recovery:
         if path.suffix == pack.GONE:
             storage.backend.erase(item.name)
             return
-        if not _ID.fullmatch(path.stem) or path.suffix not in {".pack", ".open", pack.HASHES}:
+        if not _ID.fullmatch(path.stem) or path.suffix not in {".pack", ".open"}:
             self._problem(f"{storage.backend.label}/{item.name} is no file of the pool.")
             return
         name = bytes.fromhex(path.stem)
@@ -132,10 +120,7 @@ class Recovery:
             self.recover_open(storage, name)
             return
         storage.count(item.size_bytes)
-        if path.suffix == pack.HASHES:
-            return
-        if (storage.id, path.stem) not in self._hashed:
-            self._make_hashes(storage, name)
+        self.beside.complete(storage, name)
         row = self._index.pack_by_id(name)
         self._index.mark_found(row.number if row else 0)
         if row is None or not row.closed:
@@ -173,23 +158,8 @@ class Recovery:
             self.left.append((storage, name))
             return
         storage.count(storage.backend.size(pack.closed_name(name)))
-        self._make_hashes(storage, name)
+        self.beside.make(storage, name)
         self._adopt(storage, name, owner, groups, end)
-
-    def complete(self, storage: Storage, name: bytes) -> None:
-        """Make the file of hashes of a closed pack, if the pool has such and it is missing."""
-        if self._hashes is not None and not storage.has(hashes_name(name)):
-            self._make_hashes(storage, name)
-
-    def _make_hashes(self, storage: Storage, name: bytes) -> None:
-        if self._hashes is None:
-            return
-        try:
-            storage.count(self._hashes.make(storage.backend, name))
-        except StorageFault as error:  # a verification makes it when there is room; the pack counts without it
-            if not isinstance(error, StorageFull) and not is_bad_sector(error):
-                raise
-            self._problem(f"{storage.backend.label}/{hashes_name(name)} could not be made: {error.message}")
 
     def _tell_lost(self, label: str, row: PackRow | None, groups: list[Extent], end: int) -> None:
         """Name what is damaged of an open pack, as far as it was durable, and remove its chunks from the index."""
@@ -432,7 +402,7 @@ def close_left(
             if storage.has(pack.open_name(name)):
                 recovery.recover_open(storage, name)
             elif storage.has(pack.closed_name(name)):
-                recovery.complete(storage, name)
+                recovery.beside.complete(storage, name)
                 recovery.adopt_closed(storage, name)
             still += recovery.left
         except RubackupError as error:
