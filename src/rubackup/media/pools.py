@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from rubackup.chunkstore.digests import DigestSpec
 from rubackup.chunkstore.locations import folders
 from rubackup.chunkstore.pool import GcSafety, Pool
 from rubackup.domain.errors import Conflict, RubackupError, StorageFault
@@ -144,6 +145,8 @@ class PoolKeeper:
                     level=level,
                     evenly=config.evenly,
                     emergency=emergency,
+                    digest=DigestSpec(config.algorithm, config.hash_length) if config.algorithm else None,
+                    block_bytes=config.block_size,
                 )
                 log.info("pool %s is open", config.name)
             self._problems.pop(config.id, None)

@@ -66,6 +66,9 @@ class PoolSync:
                         emergency=row.emergency,
                         reconciled=row.reconciled,
                         contact=row.contact,
+                        algorithm=row.algorithm,
+                        hash_length=row.hash_length,
+                        block_size=row.block_size,
                         storages=[StorageConfig(id=number, path=path) for number, path in row.storages],
                     )
                     for row in rows

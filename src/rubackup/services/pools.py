@@ -21,7 +21,7 @@ TOTAL_BYTES = f"""CASE WHEN p.pool_type = '{BLOCK_DEVICE}'
 """Size of the storages of pool `p` with its `pool_state s`."""
 
 _POOLS = """
-SELECT p.id, p.uuid, p.pool_name, p.compression_type, p.ignore_free_space_check,
+SELECT p.id, p.uuid, p.pool_name, p.compression_type, p.ignore_free_space_check, p.algorithm, p.hash_length, p.block_size,
     coalesce(s.reconcile_wanted, false) AS reconcile_wanted, coalesce(s.contact, 0) + 1 AS contact
 FROM pools p JOIN media_servers m ON m.id = p.media_server_id LEFT JOIN pool_state s ON s.pool_id = p.id
 WHERE m.hwid = $1 AND p.pool_type = ANY ($2::text[]) ORDER BY p.id"""
@@ -85,6 +85,10 @@ class PoolRow(msgspec.Struct, frozen=True, kw_only=True):
     """An administrator has reconciled, and the media server does not know yet."""
     contact: int = 1
     """Number of the next contact with the pool: one more than it confirmed last."""
+    algorithm: str = ""
+    hash_length: int = 0
+    block_size: int = 0
+    """Of Block device pools."""
 
 
 class StorageReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -148,6 +152,9 @@ async def configuration(database: Database, media_hwid: str) -> list[PoolRow]:
                 emergency=emergency,
                 reconciled=row["reconcile_wanted"],
                 contact=row["contact"],
+                algorithm=row["algorithm"] or "",
+                hash_length=row["hash_length"] or 0,
+                block_size=row["block_size"] or 0,
             )
             for row in rows
         ]

@@ -258,6 +258,12 @@ class PoolConfig(msgspec.Struct, frozen=True, kw_only=True):
     """An administrator has made catalogue and pool agree: the pool belongs to this catalogue from now on."""
     contact: int = 0
     """Number of this contact with the pool, one more than the catalogue knows to be confirmed."""
+    algorithm: str = ""
+    """Hash that is recorded of each chunk in clear; '' for none."""
+    hash_length: int = 0
+    """In bits."""
+    block_size: int = 0
+    """Files are cut at multiples of so many bytes; 0: by content."""
 
 
 class ConfigurePools(Message, tag="configure_pools"):
