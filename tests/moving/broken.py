@@ -8,22 +8,31 @@ from typing import Any, Final
 
 from moving.catalogue import Task
 from moving.life import Life
+from rubackup.chunkstore.copying import RecordCopy
 from rubackup.chunkstore.gc.safety import GcResult
+from rubackup.chunkstore.manifest import Summary
 from rubackup.chunkstore.pool import Pool
 from rubackup.chunkstore.write import WriteSession
 from rubackup.media.seals import SealBook
 
 
 def _hasty() -> None:
-    """The source of a move goes before the catalogue lists what arrived."""
-    copy = Life._copy
+    """The source of a move goes when it was read back, and not when the catalogue lists what arrived."""
+    copy, run = Life._copy, RecordCopy.run
+    sources: list[tuple[Pool, str]] = []
 
     def hasty(self: Life, task: Task) -> None:
-        if task.kind == "move":
-            self.places.pools[self.catalogue.listed[task.source].pool].drop(task.source)
+        pool = self.places.pools[self.catalogue.listed[task.source].pool]
+        sources[:] = [(pool, task.source)] if task.kind == "move" else []
         copy(self, task)
 
-    Life._copy = hasty  # type: ignore[method-assign]
+    def read_back(self: RecordCopy) -> Summary:
+        summary = run(self)
+        for pool, record in sources:
+            pool.drop(record)
+        return summary
+
+    Life._copy, RecordCopy.run = hasty, read_back  # type: ignore[method-assign]
 
 
 def _forgetful() -> None:

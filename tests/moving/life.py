@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from moving import checks
 from moving.catalogue import Catalogue, Task
+from moving.checks import ALL_AT_ONCE
 from moving.contents import ENCRYPTED, client, content
 from moving.counting import Ciphertext, CountedSource, TwoPools
 from moving.places import KINDS, Death, Places
@@ -25,6 +26,7 @@ from rubackup.media.seals import Note, SealBook
 from rubackup.wire.messages import Order, RunCopy
 
 GRACE: Final = GcSafety(grace_seconds=1)
+"""With one thread there is none, so that every call depends on the seed alone."""
 COLLECT_EVERY: Final = 25
 """Tasks, on average."""
 SAMPLE: Final = 12
@@ -270,7 +272,10 @@ class Life:
             unfinished = set(self.catalogue.tasks)
         with suppress(Busy):
             result = self.places.pools[number].collect(
-                lambda *_: None, lambda: None, unfinished=unfinished, safety=GRACE
+                lambda *_: None,
+                lambda: None,
+                unfinished=unfinished,
+                safety=GRACE if self.orders.threads > 1 else ALL_AT_ONCE,
             )
             assert not result.damaged, f"a collection misses chunks of {result.damaged}"
         self.collections[number] += 1
