@@ -23,9 +23,16 @@ ALL_AT_ONCE = GcSafety(grace_seconds=0, compact_share=0.0)
 """No grace, and whatever is not needed goes."""
 
 
+def nothing_is_damaged(number: int, pool: Pool) -> None:
+    """No group was found damaged: here nothing ever is."""
+    marked = [row for row in pool._index.packs() if row.number in pool._index.scarred()]
+    assert not marked, f"pool {KINDS[number]} takes something of {marked} for damaged"
+
+
 def exactly_what_is_listed(places: Places, catalogue: Catalogue) -> None:
     """Each pool has the copies that the catalogue lists in it, and no other; each content is somewhere."""
     for number, pool in places.pools.items():
+        nothing_is_damaged(number, pool)
         wanted = {record for record, row in catalogue.listed.items() if row.pool == number}
         found = {one.record for one in pool.records()}
         assert found == wanted, (
@@ -78,7 +85,9 @@ def no_orphans(number: int, pool: Pool, catalogue: Catalogue, seed: int) -> Coun
             heads = list(pack.read_heads(backend, item.name, pack.read_extents(backend, item.name)))
             assert heads, f"{backend.label}/{item.name} holds nothing"
             for extent, head in heads:
-                assert live.intersection(head.ids), f"group {extent.offset} of {item.name} is needed by no copy"
+                assert live.intersection(head.ids), (
+                    f"group {extent.offset} of {backend.label}/{item.name} is needed by no copy"
+                )
                 places.update(set(head.ids) & live)
                 counts["groups"] += 1
             counts["packs"] += 1

@@ -223,6 +223,7 @@ class Life:
         if collections == self.collections[target]:
             again = pools.source.read_again(wanted.ids, held)
             assert not again, f"{again} groups of {task.source} were read although {KINDS[target]} held their chunks"
+        checks.nothing_is_damaged(target, pools.target)
         self._commit("list", task.number, len(held & wanted.ids), len(pools.source.given))
         self.seals.settle(Note(target, task.record))
         if task.kind == "move":
