@@ -157,9 +157,10 @@ class Recovery:
             self._problem(f"{label} could not be closed: {error.message}")
             self.left.append((storage, name))
             return
-        storage.count(storage.backend.size(pack.closed_name(name)))
+        size = storage.backend.size(pack.closed_name(name))
+        storage.count(size)
         self.beside.make(storage, name)
-        self._adopt(storage, name, owner, groups, end)
+        self._adopt(storage, name, owner, groups, size)  # with its trailer, as any closed pack is weighed
 
     def _tell_lost(self, label: str, row: PackRow | None, groups: list[Extent], end: int) -> None:
         """Name what is damaged of an open pack, as far as it was durable, and remove its chunks from the index."""

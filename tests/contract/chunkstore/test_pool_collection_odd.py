@@ -94,3 +94,31 @@ def test_an_unused_pack_with_a_damaged_header_goes(place: Place) -> None:
 
         assert collect(pool).removed_packs == 1
         place.close()
+
+
+def test_a_pack_that_recovery_closed_is_weighed_whole(place: Place) -> None:
+    """Its trailer counts as that of any other pack: what is unused in it is seen however little it is."""
+    session = begin(place.open(), 1)
+    client = Client()
+    for data in (A[:9_000], B[:9_000], b"little"):
+        client.send(session, client.chunks(data))
+    session.checkpoint()
+    left = {name: bytes(file.data) for name, file in place.memory().files.items()}
+    session.abort()
+    place.close()
+    place.lose_index()
+    place.memory().files.clear()
+    for name, data in left.items():  # as a crash leaves it, with the pack open
+        place.memory().put(name, data)
+    assert [name for name in left if name.endswith(".open")]
+    pool = place.open()
+    client.backup(begin(pool, 2), {"/a": A[:9_000], "/b": B[:9_000]})
+    client.backup(begin(pool, 3), {"/little": b"little"})
+    pool.drop(record_id(3))
+    [before] = packs(place)
+
+    result = collect(pool, safety=GcSafety(grace_seconds=0, compact_share=0.0))
+
+    assert result.moved_bytes > 9_000
+    assert packs(place) != [before]
+    assert damaged(pool, record_id(2)) == []
