@@ -57,13 +57,21 @@ class Members(Mending):
         with self._lock:
             if self._closed:
                 return
-            if any(not one.bound for one in self._storages.all) or any(map(self._is_back, self._bound.away)):
+            failed = any(one.backend.capabilities.must_reopen() for one in self._storages.all)
+            if failed or any(not one.bound for one in self._storages.all) or any(map(self._is_back, self._bound.away)):
                 self._look_again()
             for one in self._storages.all:
                 if one.doubtful and one.bound:
                     self._find_again(one)
                 if one.fault:
                     one.probe()
+
+    def _let_go(self) -> None:
+        """Close what failed for good while it was open: it is opened, and recovered, as one that comes back."""
+        for one in self._storages.all:
+            if one.backend.capabilities.must_reopen():
+                log.warning("%s failed, and is opened again", one.backend.label)
+                self._backends.drop(one.backend.label)
 
     def _is_back(self, path: str) -> bool:
         given = next((one for one in self._given if one.label == path), Folder(Path(path)))

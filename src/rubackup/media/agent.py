@@ -36,11 +36,13 @@ from rubackup.wire.messages import (
     CheckFolder,
     ConfigurePools,
     DropRecord,
+    FormatDevice,
     KeepKey,
     ListRecord,
     LockRecord,
     Message,
     PoolStates,
+    ProbeBucket,
     ReadRecordFile,
     RecordListing,
     RecordSealed,
@@ -149,18 +151,15 @@ class MediaAgent:
         return await self._answer(message)
 
     async def _answer(self, message: Message) -> Message:
-        """The answer to a question: what changes nothing but a folder that is tried."""
+        """The answer to a question: what changes nothing of a pool; places that are to become a storage are tried, or made ready."""
         match message:
             case AskPools():
                 await asyncio.to_thread(self._pools.meet_again, message.contacts)
                 return PoolStates(pools=await asyncio.to_thread(self._pools.states))
-            case CheckFolder():
-                await asyncio.to_thread(self._pools.check_folder, message.path, message.pool)
-                return Ack()
             case AskStorage():
                 return await asyncio.to_thread(self._pools.need, message.pool_id, message.storage_id)
-            case CheckDevice():
-                return await asyncio.to_thread(check_device, message.path, message.taken)
+            case CheckFolder() | CheckDevice() | FormatDevice() | ProbeBucket():
+                return await asyncio.to_thread(self._try_place, message)
             case AskUnavailable():
                 pool, limit = self._pools.get(message.pool_id), max(1, min(message.limit, 1000))
                 found, after = await asyncio.to_thread(pool.list_unavailable, message.after, limit)
@@ -176,6 +175,18 @@ class MediaAgent:
             case AskElements():
                 return await asyncio.to_thread(self._tape.elements, message)
         raise WireFault("A media server does not take this order.")
+
+    def _try_place(self, message: CheckFolder | CheckDevice | FormatDevice | ProbeBucket) -> Message:
+        match message:
+            case CheckFolder():
+                self._pools.check_folder(message.path, message.pool)
+                return Ack()
+            case CheckDevice():
+                return check_device(message.path, message.taken)
+            case FormatDevice():
+                return self._pools.places.format_device(message)
+            case ProbeBucket():
+                return self._pools.places.probe_bucket(message)
 
     def _keep_key(self, peer: ControlPeer, seconds: float) -> None:
         self._keys[peer.identity.hwid] = (public_key_of(peer.certificate), self._clock() + seconds)

@@ -11,14 +11,14 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from rubackup.chunkstore.locations import folders
 from rubackup.chunkstore.pool import GcSafety, Pool
 from rubackup.domain.errors import Conflict, RubackupError, StorageFault
 from rubackup.domain.pools import NOT_RECONCILED
 from rubackup.media.emergency import emergency_folder
 from rubackup.media.folders import Ground, check_folder
 from rubackup.media.history import KNOWN, UNKNOWN, History, Standing
-from rubackup.wire.messages import EmergencyState, PoolConfig, PoolState, StorageNeed, StorageState
+from rubackup.media.places import Places
+from rubackup.wire.messages import EmergencyState, PoolConfig, PoolState, StorageConfig, StorageNeed, StorageState
 
 log = logging.getLogger(__name__)
 
@@ -26,13 +26,25 @@ LEVELS: dict[str, int | None] = {"None": None, "fast": 1, "optimal": 3, "best": 
 """zstd level by the pool's compression type (domain.lookups.CompressionType)."""
 
 
+def _is_folder(storage: StorageConfig) -> bool:
+    return storage.device is None and storage.bucket is None
+
+
 class PoolKeeper:
     """Every configured pool, by its number in the catalogue. Thread-safe."""
 
-    def __init__(self, metadata: Path, ground: Ground | None = None, safety: GcSafety | None = None) -> None:
+    def __init__(
+        self,
+        metadata: Path,
+        ground: Ground | None = None,
+        safety: GcSafety | None = None,
+        key: Path | None = None,
+    ) -> None:
+        """`key`: the media server's private key, which opens the sealed keys of buckets."""
         self.safety = safety or GcSafety()
         self._metadata = metadata
         self._ground = ground or Ground((metadata,))
+        self.places = Places(metadata, self._ground, key)
         self._lock = threading.Lock()
         self._configs: dict[int, PoolConfig] = {}
         self._open: dict[int, Pool] = {}
@@ -49,7 +61,8 @@ class PoolKeeper:
                     list(terms),
                     reconciled=one.reconciled,
                     contact=one.contact,
-                    folders=[Path(storage.path) for storage in one.storages],
+                    folders=[Path(storage.path) for storage in one.storages if _is_folder(storage)],
+                    others=self.places.holders(one.storages, one.uuid),
                 )
                 for one in configs
             }
@@ -107,7 +120,7 @@ class PoolKeeper:
         check_folder(path, pool, self._folders(), self._ground)
 
     def need(self, pool_id: int, storage_id: int) -> StorageNeed:
-        """Whether a pool can do without one of its folders; of a pool that is not open nothing is known."""
+        """Whether a pool can do without one of its storages; of a pool that is not open nothing is known."""
         with self._lock:
             config, pool = self._configs.get(pool_id), self._open.get(pool_id)
             path = next((one.path for one in config.storages if one.id == storage_id), "") if config else ""
@@ -129,7 +142,7 @@ class PoolKeeper:
             self._close(config.id)
             self._problems[config.id] = f"Pool {config.name} has no storage yet."
             return
-        storages = folders(Path(storage.path) for storage in config.storages)
+        storages = [self.places.location(storage, config.uuid) for storage in config.storages]
         level, emergency = LEVELS.get(config.compression, 1), self._emergency(config)
         try:
             pool = self._open.get(config.id)
@@ -162,7 +175,8 @@ class PoolKeeper:
 
     def _folders(self) -> list[str]:
         """Without the lock: sessions ask while pools are repaired."""
-        return [storage.path for config in list(self._configs.values()) for storage in config.storages]
+        configs = list(self._configs.values())
+        return [storage.path for config in configs for storage in config.storages if storage.bucket is None]
 
     def _leave_all(self, config: PoolConfig) -> None:
         """The pool's last folder was taken out: the pool need not wait for it later."""

@@ -37,7 +37,7 @@ async def serve(settings: Settings) -> None:
     host_name = settings.text("DATA_HOST", "127.0.0.1")
     port = settings.port("DATA_PORT", 9993)
     host = agent_host(settings, "media", data_endpoint=f"{settings.text('DATA_NAME', host_name)}:{port}")
-    pools = PoolKeeper(state / "pools", ground(settings, host), safety(settings))
+    pools = PoolKeeper(state / "pools", ground(settings, host), safety(settings), host.key)
     seals = SealBook(state / "unreported")
     link = ServerLink(host)
     runner = TaskRunner(link.call)

@@ -66,7 +66,7 @@ class PoolSync:
                         emergency=row.emergency,
                         reconciled=row.reconciled,
                         contact=row.contact,
-                        storages=[StorageConfig(id=number, path=path) for number, path in row.storages],
+                        storages=[msgspec.convert(one, StorageConfig, from_attributes=True) for one in row.storages],
                     )
                     for row in rows
                 ],

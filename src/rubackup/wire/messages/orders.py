@@ -233,11 +233,40 @@ class ModuleResources(Message, tag="module_resources"):
     resources: list[ModuleResource]
 
 
+class DeviceConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """What a device of a pool is beside its path."""
+
+    uuid: str
+    """Of its superblock, in hex: no other device is opened at that path. '' when it was never made ready."""
+    workers: int = 1
+    """So many threads read and write it at once."""
+
+
+class BucketConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """A bucket, or a folder in one."""
+
+    endpoint: str
+    region: str
+    bucket: str
+    prefix: str
+    access_key: str
+    secret_sealed: bytes
+    """For the media server's own key, with the pool's uuid as a part of the context (`domain.sealing`)."""
+    ca_file: str = ""
+    object_lock: str = "none"
+    conditional_writes: bool = False
+    """As the probe found it."""
+    conditional_parts: bool = False
+
+
 class StorageConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """One local catalogue of a pool."""
+    """One storage of a pool: a local catalogue, a device or a bucket. Ids are of its kind."""
 
     id: int
     path: str
+    """Folder, device, or endpoint, bucket and prefix: what people know it by."""
+    device: DeviceConfig | None = None
+    bucket: BucketConfig | None = None
 
 
 class PoolConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -270,7 +299,7 @@ class ConfigurePools(Message, tag="configure_pools"):
 
 
 class StorageState(msgspec.Struct, frozen=True, kw_only=True):
-    """How a local catalogue is: '' in `problem` when it can be used."""
+    """How a storage is: '' in `problem` when it can be used."""
 
     id: int
     problem: str
@@ -381,17 +410,17 @@ class CheckFolder(Message, tag="check_folder"):
 
 
 class AskStorage(Message, tag="ask_storage"):
-    """Can a pool do without one of its folders? Answered by StorageNeed."""
+    """Can a pool do without one of its storages? Answered by StorageNeed."""
 
     pool_id: int
     storage_id: int
 
 
 class StorageNeed(Message, tag="storage_need"):
-    """What a pool has in one of its folders."""
+    """What a pool has in one of its storages."""
 
     in_pool: bool
-    """False for a folder that never belonged to the pool and was left out."""
+    """False for a storage that never belonged to the pool and was left out."""
     reason: str
     """Why the pool cannot do without it, a sentence; '' when it can."""
 
@@ -420,6 +449,53 @@ class DeviceChecked(Message, tag="device_checked"):
     """What uses it; '' when nothing does."""
     same_as: str = ""
     """The real path of `taken` that is, holds or lies on the same device or file by another name; '' when none does."""
+    pool: str = ""
+    """Uuid in hex of the pool whose storage it carries; '' for none."""
+
+
+class FormatDevice(Message, tag="format_device"):
+    """Make this device an empty storage of a pool. Answered by DeviceFormatted or by a Fault that says why not.
+
+    Everything is looked at again before anything is written. A device with this pool's storage is left as it is.
+    """
+
+    path: str
+    pool: str
+    """The pool's uuid."""
+    taken: list[tuple[str, str]] = []
+    """As in CheckDevice."""
+    overwrite: bool = False
+    """Whether something known that it carries may be lost."""
+
+
+class DeviceFormatted(Message, tag="device_formatted"):
+    """The device is a storage, and has this uuid, in hex."""
+
+    uuid: str
+
+
+class ProbeBucket(Message, tag="probe_bucket"):
+    """What can this bucket do? What is tried there is removed again. Answered by BucketProbed."""
+
+    pool: str
+    """The pool's uuid: a part of the context of the sealed key."""
+    bucket: BucketConfig
+
+
+class BucketProbed(Message, tag="bucket_probed"):
+    """What the probe found."""
+
+    problems: list[tuple[str, str]]
+    """Why a pool cannot use it: field and sentence."""
+    notes: list[str]
+    """What an administrator should know, a sentence each."""
+    conditional_writes: bool = False
+    conditional_parts: bool = False
+    versioning: bool = False
+    lockable: bool = False
+    clock_ahead_seconds: float = 0.0
+    pool: str = ""
+    """Uuid in hex of the pool whose marker lies there; '' for none."""
 
 
 class DropRecord(Message, tag="drop_record"):

@@ -60,14 +60,23 @@ class S3Backend:
         self._spool = LocalBackend(folder / "open")
         self._cache = Cache(folder / "cache", where.cache_bytes)
         self._uploader = Uploader(self._client, single_bytes, part_bytes)
-        self._retention = Retention(self._client) if where.object_lock != "none" else None
-        self.capabilities = Capabilities(append=False, overwrite=False, lock=self._retention, forget=self._forget)
+        self._retain(where)
         self._sizes = Sizes(self._client, steady)
         self._lock = threading.Lock()
         self._growing: dict[str, SmallFile] = {}
         self._seen: dict[str, tuple[Found, float]] = {}
         self._strange: set[str] = set()
         """Open files that lie in the bucket: somebody copied a folder there."""
+
+    def _retain(self, where: Bucket) -> None:
+        self._retention = Retention(self._client) if where.object_lock != "none" else None
+        self.capabilities = Capabilities(append=False, overwrite=False, lock=self._retention, forget=self._forget)
+
+    def use(self, where: Bucket) -> None:
+        """Go on with other keys, or another mode of Object Lock, in the same place."""
+        self._where = where
+        self._client.use(where)
+        self._retain(where)
 
     def close(self) -> None:
         """Let connections go; what waits in the spool stays there."""

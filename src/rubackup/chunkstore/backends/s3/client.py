@@ -121,6 +121,11 @@ class Client:
                 )
         return self._api
 
+    def use(self, where: Bucket) -> None:
+        """Other keys, or another way there, from the next request on; requests under way end as they began."""
+        self.where, self._store, self._api = where, None, None
+        self._hasty_until = 0.0
+
     def close(self) -> None:
         """Let connections go; another request would open them again."""
         api, self._store, self._api = self._api, None, None
