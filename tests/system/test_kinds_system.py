@@ -83,10 +83,13 @@ def goes_round(system: System, pool: str, source: Path, target: Path) -> None:
     (storage,) = node(system, pool)["storages"]
     refused = system.call("DELETE", f"/{storage['family']}/{storage['id']}", status=409)
     assert "holds data" in refused["message"]
+    system.done(system.backup(source, pool=pool))
+    third = system.records(source)[-1]
     system.call("DELETE", f"/repository/{first['id']}")
     row = system.call("GET", "/pool_list", filter_data=f'pool_name="{pool}"')["data"]["items"][0]["id"]
     system.done(asked(system.call("POST", f"/pool_list/{row}/cleaning", status=201)))
-    assert restored(system, second["id"], source, target / "three")
+    assert [record["id"] for record in system.records(source)] == [third["id"]]
+    assert restored(system, third["id"], source, target / "three")
     assert node(system, pool)["storages"][0]["problem"] == ""
 
 
