@@ -166,7 +166,7 @@ class CloudRow(msgspec.Struct, kw_only=True):
     versioning: Annotated[bool, Meta(description="Whether the bucket keeps what is deleted as old versions.")]
     lockable: Annotated[bool, Meta(description="Whether the bucket was created with Object Lock.")]
     clock_ahead_seconds: Annotated[
-        float, Meta(description="How far the object storage's clock is ahead of the media server's.")
+        float, Meta(description="How far the object storage's clock is ahead of the media server's, in seconds.")
     ]
     probed_at: Annotated[datetime | None, Meta(description="When that was found; null: never.")]
     created_at: Annotated[datetime, Meta(description="When it was added.")]

@@ -87,8 +87,8 @@ def device(number: int, path: Path, name: str, workers: int = 2) -> StorageConfi
 def bucket(server: S3Server, key: Path, number: int = 1, secret: str = SECRET, **more: Any) -> StorageConfig:
     """A bucket of the pool, with its secret sealed for the key."""
     sealed = seal(pki.make_csr(key.read_bytes(), "media"), secret.encode(), CLOUD_SECRET + UUID.encode())
-    told = {"bucket": "bucket", "prefix": f"pool{number}", "region": "", "access_key": ACCESS} | more
-    config = BucketConfig(endpoint=server.endpoint, secret_sealed=sealed, **told)
+    told: dict[str, Any] = {"bucket": "bucket", "prefix": f"pool{number}", "region": "", "access_key": ACCESS} | more
+    config = BucketConfig(**{"endpoint": server.endpoint, "secret_sealed": sealed} | told)
     path = "/".join(part for part in (config.endpoint, config.bucket, config.prefix) if part)
     return StorageConfig(id=number, path=path, bucket=config)
 
@@ -313,6 +313,7 @@ def test_a_secret_for_another_key_asks_for_it_again(
     [
         ("bucket", {"bucket": "missing"}), ("access_key", {"access_key": "AKWRONG"}), ("secret_key", {"secret": "wrong"}),
         ("ca_file", {"ca_file": "/no/such/file"}), ("object_lock", {"object_lock": "compliance"}),
+        ("endpoint", {"endpoint": "http://127.0.0.1:9"}),
     ],
 )  # fmt: skip
 def test_a_probe_names_the_field_that_is_wrong(
@@ -326,6 +327,7 @@ def test_a_probe_names_the_field_that_is_wrong(
 
     assert [one for one, _ in found.problems] == [field]
     assert SECRET not in str(found)
+    assert field != "endpoint" or "did not answer" in found.problems[0][1]
 
 
 def test_a_probe_tells_what_the_bucket_can_do_and_whose_it_is(keeper: PoolKeeper, key: Path, s3: S3Server) -> None:

@@ -6,6 +6,7 @@ import re
 from typing import Final, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, SSLError
+from botocore.exceptions import ConnectionError as NotConnected
 from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 
 from rubackup.chunkstore.backends.s3.location import Bucket
@@ -66,7 +67,7 @@ def failure_of(error: Exception) -> Failure:
         return Failure(412, "PreconditionFailed")
     if isinstance(error, SSLError):
         return Failure(400, _UNTRUSTED)
-    if isinstance(error, HTTPClientError):
+    if isinstance(error, HTTPClientError | NotConnected):
         return Failure()
     if isinstance(error, BaseError | FileNotFoundError):
         text = str(error)
