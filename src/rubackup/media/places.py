@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from rubackup.chunkstore.backends.base import Backend
 from rubackup.chunkstore.backends.block.device import FileDevice
 from rubackup.chunkstore.backends.block.prepare import format_on, superblocks
 from rubackup.chunkstore.backends.opening import open_backend
@@ -199,9 +200,19 @@ def _marked(client: Client) -> str:
     return marker[0].hex() if marker else ""
 
 
+def _open(location: Location) -> Backend:
+    """Its backend; one of a bucket does not try for long."""
+    if not isinstance(location, Bucket):
+        return open_backend(location)
+    from rubackup.chunkstore.backends.s3.backend import S3Backend  # noqa: PLC0415
+    from rubackup.chunkstore.backends.s3.retry import Patience  # noqa: PLC0415
+
+    return S3Backend(location, Patience(total_seconds=PROBE_SECONDS))
+
+
 def _holds_files(location: Location) -> bool:
     try:
-        backend = open_backend(location)
+        backend = _open(location)
     except RubackupError:
         return True
     try:

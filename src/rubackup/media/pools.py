@@ -9,7 +9,10 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from pathlib import Path
+
+import msgspec
 
 from rubackup.chunkstore.pool import GcSafety, Pool
 from rubackup.domain.errors import Conflict, RubackupError, StorageFault
@@ -17,13 +20,19 @@ from rubackup.domain.pools import NOT_RECONCILED
 from rubackup.media.emergency import emergency_folder
 from rubackup.media.folders import Ground, check_folder
 from rubackup.media.history import KNOWN, UNKNOWN, History, Standing
+from rubackup.media.lanes import Lanes
 from rubackup.media.places import Places
 from rubackup.wire.messages import EmergencyState, PoolConfig, PoolState, StorageConfig, StorageNeed, StorageState
 
 log = logging.getLogger(__name__)
 
+WAITING = "The pool waits for its object storage to answer."
 LEVELS: dict[str, int | None] = {"None": None, "fast": 1, "optimal": 3, "best": 9}
 """zstd level by the pool's compression type (domain.lookups.CompressionType)."""
+
+
+def _nothing_of(pool_id: int) -> PoolState:
+    return PoolState(id=pool_id, problem="", free_bytes=0, used_bytes=0, total_bytes=0, chunks=0, records=0)
 
 
 def _is_folder(storage: StorageConfig) -> bool:
@@ -45,12 +54,16 @@ class PoolKeeper:
         self._metadata = metadata
         self._ground = ground or Ground((metadata,))
         self.places = Places(metadata, self._ground, key)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._configs: dict[int, PoolConfig] = {}
         self._open: dict[int, Pool] = {}
         self._problems: dict[int, str] = {}
         self._history = History(metadata)
         self._standings: dict[int, Standing] = {}
+        self._applied: dict[int, PoolConfig] = {}
+        """What each pool was brought to last."""
+        self._states: dict[int, PoolState] = {}
+        self._slow: Lanes[None] = Lanes()
 
     def configure(self, configs: list[PoolConfig], terms: Sequence[tuple[int, str]] = ()) -> None:
         """Make the open pools those of the list; `terms` are those of the catalogue that has it."""
@@ -67,12 +80,10 @@ class PoolKeeper:
                 for one in configs
             }
             wanted = {config.id: config for config in configs}
-            for gone in self._configs.keys() - wanted.keys():
-                self._close(gone)
-                self._problems.pop(gone, None)
+            former = self._configs.keys() - wanted.keys()
             self._configs = wanted
-            for config in configs:
-                self._apply(config)
+            begun = self._settle_all([*former, *wanted])
+        self._slow.wait(begun)
 
     def meet_again(self, contacts: Sequence[tuple[int, int]]) -> None:
         """The server has numbered this contact with these pools; StorageFault when that cannot be kept."""
@@ -84,11 +95,16 @@ class PoolKeeper:
 
     def get(self, pool_id: int) -> Pool:
         """The open pool; StorageFault says why it cannot be used."""
+        if pool_id in self._slow and pool_id not in self._open:
+            self._slow.wait(self._slow.at_work(pool_id))
         with self._lock:
-            self._heal(pool_id)
+            if pool_id not in self._slow:
+                self._heal(pool_id)
             pool = self._open.get(pool_id)
             if pool is None:
-                problem = self._problems.get(pool_id, "The media server does not serve this pool.")
+                problem = self._problems.get(pool_id) or (
+                    WAITING if pool_id in self._configs else "The media server does not serve this pool."
+                )
                 raise StorageFault(problem, pool_id=pool_id)
             return pool
 
@@ -108,12 +124,60 @@ class PoolKeeper:
             return list(self._open)
 
     def states(self) -> list[PoolState]:
-        """How each configured pool is."""
+        """How each configured pool is; of one whose object storage keeps it waiting, how it was last."""
         with self._lock:
-            for pool_id, config in self._configs.items():
-                self._heal(pool_id)
-                self._look(config)
-            return [self._state(config) for config in self._configs.values()]
+            ids = list(self._configs)
+            begun = self._settle_all(ids)
+        self._slow.wait(begun)
+        return [state for pool_id in ids if (state := self._told(pool_id)) is not None]
+
+    def _settle_all(self, ids: Sequence[int]) -> list[Future[None]]:
+        """Bring each pool to what is configured; with those of buckets it is begun. The lock is held."""
+        slow = [pool_id for pool_id in ids if self._is_slow(pool_id)]
+        begun = [self._slow.begin(pool_id, lambda pool_id=pool_id: self._settle_slowly(pool_id)) for pool_id in slow]  # type: ignore[misc]
+        for pool_id in ids:
+            if pool_id not in slow:
+                self._settle(pool_id)
+        return begun
+
+    def _settle_slowly(self, pool_id: int) -> None:
+        """As `_settle`, in a thread of its own, without the lock: nobody else touches this pool's entries."""
+        try:
+            self._settle(pool_id)
+        except Exception as error:
+            log.exception("pool %d cannot be looked at", pool_id)
+            told = f"The pool cannot be looked at: {error}"
+            self._states[pool_id] = msgspec.structs.replace(_nothing_of(pool_id), problem=told)
+
+    def _is_slow(self, pool_id: int) -> bool:
+        config = self._configs.get(pool_id)
+        return pool_id in self._slow or (config is not None and any(one.bucket for one in config.storages))
+
+    def _settle(self, pool_id: int) -> None:
+        """Open, change or close a pool as configured, notice what changed by itself, and note how it is."""
+        config = self._configs.get(pool_id)
+        if config is None:
+            self._close(pool_id)
+            for known in (self._problems, self._states, self._applied):
+                known.pop(pool_id, None)
+            return
+        self._heal(pool_id)
+        if self._applied.get(pool_id) is not config:
+            self._apply(config)
+            self._applied[pool_id] = config
+        else:
+            self._look(config)
+        self._states[pool_id] = self._state(config)
+
+    def _told(self, pool_id: int) -> PoolState | None:
+        config, state = self._configs.get(pool_id), self._states.get(pool_id)
+        if config is None:
+            return None
+        standing = self._standings.get(pool_id, UNKNOWN)
+        told = {"reconciled": standing.reconciled, "contact": standing.contact}
+        if state is None or self._applied.get(pool_id) is not config or self._slow.at_work(pool_id):
+            state = msgspec.structs.replace(state or _nothing_of(pool_id), problem=WAITING)
+        return msgspec.structs.replace(state, **told)
 
     def check_folder(self, path: str, pool: str) -> None:
         """Invalid or Conflict when the folder cannot become a storage of the pool with this uuid."""
@@ -123,18 +187,20 @@ class PoolKeeper:
         """Whether a pool can do without one of its storages; of a pool that is not open nothing is known."""
         with self._lock:
             config, pool = self._configs.get(pool_id), self._open.get(pool_id)
-            path = next((one.path for one in config.storages if one.id == storage_id), "") if config else ""
-            if not path:
-                return StorageNeed(in_pool=True, reason="The media server does not know the storage yet.")
-            if pool is None:
-                return StorageNeed(in_pool=True, reason=self._problems.get(pool_id, "The pool is not open."))
-            return StorageNeed(in_pool=not pool.is_left_out(path), reason=pool.needs(path))
+            problem = self._problems.get(pool_id, "The pool is not open.")
+        path = next((one.path for one in config.storages if one.id == storage_id), "") if config else ""
+        if not path:
+            return StorageNeed(in_pool=True, reason="The media server does not know the storage yet.")
+        if pool is None:
+            return StorageNeed(in_pool=True, reason=problem)
+        return StorageNeed(in_pool=not pool.is_left_out(path), reason=pool.needs(path))
 
     def close(self) -> None:
         """Close every pool."""
         with self._lock:
-            for pool_id in list(self._open):
-                self._close(pool_id)
+            former, self._configs = list(self._open), {}
+            begun = self._settle_all(former)
+        self._slow.wait(begun)
 
     def _apply(self, config: PoolConfig) -> None:
         if not config.storages:
@@ -213,17 +279,7 @@ class PoolKeeper:
         pool = self._open.get(config.id)
         problem = self._problems.get(config.id, "")
         if pool is None:
-            return PoolState(
-                id=config.id,
-                problem=problem,
-                free_bytes=0,
-                used_bytes=0,
-                total_bytes=0,
-                chunks=0,
-                records=0,
-                reconciled=self.is_reconciled(config.id),
-                contact=self._standings.get(config.id, UNKNOWN).contact,
-            )
+            return msgspec.structs.replace(_nothing_of(config.id), problem=problem)
         usage = pool.usage()
         return PoolState(
             id=config.id,
@@ -246,8 +302,6 @@ class PoolKeeper:
                 if fill.emergency
             ],
             away=pool.away(),
-            reconciled=self.is_reconciled(config.id),
-            contact=self._standings.get(config.id, UNKNOWN).contact,
         )
 
     @staticmethod

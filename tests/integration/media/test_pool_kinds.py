@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import threading
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +18,7 @@ from rubackup.domain.errors import Conflict, Invalid, StorageFault
 from rubackup.domain.sealing import CLOUD_SECRET, seal
 from rubackup.media.devices import check_device
 from rubackup.media.folders import Ground
-from rubackup.media.pools import PoolKeeper
+from rubackup.media.pools import WAITING, PoolKeeper
 from rubackup.wire import pki
 from rubackup.wire.messages import (
     BucketConfig,
@@ -291,6 +293,52 @@ def test_new_keys_of_a_bucket_act_while_the_pool_is_open(keeper: PoolKeeper, key
     assert (state.problem, state.storages[0].problem) == ("", "")
     assert keeper.get(1) is pool
     assert content(pool, record) == data
+
+
+def test_a_bucket_that_does_not_answer_keeps_no_other_pool_waiting(
+    keeper: PoolKeeper, tmp_path: Path, key: Path, s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says that it waits, and is open as soon as it can be; the folder's pool is served meanwhile."""
+    monkeypatch.setattr("rubackup.media.lanes.WAIT_SECONDS", 0.2)
+    go_on = threading.Event()
+
+    def hold(*_: object) -> None:
+        go_on.wait(30)
+
+    s3.script = hold
+    folder = StorageConfig(id=1, path=str(tmp_path / "folder"))
+    fields = {"name": "Pool", "compression": "fast", "reserve_bytes": 0, "contact": 1}
+    keeper.configure(
+        [
+            PoolConfig(id=1, uuid=UUID, storages=[bucket(s3, key)], **fields),
+            PoolConfig(id=2, uuid=OTHER, storages=[folder], **fields),
+        ]
+    )
+    first, second = keeper.states()
+    record, data = written(keeper.get(2), 1)
+
+    assert (first.problem, second.problem) == (WAITING, "")
+    assert content(keeper.get(2), record) == data
+    with pytest.raises(StorageFault, match="waits for its object storage"):
+        keeper.get(1)
+    go_on.set()
+    monkeypatch.undo()
+    assert [one.problem for one in keeper.states()] == ["", ""]
+    written(keeper.get(1), 2)
+
+
+def test_object_lock_acts_and_can_be_given_later(keeper: PoolKeeper, key: Path, s3: S3Server) -> None:
+    """A copy that is locked from then on is kept by the object storage itself."""
+    s3.bucket("locking", versioned=True, locking=True)
+    configure(keeper, bucket(s3, key, bucket="locking"))
+    configure(keeper, bucket(s3, key, bucket="locking", object_lock="compliance"))
+    pool = keeper.get(1)
+    record, _ = written(pool, 1)
+    pool.lock(record, time.time_ns() + 3600 * 10**9)
+    versions = [one[-1] for name, one in s3.buckets["locking"].keys.items() if name.endswith((".pack", ".manifest"))]
+
+    assert len(versions) >= 2
+    assert all(one.mode == "COMPLIANCE" and one.until is not None for one in versions)
 
 
 def test_a_secret_for_another_key_asks_for_it_again(
