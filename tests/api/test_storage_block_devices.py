@@ -142,6 +142,7 @@ def test_a_device_is_made_ready_and_its_uuid_kept(office: Api, rows: Stock) -> N
     assert len(shown["uuid"]) == 36
     assert "not reported yet" in shown["problem"]
     assert "in use" in refused(office, 409, device="/dev/raced")
+    assert "did not answer" in refused(office, 503, device="/dev/silent")
     assert office.get("/storage_block_devices").json()["data"]["total"] == 1
 
 

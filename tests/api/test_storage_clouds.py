@@ -155,7 +155,9 @@ def test_what_the_probe_refuses_is_told_under_the_field_and_nothing_is_kept(offi
         for answer in (new, changed):
             assert (answer.status_code, answer.json()["errors"].keys()) == (400, {f"data.{field}"})
     foreign = office.post("/storage_clouds", new_cloud(office, bucket="foreign"))
+    silent = office.post("/storage_clouds", new_cloud(office, bucket="silent"))
 
+    assert (silent.status_code, "did not answer" in silent.json()["message"]) == (503, True)
     assert (foreign.status_code, "Another pool" in foreign.json()["message"]) == (409, True)
     assert office.get("/storage_clouds").json()["data"]["total"] == 1
     assert office.get(f"/storage_clouds/{cloud}").json()["data"]["bucket"] == "backups"

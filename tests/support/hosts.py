@@ -193,13 +193,17 @@ class AnsweringHosts:
     async def format_device(
         self, media_hwid: str, path: str, taken: Sequence[tuple[str, str]], pool_uuid: str, *, overwrite: bool
     ) -> str:
-        """Every device gets a uuid of its path, but `/dev/raced`: something took it since it was looked at."""
+        """Every device gets a uuid of its path, but `/dev/raced`: something took it since it was looked at; `/dev/silent`."""
+        if path == "/dev/silent":
+            raise Unavailable(f"The media {media_hwid} did not answer in 10 s.")
         if path == "/dev/raced":
             raise Conflict("/dev/raced is in use: mounted at /home.")
         return uuid.uuid5(uuid.NAMESPACE_URL, media_hwid + path).hex
 
     async def probe_bucket(self, media_hwid: str, pool_uuid: str, bucket: BucketPlace) -> BucketReport:
-        """Every bucket can be used, but `missing`, and `foreign`, which is another pool's; `plain` has no Object Lock."""
+        """Every bucket can be used, but `missing`, and `foreign`, which is another pool's; `plain` has no Object Lock; `silent`."""
+        if bucket.bucket == "silent":
+            raise Unavailable(f"The media {media_hwid} did not answer in 10 s.")
         problems = [("bucket", "the bucket does not exist: create it.")] if bucket.bucket == "missing" else []
         if bucket.bucket == "plain" and bucket.object_lock != "none":
             problems.append(("object_lock", "The bucket plain was created without Object Lock."))

@@ -123,6 +123,12 @@ class PoolKeeper:
         with self._lock:
             return list(self._open)
 
+    def metadata_pools(self) -> list[tuple[int, int]]:
+        """Each open pool whose metafiles are kept in another one, and that one."""
+        with self._lock:
+            configs = list(self._configs.values())
+            return [(one.id, one.metadata_pool) for one in configs if one.metadata_pool and one.id in self._open]
+
     def states(self) -> list[PoolState]:
         """How each configured pool is; of one whose object storage keeps it waiting, how it was last."""
         with self._lock:

@@ -14,6 +14,7 @@ from rubackup.media.agent import MediaAgent
 from rubackup.media.cleaning import Sweeper
 from rubackup.media.copying import Copier
 from rubackup.media.folders import Ground
+from rubackup.media.metafiles import Metafiles
 from rubackup.media.pools import PoolKeeper
 from rubackup.media.seals import SealBook
 from rubackup.media.sessions import DataSessions
@@ -52,6 +53,7 @@ async def serve(settings: Settings) -> None:
             Reporter(link.call).run(),
             agent.report_seals(link.call),
             Sweeper(pools).run(),
+            Metafiles(pools).run(),
             serve_data(host, sessions, host_name, port),
         )
     finally:

@@ -66,6 +66,7 @@ class PoolSync:
                         emergency=row.emergency,
                         reconciled=row.reconciled,
                         contact=row.contact,
+                        metadata_pool=row.metadata_pool,
                         storages=[msgspec.convert(one, StorageConfig, from_attributes=True) for one in row.storages],
                     )
                     for row in rows

@@ -24,7 +24,7 @@ TOTAL_BYTES = f"""CASE WHEN p.pool_type = '{BLOCK_DEVICE}' AND coalesce(s.total_
 """Size of the storages of pool `p` with its `pool_state s`."""
 
 _POOLS = """
-SELECT p.id, p.uuid, p.pool_name, p.pool_type, p.compression_type, p.ignore_free_space_check,
+SELECT p.id, p.uuid, p.pool_name, p.pool_type, p.meta_data_pool_id, p.compression_type, p.ignore_free_space_check,
     coalesce(s.reconcile_wanted, false) AS reconcile_wanted, coalesce(s.contact, 0) + 1 AS contact
 FROM pools p JOIN media_servers m ON m.id = p.media_server_id LEFT JOIN pool_state s ON s.pool_id = p.id
 WHERE m.hwid = $1 AND p.pool_type = ANY ($2::text[]) ORDER BY p.id"""
@@ -110,6 +110,8 @@ class PoolRow(msgspec.Struct, frozen=True, kw_only=True):
     """Folder for what no storage has room for; '' for none."""
     reconciled: bool = False
     """An administrator has reconciled, and the media server does not know yet."""
+    metadata_pool: int = 0
+    """Where the metafiles of its devices are kept; 0 for nowhere."""
     contact: int = 1
     """Number of the next contact with the pool: one more than it confirmed last."""
 
@@ -169,6 +171,7 @@ async def configuration(database: Database, media_hwid: str) -> list[PoolRow]:
                 compression=row["compression_type"],
                 reserve_bytes=0 if row["ignore_free_space_check"] else reserve,
                 storages=storages[row["id"]],
+                metadata_pool=row["meta_data_pool_id"] or 0,
                 evenly=evenly,
                 emergency=emergency if row["pool_type"] == FILE_SYSTEM else "",
                 reconciled=row["reconcile_wanted"],

@@ -295,6 +295,7 @@ SAMPLES: tuple[Message, ...] = (
                 reconciled=True,
                 evenly=True,
                 emergency="/var/emergency",
+                metadata_pool=3,
             )
         ],
         terms=[(5, PARENT)],

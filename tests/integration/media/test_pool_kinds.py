@@ -12,12 +12,14 @@ from typing import Any
 
 import pytest
 
+from rubackup.chunkstore.backends.block import rebuild
 from rubackup.chunkstore.backends.block.layout import MAGIC
 from rubackup.chunkstore.pool import Pool
 from rubackup.domain.errors import Conflict, Invalid, StorageFault
 from rubackup.domain.sealing import CLOUD_SECRET, seal
 from rubackup.media.devices import check_device
 from rubackup.media.folders import Ground
+from rubackup.media.metafiles import Metafiles
 from rubackup.media.pools import WAITING, PoolKeeper
 from rubackup.wire import pki
 from rubackup.wire.messages import (
@@ -253,6 +255,35 @@ def test_workers_change_while_a_pool_is_open(keeper: PoolKeeper, tmp_path: Path)
         backend._device._workers.release()
     assert keeper.get(1) is pool
     assert content(pool, record) == data
+
+
+def test_the_metafile_of_a_device_is_kept_and_brings_it_back(keeper: PoolKeeper, tmp_path: Path) -> None:
+    """In the pool that is named for it, at once and then at most each ten minutes; superblocks and directory are lost."""
+    path, clock = image(tmp_path), [1000.0]
+    name = ready(keeper, path)
+    fields = {"compression": "None", "reserve_bytes": 0, "contact": 1}
+    folder = StorageConfig(id=1, path=str(tmp_path / "folder"))
+    blocks = PoolConfig(id=1, uuid=UUID, name="B", storages=[device(1, path, name)], metadata_pool=2, **fields)
+    keeper.configure([blocks, PoolConfig(id=2, uuid=OTHER, name="F", storages=[folder], **fields)], [(1, "term")])
+    keeping = Metafiles(keeper, steady=lambda: clock[0])
+    keeping.keep()
+    first = keeper.get(2).kept_metafile(name)
+    record, data = written(keeper.get(1), 1)
+    keeping.keep()
+    assert keeper.get(2).kept_metafile(name) == first
+    clock[0] += 600
+    keeping.keep()
+    metafile = keeper.get(2).kept_metafile(name)
+    assert (tmp_path / "folder" / "metafiles" / f"{name}.metafile").read_bytes() == metafile != first
+    keeper.close()
+    with path.open("r+b") as file:
+        file.write(bytes((64 << 10) + 2 * MIB))
+        file.seek(-4096, 2)
+        file.write(bytes(4096))
+    rebuild(path, metafile)
+    configure(keeper, device(1, path, name), compression="None")
+
+    assert content(keeper.get(1), record) == data
 
 
 def test_a_device_that_was_never_made_ready_says_so(keeper: PoolKeeper, tmp_path: Path) -> None:

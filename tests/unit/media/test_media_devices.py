@@ -222,7 +222,7 @@ def test_a_storage_of_a_pool_is_known(tmp_path: Path, kernel: Kernel) -> None:
     after = check_device(str(path), kernel=kernel)
     with path.open("r+b") as file:
         file.seek(64 << 10)
-        file.write(bytes(8192))
+        file.write(bytes(128 << 10))
     damaged = check_device(str(path), kernel=kernel)
 
     assert (before.signature, before.pool) == ("", "")

@@ -252,6 +252,8 @@ class PoolConfig(msgspec.Struct, frozen=True, kw_only=True):
     """An administrator has made catalogue and pool agree: the pool belongs to this catalogue from now on."""
     contact: int = 0
     """Number of this contact with the pool, one more than the catalogue knows to be confirmed."""
+    metadata_pool: int = 0
+    """Pool of this media server that keeps metafiles of this one's devices; 0 for none."""
 
 
 class ConfigurePools(Message, tag="configure_pools"):

@@ -337,6 +337,11 @@ class BlockBackend:
 
     # --- beyond the contract ---
 
+    @property
+    def version(self) -> tuple[int, int]:
+        """Another one after each change of the directory."""
+        return self._journal.version
+
     def metafile(self) -> bytes:
         """Superblock and directory: with it `rebuild` finds the files again when the directory is lost."""
         block = self._journal.superblock.next()
