@@ -51,6 +51,7 @@ class MemoryBackup:
         self.record = record
         self.parent = parent
         self.parent_bytes = len(parent)
+        self.block_bytes = 0
         self.manifest = bytearray()
         self.queried = 0
         self.proved = 0

@@ -15,6 +15,7 @@ from rubackup.chunkstore.backends.block import format_device
 from rubackup.chunkstore.backends.memory import MemoryBackend
 from rubackup.chunkstore.backends.opening import open_backend
 from rubackup.chunkstore.chunker import Chunker
+from rubackup.chunkstore.digests import DigestSpec
 from rubackup.chunkstore.frame_cipher import ManifestCipher
 from rubackup.chunkstore.identity import chunk_id, possession_proof
 from rubackup.chunkstore.keys import Keys
@@ -177,6 +178,9 @@ class Place:
     now_ns: int = 1_700_000_000_000_000_000
     set_ns: int = 0
     """By so much the clock was set ahead."""
+    digest: DigestSpec | None = None
+    """Which hash is recorded of each chunk."""
+    block_bytes: int = 0
 
     @property
     def metadata(self) -> Path:
@@ -221,6 +225,8 @@ class Place:
             level=1,
             make_backend=make,
             map_bytes=self.map_bytes,
+            digest=self.digest,
+            block_bytes=self.block_bytes,
             now_ns=lambda: self.now_ns,
             steady_ns=lambda: self.now_ns - self.set_ns,
         )

@@ -38,7 +38,7 @@ class Crasher:
     def _copy(self) -> Place:
         folder = Path(f"{self.place.folder}-crashed")
         shutil.copytree(self.place.folder, folder)
-        survivor = Place(folder)
+        survivor = Place(folder, digest=self.place.digest)
         survivor.backends["one"] = self.survivors(self.place.memory())
         return survivor
 

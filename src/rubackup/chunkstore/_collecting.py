@@ -14,6 +14,7 @@ from rubackup.chunkstore.gc.guard import Guard
 from rubackup.chunkstore.gc.remove import remove_due
 from rubackup.chunkstore.gc.safety import GcResult, GcSafety
 from rubackup.chunkstore.gc.tidy import tidy
+from rubackup.chunkstore.hashes import Hashes
 from rubackup.chunkstore.index import Index
 from rubackup.chunkstore.roster import Roster
 from rubackup.chunkstore.storage import Storages
@@ -39,6 +40,7 @@ class Collecting:
     now_ns: Callable[[], int]
     steady_ns: Callable[[], int]
     leave_emergency: Callable[[], None]
+    _hashes: Hashes | None
 
     def _check_open(self) -> None:
         if self._closed:
@@ -121,6 +123,7 @@ class Collecting:
                 progress=progress,
                 check=check,
                 result=GcResult(),
+                hashes=self._hashes,
             )
         finally:
             with self._lock:

@@ -82,6 +82,12 @@ class GroupReader:
             self._index.mark_bad(spot.pack, spot.offset)
         return text
 
+    def home(self, spot: Spot) -> tuple[Spot, PackRow, Storage | None]:
+        """Where a group is now, its pack, and the storage of that; None when it is not configured. Corrupt."""
+        spot = self._now(spot)
+        row = self._row(spot)
+        return spot, row, self._storages().get(row.storage)
+
     def sealed(self, spot: Spot) -> Head:
         """An encrypted group's header; both sums are right."""
         return self._checked(spot, spot.length, group.check_stored)

@@ -262,7 +262,7 @@ class Members(Mending):
             new = bind(self._backends.at(Folder(path)), self._pool, self._index.storage_paths(), storages.all)
             new.emergency = True
             self._enrol([*storages.all, new], [])
-            recovery = Recovery(self._index, self._pool)
+            recovery = Recovery(self._index, self._pool, self._hashes)
             recovery.run([new], storages.all)
             self.problems += recovery.problems
             self._index.remember_storage(new.id, new.backend.label)

@@ -17,6 +17,7 @@ from typing import Final
 
 from rubackup.chunkstore import pack
 from rubackup.chunkstore.group import Group, Head
+from rubackup.chunkstore.hashes import Gathered, Hashes, digests_of
 from rubackup.chunkstore.identity import Buffer
 from rubackup.chunkstore.index import Batch, Index, PackRow, Place
 from rubackup.chunkstore.pack import PackHeader, PackWriter
@@ -37,6 +38,25 @@ class _Open:
     number: int
     chunks: dict[bytes, Place] = field(default_factory=dict)
     """Those that came since the last transaction."""
+    hashes: Hashes | None = None
+    gathered: Gathered = field(default_factory=Gathered)
+    """What the pool records of the pack's chunks."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it is to be closed."""
+        return self.writer.size_bytes >= pack.TARGET_BYTES or self.gathered.is_full
+
+    def close(self) -> None:
+        """Close the pack; the file of hashes beside it is there before the index knows that it is closed."""
+        self.writer.close()
+        if self.hashes is not None:
+            self.hashes.write(self.writer.backend, self.writer.id, self.gathered)
+
+    @property
+    def size_bytes(self) -> int:
+        """Of the closed pack, and of what lies beside it."""
+        return self.writer.size_bytes + (self.gathered.size_bytes if self.hashes else 0)
 
     def row(self, *, closed: bool) -> PackRow:
         """How the index names the pack as it is now."""
@@ -57,8 +77,9 @@ class Packing:
         owner: str,
         key_id: str = "",
         task_id: int,
+        hashes: Hashes | None = None,
     ) -> None:
-        self._task_id = task_id
+        self._task_id, self._hashes = task_id, hashes
         self._index, self._storages, self._abandon = index, storages, abandon
         self._written = written
         self._pool, self._owner_name = pool, owner
@@ -84,12 +105,14 @@ class Packing:
         except StorageFault as error:
             current.storage.failed(error)
             raise
+        if self._hashes is not None:
+            current.gathered.add(offset, digests_of(received))
         self.stored_bytes += len(data)
         for position, (name, length) in enumerate(zip(received.ids, received.lengths, strict=True)):
             if name in new:
                 current.chunks[name] = Place(current.number, offset, len(data), position, length, self.owner)
         self.pending |= new
-        if writer.size_bytes >= pack.TARGET_BYTES:
+        if current.is_full:
             self._start_closing()
         elif len(self.pending) > MAX_PENDING:
             if current.storage.backend.capabilities.append:
@@ -120,7 +143,7 @@ class Packing:
             storage.failed(error)
             self._abandon(storage, name)
             raise
-        self._open = _Open(writer, storage, self._index.new_pack_number())
+        self._open = _Open(writer, storage, self._index.new_pack_number(), hashes=self._hashes)
         return self._open
 
     def checkpoint(self) -> None:
@@ -186,12 +209,12 @@ class Packing:
         done: Future[None] = Future()
         if self._closer is not None:
             try:
-                done = self._closer.submit(current.writer.close)
+                done = self._closer.submit(current.close)
             except RuntimeError as error:  # the system gives no more threads, or the process ends
                 done.set_exception(error)
         else:
             try:
-                current.writer.close()
+                current.close()
                 done.set_result(None)
             except BaseException as error:
                 done.set_exception(error)
@@ -204,7 +227,7 @@ class Packing:
             current, done = self._closing.popleft()
             try:
                 done.result()
-                current.storage.count(current.writer.size_bytes)
+                current.storage.count(current.size_bytes)
                 self._tell(current, closed=True)
             except BaseException as error:
                 self._failed(current, error)

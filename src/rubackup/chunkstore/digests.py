@@ -19,6 +19,13 @@ _ABC: Final = b"abc"
 _M1: Final = b"012345678901234567890123456789012345678901234567890123456789012"
 
 
+class DigestSpec(NamedTuple):
+    """Which hash a pool records."""
+
+    name: str
+    bits: int
+
+
 class Digest(NamedTuple):
     """One hash of one length."""
 
@@ -29,6 +36,8 @@ class Digest(NamedTuple):
     known: str
     """What it gives for the message, in hex."""
     exists: Callable[[], bool]
+    library: str = ""
+    """What the host must have; '' when it comes with Python."""
 
     def holds(self) -> bool:
         """Whether the hash is there and gives its known answer."""
@@ -45,7 +54,7 @@ def _python(name: str, bits: int, run: Callable[[Buffer], bytes], known: str) ->
 
 def _botans(name: str, bits: int, botan: str, message: bytes, known: str) -> Digest:
     run = functools.partial(_botan.digest, botan, bits // 8)
-    return Digest(name, bits, run, message, known, functools.partial(_botan.has_hash, botan))
+    return Digest(name, bits, run, message, known, functools.partial(_botan.has_hash, botan), _botan.LIBRARY)
 
 
 def _sha1(data: Buffer) -> bytes:
@@ -113,5 +122,6 @@ def usable(name: str, bits: int) -> Digest:
     found = _BY_NAME.get((name, bits))
     if found is None or (name, bits) not in available():
         there = ", ".join(f"{one} {length}" for one, length in available())
-        raise Invalid(f"This host cannot run the hash {name} with {bits} bit; it can run: {there}.")
+        needs = f", which needs {found.library}" if found and found.library else ""
+        raise Invalid(f"This host cannot run the hash {name} with {bits} bit{needs}; it can run: {there}.")
     return found

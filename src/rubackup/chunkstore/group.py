@@ -77,7 +77,7 @@ class Head(NamedTuple):
 class Group:
     """Chunks side by side in one buffer."""
 
-    __slots__ = ("_id_key", "_offsets", "ids", "lengths", "raw")
+    __slots__ = ("_id_key", "_offsets", "digests", "ids", "lengths", "raw")
 
     def __init__(self, ids: list[bytes], lengths: list[int], raw: memoryview, id_key: bytes = b"") -> None:
         """`id_key` is that of an encrypted group."""
@@ -85,6 +85,7 @@ class Group:
         self.lengths = lengths
         self.raw = raw
         self._id_key = id_key
+        self.digests = b""  # what the pool records beside the ids, one after the other; see `hashes`
         self._offsets = list(accumulate(lengths, initial=0))
 
     def chunk(self, position: int) -> memoryview:

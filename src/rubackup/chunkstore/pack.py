@@ -53,6 +53,8 @@ class Extent(NamedTuple):
     sum: bytes
 
 
+HASHES: Final = ".hashes"
+"""Ends the name of what a pool records beside a closed pack (`hashes`)."""
 GONE: Final = ".gone"
 """Ends the name of a pack or manifest that is being overwritten, to be removed."""
 

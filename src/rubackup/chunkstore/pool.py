@@ -19,6 +19,7 @@ import msgspec
 from rubackup.chunkstore import pack, seals
 from rubackup.chunkstore._fences import Fences
 from rubackup.chunkstore._groups import GroupReader
+from rubackup.chunkstore._hash_check import HashCheck, mend
 from rubackup.chunkstore._lmdb import condemn
 from rubackup.chunkstore._members import Emergency, Members, same
 from rubackup.chunkstore._opening import open_index, take_lock
@@ -28,11 +29,13 @@ from rubackup.chunkstore._usage import Fill, Usage, usage_of
 from rubackup.chunkstore._wholeness import whole_packs
 from rubackup.chunkstore.backends.local import LocalBackend, translated
 from rubackup.chunkstore.backends.opening import Backends, MakeBackend, open_backend
+from rubackup.chunkstore.digests import DigestSpec
 from rubackup.chunkstore.file import RecordFile
 from rubackup.chunkstore.flaws import flaws_of, seal_flaw
 from rubackup.chunkstore.gc.guard import Guard
 from rubackup.chunkstore.gc.remove import remove_file
 from rubackup.chunkstore.gc.safety import GcResult, GcSafety
+from rubackup.chunkstore.hashes import Hashes
 from rubackup.chunkstore.index import MAP_BYTES, RecordRow
 from rubackup.chunkstore.locations import Location
 from rubackup.chunkstore.read import ReadSession, StoredManifest
@@ -99,6 +102,9 @@ class Pool(Members):
         self._closed = False
         self._guard = Guard()
         self.level: int | None = None
+        self._hashes: Hashes | None = None
+        self.block_bytes = 0
+        """How long a chunk may be; 0: as the client likes."""
         self.problems: list[str] = []
         """What recovery could not repair, a sentence each."""
         self.repaired: list[str] = []
@@ -115,6 +121,8 @@ class Pool(Members):
         level: int | None,
         evenly: bool = False,
         emergency: Emergency | None = None,
+        digest: DigestSpec | None = None,
+        block_bytes: int = 0,
         now_ns: Callable[[], int] = time.time_ns,
         steady_ns: Callable[[], int] = time.monotonic_ns,
         make_backend: MakeBackend = open_backend,
@@ -124,12 +132,14 @@ class Pool(Members):
         """The pool, recovered: every listed record is whole as far as the storages are.
 
         Busy when another process (or object) serves it; StorageFault when a folder is not the pool's. With
-        `rebuild_index` the index is set aside and filled anew from the storages.
+        `rebuild_index` the index is set aside and filled anew from the storages. `digest` is recorded of each chunk in clear,
+        Invalid when this host cannot run it; no chunk that is longer than `block_bytes` is taken, if that is not 0.
         """
         try:
             name = uuids.UUID(uuid).bytes
         except ValueError as error:
             raise Invalid("A pool's id must be a uuid.") from error
+        hashes = Hashes(digest) if digest else None
         with translated(str(metadata), ""):
             metadata.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = take_lock(metadata)
@@ -137,6 +147,7 @@ class Pool(Members):
             if rebuild_index:
                 condemn(metadata / "index")
             pool = cls(name, metadata, lock, make_backend, now_ns, steady_ns)
+            pool._hashes, pool.block_bytes = hashes, block_bytes
             pool._start(storages, reserve_bytes, level, map_bytes, evenly=evenly, emergency=emergency)
         except BaseException:
             os.close(lock)
@@ -205,7 +216,7 @@ class Pool(Members):
             self._end_sessions_in(gone)
             new = [one for one in found if one not in current.values()]
             self._enrol(found, gone)
-            recovery = Recovery(self._index, self._pool)
+            recovery = Recovery(self._index, self._pool, self._hashes)
             recovery.run(new, [one for one in found if one not in new])
             self.problems += recovery.problems
             self.repaired += recovery.repaired
@@ -304,6 +315,8 @@ class Pool(Members):
                 share=share,
                 crypto=crypto,
                 key_id=key_id,
+                block_bytes=self.block_bytes,
+                hashes=self._hashes,
             )
             session.turn = self._guard.next_turn()
             self._sessions[task_id] = session
@@ -352,7 +365,7 @@ class Pool(Members):
     def _tidy(self) -> None:
         """Close and index what failed sessions left."""
         left, self._abandoned = self._abandoned, []
-        self._abandoned += close_left(self._index, self._pool, left)
+        self._abandoned += close_left(self._index, self._pool, left, self._hashes)
 
     def abandon(self, storage: Storage, pack: bytes) -> None:
         """A session left this pack for recovery."""
@@ -448,27 +461,49 @@ class Pool(Members):
 
         Without `contents` the manifest is checked, and that every chunk is where the index says; nothing is hashed.
         Of an encrypted record the stored groups are read and their sums checked: hashing takes its key.
-        Damaged and missing packs are findings. Corrupt only when the manifest itself is damaged.
+        Damaged and missing packs are findings. Corrupt only when the manifest itself is damaged. Hashes that the pool records
+        are compared, and made anew where their file is damaged.
         """
         row = self._row(record)
         for one in self._storages.all:
             one.backend.capabilities.forget(seals.manifest_name(record))
         presence = None if contents else Presence(self._index, lambda: self._storages)
+        hashes = HashCheck(self._hashes, self._groups) if self._hashes else None
         manifest = self._stored(row)
         try:
             verification = Verification(
-                manifest.reader(check), self._index, self._groups, progress, check, presence, self._space_of(row)
+                manifest.reader(check),
+                self._index,
+                self._groups,
+                progress,
+                check,
+                presence,
+                self._space_of(row),
+                hashes,
             )
             result = verification.run()
             storage = self._storages.get(row.storage)
             seal = seal_flaw(storage, row) if storage is not None else ""
             flaws = flaws_of(row, self._index, self._pool, sorted(verification.packs), self._storages)
-            return msgspec.structs.replace(result, flaws=[seal, *flaws] if seal else flaws, seal=seal)
+            told = self._mend_hashes(self._hashes, hashes.flaws) if self._hashes and hashes else ([], [])
+            flaws += told[1]
+            return msgspec.structs.replace(result, flaws=[seal, *flaws] if seal else flaws, seal=seal, mended=told[0])
         except NotFound:
             manifest.check_bound()
             raise Corrupt(f"The manifest {self.manifest_file(record)} is missing.") from None
         except (Corrupt, Invalid) as error:
             raise Corrupt(f"The manifest {self.manifest_file(record)} is damaged: {error.message}") from error
+
+    def _mend_hashes(self, hashes: Hashes, flaws: dict[int, str]) -> tuple[list[str], list[str]]:
+        """Make damaged files of hashes anew: sentences for those that are whole again, and for those that are not."""
+        done: list[str] = []
+        left: list[str] = []
+        for number, text in flaws.items():
+            with self._lock:
+                whole, still = mend(hashes, self._storages, self._index.pack(number), text)
+            done += [whole] if whole else []
+            left += [still] if still else []
+        return done, left
 
     def _dropped(self, record: str) -> bool:
         return any(one.has(seals.tombstone_name(record)) for one in self._storages.all)

@@ -14,10 +14,12 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from rubackup.chunkstore import astray, group, pack, seals
+from rubackup.chunkstore._hash_files import HashFiles
 from rubackup.chunkstore._packset import PackSet
 from rubackup.chunkstore.backends.base import Item
 from rubackup.chunkstore.backends.local import is_bad_sector
 from rubackup.chunkstore.group import Head
+from rubackup.chunkstore.hashes import Hashes
 from rubackup.chunkstore.identity import HOLE
 from rubackup.chunkstore.index import ENDS, NOBODY, Batch, Index, PackRow, Place, RecordRow
 from rubackup.chunkstore.manifest import ManifestReader
@@ -41,9 +43,11 @@ Files = dict[str, list[tuple[Storage, Item, str]]]
 class Recovery:
     """One pass over some storages of a pool."""
 
-    def __init__(self, index: Index, pool: bytes) -> None:
+    def __init__(self, index: Index, pool: bytes, hashes: Hashes | None = None) -> None:
+        """`hashes`: what the pool records beside its packs; without it such files are left alone."""
         self._index = index
         self._pool = pool
+        self.beside = HashFiles(hashes, self._problem)
         self.problems: list[str] = []
         """A sentence for each file that is damaged or could not be repaired."""
         self.repaired: list[str] = []
@@ -64,7 +68,7 @@ class Recovery:
         self._storages = {storage.id: storage for storage in (*storages, *others)}
         scanned = {storage.id for storage in storages}
         present = scanned.union(storage.id for storage in others)
-        items = [(storage, item) for storage in storages for item in storage.backend.list("packs")]
+        items = [(storage, item) for storage in storages for item in self.beside.packs_of(storage)]
         there = {path.stem for _, item in items if (path := PurePosixPath(item.name)).suffix != pack.GONE}
         lost = {row.number for row in self._index.packs() if row.storage in scanned and row.id.hex() not in there}
         condemned = self._index.marks.condemned
@@ -75,10 +79,11 @@ class Recovery:
         for storage in storages:
             for folder in ("packs", "manifests"):
                 storage.backend.sweep(folder)
-            storage.used_bytes = 0
+            storage.used_bytes = self.beside.size_bytes(storage)
         with self._index.filling(self._choose):
             for storage, item in items:
                 self._try_pack(storage, item)
+        self.beside.remove_orphans(storages, there, self._index)
         self._manifests(storages)
 
     def _problem(self, text: str) -> None:
@@ -115,6 +120,7 @@ class Recovery:
             self.recover_open(storage, name)
             return
         storage.count(item.size_bytes)
+        self.beside.complete(storage, name)
         row = self._index.pack_by_id(name)
         self._index.mark_found(row.number if row else 0)
         if row is None or not row.closed:
@@ -152,6 +158,7 @@ class Recovery:
             self.left.append((storage, name))
             return
         storage.count(storage.backend.size(pack.closed_name(name)))
+        self.beside.make(storage, name)
         self._adopt(storage, name, owner, groups, end)
 
     def _tell_lost(self, label: str, row: PackRow | None, groups: list[Extent], end: int) -> None:
@@ -384,15 +391,18 @@ class Recovery:
         return packs, whole
 
 
-def close_left(index: Index, pool: bytes, left: Iterable[tuple[Storage, bytes]]) -> list[tuple[Storage, bytes]]:
+def close_left(
+    index: Index, pool: bytes, left: Iterable[tuple[Storage, bytes]], hashes: Hashes | None = None
+) -> list[tuple[Storage, bytes]]:
     """Close and index packs that failed sessions left; those for which there still is no room."""
     still: list[tuple[Storage, bytes]] = []
     for storage, name in left:
-        recovery = Recovery(index, pool)
+        recovery = Recovery(index, pool, hashes)
         try:
             if storage.has(pack.open_name(name)):
                 recovery.recover_open(storage, name)
             elif storage.has(pack.closed_name(name)):
+                recovery.beside.complete(storage, name)
                 recovery.adopt_closed(storage, name)
             still += recovery.left
         except RubackupError as error:

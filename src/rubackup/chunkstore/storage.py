@@ -266,7 +266,7 @@ def bind_all(
 
 def _mark(backend: Backend, pool: bytes, known: dict[bytes, str]) -> Storage:
     former = next((name for name, path in known.items() if path == backend.label), None)
-    item = next(backend.list("packs"), None)
+    item = next((item for item in backend.list("packs") if not item.name.endswith(pack.HASHES)), None)
     if item is None:
         if former is not None:
             raise StorageFault(f"The storage {backend.label} has lost its marker: is its disk mounted?")

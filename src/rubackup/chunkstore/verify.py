@@ -21,6 +21,7 @@ import msgspec
 
 from rubackup.chunkstore import group
 from rubackup.chunkstore._groups import GroupReader, Spot
+from rubackup.chunkstore._hash_check import HashCheck
 from rubackup.chunkstore._presence import Presence
 from rubackup.chunkstore.identity import HOLE
 from rubackup.chunkstore.index import Index, Place
@@ -57,6 +58,8 @@ class VerifyResult(msgspec.Struct, frozen=True):
     """A sentence for each file of the pool that is damaged where it costs nothing as long as there is an index."""
     seal: str = ""
     """The one of `flaws` that `Pool.repair_seal` mends; '' when there is none."""
+    mended: list[str] = []
+    """A sentence for each file of hashes that was damaged, and was made anew."""
 
 
 class _Found(NamedTuple):
@@ -84,15 +87,16 @@ class Verification:
         check: Callable[[], None],
         presence: Presence | None = None,
         space: bytes = b"",
+        hashes: HashCheck | None = None,
     ) -> None:
-        """With `presence` contents are left out; `space` is the record's (`Index.space`).
+        """With `presence` contents are left out; `space` is the record's (`Index.space`); `hashes` are compared, too.
 
         Of an encrypted record the stored groups are read and their sums checked; only its key can tell more.
         `progress` and `check` are called by the thread that calls `run`.
         """
         self._space = space
         self._reader, self._index, self._groups = reader, index, groups
-        self._presence = presence
+        self._presence, self._hashes = presence, hashes
         self._progress, self._check = progress, check
         self._bytes_read = 0
         self._bytes_done = 0
@@ -200,9 +204,14 @@ class Verification:
         except Corrupt as error:
             return _Found(spot, numbers, 0, done, whole=False, problem=error.message)
         has = set(zip(stored.ids, stored.lengths, strict=True))
-        problem = ""
-        if isinstance(stored, group.Group) and (wrong := stored.wrong()):
+        problem, wrong = "", stored.wrong() if isinstance(stored, group.Group) else []
+        if wrong:
             problem = self._groups.condemn(spot, f"{len(wrong)} chunks do not have the content that their ids name.")
+            has.difference_update([(stored.ids[one], stored.lengths[one]) for one in wrong])
+        elif isinstance(stored, group.Group) and self._hashes and (wrong := self._hashes.differing(spot, stored)):
+            first = stored.ids[wrong[0]].hex()
+            reason = f"{len(wrong)} chunks have another hash than was recorded; the first is {first}."
+            problem = self._groups.condemn(spot, reason)
             has.difference_update([(stored.ids[one], stored.lengths[one]) for one in wrong])
         bad = [] if has.issuperset([rows[one] for one in numbers]) else [one for one in numbers if rows[one] not in has]
         if bad and not problem:

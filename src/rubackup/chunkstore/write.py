@@ -22,6 +22,7 @@ from rubackup.chunkstore import seals
 from rubackup.chunkstore._beside import Beside
 from rubackup.chunkstore._early_check import WORTH_BYTES, EarlyCheck
 from rubackup.chunkstore._groups import GroupReader, Spot
+from rubackup.chunkstore._hash_check import HashCheck
 from rubackup.chunkstore._packing import Packing
 from rubackup.chunkstore._packset import PackSet
 from rubackup.chunkstore._presence import Presence
@@ -30,6 +31,7 @@ from rubackup.chunkstore._wholeness import packs_in
 from rubackup.chunkstore.admission import Encryption
 from rubackup.chunkstore.backends.base import Appender
 from rubackup.chunkstore.group import Group, Head
+from rubackup.chunkstore.hashes import Hashes
 from rubackup.chunkstore.identity import HOLE, ID_BYTES, Buffer, possession_proof, split_ids
 from rubackup.chunkstore.index import Index, Place, RecordRow
 from rubackup.chunkstore.manifest import ManifestReader
@@ -108,8 +110,11 @@ class WriteSession:
         share: bool,
         crypto: str = "",
         key_id: str = "",
+        block_bytes: int = 0,
+        hashes: Hashes | None = None,
     ) -> None:
-        self._encryption = Encryption(crypto, key_id)
+        self._encryption = Encryption(crypto, key_id, block_bytes=block_bytes, hashes=hashes)
+        self.block_bytes, self._hashes = block_bytes, hashes
         self.record, self.parent, self.owner, self.task_id, self.fence = record, parent, owner, task_id, fence
         self.stale = False
         """Set by the pool when the task was begun again."""
@@ -129,7 +134,15 @@ class WriteSession:
         self._sealed: SealedRecord | None = None
         self._presence = Presence(index, storages)
         self._packing = Packing(
-            index, storages, host.abandon, self.written, pool=pool, owner=owner, key_id=key_id, task_id=task_id
+            index,
+            storages,
+            host.abandon,
+            self.written,
+            pool=pool,
+            owner=owner,
+            key_id=key_id,
+            task_id=task_id,
+            hashes=hashes,
         )
         self._space = self._packing.space
         self._manifest: Appender | None = None
@@ -338,7 +351,8 @@ class WriteSession:
             )
         # Outside the lock: a newer attempt of the task must be able to end this session meanwhile.
         reader = ManifestReader(lambda at, length: backend.read(name, at, length), size)
-        return Verification(reader, self._index, self._groups, progress, check, space=self._space).run()
+        hashes = HashCheck(self._hashes, self._groups) if self._hashes else None
+        return Verification(reader, self._index, self._groups, progress, check, space=self._space, hashes=hashes).run()
 
     def seal(self, files: int, files_failed: int, size_bytes: int) -> SealedRecord:
         """Check the manifest, make it durable and publish the record; repeating it gives the same answer.

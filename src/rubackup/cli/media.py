@@ -16,6 +16,8 @@ import typer
 
 from rubackup.chunkstore.backends.block import rebuild
 from rubackup.chunkstore.backends.opening import open_backend
+from rubackup.chunkstore.digests import DigestSpec, available
+from rubackup.chunkstore.hashes import recorded_spec
 from rubackup.chunkstore.locations import Device, Folder, Location
 from rubackup.chunkstore.pool import Pool, SealedRecord
 from rubackup.chunkstore.storage import MARKER, parse_marker
@@ -65,6 +67,7 @@ def repair(
             reserve_bytes=0,
             level=None,
             rebuild_index=rebuild_index or bool(lost),
+            digest=recorded(storage),
         )
         if lost:
             with closed_on_error(pool):
@@ -106,6 +109,19 @@ def pool_of(storages: list[Path]) -> bytes:
     if len(found) > 1:
         raise StorageFault(f"The storages belong to different pools: {', '.join(map(str, found.values()))}.")
     return next(iter(found))
+
+
+def recorded(storages: list[Path]) -> DigestSpec | None:
+    """Which hash the pool records of its chunks, by what lies beside its packs; None for none, or one that cannot run here."""
+    for path in storages:
+        with closing(open_backend(location(path))) as backend:
+            found = recorded_spec(backend)
+        if found is not None and found not in available():
+            print(f"problem: the recorded hashes, {found.name} of {found.bits} bit, cannot be computed on this host")
+            return None
+        if found is not None:
+            return found
+    return None
 
 
 def location(path: Path) -> Location:
@@ -165,7 +181,7 @@ def _verify(pool: Pool, record: SealedRecord, *, give_up: bool) -> bool:
         for part in lost:
             print(f"  lost: {plain(part)}")
     flaws = list(found.flaws)
-    for place in (*found.places, *flaws):
+    for place in (*found.places, *flaws, *found.mended):
         print(f"  {plain(place)}")
     if found.seal:
         try:

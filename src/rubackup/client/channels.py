@@ -85,7 +85,9 @@ class BackupOverWire(_Session):
         """`key_id` names the key of an encrypted copy."""
         super().__init__(connection, ticket)
         connection.send(OpenBackup(version=PROTOCOL_VERSION, ticket=self._shown, key_id=key_id))
-        self.parent_bytes: int = connection.expect(BackupOpened).parent_bytes
+        opened = connection.expect(BackupOpened)
+        self.parent_bytes: int = opened.parent_bytes
+        self.block_bytes: int = opened.block_bytes
         self._asked = 0
         """Questions whose answer was not received yet."""
         self._answers: deque[Known] = deque()

@@ -40,6 +40,10 @@ class BackupChannel(Protocol):
     def parent_bytes(self) -> int:
         """Size of the parent's manifest, 0 when there is none that can be used."""
 
+    @property
+    def block_bytes(self) -> int:
+        """Files are cut at multiples of this, and no longer chunk is taken; 0: they are cut by content."""
+
     def read_parent(self, offset: int, length: int) -> bytes:
         """A range of the parent's manifest."""
 

@@ -109,9 +109,9 @@ class HashAlgorithm(Lookup):
 
     SHA1 = "sha1", "SHA-1, 160 bit"
     SHA2 = "sha2", "SHA-2, 256 or 512 bit"
-    SKEIN = "skein", "Skein, 256 or 512 bit"
+    SKEIN = "skein", "Skein, 256 or 512 bit; needs libbotan-2 on the media server"
     BLAKE2B = "blake2b", "BLAKE2b, 256 or 512 bit"
-    STREEBOG = "streebog", "GOST R 34.11-2012, 256 or 512 bit"
+    STREEBOG = "streebog", "GOST R 34.11-2012, 256 or 512 bit; needs libbotan-2 on the media server"
 
 
 class StorageType(Lookup):

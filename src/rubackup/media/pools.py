@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from rubackup.chunkstore.digests import DigestSpec
 from rubackup.chunkstore.pool import GcSafety, Pool
 from rubackup.domain.errors import Conflict, RubackupError, StorageFault
 from rubackup.domain.pools import NOT_RECONCILED
@@ -229,6 +230,8 @@ class PoolKeeper:
                     level=level,
                     evenly=config.evenly,
                     emergency=emergency,
+                    digest=DigestSpec(config.algorithm, config.hash_length) if config.algorithm else None,
+                    block_bytes=config.block_size,
                 )
                 log.info("pool %s is open", config.name)
             self._problems.pop(config.id, None)

@@ -158,7 +158,7 @@ class DataSessions:
         ingest = Ingest(session, connection, self._examiners)
         sealed = False
         try:
-            connection.send(BackupOpened(parent_bytes=session.parent_bytes))
+            connection.send(BackupOpened(parent_bytes=session.parent_bytes, block_bytes=session.block_bytes))
             while True:
                 item = connection.receive()
                 self._check(ticket)

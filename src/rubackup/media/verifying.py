@@ -68,6 +68,8 @@ def _sealed_anew(pool: Pool, record: str, result: VerifyResult, task: RunningTas
 def _outcome(result: VerifyResult, unlike: list[str], task: RunningTask, *, contents: bool) -> Outcome:
     for place in result.places:
         task.log("error", place)
+    for text in result.mended:
+        task.log("warning", text)
     for name in result.damaged[NAMED_DAMAGE:]:
         task.log("error", f"Damaged: {name}")
     text = f"{len(result.damaged)} damaged files." if result.damaged else _whole(contents=contents)

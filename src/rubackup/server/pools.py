@@ -67,6 +67,9 @@ class PoolSync:
                         reconciled=row.reconciled,
                         contact=row.contact,
                         metadata_pool=row.metadata_pool,
+                        algorithm=row.algorithm,
+                        hash_length=row.hash_length,
+                        block_size=row.block_size,
                         storages=[msgspec.convert(one, StorageConfig, from_attributes=True) for one in row.storages],
                     )
                     for row in rows

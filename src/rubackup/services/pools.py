@@ -25,6 +25,7 @@ TOTAL_BYTES = f"""CASE WHEN p.pool_type = '{BLOCK_DEVICE}' AND coalesce(s.total_
 
 _POOLS = """
 SELECT p.id, p.uuid, p.pool_name, p.pool_type, p.meta_data_pool_id, p.compression_type, p.ignore_free_space_check,
+    p.algorithm, p.hash_length, p.block_size,
     coalesce(s.reconcile_wanted, false) AS reconcile_wanted, coalesce(s.contact, 0) + 1 AS contact
 FROM pools p JOIN media_servers m ON m.id = p.media_server_id LEFT JOIN pool_state s ON s.pool_id = p.id
 WHERE m.hwid = $1 AND p.pool_type = ANY ($2::text[]) ORDER BY p.id"""
@@ -114,6 +115,10 @@ class PoolRow(msgspec.Struct, frozen=True, kw_only=True):
     """Where the metafiles of its devices are kept; 0 for nowhere."""
     contact: int = 1
     """Number of the next contact with the pool: one more than it confirmed last."""
+    algorithm: str = ""
+    hash_length: int = 0
+    block_size: int = 0
+    """Of Block device pools."""
 
 
 class StorageReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -176,6 +181,9 @@ async def configuration(database: Database, media_hwid: str) -> list[PoolRow]:
                 emergency=emergency if row["pool_type"] == FILE_SYSTEM else "",
                 reconciled=row["reconcile_wanted"],
                 contact=row["contact"],
+                algorithm=row["algorithm"] or "",
+                hash_length=row["hash_length"] or 0,
+                block_size=row["block_size"] or 0,
             )
             for row in rows
         ]

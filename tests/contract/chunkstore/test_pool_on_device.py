@@ -82,7 +82,7 @@ def test_a_device_fills_up(place: Place) -> None:
 
 
 def test_two_devices_share_a_pool(place: Place) -> None:
-    """Filled one after another; a lost one is named, and the pool does not open without it."""
+    """Filled one after another; a lost one is named, and costs what lies on it until it is back."""
     place.storages = ["one", "two"]
     paths = [place.make_device(name, 4 * MIB) for name in place.storages]
     pool = place.open()
@@ -95,11 +95,17 @@ def test_two_devices_share_a_pool(place: Place) -> None:
     place.close()
     paths[1].rename(paths[1].with_suffix(".away"))
     paths[1].touch()
-    with pytest.raises(StorageFault, match=f"{paths[1]}"):
-        place.open()
-    paths[1].with_suffix(".away").rename(paths[1])
+    pool = place.open()
+    lost, _ = pool.list_unavailable("", 10)
+    assert pool.away() == [str(paths[1])]
+    assert 0 < len(lost) < len(trees)
+    whole = [number for number in trees if record_id(number) not in lost]
+    assert {number: restore(pool, record_id(number)) for number in whole} == {number: trees[number] for number in whole}
+    paths[1].with_suffix(".away").replace(paths[1])
+    pool.look()
 
-    assert {number: restore(place.open(), record_id(1)) for number in [1]} == {1: trees[1]}
+    assert (pool.away(), pool.list_unavailable("", 10)) == ([], ([], ""))
+    assert {number: restore(pool, record_id(number)) for number in trees} == trees
 
 
 def test_a_lost_device_is_named_while_the_pool_is_open(place: Place) -> None:

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from rubackup.chunkstore import seals
 from rubackup.chunkstore.backends.faults import FaultyBackend
 from rubackup.chunkstore.backends.local import LocalBackend
+from rubackup.chunkstore.locations import folders
 from rubackup.chunkstore.pool import Pool
 from rubackup.cli.media import app
 from rubackup.domain.errors import Corrupt, NotFound, StorageFault
@@ -187,7 +188,7 @@ def test_the_command_puts_them_back(tmp_path: Path) -> None:
     (tmp_path / "storage").mkdir()
     place = Place(tmp_path, backends={"storage": LocalBackend(tmp_path / "storage")})
     pool = Pool.open(
-        uuid="0" * 32, metadata=place.metadata, storages=[tmp_path / "storage"], reserve_bytes=0, level=1
+        uuid="0" * 32, metadata=place.metadata, storages=folders([tmp_path / "storage"]), reserve_bytes=0, level=1
     )  # fmt: skip
     for number, tree in TREES.items():
         Client().backup(begin(pool, number), tree)

@@ -296,6 +296,9 @@ SAMPLES: tuple[Message, ...] = (
                 evenly=True,
                 emergency="/var/emergency",
                 metadata_pool=3,
+                algorithm="sha2",
+                hash_length=256,
+                block_size=131072,
             )
         ],
         terms=[(5, PARENT)],
@@ -623,7 +626,7 @@ SAMPLES: tuple[Message, ...] = (
     AskDeletion(record=11, user=LocalUser(name="root", uid=0)),
     Deleted(record=11),
     OpenBackup(version=1, ticket=b"ticket", key_id=KEY_ID),
-    BackupOpened(parent_bytes=4096),
+    BackupOpened(parent_bytes=4096, block_bytes=131072),
     OpenRestore(version=1, ticket=b"ticket"),
     RestoreOpened(manifest_bytes=4096, crypto="aes-256-gcm", key_id=KEY_ID),
     CopySegments(first=3, count=1 << 20),

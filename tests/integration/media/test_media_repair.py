@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from rubackup.chunkstore import pack
 from rubackup.chunkstore.backends.block import BlockBackend, format_device
 from rubackup.chunkstore.backends.local import LocalBackend
+from rubackup.chunkstore.digests import DigestSpec
 from rubackup.chunkstore.locations import Device, folders
 from rubackup.chunkstore.pool import Pool
 from rubackup.cli.main import app
@@ -125,3 +126,29 @@ def test_rebuilding_says_what_is_wrong(tmp_path: Path) -> None:
         result = CliRunner().invoke(app, ["media", "rebuild-device", str(tmp_path / "device"), *more])
         assert result.exit_code == 1
         assert "metafile" in result.output or "No such file" in result.output
+
+
+def test_recorded_hashes_are_known_without_a_configuration(tmp_path: Path) -> None:
+    """Which hash it is lies beside the packs: a missing file is made anew, one that is damaged by `--verify`."""
+    path = tmp_path / "device"
+    format_device(path, size_bytes=16 << 20)
+    pool = Pool.open(
+        uuid=POOL, metadata=tmp_path / "meta", storages=[Device(path)], reserve_bytes=0, level=1, map_bytes=1 << 20,
+        digest=DigestSpec("blake2b", 256),
+    )  # fmt: skip
+    for number in (1, 2, 3):
+        Client().backup(begin(pool, number), {"/file": noise(50_000, number)})
+    pool.close()
+    backend = BlockBackend.open(path)
+    one, two, _ = sorted(item.name for item in backend.list("packs") if item.name.endswith(".hashes"))
+    size = backend.size(two)
+    for name in (one, two):
+        backend.delete(name)
+    backend.put(two, b"x" * size)
+    backend.close()
+    status, text = run(path, "--metadata", tmp_path / "meta", "--verify")
+
+    assert (status, text.count("  whole"), text.count("made anew")) == (0, 3, 1)
+    backend = BlockBackend.open(path)
+    assert [backend.size(name) for name in (one, two)] == [size, size]
+    backend.close()

@@ -15,6 +15,7 @@ from rubackup.chunkstore import group, pack
 from rubackup.chunkstore._marks import Moved
 from rubackup.chunkstore.backends.base import Backend
 from rubackup.chunkstore.gc.ground import Ground
+from rubackup.chunkstore.hashes import Gathered, hashes_name
 from rubackup.chunkstore.index import PackRow
 from rubackup.chunkstore.pack import PackHeader, PackWriter
 from rubackup.chunkstore.storage import Storage
@@ -33,6 +34,7 @@ class Compaction:
         self._owner = ""
         self._moved: list[Moved] = []  # with the old place; the new pack has no number yet
         self._packs: list[int] = []  # whose groups are all in the writer
+        self._gathered = Gathered()  # what the pool records of them
         self.emptied = 0
         """Packs that were condemned."""
 
@@ -103,15 +105,25 @@ class Compaction:
         return data
 
     def _copy(self, number: int, owner: str, groups: list[tuple[int, bytes]]) -> None:
-        if self._writer is not None and (owner != self._owner or self._writer.size_bytes >= pack.TARGET_BYTES):
+        full = self._writer is not None and (
+            self._writer.size_bytes >= pack.TARGET_BYTES or self._gathered.is_full or owner != self._owner
+        )
+        if full:
             self._flush()
         size = sum(len(data) for _, data in groups)
         for offset, data in groups:
             head = group.read_head(data)
             writer = self._writer or self._open(owner, size)
             at = writer.add(data, len(head.ids))
+            self._gather(at, data)
             self._moved.append(Moved(number, offset, 0, at, len(data), head.ids))
         self._packs.append(number)
+
+    def _gather(self, offset: int, data: bytes) -> None:
+        """What the pool records is computed anew, not copied: what was recorded may be damaged."""
+        if self._ground.hashes is not None:
+            with suppress(Corrupt):  # a false id: a verification names it
+                self._gathered.add(offset, self._ground.hashes.of_stored(data))
 
     def _open(self, owner: str, size_bytes: int) -> PackWriter:
         """A new pack with room for so much and the reserve."""
@@ -129,6 +141,10 @@ class Compaction:
             return
         writer.close()
         ground, index = self._ground, self._ground.index
+        new_bytes = writer.size_bytes
+        if ground.hashes is not None:
+            ground.hashes.write(storage.backend, writer.id, self._gathered)
+            new_bytes += self._gathered.size_bytes
         with ground.lock:
             kept = ground.guard.touched() | index.marks.condemned.keys()
             emptied = {number for number in self._packs if number not in kept}
@@ -144,22 +160,27 @@ class Compaction:
                 self._writer = self._storage = None  # an error may hide a commit: the pack must stay
                 index.move([row], moved, emptied, ground.new_mark())
                 ground.guard.changes += 1
-                storage.count(writer.size_bytes)
+                storage.count(new_bytes)
                 ground.result.moved_bytes += sum(one.length for one in moved)
                 ground.result.condemned_packs += len(emptied)
                 ground.result.condemned_bytes += sizes
                 self.emptied += len(emptied)
         if not moved:
             storage.backend.delete(pack.closed_name(writer.id))
+            if ground.hashes is not None:
+                storage.backend.delete(hashes_name(writer.id))
             self._writer = self._storage = None
-        self._moved, self._packs = [], []
+        self._moved, self._packs, self._gathered = [], [], Gathered()
 
     def _give_up(self) -> None:
         """Remove a pack that was not finished; what cannot be removed is found unused after the next opening."""
         writer, self._writer = self._writer, None
         if writer is not None:
             writer.abandon()
-            for name in (pack.open_name(writer.id), pack.closed_name(writer.id)):
+            names = [pack.open_name(writer.id), pack.closed_name(writer.id)]
+            if self._ground.hashes is not None:
+                names.append(hashes_name(writer.id))
+            for name in names:
                 with suppress(RubackupError):
                     writer.backend.delete(name)
 

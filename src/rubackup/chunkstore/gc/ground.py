@@ -11,6 +11,7 @@ from pathlib import Path
 from rubackup.chunkstore._marks import ZEROING, Mark
 from rubackup.chunkstore.gc.guard import Guard
 from rubackup.chunkstore.gc.safety import GcResult, GcSafety
+from rubackup.chunkstore.hashes import Hashes
 from rubackup.chunkstore.index import Index
 from rubackup.chunkstore.storage import Storages
 
@@ -46,6 +47,8 @@ class Ground:
     check: Callable[[], None]
     """May raise Stopped."""
     result: GcResult
+    hashes: Hashes | None = None
+    """What the pool records beside its packs."""
 
     def new_mark(self) -> Mark:
         """A mark of this moment; with the lock."""

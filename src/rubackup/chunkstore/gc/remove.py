@@ -12,6 +12,7 @@ from collections.abc import Collection
 from rubackup.chunkstore import pack
 from rubackup.chunkstore.backends.base import Backend
 from rubackup.chunkstore.gc.ground import Ground
+from rubackup.chunkstore.hashes import hashes_name
 from rubackup.chunkstore.index import PackRow
 from rubackup.domain.errors import Conflict, Corrupt, NotFound
 
@@ -96,6 +97,8 @@ def _remove(ground: Ground, row: PackRow) -> None:
     mark = ground.index.marks.condemned[row.number]
     try:
         size = remove_file(storage.backend, pack.closed_name(row.id), zeroing=mark.zeroing)
+        if ground.hashes is not None:
+            size += remove_file(storage.backend, hashes_name(row.id), zeroing=mark.zeroing)
     except Conflict as error:  # protected by others than us: it goes when its date is over
         ground.problem(f"Pack {row.id.hex()} is not removed: {error.message}")
         return

@@ -21,6 +21,8 @@ class BackupOpened(Message, tag="backup_opened"):
     """`parent_bytes`: size of the parent's manifest, 0 when it cannot be used."""
 
     parent_bytes: int
+    block_bytes: int = 0
+    """Files are cut at multiples of so many bytes, and no longer chunk is taken; 0: they are cut by content."""
 
 
 class OpenRestore(Message, tag="open_restore"):

@@ -254,6 +254,12 @@ class PoolConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Number of this contact with the pool, one more than the catalogue knows to be confirmed."""
     metadata_pool: int = 0
     """Pool of this media server that keeps metafiles of this one's devices; 0 for none."""
+    algorithm: str = ""
+    """Hash that is recorded of each chunk in clear; '' for none."""
+    hash_length: int = 0
+    """In bits."""
+    block_size: int = 0
+    """Files are cut at multiples of so many bytes; 0: by content."""
 
 
 class ConfigurePools(Message, tag="configure_pools"):

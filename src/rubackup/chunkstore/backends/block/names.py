@@ -7,6 +7,7 @@ from typing import Final
 _FORMS: Final = (
     ("packs/", ".pack"), ("packs/", ".open"), ("packs/", ".gone"),
     ("manifests/", ".manifest"), ("manifests/", ".tombstone"), ("manifests/", ".lock"),
+    ("packs/", ".hashes"),
 )  # fmt: skip
 """Folder and suffix of what is named by 16 bytes; packs lie in folders named by the first. Their number, from 1, is stored."""
 _BY_ENDS: Final = {ends: bytes([code]) for code, ends in enumerate(_FORMS, 1)}

@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from typing import Final, cast
 
-from rubackup.chunkstore import pack
+from rubackup.chunkstore import hashes, pack
 from rubackup.chunkstore.backends.base import Backend
 from rubackup.chunkstore.backends.block.device import Device
 from rubackup.chunkstore.backends.block.directory import Directory
@@ -53,6 +53,8 @@ def _is_pack(device: Device, block: Superblock, name: str, entry: Entry) -> bool
     if not entry.extents:
         return False
     head = device.read(block.data_start + entry.extents[0][0] * BLOCK, pack.HEADER_BYTES)
+    if name.endswith(pack.HASHES):
+        return hashes.is_of(head, name)
     try:
         found = pack.parse_header(head).pack
     except Corrupt:

@@ -159,6 +159,7 @@ class Backup:
             return None
 
     def _copy(self, tree: Folders, uploader: Uploader, parent: Parent | None, *, is_folder: bool) -> BackupSummary:
+        block_bytes = self._channel.block_bytes
         header = Header(
             record=self._job.record,
             parent=self._job.parent,
@@ -167,7 +168,7 @@ class Backup:
             resource=self._resource.decode("utf-8", "backslashreplace"),
             backup_type=self._job.backup_type,
             created_ns=self._source.as_of_ns or self._now_ns(),
-            chunker=CHUNKER,
+            chunker=(block_bytes, block_bytes, block_bytes, 0) if block_bytes else CHUNKER,
             key_id=self._job.sealer.key.id.hex() if self._job.sealer else "",
         )
         output = Output(
@@ -183,6 +184,7 @@ class Backup:
                 seed=seed,
                 flexible=self._job.common_parameters.get("enable_flexible_dedup") is True,
                 read_bytes=self._memory.room(READ_BYTES, FLEXIBLE[2]),
+                block_bytes=block_bytes,
             ),
             report=self._report,
         )

@@ -1,6 +1,7 @@
 """The contents of a regular file as chunks and holes.
 
-Files up to the chunker's minimum are one chunk; larger ones are cut by content. Their chunks are
+Files up to the chunker's minimum are one chunk; larger ones are cut by content. In pools with a block size all are cut at
+multiples of it, counted from the beginning of the file, holes or not. Chunks of larger files are
 views of what was read at once; nothing is copied, and what was read goes when the last view of it
 does. Bytes behind the last whole chunk are read again with what follows them: they are in the page
 cache. Holes are told by the file system (SEEK_HOLE); a file system that cannot tell them gives
@@ -45,14 +46,16 @@ class FileReader:
         flexible: bool = False,
         sizes: tuple[int, int, int] = USUAL,
         read_bytes: int = READ_BYTES,
+        block_bytes: int = 0,
     ) -> None:
-        """`flexible`: large files are cut in larger chunks. `seed`: the chunker's.
+        """`flexible`: large files are cut in larger chunks. `seed`: the chunker's. With `block_bytes` content decides nothing.
 
         `check` is called every `read_bytes` and may raise to end it. ValueError when they cannot hold a chunk.
         """
         self._usual = Chunker(*sizes, seed)
         self._large = Chunker(*FLEXIBLE, seed) if flexible else self._usual
-        if read_bytes < max(self._usual.maximum, self._large.maximum):
+        self._block_bytes = block_bytes
+        if read_bytes < max(self._usual.maximum, self._large.maximum, block_bytes):
             raise ValueError("a chunk may be larger than what is read at once")
         self._check = check
         self._read_bytes = read_bytes
@@ -60,8 +63,7 @@ class FileReader:
     def pieces(self, fd: int, st: os.stat_result) -> Iterator[Buffer | int]:
         """Chunks, and lengths of holes between them, up to the size that `st` tells or an earlier end of the file."""
         if st.st_size <= self._usual.minimum:
-            if data := read_at(fd, st.st_size, 0):
-                yield data
+            yield from self.small(read_at(fd, st.st_size, 0))
             return
         chunker = self._large if st.st_size >= LARGE_BYTES else self._usual
         sparse = st.st_blocks * BYTES_PER_BLOCK < st.st_size
@@ -69,20 +71,47 @@ class FileReader:
             if not is_data:
                 yield from _hole(end - start)
                 continue
-            ended_at = yield from self._cut(chunker, fd, start, end)
+            if self._block_bytes:
+                ended_at = yield from self._read_blocks(fd, start, end)
+            else:
+                ended_at = yield from self._cut(chunker, fd, start, end)
             if ended_at < end:
                 return  # truncated meanwhile
 
     def small(self, data: bytes) -> Iterator[Buffer]:
         """Chunks of a file without holes, smaller than LARGE_BYTES, that was read whole: those that `pieces` gives."""
-        if len(data) <= self._usual.minimum:
+        if len(data) <= (self._block_bytes or self._usual.minimum):
             if data:
                 yield data
             return
         view, at = memoryview(data), 0
+        if self._block_bytes:
+            yield from self._blocks(view, 0)
+            return
         for length in self._usual.cut(view, final=True):
             yield view[at : at + length]
             at += length
+
+    def _blocks(self, view: memoryview, offset: int) -> Iterator[memoryview]:
+        """What begins at this offset of a file, cut at the multiples of the block size."""
+        at = 0
+        while at < len(view):
+            length = self._block_bytes - (offset + at) % self._block_bytes
+            yield view[at : at + length]
+            at += length
+
+    def _read_blocks(self, fd: int, start: int, end: int) -> Generator[memoryview, None, int]:
+        """As `_cut`: whole blocks are read at once, but for the first and the last."""
+        offset, step = start, self._read_bytes - self._read_bytes % self._block_bytes
+        while offset < end:
+            self._check()
+            wanted = min(step - offset % self._block_bytes, end - offset)
+            view = memoryview(read_at(fd, wanted, offset))
+            yield from self._blocks(view, offset)
+            offset += len(view)
+            if len(view) < wanted:
+                break
+        return offset
 
     def _cut(self, chunker: Chunker, fd: int, start: int, end: int) -> Generator[memoryview, None, int]:
         offset = start
