@@ -120,9 +120,8 @@ class PoolKeeper:
         return self.get(pool_id)
 
     def ids(self) -> list[int]:
-        """The pools that are open."""
-        with self._lock:
-            return list(self._open)
+        """The pools that are open; does not wait for those that are being opened."""
+        return list(self._open)
 
     def metadata_pools(self) -> list[tuple[int, int]]:
         """Each open pool whose metafiles are kept in another one, and that one."""

@@ -294,6 +294,23 @@ def test_a_device_that_was_never_made_ready_says_so(keeper: PoolKeeper, tmp_path
     assert path.read_bytes() == bytes(48 * MIB)
 
 
+@pytest.mark.parametrize("kind", ["device", "bucket"])
+def test_a_pool_that_lost_its_metadata_has_to_be_reconciled(
+    keeper: PoolKeeper, tmp_path: Path, key: Path, s3: S3Server, kind: str
+) -> None:
+    """Also one that its catalogue has not met, when something lies in its device or bucket."""
+    path = image(tmp_path)
+    storage = device(1, path, ready(keeper, path)) if kind == "device" else bucket(s3, key)
+    assert configure(keeper, storage).reconciled
+    record, data = written(keeper.get(1), 1)
+    keeper.close()
+    again = PoolKeeper(tmp_path / "new", Ground(memory=True), key=key)
+
+    assert not configure(again, storage).reconciled
+    assert content(again.get(1), record) == data
+    again.close()
+
+
 # --- buckets ---
 
 
