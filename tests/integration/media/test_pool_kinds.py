@@ -7,6 +7,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -424,6 +425,40 @@ def test_a_probe_names_the_field_that_is_wrong(
     assert [one for one, _ in found.problems] == [field]
     assert SECRET not in str(found)
     assert field != "endpoint" or "did not answer" in found.problems[0][1]
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "told"),
+    [(301, b"", "another address"), (200, b"<html>hello", "refused"), (200, b"<a><b>x</b></a>", "did not answer")],
+)
+def test_a_probe_of_what_is_no_object_storage_says_so(
+    keeper: PoolKeeper, key: Path, s3: S3Server, status: int, body: bytes, told: str
+) -> None:
+    """A web server, or one that leads to https."""
+
+    class Web(BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            self.rfile.read(int(self.headers.get("content-length") or 0))
+            self.send_response(status)
+            self.send_header("Location", "http://127.0.0.1:9/")
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = answer  # noqa: N815 - names of the library
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Web) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        config = bucket(s3, key, endpoint=f"http://127.0.0.1:{server.server_port}").bucket
+        assert config is not None
+        found = keeper.places.probe_bucket(ProbeBucket(pool=UUID, bucket=config))
+        server.shutdown()
+
+    assert [field for field, _ in found.problems] == ["endpoint"]
+    assert told in found.problems[0][1]
 
 
 def test_a_probe_tells_what_the_bucket_can_do_and_whose_it_is(keeper: PoolKeeper, key: Path, s3: S3Server) -> None:

@@ -121,6 +121,7 @@ class Client:
                     verify=str(where.ca_file) if where.ca_file else None,
                     config=config,
                 )
+            api.meta.events.register("before-call.s3", _stay)
             if where is self.where:
                 self._api = api
         return api
@@ -301,6 +302,11 @@ class Client:
             if not page.get("IsTruncated"):
                 return found
             marker = {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page["NextUploadIdMarker"]}
+
+
+def _stay(context: dict[str, Any], **_: Any) -> None:
+    """Keep botocore from following redirections: it asks where the bucket is for ever when nobody tells."""
+    context.setdefault("s3_redirect", {})["redirected"] = True
 
 
 def _bare(tag: str | None) -> str:
