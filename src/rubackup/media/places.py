@@ -5,7 +5,9 @@ Only here the sealed key of a bucket is opened, with the media server's own key.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -29,6 +31,7 @@ from rubackup.wire.messages import (
     StorageConfig,
 )
 
+log = logging.getLogger(__name__)
 if TYPE_CHECKING:
     from rubackup.chunkstore.backends.s3.client import Client
 
@@ -99,6 +102,19 @@ class Places:
             conditional_put=config.conditional_writes,
             conditional_multipart=config.conditional_parts,
         )
+
+    def tidy(self, pool: str, locations: Sequence[Location]) -> None:
+        """Remove what is left in the pool's spool of buckets that left it: no record needs it."""
+        kept = {one.spool_folder for one in locations if isinstance(one, Bucket)}
+        spool = self._metadata / pool / SPOOL
+        if any(isinstance(one, Unopened) for one in locations) or not spool.is_dir():
+            return
+        for folder in spool.iterdir():
+            if folder not in kept:
+                try:
+                    shutil.rmtree(folder)
+                except OSError as error:
+                    log.warning("%s stays: %s", folder, error.strerror or error)
 
     def holders(self, storages: list[StorageConfig], pool: str) -> list[Callable[[], bool]]:
         """For each device and bucket: whether packs or manifests lie there, or may."""

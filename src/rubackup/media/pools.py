@@ -234,6 +234,7 @@ class PoolKeeper:
                 )
                 log.info("pool %s is open", config.name)
             self._problems.pop(config.id, None)
+            self.places.tidy(config.uuid, storages)
         except (RubackupError, OSError) as error:
             log.error("pool %s cannot be used: %s", config.name, error)
             self._problems[config.id] = f"Pool {config.name} cannot be used: {error}"

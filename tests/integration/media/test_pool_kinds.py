@@ -330,6 +330,20 @@ def test_a_bucket_is_written_and_found_again(keeper: PoolKeeper, tmp_path: Path,
     again.close()
 
 
+def test_a_bucket_that_leaves_takes_its_spool_along(
+    keeper: PoolKeeper, tmp_path: Path, key: Path, s3: S3Server
+) -> None:
+    """The other one's stays."""
+    spool = tmp_path / "metadata" / UUID / "spool"
+    configure(keeper, bucket(s3, key, 1), bucket(s3, key, 2))
+    before = set(spool.iterdir())
+    written(keeper.get(1), 1)
+    configure(keeper, bucket(s3, key, 1))
+
+    assert (len(before), len(set(spool.iterdir()))) == (2, 1)
+    assert keeper.states()[0].problem == ""
+
+
 def test_new_keys_of_a_bucket_act_while_the_pool_is_open(keeper: PoolKeeper, key: Path, s3: S3Server) -> None:
     """The old ones have expired: the storage says so, until the new ones are given."""
     configure(keeper, bucket(s3, key))

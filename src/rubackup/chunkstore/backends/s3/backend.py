@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Final
 
-from blake3 import blake3
-
 from rubackup.chunkstore.backends.base import Appender, Capabilities, Item, Space
 from rubackup.chunkstore.backends.local import LocalBackend, translated
 from rubackup.chunkstore.backends.s3.cache import BLOCK_BYTES, Cache
@@ -54,7 +52,7 @@ class S3Backend:
         self._where = where
         self._client = Client(where, patience)
         self._steady = steady
-        folder = where.spool / blake3(where.label.encode()).hexdigest()[:16]
+        folder = where.spool_folder
         with translated(str(folder), ""):
             (folder / "open").mkdir(mode=0o700, parents=True, exist_ok=True)
         self._spool = LocalBackend(folder / "open")
