@@ -6,13 +6,22 @@ from typing import Any
 
 import pytest
 from samples import backup_body, new_pool
-from samples_storage import block_pool, new_client_storage, new_cloud, new_device, new_substitution, pool_of, posted
+from samples_storage import (
+    block_pool,
+    keyed_media,
+    new_client_storage,
+    new_cloud,
+    new_device,
+    new_substitution,
+    pool_of,
+    posted,
+)
 
 from rubackup.domain.pools import BLOCK_SIZES, HASH_LENGTHS
 from support.api import Api
 from support.fixtures import Stock
 
-OTHERS = ("Tape library", "Cloud", "Client defined", "Block device")
+OTHERS = ("Tape library", "Client defined")
 GUIDE = {
     "pool_name": "my_pool_name", "pool_type": "Block device", "media_server": "rubackup-server",
     "compression_type": "None", "description": "", "retention_period": "1 year", "ignore_free_space_check": False,
@@ -134,7 +143,7 @@ def test_every_wrong_field_of_a_block_device_pool_is_told(office: Api) -> None:
 @pytest.mark.parametrize("pool_type", OTHERS)
 def test_a_pool_that_is_not_written_says_so_and_takes_no_backup(office: Api, rows: Stock, pool_type: str) -> None:
     """Its problem names the type; a backup into it is a 400 and no task is made."""
-    pool = block_pool(rows) if pool_type == "Block device" else rows.pool(pool_type=pool_type)
+    pool = rows.pool(pool_type=pool_type)
 
     assert pool_type in office.get(f"/pool_list/{pool}").json()["data"]["problem"]
     answer = office.post("/task_queue", backup_body(office, pool=pool))
@@ -222,8 +231,37 @@ def test_pools_that_take_copies_are_written_and_have_a_storage(office: Api, rows
     assert available(office) == {usable}
 
 
+def test_copies_go_between_folders_and_buckets_and_between_devices_of_one_kind(office: Api, rows: Stock) -> None:
+    """In both directions; blocks only where they are cut and named alike."""
+    media = keyed_media(rows)
+    files, cloud = rows.pool_with_storage(media=media), pool_of(rows, "Cloud", media=media)
+    blocks, alike = block_pool(rows, media=media), block_pool(rows, media=media)
+    other = block_pool(rows, media=media, block_size=16384)
+    posted(office, "storage_clouds", new_cloud(office, pool=cloud))
+    for pool in (blocks, alike, other):
+        posted(office, "storage_block_devices", new_device(office, pool=pool))
+
+    assert available(office) == {files, cloud, blocks, alike, other}
+    assert (available(office, pool=files), available(office, pool=cloud)) == ({cloud}, {files})
+    assert (available(office, pool=blocks), available(office, pool=other)) == ({alike}, set())
+
+
+def test_backups_go_into_pools_of_devices_and_buckets(office: Api, rows: Stock) -> None:
+    """Once they have a storage; without one the family is named to which it is added."""
+    media = keyed_media(rows)
+    for pool, family, storage in (
+        (block_pool(rows, media=media), "storage_block_devices", new_device),
+        (pool_of(rows, "Cloud", media=media), "storage_clouds", new_cloud),
+    ):
+        refused = office.post("/task_queue", backup_body(office, pool=pool))
+        posted(office, family, storage(office, pool=pool))
+
+        assert family in refused.json()["errors"]["data.task.pool"]
+        assert office.post("/task_queue", backup_body(office, pool=pool)).status_code == 201
+
+
 def test_a_source_narrows_the_pools_to_those_that_fit(office: Api, rows: Stock) -> None:
-    """By pool (name or id) or by copy: its own pool is left out; what is stored as blocks fits into none yet."""
+    """By pool (name or id) or by copy: its own pool is left out; what is stored as blocks fits into no other type."""
     source, target, blocks = rows.pool_with_storage(), rows.pool_with_storage(), block_pool(rows)
     record = rows.record(pool=source)
     name = rows.named("pools", source, "pool_name")

@@ -125,12 +125,38 @@ def test_parallel_workers_are_1_to_64(office: Api, workers: object) -> None:
 
 
 def test_a_deleted_device_is_free_again(office: Api) -> None:
-    """Nothing was written to it."""
+    """Its pool held nothing on it."""
     device = posted(office, "storage_block_devices", new_device(office, device="/dev/once"))
     body = new_device(office, device="/dev/once")
     assert office.delete(f"/storage_block_devices/{device}").status_code == 200
 
     posted(office, "storage_block_devices", body)
+
+
+def test_a_device_is_made_ready_and_its_uuid_kept(office: Api, rows: Stock) -> None:
+    """The media server gave it; a device that could not be made ready is no row."""
+    pool = block_pool(rows)
+    device = posted(office, "storage_block_devices", new_device(office, device="/dev/one", pool=pool))
+
+    shown = office.get(f"/storage_block_devices/{device}").json()["data"]
+    assert len(shown["uuid"]) == 36
+    assert "not reported yet" in shown["problem"]
+    assert "in use" in refused(office, 409, device="/dev/raced")
+    assert "did not answer" in refused(office, 503, device="/dev/silent")
+    assert office.get("/storage_block_devices").json()["data"]["total"] == 1
+
+
+def test_a_device_with_data_leaves_its_pool_no_more(office: Api, rows: Stock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The media server is asked once the pool has copies."""
+    pool = block_pool(rows)
+    device = posted(office, "storage_block_devices", new_device(office, pool=pool))
+    rows.record(pool=pool)
+
+    answer = office.delete(f"/storage_block_devices/{device}")
+    monkeypatch.setattr("support.hosts.EMPTY", frozenset({device}))
+
+    assert (answer.status_code, "holds data" in answer.json()["message"]) == (409, True)
+    assert office.delete(f"/storage_block_devices/{device}").status_code == 200
 
 
 def test_maintainers_add_devices_to_own_pools(rows: Stock) -> None:

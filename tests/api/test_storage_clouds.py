@@ -9,8 +9,7 @@ import pytest
 from samples_storage import keyed_media, new_cloud, pool_of, posted
 
 from rubackup.domain.errors import Invalid
-from rubackup.domain.sealing import unseal
-from rubackup.services.storage_clouds import SEALED_FOR
+from rubackup.domain.sealing import CLOUD_SECRET, unseal
 from rubackup.wire import pki
 from support.api import Api
 from support.fixtures import Stock
@@ -23,7 +22,7 @@ def opened(rows: Stock, cloud: int, key: bytes) -> str:
     row = rows.row(
         "SELECT s.secret_sealed, p.uuid FROM storage_clouds s JOIN pools p ON p.id = s.pool_id WHERE s.id = $1", cloud
     )
-    return unseal(key, row["secret_sealed"], SEALED_FOR + row["uuid"].hex.encode()).decode()
+    return unseal(key, row["secret_sealed"], CLOUD_SECRET + row["uuid"].hex.encode()).decode()
 
 
 def cloud_of(rows: Stock, key: bytes) -> tuple[int, int]:
@@ -78,7 +77,7 @@ def test_a_media_server_with_another_key_asks_for_the_secret_again(office: Api, 
     """The row says so until the secret is given."""
     key = pki.new_key_pem()
     cloud, media = cloud_of(rows, pki.new_key_pem())
-    assert "does not write" in office.get(f"/storage_clouds/{cloud}").json()["data"]["problem"]
+    assert "not reported yet" in office.get(f"/storage_clouds/{cloud}").json()["data"]["problem"]
     csr = pki.make_csr(key, "media")
     office.execute(
         "UPDATE media_servers SET csr_pem = $2, fingerprint = $3 WHERE id = $1", media, csr, pki.csr_fingerprint(csr)
@@ -86,7 +85,7 @@ def test_a_media_server_with_another_key_asks_for_the_secret_again(office: Api, 
 
     assert "give secret_key again" in office.get(f"/storage_clouds/{cloud}").json()["data"]["problem"]
     assert office.patch(f"/storage_clouds/{cloud}", {"data": {"secret_key": SECRET}}).status_code == 200
-    assert "does not write" in office.get(f"/storage_clouds/{cloud}").json()["data"]["problem"]
+    assert "not reported yet" in office.get(f"/storage_clouds/{cloud}").json()["data"]["problem"]
     assert opened(rows, cloud, key) == SECRET
 
 
@@ -107,7 +106,7 @@ def test_a_media_server_without_a_usable_key_gets_no_secret(office: Api, rows: S
         ("endpoint", ["", "s3.example.org", "ftp://s3", "https://user:secret@s3", "https://s3/path", "https://s3?x=1",
                       "https://S3.example.org", "https://s3:99999", "https://"]),
         ("bucket", ["", "ab", "Backups", "-backups", "back_ups", "a" * 64]),
-        ("prefix", ["/a", "a/", "a//b", "../a", "a/../b", "a\nb"]),
+        ("prefix", ["/a", "a/", "a//b", "../a", "a/../b", "a\nb", "a b", "é"]),
         ("ca_file", ["ca.pem", "/etc/../ca.pem", "/etc/ca.pem/"]),
         ("object_lock", ["yes", "", None]),
         ("secret_key", ["", None]),
@@ -125,6 +124,59 @@ def test_what_is_wrong_is_named(office: Api, field: str, wrong: list[object]) ->
         )
         for answer in answers:
             assert (answer.status_code, answer.json()["errors"].keys()) == (400, {f"data.{field}"}), value
+
+
+def test_the_media_server_tries_a_bucket_and_what_it_found_is_shown(office: Api) -> None:
+    """Facts and notes; a change of the way there makes it look again, one of the name does not."""
+    cloud = posted(office, "storage_clouds", new_cloud(office))
+    shown = office.get(f"/storage_clouds/{cloud}").json()["data"]
+
+    assert (shown["notes"], shown["conditional_writes"], shown["conditional_parts"]) == (
+        "It keeps old versions.",
+        True,
+        False,
+    )
+    assert (shown["versioning"], shown["lockable"], shown["clock_ahead_seconds"]) == (True, True, 0.5)
+    office.patch(f"/storage_clouds/{cloud}", {"data": {"name": "other name"}})
+    assert office.get(f"/storage_clouds/{cloud}").json()["data"]["probed_at"] == shown["probed_at"]
+    office.patch(f"/storage_clouds/{cloud}", {"data": {"region": "other"}})
+    assert office.get(f"/storage_clouds/{cloud}").json()["data"]["probed_at"] != shown["probed_at"]
+
+
+def test_what_the_probe_refuses_is_told_under_the_field_and_nothing_is_kept(office: Api) -> None:
+    """In a new row and in a change; what another pool has there is a conflict."""
+    cloud = posted(office, "storage_clouds", new_cloud(office))
+    for fields, field in (
+        ({"bucket": "missing"}, "bucket"),
+        ({"bucket": "plain", "object_lock": "governance"}, "object_lock"),
+    ):
+        new = office.post("/storage_clouds", new_cloud(office, **fields))
+        changed = office.patch(f"/storage_clouds/{cloud}", {"data": fields})
+        for answer in (new, changed):
+            assert (answer.status_code, answer.json()["errors"].keys()) == (400, {f"data.{field}"})
+    foreign = office.post("/storage_clouds", new_cloud(office, bucket="foreign"))
+    silent = office.post("/storage_clouds", new_cloud(office, bucket="silent"))
+
+    assert (silent.status_code, "did not answer" in silent.json()["message"]) == (503, True)
+    assert (foreign.status_code, "Another pool" in foreign.json()["message"]) == (409, True)
+    assert office.get("/storage_clouds").json()["data"]["total"] == 1
+    assert office.get(f"/storage_clouds/{cloud}").json()["data"]["bucket"] == "backups"
+
+
+def test_a_bucket_with_data_leaves_its_pool_no_more(office: Api, rows: Stock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither deleted nor moved, but to a place where the pool's data lie, too; an empty one goes."""
+    pool = pool_of(rows, "Cloud")
+    cloud = posted(office, "storage_clouds", new_cloud(office, pool=pool))
+    rows.record(pool=pool)
+
+    for answer in (
+        office.delete(f"/storage_clouds/{cloud}"),
+        office.patch(f"/storage_clouds/{cloud}", {"data": {"bucket": "new"}}),
+    ):
+        assert (answer.status_code, "holds data" in answer.json()["message"]) == (409, True)
+    assert office.patch(f"/storage_clouds/{cloud}", {"data": {"bucket": "replica"}}).status_code == 200
+    monkeypatch.setattr("support.hosts.EMPTY", frozenset({cloud}))
+    assert office.delete(f"/storage_clouds/{cloud}").status_code == 200
 
 
 @pytest.mark.parametrize("endpoint", ["https://s3", "http://10.0.0.1:9000", "https://[fd00::1]:9000"])

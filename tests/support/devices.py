@@ -33,10 +33,15 @@ class MemoryDevice:
     """Blocks of 4 KiB that cannot be read."""
     failing: str = ""
     """Fail these: `write` or `sync`, once."""
+    failed: bool = False
+    """Whether a sync failed for good; tests set it."""
 
     def __post_init__(self) -> None:
         self.data = self.data or bytearray(self.size_bytes)
         self.durable = bytearray(self.data)
+
+    def set_workers(self, workers: int) -> None:
+        pass
 
     def read(self, offset: int, length: int) -> bytes:
         if offset + length > self.size_bytes or self.bad.intersection(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,8 @@ import msgspec
 from rubackup.domain.errors import Conflict, Corrupt, Invalid, NotFound, Unavailable
 from rubackup.services.ports import (
     FILE_PART_BYTES,
+    BucketPlace,
+    BucketReport,
     CopyEntry,
     Destination,
     Device,
@@ -186,6 +189,29 @@ class AnsweringHosts:
         if device == SILENT_ROBOT:
             raise Unavailable(f"{device} did not answer a SCSI command (host status 0x3).")
         return ROBOT, elements_of(media_hwid)
+
+    async def format_device(
+        self, media_hwid: str, path: str, taken: Sequence[tuple[str, str]], pool_uuid: str, *, overwrite: bool
+    ) -> str:
+        """Every device gets a uuid of its path, but `/dev/raced`: something took it since it was looked at; `/dev/silent`."""
+        if path == "/dev/silent":
+            raise Unavailable(f"The media {media_hwid} did not answer in 10 s.")
+        if path == "/dev/raced":
+            raise Conflict("/dev/raced is in use: mounted at /home.")
+        return uuid.uuid5(uuid.NAMESPACE_URL, media_hwid + path).hex
+
+    async def probe_bucket(self, media_hwid: str, pool_uuid: str, bucket: BucketPlace) -> BucketReport:
+        """Every bucket can be used, but `missing`, and `foreign`, which is another pool's; `plain` has no Object Lock; `silent`."""
+        if bucket.bucket == "silent":
+            raise Unavailable(f"The media {media_hwid} did not answer in 10 s.")
+        problems = [("bucket", "the bucket does not exist: create it.")] if bucket.bucket == "missing" else []
+        if bucket.bucket == "plain" and bucket.object_lock != "none":
+            problems.append(("object_lock", "The bucket plain was created without Object Lock."))
+        return BucketReport(
+            problems=problems, notes=["It keeps old versions."], conditional_writes=True, versioning=True,
+            lockable=bucket.bucket != "plain", clock_ahead_seconds=0.5,
+            pool={"foreign": "f" * 32, "replica": pool_uuid}.get(bucket.bucket, ""),
+        )  # fmt: skip
 
     async def check_device(self, media_hwid: str, path: str, taken: Sequence[tuple[str, str]]) -> DeviceFacts:
         """A disk of 1 GiB, but `/dev/refused` is none, `/dev/tiny` is small; words of the name tell the rest.

@@ -23,7 +23,7 @@ def node(system: System, name: str) -> dict[str, Any]:
 
 
 def test_a_device_is_looked_at_by_its_media_server(system: System, tmp_path: Path) -> None:
-    """A file stands for a disk: what it carries is named and left alone, and a missing one is a 400."""
+    """A file stands for a disk: what it carries is named and left alone without consent, and a missing one is a 400."""
     pool(system, "Blocks", "Block device", meta_data_pool="Default")
     image = tmp_path / "image"
     image.write_bytes(b"XFSB" + bytes(4 * 1024 * 1024))
@@ -36,11 +36,13 @@ def test_a_device_is_looked_at_by_its_media_server(system: System, tmp_path: Pat
     assert "No such file" in add(tmp_path / "missing", 400)["errors"]["data.device"]
     assert "neither" in add(tmp_path, 400)["errors"]["data.device"]
     assert "an XFS file system" in add(image, 409)["message"]
+    assert image.read_bytes()[:4] == b"XFSB"
     add(image, 201, overwrite_file_system=True)
 
     (leaf,) = node(system, "Blocks")["storages"]
-    assert (leaf["path"], leaf["total_bytes"]) == (str(image), 4 + 4 * 1024 * 1024)
-    assert image.read_bytes()[:4] == b"XFSB"
+    assert (leaf["path"], image.read_bytes()[:7]) == (str(image), b"RBBLOCK")
+    leaf = eventually(lambda: [one for one in node(system, "Blocks")["storages"] if not one["problem"]], 60)[0]
+    assert 0 < leaf["free_bytes"] <= leaf["total_bytes"] < 4 * 1024 * 1024
 
 
 def test_folders_show_how_full_they_are(system: System) -> None:
@@ -51,18 +53,18 @@ def test_folders_show_how_full_they_are(system: System) -> None:
     assert 0 < leaf["free_bytes"] <= leaf["total_bytes"]
 
 
-def test_a_cloud_takes_a_secret_for_a_media_server_that_enrolled(system: System) -> None:
-    """Its key is that of its certificate request; the row does not ask for the secret again, nor show it."""
+def test_a_cloud_that_does_not_answer_is_no_storage(system: System) -> None:
+    """Its media server says so within the time of a call, under the field; no row is left, and the secret is not told."""
     pool(system, "Bucket", "Cloud")
     cloud = {
-        "pool": "Bucket", "name": "archive", "endpoint": "https://s3.example.org", "bucket": "backups",
+        "pool": "Bucket", "name": "archive", "endpoint": "http://127.0.0.1:9", "bucket": "backups",
         "access_key": "AKEXAMPLE", "secret_key": "the secret of the cloud",
     }  # fmt: skip
-    system.call("POST", "/storage_clouds", {"data": cloud}, status=201)
+    answer = system.call("POST", "/storage_clouds", {"data": cloud}, status=400)
 
-    (row,) = system.call("GET", "/storage_clouds")["data"]["items"]
-    assert "does not write" in row["problem"]
-    assert "the secret of the cloud" not in str(row)
+    assert "did not answer" in answer["errors"]["data.endpoint"]
+    assert "the secret of the cloud" not in str(answer)
+    assert system.call("GET", "/storage_clouds", filter_data='pool="Bucket"')["data"]["items"] == []
 
 
 def test_a_pool_that_is_not_written_takes_no_backup(system: System, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePath
 
-from rubackup.chunkstore import seals
+from rubackup.chunkstore import metafiles, seals
 from rubackup.chunkstore._mending import Mending
 from rubackup.chunkstore._packset import PackSet
 from rubackup.chunkstore._presence import closed_or_open
@@ -57,13 +57,21 @@ class Members(Mending):
         with self._lock:
             if self._closed:
                 return
-            if any(not one.bound for one in self._storages.all) or any(map(self._is_back, self._bound.away)):
+            failed = any(one.backend.capabilities.must_reopen() for one in self._storages.all)
+            if failed or any(not one.bound for one in self._storages.all) or any(map(self._is_back, self._bound.away)):
                 self._look_again()
             for one in self._storages.all:
                 if one.doubtful and one.bound:
                     self._find_again(one)
                 if one.fault:
                     one.probe()
+
+    def _let_go(self) -> None:
+        """Close what failed for good while it was open: it is opened, and recovered, as one that comes back."""
+        for one in self._storages.all:
+            if one.backend.capabilities.must_reopen():
+                log.warning("%s failed, and is opened again", one.backend.label)
+                self._backends.drop(one.backend.label)
 
     def _is_back(self, path: str) -> bool:
         given = next((one for one in self._given if one.label == path), Folder(Path(path)))
@@ -106,14 +114,14 @@ class Members(Mending):
             if same(one, current) is None and any(one.id in session.written for session in self._sessions.values()):
                 bound.storages.remove(one)
                 bound.away[one.backend.label] = (
-                    f"The folder {one.backend.label} is back, and waits for backups that wrote to it to end."
+                    f"The storage {one.backend.label} is back, and waits for backups that wrote to it to end."
                 )
 
     def _end_sessions_in(self, gone: Sequence[Storage]) -> None:
         for one in gone:
             for session in self._sessions.values():
                 if one.id in session.written:
-                    session.lost = f"The folder {one.backend.label} went away while a backup wrote to it."
+                    session.lost = f"The storage {one.backend.label} went away while a backup wrote to it."
 
     def fills(self) -> list[Fill]:
         """How full each folder is, in the order in which they are filled; the emergency storage comes last."""
@@ -137,7 +145,7 @@ class Members(Mending):
             if self._guard.running:
                 return "The pool is being collected just now."
             if self._holds(storage):
-                return f"The folder {path} holds data of the pool."
+                return f"The storage {path} holds data of the pool."
             return ""
 
     def _needs_unused(self, path: str) -> str:
@@ -145,8 +153,8 @@ class Members(Mending):
         if path in self._bound.left_out:
             return ""
         if path in self._bound.away:
-            return f"The folder {path} is away, and copies may need what lies in it: {self._bound.away[path]}"
-        return f"The pool does not know the folder {path}."
+            return f"The storage {path} is away, and copies may need what lies in it: {self._bound.away[path]}"
+        return f"The pool does not know the storage {path}."
 
     def give_up_storage(self, path: str) -> None:
         """The storage that was at this path is lost for good: it is not waited for any more. NotFound when none is away there."""
@@ -161,6 +169,24 @@ class Members(Mending):
             self._roster.write_where_possible(
                 [LocalBackend(self._metadata), *(one.backend for one in self._storages.all if one.bound)]
             )
+
+    # --- metafiles of devices ---
+
+    def metafiles(self) -> list[metafiles.Metafile]:
+        """Those of the pool's devices that are there."""
+        return metafiles.metafiles_of(self._storages)
+
+    def keeps_metafile(self, device: str) -> bool:
+        """Whether the metafile of another pool's device (its uuid in hex) is kept in this pool."""
+        return metafiles.is_kept(self._storages, device)
+
+    def keep_metafile(self, device: str, data: bytes) -> str:
+        """Keep the metafile of another pool's device in this pool, durably, in place of the one before; where it is."""
+        return metafiles.keep(self._storages, device, data)
+
+    def kept_metafile(self, device: str) -> bytes:
+        """A metafile that is kept in this pool; NotFound."""
+        return metafiles.read(self._storages, device)
 
     # --- what is lost with what is away ---
 
@@ -182,7 +208,7 @@ class Members(Mending):
         return found, rows[limit - 1].sealed.record if len(rows) > limit else ""
 
     def _unavailable(self, row: RecordRow, away: Sequence[str]) -> str:
-        text = f"The copy needs what lies in a folder that is away: {', '.join(away)}."
+        text = f"The copy needs what lies in a storage that is away: {', '.join(away)}."
         storage = self._storages.get(row.storage)
         if storage is None:
             return text

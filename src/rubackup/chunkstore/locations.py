@@ -27,6 +27,8 @@ class Device(msgspec.Struct, frozen=True):
     path: Path
     workers: int = 8
     """So many threads read and write at once, 1 to 64."""
+    uuid: str = ""
+    """The device's id, in hex, as `format_device` gave it: another device at this path is not opened. '' for any."""
 
     @property
     def label(self) -> str:
@@ -34,7 +36,14 @@ class Device(msgspec.Struct, frozen=True):
         return str(self.path)
 
 
-Location = Folder | Device | Bucket
+class Unopened(msgspec.Struct, frozen=True):
+    """A place that belongs to the pool and cannot be opened now, for a reason that others found."""
+
+    label: str
+    reason: str
+
+
+Location = Folder | Device | Bucket | Unopened
 
 
 def folders(paths: Iterable[Path]) -> list[Location]:

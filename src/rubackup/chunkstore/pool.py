@@ -202,8 +202,9 @@ class Pool(Members):
             self._given = tuple(storages)
             known = self._known_paths(storages)
             spare = self._emergencies(known)
+            self._let_go()
             bound = bind_all([*storages, *spare], self._backends.at, self._pool, known, fresh=self._index.fresh)
-            current = {one.id: one for one in self._storages.all}
+            current = {one.id: one for one in self._storages.all if not one.backend.capabilities.must_reopen()}
             self._keep_apart(bound, current)
             found = bound.storages = [same(one, current) or one for one in bound.storages]
             for one in found:

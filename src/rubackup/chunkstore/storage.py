@@ -42,7 +42,7 @@ class Storage:
             self.backend.size(MARKER)
         except NotFound:
             self.doubtful = True
-            raise StorageFault(f"The folder {self.backend.label} has lost its marker: is its disk mounted?") from None
+            raise StorageFault(f"The storage {self.backend.label} has lost its marker: is its disk mounted?") from None
 
     @property
     def bound(self) -> bool:
@@ -56,7 +56,7 @@ class Storage:
     def failed(self, error: BaseException) -> None:
         """Note that it did not take what was written, unless it was just full."""
         if isinstance(error, StorageFault) and not isinstance(error, StorageFull):
-            self.fault = f"The folder {self.backend.label} does not take what is written: {error.message}"
+            self.fault = f"The storage {self.backend.label} does not take what is written: {error.message}"
 
     def probe(self) -> None:
         """Try whether a storage that failed takes data again."""
@@ -212,9 +212,9 @@ def bind(backend: Backend, pool: bytes, known: dict[bytes, str], taken: Sequence
         raise StorageFault(f"The marker {backend.label}/{MARKER} is damaged.")
     owner, storage = found
     if owner != pool:
-        raise StorageFault(f"The folder {backend.label} belongs to another pool ({owner.hex()}).")
+        raise StorageFault(f"The storage {backend.label} belongs to another pool ({owner.hex()}).")
     if any(other.id == storage for other in taken):
-        raise StorageFault(f"The folder {backend.label} is given twice, or is a copy of another one of the pool.")
+        raise StorageFault(f"The storage {backend.label} is given twice, or is a copy of another one of the pool.")
     return Storage(storage, backend)
 
 
@@ -258,7 +258,7 @@ def bind_all(
         if label in lost:
             found.away[label] = reason
         else:
-            found.left_out[label] = f"The folder never belonged to the pool and is left out: {reason}"
+            found.left_out[label] = f"The storage never belonged to the pool and is left out: {reason}"
     if reasons and not found.storages:
         raise StorageFault(" ".join([*found.away.values(), *found.left_out.values()]))
     return found
@@ -269,9 +269,9 @@ def _mark(backend: Backend, pool: bytes, known: dict[bytes, str]) -> Storage:
     item = next((item for item in backend.list("packs") if not item.name.endswith(pack.HASHES)), None)
     if item is None:
         if former is not None:
-            raise StorageFault(f"The folder {backend.label} has lost its marker: is its disk mounted?")
+            raise StorageFault(f"The storage {backend.label} has lost its marker: is its disk mounted?")
     elif not _is_ours(backend, item.name, pool):
-        raise StorageFault(f"The folder {backend.label} holds packs of another pool.")
+        raise StorageFault(f"The storage {backend.label} holds packs of another pool.")
     storage = former or os.urandom(16)
     backend.put(MARKER, f"rubackup pool 0 {pool.hex()} {storage.hex()}\n".encode())
     return Storage(storage, backend)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -21,6 +21,7 @@ from rubackup.chunkstore.hashes import recorded_spec
 from rubackup.chunkstore.locations import Device, Folder, Location
 from rubackup.chunkstore.pool import Pool, SealedRecord
 from rubackup.chunkstore.storage import MARKER, parse_marker
+from rubackup.cli.buckets import read_bucket
 from rubackup.cli.output import plain
 from rubackup.domain.errors import Corrupt, Invalid, NotFound, RubackupError, StorageFault
 
@@ -36,10 +37,17 @@ def _group() -> None:
 
 @app.command()
 def repair(
-    storage: Annotated[list[Path], typer.Argument(help="Every folder or block device of the pool.")],
     metadata: Annotated[
         Path, typer.Option("--metadata", help="Folder of the pool's index; an empty one is filled from the storages.")
     ],
+    storage: Annotated[list[Path] | None, typer.Argument(help="Every folder or block device of the pool.")] = None,
+    bucket: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--bucket",
+            help="A file, for each bucket of the pool, in JSON: endpoint, bucket, prefix, access_key, secret_key.",
+        ),
+    ] = None,
     rebuild_index: Annotated[
         bool, typer.Option("--rebuild-index", help="Set the index aside and fill another from the storages.")
     ] = False,
@@ -60,14 +68,15 @@ def repair(
 ) -> None:
     """Repair a pool as its media server does at each start, and report what is in it and what is damaged."""
     try:
+        places = [*map(location, storage or ()), *(read_bucket(file, metadata) for file in bucket or ())]
         pool = Pool.open(
-            uuid=str(uuid.UUID(bytes=pool_of(storage))),
+            uuid=str(uuid.UUID(bytes=pool_of(places))),
             metadata=metadata,
-            storages=[location(path) for path in storage],
+            storages=places,
             reserve_bytes=0,
             level=None,
             rebuild_index=rebuild_index or bool(lost),
-            digest=recorded(storage),
+            digest=recorded(places),
         )
         if lost:
             with closed_on_error(pool):
@@ -94,27 +103,29 @@ def closed_on_error(pool: Pool) -> Iterator[None]:
         raise
 
 
-def pool_of(storages: list[Path]) -> bytes:
+def pool_of(storages: Sequence[Location]) -> bytes:
     """The pool that all storages belong to, by their markers; StorageFault names one that does not."""
-    found: dict[bytes, Path] = {}
-    for path in storages:
-        with closing(open_backend(location(path))) as backend:
+    found: dict[bytes, str] = {}
+    for place in storages:
+        with closing(open_backend(place)) as backend:
             try:
                 marker = parse_marker(backend.read(MARKER, 0, backend.size(MARKER)))
             except NotFound as error:
-                raise StorageFault(f"{path} is no storage of a pool: it has no marker.") from error
+                raise StorageFault(f"{place.label} is no storage of a pool: it has no marker.") from error
         if marker is None:
-            raise StorageFault(f"The marker {path}/{MARKER} is damaged.")
-        found[marker[0]] = path
+            raise StorageFault(f"The marker {place.label}/{MARKER} is damaged.")
+        found[marker[0]] = place.label
     if len(found) > 1:
-        raise StorageFault(f"The storages belong to different pools: {', '.join(map(str, found.values()))}.")
+        raise StorageFault(f"The storages belong to different pools: {', '.join(found.values())}.")
+    if not found:
+        raise Invalid("Give every storage of the pool: folders and block devices as they are, buckets by --bucket.")
     return next(iter(found))
 
 
-def recorded(storages: list[Path]) -> DigestSpec | None:
+def recorded(storages: Sequence[Location]) -> DigestSpec | None:
     """Which hash the pool records of its chunks, by what lies beside its packs; None for none, or one that cannot run here."""
-    for path in storages:
-        with closing(open_backend(location(path))) as backend:
+    for place in storages:
+        with closing(open_backend(place)) as backend:
             found = recorded_spec(backend)
         if found is not None and found not in available():
             print(f"problem: the recorded hashes, {found.name} of {found.bits} bit, cannot be computed on this host")

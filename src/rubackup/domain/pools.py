@@ -11,8 +11,10 @@ CLIENT_DEFINED = StorageType.CLIENT_DEFINED.label
 CLOUD = StorageType.CLOUD.label
 FILE_SYSTEM = StorageType.FILE_SYSTEM.label
 
-WRITTEN = frozenset({FILE_SYSTEM})
+WRITTEN = frozenset({FILE_SYSTEM, BLOCK_DEVICE, CLOUD})
 """Types of pools whose data path is there; the others can be described, not used."""
+ALIKE = frozenset({FILE_SYSTEM, CLOUD})
+"""Types whose copies fit each other: chunks of any length, found by what they hold."""
 NOT_WRITTEN = "This version does not write to pools of the type {}."
 NOT_RECONCILED = (
     "The pool does not know this catalogue, which was set back or is another one: nothing is deleted or collected in it "
@@ -60,11 +62,12 @@ def takes(target: PoolFacts) -> str:
 def fits(source: PoolFacts, target: PoolFacts) -> str:
     """Why a copy of the source pool cannot be copied or moved into the target, as a sentence; '' when it can.
 
-    Blocks are stored as they are, so pools of the type Block device fit when they cut and name blocks alike.
+    Chunks of File system and Cloud pools are the same. Blocks are stored as they are, so pools of the type Block device
+    fit when they cut and name blocks alike.
     """
     if source.id == target.id:
         return "The copy is in this pool already."
-    if source.pool_type != target.pool_type:
+    if source.pool_type != target.pool_type and not {source.pool_type, target.pool_type} <= ALIKE:
         return f"A copy in a pool of the type {source.pool_type} cannot go into one of the type {target.pool_type}."
     if _blocks(source) != _blocks(target):
         return "The pools differ in block_size, algorithm or hash_length."

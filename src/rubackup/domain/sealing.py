@@ -16,6 +16,8 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from rubackup.domain.errors import Invalid
 
+CLOUD_SECRET = b"storage_clouds.secret_key "
+"""Begins the context of the sealed key of a bucket; the pool's uuid in hex follows."""
 _VERSION = b"\x01"
 _POINT_BYTES = 65
 _INFO = b"rubackup sealed secret 1\0"

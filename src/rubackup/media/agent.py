@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from rubackup.agent.tasks import TaskRunner
-from rubackup.chunkstore.pool import SealedRecord
+from rubackup.chunkstore.pool import Pool, SealedRecord
 from rubackup.domain.errors import Busy, NotFound, RubackupError, WireFault
 from rubackup.media.cleaning import clean
 from rubackup.media.copying import Copier
@@ -36,11 +36,13 @@ from rubackup.wire.messages import (
     CheckFolder,
     ConfigurePools,
     DropRecord,
+    FormatDevice,
     KeepKey,
     ListRecord,
     LockRecord,
     Message,
     PoolStates,
+    ProbeBucket,
     ReadRecordFile,
     RecordListing,
     RecordSealed,
@@ -118,12 +120,12 @@ class MediaAgent:
                 return PoolStates(pools=await asyncio.to_thread(self._pools.states))
             case DropRecord():
                 self._runner.check_epoch(message.epoch)
-                drop = self._pools.to_delete_from(message.pool_id).drop
-                await asyncio.to_thread(drop, message.record, zeroing=message.zeroing)
+                pool = await asyncio.to_thread(self._pools.to_delete_from, message.pool_id)
+                await asyncio.to_thread(pool.drop, message.record, zeroing=message.zeroing)
                 return Ack()
             case LockRecord():
                 self._runner.check_epoch(message.epoch)
-                pool = self._pools.get(message.pool_id)
+                pool = await self._pool(message.pool_id)
                 await asyncio.to_thread(pool.lock, message.record, message.until_ns)
                 return Ack()
             case Revoked():
@@ -149,24 +151,21 @@ class MediaAgent:
         return await self._answer(message)
 
     async def _answer(self, message: Message) -> Message:
-        """The answer to a question: what changes nothing but a folder that is tried."""
+        """The answer to a question: what changes nothing of a pool; places that are to become a storage are tried, or made ready."""
         match message:
             case AskPools():
                 await asyncio.to_thread(self._pools.meet_again, message.contacts)
                 return PoolStates(pools=await asyncio.to_thread(self._pools.states))
-            case CheckFolder():
-                await asyncio.to_thread(self._pools.check_folder, message.path, message.pool)
-                return Ack()
             case AskStorage():
                 return await asyncio.to_thread(self._pools.need, message.pool_id, message.storage_id)
-            case CheckDevice():
-                return await asyncio.to_thread(check_device, message.path, message.taken)
+            case CheckFolder() | CheckDevice() | FormatDevice() | ProbeBucket():
+                return await asyncio.to_thread(self._try_place, message)
             case AskUnavailable():
-                pool, limit = self._pools.get(message.pool_id), max(1, min(message.limit, 1000))
+                pool, limit = await self._pool(message.pool_id), max(1, min(message.limit, 1000))
                 found, after = await asyncio.to_thread(pool.list_unavailable, message.after, limit)
                 return UnavailableRecords(records=found, after=after)
             case AskRecords():
-                return await asyncio.to_thread(list_records, self._pools.get(message.pool_id), message)
+                return await asyncio.to_thread(list_records, await self._pool(message.pool_id), message)
             case ListRecord():
                 return await asyncio.to_thread(self._list, message)
             case ReadRecordFile():
@@ -176,6 +175,22 @@ class MediaAgent:
             case AskElements():
                 return await asyncio.to_thread(self._tape.elements, message)
         raise WireFault("A media server does not take this order.")
+
+    async def _pool(self, pool_id: int) -> Pool:
+        """The open pool; asking for it may take a moment."""
+        return await asyncio.to_thread(self._pools.get, pool_id)
+
+    def _try_place(self, message: CheckFolder | CheckDevice | FormatDevice | ProbeBucket) -> Message:
+        match message:
+            case CheckFolder():
+                self._pools.check_folder(message.path, message.pool)
+                return Ack()
+            case CheckDevice():
+                return check_device(message.path, message.taken)
+            case FormatDevice():
+                return self._pools.places.format_device(message)
+            case ProbeBucket():
+                return self._pools.places.probe_bucket(message)
 
     def _keep_key(self, peer: ControlPeer, seconds: float) -> None:
         self._keys[peer.identity.hwid] = (public_key_of(peer.certificate), self._clock() + seconds)
@@ -205,7 +220,7 @@ class MediaAgent:
     async def _report(self, call: Call, note: Note) -> None:
         if note.pool_id not in self._pools.ids():
             return
-        pool = self._pools.get(note.pool_id)
+        pool = await self._pool(note.pool_id)
         try:
             record = await asyncio.to_thread(pool.sealed, note.record)
         except NotFound:

@@ -11,8 +11,11 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from rubackup.chunkstore.backends.block import layout
+from rubackup.chunkstore.backends.block.prepare import peek
+from rubackup.chunkstore.storage import MARKER, parse_marker
 from rubackup.domain.errors import Invalid
-from rubackup.media.signatures import signature
+from rubackup.media.signatures import Read, signature
 from rubackup.wire.messages import DeviceChecked
 
 _MOUNTINFO_DEVICE, _MOUNTINFO_PLACE = 2, 4
@@ -59,10 +62,12 @@ def _look(handle: int, real: str, kernel: Kernel) -> DeviceChecked:
     def read(offset: int, length: int) -> bytes:
         return os.pread(handle, length, offset) if offset < size else b""
 
-    carries = signature(read, size)
+    carries, pool = carried(read, size)
     if stat.S_ISREG(found.st_mode):
         used = _file_use(real, kernel)
-        return DeviceChecked(real_path=real, disk=real, kind="file", size_bytes=size, signature=carries, in_use=used)
+        return DeviceChecked(
+            real_path=real, disk=real, kind="file", size_bytes=size, signature=carries, in_use=used, pool=pool
+        )
     number = f"{os.major(found.st_rdev)}:{os.minor(found.st_rdev)}"
     return DeviceChecked(
         real_path=real,
@@ -71,7 +76,21 @@ def _look(handle: int, real: str, kernel: Kernel) -> DeviceChecked:
         size_bytes=size,
         signature=carries,
         in_use=device_use(real, number, kernel) or _held(real),
+        pool=pool,
     )
+
+
+def carried(read: Read, size_bytes: int) -> tuple[str, str]:
+    """What a device carries ('' for nothing known), and the uuid of the pool whose storage that is ('' for none).
+
+    A storage that was made ready and has nothing in it counts as nothing: whoever asked for it was not answered.
+    """
+    found = signature(read, size_bytes)
+    if not found or read(0, len(layout.MAGIC)) != layout.MAGIC:
+        return found, ""
+    names, marker = peek(read, size_bytes, MARKER)
+    pool = parse_marker(marker)
+    return ("" if names == 0 else found), pool[0].hex() if pool else ""
 
 
 def _same(found: DeviceChecked, taken: Sequence[tuple[str, str]]) -> str:

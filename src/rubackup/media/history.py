@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -63,10 +63,12 @@ class History:
         reconciled: bool,
         contact: int = 0,
         folders: Sequence[Path] = (),
+        others: Sequence[Callable[[], bool]] = (),
     ) -> Standing:
         """Whether the pool with this uuid belongs to a catalogue with these terms, oldest first, and keep the newest.
 
-        `reconciled`: an administrator says that it does. `contact`: number of this contact. `folders`: the pool's storages.
+        `reconciled`: an administrator says that it does. `contact`: number of this contact. `folders`: the pool's storages;
+        `others` tell of those that are no folders whether anything lies there.
         StorageFault when it cannot be kept.
         """
         file = self._metadata / pool / FILE
@@ -74,7 +76,7 @@ class History:
         if not terms:
             return Standing(old is None or old.reconciled, old.contact if old else 0)
         if old is None:
-            fits = contact <= 1 and not any(map(_holds_files, folders))
+            fits = contact <= 1 and not any(map(_holds_files, folders)) and not any(holds() for holds in others)
         else:
             fits = old.reconciled and (old.epoch, old.term) in terms and contact >= old.contact - LATE
         if not (fits or reconciled):

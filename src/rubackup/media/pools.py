@@ -9,37 +9,62 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 
+import msgspec
+
 from rubackup.chunkstore.digests import DigestSpec
-from rubackup.chunkstore.locations import folders
 from rubackup.chunkstore.pool import GcSafety, Pool
 from rubackup.domain.errors import Conflict, RubackupError, StorageFault
 from rubackup.domain.pools import NOT_RECONCILED
 from rubackup.media.emergency import emergency_folder
 from rubackup.media.folders import Ground, check_folder
 from rubackup.media.history import KNOWN, UNKNOWN, History, Standing
-from rubackup.wire.messages import EmergencyState, PoolConfig, PoolState, StorageNeed, StorageState
+from rubackup.media.lanes import Lanes
+from rubackup.media.places import Places
+from rubackup.wire.messages import EmergencyState, PoolConfig, PoolState, StorageConfig, StorageNeed, StorageState
 
 log = logging.getLogger(__name__)
 
+WAITING = "The pool waits for its object storage to answer."
 LEVELS: dict[str, int | None] = {"None": None, "fast": 1, "optimal": 3, "best": 9}
 """zstd level by the pool's compression type (domain.lookups.CompressionType)."""
+
+
+def _nothing_of(pool_id: int) -> PoolState:
+    return PoolState(id=pool_id, problem="", free_bytes=0, used_bytes=0, total_bytes=0, chunks=0, records=0)
+
+
+def _is_folder(storage: StorageConfig) -> bool:
+    return storage.device is None and storage.bucket is None
 
 
 class PoolKeeper:
     """Every configured pool, by its number in the catalogue. Thread-safe."""
 
-    def __init__(self, metadata: Path, ground: Ground | None = None, safety: GcSafety | None = None) -> None:
+    def __init__(
+        self,
+        metadata: Path,
+        ground: Ground | None = None,
+        safety: GcSafety | None = None,
+        key: Path | None = None,
+    ) -> None:
+        """`key`: the media server's private key, which opens the sealed keys of buckets."""
         self.safety = safety or GcSafety()
         self._metadata = metadata
         self._ground = ground or Ground((metadata,))
-        self._lock = threading.Lock()
+        self.places = Places(metadata, self._ground, key)
+        self._lock = threading.RLock()
         self._configs: dict[int, PoolConfig] = {}
         self._open: dict[int, Pool] = {}
         self._problems: dict[int, str] = {}
         self._history = History(metadata)
         self._standings: dict[int, Standing] = {}
+        self._applied: dict[int, PoolConfig] = {}
+        """What each pool was brought to last."""
+        self._states: dict[int, PoolState] = {}
+        self._slow: Lanes[None] = Lanes()
 
     def configure(self, configs: list[PoolConfig], terms: Sequence[tuple[int, str]] = ()) -> None:
         """Make the open pools those of the list; `terms` are those of the catalogue that has it."""
@@ -50,17 +75,16 @@ class PoolKeeper:
                     list(terms),
                     reconciled=one.reconciled,
                     contact=one.contact,
-                    folders=[Path(storage.path) for storage in one.storages],
+                    folders=[Path(storage.path) for storage in one.storages if _is_folder(storage)],
+                    others=self.places.holders(one.storages, one.uuid),
                 )
                 for one in configs
             }
             wanted = {config.id: config for config in configs}
-            for gone in self._configs.keys() - wanted.keys():
-                self._close(gone)
-                self._problems.pop(gone, None)
+            former = self._configs.keys() - wanted.keys()
             self._configs = wanted
-            for config in configs:
-                self._apply(config)
+            begun = self._settle_all([*former, *wanted])
+        self._slow.wait(begun)
 
     def meet_again(self, contacts: Sequence[tuple[int, int]]) -> None:
         """The server has numbered this contact with these pools; StorageFault when that cannot be kept."""
@@ -72,11 +96,16 @@ class PoolKeeper:
 
     def get(self, pool_id: int) -> Pool:
         """The open pool; StorageFault says why it cannot be used."""
+        if pool_id in self._slow and pool_id not in self._open:
+            self._slow.wait(self._slow.at_work(pool_id))
         with self._lock:
-            self._heal(pool_id)
+            if pool_id not in self._slow:
+                self._heal(pool_id)
             pool = self._open.get(pool_id)
             if pool is None:
-                problem = self._problems.get(pool_id, "The media server does not serve this pool.")
+                problem = self._problems.get(pool_id) or (
+                    WAITING if pool_id in self._configs else "The media server does not serve this pool."
+                )
                 raise StorageFault(problem, pool_id=pool_id)
             return pool
 
@@ -91,38 +120,93 @@ class PoolKeeper:
         return self.get(pool_id)
 
     def ids(self) -> list[int]:
-        """The pools that are open."""
+        """The pools that are open; does not wait for those that are being opened."""
+        return list(self._open)
+
+    def metadata_pools(self) -> list[tuple[int, int]]:
+        """Each open pool whose metafiles are kept in another one, and that one."""
         with self._lock:
-            return list(self._open)
+            configs = list(self._configs.values())
+            return [(one.id, one.metadata_pool) for one in configs if one.metadata_pool and one.id in self._open]
 
     def states(self) -> list[PoolState]:
-        """How each configured pool is."""
+        """How each configured pool is; of one whose object storage keeps it waiting, how it was last."""
         with self._lock:
-            for pool_id, config in self._configs.items():
-                self._heal(pool_id)
-                self._look(config)
-            return [self._state(config) for config in self._configs.values()]
+            ids = list(self._configs)
+            begun = self._settle_all(ids)
+        self._slow.wait(begun)
+        return [state for pool_id in ids if (state := self._told(pool_id)) is not None]
+
+    def _settle_all(self, ids: Sequence[int]) -> list[Future[None]]:
+        """Bring each pool to what is configured; with those of buckets it is begun. The lock is held."""
+        slow = [pool_id for pool_id in ids if self._is_slow(pool_id)]
+        begun = [self._slow.begin(pool_id, lambda pool_id=pool_id: self._settle_slowly(pool_id)) for pool_id in slow]  # type: ignore[misc]
+        for pool_id in ids:
+            if pool_id not in slow:
+                self._settle(pool_id)
+        return begun
+
+    def _settle_slowly(self, pool_id: int) -> None:
+        """As `_settle`, in a thread of its own, without the lock: nobody else touches this pool's entries."""
+        try:
+            self._settle(pool_id)
+        except Exception as error:
+            log.exception("pool %d cannot be looked at", pool_id)
+            told = f"The pool cannot be looked at: {error}"
+            self._states[pool_id] = msgspec.structs.replace(_nothing_of(pool_id), problem=told)
+
+    def _is_slow(self, pool_id: int) -> bool:
+        config = self._configs.get(pool_id)
+        return pool_id in self._slow or (config is not None and any(one.bucket for one in config.storages))
+
+    def _settle(self, pool_id: int) -> None:
+        """Open, change or close a pool as configured, notice what changed by itself, and note how it is."""
+        config = self._configs.get(pool_id)
+        if config is None:
+            self._close(pool_id)
+            for known in (self._problems, self._states, self._applied):
+                known.pop(pool_id, None)
+            return
+        self._heal(pool_id)
+        if self._applied.get(pool_id) is not config:
+            self._apply(config)
+            self._applied[pool_id] = config
+        else:
+            self._look(config)
+        self._states[pool_id] = self._state(config)
+
+    def _told(self, pool_id: int) -> PoolState | None:
+        config, state = self._configs.get(pool_id), self._states.get(pool_id)
+        if config is None:
+            return None
+        standing = self._standings.get(pool_id, UNKNOWN)
+        told = {"reconciled": standing.reconciled, "contact": standing.contact}
+        if state is None or self._applied.get(pool_id) is not config or self._slow.at_work(pool_id):
+            state = msgspec.structs.replace(state or _nothing_of(pool_id), problem=WAITING)
+        return msgspec.structs.replace(state, **told)
 
     def check_folder(self, path: str, pool: str) -> None:
         """Invalid or Conflict when the folder cannot become a storage of the pool with this uuid."""
         check_folder(path, pool, self._folders(), self._ground)
 
     def need(self, pool_id: int, storage_id: int) -> StorageNeed:
-        """Whether a pool can do without one of its folders; of a pool that is not open nothing is known."""
+        """Whether a pool can do without one of its storages; of a pool that is not open nothing is known."""
         with self._lock:
             config, pool = self._configs.get(pool_id), self._open.get(pool_id)
-            path = next((one.path for one in config.storages if one.id == storage_id), "") if config else ""
-            if not path:
-                return StorageNeed(in_pool=True, reason="The media server does not know the storage yet.")
-            if pool is None:
-                return StorageNeed(in_pool=True, reason=self._problems.get(pool_id, "The pool is not open."))
-            return StorageNeed(in_pool=not pool.is_left_out(path), reason=pool.needs(path))
+            problem = self._problems.get(pool_id, "The pool is not open.")
+        path = next((one.path for one in config.storages if one.id == storage_id), "") if config else ""
+        if not path:
+            return StorageNeed(in_pool=True, reason="The media server does not know the storage yet.")
+        if pool is None:
+            return StorageNeed(in_pool=True, reason=problem)
+        return StorageNeed(in_pool=not pool.is_left_out(path), reason=pool.needs(path))
 
     def close(self) -> None:
         """Close every pool."""
         with self._lock:
-            for pool_id in list(self._open):
-                self._close(pool_id)
+            former, self._configs = list(self._open), {}
+            begun = self._settle_all(former)
+        self._slow.wait(begun)
 
     def _apply(self, config: PoolConfig) -> None:
         if not config.storages:
@@ -130,7 +214,7 @@ class PoolKeeper:
             self._close(config.id)
             self._problems[config.id] = f"Pool {config.name} has no storage yet."
             return
-        storages = folders(Path(storage.path) for storage in config.storages)
+        storages = [self.places.location(storage, config.uuid) for storage in config.storages]
         level, emergency = LEVELS.get(config.compression, 1), self._emergency(config)
         try:
             pool = self._open.get(config.id)
@@ -150,6 +234,7 @@ class PoolKeeper:
                 )
                 log.info("pool %s is open", config.name)
             self._problems.pop(config.id, None)
+            self.places.tidy(config.uuid, storages)
         except (RubackupError, OSError) as error:
             log.error("pool %s cannot be used: %s", config.name, error)
             self._problems[config.id] = f"Pool {config.name} cannot be used: {error}"
@@ -165,7 +250,8 @@ class PoolKeeper:
 
     def _folders(self) -> list[str]:
         """Without the lock: sessions ask while pools are repaired."""
-        return [storage.path for config in list(self._configs.values()) for storage in config.storages]
+        configs = list(self._configs.values())
+        return [storage.path for config in configs for storage in config.storages if storage.bucket is None]
 
     def _leave_all(self, config: PoolConfig) -> None:
         """The pool's last folder was taken out: the pool need not wait for it later."""
@@ -202,17 +288,7 @@ class PoolKeeper:
         pool = self._open.get(config.id)
         problem = self._problems.get(config.id, "")
         if pool is None:
-            return PoolState(
-                id=config.id,
-                problem=problem,
-                free_bytes=0,
-                used_bytes=0,
-                total_bytes=0,
-                chunks=0,
-                records=0,
-                reconciled=self.is_reconciled(config.id),
-                contact=self._standings.get(config.id, UNKNOWN).contact,
-            )
+            return msgspec.structs.replace(_nothing_of(config.id), problem=problem)
         usage = pool.usage()
         return PoolState(
             id=config.id,
@@ -235,8 +311,6 @@ class PoolKeeper:
                 if fill.emergency
             ],
             away=pool.away(),
-            reconciled=self.is_reconciled(config.id),
-            contact=self._standings.get(config.id, UNKNOWN).contact,
         )
 
     @staticmethod

@@ -10,9 +10,8 @@ from msgspec import Meta
 
 from rubackup.api.resource import CRUD, Body, Resource, Source
 from rubackup.domain.permissions import Permission
-from rubackup.domain.pools import CLOUD, not_written
 from rubackup.resources._adapters import limited, making
-from rubackup.services import client_defined_storages, scopes, storage_block_devices, storage_clouds
+from rubackup.services import client_defined_storages, pools, scopes, storage_block_devices, storage_clouds
 
 
 class BlockDeviceRow(msgspec.Struct, kw_only=True):
@@ -30,6 +29,15 @@ class BlockDeviceRow(msgspec.Struct, kw_only=True):
     signature: Annotated[str, Meta(description="What it carried; empty when nothing known was found.")]
     overwrite_file_system: Annotated[bool, Meta(description="Whether it might be taken whatever it carried.")]
     parallel_workers: Annotated[int, Meta(description="How many threads may read and write it at once.")]
+    uuid: Annotated[
+        str | None,
+        Meta(
+            description="What it was given when it was made ready; null: never. Another device at its path is not used."
+        ),
+    ]
+    problem: Annotated[str, Meta(description="What keeps the device from being used; empty when nothing does.")]
+    free_bytes: Annotated[int, Meta(description="Free space of the device in bytes.")]
+    used_bytes: Annotated[int, Meta(description="What the pool's data takes on the device in bytes.")]
     description: Annotated[str, Meta(description="Free text.")]
     created_at: Annotated[datetime, Meta(description="When it was added.")]
 
@@ -50,9 +58,17 @@ STORAGE_BLOCK_DEVICES = Resource(
     write=Permission.WRITE_STORAGE,
     row=BlockDeviceRow,
     source=Source(
-        f"storage_block_devices s {_OF_MEDIA}",
+        f"storage_block_devices s {_OF_MEDIA} LEFT JOIN storage_block_device_state t ON t.storage_id = s.id",
         "s.id",
-        {**{one: f"s.{one}" for one in _DEVICE_OWN}, **_POOL, "media_server_ref": "s.media_server_id"},
+        {
+            **{one: f"s.{one}" for one in _DEVICE_OWN},
+            **_POOL,
+            "media_server_ref": "s.media_server_id",
+            "uuid": "s.uuid::text",
+            "problem": f"coalesce(t.problem, '{pools.UNREPORTED}')",
+            "free_bytes": "coalesce(t.free_bytes, 0)",
+            "used_bytes": "coalesce(t.used_bytes, 0)",
+        },
         frozenset({"id", "pool_ref", "media_server_ref"}),
     ),
     ops=CRUD,
@@ -140,13 +156,26 @@ class CloudRow(msgspec.Struct, kw_only=True):
     ca_file: Annotated[str, Meta(description="CA of the endpoint, a file on the media server; empty: the system's.")]
     object_lock: Annotated[str, Meta(description="Object Lock: none, governance or compliance.")]
     description: Annotated[str, Meta(description="Free text.")]
-    problem: Annotated[str, Meta(description="What keeps the storage from being used.")]
+    problem: Annotated[str, Meta(description="What keeps the storage from being used; empty when nothing does.")]
+    used_bytes: Annotated[int, Meta(description="What the pool's data takes in the bucket in bytes.")]
+    notes: Annotated[str, Meta(description="What to know of the bucket, as its media server found it; empty: nothing.")]
+    conditional_writes: Annotated[
+        bool, Meta(description="Whether the object storage refuses to overwrite when it is asked so.")
+    ]
+    conditional_parts: Annotated[bool, Meta(description="The same for objects that are sent in parts.")]
+    versioning: Annotated[bool, Meta(description="Whether the bucket keeps what is deleted as old versions.")]
+    lockable: Annotated[bool, Meta(description="Whether the bucket was created with Object Lock.")]
+    clock_ahead_seconds: Annotated[
+        float, Meta(description="How far the object storage's clock is ahead of the media server's, in seconds.")
+    ]
+    probed_at: Annotated[datetime | None, Meta(description="When that was found; null: never.")]
     created_at: Annotated[datetime, Meta(description="When it was added.")]
 
 
 _CLOUD_OWN = (
     "id", "name", "endpoint", "region", "bucket", "prefix", "access_key", "ca_file", "object_lock", "description",
-    "created_at",
+    "created_at", "notes", "conditional_writes", "conditional_parts", "versioning", "lockable", "clock_ahead_seconds",
+    "probed_at",
 )  # fmt: skip
 
 STORAGE_CLOUDS = Resource(
@@ -158,13 +187,14 @@ STORAGE_CLOUDS = Resource(
     write=Permission.WRITE_STORAGE,
     row=CloudRow,
     source=Source(
-        f"storage_clouds s {_OF_MEDIA}",
+        f"storage_clouds s {_OF_MEDIA} LEFT JOIN storage_cloud_state t ON t.storage_id = s.id",
         "s.id",
         {
             **{one: f"s.{one}" for one in _CLOUD_OWN},
             **_POOL,
             "media_server_ref": "p.media_server_id",
-            "problem": f"coalesce(nullif({storage_clouds.KEY_PROBLEM}, ''), '{not_written(CLOUD)}')",
+            "problem": storage_clouds.PROBLEM,
+            "used_bytes": "coalesce(t.used_bytes, 0)",
         },
         frozenset({"id", "pool_ref", "media_server_ref"}),
     ),

@@ -17,6 +17,8 @@ from rubackup import __version__
 from rubackup.domain.errors import Refused, RubackupError, Unavailable, WireFault
 from rubackup.services import ports
 from rubackup.services.ports import (
+    BucketPlace,
+    BucketReport,
     CopyEntry,
     Destination,
     Device,
@@ -36,12 +38,16 @@ from rubackup.wire.messages import (
     AskRecords,
     AskStorage,
     BlockDevices,
+    BucketConfig,
+    BucketProbed,
     CheckDestinations,
     CheckDevice,
     CheckFolder,
     DestinationsChecked,
     DeviceChecked,
+    DeviceFormatted,
     FilesystemListing,
+    FormatDevice,
     Hello,
     ListBlockDevices,
     ListEncrypted,
@@ -51,6 +57,7 @@ from rubackup.wire.messages import (
     Message,
     ModuleResources,
     PoolRecords,
+    ProbeBucket,
     ReadEncryptedFile,
     ReadRecordFile,
     RecordFilePart,
@@ -198,7 +205,21 @@ class RelayHosts:
             signature=answer.signature,
             in_use=answer.in_use,
             same_as=answer.same_as,
+            pool=answer.pool,
         )
+
+    async def format_device(
+        self, media_hwid: str, path: str, taken: Sequence[tuple[str, str]], pool_uuid: str, *, overwrite: bool
+    ) -> str:
+        """Make a device an empty storage of a pool."""
+        asked = FormatDevice(path=path, pool=pool_uuid, taken=list(taken), overwrite=overwrite)
+        return (await self._request("media", media_hwid, asked, DeviceFormatted)).uuid
+
+    async def probe_bucket(self, media_hwid: str, pool_uuid: str, bucket: BucketPlace) -> BucketReport:
+        """What a bucket can do."""
+        asked = ProbeBucket(pool=pool_uuid, bucket=msgspec.convert(bucket, BucketConfig, from_attributes=True))
+        answer = await self._request("media", media_hwid, asked, BucketProbed)
+        return msgspec.convert(answer, BucketReport, from_attributes=True)
 
     async def close(self) -> None:
         """End the connection."""

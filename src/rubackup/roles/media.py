@@ -14,6 +14,7 @@ from rubackup.media.agent import MediaAgent
 from rubackup.media.cleaning import Sweeper
 from rubackup.media.copying import Copier
 from rubackup.media.folders import Ground
+from rubackup.media.metafiles import Metafiles
 from rubackup.media.pools import PoolKeeper
 from rubackup.media.seals import SealBook
 from rubackup.media.sessions import DataSessions
@@ -37,7 +38,7 @@ async def serve(settings: Settings) -> None:
     host_name = settings.text("DATA_HOST", "127.0.0.1")
     port = settings.port("DATA_PORT", 9993)
     host = agent_host(settings, "media", data_endpoint=f"{settings.text('DATA_NAME', host_name)}:{port}")
-    pools = PoolKeeper(state / "pools", ground(settings, host), safety(settings))
+    pools = PoolKeeper(state / "pools", ground(settings, host), safety(settings), host.key)
     seals = SealBook(state / "unreported")
     link = ServerLink(host)
     runner = TaskRunner(link.call)
@@ -52,6 +53,7 @@ async def serve(settings: Settings) -> None:
             Reporter(link.call).run(),
             agent.report_seals(link.call),
             Sweeper(pools).run(),
+            Metafiles(pools).run(),
             serve_data(host, sessions, host_name, port),
         )
     finally:

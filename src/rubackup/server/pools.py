@@ -66,10 +66,11 @@ class PoolSync:
                         emergency=row.emergency,
                         reconciled=row.reconciled,
                         contact=row.contact,
+                        metadata_pool=row.metadata_pool,
                         algorithm=row.algorithm,
                         hash_length=row.hash_length,
                         block_size=row.block_size,
-                        storages=[StorageConfig(id=number, path=path) for number, path in row.storages],
+                        storages=[msgspec.convert(one, StorageConfig, from_attributes=True) for one in row.storages],
                     )
                     for row in rows
                 ],

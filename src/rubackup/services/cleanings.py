@@ -19,7 +19,7 @@ from rubackup.domain.pools import NOT_RECONCILED, NOT_WRITTEN, WRITTEN
 from rubackup.domain.tasks import FINAL
 from rubackup.queue.ports import NewTask, Reservation
 from rubackup.queue.postgres import PostgresQueue
-from rubackup.services import configuration, record_history, tasks
+from rubackup.services import configuration, record_history, storage_kinds, tasks
 from rubackup.services.change import Change
 
 BLOCKS, STORAGES = "blocks", "storages"
@@ -38,7 +38,7 @@ CROSS JOIN (VALUES ('{BLOCKS}', $1::int), ('{STORAGES}', $2::int)) AS k (kind, d
 LEFT JOIN pool_cleanings c ON c.pool_id = p.id AND c.kind = k.kind
 WHERE p.pool_type = ANY ($3::text[]) AND k.days > 0
     AND NOT EXISTS (SELECT 1 FROM pool_state s WHERE s.pool_id = p.id AND NOT s.reconciled)
-    AND EXISTS (SELECT 1 FROM storage_local_catalogs s WHERE s.pool_id = p.id)
+    AND {storage_kinds.COUNT} > 0
     AND coalesce(c.done_at, p.created_at) <= now() - make_interval(days => k.days)
     AND coalesce(c.queued_at <= now() - $4::text::interval, true)
     AND NOT EXISTS (

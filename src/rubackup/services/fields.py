@@ -15,6 +15,7 @@ from rubackup.domain.errors import Invalid
 from rubackup.domain.identity import parse_client_label
 from rubackup.domain.lookups import Lookup
 from rubackup.domain.units import parse_interval
+from rubackup.services import storage_kinds
 from rubackup.services.scopes import EVERYTHING, Limit
 
 Ref = int | str
@@ -154,13 +155,13 @@ class Problems:
 
 
 _MEDIA_SERVER = "SELECT x.id, x.hwid FROM (SELECT id, hwid, hostname AS name FROM media_servers) x WHERE"
-POOL = """
+POOL = f"""
 SELECT x.* FROM (
     SELECT p.id, p.uuid, p.pool_name AS name, p.pool_type, p.retention_period, p.media_server_id, m.hwid AS media_hwid,
         m.hostname AS media_hostname, m.local_service_mode,
-        (SELECT count(*) FROM storage_local_catalogs s WHERE s.pool_id = p.id) AS storages
+        {storage_kinds.COUNT} AS storages
     FROM pools p JOIN media_servers m ON m.id = p.media_server_id
-) x WHERE"""
+) x WHERE"""  # noqa: S608 - expressions of the code
 """A pool as `Problems.pool` gives it; a condition on `x` follows."""
 _MEMBER = POOL.replace(
     "SELECT x.* FROM (", "SELECT x.*, g.id AS group_id, g.name AS group_name FROM dynamic_pool_groups g "

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from rubackup.domain.errors import Unavailable
 from rubackup.services.ports import (
+    BucketPlace,
+    BucketReport,
     CopyEntry,
     Destination,
     Device,
@@ -76,6 +78,14 @@ class NoHosts:
         raise _silent(media_hwid)
 
     async def check_device(self, media_hwid: str, path: str, taken: Sequence[tuple[str, str]]) -> DeviceFacts:  # noqa: ARG002
+        """Nobody answers."""
+        raise _silent(media_hwid)
+
+    async def format_device(self, media_hwid: str, *_asked: object, overwrite: bool) -> str:  # noqa: ARG002
+        """Nobody answers."""
+        raise _silent(media_hwid)
+
+    async def probe_bucket(self, media_hwid: str, pool_uuid: str, bucket: BucketPlace) -> BucketReport:  # noqa: ARG002
         """Nobody answers."""
         raise _silent(media_hwid)
 

@@ -17,7 +17,7 @@ from rubackup.domain.lookups import TaskType
 from rubackup.domain.pools import WRITTEN
 from rubackup.domain.tasks import HELD
 from rubackup.queue import claims
-from rubackup.services import configuration, pools, task_log
+from rubackup.services import configuration, pools, storage_kinds, task_log
 
 BLOCK_BYTES = 1024
 """Of a block operation, as vmstat counts them."""
@@ -30,7 +30,7 @@ FROM task_queue t LEFT JOIN dynamic_pool_groups g ON g.id = t.pool_group_id WHER
 _CANDIDATES = f"""
 SELECT c.position, p.id, p.pool_name, m.id AS media_id, m.hostname, m.hwid, m.local_service_mode,
     coalesce(mp.online, false) AS online, p.pool_type = ANY ($3::text[]) AS written,
-    EXISTS (SELECT 1 FROM storage_local_catalogs l WHERE l.pool_id = p.id) AS has_storage, {pools.PROBLEM} AS problem
+    {storage_kinds.COUNT} > 0 AS has_storage, {pools.PROBLEM} AS problem
 FROM (
     SELECT $1::bigint AS pool_id, 0::bigint AS position WHERE $2::bigint IS NULL
     UNION ALL SELECT substitution_id, id FROM pool_substitutions WHERE pool_id = $1 AND $2::bigint IS NULL

@@ -12,13 +12,13 @@ from rubackup.catalog.database import Connection
 from rubackup.domain.errors import Invalid
 from rubackup.domain.permissions import Principal
 from rubackup.domain.pools import PoolFacts, fits, takes
-from rubackup.services import scopes
+from rubackup.services import scopes, storage_kinds
 from rubackup.services.scopes import Limit
 
-_FACTS = """
+_FACTS = f"""
 SELECT p.id, p.pool_type, p.algorithm, p.hash_length, p.block_size,
-    (SELECT count(*) FROM storage_local_catalogs s WHERE s.pool_id = p.id) AS storages
-FROM pools p WHERE $1::bigint[] IS NULL OR p.id = ANY ($1::bigint[])"""
+    {storage_kinds.COUNT} AS storages
+FROM pools p WHERE $1::bigint[] IS NULL OR p.id = ANY ($1::bigint[])"""  # noqa: S608 - expressions of the code
 _OF_POOL = """
 SELECT x.id FROM pools x WHERE (x.pool_name = $1 OR x.id::text = $1) AND ({limit})
 ORDER BY x.pool_name = $1 DESC LIMIT 1"""

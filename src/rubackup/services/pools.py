@@ -7,26 +7,36 @@ from typing import Any
 
 import msgspec
 
-from rubackup.catalog.database import Database
+from rubackup.catalog.database import Connection, Database
 from rubackup.domain.pools import BLOCK_DEVICE, FILE_SYSTEM, NOT_WRITTEN, WRITTEN
 from rubackup.services import configuration as settings
+from rubackup.services.ports import BucketPlace
+from rubackup.services.storage_kinds import CLOUD_LABEL, STATES
 
 UNREPORTED = "The media server has not reported yet."
-PROBLEM = f"""CASE WHEN p.pool_type = '{FILE_SYSTEM}' THEN coalesce(s.problem, '{UNREPORTED}')
+_WRITTEN = ", ".join(f"'{name}'" for name in sorted(WRITTEN))
+PROBLEM = f"""CASE WHEN p.pool_type IN ({_WRITTEN}) THEN coalesce(s.problem, '{UNREPORTED}')
     ELSE '{NOT_WRITTEN.format("' || p.pool_type || '")}' END"""
 """What keeps pool `p` with its `pool_state s` from being used; '' when nothing does."""
-TOTAL_BYTES = f"""CASE WHEN p.pool_type = '{BLOCK_DEVICE}'
+TOTAL_BYTES = f"""CASE WHEN p.pool_type = '{BLOCK_DEVICE}' AND coalesce(s.total_bytes, 0) = 0
     THEN (SELECT coalesce(sum(d.size_bytes), 0)::bigint FROM storage_block_devices d WHERE d.pool_id = p.id)
     ELSE coalesce(s.total_bytes, 0) END"""  # noqa: S608 - a constant
 """Size of the storages of pool `p` with its `pool_state s`."""
 
 _POOLS = """
-SELECT p.id, p.uuid, p.pool_name, p.compression_type, p.ignore_free_space_check, p.algorithm, p.hash_length, p.block_size,
+SELECT p.id, p.uuid, p.pool_name, p.pool_type, p.meta_data_pool_id, p.compression_type, p.ignore_free_space_check,
+    p.algorithm, p.hash_length, p.block_size,
     coalesce(s.reconcile_wanted, false) AS reconcile_wanted, coalesce(s.contact, 0) + 1 AS contact
 FROM pools p JOIN media_servers m ON m.id = p.media_server_id LEFT JOIN pool_state s ON s.pool_id = p.id
 WHERE m.hwid = $1 AND p.pool_type = ANY ($2::text[]) ORDER BY p.id"""
 _STORAGES = """
 SELECT s.id, s.path, s.pool_id FROM storage_local_catalogs s WHERE s.pool_id = ANY ($1::bigint[]) ORDER BY s.id"""
+_DEVICES = """
+SELECT s.id, s.device AS path, s.pool_id, s.uuid, s.parallel_workers FROM storage_block_devices s
+WHERE s.pool_id = ANY ($1::bigint[]) ORDER BY s.id"""
+_CLOUDS = f"""
+SELECT s.*, {CLOUD_LABEL} AS path FROM storage_clouds s
+WHERE s.pool_id = ANY ($1::bigint[]) ORDER BY s.id"""  # noqa: S608 - expressions of the code
 _CONTACTS = """
 SELECT p.id, coalesce(s.contact, 0) + 1 AS contact
 FROM pools p JOIN media_servers m ON m.id = p.media_server_id LEFT JOIN pool_state s ON s.pool_id = p.id
@@ -53,11 +63,12 @@ _PROBLEMS = """
 SELECT s.pool_id, s.problem, s.emergency_path, s.away FROM pool_state s
 JOIN pools p ON p.id = s.pool_id JOIN media_servers m ON m.id = p.media_server_id WHERE m.hwid = $1"""
 _REPORT_STORAGES = """
-INSERT INTO storage_state AS state (storage_id, problem, free_bytes, used_bytes, total_bytes, reported_at)
+INSERT INTO {state} AS state (storage_id, problem, free_bytes, used_bytes, total_bytes, reported_at)
 SELECT l.id, r.problem, r.free_bytes, r.used_bytes, r.total_bytes, now()
-FROM unnest($2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[])
-    AS r (id, problem, free_bytes, used_bytes, total_bytes)
-JOIN storage_local_catalogs l ON l.id = r.id JOIN media_servers m ON m.id = l.media_server_id AND m.hwid = $1
+FROM unnest($2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[])
+    AS r (id, problem, free_bytes, used_bytes, total_bytes, pool_id)
+JOIN {family} l ON l.id = r.id AND l.pool_id = r.pool_id
+JOIN pools p ON p.id = l.pool_id JOIN media_servers m ON m.id = p.media_server_id AND m.hwid = $1
 ORDER BY l.id
 ON CONFLICT (storage_id) DO UPDATE SET problem = excluded.problem, free_bytes = excluded.free_bytes,
     used_bytes = excluded.used_bytes, total_bytes = excluded.total_bytes, reported_at = excluded.reported_at"""
@@ -66,10 +77,27 @@ INSERT INTO events (kind, family, row_id, media_server_id, data)
 SELECT 'changed', 'pool_list', p.id, p.media_server_id, $2 FROM pools p WHERE p.id = $1"""
 
 
+class DeviceRow(msgspec.Struct, frozen=True, kw_only=True):
+    """What tells a device from another one at its path: its uuid in hex, '' when it was never made ready."""
+
+    uuid: str
+    workers: int
+
+
+class StorageRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A storage of a pool: a folder when it is neither `device` nor `bucket`. Ids are of the family of the pool's type."""
+
+    id: int
+    path: str
+    """Folder, device, or endpoint, bucket and prefix."""
+    device: DeviceRow | None = None
+    bucket: BucketPlace | None = None
+
+
 class PoolRow(msgspec.Struct, frozen=True, kw_only=True):
     """A pool as its media server must serve it.
 
-    `storages`: (id, path); `reserve_bytes` a backup must leave free; `evenly`: not one storage after another.
+    `reserve_bytes` a backup must leave free; `evenly`: not one storage after another.
     """
 
     id: int
@@ -77,12 +105,14 @@ class PoolRow(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     compression: str
     reserve_bytes: int
-    storages: list[tuple[int, str]]
+    storages: list[StorageRow]
     evenly: bool = False
     emergency: str = ""
     """Folder for what no storage has room for; '' for none."""
     reconciled: bool = False
     """An administrator has reconciled, and the media server does not know yet."""
+    metadata_pool: int = 0
+    """Where the metafiles of its devices are kept; 0 for nowhere."""
     contact: int = 1
     """Number of the next contact with the pool: one more than it confirmed last."""
     algorithm: str = ""
@@ -92,7 +122,7 @@ class PoolRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StorageReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What a media server says of a folder of a pool; '' in `problem` when it can be used."""
+    """What a media server says of a storage of a pool; '' in `problem` when it can be used."""
 
     id: int
     problem: str
@@ -127,16 +157,14 @@ class PoolReport(msgspec.Struct, frozen=True, kw_only=True):
     storages: tuple[StorageReport, ...] = ()
     emergency: EmergencyReport | None = None
     away: tuple[str, ...] = ()
-    """Folders of the pool that are not there."""
+    """Storages of the pool that are not there."""
 
 
 async def configuration(database: Database, media_hwid: str) -> list[PoolRow]:
     """The complete list of the media server's pools of the types that this version writes to."""
     async with database.transaction() as db:
         rows = await db.fetch(_POOLS, media_hwid, list(WRITTEN))
-        storages: dict[int, list[tuple[int, str]]] = {row["id"]: [] for row in rows}
-        for storage in await db.fetch(_STORAGES, list(storages)):
-            storages[storage["pool_id"]].append((storage["id"], storage["path"]))
+        storages = await _storages(db, [row["id"] for row in rows])
         reserve = await settings.number(db, "pool_storage_capacity_reserve")
         evenly = await settings.value(db, "data_spred_into_pool") == "evenly"
         emergency = str(await settings.value(db, "emergency_storage_local_catalog"))
@@ -148,8 +176,9 @@ async def configuration(database: Database, media_hwid: str) -> list[PoolRow]:
                 compression=row["compression_type"],
                 reserve_bytes=0 if row["ignore_free_space_check"] else reserve,
                 storages=storages[row["id"]],
+                metadata_pool=row["meta_data_pool_id"] or 0,
                 evenly=evenly,
-                emergency=emergency,
+                emergency=emergency if row["pool_type"] == FILE_SYSTEM else "",
                 reconciled=row["reconcile_wanted"],
                 contact=row["contact"],
                 algorithm=row["algorithm"] or "",
@@ -158,6 +187,22 @@ async def configuration(database: Database, media_hwid: str) -> list[PoolRow]:
             )
             for row in rows
         ]
+
+
+async def _storages(db: Connection, pool_ids: list[int]) -> dict[int, list[StorageRow]]:
+    """The storages of pools, of whatever kind, in the order in which they were added."""
+    found: dict[int, list[StorageRow]] = {pool_id: [] for pool_id in pool_ids}
+    for row in await db.fetch(_STORAGES, pool_ids):
+        found[row["pool_id"]].append(StorageRow(id=row["id"], path=row["path"]))
+    for row in await db.fetch(_DEVICES, pool_ids):
+        device = DeviceRow(uuid=row["uuid"].hex if row["uuid"] else "", workers=row["parallel_workers"])
+        found[row["pool_id"]].append(StorageRow(id=row["id"], path=row["path"], device=device))
+    for row in await db.fetch(_CLOUDS, pool_ids):
+        bucket = BucketPlace(
+            **{name: row[name] for name in BucketPlace.__struct_fields__ if name in row.keys()}  # noqa: SIM118 - a record
+        )
+        found[row["pool_id"]].append(StorageRow(id=row["id"], path=row["path"], bucket=bucket))
+    return found
 
 
 async def contacts(database: Database, media_hwid: str) -> list[tuple[int, int]]:
@@ -179,11 +224,13 @@ async def report(database: Database, media_hwid: str, states: Sequence[PoolRepor
             [e.free_bytes for e in spare], [e.used_bytes for e in spare], [e.total_bytes for e in spare],
             [msgspec.json.encode(s.away).decode() for s in states],
         )  # fmt: skip
-        found = [storage for state in states for storage in state.storages]
-        await db.execute(
-            _REPORT_STORAGES, media_hwid, [s.id for s in found], [s.problem for s in found],
-            [s.free_bytes for s in found], [s.used_bytes for s in found], [s.total_bytes for s in found],
-        )  # fmt: skip
+        found = [(state.id, storage) for state in states for storage in state.storages]
+        for family, table in STATES.items():
+            await db.execute(
+                _REPORT_STORAGES.format(family=family, state=table), media_hwid, [s.id for _, s in found],
+                [s.problem for _, s in found], [s.free_bytes for _, s in found], [s.used_bytes for _, s in found],
+                [s.total_bytes for _, s in found], [pool_id for pool_id, _ in found],
+            )  # fmt: skip
         for row in await db.fetch(_PROBLEMS, media_hwid):
             if data := _news(before.get(row["pool_id"]), row):
                 await db.execute(_EVENT, row["pool_id"], data)

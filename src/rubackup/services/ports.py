@@ -126,6 +126,42 @@ class DeviceFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What uses it, such as `mounted at /home`; '' when nothing does."""
     same_as: str = ""
     """The real path of a taken device that it is, holds or lies on by another name; '' when there is none."""
+    pool: str = ""
+    """Uuid in hex of the pool whose storage it carries; '' for none. An empty storage of no pool counts as nothing."""
+
+
+class BucketPlace(msgspec.Struct, frozen=True, kw_only=True):
+    """A bucket as a media server uses it."""
+
+    endpoint: str
+    region: str
+    bucket: str
+    prefix: str
+    access_key: str
+    secret_sealed: bytes
+    """Readable for the pool's media server alone (`domain.sealing`)."""
+    ca_file: str = ""
+    object_lock: str = "none"
+    conditional_writes: bool = False
+    """The object storage refuses to overwrite when it is asked so, as its probe has shown."""
+    conditional_parts: bool = False
+    """The same for what is sent in parts."""
+
+
+class BucketReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What a media server's probe of a bucket found."""
+
+    problems: list[tuple[str, str]]
+    """Why it cannot be used: the field that must change, and a sentence."""
+    notes: list[str]
+    """What an administrator should know, a sentence each."""
+    conditional_writes: bool = False
+    conditional_parts: bool = False
+    versioning: bool = False
+    lockable: bool = False
+    clock_ahead_seconds: float = 0.0
+    pool: str = ""
+    """Uuid of the pool whose marker lies there, in hex; '' when there is none."""
 
 
 class PoolRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -149,10 +185,10 @@ class PoolRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StorageNeed(msgspec.Struct, frozen=True, kw_only=True):
-    """What a pool has in one of its folders."""
+    """What a pool has in one of its storages."""
 
     in_pool: bool
-    """False for a folder that never belonged to the pool and was left out."""
+    """False for a storage that never belonged to the pool and was left out."""
     reason: str
     """Why the pool cannot do without it, a sentence; '' when it can."""
 
@@ -233,4 +269,18 @@ class Hosts(Protocol):
 
         `taken`: real path and disk of each device of the media server that is in a pool.
         """
+        ...
+
+    async def format_device(
+        self, media_hwid: str, path: str, taken: Sequence[tuple[str, str]], pool_uuid: str, *, overwrite: bool
+    ) -> str:
+        """Make a device an empty storage; its uuid in hex. One that carries this pool's storage is left as it is.
+
+        Everything is looked at again before anything is written: Conflict when the device is in use, the same as a taken
+        one, or carries something known and may not be overwritten; Invalid when it cannot be used.
+        """
+        ...
+
+    async def probe_bucket(self, media_hwid: str, pool_uuid: str, bucket: BucketPlace) -> BucketReport:
+        """What a bucket can do, tried by the pool's media server, which leaves nothing there."""
         ...

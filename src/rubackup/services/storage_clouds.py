@@ -17,19 +17,22 @@ from msgspec import UNSET, Meta, UnsetType
 from rubackup.domain.errors import Conflict, Invalid
 from rubackup.domain.names import NAME
 from rubackup.domain.pools import CLOUD
-from rubackup.domain.sealing import seal
-from rubackup.services import scopes
+from rubackup.domain.sealing import CLOUD_SECRET, seal
+from rubackup.services import scopes, storage_need
 from rubackup.services.change import Change
 from rubackup.services.fields import Problems, Ref, given, update_columns
-
-SEALED_FOR = b"storage_clouds.secret_key "
-"""Begins the context of a sealed key; the pool's uuid follows."""
+from rubackup.services.pools import UNREPORTED
+from rubackup.services.ports import BucketPlace, BucketReport
+from rubackup.services.storage_kinds import CLOUD_LABEL
 
 _NEW_KEY = "The media server has another key than the one that the secret is sealed for: give secret_key again."
 KEY_PROBLEM = f"CASE WHEN s.secret_fingerprint <> m.fingerprint THEN '{_NEW_KEY}' ELSE '' END"
 """What is wrong with the sealed key of cloud storage `s` of media server `m`; '' when nothing is."""
+PROBLEM = f"coalesce(nullif({KEY_PROBLEM}, ''), t.problem, '{UNREPORTED}')"
+"""What keeps cloud storage `s` with its state `t` from being used; '' when nothing does."""
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_PREFIX_NAMES = re.compile(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*")
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('storage_clouds', 0))"
 _KEY = """
 SELECT m.csr_pem, m.fingerprint, m.hostname, p.uuid FROM pools p JOIN media_servers m ON m.id = p.media_server_id
@@ -40,11 +43,17 @@ SELECT 1 FROM storage_clouds s WHERE s.id IS DISTINCT FROM $1::bigint AND s.endp
 LIMIT 1"""
 _NAMED = "SELECT 1 FROM storage_clouds s WHERE s.pool_id = $1 AND s.name = $2 AND s.id IS DISTINCT FROM $3::bigint"
 _READ = """
-SELECT s.*, p.media_server_id FROM storage_clouds s JOIN pools p ON p.id = s.pool_id WHERE s.id = $1"""
+SELECT s.*, p.media_server_id, p.uuid, m.hwid FROM storage_clouds s JOIN pools p ON p.id = s.pool_id
+JOIN media_servers m ON m.id = p.media_server_id WHERE s.id = $1"""
 _INSERT = """
 INSERT INTO storage_clouds (name, pool_id, endpoint, region, bucket, prefix, access_key, secret_sealed,
     secret_fingerprint, ca_file, object_lock, description)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) RETURNING id"""
+_PROBED = """
+UPDATE storage_clouds SET notes = $2, conditional_writes = $3, conditional_parts = $4, versioning = $5, lockable = $6,
+    clock_ahead_seconds = $7, probed_at = now() WHERE id = $1"""
+_REACHED_BY = ("endpoint", "region", "bucket", "prefix", "access_key", "secret_sealed", "ca_file", "object_lock")
+"""What a change of makes the media server look again."""
 _DELETE = """
 DELETE FROM storage_clouds s USING pools p WHERE p.id = s.pool_id AND s.id = ANY ($1::bigint[])
 RETURNING s.id, p.media_server_id"""
@@ -107,7 +116,11 @@ class CloudChange(msgspec.Struct, kw_only=True):
 
 
 async def create(change: Change, new: NewCloud) -> int:
-    """A new cloud storage; the id. Conflict when its place or its name in the pool is taken."""
+    """A new cloud storage; the id. The pool's media server tries what the bucket can do.
+
+    Conflict when its place or its name in the pool is taken, or another pool's marker lies there; Invalid names the field
+    that keeps the bucket from being used.
+    """
     problems = Problems()
     pool = await problems.pool(change.db, new.pool, "data.pool", scopes.storage(change.principal, write=True))
     if pool and pool["pool_type"] != CLOUD:
@@ -122,11 +135,38 @@ async def create(change: Change, new: NewCloud) -> int:
         fingerprint, new.ca_file, new.object_lock, new.description,
     )  # fmt: skip
     await change.event("created", "storage_clouds", cloud_id, media_server_id=pool["media_server_id"])
+    where = BucketPlace(
+        endpoint=new.endpoint, region=new.region, bucket=new.bucket, prefix=new.prefix, access_key=new.access_key,
+        secret_sealed=sealed, ca_file=new.ca_file, object_lock=new.object_lock,
+    )  # fmt: skip
+    await _probe(change, cloud_id, pool["media_hwid"], pool["uuid"].hex, where)
+    await change.wake("pools")
     return cloud_id
 
 
+async def _probe(change: Change, cloud_id: int, hwid: str, pool: str, where: BucketPlace) -> BucketReport:
+    """Let the media server try the bucket, and keep what it found; Invalid and Conflict say why it cannot be used."""
+    found = await change.hosts.probe_bucket(hwid, pool, where)
+    if found.problems:
+        fields: dict[str, str] = {}
+        for field, text in found.problems:
+            fields[f"data.{field}"] = " ".join(part for part in (fields.get(f"data.{field}", ""), text) if part)
+        raise Invalid(fields=fields)
+    if found.pool not in {"", pool}:
+        raise Conflict(f"Another pool ({found.pool}) keeps its data at this place.")
+    await change.db.execute(
+        _PROBED, cloud_id, " ".join(found.notes), found.conditional_writes, found.conditional_parts, found.versioning,
+        found.lockable, found.clock_ahead_seconds,
+    )  # fmt: skip
+    return found
+
+
 async def update(change: Change, cloud_id: int, wanted: CloudChange) -> None:
-    """Change what is given; Conflict when the place or the name in the pool is taken."""
+    """Change what is given; the media server tries the bucket again when the way there changes.
+
+    Conflict when the place or the name in the pool is taken, or when the pool needs what lies at the old place and that is
+    not at the new one, too.
+    """
     problems = Problems()
     columns = given(
         name=wanted.name, endpoint=wanted.endpoint, bucket=wanted.bucket, access_key=wanted.access_key,
@@ -135,27 +175,40 @@ async def update(change: Change, cloud_id: int, wanted: CloudChange) -> None:
     )  # fmt: skip
     _check(problems, columns)
     problems.raise_any()
-    merged = dict(await change.db.fetchrow(_READ, cloud_id)) | columns
+    before = dict(await change.db.fetchrow(_READ, cloud_id))
+    merged = before | columns
     place = (merged["endpoint"], merged["bucket"], merged["prefix"])
     await _refuse_taken(change, cloud_id, merged["pool_id"], merged["name"], place)
     if wanted.secret_key is not UNSET:
         sealed, fingerprint = await _sealed(change, merged["pool_id"], wanted.secret_key)
         columns |= {"secret_sealed": sealed, "secret_fingerprint": fingerprint}
+    if any(name in columns for name in _REACHED_BY):
+        where = BucketPlace(**{name: (merged | columns)[name] for name in _REACHED_BY})
+        found = await _probe(change, cloud_id, merged["hwid"], merged["uuid"].hex, where)
+        if not found.pool and any(before[name] != merged[name] for name in ("endpoint", "bucket", "prefix")):
+            await storage_need.refuse_needed(change, "storage_clouds", CLOUD_LABEL, [cloud_id], "moved")
     await update_columns(change.db, "storage_clouds", cloud_id, columns)
     await change.event("changed", "storage_clouds", cloud_id, media_server_id=merged["media_server_id"])
+    await change.wake("pools")
 
 
 async def delete(change: Change, ids: Sequence[int]) -> None:
-    """Delete cloud storages; nothing was written to the buckets."""
+    """Take buckets from their pools; what lies in them stays.
+
+    Of a pool with copies or running tasks, only a bucket that nothing of the pool lies in: its media server is asked.
+    Conflict says why the pool cannot do without it.
+    """
+    await storage_need.refuse_needed(change, "storage_clouds", CLOUD_LABEL, ids)
     for row in await change.db.fetch(_DELETE, list(ids)):
         await change.event("deleted", "storage_clouds", row["id"], media_server_id=row["media_server_id"])
+    await change.wake("pools")
 
 
 async def _sealed(change: Change, pool_id: int, secret: str) -> tuple[bytes, str]:
     """The secret for the pool's media server alone, and the fingerprint of its key."""
     row = await change.db.fetchrow(_KEY, pool_id)
     try:
-        sealed = seal(row["csr_pem"], secret.encode(), SEALED_FOR + row["uuid"].hex.encode())
+        sealed = seal(row["csr_pem"], secret.encode(), CLOUD_SECRET + row["uuid"].hex.encode())
     except Invalid as error:
         raise Conflict(f"Media server {row['hostname']} has no usable key: {error.message}") from error
     return sealed, row["fingerprint"]
@@ -178,8 +231,11 @@ def _check(problems: Problems, columns: dict[str, Any]) -> None:
     if "bucket" in columns and not _BUCKET.fullmatch(columns["bucket"]):
         problems.add("data.bucket", "must have 3 to 63 of a-z, 0-9, '.' and '-', a letter or digit at both ends.")
     prefix = columns.get("prefix", "")
-    if prefix and (not prefix.isprintable() or any(part in {"", ".", ".."} for part in prefix.split("/"))):
-        problems.add("data.prefix", "must be names joined by '/', without '/' at either end and without '..'.")
+    if prefix and (not _PREFIX_NAMES.fullmatch(prefix) or {".", ".."} & set(prefix.split("/"))):
+        problems.add(
+            "data.prefix",
+            "must be names of letters, digits, '.', '_' and '-', joined by '/', without '/' at either end and without '..'.",
+        )
     ca_file = columns.get("ca_file", "")
     if ca_file and ca_file != problems.folder(ca_file, "data.ca_file"):
         problems.add("data.ca_file", "must be an absolute path without '..', doubled and trailing slashes.")

@@ -10,8 +10,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from rubackup.domain.errors import Conflict, Invalid
 from rubackup.domain.lookups import StorageType
-from rubackup.domain.tasks import HELD, WAITING
-from rubackup.services import scopes
+from rubackup.services import scopes, storage_need
 from rubackup.services.change import Change
 from rubackup.services.fields import Problems, Ref, given, update_columns
 
@@ -24,18 +23,6 @@ WHERE d.media_server_id = $1 AND (d.real_path = $2 OR starts_with(d.real_path, r
 _INSERT = """
 INSERT INTO storage_local_catalogs (path, pool_id, media_server_id, description) VALUES ($1, $2, $3, $4)
 ON CONFLICT (media_server_id, path) DO NOTHING RETURNING id"""
-_LOCK = """
-SELECT p.id FROM pools p WHERE p.id IN (SELECT pool_id FROM storage_local_catalogs WHERE id = ANY ($1::bigint[]))
-ORDER BY p.id FOR UPDATE"""
-_IN_USE = """
-SELECT * FROM (
-    SELECT s.id, s.path, s.pool_id, p.pool_name, m.hwid,
-        EXISTS (SELECT 1 FROM repository r WHERE r.pool_id = p.id) AS copies,
-        EXISTS (SELECT 1 FROM task_queue t WHERE t.pool_id = p.id AND t.status = ANY ($2::text[])) AS held,
-        EXISTS (SELECT 1 FROM task_queue t WHERE t.pool_id = p.id AND t.status = ANY ($3::text[])) AS waiting
-    FROM storage_local_catalogs s JOIN pools p ON p.id = s.pool_id JOIN media_servers m ON m.id = s.media_server_id
-    WHERE s.id = ANY ($1::bigint[])
-) x WHERE copies OR held ORDER BY id"""
 _DELETE = "DELETE FROM storage_local_catalogs WHERE id = ANY ($1::bigint[]) RETURNING id, media_server_id"
 _DESCRIPTION = Meta(description="Free text.", max_length=4096)
 
@@ -98,14 +85,6 @@ async def _check_folder(change: Change, pool: Mapping[str, Any], path: str) -> N
         raise Invalid(fields={"data.path": error.message}) from error
 
 
-async def _reason(change: Change, row: Mapping[str, Any]) -> str:
-    """Why the pool of a storage cannot do without it; '' when it can."""
-    need = await change.hosts.storage_need(row["hwid"], row["pool_id"], row["id"])
-    if need.in_pool and not need.reason and (row["held"] or row["waiting"]):
-        return "Tasks of the pool run or wait."
-    return need.reason
-
-
 async def update(change: Change, storage_id: int, wanted: StorageChange) -> None:
     """Change what is given."""
     await update_columns(change.db, "storage_local_catalogs", storage_id, given(description=wanted.description))
@@ -119,12 +98,7 @@ async def delete(change: Change, ids: Sequence[int]) -> None:
     Of a pool with copies or running tasks, only a folder that nothing of the pool lies in: its media server is asked.
     Conflict says why the pool cannot do without it.
     """
-    await change.db.fetch(_LOCK, list(ids))  # no new task of the pool until the end
-    held, waiting = ([status.label for status in statuses] for statuses in (HELD, WAITING))
-    for row in await change.db.fetch(_IN_USE, list(ids), held, waiting):
-        reason = await _reason(change, row)
-        if reason:
-            raise Conflict(f"The storage {row['path']} of pool {row['pool_name']} cannot be deleted: {reason}")
+    await storage_need.refuse_needed(change, "storage_local_catalogs", "s.path", ids)
     for row in await change.db.fetch(_DELETE, list(ids)):
         await change.event("deleted", "storage_local_catalogs", row["id"], media_server_id=row["media_server_id"])
     await change.wake("pools")

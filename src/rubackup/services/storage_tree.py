@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from rubackup.services import pools, scopes, storage_clouds
 from rubackup.services.change import Change
+from rubackup.services.storage_kinds import CLOUD_LABEL
 
 _POOLS = f"""
 SELECT m.id, m.hostname, m.hwid, coalesce(mp.online, false) AS online, p.id AS pool_id, p.pool_name, p.pool_type,
@@ -23,13 +24,14 @@ FAMILIES: tuple[str, ...] = (
     f"""SELECT 'storage_local_catalogs', s.id, s.pool_id, s.path, s.description, coalesce(t.problem, '{pools.UNREPORTED}'),
         t.free_bytes, t.used_bytes, t.total_bytes
     FROM storage_local_catalogs s LEFT JOIN storage_state t ON t.storage_id = s.id""",  # noqa: S608 - expressions of the code
-    """SELECT 'storage_block_devices', s.id, s.pool_id, s.device, s.description, '', NULL, 0, s.size_bytes
-    FROM storage_block_devices s""",
+    f"""SELECT 'storage_block_devices', s.id, s.pool_id, s.device, s.description, coalesce(t.problem, '{pools.UNREPORTED}'),
+        t.free_bytes, coalesce(t.used_bytes, 0), coalesce(nullif(t.total_bytes, 0), s.size_bytes)
+    FROM storage_block_devices s LEFT JOIN storage_block_device_state t ON t.storage_id = s.id""",  # noqa: S608
     """SELECT 'client_defined_storages', s.id, s.pool_id, s.name, s.description, '', NULL, NULL, NULL
     FROM client_defined_storages s""",
-    f"""SELECT 'storage_clouds', s.id, s.pool_id, rtrim(s.endpoint || '/' || s.bucket || '/' || s.prefix, '/'),
-        s.description, {storage_clouds.KEY_PROBLEM}, NULL, 0, NULL
-    FROM storage_clouds s JOIN pools p ON p.id = s.pool_id JOIN media_servers m ON m.id = p.media_server_id""",  # noqa: S608
+    f"""SELECT 'storage_clouds', s.id, s.pool_id, {CLOUD_LABEL}, s.description, {storage_clouds.PROBLEM}, NULL,
+        coalesce(t.used_bytes, 0), NULL
+    FROM storage_clouds s LEFT JOIN storage_cloud_state t ON t.storage_id = s.id JOIN pools p ON p.id = s.pool_id JOIN media_servers m ON m.id = p.media_server_id""",  # noqa: S608
     """SELECT 'emergency_storage_local_catalog', s.pool_id, s.pool_id, s.emergency_path, '', s.emergency_problem,
         s.emergency_free_bytes, s.emergency_used_bytes, s.emergency_total_bytes FROM pool_state s WHERE s.emergency_path <> ''""",
     """SELECT 'tape_cartridges', c.id, c.pool_id, c.volume_tag, c.description, '', NULL, NULL, NULL

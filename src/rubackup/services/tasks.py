@@ -11,10 +11,11 @@ from msgspec import Meta
 from rubackup.catalog.database import Connection
 from rubackup.domain import parameters
 from rubackup.domain.errors import Conflict, Invalid
-from rubackup.domain.lookups import BackupType, Crypto, ResourceType, StorageType, TaskType
+from rubackup.domain.lookups import BackupType, Crypto, ResourceType, TaskType
+from rubackup.domain.pools import WRITTEN
 from rubackup.queue.ports import NewTask, Reservation
 from rubackup.queue.postgres import PostgresQueue
-from rubackup.services import capacity, configuration, scopes
+from rubackup.services import capacity, configuration, scopes, storage_kinds
 from rubackup.services.change import Change
 from rubackup.services.fields import Problems, Ref, Row
 
@@ -122,10 +123,10 @@ async def check_pool(
     db: Connection, problems: Problems, pool: Row, duration: str | None, pool_field: str, duration_field: str
 ) -> None:
     """Note when backups cannot go into the pool, or copies cannot stay there for so long."""
-    if pool["pool_type"] != StorageType.FILE_SYSTEM.label:
-        problems.add(pool_field, f"must be a pool of the type {StorageType.FILE_SYSTEM.label}.")
+    if pool["pool_type"] not in WRITTEN:
+        problems.add(pool_field, f"must be a pool of one of the types {', '.join(sorted(WRITTEN))}.")
     elif not pool["storages"]:
-        problems.add(pool_field, "has no storage yet; add one to storage_local_catalogs.")
+        problems.add(pool_field, f"has no storage yet; add one to {storage_kinds.FAMILIES[pool['pool_type']]}.")
     if duration and await db.fetchval(_TOO_LONG, duration, pool["id"]):
         problems.add(duration_field, "is longer than the retention_period of the pool.")
 

@@ -54,4 +54,4 @@ async def refuse(db: Connection, record_id: int) -> None:
     """Conflict when a copy cannot be read now, as folders of its pool are away."""
     away = await db.fetchval("SELECT unavailable FROM repository WHERE id = $1", record_id)
     if away:
-        raise Conflict(f"Copy {record_id} cannot be read now: it needs what lies in a folder that is away: {away}.")
+        raise Conflict(f"Copy {record_id} cannot be read now: it needs what lies in a storage that is away: {away}.")

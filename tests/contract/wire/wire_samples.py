@@ -29,6 +29,8 @@ from rubackup.wire.messages import (
     BackupOpened,
     BlockDevice,
     BlockDevices,
+    BucketConfig,
+    BucketProbed,
     Bye,
     Call,
     CheckDestinations,
@@ -42,6 +44,8 @@ from rubackup.wire.messages import (
     Destination,
     DestinationsChecked,
     DeviceChecked,
+    DeviceConfig,
+    DeviceFormatted,
     DropRecord,
     EmergencyState,
     Enrol,
@@ -49,6 +53,7 @@ from rubackup.wire.messages import (
     EnrolPending,
     Fault,
     FilesystemListing,
+    FormatDevice,
     Groups,
     Hello,
     KeepKey,
@@ -85,6 +90,7 @@ from rubackup.wire.messages import (
     PoolRecords,
     PoolState,
     PoolStates,
+    ProbeBucket,
     Progress,
     ProgressAnswer,
     Prove,
@@ -145,6 +151,11 @@ MEDIA = "c3" * 32
 KEY_ID = "0123456789abcdef" * 2
 RECORD = "0123456789abcdef0123456789abcdef"
 PARENT = "fedcba9876543210fedcba9876543210"
+BUCKET = BucketConfig(
+    endpoint="https://s3.example.org", region="eu", bucket="backups", prefix="pool", access_key="AKEXAMPLE",
+    secret_sealed=bytes(range(98)), ca_file="/etc/ca.pem", object_lock="governance", conditional_writes=True,
+    conditional_parts=True,
+)  # fmt: skip
 ID = bytes(range(32))
 ROBOT = TapeDevice(
     kind="medium_changer", scsi_path="[8:0:0:3]", device="/dev/sg4", vendor="STK", product="L700", revision="0104",
@@ -276,10 +287,15 @@ SAMPLES: tuple[Message, ...] = (
                 name="Default",
                 compression="fast",
                 reserve_bytes=1 << 30,
-                storages=[StorageConfig(id=2, path="/var/pool")],
+                storages=[
+                    StorageConfig(id=2, path="/var/pool"),
+                    StorageConfig(id=3, path="/dev/sdb", device=DeviceConfig(uuid=RECORD, workers=4)),
+                    StorageConfig(id=4, path="https://s3.example.org/backups/pool", bucket=BUCKET),
+                ],
                 reconciled=True,
                 evenly=True,
                 emergency="/var/emergency",
+                metadata_pool=3,
                 algorithm="sha2",
                 hash_length=256,
                 block_size=131072,
@@ -334,6 +350,20 @@ SAMPLES: tuple[Message, ...] = (
         signature="an ext4 file system",
         in_use="mounted at /home",
         same_as="/dev/sdb1",
+        pool=RECORD,
+    ),
+    FormatDevice(path="/dev/sdb1", pool=RECORD, taken=[("/dev/sda1", "/dev/sda")], overwrite=True),
+    DeviceFormatted(uuid=RECORD),
+    ProbeBucket(pool=RECORD, bucket=BUCKET),
+    BucketProbed(
+        problems=[("object_lock", "The bucket backups was created without Object Lock.")],
+        notes=["The bucket keeps old versions."],
+        conditional_writes=True,
+        conditional_parts=True,
+        versioning=True,
+        lockable=True,
+        clock_ahead_seconds=-0.5,
+        pool=RECORD,
     ),
     DropRecord(epoch=5, pool_id=1, record=RECORD, zeroing=True),
     LockRecord(epoch=5, pool_id=1, record=RECORD, until_ns=1_700_000_000_000_000_000),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from typer.testing import CliRunner
 
@@ -15,7 +16,9 @@ from rubackup.chunkstore.locations import Device, folders
 from rubackup.chunkstore.pool import Pool
 from rubackup.cli.main import app
 from rubackup.cli.media import DAMAGED
+from support import buckets
 from support.chunkstore import POOL, Client, begin, noise, record_id
+from support.s3server import S3Server
 
 TREE = {"/home/big": noise(200_000), "/home/a\nb": b"text " * 300}
 
@@ -141,14 +144,46 @@ def test_recorded_hashes_are_known_without_a_configuration(tmp_path: Path) -> No
     pool.close()
     backend = BlockBackend.open(path)
     one, two, _ = sorted(item.name for item in backend.list("packs") if item.name.endswith(".hashes"))
-    size = backend.size(two)
+    sizes = [backend.size(name) for name in (one, two)]
     for name in (one, two):
         backend.delete(name)
-    backend.put(two, b"x" * size)
+    backend.put(two, b"x" * sizes[1])
     backend.close()
     status, text = run(path, "--metadata", tmp_path / "meta", "--verify")
 
     assert (status, text.count("  whole"), text.count("made anew")) == (0, 3, 1)
     backend = BlockBackend.open(path)
-    assert [backend.size(name) for name in (one, two)] == [size, size]
+    assert [backend.size(name) for name in (one, two)] == sizes
     backend.close()
+
+
+def test_a_pool_in_a_bucket_is_repaired_with_a_file_that_names_it(tmp_path: Path) -> None:
+    """From the bucket alone; the file must be its owner's, and what is wrong with it is said without the keys."""
+    server = S3Server().start()
+    try:
+        server.bucket()
+        where = buckets.location(server, tmp_path / "meta" / "spool")
+        pool = Pool.open(
+            uuid=POOL, metadata=tmp_path / "meta", storages=[where], reserve_bytes=0, level=1, map_bytes=1 << 20
+        )
+        Client().backup(begin(pool, 1), TREE)
+        pool.close()
+        told = {name: getattr(where, name) for name in ("endpoint", "bucket", "prefix", "access_key", "secret_key")}
+        file = tmp_path / "bucket.json"
+        file.write_bytes(msgspec.json.encode(told))
+        file.chmod(0o644)
+        open_to_others = run("--bucket", file, "--metadata", tmp_path / "other")
+        file.chmod(0o600)
+        status, text = run("--bucket", file, "--metadata", tmp_path / "other", "--verify")
+        file.write_bytes(msgspec.json.encode(told | {"endpoint": "nowhere"}))
+        wrong = run("--bucket", file, "--metadata", tmp_path / "third")
+    finally:
+        server.stop()
+
+    assert (status, text.count("  whole")) == (0, 1)
+    assert open_to_others[0] == 1
+    assert "chmod" in open_to_others[1]
+    assert wrong[0] == 1
+    assert "endpoint: It must be" in wrong[1]
+    assert all(where.secret_key not in one for one in (text, open_to_others[1], wrong[1]))
+    assert run("--metadata", tmp_path / "meta")[0] == 1

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import uuid
+
 import pytest
 
 from rubackup.catalog.database import Database
 from rubackup.domain.errors import Fenced
 from rubackup.services import configuration, housekeeping, pools
-from rubackup.services.pools import PoolReport
+from rubackup.services.pools import DeviceRow, PoolReport, StorageRow
+from rubackup.services.ports import BucketPlace
 from support.catalogue import MEDIA, OTHER_MEDIA, World, insert
 
 pytestmark = pytest.mark.postgres
@@ -32,11 +35,47 @@ def test_a_media_server_is_told_its_pools_and_no_others(run):
         assert (default.name, default.reserve_bytes, default.storages) == (
             "Default",
             2_000_000_000,
-            [(storage, "/data")],
+            [StorageRow(id=storage, path="/data")],
         )
         assert (tight.name, tight.compression, tight.reserve_bytes, tight.storages) == ("Tight", "best", 0, [])
         assert default.uuid == (await world.value("SELECT uuid FROM pools WHERE id = $1", world.pool)).hex
         assert await pools.configuration(database, OTHER_MEDIA) == []
+
+    run(scenario)
+
+
+def test_devices_and_buckets_are_told_with_what_their_kind_needs(run):
+    """A device by its uuid, a bucket with its secret as it is sealed; only folders have an emergency storage."""
+
+    async def scenario(database: Database):
+        world = await World.build(database)
+        name = uuid.uuid4()
+        async with database.connection() as db:
+            blocks = await insert(
+                db, "pools", pool_name="Blocks", pool_type="Block device", media_server_id=world.media,
+                compression_type="None", algorithm="sha2", hash_length=256, block_size=131072,
+                meta_data_pool_id=world.pool,
+            )  # fmt: skip
+            cloud = await insert(db, "pools", pool_name="Cloud", pool_type="Cloud", media_server_id=world.media)
+            device = await insert(
+                db, "storage_block_devices", device="/dev/b", real_path="/dev/b", disk="/dev/b", pool_id=blocks,
+                media_server_id=world.media, kind="block device", size_bytes=1 << 30, signature="",
+                overwrite_file_system=False, parallel_workers=3, uuid=name,
+            )  # fmt: skip
+            bucket = await insert(
+                db, "storage_clouds", name="b", pool_id=cloud, endpoint="https://s3", bucket="one", prefix="in/it",
+                access_key="AK", secret_sealed=b"sealed", secret_fingerprint="f", object_lock="governance",
+                conditional_writes=True,
+            )  # fmt: skip
+        _, told, far = await pools.configuration(database, MEDIA)
+
+        assert (told.id, told.metadata_pool, told.emergency) == (blocks, world.pool, "")
+        assert told.storages == [StorageRow(id=device, path="/dev/b", device=DeviceRow(uuid=name.hex, workers=3))]
+        place = BucketPlace(
+            endpoint="https://s3", region="", bucket="one", prefix="in/it", access_key="AK", secret_sealed=b"sealed",
+            object_lock="governance", conditional_writes=True,
+        )  # fmt: skip
+        assert far.storages == [StorageRow(id=bucket, path="https://s3/one/in/it", bucket=place)]
 
     run(scenario)
 

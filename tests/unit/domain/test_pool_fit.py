@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from rubackup.domain.lookups import HashAlgorithm, StorageType
-from rubackup.domain.pools import BLOCK_SIZES, HASH_LENGTHS, PoolFacts, fits, not_written, takes
+from rubackup.domain.pools import BLOCK_SIZES, HASH_LENGTHS, WRITTEN, PoolFacts, fits, not_written, takes
 
 FILES = PoolFacts(id=1, pool_type="File system", storages=1)
 BLOCKS = PoolFacts(
@@ -26,7 +26,7 @@ def test_a_copy_does_not_fit_into_its_own_pool() -> None:
     assert "already" in fits(FILES, FILES)
 
 
-@pytest.mark.parametrize("kind", [kind.label for kind in StorageType if kind is not StorageType.FILE_SYSTEM])
+@pytest.mark.parametrize("kind", sorted(set(StorageType.labels()) - WRITTEN))
 def test_types_that_are_not_written_take_no_copy(kind: str) -> None:
     """Neither copies of their own type nor of others; the reason names the type."""
     target = PoolFacts(id=9, pool_type=kind, storages=1)
@@ -34,6 +34,20 @@ def test_types_that_are_not_written_take_no_copy(kind: str) -> None:
     assert kind in takes(target)
     assert kind in fits(FILES, target)
     assert kind in fits(replace(target, id=8), target) == not_written(kind)
+
+
+def test_every_pair_of_types_fits_or_says_why_not() -> None:
+    """Files and buckets in both directions; blocks only alike ones; all others with a sentence that names both types."""
+    sources = {kind: PoolFacts(id=1, pool_type=kind, storages=1) for kind in StorageType.labels()}
+    targets = {kind: replace(one, id=2) for kind, one in sources.items()}
+    pairs = {(one, two): fits(sources[one], targets[two]) for one in sources for two in targets}
+
+    both = {"File system", "Cloud"}
+    good = {(one, two) for one in both for two in both} | {("Block device", "Block device")}
+    assert {pair for pair, reason in pairs.items() if not reason} == good
+    assert all(
+        one in pairs[one, two] and two in pairs[one, two] for one, two in pairs if one != two and (one, two) not in good
+    )
 
 
 @pytest.mark.parametrize("changed", [{"algorithm": "skein"}, {"hash_length": 512}, {"block_size": 16384}])

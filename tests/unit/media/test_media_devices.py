@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from rubackup.chunkstore import pack
-from rubackup.chunkstore.backends.block import format_device
+from rubackup.chunkstore.backends.block import BlockBackend, format_device
 from rubackup.domain.errors import Invalid
 from rubackup.media import devices, signatures
 from rubackup.media.devices import Kernel, check_device
@@ -212,10 +212,22 @@ def test_a_file_behind_a_loop_device_is_used(kernel: Kernel, tmp_path: Path) -> 
 
 
 def test_a_storage_of_a_pool_is_known(tmp_path: Path, kernel: Kernel) -> None:
-    """A device that a pool keeps its data on is not formatted unasked."""
-    format_device(tmp_path / "device", size_bytes=1 << 20)
+    """A device that a pool keeps its data on is not formatted unasked; one that was only made ready counts as nothing."""
+    path = tmp_path / "device"
+    format_device(path, size_bytes=1 << 20)
+    before = check_device(str(path), kernel=kernel)
+    backend = BlockBackend.open(path)
+    backend.put("pool", f"rubackup pool 0 {'a' * 32} {'b' * 32}\n".encode())
+    backend.close()
+    after = check_device(str(path), kernel=kernel)
+    with path.open("r+b") as file:
+        file.seek(64 << 10)
+        file.write(bytes(128 << 10))
+    damaged = check_device(str(path), kernel=kernel)
 
-    assert check_device(str(tmp_path / "device"), kernel=kernel).signature == "data of RuBackup"
+    assert (before.signature, before.pool) == ("", "")
+    assert (after.signature, after.pool) == ("data of RuBackup", "a" * 32)
+    assert (damaged.signature, damaged.pool) == ("data of RuBackup", "")
 
 
 def test_every_magic_number_stands_where_it_is_read_whole() -> None:

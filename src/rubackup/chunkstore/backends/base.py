@@ -31,6 +31,10 @@ def _keeps_nothing(name: str) -> None:
     """Every read is of the storage itself."""
 
 
+def _opened_once() -> bool:
+    return False
+
+
 @dataclass(frozen=True)
 class Capabilities:
     """How backends differ; callers ask here, never for the class."""
@@ -45,6 +49,8 @@ class Capabilities:
     """Where the storage itself can protect files, and is asked to."""
     forget: Callable[[str], None] = _keeps_nothing
     """Read a file anew from now on: what was kept of it outside the storage is dropped."""
+    must_reopen: Callable[[], bool] = _opened_once
+    """Whether it failed in a way that only opening it again can heal."""
 
 
 class Item(NamedTuple):

@@ -43,17 +43,13 @@ from rubackup.wire.messages.data import (
 from rubackup.wire.messages.orders import (
     AskPools,
     AskRecords,
-    AskStorage,
     AskUnavailable,
     BlockDevice,
     BlockDevices,
     CheckDestinations,
-    CheckDevice,
-    CheckFolder,
     ConfigurePools,
     Destination,
     DestinationsChecked,
-    DeviceChecked,
     DropRecord,
     EmergencyState,
     FilesystemListing,
@@ -85,8 +81,6 @@ from rubackup.wire.messages.orders import (
     RunCopy,
     RunRestore,
     RunVerify,
-    StorageConfig,
-    StorageNeed,
     StorageState,
     UnavailableRecords,
 )
@@ -107,6 +101,20 @@ from rubackup.wire.messages.reports import (
     ReportMonitoring,
     ReportProgress,
     SealVerdict,
+)
+from rubackup.wire.messages.storages import (
+    AskStorage,
+    BucketConfig,
+    BucketProbed,
+    CheckDevice,
+    CheckFolder,
+    DeviceChecked,
+    DeviceConfig,
+    DeviceFormatted,
+    FormatDevice,
+    ProbeBucket,
+    StorageConfig,
+    StorageNeed,
 )
 from rubackup.wire.messages.tape import AskElements, ScanTape, TapeDevice, TapeDevices, TapeElement, TapeElements
 from rubackup.wire.messages.tools import (
@@ -135,13 +143,13 @@ from rubackup.wire.messages.tools import (
     WaitingRequest,
 )
 
-__all__ = ["PROTOCOL_VERSION", "Ack", "AgentState", "Answer", "AnyMessage", "AskAgent", "AskDeletion", "AskElements", "AskOwnClient", "AskOwnCopies", "AskOwnRules", "AskOwnTasks", "AskPools", "AskRecords", "AskRoot", "AskStorage", "AskUnavailable", "BackupOpened", "BlockDevice", "BlockDevices", "Bye", "Call", "CheckDestinations", "CheckDevice", "CheckFolder", "Checkpoint", "Checkpointed", "ConfigurePools", "CopySegments", "Deleted", "Destination", "DestinationsChecked", "DeviceChecked", "DropRecord", "EmergencyState", "Enrol", "EnrolGranted", "EnrolPending", "Fault", "FilesystemListing", "Groups", "Hello", "KeepKey", "Known", "ListBlockDevices", "ListEncrypted", "ListFilesystem", "ListRecord", "ListResources", "LocalUser", "LockRecord", "LogLine", "MediaAddress", "Message", "ModuleResource", "ModuleResources", "MonitoringLimits", "MonitoringSample", "NewTicket", "OpenBackup", "OpenRestore", "Order", "OwnClient", "OwnCopies", "OwnCopy", "OwnRule", "OwnRules", "OwnTask", "OwnTasks", "Ping", "Pong", "PoolConfig", "PoolRecord", "PoolRecords", "PoolState", "PoolStates", "Progress", "ProgressAnswer", "Prove", "Proved", "Query", "Queued", "ReadChunks", "ReadEncryptedFile", "ReadManifest", "ReadRecordFile", "RecordEntry", "RecordFacts", "RecordFilePart", "RecordListing", "RecordSealed", "Relay", "Relayed", "Renew", "RenewTicket", "ReportFinished", "ReportKeys", "ReportLog", "ReportMonitoring", "ReportProgress", "RequestRule", "RequestRuleDeletion", "Requested", "RestoreOpened", "Revoked", "Root", "RunBackup", "RunClean", "RunCopy", "RunRestore", "RunVerify", "ScanTape", "Seal", "SealVerdict", "Sealed", "StartBackup", "StartRestore", "StorageConfig", "StorageNeed", "StorageState", "TapeDevice", "TapeDevices", "TapeElement", "TapeElements", "UnavailableRecords", "WaitingRequest", "Welcome"]  # fmt: skip
+__all__ = ["PROTOCOL_VERSION", "Ack", "AgentState", "Answer", "AnyMessage", "AskAgent", "AskDeletion", "AskElements", "AskOwnClient", "AskOwnCopies", "AskOwnRules", "AskOwnTasks", "AskPools", "AskRecords", "AskRoot", "AskStorage", "AskUnavailable", "BackupOpened", "BlockDevice", "BlockDevices", "BucketConfig", "BucketProbed", "Bye", "Call", "CheckDestinations", "CheckDevice", "CheckFolder", "Checkpoint", "Checkpointed", "ConfigurePools", "CopySegments", "Deleted", "Destination", "DestinationsChecked", "DeviceChecked", "DeviceConfig", "DeviceFormatted", "DropRecord", "EmergencyState", "Enrol", "EnrolGranted", "EnrolPending", "Fault", "FilesystemListing", "FormatDevice", "Groups", "Hello", "KeepKey", "Known", "ListBlockDevices", "ListEncrypted", "ListFilesystem", "ListRecord", "ListResources", "LocalUser", "LockRecord", "LogLine", "MediaAddress", "Message", "ModuleResource", "ModuleResources", "MonitoringLimits", "MonitoringSample", "NewTicket", "OpenBackup", "OpenRestore", "Order", "OwnClient", "OwnCopies", "OwnCopy", "OwnRule", "OwnRules", "OwnTask", "OwnTasks", "Ping", "Pong", "PoolConfig", "PoolRecord", "PoolRecords", "PoolState", "PoolStates", "ProbeBucket", "Progress", "ProgressAnswer", "Prove", "Proved", "Query", "Queued", "ReadChunks", "ReadEncryptedFile", "ReadManifest", "ReadRecordFile", "RecordEntry", "RecordFacts", "RecordFilePart", "RecordListing", "RecordSealed", "Relay", "Relayed", "Renew", "RenewTicket", "ReportFinished", "ReportKeys", "ReportLog", "ReportMonitoring", "ReportProgress", "RequestRule", "RequestRuleDeletion", "Requested", "RestoreOpened", "Revoked", "Root", "RunBackup", "RunClean", "RunCopy", "RunRestore", "RunVerify", "ScanTape", "Seal", "SealVerdict", "Sealed", "StartBackup", "StartRestore", "StorageConfig", "StorageNeed", "StorageState", "TapeDevice", "TapeDevices", "TapeElement", "TapeElements", "UnavailableRecords", "WaitingRequest", "Welcome"]  # fmt: skip
 
 AnyMessage = (
     Fault | Enrol | EnrolPending | EnrolGranted | AskRoot | Root | Hello | Welcome | Call | Answer | Ping | Pong | Ack
     | RunBackup | RunRestore | RunVerify | RunClean | RunCopy | ListFilesystem | FilesystemListing
     | ConfigurePools | PoolStates | AskPools | AskRecords | PoolRecords | AskStorage | AskUnavailable | UnavailableRecords | StorageNeed
-    | CheckFolder | CheckDevice | DeviceChecked | DropRecord | LockRecord | Revoked | KeepKey
+    | CheckFolder | CheckDevice | DeviceChecked | FormatDevice | DeviceFormatted | ProbeBucket | BucketProbed | DropRecord | LockRecord | Revoked | KeepKey
     | ListRecord | ListEncrypted | RecordListing | ReadRecordFile | ReadEncryptedFile | RecordFilePart
     | ReportProgress | ProgressAnswer | ReportLog | ReportFinished | RenewTicket | NewTicket
     | RecordSealed | ReportKeys | SealVerdict | Relay | Relayed

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from rubackup.wire.messages.base import Message
+from rubackup.wire.messages.storages import StorageConfig
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -233,13 +234,6 @@ class ModuleResources(Message, tag="module_resources"):
     resources: list[ModuleResource]
 
 
-class StorageConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """One local catalogue of a pool."""
-
-    id: int
-    path: str
-
-
 class PoolConfig(msgspec.Struct, frozen=True, kw_only=True):
     """A pool as its media server must serve it."""
 
@@ -258,6 +252,8 @@ class PoolConfig(msgspec.Struct, frozen=True, kw_only=True):
     """An administrator has made catalogue and pool agree: the pool belongs to this catalogue from now on."""
     contact: int = 0
     """Number of this contact with the pool, one more than the catalogue knows to be confirmed."""
+    metadata_pool: int = 0
+    """Pool of this media server that keeps metafiles of this one's devices; 0 for none."""
     algorithm: str = ""
     """Hash that is recorded of each chunk in clear; '' for none."""
     hash_length: int = 0
@@ -276,7 +272,7 @@ class ConfigurePools(Message, tag="configure_pools"):
 
 
 class StorageState(msgspec.Struct, frozen=True, kw_only=True):
-    """How a local catalogue is: '' in `problem` when it can be used."""
+    """How a storage is: '' in `problem` when it can be used."""
 
     id: int
     problem: str
@@ -376,56 +372,6 @@ class AskPools(Message, tag="ask_pools"):
 
     contacts: list[tuple[int, int]] = []
     """Pools, and the numbers of these contacts with them, as in PoolConfig."""
-
-
-class CheckFolder(Message, tag="check_folder"):
-    """Can this folder become a local catalogue? Answered by Ack or by a Fault that says why not."""
-
-    path: str
-    pool: str = ""
-    """The pool's uuid: a folder that carries its marker need not be empty."""
-
-
-class AskStorage(Message, tag="ask_storage"):
-    """Can a pool do without one of its folders? Answered by StorageNeed."""
-
-    pool_id: int
-    storage_id: int
-
-
-class StorageNeed(Message, tag="storage_need"):
-    """What a pool has in one of its folders."""
-
-    in_pool: bool
-    """False for a folder that never belonged to the pool and was left out."""
-    reason: str
-    """Why the pool cannot do without it, a sentence; '' when it can."""
-
-
-class CheckDevice(Message, tag="check_device"):
-    """Can this device become a storage? Read only. Answered by DeviceChecked or by a Fault that says why not."""
-
-    path: str
-    taken: list[tuple[str, str]] = []
-    """Real path and disk of each device that is in a pool already."""
-
-
-class DeviceChecked(Message, tag="device_checked"):
-    """What the device is. Texts are for people: an article and a name, or ''."""
-
-    real_path: str
-    """Without symbolic links."""
-    disk: str
-    """The whole disk that the device is a partition of, the file behind a loop device, else `real_path`."""
-    kind: str
-    """`block device` or `file`."""
-    size_bytes: int
-    signature: str
-    """What it carries; '' when nothing known was found."""
-    in_use: str
-    """What uses it; '' when nothing does."""
-    same_as: str = ""
-    """The real path of `taken` that is, holds or lies on the same device or file by another name; '' when none does."""
 
 
 class DropRecord(Message, tag="drop_record"):

@@ -59,11 +59,12 @@ class BlockAppender:
 class BlockBackend:
     """A device that `format_device` made."""
 
-    capabilities = Capabilities(append=True, overwrite=True, publish_syncs=True)
-
     def __init__(self, device: Device) -> None:
         """Opens it; StorageFault when it carries no data of ours, Corrupt when superblocks or directory are lost."""
         self.label = device.label
+        self.capabilities = Capabilities(
+            append=True, overwrite=True, publish_syncs=True, must_reopen=lambda: device.failed
+        )
         self._device = device
         self._lock = threading.RLock()
         block, loaded = opened(device)
@@ -94,6 +95,10 @@ class BlockBackend:
     def uuid(self) -> bytes:
         """Of the device, since it was formatted."""
         return self._journal.superblock.uuid
+
+    def set_workers(self, workers: int) -> None:
+        """So many threads read and write at once from now on."""
+        self._device.set_workers(workers)
 
     def _close_to_writing(self, block: layout.Superblock) -> None:
         for problem in self.problems:
@@ -331,6 +336,11 @@ class BlockBackend:
         return Space(free * BLOCK, block.data_blocks * BLOCK, block.uuid.hex())
 
     # --- beyond the contract ---
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """Another one after each change of the directory."""
+        return self._journal.version
 
     def metafile(self) -> bytes:
         """Superblock and directory: with it `rebuild` finds the files again when the directory is lost."""

@@ -25,6 +25,13 @@ class Device(Protocol):
     label: str
     size_bytes: int
 
+    @property
+    def failed(self) -> bool:
+        """Whether a sync failed: nothing is written any more until it is opened again."""
+
+    def set_workers(self, workers: int) -> None:
+        """So many threads read and write at once from now on."""
+
     def read(self, offset: int, length: int) -> bytes:
         """Exactly these bytes; StorageFault."""
 
@@ -74,6 +81,17 @@ class FileDevice:
                 raise StorageFull(f"There is no room left for {self.label}: {reason}.", folder=self.label) from error
             what = "is lost" if error.errno in _LOST else "cannot be used"
             raise StorageFault(f"The device {self.label} {what}: {reason}.", device=self.label) from error
+
+    def set_workers(self, workers: int) -> None:
+        """So many threads read and write at once from now on."""
+        if not 1 <= workers <= _MAX_WORKERS:
+            raise Invalid(f"parallel_workers is 1 to {_MAX_WORKERS}.")
+        self._workers = threading.BoundedSemaphore(workers)
+
+    @property
+    def failed(self) -> bool:
+        """Whether a sync failed: nothing is written any more until it is opened again."""
+        return bool(self._failed)
 
     def _check_usable(self) -> None:
         if self._failed:

@@ -29,6 +29,11 @@ class Journal:
         self._enqueued = self._done = 0
         self._failed: BaseException | None = None
 
+    @property
+    def version(self) -> tuple[int, int]:
+        """Generation, and number of the next record: another one after each change."""
+        return self.superblock.generation, self._number
+
     def check(self) -> None:
         """StorageFault when a record could not be written: what is durable is not known until the next start."""
         if self._failed is not None:

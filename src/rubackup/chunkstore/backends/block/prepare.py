@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from rubackup.chunkstore.backends.block import layout
 from rubackup.chunkstore.backends.block.device import Device, FileDevice
@@ -60,7 +60,17 @@ def format_on(device: Device, *, overwrite: bool = False) -> None:
 # --- open ---
 
 
-def superblocks(device: Device) -> tuple[list[Superblock], list[str]]:
+class Readable(Protocol):
+    """What reading a directory takes."""
+
+    label: str
+    size_bytes: int
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Exactly these bytes; StorageFault."""
+
+
+def superblocks(device: Readable) -> tuple[list[Superblock], list[str]]:
     """The copies that are whole, the newest first, and what is wrong with the others."""
     found: list[Superblock] = []
     wrong: list[str] = []
@@ -97,7 +107,46 @@ def opened(device: Device) -> tuple[Superblock, Loaded]:
     return block, loaded
 
 
-def _half(device: Device, block: Superblock) -> Read:
+class _Peeked:
+    """As much of a device as is needed to read it."""
+
+    label = "that is looked at"
+
+    def __init__(self, read: Read, size_bytes: int) -> None:
+        self._read, self.size_bytes = read, size_bytes
+
+    def read(self, offset: int, length: int) -> bytes:
+        """What is there."""
+        data = self._read(offset, length)
+        if len(data) < length:
+            raise StorageFault("The device ends too early.")
+        return data
+
+
+def peek(read: Read, size_bytes: int, name: str) -> tuple[int, bytes]:
+    """How many files a storage has, and a small one of them (b'' when it is not there). Nothing is written.
+
+    -1 files when superblocks or directory are damaged.
+    """
+    device = _Peeked(read, size_bytes)
+    try:
+        found, _ = superblocks(device)
+        if not found:
+            return -1, b""
+        loaded = load(_half(device, found[0]), found[0], device.label)
+        directory = loaded.directory
+        if loaded.problems:
+            return -1, b""
+        entry = directory.get(name)
+        if entry is None or not entry.extents:
+            return len(directory), b""
+        start = found[0].data_start + entry.extents[0][0] * BLOCK
+        return len(directory), device.read(start, min(entry.size_bytes, BLOCK))
+    except (Corrupt, StorageFault):
+        return -1, b""
+
+
+def _half(device: Readable, block: Superblock) -> Read:
     def read(offset: int, length: int) -> bytes:
         length = min(length, block.half_bytes - offset)
         try:
@@ -111,7 +160,7 @@ def _half(device: Device, block: Superblock) -> Read:
     return read
 
 
-def _readable(device: Device, offset: int, length: int) -> bytes:
+def _readable(device: Readable, offset: int, length: int) -> bytes:
     length = min(length, BLOCK)
     try:
         return device.read(offset, length)

@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Final
 
-from blake3 import blake3
-
 from rubackup.chunkstore.backends.base import Appender, Capabilities, Item, Space
 from rubackup.chunkstore.backends.local import LocalBackend, translated
 from rubackup.chunkstore.backends.s3.cache import BLOCK_BYTES, Cache
@@ -54,20 +52,29 @@ class S3Backend:
         self._where = where
         self._client = Client(where, patience)
         self._steady = steady
-        folder = where.spool / blake3(where.label.encode()).hexdigest()[:16]
+        folder = where.spool_folder
         with translated(str(folder), ""):
             (folder / "open").mkdir(mode=0o700, parents=True, exist_ok=True)
         self._spool = LocalBackend(folder / "open")
         self._cache = Cache(folder / "cache", where.cache_bytes)
         self._uploader = Uploader(self._client, single_bytes, part_bytes)
-        self._retention = Retention(self._client) if where.object_lock != "none" else None
-        self.capabilities = Capabilities(append=False, overwrite=False, lock=self._retention, forget=self._forget)
+        self._retain(where)
         self._sizes = Sizes(self._client, steady)
         self._lock = threading.Lock()
         self._growing: dict[str, SmallFile] = {}
         self._seen: dict[str, tuple[Found, float]] = {}
         self._strange: set[str] = set()
         """Open files that lie in the bucket: somebody copied a folder there."""
+
+    def _retain(self, where: Bucket) -> None:
+        self._retention = Retention(self._client) if where.object_lock != "none" else None
+        self.capabilities = Capabilities(append=False, overwrite=False, lock=self._retention, forget=self._forget)
+
+    def use(self, where: Bucket) -> None:
+        """Go on with other keys, or another mode of Object Lock, in the same place."""
+        self._where = where
+        self._client.use(where)
+        self._retain(where)
 
     def close(self) -> None:
         """Let connections go; what waits in the spool stays there."""

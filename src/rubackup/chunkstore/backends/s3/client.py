@@ -66,8 +66,8 @@ class Client:
     @property
     def store(self) -> S3Store:
         """For data."""
-        if self._store is None:
-            where = self.where
+        store, where = self._store, self.where
+        if store is None:
             options: dict[str, Any] = {
                 "allow_http": where.endpoint.startswith("http:"),
                 "connect_timeout": f"{CONNECT_SECONDS}s",
@@ -76,7 +76,7 @@ class Client:
             }
             if where.ca_file is not None:
                 options["root_certificate"] = where.ca_file.read_bytes()
-            self._store = S3Store(
+            store = S3Store(
                 bucket=where.bucket,
                 endpoint=where.endpoint,
                 region=where.region,
@@ -89,7 +89,9 @@ class Client:
                 client_options=options,  # type: ignore[arg-type]
                 retry_config={"max_retries": 0, "retry_timeout": timedelta(seconds=1)},
             )
-        return self._store
+            if where is self.where:
+                self._store = store
+        return store
 
     def _keys(self) -> dict[str, Any]:
         keys = (self.where.access_key, self.where.secret_key)
@@ -98,8 +100,8 @@ class Client:
     @property
     def api(self) -> Any:
         """For everything else."""
-        if self._api is None:
-            where = self.where
+        api, where = self._api, self.where
+        if api is None:
             config = Config(
                 connect_timeout=CONNECT_SECONDS,
                 read_timeout=ANSWER_SECONDS,
@@ -110,7 +112,7 @@ class Client:
                 max_pool_connections=16,
             )
             with _making:
-                self._api = _session.create_client(
+                api = _session.create_client(
                     "s3",
                     region_name=where.region,
                     endpoint_url=where.endpoint,
@@ -119,7 +121,15 @@ class Client:
                     verify=str(where.ca_file) if where.ca_file else None,
                     config=config,
                 )
-        return self._api
+            api.meta.events.register("before-call.s3", _stay)
+            if where is self.where:
+                self._api = api
+        return api
+
+    def use(self, where: Bucket) -> None:
+        """Other keys, or another way there, from the next request on; requests under way end as they began."""
+        self.where, self._store, self._api = where, None, None
+        self._hasty_until = 0.0
 
     def close(self) -> None:
         """Let connections go; another request would open them again."""
@@ -292,6 +302,11 @@ class Client:
             if not page.get("IsTruncated"):
                 return found
             marker = {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page["NextUploadIdMarker"]}
+
+
+def _stay(context: dict[str, Any], **_: Any) -> None:
+    """Keep botocore from following redirections: it asks where the bucket is for ever when nobody tells."""
+    context.setdefault("s3_redirect", {})["redirected"] = True
 
 
 def _bare(tag: str | None) -> str:

@@ -6,6 +6,7 @@ import re
 from typing import Final, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, SSLError
+from botocore.exceptions import ConnectionError as NotConnected
 from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 
 from rubackup.chunkstore.backends.s3.location import Bucket
@@ -34,6 +35,7 @@ _REFUSED: Final = {
     "AuthorizationHeaderMalformed": "the region is wrong: correct it",
 }
 _FULL: Final = frozenset({"QuotaExceeded", "EntityTooLarge", "XMinioStorageFull", "InsufficientCapacity"})
+_ELSEWHERE: Final = frozenset({301, 302, 303, 307, 308})
 _TIMES: Final = frozenset({408, 425, 429})
 
 
@@ -66,7 +68,7 @@ def failure_of(error: Exception) -> Failure:
         return Failure(412, "PreconditionFailed")
     if isinstance(error, SSLError):
         return Failure(400, _UNTRUSTED)
-    if isinstance(error, HTTPClientError):
+    if isinstance(error, HTTPClientError | NotConnected):
         return Failure()
     if isinstance(error, BaseError | FileNotFoundError):
         text = str(error)
@@ -96,6 +98,8 @@ def error_of(failure: Failure, where: Bucket, name: str) -> RubackupError:
         at = f"The object storage {where.endpoint} was not asked for the bucket {where.bucket}"
     if failure.code in _REFUSED:
         return StorageFault(f"{at} ({failure.code}): {_REFUSED[failure.code]}.")
+    if failure.status in _ELSEWHERE:
+        return StorageFault(f"{at} ({failure.status}): it leads to another address: correct the endpoint (https, say).")
     if not failure.status:
         return StorageFault(f"The object storage {where.endpoint} did not answer for {where.bucket}/{where.key(name)}.")
     told = " ".join(part for part in (str(failure.status), failure.code) if part)

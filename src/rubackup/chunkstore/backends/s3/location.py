@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
+from blake3 import blake3
+
 from rubackup.domain.errors import Invalid
 
 ObjectLockMode = Literal["none", "governance", "compliance"]
@@ -59,6 +61,11 @@ class Bucket:
     def label(self) -> str:
         """What administrators know it by."""
         return "/".join(part for part in (self.endpoint.rstrip("/"), self.bucket, self.prefix) if part)
+
+    @property
+    def spool_folder(self) -> Path:
+        """Its own folder in the spool."""
+        return self.spool / blake3(self.label.encode()).hexdigest()[:16]
 
     def key(self, name: str) -> str:
         """Key of a file."""

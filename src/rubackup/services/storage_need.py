@@ -1,0 +1,44 @@
+"""Whether pools can do without storages that are to leave them: their media servers are asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rubackup.domain.errors import Conflict
+from rubackup.domain.tasks import HELD, WAITING
+from rubackup.services.change import Change
+
+_LOCK = """
+SELECT p.id FROM pools p WHERE p.id IN (SELECT pool_id FROM {family} WHERE id = ANY ($1::bigint[]))
+ORDER BY p.id FOR UPDATE"""
+_IN_USE = """
+SELECT * FROM (
+    SELECT s.id, {label} AS label, s.pool_id, p.pool_name, m.hwid,
+        EXISTS (SELECT 1 FROM repository r WHERE r.pool_id = p.id) AS copies,
+        EXISTS (SELECT 1 FROM task_queue t WHERE t.pool_id = p.id AND t.status = ANY ($2::text[])) AS held,
+        EXISTS (SELECT 1 FROM task_queue t WHERE t.pool_id = p.id AND t.status = ANY ($3::text[])) AS waiting
+    FROM {family} s JOIN pools p ON p.id = s.pool_id JOIN media_servers m ON m.id = p.media_server_id
+    WHERE s.id = ANY ($1::bigint[])
+) x WHERE copies OR held ORDER BY id"""
+
+
+async def refuse_needed(change: Change, family: str, label: str, ids: Sequence[int], what: str = "deleted") -> None:
+    """Conflict when the pool of a storage `s` of this family cannot do without it; no new task of the pool begins meanwhile.
+
+    Of a pool with copies or running tasks, only a storage that nothing of the pool lies in can go. `label` (SQL) names it.
+    """
+    await change.db.fetch(_LOCK.format(family=family), list(ids))
+    held, waiting = ([status.label for status in statuses] for statuses in (HELD, WAITING))
+    for row in await change.db.fetch(_IN_USE.format(family=family, label=label), list(ids), held, waiting):
+        reason = await _reason(change, row)
+        if reason:
+            raise Conflict(f"The storage {row['label']} of pool {row['pool_name']} cannot be {what}: {reason}")
+
+
+async def _reason(change: Change, row: Mapping[str, Any]) -> str:
+    """Why the pool of a storage cannot do without it; '' when it can."""
+    need = await change.hosts.storage_need(row["hwid"], row["pool_id"], row["id"])
+    if need.in_pool and not need.reason and (row["held"] or row["waiting"]):
+        return "Tasks of the pool run or wait."
+    return need.reason
