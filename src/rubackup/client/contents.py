@@ -8,7 +8,9 @@ from __future__ import annotations
 import os
 from array import array
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from rubackup.chunkstore.group import open_group
 from rubackup.chunkstore.identity import HOLE
@@ -18,8 +20,16 @@ from rubackup.client.ports import RestoreChannel
 from rubackup.domain.errors import Corrupt
 
 BATCH_ROWS = 8192
+WORKERS = min(4, os.cpu_count() or 1)
+"""Threads that open groups and hash what is in them."""
+LOT = 3
+"""Groups that one thread opens at a time: waking another thread costs as much as opening a tenth of one."""
+LOTS = 6
+"""Lots that were received and wait to be opened, at most."""
 
 Row = tuple[bytes, int]
+Judged = tuple[set[Row], set[Row]]
+"""Rows that are whole, and rows that are false."""
 NumberedRow = tuple[int, Row]
 
 
@@ -44,21 +54,22 @@ class ContentCheck:
     def run(self) -> list[str]:
         """Paths of files that are damaged, as os.fsdecode gives them; Corrupt when the manifest itself is."""
         self._reader.verify()
-        for first in range(0, self._reader.row_count, BATCH_ROWS):
-            rows = self._reader.rows(first, min(BATCH_ROWS, self._reader.row_count - first))
-            numbered = [one for one in enumerate(rows, first) if one[1][0] != HOLE]
-            self._bad.extend(sorted(self._rows(numbered)))
-            self._done += sum(length for name, length in rows if name != HOLE)
-            self._progress(self._done, self._reader.row_bytes)
+        with ThreadPoolExecutor(WORKERS, "contents") as pool:
+            for first in range(0, self._reader.row_count, BATCH_ROWS):
+                rows = self._reader.rows(first, min(BATCH_ROWS, self._reader.row_count - first))
+                numbered = [one for one in enumerate(rows, first) if one[1][0] != HOLE]
+                self._bad.extend(sorted(self._rows(pool, numbered)))
+                self._done += sum(length for name, length in rows if name != HOLE)
+                self._progress(self._done, self._reader.row_bytes)
         return self._damaged() if self._bad else []
 
-    def _rows(self, rows: list[NumberedRow]) -> Iterator[int]:
+    def _rows(self, pool: ThreadPoolExecutor, rows: list[NumberedRow]) -> Iterator[int]:
         """Numbers of the rows that cannot be read; a damaged group ends an answer, so what is left is asked for again."""
         pending = [rows]
         while pending:
             asked = pending.pop()
             wanted = {row for _, row in asked}
-            whole, wrong, cut = self._ask(asked, wanted)
+            whole, wrong, cut = self._ask(pool, asked, wanted)
             left = [one for one in asked if one[1] not in whole and one[1] not in wrong]
             yield from (number for number, row in asked if row in wrong)
             if not cut or len(asked) == 1:
@@ -69,29 +80,52 @@ class ContentCheck:
                 middle = len(left) // 2
                 pending += [left[:middle], left[middle:]]
 
-    def _ask(self, asked: Sequence[NumberedRow], wanted: set[Row]) -> tuple[set[Row], set[Row], bool]:
+    def _ask(
+        self, pool: ThreadPoolExecutor, asked: Sequence[NumberedRow], wanted: set[Row]
+    ) -> tuple[set[Row], set[Row], bool]:
         """What came whole, what came and is false, and whether the answer ended before its time."""
         whole: set[Row] = set()
         wrong: set[Row] = set()
+        cut = False
         if not asked:
-            return whole, wrong, False
+            return whole, wrong, cut
+        judging: deque[Future[Judged]] = deque()
+        lot: list[bytes] = []
+
+        def take(left: int) -> None:
+            while len(judging) > left:
+                good, bad = judging.popleft().result()
+                whole.update(good)
+                wrong.update(bad)
+
         try:
             for data in self._channel.groups(_runs([number for number, _ in asked])):
                 self._check()
                 self.bytes_read += len(data)
-                self._take(data, wanted, whole, wrong)
+                lot.append(data)
+                if len(lot) == LOT:
+                    judging.append(pool.submit(self._judge, lot, wanted))
+                    lot = []
+                    take(LOTS)
         except Corrupt:
-            return whole, wrong - whole, True
-        return whole, wrong - whole, False
+            cut = True
+        judging.append(pool.submit(self._judge, lot, wanted))
+        take(0)
+        return whole, wrong - whole, cut
 
-    def _take(self, data: bytes, wanted: set[Row], whole: set[Row], wrong: set[Row]) -> None:
-        try:
-            group = open_group(data, self._keys)
-        except Corrupt:  # whose rows it holds is not to be believed: they are missing in the end
-            return
-        for position, row in enumerate(zip(group.ids, group.lengths, strict=True)):
-            if row in wanted:
-                (whole if group.identify(group.chunk(position)) == row[0] else wrong).add(row)
+    def _judge(self, lot: Sequence[bytes], wanted: set[Row]) -> Judged:
+        """What these groups hold of the wanted rows."""
+        whole: set[Row] = set()
+        wrong: set[Row] = set()
+        for data in lot:
+            try:
+                group = open_group(data, self._keys)
+            except Corrupt:  # whose rows it holds is not to be believed: they are missing in the end
+                continue
+            for position, row in enumerate(zip(group.ids, group.lengths, strict=True)):
+                if row in wanted:
+                    (whole if group.identify(group.chunk(position)) == row[0] else wrong).add(row)
+        return whole, wrong
 
     def _damaged(self) -> list[str]:
         names: list[str] = []
