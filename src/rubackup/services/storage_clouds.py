@@ -182,7 +182,7 @@ async def update(change: Change, cloud_id: int, wanted: CloudChange) -> None:
     if wanted.secret_key is not UNSET:
         sealed, fingerprint = await _sealed(change, merged["pool_id"], wanted.secret_key)
         columns |= {"secret_sealed": sealed, "secret_fingerprint": fingerprint}
-    if any(name in columns for name in _REACHED_BY):
+    if any(columns.get(name, before[name]) != before[name] for name in _REACHED_BY):
         where = BucketPlace(**{name: (merged | columns)[name] for name in _REACHED_BY})
         found = await _probe(change, cloud_id, merged["hwid"], merged["uuid"].hex, where)
         if not found.pool and any(before[name] != merged[name] for name in ("endpoint", "bucket", "prefix")):
