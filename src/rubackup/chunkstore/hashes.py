@@ -172,6 +172,8 @@ def is_of(head: bytes, name: str) -> bool:
 
 def recorded_spec(backend: Backend) -> DigestSpec | None:
     """With which hash the files of a storage were made, by the first that is whole; None when there is none."""
+    if not backend.capabilities.append:  # an object storage: its pools record none, and a list of it is dear
+        return None
     for item in backend.list("packs"):
         path = PurePosixPath(item.name)
         if path.suffix == pack.HASHES:
