@@ -33,14 +33,14 @@ def count(text: str, what: str) -> int:
 
 def test_copies_that_move_under_kills_restore() -> None:
     """Each from the pool that the catalogue names; nothing is lost, double or left behind."""
-    code, text = moved(100, "--seed=5")
+    code, text = moved(60, "--seed=6")
 
     assert code == 0, text
     assert count(text, "processes killed") >= 4
     assert count(text, "sealed before a kill, adopted") + count(text, "sealed before a kill, refused") >= 1
-    assert count(text, "moved") + count(text, "copied") >= 100
+    assert count(text, "moved") + count(text, "copied") >= 60
     assert count(text, "chunks that the target had, not read") > 0
-    assert count(text, "copies restored at the end") >= 100
+    assert count(text, "copies restored at the end") >= 60
 
 
 @pytest.mark.parametrize(
