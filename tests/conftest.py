@@ -9,6 +9,7 @@ import pytest
 from rubackup.catalog.database import DatabaseAddress
 from support.databases import fresh_database, running_postgres
 from support.radosgw import Radosgw, missing
+from support.s3server import S3Server
 
 
 @pytest.fixture(scope="session")
@@ -30,6 +31,22 @@ def empty_database(postgres: DatabaseAddress) -> Iterator[DatabaseAddress]:
     """A fresh database with nothing in it."""
     with fresh_database(postgres, template=None) as address:
         yield address
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    """An S3 server in this process."""
+    server = S3Server().start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def s3(s3_server: S3Server) -> S3Server:
+    """The S3 server, in order, with an empty bucket."""
+    s3_server.reset()
+    s3_server.bucket()
+    return s3_server
 
 
 @pytest.fixture(scope="session")

@@ -19,24 +19,6 @@ from rubackup.chunkstore.backends.s3.backend import S3Backend
 from support import buckets
 from support.chunkstore import Place
 from support.devices import NoLoopDevices, loop_device
-from support.s3server import S3Server
-
-
-@pytest.fixture(scope="session")
-def s3_server() -> Iterator[S3Server]:
-    """An S3 server in this process."""
-    server = S3Server().start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def s3(s3_server: S3Server) -> S3Server:
-    """The S3 server, in order, with an empty bucket."""
-    s3_server.reset()
-    s3_server.bucket()
-    return s3_server
-
 
 _RADOSGW = ["radosgw"] if os.environ.get("RADOSGW") else []
 

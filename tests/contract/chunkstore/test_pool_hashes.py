@@ -22,7 +22,7 @@ from rubackup.chunkstore.copying import RecordCopy
 from rubackup.chunkstore.digests import DIGESTS, DigestSpec
 from rubackup.chunkstore.group import Sealer
 from rubackup.chunkstore.pool import Pool, VerifyResult
-from rubackup.domain.errors import Invalid, RubackupError, StorageFault, StorageFull
+from rubackup.domain.errors import Invalid, StorageFault, StorageFull
 from support.chunkstore import Client, Place, begin, noise, record_id, restore
 from support.collecting import SECOND_NS, collect
 from support.crashes import Crash, Crasher, at_every_step, half, nothing_unsynced
@@ -387,20 +387,12 @@ def _run(place: Place, step: int, survivors: Callable[[MemoryBackend], MemoryBac
             crasher(operation, name, done)
 
     place.wrap = lambda backend: FaultyBackend(backend, in_packs)
-    try:
+    with crasher.watching():
         pool = place.open()
         Client().backup(begin(pool, 2), {"/new": noise(120_000, 5), "/text": b"text " * 5000})
         crasher.promised.append(record_id(2))
         pool.drop(record_id(5))
         collect(pool, zeroing=True)
-    except (Crash, RubackupError):
-        assert crasher.crashed is not None
-    for left in place.opened:
-        try:
-            left.close()
-        except Crash:
-            left._index.close()
-    place.opened.clear()
     return crasher
 
 

@@ -55,22 +55,6 @@ def keeper(tmp_path: Path, key: Path) -> Iterator[PoolKeeper]:
     pools.close()
 
 
-@pytest.fixture(scope="module")
-def s3_server() -> Iterator[S3Server]:
-    """In this process."""
-    server = S3Server().start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def s3(s3_server: S3Server) -> S3Server:
-    """With an empty bucket."""
-    s3_server.reset()
-    s3_server.bucket()
-    return s3_server
-
-
 def image(folder: Path, name: str = "image", size_bytes: int = 48 * MIB) -> Path:
     """A file that stands for an empty device."""
     file = folder / name
