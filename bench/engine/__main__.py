@@ -66,6 +66,8 @@ def arguments() -> argparse.Namespace:
         "--docs", type=Path, help="docs/performance.md, to put the tables into; the plot lies beside it"
     )
     options = parser.parse_args()
+    if options.json:
+        options.json.parent.mkdir(parents=True, exist_ok=True)  # now, not when everything was measured
     if options.quick:
         options.rounds, options.scale, options.snapshots = 1, min(options.scale, 0.01), 2
     return options
