@@ -26,10 +26,6 @@ FROM pools p JOIN media_servers m ON m.id = p.media_server_id LEFT JOIN pool_sta
 WHERE m.hwid = $1 AND p.pool_type = ANY ($2::text[]) ORDER BY p.id"""
 _STORAGES = """
 SELECT s.id, s.path, s.pool_id FROM storage_local_catalogs s WHERE s.pool_id = ANY ($1::bigint[]) ORDER BY s.id"""
-_CONTACTS = """
-SELECT p.id, coalesce(s.contact, 0) + 1 AS contact
-FROM pools p JOIN media_servers m ON m.id = p.media_server_id LEFT JOIN pool_state s ON s.pool_id = p.id
-WHERE m.hwid = $1 AND p.pool_type = ANY ($2::text[]) ORDER BY p.id"""
 _REPORT = """
 INSERT INTO pool_state AS state
     (pool_id, problem, free_bytes, used_bytes, total_bytes, chunks, reconciled, contact, reported_at)
@@ -133,7 +129,7 @@ async def configuration(database: Database, media_hwid: str) -> list[PoolRow]:
 async def contacts(database: Database, media_hwid: str) -> list[tuple[int, int]]:
     """Each of the media server's pools, and the number of the next contact with it."""
     async with database.connection() as db:
-        return [(row["id"], row["contact"]) for row in await db.fetch(_CONTACTS, media_hwid, list(WRITTEN))]
+        return [(row["id"], row["contact"]) for row in await db.fetch(_POOLS, media_hwid, list(WRITTEN))]
 
 
 async def report(database: Database, media_hwid: str, states: Sequence[PoolReport]) -> None:
