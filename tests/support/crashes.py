@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
 from rubackup.chunkstore.backends.memory import MemoryBackend
+from rubackup.domain.errors import RubackupError
 from support.chunkstore import Place, record_id
 
 Survivors = Callable[[MemoryBackend], MemoryBackend]
@@ -34,6 +36,20 @@ class Crasher:
                 self.crashed = self._copy()
         if self.crashed is not None:
             raise Crash
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """What runs within may be ended by the crash, and by nothing else; then the pools of the place are let go."""
+        try:
+            yield
+        except (Crash, RubackupError):
+            assert self.crashed is not None
+        for left in self.place.opened:
+            try:
+                left.close()
+            except Crash:
+                left._index.close()
+        self.place.opened.clear()
 
     def _copy(self) -> Place:
         folder = Path(f"{self.place.folder}-crashed")

@@ -12,10 +12,9 @@ from rubackup.chunkstore import pack
 from rubackup.chunkstore.backends.faults import FaultyBackend
 from rubackup.chunkstore.backends.memory import MemoryBackend
 from rubackup.chunkstore.pool import GcSafety
-from rubackup.domain.errors import RubackupError
 from support.chunkstore import Client, Place, begin, noise, record_id, restore
 from support.collecting import AT_ONCE, SECOND_NS, collect, damaged, packs, sweep
-from support.crashes import Crash, Crasher, at_every_step, everything, half, nothing_unsynced
+from support.crashes import Crasher, at_every_step, everything, half, nothing_unsynced
 
 KEPT = {"/c": noise(60_000, 3)}
 DROPPED = {"/a": noise(60_000, 1), "/c": KEPT["/c"], "/z": noise(60_000, 4)}
@@ -30,18 +29,10 @@ def _run(place: Place, step: int, survivors: Callable[[MemoryBackend], MemoryBac
     place.close()
     crasher = Crasher(place, step, survivors)
     place.wrap = lambda backend: FaultyBackend(backend, crasher)
-    try:
+    with crasher.watching():
         pool = place.open()
         pool.drop(record_id(1), zeroing=True)
         assert collect(pool, zeroing=True).moved_bytes > 0
-    except (Crash, RubackupError):
-        assert crasher.crashed is not None
-    for left in place.opened:
-        try:
-            left.close()
-        except Crash:
-            left._index.close()
-    place.opened.clear()
     return crasher
 
 

@@ -13,7 +13,6 @@ from rubackup.chunkstore import _packing, pack
 from rubackup.chunkstore.backends.base import Backend
 from rubackup.chunkstore.backends.faults import FaultyBackend
 from rubackup.chunkstore.backends.memory import MemoryBackend
-from rubackup.domain.errors import RubackupError
 from support.chunkstore import Client, Place, begin, noise, record_id, restore
 from support.crashes import Crash, Crasher, at_every_step, everything, half, nothing_unsynced
 
@@ -29,19 +28,11 @@ def _run(place: Place, step: int, survivors: Callable[[MemoryBackend], MemoryBac
     place.close()
     crasher = Crasher(place, step, survivors)
     place.wrap = lambda backend: FaultyBackend(backend, crasher)
-    try:
+    with crasher.watching():
         pool = place.open()
         Client().backup(begin(pool, 2), NEW)
         crasher.promised.append(record_id(2))
         pool.drop(record_id(5))
-    except (Crash, RubackupError):
-        assert crasher.crashed is not None
-    for left in place.opened:
-        try:
-            left.close()
-        except Crash:
-            left._index.close()
-    place.opened.clear()
     return crasher
 
 
