@@ -118,7 +118,8 @@ def measure(
         found += scenario.results.values()
 
         def before(number: int, tree: trees.Tree = tree) -> None:
-            meter.warm(tree.root)
+            if number and not options.quick:
+                time.sleep(SETTLE_SECONDS)
             speeds.append(meter.disk_speed(place.folder, max(int(1024 * min(options.scale, 1)), 16)))
             at = time.strftime("%H:%M:%S", time.gmtime())
             print(f"{tree.name}, round {number + 1}, {at}, disk {speeds[-1]:.0f} MB/s", flush=True)

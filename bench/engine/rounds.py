@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.engine import trees
+from bench.engine import meter, trees
 from bench.engine.contestants import Contestant, Failed
 from bench.engine.disk import Workplace
 from bench.engine.meter import Reading, measured
@@ -149,6 +149,8 @@ class Scenario:
         """Whether it did what it was asked for."""
         one, target = entrant.one, self._place.folder / "target"
         target.mkdir()
+        if row in COPIES:
+            meter.warm(self._tree.root)  # borg gives back the pages of what it has read
         try:
             with self._around(row, one), measured(one.group, one.database, self._place.folder) as reading:
                 self._operate(row, one, target)

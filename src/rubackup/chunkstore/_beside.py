@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+from rubackup.chunkstore._taken import Taken
 from rubackup.chunkstore.identity import Buffer
 from rubackup.chunkstore.manifest import ManifestReader
 from rubackup.chunkstore.manifest.format import ROW
@@ -20,6 +21,15 @@ AHEAD: Final = 4
 BEHIND: Final = 2
 MOST_ROWS: Final = 16_384
 """Segments with more rows (some 2 GiB of large files) are not compared."""
+
+
+def is_taken(taken: Taken, beside: Beside | None, offset: int) -> bool:
+    """Whether the segment at this offset of a new manifest was taken over; `beside` follows the parent on its way."""
+    if taken.holds(offset):
+        return True
+    if beside is not None and (number := taken.following(offset)):
+        beside.skip_to(number)
+    return False
 
 
 class _Segment(NamedTuple):

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from queue import Full, Queue
 from typing import Final
 
-from rubackup.chunkstore._beside import Beside
+from rubackup.chunkstore._beside import Beside, is_taken
 from rubackup.chunkstore._taken import Taken
 from rubackup.chunkstore.manifest.check import check_manifest
 from rubackup.chunkstore.manifest.format import Header, Trailer
@@ -81,10 +82,9 @@ class EarlyCheck:
 
     def _run(self) -> None:
         try:
-            self._beside = Beside(self._parent.reader(), opaque=self._opaque)
-            self._found = check_manifest(
-                self._read, None, self._on_rows, known=self._is_taken, known_run=self._beside.has_run
-            )
+            self._beside = beside = Beside(self._parent.reader(), opaque=self._opaque)
+            known = partial(is_taken, self._taken, beside)
+            self._found = check_manifest(self._read, None, self._on_rows, known=known, known_run=beside.has_run)
         except _Over:
             return
         except BaseException as error:
@@ -102,14 +102,6 @@ class EarlyCheck:
                 raise _Over
             end = min(self._there, offset + length)
         return self._read_at(offset, max(0, end - offset))
-
-    def _is_taken(self, offset: int) -> bool:
-        if self._taken.holds(offset):
-            return True
-        if number := self._taken.following(offset):
-            assert self._beside is not None
-            self._beside.skip_to(number)
-        return False
 
     def _on_rows(self, raw: memoryview, known: bool) -> None:
         assert self._beside is not None

@@ -14,6 +14,7 @@ from typing import Final
 
 from blake3 import blake3
 
+from rubackup.chunkstore.backends.base import add_durably
 from rubackup.chunkstore.backends.local import LocalBackend
 from rubackup.domain.errors import NotFound
 
@@ -49,7 +50,7 @@ class Fences:
             at: int | None = self._backend.size(FILE) // _ROW.size * _ROW.size
         except NotFound:
             at = None
-        self._write(FILE, at, self._row(task, fence))
+        add_durably(self._backend, FILE, at, self._row(task, fence))
 
     def trim(self, ended: Collection[int]) -> None:
         """Leave out tasks that have ended when the file is long, and the oldest beyond the bound."""
@@ -57,7 +58,7 @@ class Fences:
             return
         rows = [self._row(task, fence) for task, fence in self.read().items() if task not in ended]
         self._backend.delete(_NEW)
-        self._write(_NEW, None, b"".join(rows[-_MAX_ROWS // 2 :]))
+        add_durably(self._backend, _NEW, None, b"".join(rows[-_MAX_ROWS // 2 :]))
         self._backend.replace(_NEW, FILE)
 
     def _content(self) -> bytes:
@@ -65,14 +66,6 @@ class Fences:
             return self._backend.read(FILE, 0, self._backend.size(FILE))
         except NotFound:
             return b""
-
-    def _write(self, name: str, at: int | None, data: bytes) -> None:
-        file = self._backend.append(name, at)
-        try:
-            file.write(data)
-            file.sync()
-        finally:
-            file.close()
 
     def _row(self, task: int, fence: int) -> bytes:
         return _ROW.pack(task, fence, self._sum(task, fence))

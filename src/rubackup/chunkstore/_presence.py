@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Final
 
 from rubackup.chunkstore import pack
-from rubackup.chunkstore.backends.base import Backend
+from rubackup.chunkstore.backends.base import Backend, Item
 from rubackup.chunkstore.index import Index, PackRow
 from rubackup.chunkstore.storage import Storages
 from rubackup.domain.errors import NotFound
@@ -57,23 +57,22 @@ class Presence:
 
 def closed_or_open(backend: Backend, row: PackRow) -> str:
     """Name of a pack's file; NotFound when it is neither."""
-    # A pack may be closed, that is renamed, between two looks.
-    for name in (pack.closed_name(row.id), pack.open_name(row.id)):
-        try:
-            backend.size(name)
-        except NotFound:
-            continue
-        return name
-    backend.size(pack.closed_name(row.id))
-    return pack.closed_name(row.id)
+    return _find(backend, row).name
 
 
 def file_size(backend: Backend, row: PackRow) -> int:
     """Length of a pack's file, open or closed; 0 when it is neither."""
-    # A pack may be closed, that is renamed, between two looks.
-    for name in (pack.closed_name(row.id), pack.open_name(row.id), pack.closed_name(row.id)):
+    try:
+        return _find(backend, row).size_bytes
+    except NotFound:
+        return 0
+
+
+def _find(backend: Backend, row: PackRow) -> Item:
+    for name in (pack.closed_name(row.id), pack.open_name(row.id)):
         try:
-            return backend.size(name)
+            return Item(name, backend.size(name))
         except NotFound:
             continue
-    return 0
+    # It may have been closed, that is renamed, between the two looks.
+    return Item(pack.closed_name(row.id), backend.size(pack.closed_name(row.id)))

@@ -298,7 +298,7 @@ class Index:
 
     def intact(self, value: bytes) -> bool:
         """Whether the group of this place was not found damaged."""
-        return not (self._bad and _SPOT.pack(*struct.unpack_from("<II", value)) in self._bad)
+        return not self.is_bad(*struct.unpack_from("<II", value))
 
     def lookup(
         self, ids: Collection[bytes], space: bytes = b"", *, condemned: bool = False, going: bool = False

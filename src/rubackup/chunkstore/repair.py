@@ -6,12 +6,15 @@ the other. Design: `docs/design/chunkstore.md`, Repair.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from blake3 import blake3
 from msgspec.structs import replace
 
 from rubackup.chunkstore import seals
+from rubackup.chunkstore.backends.base import Appender
 from rubackup.chunkstore.index import RecordRow
 from rubackup.chunkstore.manifest import ManifestReader
 from rubackup.chunkstore.manifest.rebuild import rebuild_tail
@@ -21,6 +24,22 @@ from rubackup.domain.errors import Corrupt
 _COPIED_BYTES: Final = 4 << 20
 
 
+@contextmanager
+def _beside(storage: Storage, row: RecordRow) -> Iterator[Appender]:
+    """A file beside a record's manifest, which is to take its place by `replace`; it is gone after an error."""
+    name = seals.open_name(row.sealed.record)
+    storage.backend.delete(name)
+    file = storage.backend.append(name)
+    try:
+        yield file
+    except BaseException:
+        file.close()
+        storage.backend.delete(name)
+        raise
+    file.close()
+    storage.count(file.size_bytes - row.file_bytes)
+
+
 def repair_seal(storage: Storage, row: RecordRow) -> RecordRow:
     """Replace a record's manifest, durably, by one with a new seal, which the index tells; its new row.
 
@@ -28,9 +47,8 @@ def repair_seal(storage: Storage, row: RecordRow) -> RecordRow:
     """
     backend, record = storage.backend, row.sealed.record
     name, beside = seals.manifest_name(record), seals.open_name(record)
-    backend.delete(beside)
-    file, total = backend.append(beside), blake3()
-    try:
+    total = blake3()
+    with _beside(storage, row) as file:
         for offset in range(0, row.stream_bytes, _COPIED_BYTES):
             data = backend.read(name, offset, min(_COPIED_BYTES, row.stream_bytes - offset))
             file.write(data)
@@ -42,12 +60,6 @@ def repair_seal(storage: Storage, row: RecordRow) -> RecordRow:
         file.write(seals.seal_bytes(row.sealed, row.stream_bytes, total.digest()))
         file.sync()
         backend.replace(beside, name)
-    except BaseException:
-        file.close()
-        backend.delete(beside)
-        raise
-    file.close()
-    storage.count(file.size_bytes - row.file_bytes)
     return replace(row, file_bytes=file.size_bytes)
 
 
@@ -62,14 +74,13 @@ def repair_manifest(storage: Storage, row: RecordRow, *, lose: bool = False) -> 
     backend, record = storage.backend, row.sealed.record
     name, beside = seals.manifest_name(record), seals.open_name(record)
     size = min(row.stream_bytes, backend.size(name))
-    backend.delete(beside)
-    file, total = backend.append(beside), blake3()
+    total = blake3()
+    with _beside(storage, row) as file:
 
-    def sink(data: bytes) -> None:
-        file.write(data)
-        total.update(data)
+        def sink(data: bytes) -> None:
+            file.write(data)
+            total.update(data)
 
-    try:
         rebuilt = rebuild_tail(lambda offset, length: backend.read(name, offset, length), size, sink)
         # What was damaged may hold nothing of the copy: then the same stream has come out again.
         lost = [] if total.digest() == seals.stream_sum(backend, name) else list(rebuilt.damaged)
@@ -85,11 +96,5 @@ def repair_manifest(storage: Storage, row: RecordRow, *, lose: bool = False) -> 
         file.write(seals.seal_bytes(sealed, stream_bytes, total.digest()))
         file.sync()
         backend.replace(beside, name)
-    except BaseException:
-        file.close()
-        backend.delete(beside)
-        raise
-    file.close()
-    storage.count(file.size_bytes - row.file_bytes)
     new = replace(row, sealed=sealed, stream_bytes=stream_bytes, file_bytes=file.size_bytes)
     return new, lost

@@ -14,7 +14,7 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from blake3 import blake3
 
-from rubackup.chunkstore.backends.base import Backend
+from rubackup.chunkstore.backends.base import Backend, add_durably
 from rubackup.domain.errors import NotFound, StorageFault
 
 log = logging.getLogger(__name__)
@@ -86,12 +86,7 @@ class Roster:
         except NotFound:
             content = None
         # A row that a crash cut off goes.
-        file = backend.append(FILE, None if content is None else content.rfind(b"\n") + 1)
-        try:
-            file.write(b"".join(rows))
-            file.sync()
-        finally:
-            file.close()
+        add_durably(backend, FILE, None if content is None else content.rfind(b"\n") + 1, b"".join(rows))
 
     def write_where_possible(self, backends: Iterable[Backend]) -> None:
         """As `write`; a folder that cannot take it (no room, say) is told at the next opening or change."""

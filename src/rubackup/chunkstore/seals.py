@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 from blake3 import blake3
 
-from rubackup.chunkstore.backends.base import Backend
+from rubackup.chunkstore.backends.base import Backend, add_durably
 from rubackup.domain.errors import Corrupt, Invalid, NotFound
 
 _END = b"RBSEAL\0\0"
@@ -107,12 +107,7 @@ def write_lock(backend: Backend, record: str, until_ns: int) -> None:
     except NotFound:
         backend.put(name, row)  # at once: a lock of which nothing is whole keeps its record until somebody has looked
         return
-    file = backend.append(name, at)
-    try:
-        file.write(row)
-        file.sync()
-    finally:
-        file.close()
+    add_durably(backend, name, at, row)
 
 
 def _lock_sum(record: str, until_ns: int) -> bytes:

@@ -11,7 +11,7 @@ import os
 import struct
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Final, Protocol
@@ -19,7 +19,7 @@ from typing import Final, Protocol
 from blake3 import blake3
 
 from rubackup.chunkstore import seals
-from rubackup.chunkstore._beside import Beside
+from rubackup.chunkstore._beside import Beside, is_taken
 from rubackup.chunkstore._early_check import WORTH_BYTES, EarlyCheck
 from rubackup.chunkstore._groups import GroupReader, Spot
 from rubackup.chunkstore._hash_check import HashCheck
@@ -458,7 +458,7 @@ class WriteSession:
             read_at,
             size,
             self._check_rows,
-            known=self._is_taken if self._taken else None,
+            known=partial(is_taken, self._taken, self._beside) if self._taken else None,
             known_run=self._beside.has_run if self._beside else None,
         )
         return header, trailer, self._beside is not None and self._beside.common
@@ -466,22 +466,13 @@ class WriteSession:
     def _checked_early(self, early: EarlyCheck) -> tuple[fmt.Header, fmt.Trailer, bool]:
         """As `_check_whole`, by what was found while the manifest came."""
         for rows in early.unknown():
-            self._look_up(rows)
+            self._look_up(map(_ROW.unpack, rows))
         return early.result()
 
     def _end_early(self) -> None:
         if self._early is not None:
             self._early.end()
             self._early = None
-
-    def _is_taken(self, offset: int) -> bool:
-        """Whether the segment at this offset of the manifest was taken over from the parent."""
-        assert self._taken is not None
-        if self._taken.holds(offset):
-            return True
-        if self._beside is not None and (number := self._taken.following(offset)):
-            self._beside.skip_to(number)
-        return False
 
     def _check_rows(self, raw: memoryview, known: bool) -> None:
         """Every chunk of these rows must be readable, owned, and as long as the row says.
@@ -491,13 +482,13 @@ class WriteSession:
         if known and self._trusted:
             return
         if self._beside is None:
-            self._look_up([bytes(raw[at : at + _ROW.size]) for at in range(0, len(raw), _ROW.size)])
+            self._look_up(_ROW.iter_unpack(raw))
         else:
-            self._look_up(self._beside.unknown(raw))
+            self._look_up(map(_ROW.unpack, self._beside.unknown(raw)))
 
-    def _look_up(self, packed: Collection[bytes]) -> None:
+    def _look_up(self, told: Iterable[tuple[bytes, bytes]]) -> None:
         """Every chunk of these rows must be readable, owned, and as long as its row says."""
-        rows = [row for row in map(_ROW.unpack, packed) if row[0] != HOLE]
+        rows = [row for row in told if row[0] != HOLE]
         # What was told to be stored may be condemned since: it is there until this session ends.
         found = self._index.lookup({name for name, _ in rows}, self._space, condemned=True)
         foreign = self._index.not_owned(found, self._packing.owner, self._space)

@@ -8,22 +8,21 @@ from __future__ import annotations
 import os
 from array import array
 from bisect import bisect_left
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from rubackup.chunkstore.group import open_group
 from rubackup.chunkstore.identity import HOLE
 from rubackup.chunkstore.keys import Keys
 from rubackup.chunkstore.manifest import ManifestReader
+from rubackup.client.lots import in_lots
 from rubackup.client.ports import RestoreChannel
 from rubackup.domain.errors import Corrupt
 
 BATCH_ROWS = 8192
 WORKERS = min(4, os.cpu_count() or 1)
 """Threads that open groups and hash what is in them."""
-LOT = 3
-"""Groups that one thread opens at a time: waking another thread costs as much as opening a tenth of one."""
 LOTS = 6
 """Lots that were received and wait to be opened, at most."""
 
@@ -86,34 +85,22 @@ class ContentCheck:
         """What came whole, what came and is false, and whether the answer ended before its time."""
         whole: set[Row] = set()
         wrong: set[Row] = set()
-        cut = False
-        if not asked:
-            return whole, wrong, cut
-        judging: deque[Future[Judged]] = deque()
-        lot: list[bytes] = []
+        cuts: list[Corrupt] = []
+        if asked:
+            runs = _runs([number for number, _ in asked])
+            judge = partial(self._judge, wanted)
+            for good, bad in in_lots(self._received(runs), pool.submit, judge, LOTS, cuts.append):
+                whole |= good
+                wrong |= bad
+        return whole, wrong - whole, bool(cuts)
 
-        def take(left: int) -> None:
-            while len(judging) > left:
-                good, bad = judging.popleft().result()
-                whole.update(good)
-                wrong.update(bad)
+    def _received(self, runs: Sequence[tuple[int, int]]) -> Iterator[bytes]:
+        for data in self._channel.groups(runs):
+            self._check()
+            self.bytes_read += len(data)
+            yield data
 
-        try:
-            for data in self._channel.groups(_runs([number for number, _ in asked])):
-                self._check()
-                self.bytes_read += len(data)
-                lot.append(data)
-                if len(lot) == LOT:
-                    judging.append(pool.submit(self._judge, lot, wanted))
-                    lot = []
-                    take(LOTS)
-        except Corrupt:
-            cut = True
-        judging.append(pool.submit(self._judge, lot, wanted))
-        take(0)
-        return whole, wrong - whole, cut
-
-    def _judge(self, lot: Sequence[bytes], wanted: set[Row]) -> Judged:
+    def _judge(self, wanted: set[Row], lot: Sequence[bytes]) -> Judged:
         """What these groups hold of the wanted rows."""
         whole: set[Row] = set()
         wrong: set[Row] = set()

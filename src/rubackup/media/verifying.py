@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from rubackup.agent.tasks import Outcome, RunningTask
@@ -43,10 +45,7 @@ def verify(pools: PoolKeeper, order: RunVerify, task: RunningTask) -> Outcome:
 
 def _repaired(pool: Pool, record: str, error: RubackupError, task: RunningTask) -> bool:
     """Whether a damaged manifest could be made anew without a loss."""
-    try:
-        pool.repair_manifest(record)
-    except (Corrupt, Invalid, NotFound) as reason:
-        task.log("error", f"The manifest cannot be repaired. {reason.message}")
+    if not _mended(pool.repair_manifest, record, task, "The manifest cannot be repaired."):
         return False
     task.log("warning", f"{error.message} It was made anew from its segments, and the copy is verified once more.")
     return True
@@ -54,15 +53,20 @@ def _repaired(pool: Pool, record: str, error: RubackupError, task: RunningTask) 
 
 def _sealed_anew(pool: Pool, record: str, result: VerifyResult, task: RunningTask) -> VerifyResult:
     """The result without the flaw of the seal, if that could be mended."""
-    if not result.seal:
-        return result
-    try:
-        pool.repair_seal(record)
-    except (Corrupt, Invalid, NotFound) as reason:
-        task.log("error", f"The manifest cannot be sealed anew. {reason.message}")
+    if not result.seal or not _mended(pool.repair_seal, record, task, "The manifest cannot be sealed anew."):
         return result
     task.log("warning", f"{result.seal} It was sealed anew.")
     return msgspec.structs.replace(result, flaws=[one for one in result.flaws if one != result.seal], seal="")
+
+
+def _mended(mend: Callable[[str], object], record: str, task: RunningTask, refused: str) -> bool:
+    """Whether a record could be mended; if not, the task's log says why."""
+    try:
+        mend(record)
+    except (Corrupt, Invalid, NotFound) as reason:
+        task.log("error", f"{refused} {reason.message}")
+        return False
+    return True
 
 
 def _outcome(result: VerifyResult, unlike: list[str], task: RunningTask, *, contents: bool) -> Outcome:

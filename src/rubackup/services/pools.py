@@ -37,10 +37,6 @@ WHERE s.pool_id = ANY ($1::bigint[]) ORDER BY s.id"""
 _CLOUDS = f"""
 SELECT s.*, {CLOUD_LABEL} AS path FROM storage_clouds s
 WHERE s.pool_id = ANY ($1::bigint[]) ORDER BY s.id"""  # noqa: S608 - expressions of the code
-_CONTACTS = """
-SELECT p.id, coalesce(s.contact, 0) + 1 AS contact
-FROM pools p JOIN media_servers m ON m.id = p.media_server_id LEFT JOIN pool_state s ON s.pool_id = p.id
-WHERE m.hwid = $1 AND p.pool_type = ANY ($2::text[]) ORDER BY p.id"""
 _REPORT = """
 INSERT INTO pool_state AS state (pool_id, problem, free_bytes, used_bytes, total_bytes, chunks, reconciled, reported_at,
     contact, emergency_path, emergency_problem, emergency_free_bytes, emergency_used_bytes, emergency_total_bytes, away)
@@ -208,7 +204,7 @@ async def _storages(db: Connection, pool_ids: list[int]) -> dict[int, list[Stora
 async def contacts(database: Database, media_hwid: str) -> list[tuple[int, int]]:
     """Each of the media server's pools, and the number of the next contact with it."""
     async with database.connection() as db:
-        return [(row["id"], row["contact"]) for row in await db.fetch(_CONTACTS, media_hwid, list(WRITTEN))]
+        return [(row["id"], row["contact"]) for row in await db.fetch(_POOLS, media_hwid, list(WRITTEN))]
 
 
 async def report(database: Database, media_hwid: str, states: Sequence[PoolReport]) -> None:

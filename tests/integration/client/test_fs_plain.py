@@ -98,15 +98,21 @@ def make_files(source: Path, count: int = 9) -> None:
         (source / "folder" / str(number)).write_bytes(b"%d" % number * 5000)
 
 
+def backed_up(tmp_path: Path) -> tuple[Path, Copies]:
+    """Such a folder, and a copy of it."""
+    source = tmp_path / "source"
+    make_files(source)
+    copies = Copies()
+    copies.backup(source)
+    return source, copies
+
+
 @pytest.mark.parametrize("chosen", [[], ["folder"]])
 def test_all_but_the_first_are_made_in_the_loop(
     tmp_path: Path, target: Path, made: list[bytes], chosen: list[str]
 ) -> None:
     """The first tells what new files get; of a whole copy and of a folder that was chosen."""
-    source = tmp_path / "source"
-    make_files(source)
-    copies = Copies()
-    copies.backup(source)
+    source, copies = backed_up(tmp_path)
     done = copies.restore(source, target, paths=[f"{source}/{name}" for name in chosen])
 
     assert (done.files, done.size_bytes) == (9, 45_000)
@@ -116,10 +122,7 @@ def test_all_but_the_first_are_made_in_the_loop(
 
 def test_a_chunk_with_another_content(tmp_path: Path, target: Path, made: list[bytes]) -> None:
     """It is never written: its file is named, and the others are restored."""
-    source = tmp_path / "source"
-    make_files(source)
-    copies = Copies()
-    copies.backup(source)
+    source, copies = backed_up(tmp_path)
     number, data = next(iter(copies.pool.groups.items()))
     whole = group.decode(data)
     chunks = [(name, bytes(whole.chunk(at))) for at, name in enumerate(whole.ids)]
@@ -171,10 +174,7 @@ def test_a_name_that_exists_suddenly(
     tmp_path: Path, target: Path, made: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is judged by `overwrite`; never written into."""
-    source = tmp_path / "source"
-    make_files(source)
-    copies = Copies()
-    copies.backup(source)
+    source, copies = backed_up(tmp_path)
 
     def put_there(folder: int) -> None:
         os.symlink(tmp_path / "outside", b"4", dir_fd=folder)
@@ -192,10 +192,7 @@ def test_a_write_that_fails_leaves_nothing(
     tmp_path: Path, target: Path, made: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A file that the disk takes only a part of is removed, told with the reason, and the others go on."""
-    source = tmp_path / "source"
-    make_files(source)
-    copies = Copies()
-    copies.backup(source)
+    source, copies = backed_up(tmp_path)
     real, real_all = os.write, fill.write_segments
 
     def put(fd: int, data: memoryview) -> int:

@@ -87,6 +87,16 @@ class Appender(Protocol):
         """Release the handle; nothing is implied about durability."""
 
 
+def add_durably(backend: Backend, name: str, at: int | None, data: Buffer) -> None:
+    """Add to a file, as `append` begins it, and sync it."""
+    file = backend.append(name, at)
+    try:
+        file.write(data)
+        file.sync()
+    finally:
+        file.close()
+
+
 class Backend(Protocol):
     """A place for files that are written once."""
 

@@ -107,9 +107,8 @@ class Doomed:
     def _keep(self, number: int, text: str) -> None:
         if number in self._index.marks.condemned:  # it was looked at when it was condemned
             return
-        log.error("%s", text)
         self._kept.add(number)
-        self._ground.result.problems.append(text)
+        self._ground.problem(text)
 
     # --- where else it is ---
 

@@ -23,8 +23,8 @@ class FrameStream:
     def __init__(
         self, read_at: Callable[[int, int], bytes], size: int | None, cipher: FrameCipher | None = None
     ) -> None:
-        self._read_at = read_at
-        self._size = size
+        self._read_at = read_at if size is None else _cut(read_at, size)
+        self._ahead = _GROWING_BYTES if size is None else _AHEAD_BYTES
         self._cipher = cipher
         self._window: tuple[int, bytes] = (0, b"")
         self.at = len(fmt.MAGIC)
@@ -36,14 +36,7 @@ class FrameStream:
         """A range; Corrupt when the manifest ends within it."""
         start, data = self._window
         if not (start <= offset and offset + length <= start + len(data)):
-            if self._size is None:
-                data = self._read_at(offset, max(length, _GROWING_BYTES))
-            elif offset + length > self._size:
-                raise Corrupt(f"The manifest is cut off at byte {self._size}.")
-            else:
-                data = self._read_at(offset, min(max(length, _AHEAD_BYTES), self._size - offset))
-            start = offset
-            self._window = (start, data)
+            start, data = self._window = (offset, self._read_at(offset, max(length, self._ahead)))
         found = data[offset - start : offset - start + length]
         if len(found) != length:
             raise Corrupt(f"The manifest is cut off at byte {offset + len(found)}.")
@@ -69,11 +62,14 @@ class FrameStream:
 
     def finish(self, trailer_at: int) -> None:
         """Corrupt unless the footer follows, names the trailer, and is the last."""
-        if self._size is None:
-            footer = self._read_at(self.at, fmt.FOOTER.size + 1)
-        else:
-            footer = self.read(self.at, fmt.FOOTER.size)
-        if (self._size is not None and self.at + fmt.FOOTER.size != self._size) or footer != fmt.FOOTER.pack(
-            trailer_at, fmt.END
-        ):
+        if self._read_at(self.at, fmt.FOOTER.size + 1) != fmt.FOOTER.pack(trailer_at, fmt.END):
             raise Corrupt(f"The manifest does not end behind its trailer at byte {trailer_at}.")
+
+
+def _cut(read_at: Callable[[int, int], bytes], size: int) -> Callable[[int, int], bytes]:
+    """Reads of what has this size: less is given at the end."""
+
+    def read(offset: int, length: int) -> bytes:
+        return read_at(offset, max(0, min(length, size - offset)))
+
+    return read

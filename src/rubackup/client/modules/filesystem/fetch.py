@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Final
@@ -17,14 +17,13 @@ from typing import Final
 from rubackup.chunkstore.group import Group, open_group
 from rubackup.chunkstore.identity import HOLE, chunk_id
 from rubackup.chunkstore.keys import Keys
+from rubackup.client.lots import in_lots
 from rubackup.client.modules.filesystem.batch import Chunks, Identify, NumberedRows
 from rubackup.client.ports import RestoreChannel
 from rubackup.domain.errors import Corrupt
 
 CACHE_BYTES: Final = 16 << 20
 """Decoded groups that are kept for later batches."""
-LOT: Final = 3
-"""Groups that one thread decodes at a time: waking another thread costs as much as decoding a tenth of one."""
 DECODING: Final = 2
 """Lots that wait for a thread to decode them."""
 
@@ -133,25 +132,20 @@ class Fetcher:
             if not runs:
                 return found, ""
             problem = ""
-            decoding: deque[Future[Decoded]] = deque()
-            lot: list[bytes] = []
-            try:
-                for data in self._channel.groups(runs):
-                    self.received_bytes += len(data)
-                    lot.append(data)
-                    if len(lot) == LOT:
-                        if len(decoding) >= DECODING:
-                            problem = self._take(decoding.popleft(), wanted, found) or problem
-                        decoding.append(submit(self._open_lot, lot))
-                        lot = []
-                    check()
-            except Corrupt as error:
+
+            def cut(error: Corrupt) -> None:
+                nonlocal problem
                 problem = str(error)
-            if lot:
-                decoding.append(submit(self._open_lot, lot))
-            while decoding:
-                problem = self._take(decoding.popleft(), wanted, found) or problem
+
+            for opened in in_lots(self._received(runs, check), submit, self._open_lot, DECODING, cut):
+                problem = self._take(opened, wanted, found) or problem
             return found, problem
+
+    def _received(self, runs: Sequence[tuple[int, int]], check: Callable[[], None]) -> Iterator[bytes]:
+        for data in self._channel.groups(runs):
+            self.received_bytes += len(data)
+            yield data
+            check()
 
     def _missing(self, parts: Iterable[NumberedRows], found: Chunks) -> tuple[list[tuple[int, int]], dict[bytes, int]]:
         """Runs of rows whose chunks are not in the cache, and the lengths of these; the others are put into `found`."""
@@ -186,10 +180,10 @@ class Fetcher:
                 opened.append(error)
         return opened
 
-    def _take(self, future: Future[Decoded], wanted: dict[bytes, int], found: Chunks) -> str:
+    def _take(self, opened: Decoded, wanted: dict[bytes, int], found: Chunks) -> str:
         """Take what is wanted out of some groups; what is wrong with the last that is damaged."""
         problem = ""
-        for one in future.result():
+        for one in opened:
             if isinstance(one, Corrupt):
                 problem = str(one)
             else:

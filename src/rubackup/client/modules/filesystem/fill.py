@@ -30,16 +30,19 @@ from rubackup.domain.errors import Corrupt
 BUFFERS: Final = 512
 """Chunks of one write; the kernel takes at most 1,024 (writev(2), IOV_MAX)."""
 
-
 Alike = dict[Kind, tuple[Owner, bool]]
 """Owner of new files in folders of a kind, and whether they keep the mode that they are made with."""
 Segment = tuple[int, list[memoryview]]
-_NONE: Final[list[Segment]] = []
 """An offset, and what is written there."""
+_NONE: Final[list[Segment]] = []
 
 
 class MissingChunk(Exception):
     """A chunk did not come: its group may be damaged, or one before it in the same answer."""
+
+
+_FAILURES: Final = (OSError, MissingChunk, Corrupt, *UNFIT)
+"""What may hinder one file and no other."""
 
 
 def gather(rows: Sequence[Row], chunks: Chunks, offset: int = 0) -> tuple[list[Segment], int]:
@@ -67,14 +70,10 @@ def gather(rows: Sequence[Row], chunks: Chunks, offset: int = 0) -> tuple[list[S
     return segments, offset
 
 
-_FAILURES: Final = (OSError, MissingChunk, Corrupt, *UNFIT)
-
-
 def _whole(rows: Sequence[Row], chunks: Chunks, size_bytes: int) -> list[Segment]:
     """What to write of a file of this size; MissingChunk or Corrupt where it cannot be had."""
     segments, size = gather(rows, chunks)
-    if size != size_bytes:
-        raise Corrupt("the rows of a file do not give its size")
+    check_size(size_bytes, size)
     return segments
 
 
@@ -103,10 +102,10 @@ class SliceWriter:
     """Writes slices one after another; a thread has its own."""
 
     def __init__(
-        self, target: Target, applier: Applier, umask: int, is_ending: Callable[[], bool], alike: Alike | None = None
+        self, target: Target, applier: Applier, umask: int, is_ending: Callable[[], bool], alike: Alike
     ) -> None:
         """Modes with bits in `umask` cannot be given to a file as it is made; `alike` is shared by all threads."""
-        self._alike: Alike = {} if alike is None else alike
+        self._alike = alike
         self._target = target
         self._syncer = target.syncer
         self._applier = applier
@@ -262,8 +261,8 @@ class SliceWriter:
         self, folder: int, home: Home, entry: Entry, rows: Sequence[Row], chunks: Chunks
     ) -> tuple[Identity | None, list[str]]:
         """A file where none is. FileExistsError when there is one."""
-        segments, size = gather(rows, chunks)
-        check_size(entry, size)
+        size = entry.size
+        segments = _whole(rows, chunks, size)
         owner = home.owner
         is_plain = (
             home.mode_kept and not entry.mode & self._later and not entry.xattrs and owner == self._applier.owner(entry)
@@ -321,23 +320,22 @@ def replace_file(
     target: Target, home: Home, entry: Entry, rows: Sequence[Row], chunks: Chunks
 ) -> tuple[Identity, list[str]]:
     """A file in the place of what may stand there."""
-    segments, size = gather(rows, chunks)
-    check_size(entry, size)
+    segments = _whole(rows, chunks, entry.size)
     file = target.create(join(home.path, entry.name))
     try:
         write_segments(file.fd, segments)
         if rows and rows[-1][0] == HOLE:
-            os.ftruncate(file.fd, size)
+            os.ftruncate(file.fd, entry.size)
         return target.publish(file, entry)
     except BaseException:
         target.discard(file)
         raise
 
 
-def check_size(entry: Entry, size_bytes: int) -> None:
+def check_size(wanted_bytes: int, size_bytes: int) -> None:
     """Corrupt when the rows of a file do not give its size."""
-    if size_bytes != entry.size:
-        raise Corrupt(f"its contents in the copy have {size_bytes} bytes in place of {entry.size}")
+    if size_bytes != wanted_bytes:
+        raise Corrupt(f"its contents in the copy have {size_bytes} bytes in place of {wanted_bytes}")
 
 
 def _identity(st: os.stat_result) -> Identity:

@@ -115,7 +115,7 @@ class Single:
                     self._report.tick()
                     offset += size
                 first += len(rows)
-            check_size(entry, offset)
+            check_size(entry.size, offset)
         except Corrupt as error:
             making.problem = making.problem or error.message
         self.publish(making)

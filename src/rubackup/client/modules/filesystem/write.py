@@ -77,7 +77,8 @@ class Writer:
         self._syncer = target.syncer
         self._fetcher = fetcher
         self._applier = applier
-        self._plain_bits = PLAIN_BITS & ~process_umask()
+        umask = process_umask()
+        self._plain_bits = PLAIN_BITS & ~umask
         self._rows = rows
         self._report = report
         self._guard = guard
@@ -88,7 +89,7 @@ class Writer:
         self._batch = Batch()
         self._batch_bytes = BATCH_BYTES
         self._flight: deque[Batch] = deque()
-        self._threads = _Threads(make_target, applier)
+        self._threads = _Threads(make_target, applier, umask)
         self._pipeline = Pipeline(fetcher, workers, self._threads.write)
         self._threads.is_ending = lambda: self._pipeline.is_ending
 
@@ -210,7 +211,7 @@ class Writer:
                 if making.problem:
                     break
             else:
-                check_size(entry, offset)
+                check_size(entry.size, offset)
         except Corrupt as error:
             making.problem = making.problem or error.message
         self.then(partial(self._single.publish, making))
@@ -295,10 +296,10 @@ class Writer:
 class _Threads:
     """A SliceWriter for each thread that asks for one."""
 
-    def __init__(self, make_target: Callable[[], Target], applier: Applier) -> None:
+    def __init__(self, make_target: Callable[[], Target], applier: Applier, umask: int) -> None:
         self._make_target = make_target
         self._applier = applier
-        self._umask = process_umask()
+        self._umask = umask
         self._alike: Alike = {}
         self._local = threading.local()
         self._targets: list[Target] = []
