@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import subprocess
 import sys
 import time
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+
+from rubackup.client.compare import compare_trees
 
 FINAL = {"Done", "Error", "Broken", "Killed"}
 RUBACKUP = [str(Path(sys.executable).with_name("rubackup"))]
@@ -100,6 +103,32 @@ class System:
         answer = self.call("GET", "/repository", filter_data=f'resource="{resource}"', sort_by="id", limit=1000)
         items: list[dict[str, Any]] = answer["data"]["items"]
         return items
+
+    def media_server(self) -> str:
+        """Host name of the media server that came up with the system."""
+        items = self.call("GET", "/media_servers", sort_by="id")["data"]["items"]
+        return str(items[0]["hostname"])
+
+    def add_pool(self, *folders: Path, media_server: str = "", **fields: Any) -> str:
+        """A pool of files with these storages; its name."""
+        name = f"pool-{secrets.token_hex(4)}"
+        server = media_server or self.media_server()
+        pool = {"pool_name": name, "pool_type": "File system", "media_server": server, "ignore_free_space_check": True}
+        self.call("POST", "/pool_list", {"data": pool | fields}, status=201)
+        for folder in folders:
+            storage = {"path": str(folder), "pool": name, "description": ""}
+            self.call("POST", "/storage_local_catalogs", {"data": storage}, status=201)
+        return name
+
+    def gives_back(self, record: int, source: Path, target: Path) -> bool:
+        """Whether a restore of the copy into the folder `target` gives the source."""
+        self.done(self.restore(record, target))
+        return bool(compare_trees(source, target / str(source).lstrip("/")).equal)
+
+    def pool_node(self, pool: str) -> dict[str, Any]:
+        """The pool in the tree of media servers."""
+        servers = self.call("GET", "/media_servers/tree")["data"]["media_servers"]
+        return next(one for server in servers for one in server["pools"] if one["pool_name"] == pool)
 
     def processes(self) -> dict[str, int]:
         """Process numbers by name, as ready.json has them now."""

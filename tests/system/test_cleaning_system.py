@@ -16,28 +16,17 @@ def rubackup(system: System, *arguments: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
 
 
-def add_pool(system: System, folder: Path) -> str:
-    """A pool of its own, which no other test damages; its name."""
-    name = f"clean-{os.urandom(4).hex()}"
-    server = system.call("GET", "/media_servers")["data"]["items"][0]["hostname"]
-    pool = {"pool_name": name, "pool_type": "File system", "media_server": server, "ignore_free_space_check": True}
-    system.call("POST", "/pool_list", {"data": pool}, status=201)
-    storage = {"path": str(folder / name), "pool": name, "description": ""}
-    system.call("POST", "/storage_local_catalogs", {"data": storage}, status=201)
-    return name
-
-
 def test_space_of_a_deleted_copy_is_marked_and_the_rest_restores(system: System, tmp_path: Path) -> None:
     """The task tells how much goes after the grace; what another copy needs stays; catalogue and pool agree."""
     kept, gone = tmp_path / "kept", tmp_path / "gone"
-    pool = add_pool(system, tmp_path / "pools")
+    pool = system.add_pool(tmp_path / "pool")
     for folder in (kept, gone):
         folder.mkdir()
         (folder / "file").write_bytes(os.urandom(2_000_000))
         system.done(system.backup(folder, pool=pool))
     (record,) = system.records(gone)
     system.call("DELETE", f"/repository/{record['id']}")
-    manifest = tmp_path / "pools" / pool / "manifests" / f"{record['uuid'].replace('-', '')}.manifest"
+    manifest = tmp_path / "pool" / "manifests" / f"{record['uuid'].replace('-', '')}.manifest"
     eventually(lambda: not manifest.exists(), 30)
     told = rubackup(system, "pool", "clean", pool)
     differs = rubackup(system, "repository", "reconcile", "--pool", pool)

@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from rubackup.client.compare import compare_trees
 from support.system import System, eventually
 
 PART_BYTES = 100_000_000
@@ -22,27 +21,10 @@ PARTS = 5
 """Enough to be interrupted in the middle of it."""
 
 
-def add_pool(system: System, folder: Path, media_server: str | None = None, **fields: Any) -> str:
-    """A pool with one storage; its name."""
-    name = f"pool-{secrets.token_hex(4)}"
-    server = media_server or system.call("GET", "/media_servers")["data"]["items"][0]["hostname"]
-    pool = {"pool_name": name, "pool_type": "File system", "media_server": server, "ignore_free_space_check": True}
-    system.call("POST", "/pool_list", {"data": pool | fields}, status=201)
-    storage = {"path": str(folder / name), "pool": name, "description": ""}
-    system.call("POST", "/storage_local_catalogs", {"data": storage}, status=201)
-    return name
-
-
 def ask(system: System, record: int, what: str, pool: str) -> int:
     """Copy or move a copy; the task."""
     answer = system.call("POST", f"/repository/{record}/{what}", status=201, pool=pool)
     return int(answer["message"].rpartition("TASK WAS ADDED TO QUEUE:")[2])
-
-
-def restored(system: System, record: int, source: Path, target: Path) -> bool:
-    """Whether a restore of the copy gives the source."""
-    system.done(system.restore(record, target))
-    return bool(compare_trees(source, target / str(source).lstrip("/")).equal)
 
 
 def manifests(folder: Path) -> set[str]:
@@ -82,7 +64,7 @@ def test_a_copy_restores_from_another_pool(system: System, tmp_path: Path) -> No
     (folder / "file").write_bytes(os.urandom(3_000_000))
     system.done(system.backup(folder))
     (first,) = system.records(folder)
-    pool = add_pool(system, tmp_path / "pools", compression_type="best")
+    pool = system.add_pool(tmp_path / "pools", compression_type="best")
     system.done(ask(system, first["id"], "copying", pool))
     _, second = system.records(folder)
     system.call("DELETE", f"/repository/{first['id']}")
@@ -90,7 +72,7 @@ def test_a_copy_restores_from_another_pool(system: System, tmp_path: Path) -> No
     assert (second["pool"], second["copied_from"], second["verification_status"]) == (pool, first["id"], "Trusted")
     kept = ("client", "resource", "backup_type", "created_at", "store_until", "size_bytes", "files")
     assert [first[name] for name in kept] == [second[name] for name in kept]
-    assert restored(system, second["id"], folder, tmp_path / "target")
+    assert system.gives_back(second["id"], folder, tmp_path / "target")
 
 
 def test_a_moved_copy_leaves_its_pool(system: System, tmp_path: Path) -> None:
@@ -98,7 +80,7 @@ def test_a_moved_copy_leaves_its_pool(system: System, tmp_path: Path) -> None:
     folder = tmp_path / "source"
     folder.mkdir()
     (folder / "file").write_bytes(os.urandom(3_000_000))
-    one, two = add_pool(system, tmp_path / "one"), add_pool(system, tmp_path / "two")
+    one, two = system.add_pool(tmp_path / "one"), system.add_pool(tmp_path / "two")
     system.done(system.backup(folder, pool=one))
     (first,) = system.records(folder)
     system.done(ask(system, first["id"], "moving", two))
@@ -106,12 +88,12 @@ def test_a_moved_copy_leaves_its_pool(system: System, tmp_path: Path) -> None:
     eventually(lambda: not manifests(tmp_path / "one"), 10)
 
     assert (moved["pool"], moved["copied_from"]) == (two, first["id"])
-    assert restored(system, moved["id"], folder, tmp_path / "target")
+    assert system.gives_back(moved["id"], folder, tmp_path / "target")
     system.done(system.backup(folder, backup_type="incremental", pool=one))
     system.done(system.backup(folder, backup_type="incremental", pool=two))
     again, child = system.records(folder)[-2:]
     assert (again["backup_type"], child["backup_type"], child["parent_id"]) == ("full", "incremental", moved["id"])
-    assert restored(system, child["id"], folder, tmp_path / "child")
+    assert system.gives_back(child["id"], folder, tmp_path / "child")
 
 
 @pytest.mark.parametrize(
@@ -127,7 +109,7 @@ def test_a_killed_process_costs_no_copy(
 ) -> None:
     """Kill -9 while chunks go over, while they are read back, and as soon as the record is sealed: one good copy."""
     system.login()
-    origin, target = add_pool(system, tmp_path / "origin"), add_pool(system, tmp_path / "target")
+    origin, target = system.add_pool(tmp_path / "origin"), system.add_pool(tmp_path / "target")
     system.done(system.backup(source, pool=origin))
     (first,) = copies_in(system, source, origin)
     number = ask(system, first["id"], what, target)
@@ -142,7 +124,7 @@ def test_a_killed_process_costs_no_copy(
     (copy,) = copies_in(system, source, target)
     assert [one["id"] for one in copies_in(system, source, origin)] == ([] if what == "moving" else [first["id"]])
     eventually(lambda: manifests(tmp_path / "target") == {copy["uuid"].replace("-", "")}, 15)
-    assert restored(system, copy["id"], source, tmp_path / "restored")
+    assert system.gives_back(copy["id"], source, tmp_path / "restored")
     for one in (*copies_in(system, source, origin), copy):
         system.call("DELETE", f"/repository/{one['id']}")
 
@@ -152,7 +134,7 @@ def test_a_copy_that_is_killed_or_paused_leaves_nothing_listed(
 ) -> None:
     """A killed one never appears; a paused one keeps its source from being deleted, and goes on where it was."""
     system.login()
-    first, second = add_pool(system, tmp_path / "one"), add_pool(system, tmp_path / "two")
+    first, second = system.add_pool(tmp_path / "one"), system.add_pool(tmp_path / "two")
     killed = ask(system, record["id"], "copying", first)
     eventually(lambda: list((tmp_path / "one").rglob("packs/**/*.open")), 60, lambda: system.task(killed))
     system.call("POST", "/kill_task", {"data": {"task_id": killed}})
@@ -168,7 +150,7 @@ def test_a_copy_that_is_killed_or_paused_leaves_nothing_listed(
     (copy,) = copies_in(system, source, second)
     assert (copies_in(system, source, first), manifests(tmp_path / "one")) == ([], set())
     assert system.task(killed)["status"] == "Killed"
-    assert restored(system, copy["id"], source, tmp_path / "restored")
+    assert system.gives_back(copy["id"], source, tmp_path / "restored")
     system.call("DELETE", f"/repository/{copy['id']}")
 
 
@@ -179,7 +161,7 @@ def test_a_target_without_room_ends_the_task_and_the_source_stays(
     system.login()
     system.call("PATCH", "/global_configuration", {"data": {"pool_storage_capacity_reserve": 2**60}})
     try:
-        target = add_pool(system, tmp_path / "target", ignore_free_space_check=False)
+        target = system.add_pool(tmp_path / "target", ignore_free_space_check=False)
         task = system.finished(ask(system, record["id"], "moving", target))
     finally:
         system.call("PATCH", "/global_configuration", {"data": {"pool_storage_capacity_reserve": 2_000_000_000}})
@@ -196,14 +178,14 @@ def test_an_immutable_copy_is_locked_in_its_pool_too(system: System, tmp_path: P
     folder = tmp_path / "source"
     folder.mkdir()
     (folder / "file").write_bytes(os.urandom(100_000))
-    pool, other = add_pool(system, tmp_path / "pool"), add_pool(system, tmp_path / "other")
+    pool, other = system.add_pool(tmp_path / "pool"), system.add_pool(tmp_path / "other")
     system.call("PATCH", "/global_configuration", {"data": {"immutable_archives": True}})
     try:
         system.done(system.backup(folder, pool=pool))
     finally:
         system.call("PATCH", "/global_configuration", {"data": {"immutable_archives": False}})
     (copy,) = system.records(folder)
-    lock = tmp_path / "pool" / pool / "manifests" / f"{copy['uuid'].replace('-', '')}.lock"
+    lock = tmp_path / "pool" / "manifests" / f"{copy['uuid'].replace('-', '')}.lock"
     eventually(lock.exists, 10)
     size = lock.stat().st_size
 
@@ -290,13 +272,13 @@ def test_copies_go_to_another_media_server_and_back(system: System, annex: str, 
         (folder / f"file{number}").write_bytes(os.urandom(number * 100_000))
     system.done(system.backup(folder))
     (first,) = system.records(folder)
-    there, back = add_pool(system, tmp_path / "there", annex), add_pool(system, tmp_path / "back")
+    there, back = system.add_pool(tmp_path / "there", media_server=annex), system.add_pool(tmp_path / "back")
     system.done(ask(system, first["id"], "moving", there))
     (moved,) = system.records(folder)
     assert (moved["media_server"], moved["pool"]) == (annex, there)
-    assert restored(system, moved["id"], folder, tmp_path / "one")
+    assert system.gives_back(moved["id"], folder, tmp_path / "one")
     system.done(ask(system, moved["id"], "copying", back))
 
     copy = system.records(folder)[-1]
     assert (copy["pool"], copy["copied_from"]) == (back, moved["id"])
-    assert restored(system, copy["id"], folder, tmp_path / "two")
+    assert system.gives_back(copy["id"], folder, tmp_path / "two")

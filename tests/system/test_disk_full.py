@@ -34,7 +34,7 @@ def test_a_full_disk_ends_the_task_with_a_sentence_and_harms_nothing(
 ) -> None:
     """Without an emergency folder disk full is an Error that names the pool's; earlier copies restore; with room backups work."""
     system.call("PATCH", "/global_configuration", {"data": {"emergency_storage_local_catalog": ""}})
-    server = system.call("GET", "/media_servers")["data"]["items"][0]["hostname"]
+    server = system.media_server()
     pool = {"pool_name": "Tiny", "pool_type": "File system", "media_server": server, "ignore_free_space_check": True}
     system.call("POST", "/pool_list", {"data": pool}, status=201)
     storage = {"path": str(small_disk / "pool"), "pool": "Tiny", "description": ""}

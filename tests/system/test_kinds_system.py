@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from rubackup.client.compare import compare_trees
 from support.devices import NoLoopDevices, loop_device
 from support.office import example
 from support.s3server import ACCESS, SECRET, S3Server
@@ -43,22 +42,10 @@ def s3() -> Iterator[S3Server]:
 def make_pool(system: System, pool_type: str, **fields: Any) -> str:
     """A pool by the guide's example; its name."""
     name = f"{pool_type[:5].lower()}-{secrets.token_hex(4)}"
-    server = system.call("GET", "/media_servers")["data"]["items"][0]["hostname"]
+    server = system.media_server()
     told = {"pool_name": name, "pool_type": pool_type, "media_server": server, "ignore_free_space_check": True} | fields
     system.call("POST", "/pool_list", example("POST", "/pool_list", **told), status=201)
     return name
-
-
-def node(system: System, pool: str) -> dict[str, Any]:
-    """The pool in the tree of media servers."""
-    (server,) = system.call("GET", "/media_servers/tree")["data"]["media_servers"]
-    return next(one for one in server["pools"] if one["pool_name"] == pool)
-
-
-def restored(system: System, record: int, source: Path, target: Path) -> bool:
-    """Whether a restore of the copy gives the source."""
-    system.done(system.restore(record, target))
-    return bool(compare_trees(source, target / str(source).lstrip("/")).equal)
 
 
 def asked(answer: dict[str, Any]) -> int:
@@ -68,19 +55,19 @@ def asked(answer: dict[str, Any]) -> int:
 
 def goes_round(system: System, pool: str, source: Path, target: Path) -> None:
     """Backup, another one after a change, restore, verify, restart of the media server, delete, cleaning."""
-    eventually(lambda: not node(system, pool)["problem"], 40, lambda: node(system, pool))
+    eventually(lambda: not system.pool_node(pool)["problem"], 40, lambda: system.pool_node(pool))
     system.done(system.backup(source, pool=pool))
     (source / "inner" / "more").write_bytes(os.urandom(300_000))
     system.done(system.backup(source, backup_type="incremental", pool=pool))
     first, second = system.records(source)
     assert (second["pool"], second["parent_id"]) == (pool, first["id"])
-    assert restored(system, second["id"], source, target / "one")
+    assert system.gives_back(second["id"], source, target / "one")
     system.done(asked(system.call("POST", f"/repository/{second['id']}/verification", status=201)))
     old = system.processes()["media"]
     os.kill(old, signal.SIGKILL)
     eventually(lambda: system.processes().get("media", old) != old, 30)
-    assert restored(system, second["id"], source, target / "two")
-    (storage,) = node(system, pool)["storages"]
+    assert system.gives_back(second["id"], source, target / "two")
+    (storage,) = system.pool_node(pool)["storages"]
     refused = system.call("DELETE", f"/{storage['family']}/{storage['id']}", status=409)
     assert "holds data" in refused["message"]
     system.done(system.backup(source, pool=pool))
@@ -89,8 +76,8 @@ def goes_round(system: System, pool: str, source: Path, target: Path) -> None:
     row = system.call("GET", "/pool_list", filter_data=f'pool_name="{pool}"')["data"]["items"][0]["id"]
     system.done(asked(system.call("POST", f"/pool_list/{row}/cleaning", status=201)))
     assert [record["id"] for record in system.records(source)] == [third["id"]]
-    assert restored(system, third["id"], source, target / "three")
-    assert node(system, pool)["storages"][0]["problem"] == ""
+    assert system.gives_back(third["id"], source, target / "three")
+    assert system.pool_node(pool)["storages"][0]["problem"] == ""
 
 
 def test_a_pool_of_a_device(system: System, source: Path, tmp_path: Path) -> None:
@@ -142,6 +129,6 @@ def let_go(system: System, pool: str, source: Path) -> None:
     for record in system.records(source):
         if record["pool"] == pool:
             system.call("DELETE", f"/repository/{record['id']}")
-    (storage,) = node(system, pool)["storages"]
+    (storage,) = system.pool_node(pool)["storages"]
     system.call("DELETE", f"/{storage['family']}/{storage['id']}")
-    assert node(system, pool)["storages"] == []
+    assert system.pool_node(pool)["storages"] == []

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from rubackup.client.compare import compare_trees
 from support.system import System, eventually
 
 MEGABYTE = 1_000_000
@@ -27,18 +26,6 @@ def tree_of(folder: Path, megabytes: int, parts: int = 4) -> Path:
     return folder
 
 
-def add_pool(system: System, *folders: Path, **fields: Any) -> str:
-    """A pool with these storages; its name."""
-    name = f"pool-{secrets.token_hex(4)}"
-    server = system.call("GET", "/media_servers")["data"]["items"][0]["hostname"]
-    pool = {"pool_name": name, "pool_type": "File system", "media_server": server, "ignore_free_space_check": True}
-    system.call("POST", "/pool_list", {"data": pool | fields}, status=201)
-    for folder in folders:
-        storage = {"path": str(folder), "pool": name, "description": ""}
-        system.call("POST", "/storage_local_catalogs", {"data": storage}, status=201)
-    return name
-
-
 def configure(system: System, **keys: Any) -> None:
     """Change the global configuration."""
     system.call("PATCH", "/global_configuration", {"data": keys})
@@ -48,18 +35,6 @@ def look(system: System, probe: Callable[[], Any]) -> Any:
     """What the probe gives once the media server was asked for its pools, which is done each half minute, and at a change."""
     configure(system, done_tasks_remove_period=1440)
     return eventually(probe, 40)
-
-
-def node(system: System, pool: str) -> dict[str, Any]:
-    """The pool in the tree of media servers."""
-    (server,) = system.call("GET", "/media_servers/tree")["data"]["media_servers"]
-    return next(one for one in server["pools"] if one["pool_name"] == pool)
-
-
-def restored(system: System, record: int, source: Path, target: Path) -> bool:
-    """Whether a restore of the copy gives the source."""
-    system.done(system.restore(record, target))
-    return bool(compare_trees(source, target / str(source).lstrip("/")).equal)
 
 
 @pytest.fixture
@@ -87,7 +62,7 @@ def test_a_catalogue_pulled_out_in_the_middle_of_a_backup(system: System, tmp_pa
     first = tree_of(tmp_path / "first", 8)
     second = tree_of(tmp_path / "second", 240)
     one, two = tmp_path / "one", tmp_path / "two"
-    pool = add_pool(system, one, two)
+    pool = system.add_pool(one, two)
     system.done(system.backup(first, pool=pool))
     (old,) = system.records(first)
 
@@ -98,28 +73,28 @@ def test_a_catalogue_pulled_out_in_the_middle_of_a_backup(system: System, tmp_pa
     system.done(task)
     assert any(("one" in line and "marker" in line) or "away" in line for line in system.log(task))
     (new,) = system.records(second)
-    assert restored(system, new["id"], second, tmp_path / "target")
+    assert system.gives_back(new["id"], second, tmp_path / "target")
 
     look(system, lambda: system.records(first)[0]["unavailable"] == str(one))
     assert system.records(second)[0]["unavailable"] == ""
     answer = system.call("POST", f"/repository/{old['id']}/verification", status=409)
     assert str(one) in answer["message"]
-    lost = next(leaf for leaf in node(system, pool)["storages"] if leaf["path"] == str(one))
+    lost = next(leaf for leaf in system.pool_node(pool)["storages"] if leaf["path"] == str(one))
     assert "marker" in lost["problem"]
     assert not list(one.iterdir())
 
     one.rmdir()
     (tmp_path / "away").rename(one)
     look(system, lambda: system.records(first)[0]["unavailable"] == "")
-    assert restored(system, old["id"], first, tmp_path / "back")
-    assert [leaf["problem"] for leaf in node(system, pool)["storages"]] == ["", ""]
+    assert system.gives_back(old["id"], first, tmp_path / "back")
+    assert [leaf["problem"] for leaf in system.pool_node(pool)["storages"]] == ["", ""]
 
 
 def test_an_ext4_that_is_full_and_then_gone(system: System, tmp_path: Path, disk: Path) -> None:
     """Full: the running backup goes on in the emergency folder. Unmounted: the next one goes there at once."""
     emergency = tmp_path / "emergency"
     source = tree_of(tmp_path / "source", 80)
-    pool = add_pool(system, disk / "pool")
+    pool = system.add_pool(disk / "pool")
     configure(system, emergency_storage_local_catalog=str(emergency))
     try:
         system.done(system.backup(source, pool=pool))
@@ -127,23 +102,23 @@ def test_an_ext4_that_is_full_and_then_gone(system: System, tmp_path: Path, disk
         spare = look(
             system,
             lambda: [
-                one for one in node(system, pool)["storages"] if one["family"] == "emergency_storage_local_catalog"
+                one for one in system.pool_node(pool)["storages"] if one["family"] == "emergency_storage_local_catalog"
             ],
         )
         assert spare[0]["path"].startswith(f"{emergency}/")
         assert spare[0]["used_bytes"] > 30 * MEGABYTE
         assert emergency.stat().st_mode & 0o777 == 0o700
-        assert restored(system, copy["id"], source, tmp_path / "target")
+        assert system.gives_back(copy["id"], source, tmp_path / "target")
 
         subprocess.run(["umount", "-l", disk], check=True)
         small = tree_of(tmp_path / "small", 4)
         system.done(system.backup(small, pool=pool))
         assert not list(disk.iterdir())
-        assert restored(system, system.records(small)[0]["id"], small, tmp_path / "small-target")
+        assert system.gives_back(system.records(small)[0]["id"], small, tmp_path / "small-target")
         look(system, lambda: system.records(source)[0]["unavailable"])
         assert mount(tmp_path / "image", disk) == 0
         look(system, lambda: system.records(source)[0]["unavailable"] == "")
-        assert restored(system, copy["id"], source, tmp_path / "again")
+        assert system.gives_back(copy["id"], source, tmp_path / "again")
     finally:
         configure(system, emergency_storage_local_catalog="", pool_storage_capacity_reserve=2_000_000_000)
 
@@ -151,12 +126,12 @@ def test_an_ext4_that_is_full_and_then_gone(system: System, tmp_path: Path, disk
 def test_a_pool_below_its_reserve_is_substituted(system: System, tmp_path: Path) -> None:
     """By the pool that an administrator named for that; the task's log and the copy say so. `ignore_free_space_check` writes."""
     source = tree_of(tmp_path / "source", 4)
-    full = add_pool(system, tmp_path / "full", ignore_free_space_check=False)
-    other = add_pool(system, tmp_path / "other")
+    full = system.add_pool(tmp_path / "full", ignore_free_space_check=False)
+    other = system.add_pool(tmp_path / "other")
     system.done(system.backup(source, pool=full))
     configure(system, pool_storage_capacity_reserve=1 << 59, emergency_storage_local_catalog="")
     try:
-        eventually(lambda: "kept in reserve" in node(system, full)["problem"], 40)
+        eventually(lambda: "kept in reserve" in system.pool_node(full)["problem"], 40)
         failed = system.finished(system.backup(source, pool=full))
         assert failed["status"] == "Error"
         body = {"data": {"pool": full, "substitution": other}}
@@ -170,12 +145,12 @@ def test_a_pool_below_its_reserve_is_substituted(system: System, tmp_path: Path)
     log = " ".join(system.log(task))
     assert f"goes into pool {other}, its substitution" in log
     assert "becomes a full one" in log
-    assert restored(system, copy["id"], source, tmp_path / "target")
+    assert system.gives_back(copy["id"], source, tmp_path / "target")
 
 
 def test_a_group_spreads_backups_over_its_pools(system: System, tmp_path: Path) -> None:
     """A task names the group where a pool would stand; each copy names the pool that it went into."""
-    pools = [add_pool(system, tmp_path / f"pool{number}") for number in range(2)]
+    pools = [system.add_pool(tmp_path / f"pool{number}") for number in range(2)]
     name = f"group-{secrets.token_hex(4)}"
     group = {"name": name, "max_pool_tasks": 1}
     system.call("POST", "/dynamic_pool_groups", {"data": group}, status=201)

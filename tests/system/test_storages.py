@@ -10,7 +10,7 @@ from support.system import System, eventually, running
 
 def pool(system: System, name: str, pool_type: str, **fields: Any) -> None:
     """A new pool of the system's media server."""
-    server = system.call("GET", "/media_servers")["data"]["items"][0]["hostname"]
+    server = system.media_server()
     body = {"pool_name": name, "pool_type": pool_type, "media_server": server}
     system.call("POST", "/pool_list", {"data": body | fields}, status=201)
 

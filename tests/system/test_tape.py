@@ -20,7 +20,7 @@ NEEDED = ("linux.uml", "tgtd", "tgtimg", "iscsid", "iscsiadm")
 
 def test_a_media_server_tells_its_devices(system: System) -> None:
     """From API over server to the media server and back: what the kernel of this machine knows, honestly nothing."""
-    media = system.call("GET", "/media_servers")["data"]["items"][0]["hostname"]
+    media = system.media_server()
     data = system.call("GET", "/tape_libraries/candidates", media_server=media, mode="manual")["data"]
 
     found = scan(Path("/"))
@@ -29,7 +29,7 @@ def test_a_media_server_tells_its_devices(system: System) -> None:
 
 def test_a_robot_that_is_not_there_is_not_found(system: System) -> None:
     """The media server's own refusal arrives as 404."""
-    media = system.call("GET", "/media_servers")["data"]["items"][0]["hostname"]
+    media = system.media_server()
     body = {"data": {"media_server": media, "medium_changer_sg_path": "/dev/sg999"}}
 
     answer = system.call("POST", "/tape_libraries/candidates/info", body, status=404)

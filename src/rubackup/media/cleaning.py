@@ -21,6 +21,7 @@ SWEEP_SECONDS = 60.0
 
 def clean(pools: PoolKeeper, order: RunClean, task: RunningTask) -> Outcome:
     """Do RunClean."""
+    pools.wait_for(order.pool_id)
     pool = pools.to_delete_from(order.pool_id)
 
     def progress(done: int, total: int) -> None:

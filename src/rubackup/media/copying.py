@@ -29,7 +29,7 @@ class Copier:
 
     def run(self, order: RunCopy, task: RunningTask) -> Outcome:
         """The copy, sealed; the server hears of it like of a backup's record."""
-        target = self._pools.get(order.pool_id)
+        target = self._pools.wait_for(order.pool_id)
         task.phase("transmission")
 
         def progress(done: int, total: int, written: int) -> None:
@@ -59,7 +59,7 @@ class Copier:
     @contextlib.contextmanager
     def _source(self, order: RunCopy, task: RunningTask) -> Iterator[RecordSource]:
         if order.source is None:
-            yield self._pools.get(order.source_pool_id).read(order.source_record)
+            yield self._pools.wait_for(order.source_pool_id).read(order.source_record)
             return
         connection = self._connect(order.source)
         try:

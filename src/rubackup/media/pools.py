@@ -16,18 +16,22 @@ import msgspec
 
 from rubackup.chunkstore.digests import DigestSpec
 from rubackup.chunkstore.pool import GcSafety, Pool
-from rubackup.domain.errors import Conflict, RubackupError, StorageFault
+from rubackup.domain.errors import Busy, Conflict, RubackupError, StorageFault
 from rubackup.domain.pools import NOT_RECONCILED
 from rubackup.media.emergency import emergency_folder
 from rubackup.media.folders import Ground, check_folder
 from rubackup.media.history import KNOWN, UNKNOWN, History, Standing
-from rubackup.media.lanes import Lanes
+from rubackup.media.lanes import WAIT_SECONDS, Lanes
 from rubackup.media.places import Places
 from rubackup.wire.messages import EmergencyState, PoolConfig, PoolState, StorageConfig, StorageNeed, StorageState
 
 log = logging.getLogger(__name__)
 
 WAITING = "The pool waits for its object storage to answer."
+UNTOLD = "The media server has not been told its pools yet."
+UNSERVED = "The media server does not serve this pool."
+PATIENCE_SECONDS = 60.0
+"""How long tasks and sessions wait for a pool that is being opened; after a crash an object storage is read for that."""
 LEVELS: dict[str, int | None] = {"None": None, "fast": 1, "optimal": 3, "best": 9}
 """zstd level by the pool's compression type (domain.lookups.CompressionType)."""
 
@@ -65,6 +69,7 @@ class PoolKeeper:
         """What each pool was brought to last."""
         self._states: dict[int, PoolState] = {}
         self._slow: Lanes[None] = Lanes()
+        self._told = threading.Event()
 
     def configure(self, configs: list[PoolConfig], terms: Sequence[tuple[int, str]] = ()) -> None:
         """Make the open pools those of the list; `terms` are those of the catalogue that has it."""
@@ -84,6 +89,7 @@ class PoolKeeper:
             former = self._configs.keys() - wanted.keys()
             self._configs = wanted
             begun = self._settle_all([*former, *wanted])
+            self._told.set()
         self._slow.wait(begun)
 
     def meet_again(self, contacts: Sequence[tuple[int, int]]) -> None:
@@ -95,19 +101,30 @@ class PoolKeeper:
                     self._standings[pool_id] = self._history.meet_again(config.uuid, contact)
 
     def get(self, pool_id: int) -> Pool:
-        """The open pool; StorageFault says why it cannot be used."""
+        """The open pool; StorageFault says why it cannot be used, Busy that this is not known yet."""
+        return self._get(pool_id, WAIT_SECONDS)
+
+    def wait_for(self, pool_id: int) -> Pool:
+        """As `get`, for those who have time: a pool that is being opened is waited for."""
+        self._told.wait(PATIENCE_SECONDS)
+        return self._get(pool_id, PATIENCE_SECONDS)
+
+    def _get(self, pool_id: int, seconds: float) -> Pool:
         if pool_id in self._slow and pool_id not in self._open:
-            self._slow.wait(self._slow.at_work(pool_id))
+            self._slow.wait(self._slow.at_work(pool_id), seconds)
         with self._lock:
             if pool_id not in self._slow:
                 self._heal(pool_id)
             pool = self._open.get(pool_id)
-            if pool is None:
-                problem = self._problems.get(pool_id) or (
-                    WAITING if pool_id in self._configs else "The media server does not serve this pool."
-                )
+            if pool is not None:
+                return pool
+            if not self._told.is_set():
+                raise Busy(UNTOLD)
+            if problem := self._problems.get(pool_id):
                 raise StorageFault(problem, pool_id=pool_id)
-            return pool
+            if pool_id in self._configs:
+                raise Busy(WAITING)
+            raise StorageFault(UNSERVED, pool_id=pool_id)
 
     def is_reconciled(self, pool_id: int) -> bool:
         """Whether the pool knows the catalogue of the servers."""

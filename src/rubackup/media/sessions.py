@@ -144,7 +144,7 @@ class DataSessions:
             raise Refused("The ticket has expired.")
 
     def _backup(self, connection: DataConnection, ticket: Ticket, key_id: str) -> None:
-        pool = self._pools.get(ticket.pool_id)
+        pool = self._pools.wait_for(ticket.pool_id)
         session = pool.begin(
             owner=ticket.client_hwid,
             task_id=ticket.task_id,
@@ -198,7 +198,7 @@ class DataSessions:
     def _restore(self, connection: DataConnection, ticket: Ticket) -> None:
         # A media server copies for the record's owner; a client may be another one, to which the copy is restored.
         reader = connection.identity.hwid if connection.identity.role == "client" else ""
-        session = self._pools.get(ticket.pool_id).read(ticket.record, reader)
+        session = self._pools.wait_for(ticket.pool_id).read(ticket.record, reader)
         connection.send(
             RestoreOpened(manifest_bytes=session.manifest_bytes, crypto=session.crypto, key_id=session.key_id)
         )

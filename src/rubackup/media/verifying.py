@@ -26,7 +26,7 @@ def verify(pools: PoolKeeper, order: RunVerify, task: RunningTask) -> Outcome:
         task.progress(0, 0, done, total, 0)
 
     for left in reversed(range(ATTEMPTS)):
-        pool = pools.get(order.pool_id)
+        pool = pools.wait_for(order.pool_id)
         try:
             if away := pool.unavailable(order.record):  # nothing is known to be damaged
                 return Outcome("error", away)

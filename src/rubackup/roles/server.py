@@ -43,9 +43,9 @@ async def serve(settings: Settings) -> None:
         registry = Registry()
         tickets = TicketOffice(hwid, files.key.read_bytes())
         heartbeats = Heartbeats(lambda beats: dispatch.heartbeat(database, beats, LEASE_SECONDS))
-        dispatcher = Dispatcher(database, registry, tickets, hwid, time_zone(settings))
-        leader = Leader(database, hwid, dispatcher)
         pools = PoolSync(database, registry, lambda: leader.epoch)
+        dispatcher = Dispatcher(database, registry, tickets, hwid, pools.catch_up, time_zone(settings))
+        leader = Leader(database, hwid, dispatcher)
         leader.pools = pools
         monitor = Monitor(database, (hwid, hostname))
         reports = Reports(database, registry, heartbeats, tickets, monitor, ClientTools(database))

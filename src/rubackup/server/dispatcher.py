@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Callable, Coroutine
 from datetime import tzinfo
+from typing import Any
 
 from rubackup.catalog.database import Database
 from rubackup.domain.errors import Busy, RubackupError, Unavailable
@@ -26,6 +28,11 @@ LEASE_SECONDS = 15.0
 CLAIM_LIMIT = 32
 POLL_SECONDS = 2.0
 ORDER_SECONDS = 15.0
+TELL_SECONDS = 8.0
+"""How long a task waits for its media server to be told the pools; then it is put back for a moment."""
+
+Told = dict[str, asyncio.Task[None]]
+"""Of the media servers of one claim, by hwid: done when they know the pools."""
 
 
 class Dispatcher:
@@ -37,13 +44,15 @@ class Dispatcher:
         registry: Registry,
         tickets: TicketOffice,
         server_hwid: str,
+        tell_pools: Callable[[str], Coroutine[Any, Any, None]],
         zone: tzinfo | None = None,
     ) -> None:
-        """`zone` is that of times of day; None: the host's."""
+        """`tell_pools` returns when the media server of this hwid knows its pools; `zone` is that of times of day; None: the host's."""
         self._database = database
         self._registry = registry
         self._tickets = tickets
         self._server_hwid = server_hwid
+        self._tell_pools = tell_pools
         self._zone = zone
         self._wake = asyncio.Event()
 
@@ -63,24 +72,24 @@ class Dispatcher:
                 except (Unavailable, Busy) as error:
                     log.warning("the queue cannot be read: %s", error)
                     jobs = []
+                media = {hwid for job in jobs for hwid in media_of(job)}
+                told = {hwid: group.create_task(self._tell_pools(hwid)) for hwid in media}
                 for job in jobs:
-                    group.create_task(self._send(job))
+                    group.create_task(self._send(job, told))
                 if len(jobs) < CLAIM_LIMIT:
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
 
-    async def _send(self, job: Job) -> None:
+    async def _send(self, job: Job, told: Told) -> None:
         try:
-            await self._order(job)
+            await self._order(job, told)
         except RubackupError as error:
             # The lease ends by itself, so a task whose end cannot be written is handed on, not lost.
             log.warning("task %d could not be dispatched: %s", job.task_id, error)
 
-    async def _order(self, job: Job) -> None:
+    async def _order(self, job: Job, told: Told) -> None:
         role, hwid = ("client", job.client_hwid) if job.executor == "client" else ("media", job.media_hwid)
-        wanted = [(role, hwid), ("media", job.media_hwid)]
-        if job.source_is_elsewhere:
-            wanted.append(("media", job.source_media_hwid))
+        wanted = [(role, hwid), *(("media", one) for one in media_of(job))]
         for needed_role, needed in wanted:
             if self._registry.find(needed_role, needed) is None:
                 name = (
@@ -88,6 +97,13 @@ class Dispatcher:
                 )
                 await self._suspend(
                     job, f"{needed_role}:{needed}", f"The {name} is not connected; the task waits for it."
+                )
+                return
+        for one in media_of(job):
+            _, late = await asyncio.wait([told[one]], timeout=TELL_SECONDS)
+            if late:
+                await self._suspend(
+                    job, f"media:{one}", f"Media server {one} is still opening its pools; the task waits for it."
                 )
                 return
         try:
@@ -101,3 +117,8 @@ class Dispatcher:
 
     async def _suspend(self, job: Job, on: str, message: str) -> None:
         await dispatch.wait_for(self._database, job.task_id, job.fence, on, message)
+
+
+def media_of(job: Job) -> list[str]:
+    """The media servers that a job needs, by hwid."""
+    return [job.media_hwid, job.source_media_hwid] if job.source_is_elsewhere else [job.media_hwid]

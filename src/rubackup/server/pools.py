@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -40,6 +42,10 @@ class PoolSync:
         self._database = database
         self._registry = registry
         self._epoch = epoch
+        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        """Configurations reach a media server in the order in which they were read."""
+        self._told: dict[str, tuple[ControlPeer, list[pools.PoolRow]]] = {}
+        """Which pools each media server has confirmed, on which connection."""
 
     async def configure_all(self) -> None:
         """Send every connected media server its pools."""
@@ -52,36 +58,58 @@ class PoolSync:
             return
         hwid = peer.identity.hwid
         try:
-            rows = await pools.configuration(self._database, hwid)
-            message = ConfigurePools(
-                epoch=self._epoch(),
-                pools=[
-                    PoolConfig(
-                        id=row.id,
-                        uuid=row.uuid,
-                        name=row.name,
-                        compression=row.compression,
-                        reserve_bytes=row.reserve_bytes,
-                        evenly=row.evenly,
-                        emergency=row.emergency,
-                        reconciled=row.reconciled,
-                        contact=row.contact,
-                        metadata_pool=row.metadata_pool,
-                        algorithm=row.algorithm,
-                        hash_length=row.hash_length,
-                        block_size=row.block_size,
-                        storages=[msgspec.convert(one, StorageConfig, from_attributes=True) for one in row.storages],
-                    )
-                    for row in rows
-                ],
-                terms=await leadership.terms(self._database),
-            )
-            await peer.call(await self._revoked(), 10.0)
-            await self._store(hwid, await peer.call(message, CONFIGURE_SECONDS))
+            async with self._turns[hwid]:
+                await self._configure(peer, await pools.configuration(self._database, hwid))
             await self._mark_unavailable(peer)
             await self._drop(peer)
         except RubackupError as error:
             log.warning("media server %s could not be configured: %s", hwid, error)
+
+    async def catch_up(self, hwid: str) -> None:
+        """Return once a media server, if it is connected, has been told the pools that the catalogue has now.
+
+        A task may be quicker than the notification of the change that it needs.
+        """
+        peer = self._registry.find("media", hwid)
+        if peer is None or not self._epoch():
+            return
+        try:
+            async with self._turns[hwid]:
+                rows = await pools.configuration(self._database, hwid)
+                if self._told.get(hwid) != (peer, _lasting(rows)):
+                    await self._configure(peer, rows)
+        except RubackupError as error:
+            log.warning("media server %s could not be configured: %s", hwid, error)
+
+    async def _configure(self, peer: ControlPeer, rows: Sequence[pools.PoolRow]) -> None:
+        hwid = peer.identity.hwid
+        message = ConfigurePools(
+            epoch=self._epoch(),
+            pools=[
+                PoolConfig(
+                    id=row.id,
+                    uuid=row.uuid,
+                    name=row.name,
+                    compression=row.compression,
+                    reserve_bytes=row.reserve_bytes,
+                    evenly=row.evenly,
+                    emergency=row.emergency,
+                    reconciled=row.reconciled,
+                    contact=row.contact,
+                    metadata_pool=row.metadata_pool,
+                    algorithm=row.algorithm,
+                    hash_length=row.hash_length,
+                    block_size=row.block_size,
+                    storages=[msgspec.convert(one, StorageConfig, from_attributes=True) for one in row.storages],
+                )
+                for row in rows
+            ],
+            terms=await leadership.terms(self._database),
+        )
+        await peer.call(await self._revoked(), 10.0)
+        answer = await peer.call(message, CONFIGURE_SECONDS)
+        self._told[hwid] = (peer, _lasting(rows))
+        await self._store(hwid, answer)
 
     async def refresh(self) -> None:
         """Ask every connected media server how its pools are, and repeat what it has to know, forget and keep."""
@@ -192,6 +220,11 @@ class PoolSync:
         """Whether what is deleted is overwritten."""
         async with self._database.connection() as db:
             return await configuration.enabled(db, "delete_archives_with_zeroing")
+
+
+def _lasting(rows: Sequence[pools.PoolRow]) -> list[pools.PoolRow]:
+    """What of a configuration changes with the pools only, not with each contact."""
+    return [msgspec.structs.replace(row, contact=0, reconciled=False) for row in rows]
 
 
 async def _unavailable(peer: ControlPeer, pool_id: int) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import stat
 import subprocess
@@ -83,6 +84,7 @@ def test_depth_beyond_open_files(deep: Path, target: Path) -> None:
     source = deep / "source"
     source.mkdir()
     make_deep(os.fsencode(source), b"d", 1100)
+    gc.collect()  # what other tests left behind
     before = open_descriptors()
     copies = Copies()
     copies.backup(source)
@@ -90,7 +92,7 @@ def test_depth_beyond_open_files(deep: Path, target: Path) -> None:
 
     found = compare_trees(source, landed(target, source))
     assert (found.differences, found.folders) == ([], 1101)
-    assert open_descriptors() == before
+    assert open_descriptors() <= before
 
 
 def test_holes_are_recreated(tmp_path: Path, target: Path) -> None:

@@ -108,7 +108,7 @@ def test_every_name_comes_back(name: str) -> None:
     assert names.full(names.shorten(name)) == name
 
 
-@pytest.mark.parametrize("short", [b"\7" + bytes(16), b"\1" + bytes(15), b"\xff", b"\0\xff"])
+@pytest.mark.parametrize("short", [b"\x7f" + bytes(16), b"\1" + bytes(15), b"\xff", b"\0\xff"])
 def test_a_name_of_an_unknown_form_is_damage(short: bytes) -> None:
     """Not another name."""
     with pytest.raises(ValueError, match=r"unknown form|decode"):
