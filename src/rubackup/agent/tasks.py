@@ -91,6 +91,10 @@ class RunningTask:
         if self._stopped.is_set():
             raise Stopped
 
+    def is_stopped(self) -> bool:
+        """Whether the next check raises."""
+        return self._stopped.is_set()
+
     def stop(self) -> None:
         """Make the next check raise."""
         self._stopped.set()

@@ -18,6 +18,7 @@ from rubackup.agent.tasks import Follow, Outcome, RunningTask, TaskRunner
 from rubackup.chunkstore import ciphers
 from rubackup.chunkstore.group import Sealer
 from rubackup.client import scripts
+from rubackup.client.bandwidth import Bandwidth, Way
 from rubackup.client.channels import BackupOverWire, RestoreOverWire, connect
 from rubackup.client.contents import ContentCheck
 from rubackup.client.destinations import check_destinations
@@ -47,6 +48,7 @@ from rubackup.wire.messages import (
     RunBackup,
     RunRestore,
     RunVerify,
+    SetBandwidth,
     Welcome,
 )
 
@@ -65,6 +67,7 @@ class ClientAgent:
         self, hwid: str, files: pki.TlsFiles, modules: Mapping[str, Module], runner: TaskRunner, keys: KeyStore
     ) -> None:
         self._keys = keys
+        self._bandwidth = Bandwidth()
         self._encrypted_files = EncryptedFiles(lambda: pki.client_context(files), keys)
         self._hwid = hwid
         self._files = files
@@ -94,6 +97,10 @@ class ClientAgent:
                 return Ack()
             case RunVerify() if message.media is not None:
                 self._runner.start(message.order, lambda task: self._verify(message, task))
+                return Ack()
+            case SetBandwidth():
+                self._runner.check_epoch(message.epoch)
+                self._bandwidth.set(message)
                 return Ack()
             case ListEncrypted() if message.media is not None:
                 return await asyncio.to_thread(self._list_encrypted, message, message.media)
@@ -168,7 +175,7 @@ class ClientAgent:
         )
 
     def _send(self, module: Module, job: BackupJob, message: RunBackup, task: RunningTask, kind: Any) -> BackupSummary:
-        with self._session(message, task, kind) as channel:
+        with self._session(message, task, kind, "backup") as channel:
             try:
                 return module.backup(job, channel, task)
             except Stopped:
@@ -242,16 +249,24 @@ class ClientAgent:
             connection.close()
 
     @contextlib.contextmanager
-    def _session(self, message: RunBackup | RunRestore | RunVerify, task: RunningTask, kind: Any) -> Iterator[Any]:
+    def _session(
+        self, message: RunBackup | RunRestore | RunVerify, task: RunningTask, kind: Any, way: Way = "restore"
+    ) -> Iterator[Any]:
         """A data session of the kind; it is closed in order when the task ends well, cut otherwise."""
         if message.media is None:
             raise WireFault("The order does not say where the copy is.")
+        rule = 0 if isinstance(message, RunVerify) else message.rule
         connection = connect(message.media, pki.client_context(self._files))
         try:
-            channel = kind(connection, lambda: task.ticket)
-            yield channel
-            with contextlib.suppress(RubackupError, OSError):
-                channel.close()  # the record is sealed or read: a lost farewell changes nothing
+            with self._bandwidth.line(way, rule, task.is_stopped) as line:
+                if way == "backup":
+                    connection.sending = line
+                else:
+                    connection.receiving = line
+                channel = kind(connection, lambda: task.ticket)
+                yield channel
+                with contextlib.suppress(RubackupError, OSError):
+                    channel.close()  # the record is sealed or read: a lost farewell changes nothing
         finally:
             connection.close()
 

@@ -17,6 +17,7 @@ from rubackup.media.folders import Ground
 from rubackup.media.metafiles import Metafiles
 from rubackup.media.pools import PoolKeeper
 from rubackup.media.seals import SealBook
+from rubackup.media.session_watch import SessionWatch
 from rubackup.media.sessions import DataSessions
 from rubackup.media.tape.host import TapeHost
 from rubackup.roles.host import agent_host, wait_for_certificate
@@ -54,6 +55,7 @@ async def serve(settings: Settings) -> None:
             agent.report_seals(link.call),
             Sweeper(pools).run(),
             Metafiles(pools).run(),
+            SessionWatch(sessions, link.call).run(),
             serve_data(host, sessions, host_name, port),
         )
     finally:

@@ -8,6 +8,7 @@ from rubackup import __version__
 from rubackup.catalog.database import Database
 from rubackup.roles.process import database_address, ready, run_role, together
 from rubackup.roles.settings import Settings, time_zone
+from rubackup.server.bandwidth import BandwidthSync
 from rubackup.server.control import ControlPlane
 from rubackup.server.dispatcher import LEASE_SECONDS, Dispatcher
 from rubackup.server.heartbeats import Heartbeats
@@ -47,6 +48,7 @@ async def serve(settings: Settings) -> None:
         dispatcher = Dispatcher(database, registry, tickets, hwid, pools.catch_up, time_zone(settings))
         leader = Leader(database, hwid, dispatcher)
         leader.pools = pools
+        leader.bandwidth = limits = BandwidthSync(database, registry, time_zone(settings))
         monitor = Monitor(database, (hwid, hostname))
         reports = Reports(database, registry, heartbeats, tickets, monitor, ClientTools(database))
         plane = ControlPlane(
@@ -56,8 +58,9 @@ async def serve(settings: Settings) -> None:
             (hwid, hostname),
             lambda: leader.epoch,
             pools.configure,
+            limits.came,
         )
-        watch = CatalogueWatch(database, registry, dispatcher, pools)
+        watch = CatalogueWatch(database, registry, dispatcher, pools, limits)
         control = await serve_control(
             settings.text("CONTROL_HOST", "127.0.0.1"),
             settings.port("CONTROL_PORT", 9991),

@@ -32,6 +32,7 @@ class ControlPlane:
         server: tuple[str, str],
         epoch: Callable[[], int],
         media_came: Callable[[ControlPeer], Awaitable[None]],
+        client_came: Callable[[], None],
     ) -> None:
         self._database = database
         self._signer = signer
@@ -39,6 +40,7 @@ class ControlPlane:
         self._hwid, self._hostname = server
         self._epoch = epoch
         self._media_came = media_came
+        self._client_came = client_came
 
     async def enrol(self, message: Enrol, address: str) -> EnrolPending | EnrolGranted:
         """A host without certificate asks for one."""
@@ -97,6 +99,7 @@ class ControlPlane:
         self._registry.add(peer)
         log.info("%s %s (%s) is connected from %s", role, hello.hostname, hwid, peer.address)
         if role == "client":
+            self._client_came()
             await presence.client_online(
                 self._database,
                 hwid,

@@ -54,6 +54,7 @@ def order_of(job: Job, tickets: TicketOffice) -> Message:
                 normal_script=scripts.get("normal", ""),
                 exception_script=scripts.get("exception", ""),
                 crypto=job.crypto,
+                rule=job.rule_id,
             )
         case "Restore":
             return RunRestore(
@@ -70,6 +71,7 @@ def order_of(job: Job, tickets: TicketOffice) -> Message:
                 common_parameters=common,
                 restore_script=scripts.get("restore", ""),
                 key_id=job.key_id,
+                rule=job.rule_id,
             )
         case "Verify":
             contents = job.parameters.get("contents", True)

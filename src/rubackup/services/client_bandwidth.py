@@ -1,7 +1,7 @@
 """Limits of a client's bandwidth, each for a part of the day.
 
-They are kept and shown; what transfers data does not heed them yet. Several limits of one client
-may overlap: which of them holds is decided by the global configuration (`bandwidth_client_limit`).
+Several limits of one client may overlap: which of them holds is decided by the global configuration
+(`bandwidth_client_limit`). How they act: `services.bandwidth`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from rubackup.domain.identity import CLIENT_HWID
-from rubackup.services import scopes
+from rubackup.services import bandwidth, scopes
 from rubackup.services.change import Change
 from rubackup.services.fields import Problems, Ref, given, update_columns
 
@@ -74,6 +74,7 @@ async def create(change: Change, new: NewClientBandwidth) -> int:
         _INSERT, client["id"], new.backup_bandwidth, new.restore_bandwidth, start, end
     )
     await change.event("created", "client_bandwidth", bandwidth_id, client_group_id=client["group_id"])
+    await change.wake(bandwidth.CHANNEL)
     return bandwidth_id
 
 
@@ -94,6 +95,7 @@ async def update(change: Change, bandwidth_id: int, wanted: ClientBandwidthChang
     problems.raise_any()
     await update_columns(db, "client_bandwidth", bandwidth_id, columns)
     await change.event("changed", "client_bandwidth", bandwidth_id, client_group_id=before["group_id"])
+    await change.wake(bandwidth.CHANNEL)
     if group_id != before["group_id"]:
         await change.event("changed", "client_bandwidth", bandwidth_id, client_group_id=group_id)
 
@@ -116,6 +118,7 @@ async def delete(change: Change, ids: Sequence[int]) -> None:
     await change.db.execute("DELETE FROM client_bandwidth WHERE id = ANY ($1::bigint[])", list(ids))
     for row in rows:
         await change.event("deleted", "client_bandwidth", row["id"], client_group_id=row["group_id"])
+    await change.wake(bandwidth.CHANNEL)
 
 
 def _time(problems: Problems, text: str, field: str) -> dt.time:

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from rubackup.catalog.database import Connection
+from rubackup.services import bandwidth
 from rubackup.services.change import Change
 from rubackup.services.configuration import DEFAULTS, Value
 from rubackup.services.fields import Problems
@@ -266,6 +267,7 @@ async def update(change: Change, wanted: Any) -> None:
     change.after = changed
     await change.event("changed", "global_configuration", 0, data={"keys": sorted(changed)})
     await change.wake("pools")
+    await change.wake(bandwidth.CHANNEL)
 
 
 def _check(problems: Problems, name: str, value: Value) -> None:
