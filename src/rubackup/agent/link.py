@@ -17,6 +17,7 @@ from typing import Protocol
 from cryptography import x509
 
 from rubackup import __version__
+from rubackup.agent.tasks import PARALLEL_TASKS
 from rubackup.domain.errors import Refused, RubackupError, Unavailable
 from rubackup.wire import pki
 from rubackup.wire.control import ControlPeer, dial_control, enrol
@@ -51,6 +52,9 @@ class AgentHost:
     """Names of domain.lookups.Crypto that a client can run."""
     key_ids: Callable[[], Sequence[str]] = tuple
     """Gives the keys that a client holds now."""
+    parallel_tasks: int = PARALLEL_TASKS
+    sessions: int = 0
+    """Data sessions of tasks that a media server has at a time."""
 
     @property
     def tls(self) -> pki.TlsFiles:
@@ -68,6 +72,8 @@ class AgentHost:
             data_endpoint=self.data_endpoint,
             ciphers=list(self.ciphers),
             key_ids=list(self.key_ids()),
+            tasks=self.parallel_tasks,
+            sessions=self.sessions,
         )
 
     def request(self) -> Enrol:

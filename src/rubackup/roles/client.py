@@ -39,7 +39,7 @@ async def serve(settings: Settings) -> None:
     for module in found.values():
         await asyncio.to_thread(module.clean_up)
     link = ServerLink(host)
-    runner = TaskRunner(link.call)
+    runner = TaskRunner(link.call, host.parallel_tasks)
     agent = ClientAgent(host.hwid, host.tls, found, runner, keys)
     path = settings.path("CLIENT_SOCKET", host.key.with_name(SOCKET_NAME))
     tools = listener(path, ToolRelay(link, runner))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 from collections.abc import Callable
 
@@ -26,11 +27,13 @@ from rubackup.roles.settings import Settings
 from rubackup.roles.tuning import tune_for_bulk
 from rubackup.wire import pki
 from rubackup.wire.certificates import Role
-from rubackup.wire.data import DataConnection, DataServer, connect_data
+from rubackup.wire.data import SESSIONS, DataConnection, DataServer, connect_data
 from rubackup.wire.messages import MediaAddress
 
 log = logging.getLogger(__name__)
 LONGEST_GRACE = 7 * 86_400
+OTHER_SESSIONS = 8
+"""Data sessions that are kept for what is no task of a client: listings, media servers that copy."""
 
 
 async def serve(settings: Settings) -> None:
@@ -38,11 +41,14 @@ async def serve(settings: Settings) -> None:
     state = settings.path("STATE_DIR")
     host_name = settings.text("DATA_HOST", "127.0.0.1")
     port = settings.port("DATA_PORT", 9993)
-    host = agent_host(settings, "media", data_endpoint=f"{settings.text('DATA_NAME', host_name)}:{port}")
+    host = dataclasses.replace(
+        agent_host(settings, "media", data_endpoint=f"{settings.text('DATA_NAME', host_name)}:{port}"),
+        sessions=SESSIONS - OTHER_SESSIONS,
+    )
     pools = PoolKeeper(state / "pools", ground(settings, host), safety(settings), host.key)
     seals = SealBook(state / "unreported")
     link = ServerLink(host)
-    runner = TaskRunner(link.call)
+    runner = TaskRunner(link.call, host.parallel_tasks)
     agent = MediaAgent(pools, seals, runner, TapeHost(), Copier(pools, seals, dialling(host)))
     sessions = DataSessions(host.hwid, pools, seals, agent.server_keys)
     agent.on_revoked(sessions.revoke)

@@ -110,6 +110,7 @@ class ControlPlane:
                 resource_types=hello.resource_types,
                 ciphers=hello.ciphers,
                 key_ids=hello.key_ids,
+                tasks=hello.tasks,
             )
         else:
             await presence.media_online(
@@ -120,6 +121,8 @@ class ControlPlane:
                 package_version=hello.package_version,
                 os_version=hello.os_version,
                 data_endpoint=hello.data_endpoint,
+                tasks=hello.tasks,
+                sessions=hello.sessions,
             )
             await self._media_came(peer)
 

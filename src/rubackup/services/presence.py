@@ -16,6 +16,7 @@ from rubackup.services import host_log
 from rubackup.services.host_log import Happened
 
 UNBLOCK_AT_ONCE = 1000
+MOST_PLACES = 100_000
 KEYS = 1000
 """So many keys of a client are remembered."""
 
@@ -30,11 +31,13 @@ UPDATE media_servers m SET package_version = $3, os_type = $4, os_version = $5, 
         THEN m.hostname ELSE $2 END
 WHERE hwid = $1 RETURNING id"""
 _CLIENT_COMES = """
-INSERT INTO client_presence (client_id, online, server_hwid, last_online) VALUES ($1, true, $2, now())
-ON CONFLICT (client_id) DO UPDATE SET online = true, server_hwid = $2, last_online = now()"""
+INSERT INTO client_presence (client_id, online, server_hwid, last_online, tasks_taken) VALUES ($1, true, $2, now(), $3)
+ON CONFLICT (client_id) DO UPDATE SET online = true, server_hwid = $2, last_online = now(), tasks_taken = $3"""
 _MEDIA_COMES = """
-INSERT INTO media_presence (media_server_id, online, server_hwid, last_online) VALUES ($1, true, $2, now())
-ON CONFLICT (media_server_id) DO UPDATE SET online = true, server_hwid = $2, last_online = now()"""
+INSERT INTO media_presence (media_server_id, online, server_hwid, last_online, tasks_taken, sessions_taken)
+VALUES ($1, true, $2, now(), $3, $4)
+ON CONFLICT (media_server_id) DO UPDATE SET online = true, server_hwid = $2, last_online = now(), tasks_taken = $3,
+    sessions_taken = $4"""
 _CLIENT_GOES = """
 UPDATE client_presence p SET online = false, last_online = now() FROM clients c
 WHERE c.id = p.client_id AND p.online AND c.hwid = $1 AND p.server_hwid = $2 RETURNING c.id, c.group_id"""
@@ -66,8 +69,12 @@ async def client_online(
     resource_types: Sequence[str] = (),
     ciphers: Sequence[str] = (),
     key_ids: Sequence[str] = (),
+    tasks: int = 0,
 ) -> None:
-    """Store what the client says of itself and let its waiting tasks run. Unknown clients are left alone."""
+    """Store what the client says of itself and let its waiting tasks run. Unknown clients are left alone.
+
+    `tasks`: how many it works on at a time; 0: it does not say.
+    """
     async with database.transaction() as db:
         row = await db.fetchrow(
             _CLIENT_FACTS,
@@ -82,7 +89,7 @@ async def client_online(
         )
         if row is None:
             return
-        await db.execute(_CLIENT_COMES, row["id"], server_hwid)
+        await db.execute(_CLIENT_COMES, row["id"], server_hwid, _places(tasks))
         await db.execute(_EVENT, "clients", row["id"], row["group_id"], None, {"online": True})
         await host_log.note(db, "client", [row["id"]], Happened.ONLINE, _with(package_version))
         await _unblock(db, f"client:{hwid}")
@@ -109,8 +116,12 @@ async def media_online(
     os_type: str = "Linux",
     os_version: str = "",
     data_endpoint: str = "",
+    tasks: int = 0,
+    sessions: int = 0,
 ) -> None:
     """Store what the media server says of itself and let the tasks that wait for it run.
+
+    `tasks` and `sessions`: how many of its own, and of clients, it has at a time; 0: it does not say.
 
     A new host name is taken over unless another media server has it.
     """
@@ -118,7 +129,7 @@ async def media_online(
         row = await db.fetchrow(_MEDIA_FACTS, hwid, hostname, package_version, os_type, os_version, data_endpoint)
         if row is None:
             return
-        await db.execute(_MEDIA_COMES, row["id"], server_hwid)
+        await db.execute(_MEDIA_COMES, row["id"], server_hwid, _places(tasks), _places(sessions))
         await db.execute(_EVENT, "media_servers", row["id"], None, row["id"], {"online": True})
         await host_log.note(db, "media", [row["id"]], Happened.ONLINE, _with(package_version))
         await _unblock(db, f"media:{hwid}")
@@ -165,6 +176,11 @@ async def reset(
             ),
             server_hwid,
         )
+
+
+def _places(told: int) -> int | None:
+    """A number of places as it is stored; a host that says nothing, or nonsense, has no limit but its own word."""
+    return told if 0 < told <= MOST_PLACES else None
 
 
 def _with(package_version: str) -> str:

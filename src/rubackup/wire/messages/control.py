@@ -65,6 +65,10 @@ class Hello(Message, tag="hello"):
     """Of a client: names of domain.lookups.Crypto that it can run."""
     key_ids: list[str] = []
     """Of a client: the keys that it holds, 32 hex digits each, the current one first."""
+    tasks: int = 0
+    """How many tasks it works on at a time; 0: it does not say."""
+    sessions: int = 0
+    """Of a media server: how many data sessions of tasks it has at a time; 0: it does not say."""
 
 
 class Welcome(Message, tag="welcome"):
