@@ -17,7 +17,9 @@ MIB = 1 << 20
 @pytest.fixture
 def limit(system: System) -> Iterator[int]:
     """A limit of the client: 1 MiB a second; it goes with the test."""
-    system.call("POST", "/client_bandwidth", {"data": {"client": system.facts["client"], "backup_bandwidth": 1024}}, status=201)
+    system.call(
+        "POST", "/client_bandwidth", {"data": {"client": system.facts["client"], "backup_bandwidth": 1024}}, status=201
+    )
     number = int(system.call("GET", "/client_bandwidth")["data"]["items"][0]["id"])
     yield number
     for row in system.call("GET", "/client_bandwidth")["data"]["items"]:

@@ -18,6 +18,7 @@ from rubackup.server.pools import PoolSync
 from rubackup.server.registry import Registry
 from rubackup.server.reports import Reports
 from rubackup.server.signer import IssuingSigner
+from rubackup.server.standing import Standing
 from rubackup.server.tickets import TicketOffice
 from rubackup.server.tools import ClientTools
 from rubackup.server.watch import CatalogueWatch
@@ -74,7 +75,8 @@ async def serve(settings: Settings) -> None:
         ready(settings, control.address[1])
         log.info("control listener on %s:%d", *control.address)
         try:
-            await together(heartbeats.run(), leader.run(), watch.run(), monitor.run())
+            standing = Standing(database, registry, pools, hwid)
+            await together(heartbeats.run(), leader.run(), watch.run(), monitor.run(), standing.run())
         finally:
             await control.close()
     finally:

@@ -7,6 +7,7 @@ offline host holds that row FOR SHARE. So no task is blocked on a host that has 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from rubackup.catalog.database import Connection, Database
 from rubackup.domain.identity import KEY_ID
@@ -17,6 +18,8 @@ from rubackup.services.host_log import Happened
 
 UNBLOCK_AT_ONCE = 1000
 MOST_PLACES = 100_000
+SILENT_SECONDS = 15.0
+"""A server that was not heard of for so long has died, or lost the catalogue."""
 KEYS = 1000
 """So many keys of a client are remembered."""
 
@@ -48,6 +51,32 @@ _RESET = """
 WITH gone AS (UPDATE {table} SET online = false WHERE online AND server_hwid = $1 RETURNING {key})
 INSERT INTO events (kind, family, row_id, client_group_id, media_server_id, data)
 SELECT 'presence', '{family}', h.id, {group}, {media}, '{{"online": false}}' FROM gone JOIN {family} h ON h.id = gone.{key}"""
+_SEEN = "UPDATE servers SET seen_at = now() WHERE hwid = $1"
+_TABLES = {
+    "client": {"table": "client_presence", "key": "client_id", "hosts": "clients", "group": "h.group_id"},
+    "media": {
+        "table": "media_presence", "key": "media_server_id", "hosts": "media_servers", "group": "NULL::bigint",
+    },
+}  # fmt: skip
+_DEAD = """NOT EXISTS (
+    SELECT 1 FROM servers s WHERE s.hwid = p.server_hwid AND s.seen_at > now() - make_interval(secs => {silent}))"""
+_STILL_HERE = f"""
+WITH found AS (
+    SELECT p.{{key}} AS id, p.online FROM {{table}} p JOIN {{hosts}} h ON h.id = p.{{key}}
+    WHERE h.hwid = ANY ($1::text[]) AND (NOT p.online OR p.server_hwid <> $2 AND {_DEAD.format(silent="$3")})
+    ORDER BY p.{{key}} FOR UPDATE OF p
+)
+UPDATE {{table}} p SET online = true, server_hwid = $2, last_online = now()
+FROM found f JOIN {{hosts}} h ON h.id = f.id WHERE p.{{key}} = f.id
+RETURNING h.id, h.hwid, {{group}} AS group_id, f.online AS was_online"""  # noqa: S608 - names of the code
+_NOBODYS = f"""
+WITH found AS (
+    SELECT p.{{key}} AS id FROM {{table}} p WHERE p.online AND p.server_hwid <> $1 AND {_DEAD.format(silent="$2")}
+    ORDER BY p.{{key}} LIMIT 1000 FOR UPDATE
+)
+UPDATE {{table}} p SET online = false, last_online = now()
+FROM found f JOIN {{hosts}} h ON h.id = f.id WHERE p.{{key}} = f.id
+RETURNING h.id, h.hwid, {{group}} AS group_id"""  # noqa: S608 - names of the code
 _SERVER = """
 INSERT INTO servers (hwid, hostname, package_version, issuing_key_hash) VALUES ($1, $2, $3, $4)
 ON CONFLICT (hwid) DO UPDATE SET hostname = $2, package_version = $3, issuing_key_hash = $4, started_at = now(),
@@ -151,6 +180,37 @@ async def media_offline(database: Database, hwid: str, server_hwid: str) -> None
         if row is not None:
             await db.execute(_EVENT, "media_servers", row["id"], None, row["id"], {"online": False})
             await host_log.note(db, "media", [row["id"]], Happened.OFFLINE)
+
+
+async def repeat(
+    database: Database, server_hwid: str, clients: Sequence[str], media_servers: Sequence[str]
+) -> list[tuple[str, str]]:
+    """The server lives and these hosts (by hwid) are connected to it: those that were offline, or known by a server that died.
+
+    What was said by a server that has not been heard of for 15 s is taken back, where it concerns no host of these.
+    Returns role and hwid of those that are back.
+    """
+    async with database.transaction() as db:
+        await db.execute(_SEEN, server_hwid)
+        back = []
+        for role, table in _TABLES.items():
+            connected = clients if role == "client" else media_servers
+            rows = await db.fetch(_STILL_HERE.format(**table), list(connected), server_hwid, SILENT_SECONDS)
+            for row in rows:
+                if not row["was_online"]:
+                    await _tell(db, role, row, online=True)
+                    await _unblock(db, f"{role}:{row['hwid']}")
+                back.append((role, row["hwid"]))
+            for row in await db.fetch(_NOBODYS.format(**table), server_hwid, SILENT_SECONDS):
+                await _tell(db, role, row, online=False)
+        return back
+
+
+async def _tell(db: Connection, role: str, row: Any, *, online: bool) -> None:
+    family = "clients" if role == "client" else "media_servers"
+    media_id = row["id"] if role == "media" else None
+    await db.execute(_EVENT, family, row["id"], row["group_id"], media_id, {"online": online})
+    await host_log.note(db, role, [row["id"]], Happened.ONLINE if online else Happened.OFFLINE)
 
 
 async def reset(
