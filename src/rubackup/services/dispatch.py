@@ -16,7 +16,16 @@ from rubackup.domain.lookups import TaskStatus, TaskType
 from rubackup.domain.tasks import FINAL, HELD, MOVES, Verb
 from rubackup.queue.ports import Beat, Held, Reaped
 from rubackup.queue.postgres import PostgresQueue
-from rubackup.services import cleanings, configuration, jobs, placement, service_window, task_log, verifications
+from rubackup.services import (
+    cleanings,
+    clusters,
+    configuration,
+    jobs,
+    placement,
+    service_window,
+    task_log,
+    verifications,
+)
 from rubackup.services.jobs import Job
 from rubackup.services.leadership import check_epoch
 
@@ -129,6 +138,7 @@ async def _prepare(db: Connection, held: Sequence[Held], zone: dt.tzinfo | None)
         elif row["executor"] == "client" and row["client_id"] not in clients:
             name = f"{row['client_hostname']} ({row['client_hwid']})"
             await _wait(db, one, f"client:{row['client_hwid']}", f"Client {name} is offline; the task waits for it.")
+            await clusters.launch_failed(db, one.task_id)
         elif row["media_id"] not in media:
             name = row["media_hostname"]
             await _wait(
@@ -179,6 +189,8 @@ async def wait_for(database: Database, task_id: int, fence: int, on: str, messag
         if online:
             await db.execute(_SHORTLY, task_id, RETRY_SECONDS)
         await task_log.say(db, task_id, message, "warning", once=True)
+        if role == "client":
+            await clusters.launch_failed(db, task_id, RETRY_SECONDS)
 
 
 async def job_of(database: Database, task_id: int, fence: int) -> Job:
@@ -201,6 +213,7 @@ async def accepted(database: Database, task_id: int, fence: int) -> None:
         status = await _status(db, task_id, fence)
         if status is TaskStatus.ASSIGNED:
             await PostgresQueue(db).step(task_id, fence, Verb.ACCEPT)
+            await clusters.launched(db, task_id)
 
 
 async def phase(database: Database, task_id: int, fence: int, verb: Verb) -> bool:
@@ -350,6 +363,7 @@ async def reap(database: Database, epoch: int | None = None) -> list[Reaped]:
             await task_log.say(db, one.task_id, f"The worker fell silent; {text}", "error" if broken else "warning")
         await resume_suspended(db)
         await placement.wake(db)
+        await clusters.wake(db)
         return reaped
 
 
