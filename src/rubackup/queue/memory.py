@@ -142,7 +142,8 @@ class MemoryQueue:
             verb = Verb.BREAK if task.attempt >= attempts else Verb.HAND_ON
             message = f"The worker fell silent in attempt {task.attempt} of {attempts}."
             reaped.append(Reaped(task.id, self._move(task, verb, message)))
-        self._wake_places({t.blocked_on for t in self._tasks.values() if (t.blocked_on or "").startswith("places:")})
+        waits = {task.blocked_on or "" for task in self._tasks.values()}
+        self._wake_places(name for name in waits if name.startswith("places:"))
         return reaped
 
     async def status(self, task_id: int) -> TaskStatus:
