@@ -1,15 +1,16 @@
-"""A limit of bandwidth acts on a backup at work, and a pause does not make what was sent be sent again."""
+"""A limit of bandwidth acts on a backup at work; pausing one loses nothing, killing one frees everything, also when its client hangs."""
 
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from support.system import System
+from support.system import System, eventually
 
 MIB = 1 << 20
 
@@ -72,3 +73,24 @@ def test_a_limit_changes_while_a_backup_runs_and_a_pause_loses_nothing(
 
     assert again <= total - before + MIB
     assert system.gives_back(int(system.records(tmp_path / "source")[0]["id"]), tmp_path / "source", tmp_path / "back")
+
+
+def test_killing_a_task_frees_everything_although_its_client_hangs(system: System, limit: int, tmp_path: Path) -> None:
+    """The task is Killed at once; within ten seconds the media server has ended its session; the client works on later."""
+    (tmp_path / "file").write_bytes(os.urandom(16 * MIB))
+    task = system.backup(tmp_path)
+    system.until(task, lambda row: row["bytes_sent"] > 0, 30)
+    log, client = system.state / "log/media.log", system.processes()["client"]
+    said = "is ended: its task is over"
+    before = log.read_text().count(said)
+    os.kill(client, signal.SIGSTOP)
+    try:
+        system.call("POST", "/kill_task", {"data": {"task_id": task}})
+        assert system.task(task)["status"] == "Killed"
+        eventually(lambda: log.read_text().count(said) > before, 10)
+    finally:
+        os.kill(client, signal.SIGCONT)
+    system.call("DELETE", f"/client_bandwidth/{limit}")
+
+    system.done(system.backup(tmp_path), 60)
+    assert system.task(task)["status"] == "Killed"
