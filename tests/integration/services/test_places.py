@@ -178,3 +178,60 @@ def test_a_killed_task_gives_its_place_back(run):
         assert (await PooledQueue(database).status(first)).label == "Killed"
 
     run(scenario)
+
+
+async def spare(world: World, **fields: object) -> int:
+    """Another pool with a folder on the same media server."""
+    async with world.database.transaction() as db:
+        pool = await insert(
+            db, "pools", pool_name="Spare", pool_type="File system", media_server_id=world.media, **fields
+        )
+        for one in (pool, world.pool):
+            await insert(db, "storage_local_catalogs", path=f"/srv/{one}", pool_id=one, media_server_id=world.media)
+            await db.execute("INSERT INTO pool_state (pool_id, problem) VALUES ($1, '') ON CONFLICT DO NOTHING", one)
+    return pool
+
+
+def test_a_group_gives_no_pool_more_than_it_takes(run):
+    """The other member gets the rest, and what none of them takes waits for the group."""
+
+    async def scenario(database: Database):
+        world = await World.build(database)
+        other = await spare(world, max_tasks=1)
+        await world.row("UPDATE pools SET max_tasks = 2 WHERE id = $1 RETURNING 1", world.pool)
+        async with database.transaction() as db:
+            group = await insert(
+                db, "dynamic_pool_groups", name="both", max_pool_tasks=0, max_media_server_tasks=0, max_cpu_usage=0,
+                max_in_block_operations=0, max_out_block_operations=0, calculation_period=10,
+            )  # fmt: skip
+            for pool in (world.pool, other):
+                await insert(db, "dynamic_pool_groups_records", group_id=group, pool_id=pool)
+        await backups(world, 5, pool_group_id=group)
+        jobs = await claim(world)
+
+        assert sorted(job.pool_id for job in jobs) == sorted([world.pool, world.pool, other])
+        waiting = await world.column("SELECT blocked_on FROM task_queue WHERE status = 'New'")
+        assert waiting == [f"group:{group}"] * 2
+        await end(world, jobs[0])
+        await dispatch.reap(database)
+        assert len(await claim(world)) == 1
+
+    run(scenario)
+
+
+def test_a_substitution_takes_no_more_than_it_has_places(run):
+    """What the pool cannot take and its substitution has no place for waits."""
+
+    async def scenario(database: Database):
+        world = await World.build(database)
+        other = await spare(world, max_tasks=1)
+        async with database.transaction() as db:
+            await insert(db, "pool_substitutions", pool_id=world.pool, substitution_id=other)
+            await db.execute("UPDATE pool_state SET problem = 'It is full.' WHERE pool_id = $1", world.pool)
+        await backups(world, 2)
+
+        assert [job.pool_id for job in await claim(world, 1)] == [other]
+        await claim(world, 1)
+        assert await world.column("SELECT pool_id FROM task_queue ORDER BY id") == [other, world.pool]
+
+    run(scenario)
