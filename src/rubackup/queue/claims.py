@@ -124,10 +124,11 @@ async def _block(db: Connection, blocked: dict[int, tuple[str, str]]) -> None:
 async def wake(db: Connection, names: Iterable[str]) -> None:
     """Make claimable who can run now that these keys are freer: the first that waits exclusively, or the first shared ones.
 
-    A holder counts only if its row can be held FOR SHARE: then it lets go later than this
+    Most keys nobody waits for: those are left out first. A holder counts only if its row can be held FOR SHARE: then it lets go later than this
     transaction ends, sees what this one freed, and wakes the rest.
     """
-    for name in sorted(names):
+    for row in await db.fetch(sql.WAITED_FOR, sorted(names)):
+        name = row["name"]
         kind, _, key = name.partition(":")
         holder = await db.fetchrow(sql.HOLDERS, kind, key)
         if holder is not None and holder["exclusive"]:
