@@ -17,7 +17,7 @@ from rubackup.chunkstore import astray, group, pack, seals
 from rubackup.chunkstore._hash_files import HashFiles
 from rubackup.chunkstore._packset import PackSet
 from rubackup.chunkstore.backends.base import Item
-from rubackup.chunkstore.backends.local import is_bad_sector
+from rubackup.chunkstore.backends.oserrors import is_bad_sector
 from rubackup.chunkstore.group import Head
 from rubackup.chunkstore.hashes import Hashes
 from rubackup.chunkstore.identity import HOLE
