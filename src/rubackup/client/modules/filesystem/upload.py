@@ -136,11 +136,12 @@ class Uploader:
             new.add(identity)
             growth = self._batch.growth(data)
             # All chunks of what was read at once go into one batch, as each of them would keep all of it.
-            full = growth and self._batch.kept_bytes + growth > self._batch_limit
-            if self._batch.chunks and (full or len(self._batch.chunks) >= BATCH_IDS):
+            if growth and self._batch.chunks and self._batch.kept_bytes + growth > self._batch_limit:
                 self._hand_over_batch()
                 growth = self._batch.growth(data)
             self._batch.add(identity, data, growth)
+            if len(self._batch.chunks) >= BATCH_IDS:
+                self._hand_over_batch()
         return identity
 
     def put_manifest(self, data: bytes) -> None:
