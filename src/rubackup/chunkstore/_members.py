@@ -106,7 +106,7 @@ class Members(Mending):
 
     def away(self) -> list[str]:
         """Paths of the pool's storages that are not there."""
-        return self._roster.away(one.id for one in self._storages.all)
+        return self._roster.away(one.id for one in self._storages.all if one.bound)
 
     def _keep_apart(self, bound: Bound, current: Mapping[bytes, Storage]) -> None:
         """A storage comes back only after the sessions ended that wrote there before: their packs may still be open."""
@@ -210,7 +210,7 @@ class Members(Mending):
     def _unavailable(self, row: RecordRow, away: Sequence[str]) -> str:
         text = f"The copy needs what lies in a storage that is away: {', '.join(away)}."
         storage = self._storages.get(row.storage)
-        if storage is None:
+        if storage is None or not storage.bound:
             return text
         if not self._touches(row):
             return ""
