@@ -11,6 +11,7 @@ from typing import Final
 
 from rubackup.chunkstore.manifest import Entry, EntryType
 from rubackup.client.modules.filesystem.batch import Home, Making, Part
+from rubackup.client.modules.filesystem.direct import try_direct
 from rubackup.client.modules.filesystem.fetch import Fetcher
 from rubackup.client.modules.filesystem.fill import MissingChunk, check_size, write_part
 from rubackup.client.modules.filesystem.paths import join, reason
@@ -47,6 +48,7 @@ class Single:
         path = join(home.path, entry.name)
         try:
             making.file = self._target.create(path)
+            making.file.direct = try_direct(making.file.fd, entry.size)
         except OSError as error:
             self._report.failed(path, f"cannot be restored: {reason(error)}")
             return None
@@ -72,6 +74,8 @@ class Single:
         self._report.failed(path, f"cannot be restored: {making.problem}")
 
     def _end(self, file: NewFile, home: Home, entry: Entry) -> None:
+        if file.direct is not None:
+            file.direct.finish()
         os.ftruncate(file.fd, entry.size)  # a hole at the end was not written
         identity, problems = self._target.publish(file, entry)
         self.remember(file.path, entry, identity)
@@ -81,7 +85,7 @@ class Single:
         """Write a part whose chunks did not come with its batch: the damage may be that of another file."""
         chunks, problem = self._fetcher.fetch([(part.first, part.rows)])
         try:
-            write_part(part, chunks)
+            write_part(part, chunks, self._target.staging)
         except MissingChunk as error:
             part.making.problem = f"its contents in the copy are damaged: {problem or error}"
 
