@@ -35,7 +35,8 @@ PENDING: Final = 256
 FILE_SYSTEMS: Final = frozenset({0xEF53, 0x58465342})
 """ext4 and XFS, magic numbers of linux/magic.h. Others keep checksums (btrfs, ZFS), or have the page cache only (tmpfs)."""
 
-_libc = ctypes.CDLL(None)
+_libc = ctypes.CDLL(None, use_errno=True)
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _STATFS_BYTES: Final = 256
 _STATX_BYTES: Final = 256
 _STATX: Final = struct.Struct("=I148xII96x")
@@ -74,7 +75,8 @@ class Direct:
         """The descriptor stays the caller's; see `try_direct`."""
         self._fd = fd
         self._lock = threading.Lock()
-        self._is_on = True
+        self.is_on = True
+        """Until `finish`, or until it did not come off."""
         self._waiting: dict[int, list[tuple[int, bytes]]] = {}
         """Parts of blocks, by the block's offset in the file: where in the block, and what."""
         self._waiting_count = 0
@@ -83,7 +85,7 @@ class Direct:
     def write(self, segments: list[Segment], staging: Staging) -> None:
         """Write all of it, or keep it until the rest of its block comes."""
         for offset, views in segments:
-            if self._is_on:
+            if self.is_on:
                 self._segment(offset, views, staging.view)
             else:
                 write_segments(self._fd, [(offset, views)])
@@ -91,9 +93,9 @@ class Direct:
     def finish(self) -> None:
         """Write what waits; from now on the descriptor is one like any other."""
         with self._lock:
-            if not self._is_on:
+            if not self.is_on:
                 return
-            self._is_on = False
+            self.is_on = False
             fcntl.fcntl(self._fd, fcntl.F_SETFL, fcntl.fcntl(self._fd, fcntl.F_GETFL) & ~os.O_DIRECT)
             for at in sorted(self._waiting):
                 for begin, data in self._waiting[at]:
@@ -139,7 +141,7 @@ class Direct:
         block = begin - at
         data = bytes(stage[begin:end])
         with self._lock:
-            if self._is_on:
+            if self.is_on:
                 parts = self._waiting.setdefault(base + block, [])
                 parts.append((at, data))
                 self._waiting_count += 1
@@ -174,15 +176,28 @@ class Direct:
                 offset += count
 
 
-def try_direct(fd: int, size_bytes: int) -> Direct | None:
-    """A way past the page cache for an empty file that will have this size; None where the cache is better, or nothing else can be."""
+def try_direct(fd: int, size_bytes: int, *, is_dense: bool) -> Direct | None:
+    """A way past the page cache for an empty file that will have this size; None where the cache is better, or nothing else can be.
+
+    `is_dense`: it will have no holes, so its blocks are taken at once; OSError where the disk has not as many.
+    """
     if size_bytes < DIRECT_BYTES or not _is_taken_well(fd):
         return None
     try:
         fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_DIRECT)
     except OSError:
         return None
+    if is_dense:
+        _take_blocks(fd, size_bytes - size_bytes % BLOCK_BYTES)
     return Direct(fd)
+
+
+def _take_blocks(fd: int, size_bytes: int) -> None:
+    """Writes into blocks that the file has already do not wait for each other. The last bytes, through the cache, end the file."""
+    if _libc.fallocate(fd, 0, ctypes.c_longlong(0), ctypes.c_longlong(size_bytes)):
+        code = ctypes.get_errno()
+        if code in _NO_ROOM:
+            raise OSError(code, os.strerror(code))
 
 
 def _is_taken_well(fd: int) -> bool:

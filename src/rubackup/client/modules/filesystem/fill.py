@@ -281,7 +281,8 @@ class SliceWriter:
 
 def write_new(fd: int, segments: list[Segment], size_bytes: int, staging: Staging) -> None:
     """Write the contents of an empty file of this size."""
-    direct = try_direct(fd, size_bytes)
+    is_dense = len(segments) == 1 and sum(map(len, segments[0][1])) == size_bytes
+    direct = try_direct(fd, size_bytes, is_dense=is_dense)
     if direct is None:
         write_segments(fd, segments)
     else:

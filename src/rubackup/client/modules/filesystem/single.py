@@ -42,14 +42,19 @@ class Single:
                 self._target.discard(making.file)
         self._large.clear()
 
-    def begin(self, home: Home, entry: Entry) -> Making | None:
-        """A file whose parts are written one by one; None, and told, when it cannot be made."""
+    def begin(self, home: Home, entry: Entry, *, is_dense: bool) -> Making | None:
+        """A file whose parts are written one by one; None, and told, when it cannot be made.
+
+        `is_dense`: it has no holes.
+        """
         making = Making(home, entry)
         path = join(home.path, entry.name)
         try:
             making.file = self._target.create(path)
-            making.file.direct = try_direct(making.file.fd, entry.size)
+            making.file.direct = try_direct(making.file.fd, entry.size, is_dense=is_dense)
         except OSError as error:
+            if making.file is not None:
+                self._target.discard(making.file)
             self._report.failed(path, f"cannot be restored: {reason(error)}")
             return None
         self._large.append(making)
@@ -103,7 +108,7 @@ class Single:
                 self.remember(path, entry, identity)
                 self.count(home, entry, problems)
             return
-        making = self.begin(home, entry)
+        making = self.begin(home, entry, is_dense=False)
         if making is None:
             return
         first, offset = entry.first_row, 0

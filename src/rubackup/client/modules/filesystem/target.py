@@ -231,6 +231,11 @@ class NewFile:
         self.direct: Direct | None = None
         """How its contents are written, where that is past the page cache."""
 
+    @property
+    def is_direct(self) -> bool:
+        """Whether what is written now goes past the page cache."""
+        return self.direct is not None and self.direct.is_on
+
     def close(self) -> None:
         """Close the descriptor, once."""
         if self.fd >= 0:
