@@ -61,11 +61,9 @@ class Staging:
         return self._view
 
     def close(self) -> None:
-        """Give the memory back."""
-        if self._map is not None:
-            self._view.release()
-            self._map.close()
-            self._map = None
+        """Give the memory back, as soon as no write that failed is being told any more."""
+        self._map = None
+        self._view = memoryview(b"")
 
 
 class Direct:
