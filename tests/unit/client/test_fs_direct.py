@@ -12,16 +12,17 @@ import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rubackup.chunkstore.backends._statfs import file_system_type
 from rubackup.client.modules.filesystem import direct
 from rubackup.client.modules.filesystem.direct import BLOCK_BYTES, DIRECT_BYTES, Direct, Staging, try_direct
 from rubackup.client.modules.filesystem.segments import Segment
-from rubackup.chunkstore.backends._statfs import file_system_type
 
 PWRITE, PWRITEV = os.pwrite, os.pwritev
 BLOCK = BLOCK_BYTES
@@ -34,14 +35,21 @@ class Disk:
         """`fail` gets the number of a direct write and its length; it says how much is taken, or raises."""
         self.fail = fail
         self.direct = self.cached = self.calls = 0
+        self.is_refused = False
+        """From then on the file is written without O_DIRECT, and anything is taken."""
 
     def pwrite(self, fd: int, data: memoryview, offset: int) -> int:
-        """As the kernel would, with or without O_DIRECT."""
+        """As the kernel would."""
         address = ctypes.addressof(ctypes.c_char.from_buffer(data))
-        if address % BLOCK or offset % BLOCK or len(data) % BLOCK:
+        if not self.is_refused and (address % BLOCK or offset % BLOCK or len(data) % BLOCK):
+            self.is_refused = True
             raise OSError(errno.EINVAL, "not aligned")
         self.calls += 1
-        count = PWRITE(fd, data[: self.fail(self.calls, len(data))], offset)
+        try:
+            count = PWRITE(fd, data[: self.fail(self.calls, len(data))], offset)
+        except OSError:
+            self.is_refused = True
+            raise
         self.direct += count
         return count
 
@@ -127,6 +135,7 @@ def test_any_contents_in_any_order(tmp_path_factory: pytest.TempPathFactory, wan
         write_all(path, parts, len(data))
 
     assert path.read_bytes() == data
+    assert not disk.is_refused
     if "h" not in {kind for _, kind in wanted}:
         assert disk.cached == len(data) % BLOCK
 
@@ -153,22 +162,7 @@ def test_it_goes_on_through_the_cache(
     disk = Disk(fail)
     figures = {"many": {"PENDING": at // 2}, "small": {"MEAN_BYTES": 3 * BLOCK + 1, "GRACE_BYTES": at}}
     with small_steps(disk, **figures.get(how, {})):
-        # After the first that is refused the kernel is asked without O_DIRECT and takes anything.
-        strict = disk.pwrite
-
-        def lenient(fd: int, data: memoryview, offset: int) -> int:
-            if len(data) % BLOCK and not fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_DIRECT and disk.calls_refused:
-                return PWRITE(fd, data, offset)
-            try:
-                return strict(fd, data, offset)
-            except OSError:
-                disk.calls_refused = True
-                raise
-
-        disk.calls_refused = False  # type: ignore[attr-defined]
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(os, "pwrite", lenient)
-            write_all(path, parts, len(data))
+        write_all(path, parts, len(data))
 
     assert path.read_bytes() == data
 
@@ -211,7 +205,7 @@ def test_many_small_writes_go_through_the_cache(path: Path) -> None:
     assert disk.direct + disk.cached == 300 * BLOCK
     data = path.read_bytes()
     assert [data[at * 2 * BLOCK :][:BLOCK] for at in range(300)] == [bytes(chunk) for chunk in chunks]
-    assert os.stat(path).st_blocks * 512 < 400 * BLOCK
+    assert path.stat().st_blocks * 512 < 400 * BLOCK
 
 
 @pytest.fixture
@@ -224,12 +218,10 @@ def here(path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
 
 
 def test_threads_share_a_file(here: int, path: Path) -> None:
-    """As the kernel has it: O_DIRECT where the file system of the tests can, a refused write where it cannot."""
+    """With the kernel's own O_DIRECT, where the file system of the tests has it."""
     data = random.Random(1).randbytes(DIRECT_BYTES * 3 + 123)
     borders = [0, *sorted(random.Random(2).sample(range(1, len(data)), 60)), len(data)]
-    parts = [
-        [(begin, [memoryview(data)[begin:end]])] for begin, end in zip(borders, borders[1:], strict=False)
-    ]
+    parts = [[(begin, [memoryview(data)[begin:end]])] for begin, end in pairwise(borders)]
     random.Random(3).shuffle(parts)
     file = try_direct(here, len(data), is_dense=True) or Direct(here)
     left, failed = iter(parts), []
@@ -239,7 +231,7 @@ def test_threads_share_a_file(here: int, path: Path) -> None:
         try:
             for part in left:
                 file.write(part, staging)
-        except BaseException as error:  # noqa: BLE001 - told by the test
+        except BaseException as error:
             failed.append(error)
         staging.close()
 
@@ -264,7 +256,7 @@ def test_small_files_keep_the_cache(here: int) -> None:
 
 def test_other_file_systems_keep_the_cache(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file system in memory may take O_DIRECT; it is the page cache itself."""
-    shared = Path("/dev/shm")  # noqa: S108 - a file system, not a place for secrets
+    shared = Path("/dev/shm")
     if file_system_type(shared) != 0x01021994:
         pytest.skip("/dev/shm is not a tmpfs")
     fd = os.open(shared, os.O_RDWR | os.O_TMPFILE)

@@ -67,10 +67,11 @@ class Writer:
         guard: MemoryGuard,
         *,
         workers: int,
+        waiting: int,
         started: Callable[[], None],
         may_write: Callable[[Home, Entry], bool],
     ) -> None:
-        """`started` is called before the first chunk is fetched; `make_target` by each of the `workers`.
+        """`started` is called before the first chunk is fetched; `make_target` by each of the `workers` and the `waiting` ones.
 
         `may_write` judges what stands in the place of an entry that was queued as if nothing did.
         """
@@ -90,7 +91,7 @@ class Writer:
         self._batch_bytes = BATCH_BYTES
         self._flight: deque[Batch] = deque()
         self._threads = _Threads(make_target, applier, umask)
-        self._pipeline = Pipeline(fetcher, workers, self._threads.write)
+        self._pipeline = Pipeline(fetcher, workers, self._threads.write, waiting=waiting)
         self._threads.is_ending = lambda: self._pipeline.is_ending
 
     # --- planning ---
