@@ -8,6 +8,8 @@ import os
 import random
 import shutil
 import subprocess
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from hypothesis import strategies as st
 
 from rubackup.chunkstore.backends._statfs import file_system_type
 from rubackup.client.modules.filesystem import direct, plain, write
+from rubackup.client.modules.filesystem.segments import Segment
 from support.trees import Copies, assert_same, landed
 
 BLOCK = direct.BLOCK_BYTES
@@ -93,6 +96,27 @@ def test_only_the_ends_go_through_the_cache(copies: Copies, source: Path, target
     assert sorted(Path("/proc/self/fd").iterdir()) == before
     gc.collect()
     assert not [staging for staging in gc.get_objects() if isinstance(staging, direct.Staging) and staging._map]
+
+
+@pytest.mark.parametrize(("workers", "least", "most"), [(1, 1, 1), (2, 1, 2), (None, 2, 40)])
+def test_threads_that_wait_for_the_disk(
+    copies: Copies, source: Path, target: Path, small: pytest.MonkeyPatch, workers: int | None, least: int, most: int
+) -> None:
+    """Where no number is given parts of large files have threads of their own, so others decode meanwhile."""
+    real, seen = direct.Direct.write, set()
+
+    def note(self: direct.Direct, segments: list[Segment], staging: direct.Staging) -> None:
+        name = threading.current_thread().name
+        seen.add(name)
+        time.sleep(0.01)
+        real(self, segments, staging)
+
+    small.setattr(direct.Direct, "write", note)
+    copies.restore(source, target, common_parameters={"worker_parallelism": workers} if workers else {})
+
+    assert_same(source, landed(target, source))
+    assert least <= len(seen) <= most
+    assert any(name.startswith("large") for name in seen) == (workers is None)
 
 
 def test_changed_files_in_place(copies: Copies, source: Path, writes: list[int]) -> None:

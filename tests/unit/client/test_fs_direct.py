@@ -81,7 +81,7 @@ def write_all(path: Path, parts: list[list[Segment]], size: int) -> Direct:
     stagings = [Staging(), Staging()]
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
     try:
-        file = Direct(fd)
+        file = Direct(fd, size)
         for number, part in enumerate(parts):
             file.write(part, stagings[number % 2])
         file.finish()
@@ -167,6 +167,31 @@ def test_it_goes_on_through_the_cache(
     assert path.read_bytes() == data
 
 
+@pytest.mark.parametrize("way", ["whole", "hole", "refused"])
+def test_only_the_last_bytes_are_left_to_the_cache(path: Path, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    """What else went through it is synced before the file gets its name: it has its size on the disk already."""
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fdatasync", synced.append)
+
+    def fail(number: int, length: int) -> int:
+        if way == "refused" and number == 2:
+            raise OSError(errno.EINVAL, "not here")
+        return length
+
+    size = 9 * BLOCK + 5
+    data = random.Random(1).randbytes(size)
+    if way == "hole":
+        data = data[: BLOCK + 7] + bytes(BLOCK - 7) + data[2 * BLOCK :]
+        part = [(0, [memoryview(data)[: BLOCK + 7]]), (2 * BLOCK, [memoryview(data)[2 * BLOCK :]])]
+    else:
+        part = [(0, [memoryview(data)])]
+    with small_steps(Disk(fail)):
+        write_all(path, [part], size)
+
+    assert path.read_bytes() == data
+    assert len(synced) == (way != "whole")
+
+
 def test_a_full_disk_is_told(path: Path) -> None:
     """By the error of the write; nothing goes through the cache in its place."""
 
@@ -223,7 +248,7 @@ def test_threads_share_a_file(here: int, path: Path) -> None:
     borders = [0, *sorted(random.Random(2).sample(range(1, len(data)), 60)), len(data)]
     parts = [[(begin, [memoryview(data)[begin:end]])] for begin, end in pairwise(borders)]
     random.Random(3).shuffle(parts)
-    file = try_direct(here, len(data), is_dense=True) or Direct(here)
+    file = try_direct(here, len(data), is_dense=True) or Direct(here, len(data))
     left, failed = iter(parts), []
 
     def work() -> None:

@@ -69,9 +69,10 @@ class Staging:
 class Direct:
     """One file that is written past the page cache. For threads, each with parts of its own."""
 
-    def __init__(self, fd: int) -> None:
-        """The descriptor stays the caller's; see `try_direct`."""
+    def __init__(self, fd: int, size_bytes: int) -> None:
+        """The descriptor stays the caller's; the file will have this size. See `try_direct`."""
         self._fd = fd
+        self._whole_bytes = size_bytes - size_bytes % BLOCK_BYTES
         self._lock = threading.Lock()
         self.is_on = True
         """Until `finish`, or until it did not come off."""
@@ -79,6 +80,8 @@ class Direct:
         """Parts of blocks, by the block's offset in the file: where in the block, and what."""
         self._waiting_count = 0
         self._credit_bytes = GRACE_BYTES
+        self._is_cached = False
+        """Whether more than the last bytes went through the cache."""
 
     def write(self, segments: list[Segment], staging: Staging) -> None:
         """Write all of it, or keep it until the rest of its block comes."""
@@ -89,12 +92,19 @@ class Direct:
                 write_segments(self._fd, [(offset, views)])
 
     def finish(self) -> None:
+        """Write what waits. Then all but the last bytes of the file is on the disk, whatever it holds already of its size and name."""
+        self._turn_off()
+        if self._is_cached:
+            os.fdatasync(self._fd)
+
+    def _turn_off(self, *, is_early: bool = False) -> None:
         """Write what waits; from now on the descriptor is one like any other."""
         with self._lock:
             if not self.is_on:
                 return
             self.is_on = False
             fcntl.fcntl(self._fd, fcntl.F_SETFL, fcntl.fcntl(self._fd, fcntl.F_GETFL) & ~os.O_DIRECT)
+            self._is_cached = is_early or any(at < self._whole_bytes for at in self._waiting)
             for at in sorted(self._waiting):
                 for begin, data in self._waiting[at]:
                     write_segments(self._fd, [(at + begin, [memoryview(data)])])
@@ -153,14 +163,14 @@ class Direct:
             else:
                 write_segments(self._fd, [(base + begin, [memoryview(data)])])
                 return False
-        self.finish()
+        self._turn_off(is_early=True)
         return False
 
     def _put(self, blocks: memoryview, offset: int) -> None:
         is_refused = False
         self._credit_bytes += len(blocks) - MEAN_BYTES
         if self._credit_bytes < 0:
-            self.finish()
+            self._turn_off(is_early=True)
         while blocks:
             try:
                 count = os.pwrite(self._fd, blocks, offset)
@@ -168,7 +178,7 @@ class Direct:
                 if error.errno != errno.EINVAL or is_refused:
                     raise
                 is_refused = True
-                self.finish()
+                self._turn_off(is_early=True)
             else:
                 blocks = blocks[count:]
                 offset += count
@@ -187,7 +197,7 @@ def try_direct(fd: int, size_bytes: int, *, is_dense: bool) -> Direct | None:
         return None
     if is_dense:
         _take_blocks(fd, size_bytes - size_bytes % BLOCK_BYTES)
-    return Direct(fd)
+    return Direct(fd, size_bytes)
 
 
 def _take_blocks(fd: int, size_bytes: int) -> None:
