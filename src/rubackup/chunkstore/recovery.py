@@ -86,6 +86,14 @@ class Recovery:
         self.beside.remove_orphans(storages, there, self._index)
         self._manifests(storages)
 
+    def relist(self, storage: Storage, storages: Iterable[Storage], record: str) -> None:
+        """List a record whose manifest came back to its place. The pool's lock is held."""
+        self._storages = {one.id: one for one in storages}
+        name = seals.manifest_name(record)
+        size = storage.backend.size(name)
+        self._take_manifest(storage, Item(name, size), record)
+        storage.count(size)
+
     def _problem(self, text: str) -> None:
         log.error("%s", text)
         self.problems.append(text)

@@ -48,7 +48,7 @@ async def serve(settings: Settings) -> None:
         leader = Leader(database, hwid, dispatcher)
         leader.pools = pools
         monitor = Monitor(database, (hwid, hostname))
-        reports = Reports(database, registry, heartbeats, tickets, monitor, ClientTools(database))
+        reports = Reports(database, registry, heartbeats, tickets, monitor, ClientTools(database), lambda: leader.epoch)
         plane = ControlPlane(
             database,
             signer,
@@ -56,6 +56,7 @@ async def serve(settings: Settings) -> None:
             (hwid, hostname),
             lambda: leader.epoch,
             pools.configure,
+            pools.clients.configure,
         )
         watch = CatalogueWatch(database, registry, dispatcher, pools)
         control = await serve_control(

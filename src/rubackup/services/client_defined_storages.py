@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, UnsetType
 from rubackup.domain.errors import Conflict
 from rubackup.domain.names import NAME_OR_EMPTY
 from rubackup.domain.pools import CLIENT_DEFINED
-from rubackup.services import scopes
+from rubackup.services import client_pools, scopes
 from rubackup.services._pool_types import same_server_files
 from rubackup.services.change import Change
 from rubackup.services.fields import Problems, Ref, given, update_columns
@@ -65,6 +65,7 @@ async def create(change: Change, new: NewClientStorage) -> int:
     if storage_id is None:
         raise _taken(new.name)
     await change.event("created", "client_defined_storages", storage_id, media_server_id=pool["media_server_id"])
+    await change.wake("pools")
     return storage_id
 
 
@@ -79,16 +80,21 @@ async def update(change: Change, storage_id: int, wanted: ClientStorageChange) -
     problems.raise_any()
     if before["taken"] is not None:
         raise _taken(columns["name"])
+    if columns.get("name", before["name"]) != before["name"]:
+        await client_pools.refuse_in_use(change.db, [storage_id])  # clients find their folder by the name
     await update_columns(change.db, "client_defined_storages", storage_id, columns)
     await change.event(
         "changed", "client_defined_storages", storage_id, media_server_id=before["media_server_id"]
     )  # fmt: skip
+    await change.wake("pools")
 
 
 async def delete(change: Change, ids: Sequence[int]) -> None:
-    """Delete storages."""
+    """Delete storages; Conflict while copies lie in one."""
+    await client_pools.refuse_in_use(change.db, ids)
     for row in await change.db.fetch(_DELETE, list(ids)):
         await change.event("deleted", "client_defined_storages", row["id"], media_server_id=row["media_server_id"])
+    await change.wake("pools")
 
 
 async def _metadata(change: Change, problems: Problems, wanted: Ref, media_id: int | None) -> int | None:
