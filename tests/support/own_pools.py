@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from rubackup.agent.folders import Ground
 from rubackup.agent.seals import SealBook
 from rubackup.agent.tasks import RunningTask
+from rubackup.chunkstore.group import Sealer
 from rubackup.chunkstore.pool import GcSafety
 from rubackup.client.channels import connect
 from rubackup.client.modules.filesystem import FileSystemModule
@@ -103,14 +104,14 @@ class OwnWorld:
     def __post_init__(self) -> None:
         self.desk = KeptDesk(self.keeper)
         self.server = Decider(self)
-        (self.folder / "own").mkdir(mode=0o700, exist_ok=True)
+        (self.folder / "own").mkdir(mode=0o700, parents=True, exist_ok=True)
         self.start()
 
     def start(self) -> None:
         """The client's process begins (again)."""
         state = self.folder / "client"
-        ground = Ground((state,), memory=True, host="client")
-        self.pools = OwnPools(self.hwid, {"nas": self.folder / "own"}, state / "pools", ground, self.safety)
+        self.ground = Ground((state,), memory=True, host="client")
+        self.pools = OwnPools(self.hwid, {"nas": self.folder / "own"}, state / "pools", self.ground, self.safety)
         self.seals = SealBook(state / "unreported")
         files = self.installation.files("client", self.hwid)
 
@@ -165,18 +166,18 @@ class OwnWorld:
         """What its order carries."""
         return Order(task_id=task.task_id, fence=task.fence, epoch=1, ticket=task.ticket)
 
-    def backup(self, source: Path, parent: str = "", record: str = "", hold: bool = True) -> str:
+    def backup(self, source: Path, parent: str = "", record: str = "", sealer: Sealer | None = None) -> str:
         """Make a copy and report it; the record."""
         record = record or uuid.uuid4().hex
         task = self.task(record)
-        if hold:
-            self.server.held[task.task_id] = (task.fence, record)
+        self.server.held[task.task_id] = (task.fence, record)
         message = RunBackup(
             order=self.order(task), media=self.address, record=record, parent=parent, resource_type="File system",
             resource=str(source), backup_type="incremental" if parent else "full", compression="None", own=self.config,
+            crypto=sealer.suite.name if sealer else "nocrypt",
         )  # fmt: skip
-        with self.tasks.backup(self.config, message, task, "") as channel:
-            job = BackupJob(record, parent, self.hwid, str(source), message.backup_type)
+        with self.tasks.backup(self.config, message, task, sealer.key.id.hex() if sealer else "") as channel:
+            job = BackupJob(record, parent, self.hwid, str(source), message.backup_type, sealer=sealer)
             FileSystemModule().backup(job, channel, task)
         self.report()
         return record
@@ -222,9 +223,9 @@ def _lines(task: RunningTask) -> list[str]:
 
 
 @contextmanager
-def own_world(folder: Path, **more: Any) -> Iterator[OwnWorld]:
-    """With a media server on a port of its own."""
-    installation = Installation(folder)
+def own_world(folder: Path, installation: Installation | None = None, **more: Any) -> Iterator[OwnWorld]:
+    """With a media server on a port of its own; keys of an installation can be used again."""
+    installation = installation or Installation(folder)
     key = pki.new_key_pem()
     keeper = PoolKeeper(folder / "metadata", Ground((folder / "metadata",), memory=True))
     storage = StorageConfig(id=1, path=str(folder / "storage"))

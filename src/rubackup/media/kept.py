@@ -7,13 +7,14 @@ Design: `docs/design/pools.md`, Client defined pools.
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 from collections.abc import Iterator
 from typing import Final
 
 from rubackup.agent import record_listing
 from rubackup.chunkstore.kept import KeptManifests, KeptWriting
-from rubackup.domain.errors import Busy, Conflict, NotFound, Refused, RubackupError, WireFault
+from rubackup.domain.errors import Busy, Conflict, Corrupt, NotFound, Refused, RubackupError, WireFault
 from rubackup.media.listing import pool_record
 from rubackup.media.pools import PoolKeeper
 from rubackup.wire.data import DataConnection, Frame
@@ -34,6 +35,7 @@ from rubackup.wire.messages import (
 )
 from rubackup.wire.tickets import Ticket
 
+log = logging.getLogger(__name__)
 LISTED: Final = 1000
 """Records in one answer."""
 
@@ -74,7 +76,12 @@ class KeptDesk:
         names = sorted((record, folder) for folder in folders for record in pool.kept_manifests(folder).records())
         behind = [one for one in names if one[0] > message.after]
         found = behind[: max(1, min(message.limit, LISTED))]
-        records = [pool_record(pool.kept_manifests(folder).sealed(record)) for record, folder in found]
+        records = []
+        for record, folder in found:
+            try:
+                records.append(pool_record(pool.kept_manifests(folder).sealed(record)))
+            except (Corrupt, NotFound) as error:  # dropped just now, or damaged: it tells nothing
+                log.warning("the kept manifest of record %s is not listed: %s", record, error)
         return PoolRecords(records=records, more=len(found) < len(behind))
 
     def drop(self, folder: str, record: str) -> None:

@@ -48,7 +48,7 @@ async def serve(settings: Settings) -> None:
         leader = Leader(database, hwid, dispatcher)
         leader.pools = pools
         monitor = Monitor(database, (hwid, hostname))
-        reports = Reports(database, registry, heartbeats, tickets, monitor, ClientTools(database), lambda: leader.epoch)
+        reports = Reports(database, registry, heartbeats, tickets, monitor, ClientTools(database))
         plane = ControlPlane(
             database,
             signer,

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from rubackup.catalog.database import Database
-from rubackup.domain.errors import RubackupError, Unavailable
+from rubackup.domain.errors import RubackupError, StorageFault, Unavailable
 from rubackup.server.registry import Registry
 from rubackup.services import client_pools, configuration, pools, records
 from rubackup.wire.control import ControlPeer
@@ -101,16 +101,35 @@ class ClientPoolSync:
                 await records.lock_told(self._database, row_id, until)
         waiting = await client_pools.waiting_tombstones(self._database, hwid)
         zeroing = await self._zeroing() if waiting else False
+        closed: set[int] = set()
         for one in waiting:
-            drop = DropRecord(epoch=self._epoch(), pool_id=one.pool_id, record=one.record, zeroing=zeroing)
-            if not await _done(peer.call(drop, 30.0), f"record {one.record} was deleted, but its client keeps it"):
+            if one.pool_id in closed:
                 continue
-            keeper = self._registry.find("media", one.media_hwid)
-            if keeper is None:
-                continue  # both are told once more when it is back
-            kept = DropKept(epoch=self._epoch(), folder=one.folder, record=one.record)
-            if await _done(keeper.call(kept, 30.0), f"record {one.record} was deleted, but its manifest is kept"):
+            drop = DropRecord(epoch=self._epoch(), pool_id=one.pool_id, record=one.record, zeroing=zeroing)
+            try:
+                if not await _done(peer.call(drop, 30.0), f"record {one.record} was deleted, but its client keeps it"):
+                    continue
+            except StorageFault as error:
+                closed.add(one.pool_id)
+                log.warning("client %s cannot drop records of pool %d now: %s", hwid, one.pool_id, error)
+                continue
+            # Its client may have had the manifest kept once more since it was dropped.
+            if await self.drop_kept(one):
                 await records.tombstone_done(self._database, one.record)
+
+    async def drop_all_kept(self, peer: ControlPeer) -> None:
+        """Tell a media server which manifests it need not keep any more."""
+        for one in await client_pools.kept_tombstones(self._database, peer.identity.hwid):
+            if await self.drop_kept(one):
+                await client_pools.manifest_gone(self._database, one.record)
+
+    async def drop_kept(self, one: client_pools.Tombstone) -> bool:
+        """Whether the media server, which may be away, keeps the manifest no more."""
+        keeper = self._registry.find("media", one.media_hwid)
+        if keeper is None:
+            return False
+        kept = DropKept(epoch=self._epoch(), folder=one.folder, record=one.record)
+        return await _done(keeper.call(kept, 30.0), f"record {one.record} was deleted, but its manifest is kept")
 
     async def _zeroing(self) -> bool:
         async with self._database.connection() as db:
@@ -123,10 +142,10 @@ def client_pool(row: client_pools.ClientPoolRow) -> ClientPool:
 
 
 async def _done(call: Awaitable[Message], problem: str) -> bool:
-    """Whether an order was carried out; one that is refused does not stop the next, a lost connection does."""
+    """Whether an order was carried out; one that is refused does not stop the next, a lost connection and a pool that is away do."""
     try:
         await call
-    except Unavailable:
+    except (StorageFault, Unavailable):
         raise
     except RubackupError as error:
         log.error("%s: %s", problem, error)

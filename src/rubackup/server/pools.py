@@ -221,6 +221,7 @@ class PoolSync:
             drop = DropRecord(epoch=self._epoch(), pool_id=pool_id, record=record, zeroing=zeroing)
             if await _done(peer, drop, f"record {record} was deleted, but its pool keeps it"):
                 await records.tombstone_done(self._database, record)
+        await self.clients.drop_all_kept(peer)
 
     async def _zeroing(self) -> bool:
         """Whether what is deleted is overwritten."""

@@ -7,7 +7,6 @@ answered with Fenced or in the list of tasks to drop.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
 
 import msgspec
 
@@ -98,10 +97,7 @@ class Reports:
         tickets: TicketOffice,
         monitor: Monitor,
         tools: ClientTools,
-        epoch: Callable[[], int] = lambda: 0,
     ) -> None:
-        """`epoch` is that of this server while it leads, else 0."""
-        self._epoch = epoch
         self._database = database
         self._registry = registry
         self._heartbeats = heartbeats
@@ -221,8 +217,8 @@ class Reports:
         """Nobody needs the manifest of a record that the catalogue does not have; Unavailable when it cannot be dropped now."""
         found = await client_pools.keeper_of(self._database, message.pool_id)
         if found is not None:
-            media_hwid, pool_uuid = found
-            order = DropKept(epoch=self._epoch(), folder=kept_folder(pool_uuid, hwid), record=message.record)
+            media_hwid, pool_uuid, epoch = found
+            order = DropKept(epoch=epoch, folder=kept_folder(pool_uuid, hwid), record=message.record)
             await self._registry.get("media", media_hwid).call(order, RELAY_SECONDS)
 
     async def _with_ticket(

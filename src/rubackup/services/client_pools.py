@@ -7,6 +7,7 @@ Design: `docs/design/pools.md`, Client defined pools.
 from __future__ import annotations
 
 import datetime as dt
+import uuid
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,10 +18,11 @@ from rubackup.domain.errors import Conflict
 from rubackup.domain.identity import client_label
 from rubackup.domain.pools import CLIENT_DEFINED, OWNERS_ONLY, kept_folder
 from rubackup.services import configuration as settings
+from rubackup.services import pools
 from rubackup.services.pools import PoolReport
+from rubackup.services.scopes import Limit
 
 SETTING = "CLIENT_DEFINED_STORAGES"
-NOBODY = f"No client has a folder for it ({SETTING} of the clients' settings)."
 AT_ONCE = 1000
 NAMED = 5
 """Clients that a refusal names at most."""
@@ -50,9 +52,9 @@ DELETE FROM client_defined_storage_state t USING client_defined_storages s, clie
 WHERE s.id = t.storage_id AND c.id = t.client_id AND c.hwid = $1 AND t.storage_id <> ALL ($2::bigint[])
 RETURNING s.pool_id"""
 _OF_STORAGES = "SELECT DISTINCT pool_id FROM client_defined_storages WHERE id = ANY ($1::bigint[]) ORDER BY pool_id"
-_TOTAL = """
+_TOTAL = f"""
 WITH now AS (
-    SELECT p.id, CASE WHEN count(t.client_id) = 0 THEN $2 WHEN bool_or(t.problem = '') THEN '' ELSE min(t.problem) END AS problem,
+    SELECT p.id, {pools.CLIENTS_PROBLEM} AS problem,
         coalesce(sum(t.free_bytes), 0)::bigint AS free_bytes, coalesce(sum(t.used_bytes), 0)::bigint AS used_bytes,
         coalesce(sum(t.total_bytes), 0)::bigint AS total_bytes, p.media_server_id, s.problem AS before
     FROM pools p LEFT JOIN client_defined_storages d ON d.pool_id = p.id
@@ -67,28 +69,33 @@ WITH now AS (
 )
 INSERT INTO events (kind, family, row_id, media_server_id, data)
 SELECT 'changed', 'pool_list', id, media_server_id, jsonb_build_object('problem', problem) FROM now
-WHERE before IS DISTINCT FROM problem"""
+WHERE before IS DISTINCT FROM problem"""  # noqa: S608 - expressions of the code
 _WAITING = """
-SELECT t.pool_id, t.uuid, p.uuid AS pool_uuid, m.hwid AS media_hwid
+SELECT t.pool_id, t.uuid, t.client_hwid, p.uuid AS pool_uuid, m.hwid AS media_hwid
 FROM record_tombstones t JOIN pools p ON p.id = t.pool_id JOIN media_servers m ON m.id = p.media_server_id
 WHERE t.client_hwid = $1 AND t.acknowledged_at IS NULL AND NOT EXISTS (
     SELECT 1 FROM task_queue q WHERE q.parent_uuid = t.uuid
         AND q.status IN ('Assigned', 'At_Client', 'Execution', 'Transmission'))
 ORDER BY t.created_at, t.uuid LIMIT $2"""
 _KEEPER = f"""
-SELECT m.hwid, p.uuid FROM pools p JOIN media_servers m ON m.id = p.media_server_id
+SELECT m.hwid, p.uuid, l.epoch FROM pools p JOIN media_servers m ON m.id = p.media_server_id CROSS JOIN leadership l
 WHERE p.id = $1 AND p.pool_type = '{CLIENT_DEFINED}'"""  # noqa: S608 - a constant of ours
+_KEPT_WAITING = """
+SELECT t.pool_id, t.uuid, t.client_hwid, p.uuid AS pool_uuid, m.hwid AS media_hwid
+FROM record_tombstones t JOIN pools p ON p.id = t.pool_id JOIN media_servers m ON m.id = p.media_server_id
+WHERE m.hwid = $1 AND t.client_hwid <> '' AND NOT t.manifest_gone ORDER BY t.created_at, t.uuid LIMIT $2"""
+_MANIFEST_GONE = "UPDATE record_tombstones SET manifest_gone = true WHERE uuid = $1"
 _UNTOLD_LOCKS = f"""
 SELECT r.id, r.pool_id, r.uuid, r.locked_until FROM repository r JOIN pools p ON p.id = r.pool_id
 WHERE p.pool_type = '{CLIENT_DEFINED}' AND r.client_hwid = $1 AND r.locked_until IS NOT NULL
     AND r.locked_until IS DISTINCT FROM r.pool_locked_until
 ORDER BY r.id LIMIT $2"""  # noqa: S608 - a constant of ours
 _ABLE = f"""
-SELECT p.pool_name, c.hostname, c.hwid, c.resource_types <> '{{}}' AS judged,
+SELECT p.pool_name, c.hostname, c.hwid, c.resource_types <> ARRAY[]::text[] AS judged,
     EXISTS (SELECT 1 FROM client_defined_storages s WHERE s.pool_id = p.id AND s.name = ANY (c.storages)) AS able,
     EXISTS (SELECT 1 FROM pool_substitutions x WHERE x.pool_id = p.id) AS substituted,
-    ARRAY(SELECT o.hostname || ' (' || o.hwid || ')' FROM clients o WHERE o.storages && ARRAY(
-        SELECT s.name FROM client_defined_storages s WHERE s.pool_id = p.id) ORDER BY o.hostname, o.hwid LIMIT $3) AS others,
+    ARRAY(SELECT x.hostname || ' (' || x.hwid || ')' FROM clients x WHERE x.storages && ARRAY(
+        SELECT s.name FROM client_defined_storages s WHERE s.pool_id = p.id) AND ({{limit}}) ORDER BY x.hostname, x.hwid LIMIT $3) AS others,
     ARRAY(SELECT s.name FROM client_defined_storages s WHERE s.pool_id = p.id ORDER BY s.id) AS names
 FROM pools p CROSS JOIN clients c WHERE p.id = $1 AND c.id = $2 AND p.pool_type = '{CLIENT_DEFINED}'"""  # noqa: S608
 _CONCERNED = """
@@ -104,6 +111,13 @@ SELECT s.id, s.name, c.hostname, c.hwid FROM client_defined_storages s
 JOIN client_defined_storage_state t ON t.storage_id = s.id AND t.used_bytes > 0 JOIN clients c ON c.id = t.client_id
 WHERE s.id = ANY ($1::bigint[]) AND EXISTS (SELECT 1 FROM repository r WHERE r.pool_id = s.pool_id AND r.client_hwid = c.hwid)
 ORDER BY s.id, c.hostname LIMIT 1"""
+_STATE = "FROM client_defined_storage_state t WHERE t.storage_id = s.id"
+FOLDERS = {
+    "clients": f"(SELECT count(*) {_STATE})",
+    "problem": f"(SELECT {pools.CLIENTS_PROBLEM} {_STATE})",
+    "used_bytes": f"(SELECT coalesce(sum(t.used_bytes), 0)::bigint {_STATE})",
+}
+"""What clients tell of their folders for storage `s`, by column."""
 PROBLEM_OF = f"""CASE WHEN p.pool_type <> '{CLIENT_DEFINED}' OR $4::bigint IS NULL THEN '' ELSE coalesce(
     (SELECT CASE WHEN bool_or(t.problem = '') THEN '' ELSE min(t.problem) END
      FROM client_defined_storage_state t JOIN client_defined_storages k ON k.id = t.storage_id
@@ -157,11 +171,11 @@ async def of(database: Database, pool_id: int) -> ClientPoolRow | None:
         return await of_pool(db, pool_id)
 
 
-async def keeper_of(database: Database, pool_id: int) -> tuple[str, str] | None:
-    """Hardware id of the media server that keeps the manifests of a pool, and the pool's uuid; None for other pools."""
+async def keeper_of(database: Database, pool_id: int) -> tuple[str, str, int] | None:
+    """Who keeps the manifests of a pool: the media server by hardware id, the pool's uuid, the epoch; None for other pools."""
     async with database.connection() as db:
         row = await db.fetchrow(_KEEPER, pool_id)
-    return (row["hwid"], row["uuid"].hex) if row else None
+    return (row["hwid"], row["uuid"].hex, row["epoch"]) if row else None
 
 
 async def _rows(db: Connection, rows: Sequence[Any]) -> list[ClientPoolRow]:
@@ -188,22 +202,34 @@ async def report(database: Database, hwid: str, states: Sequence[PoolReport]) ->
         )  # fmt: skip
         gone = {row["pool_id"] for row in await db.fetch(_GONE, hwid, ids)}
         told = {row["pool_id"] for row in await db.fetch(_OF_STORAGES, ids)}
-        await db.execute(_TOTAL, sorted(gone | told), NOBODY)
+        await db.execute(_TOTAL, sorted(gone | told))
 
 
 async def waiting_tombstones(database: Database, hwid: str) -> list[Tombstone]:
     """Records that a client has to forget, oldest first, at most 1,000."""
     async with database.connection() as db:
-        rows = await db.fetch(_WAITING, hwid, AT_ONCE)
-    return [
-        Tombstone(
-            pool_id=row["pool_id"],
-            record=row["uuid"].hex,
-            media_hwid=row["media_hwid"],
-            folder=kept_folder(row["pool_uuid"].hex, hwid),
-        )
-        for row in rows
-    ]
+        return [_tombstone(row) for row in await db.fetch(_WAITING, hwid, AT_ONCE)]
+
+
+async def kept_tombstones(database: Database, media_hwid: str) -> list[Tombstone]:
+    """Records whose manifests a media server has to keep no more, whatever their clients know by now; at most 1,000."""
+    async with database.connection() as db:
+        return [_tombstone(row) for row in await db.fetch(_KEPT_WAITING, media_hwid, AT_ONCE)]
+
+
+async def manifest_gone(database: Database, record: str) -> None:
+    """The media server keeps it no more; a repeat changes nothing."""
+    async with database.connection() as db:
+        await db.execute(_MANIFEST_GONE, uuid.UUID(record))
+
+
+def _tombstone(row: Any) -> Tombstone:
+    return Tombstone(
+        pool_id=row["pool_id"],
+        record=row["uuid"].hex,
+        media_hwid=row["media_hwid"],
+        folder=kept_folder(row["pool_uuid"].hex, row["client_hwid"]),
+    )
 
 
 async def untold_locks(database: Database, hwid: str) -> list[tuple[int, int, str, dt.datetime]]:
@@ -218,12 +244,12 @@ async def concerned(db: Connection, pool_id: int, over: Sequence[str]) -> list[i
     return [row["id"] for row in await db.fetch(_CONCERNED, pool_id, list(over))]
 
 
-async def refuse_unable(db: Connection, pool_id: int, client_id: int) -> None:
+async def refuse_unable(db: Connection, pool_id: int, client_id: int, limit: Limit) -> None:
     """Conflict when the client has no folder for the pool, nor another pool that could take its place.
 
-    A client that never came online is not judged.
+    A client that never came online is not judged. `limit`: the clients that the caller may know of.
     """
-    row = await db.fetchrow(_ABLE, pool_id, client_id, NAMED)
+    row = await db.fetchrow(_ABLE.format(limit=limit.numbered(4)), pool_id, client_id, NAMED, *limit.values)
     if row is None or row["able"] or row["substituted"] or not row["judged"]:
         return
     names = ", ".join(repr(name) for name in row["names"])

@@ -15,6 +15,9 @@ from rubackup.services.storage_kinds import CLOUD_LABEL, STATES
 
 UNREPORTED = "The media server has not reported yet."
 UNNAMED = "No client has told of a folder for it yet."
+CLIENTS_PROBLEM = f"""CASE WHEN count(t.client_id) = 0 THEN '{UNNAMED}' WHEN bool_or(t.problem = '') THEN ''
+    ELSE min(t.problem) END"""
+"""What keeps a Client defined storage from being used, of the rows `t` of its `client_defined_storage_state`."""
 _SERVED = ", ".join(f"'{name}'" for name in sorted(SERVED))
 PROBLEM = f"""CASE WHEN p.pool_type IN ({_SERVED}) THEN coalesce(s.problem, '{UNREPORTED}')
     WHEN p.pool_type = '{CLIENT_DEFINED}' THEN CASE WHEN s.reported_at IS NULL THEN '{UNNAMED}' ELSE s.problem END

@@ -28,7 +28,7 @@ FAMILIES: tuple[str, ...] = (
         t.free_bytes, coalesce(t.used_bytes, 0), coalesce(nullif(t.total_bytes, 0), s.size_bytes)
     FROM storage_block_devices s LEFT JOIN storage_block_device_state t ON t.storage_id = s.id""",  # noqa: S608
     f"""SELECT 'client_defined_storages', s.id, s.pool_id, s.name, s.description,
-        CASE WHEN count(t.client_id) = 0 THEN '{pools.UNNAMED}' WHEN bool_or(t.problem = '') THEN '' ELSE min(t.problem) END,
+        {pools.CLIENTS_PROBLEM},
         sum(t.free_bytes)::bigint, coalesce(sum(t.used_bytes), 0)::bigint, sum(t.total_bytes)::bigint
     FROM client_defined_storages s LEFT JOIN client_defined_storage_state t ON t.storage_id = s.id GROUP BY s.id""",  # noqa: S608
     f"""SELECT 'storage_clouds', s.id, s.pool_id, {CLOUD_LABEL}, s.description, {storage_clouds.PROBLEM}, NULL,

@@ -94,7 +94,7 @@ async def create_backup(change: Change, new: NewBackup) -> int:
     problems.raise_any()
     await refuse_place_in_service_mode(change.db, pool)
     if pool["group_id"] is None:
-        await client_pools.refuse_unable(change.db, pool["id"], client["id"])
+        await client_pools.refuse_unable(change.db, pool["id"], client["id"], scopes.clients(change.principal))
     if full := await capacity.exceeded(change.db, client["id"]):
         raise Conflict(full)
     task_id = await PostgresQueue(change.db).add(

@@ -15,6 +15,7 @@ CREATE TABLE client_defined_storage_state (
 CREATE INDEX client_defined_storage_state_client ON client_defined_storage_state (client_id);
 
 ALTER TABLE record_tombstones ADD COLUMN client_hwid text NOT NULL DEFAULT '';  -- of the client whose own pool has to forget it
+ALTER TABLE record_tombstones ADD COLUMN manifest_gone boolean NOT NULL DEFAULT false;  -- that a media server kept for the client
 
 -- pools of this type have a state from now on, as those that media servers serve
 INSERT INTO pool_state (pool_id)
