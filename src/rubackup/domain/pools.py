@@ -85,6 +85,8 @@ def fits(source: PoolFacts, target: PoolFacts) -> str:
         return "The copy is in this pool already."
     if source.pool_type == CLIENT_DEFINED:
         return OWNERS_ONLY
+    if target.pool_type == CLIENT_DEFINED:
+        return takes(target)
     if source.pool_type != target.pool_type and not {source.pool_type, target.pool_type} <= ALIKE:
         return f"A copy in a pool of the type {source.pool_type} cannot go into one of the type {target.pool_type}."
     if _blocks(source) != _blocks(target):
