@@ -8,13 +8,14 @@ import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from support.office import example
 from support.system import System, eventually, running
 
-SIZE_BYTES = 150_000_000
+SIZE_BYTES = 80_000_000
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
         yield found
 
 
-def asked(answer: dict) -> int:
+def asked(answer: dict[str, Any]) -> int:
     """The task that a call has queued."""
     return int(answer["message"].rpartition("TASK WAS ADDED TO QUEUE:")[2])
 
@@ -104,8 +105,33 @@ def refused_elsewhere(system: System, record: int, source: Path, pool: str) -> N
     assert pool not in {one["pool_name"] for one in targets}
 
 
+def test_an_encrypted_copy(system: System, tmp_path: Path) -> None:
+    """Its client lists it, verifies the contents with its key, and restores it."""
+    pool = own_pool(system)
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "secret").write_bytes(os.urandom(200_000))
+    task = order(system, source, pool) | {"crypto": "aes-256-gcm"}
+    system.done(asked(system.call("POST", "/task_queue/", {"data": {"task": task}}, status=201)))
+    (record,) = system.records(source)
+    listed = system.call("GET", "/repository_record_file_list", id=record["id"], path=str(source), limit=100)
+    assert [entry["path"] for entry in listed["data"]["items"]] == [str(source / "secret")]
+    verification = system.done(asked(system.call("POST", f"/repository/{record['id']}/verification", status=201)))
+    assert "with its key" in verification["message"]
+    assert system.gives_back(record["id"], source, tmp_path / "target")
+    system.call("GET", f"/repository/{record['id']}/file", status=409, path=str(source / "secret"))
+
+
+def order(system: System, resource: Path, pool: str) -> dict[str, Any]:
+    """What is asked for of a backup into the pool."""
+    return {
+        "resource_type": "File system", "resource": str(resource), "client": system.facts["client"], "backup_type": "full",
+        "pool": pool, "crypto": "nocrypt", "priority": 100, "storage_duration": "1 Years", "archiving": False,
+    }  # fmt: skip
+
+
 def test_a_client_killed_in_the_middle(system: System, tmp_path: Path) -> None:
-    """kill -9 while it writes into its own folder: the task goes on, and what was there restores."""
+    """Kill -9 while it writes into its own folder: the task goes on, and what was there restores."""
     pool = own_pool(system)
     source = tmp_path / "source"
     source.mkdir()
@@ -124,10 +150,7 @@ def test_a_client_killed_in_the_middle(system: System, tmp_path: Path) -> None:
 def test_a_client_without_a_folder_is_told(system: System, tmp_path: Path) -> None:
     """The refusal names the setting, the storage and the client."""
     pool = own_pool(system, "elsewhere")
-    task = {
-        "resource_type": "File system", "resource": str(tmp_path), "client": system.facts["client"], "backup_type": "full",
-        "pool": pool, "crypto": "nocrypt", "priority": 100, "storage_duration": "1 Years", "archiving": False,
-    }  # fmt: skip
+    task = order(system, tmp_path, pool)
     refused = system.call("POST", "/task_queue/", {"data": {"task": task}}, status=409)
     assert "CLIENT_DEFINED_STORAGES" in refused["message"]
     assert "'elsewhere'" in refused["message"]

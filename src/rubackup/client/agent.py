@@ -49,7 +49,6 @@ from rubackup.wire.messages import (
     Message,
     ModuleResource,
     ModuleResources,
-    PoolStates,
     ReadEncryptedFile,
     RecordListing,
     RunBackup,
@@ -117,6 +116,14 @@ class ClientAgent:
             case RunClean(own=ClientPool() as cleaned):
                 self._runner.start(message.order, lambda task: self._own.clean(cleaned, message, task))
                 return Ack()
+            case ConfigureClientPools() | DropRecord() | LockRecord():
+                self._runner.check_epoch(message.epoch)
+                return await self._own.answer(message)
+        return await self._answer(message)
+
+    async def _answer(self, message: Message) -> Message:
+        """The answer to a question."""
+        match message:
             case ListEncrypted() if message.media is not None:
                 return await asyncio.to_thread(self._list_encrypted, message, message.media)
             case ReadEncryptedFile() if message.media is not None:
@@ -129,27 +136,6 @@ class ClientAgent:
                 return await asyncio.to_thread(list_block_devices, message.path)
             case ListResources():
                 return await asyncio.to_thread(self._resources, message)
-        return await self._of_own_pools(message)
-
-    async def _of_own_pools(self, message: Message) -> Message:
-        """The answer to an order of the server that leads, about pools of this client's own."""
-        pools = self._own.pools
-        match message:
-            case ConfigureClientPools():
-                self._runner.check_epoch(message.epoch)
-                await asyncio.to_thread(pools.configure, message.pools)
-                self._own.reporter.begin()
-                return PoolStates(pools=await asyncio.to_thread(pools.states))
-            case DropRecord():
-                self._runner.check_epoch(message.epoch)
-                pool = await asyncio.to_thread(pools.get, message.pool_id)
-                await asyncio.to_thread(pool.drop, message.record, zeroing=message.zeroing)
-                return Ack()
-            case LockRecord():
-                self._runner.check_epoch(message.epoch)
-                pool = await asyncio.to_thread(pools.get, message.pool_id)
-                await asyncio.to_thread(pool.lock, message.record, message.until_ns)
-                return Ack()
         raise WireFault("A client does not take this order.")
 
     def _module(self, resource_type: str) -> Module:

@@ -24,9 +24,15 @@ from rubackup.domain.errors import Fenced, NotFound, RubackupError, WireFault
 from rubackup.domain.lookups import Crypto
 from rubackup.wire.data import DataConnection
 from rubackup.wire.messages import (
+    Ack,
     ClientPool,
+    ConfigureClientPools,
+    DropRecord,
+    LockRecord,
     MediaAddress,
+    Message,
     NewTicket,
+    PoolStates,
     RenewTicket,
     RunBackup,
     RunClean,
@@ -59,6 +65,19 @@ class OwnTasks:
                 session.close()  # all was answered: a lost farewell changes nothing
         finally:
             connection.close()
+
+    async def answer(self, message: ConfigureClientPools | DropRecord | LockRecord) -> Message:
+        """Do what the server that leads says of the pools: which there are, and what is to be forgotten or kept in one."""
+        if isinstance(message, ConfigureClientPools):
+            await asyncio.to_thread(self.pools.configure, message.pools)
+            self.reporter.begin()
+            return PoolStates(pools=await asyncio.to_thread(self.pools.states))
+        pool = await asyncio.to_thread(self.pools.get, message.pool_id)
+        if isinstance(message, LockRecord):
+            await asyncio.to_thread(pool.lock, message.record, message.until_ns)
+        else:
+            await asyncio.to_thread(pool.drop, message.record, zeroing=message.zeroing)
+        return Ack()
 
     # --- sessions ---
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +21,7 @@ from rubackup.client.encrypted import open_manifest
 from rubackup.client.keys import KeyStore
 from rubackup.client.own_pools import OwnPools
 from rubackup.domain.errors import Conflict, NotFound, StorageFault, Unavailable
-from rubackup.wire.messages import ListRecord
+from rubackup.wire.messages import ConfigureClientPools, DropRecord, ListRecord, LockRecord, Message, PoolStates
 from support.own_pools import METADATA, POOL, OwnWorld, own_world
 from support.wire import Installation
 
@@ -174,3 +176,24 @@ def test_damage_is_told_file_by_file(world: OwnWorld, source: Path) -> None:
     assert outcome.outcome == "error"
     assert outcome.damaged
     assert all(str(source) in name for name in outcome.damaged)
+
+
+def test_the_servers_orders_about_a_pool(world: OwnWorld, source: Path) -> None:
+    """It is configured and tells how it is; a locked copy is not dropped, another one is, as often as it is said."""
+    first, second = world.backup(source), world.backup(source)
+
+    def say(message: ConfigureClientPools | DropRecord | LockRecord) -> Message:
+        return asyncio.run(world.tasks.answer(message))
+
+    states = say(ConfigureClientPools(epoch=1, pools=[world.config]))
+    assert isinstance(states, PoolStates)
+    assert [(one.id, one.problem, one.records, len(one.storages)) for one in states.pools] == [(POOL, "", 2, 1)]
+    assert states.pools[0].storages[0].used_bytes > 0
+    say(LockRecord(epoch=1, pool_id=POOL, record=first, until_ns=time.time_ns() + 10**12))
+    with pytest.raises(Conflict, match="locked"):
+        say(DropRecord(epoch=1, pool_id=POOL, record=first))
+    for _ in range(2):
+        say(DropRecord(epoch=1, pool_id=POOL, record=second))
+    assert [one.record for one in world.pools.get(POOL).records()] == [first]
+    with pytest.raises(StorageFault, match="has not been told"):
+        say(DropRecord(epoch=1, pool_id=99, record=first))
