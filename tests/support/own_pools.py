@@ -96,6 +96,7 @@ class OwnWorld:
     address: MediaAddress
     server_key: bytes
     keeper: PoolKeeper
+    served: list[PoolConfig]
     uuid: str = field(default_factory=lambda: uuid.uuid4().hex)
     safety: GcSafety = field(default_factory=lambda: GcSafety(grace_seconds=0))
     hwid: str = CLIENT
@@ -229,15 +230,16 @@ def own_world(folder: Path, installation: Installation | None = None, **more: An
     key = pki.new_key_pem()
     keeper = PoolKeeper(folder / "metadata", Ground((folder / "metadata",), memory=True))
     storage = StorageConfig(id=1, path=str(folder / "storage"))
-    keeper.configure(
+    served = (
         [PoolConfig(id=METADATA, uuid=uuid.uuid4().hex, name="Default", compression="fast", reserve_bytes=0, storages=[storage])]
     )  # fmt: skip
+    keeper.configure(served)
     public = load_pem_private_key(key, None).public_key()
     sessions = DataSessions(MEDIA, keeper, SealBook(folder / "media-unreported"), lambda: {SERVER: public})
     server = DataServer("127.0.0.1", 0, pki.server_context(installation.files("media", MEDIA)), sessions.serve)
     server.start()
     address = MediaAddress(host=server.address[0], port=server.address[1], hwid=MEDIA)
-    world = OwnWorld(folder, installation, address, key, keeper, **more)
+    world = OwnWorld(folder, installation, address, key, keeper, served, **more)
     try:
         yield world
     finally:

@@ -13,6 +13,7 @@ from typing import Final
 
 from rubackup.chunkstore import seals
 from rubackup.chunkstore.backends.base import Appender
+from rubackup.chunkstore.backends.local import LocalBackend
 from rubackup.chunkstore.identity import Buffer
 from rubackup.chunkstore.manifest import ManifestReader
 from rubackup.chunkstore.manifest.check import check_manifest
@@ -23,6 +24,7 @@ from rubackup.domain.errors import Corrupt, Invalid, NotFound
 FOLDER: Final = "clients"
 _NAME = re.compile(r"[0-9a-f]{32}-[0-9a-f]{16}")
 _SUFFIX: Final = ".manifest"
+_OPEN: Final = ".open"
 _READ_BYTES: Final = 4 << 20
 
 
@@ -105,7 +107,7 @@ class KeptManifests:
 
     def open_name(self, record: str) -> str:
         """Of the file in which it is taken in."""
-        return f"{self._folder}/{seals.check_record_id(record)}.open"
+        return f"{self._folder}/{seals.check_record_id(record)}{_OPEN}"
 
     def where(self, record: str) -> Storage | None:
         """The storage in which it is kept; None when it is not."""
@@ -163,6 +165,14 @@ class KeptWriting:
             self._file.close()
             self._storage.backend.delete(self._kept.open_name(self._record))
             self._file = None
+
+
+def tidy(storage: Storage) -> None:
+    """Remove what interrupted writing has left in a folder that is opened."""
+    if isinstance(storage.backend, LocalBackend):  # others keep none
+        for item in list(storage.backend.list(FOLDER)):
+            if item.name.endswith(_OPEN):
+                storage.backend.delete(item.name)
 
 
 def holders(storages: Storages, pool: str) -> Iterator[str]:

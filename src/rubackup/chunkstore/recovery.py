@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 from typing import Final
 
-from rubackup.chunkstore import astray, group, pack, seals
+from rubackup.chunkstore import astray, group, kept, pack, seals
 from rubackup.chunkstore._hash_files import HashFiles
 from rubackup.chunkstore._packset import PackSet
 from rubackup.chunkstore.backends.base import Item
@@ -80,6 +80,7 @@ class Recovery:
             for folder in ("packs", "manifests"):
                 storage.backend.sweep(folder)
             storage.used_bytes = self.beside.size_bytes(storage)
+            kept.tidy(storage)
         with self._index.filling(self._choose):
             for storage, item in items:
                 self._try_pack(storage, item)

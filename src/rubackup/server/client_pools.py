@@ -60,6 +60,7 @@ class ClientPoolSync:
         try:
             rows = await client_pools.configuration(self._database, hwid)
             if not rows and peer not in self._told:
+                await client_pools.report(self._database, hwid, [])  # it may have had some when it was here last
                 return
             first = peer not in self._told
             self._told = {one for one in self._told if not one.is_closed} | {peer}

@@ -200,9 +200,15 @@ async def report(database: Database, hwid: str, states: Sequence[PoolReport]) ->
             _REPORT, hwid, ids, [s.problem for s in found], [s.free_bytes for s in found],
             [s.used_bytes for s in found], [s.total_bytes for s in found],
         )  # fmt: skip
-        gone = {row["pool_id"] for row in await db.fetch(_GONE, hwid, ids)}
-        told = {row["pool_id"] for row in await db.fetch(_OF_STORAGES, ids)}
-        await db.execute(_TOTAL, sorted(gone | told))
+        concerned = {row["pool_id"] for row in await db.fetch(_GONE, hwid, ids)}
+        concerned |= {row["pool_id"] for row in await db.fetch(_OF_STORAGES, ids)}
+        if concerned:
+            await sum_up(db, sorted(concerned))
+
+
+async def sum_up(db: Connection, pool_ids: Sequence[int]) -> None:
+    """How these pools are, of what clients tell of the storages that they have now."""
+    await db.execute(_TOTAL, list(pool_ids))
 
 
 async def waiting_tombstones(database: Database, hwid: str) -> list[Tombstone]:

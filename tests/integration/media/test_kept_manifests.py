@@ -134,6 +134,12 @@ def test_a_storage_with_kept_manifests_holds_data(world: OwnWorld, tmp_path: Pat
     record = world.backup(tmp_path / "source")
     path = str(tmp_path / "storage")
     assert "holds data" in world.keeper.get(METADATA).needs(path)
+    left = kept_file(world, record).with_suffix(".open")
+    left.write_bytes(b"cut off")
+    world.keeper.close()
+    world.keeper.configure(world.served)
+    assert not left.exists()
+    assert world.is_kept(record)
     for _ in range(2):
         world.desk.drop(world.kept, record)
     assert not world.is_kept(record)

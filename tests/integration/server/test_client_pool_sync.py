@@ -290,6 +290,14 @@ def test_a_client_that_has_no_folder_any_more_is_told_so(run):
         assert "No client has told" in await world.value(
             "SELECT problem FROM pool_state WHERE pool_id = $1", world.pool
         )
+        await world.comes("nas")
+        await world.sync.configure(world.client_peer)
+        await world.comes()
+        back = Peer("client", CLIENT)
+        await world.sync.configure(back)  # type: ignore[arg-type]
+        assert back.take() == []
+        assert await world.value("SELECT count(*) FROM client_defined_storage_state") == 0
+        world.client_peer.take()
         stranger = Peer("client", OTHER_CLIENT)
         world.registry.add(stranger)  # type: ignore[arg-type]
         await world.sync.configure_all()
