@@ -13,7 +13,7 @@ from rubackup.chunkstore.gc.safety import GcResult
 from rubackup.chunkstore.manifest import Summary
 from rubackup.chunkstore.pool import Pool
 from rubackup.chunkstore.write import WriteSession
-from rubackup.media.seals import SealBook
+from rubackup.agent.seals import SealBook
 
 
 def _hasty() -> None:

@@ -22,7 +22,7 @@ from rubackup.agent.tasks import RunningTask
 from rubackup.chunkstore.gc.safety import GcSafety
 from rubackup.domain.errors import Busy, NotFound
 from rubackup.media.copying import Copier
-from rubackup.media.seals import Note, SealBook
+from rubackup.agent.seals import Note, SealBook
 from rubackup.wire.messages import Order, RunCopy
 
 GRACE: Final = GcSafety(grace_seconds=1)

@@ -51,6 +51,8 @@ class AgentHost:
     """Names of domain.lookups.Crypto that a client can run."""
     key_ids: Callable[[], Sequence[str]] = tuple
     """Gives the keys that a client holds now."""
+    storages: tuple[str, ...] = ()
+    """Names of storages of Client defined pools that a client has folders for."""
 
     @property
     def tls(self) -> pki.TlsFiles:
@@ -68,6 +70,7 @@ class AgentHost:
             data_endpoint=self.data_endpoint,
             ciphers=list(self.ciphers),
             key_ids=list(self.key_ids()),
+            storages=list(self.storages),
         )
 
     def request(self) -> Enrol:

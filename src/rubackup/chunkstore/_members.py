@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePath
 
-from rubackup.chunkstore import metafiles, seals
+from rubackup.chunkstore import kept, metafiles, seals
 from rubackup.chunkstore._mending import Mending
 from rubackup.chunkstore._packset import PackSet
 from rubackup.chunkstore._presence import closed_or_open
@@ -187,6 +187,16 @@ class Members(Mending):
     def kept_metafile(self, device: str) -> bytes:
         """A metafile that is kept in this pool; NotFound."""
         return metafiles.read(self._storages, device)
+
+    # --- manifests of pools whose packs lie with clients ---
+
+    def kept_manifests(self, folder: str) -> kept.KeptManifests:
+        """Those of one client in such a pool that are kept in this one; Invalid for what cannot be its name."""
+        return kept.KeptManifests(lambda: self._storages, folder)
+
+    def kept_folders(self, pool: str) -> list[str]:
+        """Of the clients of such a pool (its uuid in hex) whose manifests are kept in this one."""
+        return list(kept.holders(self._storages, pool))
 
     # --- what is lost with what is away ---
 

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import msgspec
 
+from rubackup.agent.folders import Ground, check_folder
 from rubackup.chunkstore.digests import DigestSpec
 from rubackup.chunkstore.pool import GcSafety, Pool
 from rubackup.domain.errors import Busy, Conflict, RubackupError, StorageFault
 from rubackup.domain.pools import NOT_RECONCILED
 from rubackup.media.emergency import emergency_folder
-from rubackup.media.folders import Ground, check_folder
 from rubackup.media.history import KNOWN, UNKNOWN, History, Standing
 from rubackup.media.lanes import WAIT_SECONDS, Lanes
 from rubackup.media.places import Places
@@ -139,6 +139,12 @@ class PoolKeeper:
     def ids(self) -> list[int]:
         """The pools that are open; does not wait for those that are being opened."""
         return list(self._open)
+
+    def of_folders(self) -> list[int]:
+        """The pools that are open and have folders only."""
+        with self._lock:
+            configs = list(self._configs.values())
+            return [one.id for one in configs if one.id in self._open and all(map(_is_folder, one.storages))]
 
     def metadata_pools(self) -> list[tuple[int, int]]:
         """Each open pool whose metafiles are kept in another one, and that one."""

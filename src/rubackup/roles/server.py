@@ -56,6 +56,7 @@ async def serve(settings: Settings) -> None:
             (hwid, hostname),
             lambda: leader.epoch,
             pools.configure,
+            pools.clients.configure,
         )
         watch = CatalogueWatch(database, registry, dispatcher, pools)
         control = await serve_control(

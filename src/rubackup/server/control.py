@@ -32,6 +32,7 @@ class ControlPlane:
         server: tuple[str, str],
         epoch: Callable[[], int],
         media_came: Callable[[ControlPeer], Awaitable[None]],
+        client_came: Callable[[ControlPeer], Awaitable[None]],
     ) -> None:
         self._database = database
         self._signer = signer
@@ -39,6 +40,7 @@ class ControlPlane:
         self._hwid, self._hostname = server
         self._epoch = epoch
         self._media_came = media_came
+        self._client_came = client_came
 
     async def enrol(self, message: Enrol, address: str) -> EnrolPending | EnrolGranted:
         """A host without certificate asks for one."""
@@ -107,7 +109,9 @@ class ControlPlane:
                 resource_types=hello.resource_types,
                 ciphers=hello.ciphers,
                 key_ids=hello.key_ids,
+                storages=hello.storages,
             )
+            await self._client_came(peer)
         else:
             await presence.media_online(
                 self._database,

@@ -18,10 +18,13 @@ from rubackup.services.host_log import Happened
 UNBLOCK_AT_ONCE = 1000
 KEYS = 1000
 """So many keys of a client are remembered."""
+STORAGES = 100
+"""So many names of storages that a client has folders for are remembered."""
+NAME_LENGTH = 128
 
 _CLIENT_FACTS = """
 UPDATE clients SET hostname = $2, package_version = $3, os_type = $4, os_version = $5, resource_types = $6,
-    ciphers = $7, key_ids = $8
+    ciphers = $7, key_ids = $8, storages = $9
 WHERE hwid = $1 RETURNING id, group_id"""
 _KEYS = "UPDATE clients SET key_ids = $2 WHERE hwid = $1"
 _MEDIA_FACTS = """
@@ -66,6 +69,7 @@ async def client_online(
     resource_types: Sequence[str] = (),
     ciphers: Sequence[str] = (),
     key_ids: Sequence[str] = (),
+    storages: Sequence[str] = (),
 ) -> None:
     """Store what the client says of itself and let its waiting tasks run. Unknown clients are left alone."""
     async with database.transaction() as db:
@@ -79,6 +83,7 @@ async def client_online(
             list(resource_types),
             [name for name in Crypto.labels() if name in ciphers],
             _keys(key_ids),
+            [name for name in storages if len(name) <= NAME_LENGTH and name.isprintable()][:STORAGES],
         )
         if row is None:
             return

@@ -20,7 +20,7 @@ DAMAGED_NAMES = 1000
 """Lines of the task log that name damaged files; the rest is counted."""
 _RECORD = f"""
 SELECT r.id, r.uuid, r.client_id, r.pool_id, p.media_server_id, r.resource_type, r.resource, r.backup_type, r.crypto,
-    r.key_id <> '' AND {key_holders.HOLDS} AND $2 AS by_client
+    p.pool_type = 'Client defined' OR (r.key_id <> '' AND {key_holders.HOLDS} AND $2) AS by_client
 FROM repository r JOIN pools p ON p.id = r.pool_id LEFT JOIN clients c ON c.id = r.client_id WHERE r.id = $1"""  # noqa: S608 - a constant of ours
 _DEPTH = "UPDATE task_queue SET parameters = parameters || $2 WHERE id = $1"
 _FACTS = """
@@ -39,7 +39,7 @@ async def queue(db: Connection, record_id: int, created_by: str) -> int:
     """Queue the verification of a copy; the number of its task.
 
     Contents of an encrypted copy are read by its client while that is online; else its media server only compares the sums
-    of what is stored.
+    of what is stored. A copy in a client's own pool is verified by that client, whenever it is online.
     """
     row = await db.fetchrow(_RECORD, record_id, await _reads_contents(db))
     task_id = await PostgresQueue(db).add(

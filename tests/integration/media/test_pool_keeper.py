@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from rubackup.agent.folders import Ground
 from rubackup.chunkstore.pool import Pool
 from rubackup.domain.errors import Busy, Conflict, Invalid, StorageFault
-from rubackup.media.folders import Ground
 from rubackup.media.pools import PoolKeeper
 from rubackup.wire.messages import PoolConfig, StorageConfig, StorageNeed
 

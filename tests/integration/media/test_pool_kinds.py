@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
+from rubackup.agent.folders import Ground
 from rubackup.chunkstore.backends.block import rebuild
 from rubackup.chunkstore.backends.block.layout import MAGIC
 from rubackup.chunkstore.pool import Pool
 from rubackup.domain.errors import Busy, Conflict, Invalid, StorageFault
 from rubackup.domain.sealing import CLOUD_SECRET, seal
 from rubackup.media.devices import check_device
-from rubackup.media.folders import Ground
 from rubackup.media.metafiles import Metafiles
 from rubackup.media.pools import WAITING, PoolKeeper
 from rubackup.wire import pki

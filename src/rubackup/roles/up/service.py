@@ -18,6 +18,7 @@ from rubackup.roles.up.process import Program, finish, spawn
 
 STOP_SECONDS = 10.0
 _PASSED_ON = (
+    "CLIENT_DEFINED_STORAGES",
     "PATH",
     "HOME",
     "LANG",
