@@ -123,6 +123,7 @@ CLIENTS = Samples(
     rows=three(Stock.client),
     update=lambda api: [
         {"data": {"description": "Client description", "storage_capacity": 10, "centralized_restore": False}},
+        {"data": {"max_tasks": 3}},
         {"data": {"group_id": stock(api).named("client_groups", stock(api).client_group(), "name")}},
         {"data": {"ls_pool": stock(api).named("pools", stock(api).pool(), "pool_name"), "lsf_flag": True}},
         {"data": {"lrl_flag": True, "client_side_backup": False, "client_side_restore": False, "ls_pool": None}},
@@ -159,7 +160,7 @@ LIST_CLIENT_FILESYSTEM = Samples(
 
 MEDIA_SERVERS = Samples(
     rows=three(Stock.media_server),
-    update=lambda _api: [{"data": {"description": "rack 3"}}, {"data": {"local_service_mode": "yes"}}],
+    update=lambda _api: [{"data": {"description": "rack 3", "max_tasks": 20}}, {"data": {"local_service_mode": "yes"}}],
     actions={
         "post_media_servers_authorize": lambda api: api.post(
             "/media_servers/authorize", {"data": {"hostname": stock(api).unauthorised_media_server_name()}}
@@ -192,11 +193,12 @@ POOL_LIST = Samples(
         new_pool(
             api, compression_type="None", description="x", retention_period="1 year", ignore_free_space_check=True,
             algorithm="streebog", block_size=131072, hash_length=256, meta_data_pool="Default",
+            max_tasks=4,
         ),
     ],
     update=lambda _api: [
         {"data": {"pool_name": unique("pool"), "compression_type": "best", "description": "y"}},
-        {"data": {"retention_period": "1 year", "ignore_free_space_check": True}},
+        {"data": {"retention_period": "1 year", "ignore_free_space_check": True, "max_tasks": 5}},
         {"data": {"retention_period": "30 days"}},
         {"data": {"retention_period": None}},
     ],

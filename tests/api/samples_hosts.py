@@ -6,6 +6,7 @@ import datetime as dt
 import itertools
 
 import httpx
+from samples_schedule import three_rules
 
 from rubackup.domain.permissions import Role
 from support.api import Api
@@ -38,6 +39,15 @@ def new_bandwidth(api: Api, **fields: object) -> dict[str, object]:
         "window_start": "14:33:31", "window_end": "14:33:31",
     }  # fmt: skip
     return {"data": limit | fields}
+
+
+def rule_bandwidth_rows(api: Api) -> list[int]:
+    """Three limits of three rules."""
+    here = stock(api)
+    return [
+        here.insert("rule_bandwidth", rule_id=rule, backup_bandwidth=100 * n, window_end=dt.time(n))
+        for n, rule in enumerate(three_rules(api), 1)
+    ]
 
 
 def client_log_rows(api: Api) -> list[int]:
@@ -95,6 +105,18 @@ def resources(api: Api) -> httpx.Response:
 
 
 SAMPLES: dict[str, Samples] = {
+    "rule_bandwidth": Samples(
+        rows=rule_bandwidth_rows,
+        create=lambda api: [
+            {"data": {"rule": three_rules(api)[0], "window_start": "22:00:00", "window_end": "06:00:00"}},
+            {"data": {"rule": three_rules(api)[0], "backup_bandwidth": 10_240, "restore_bandwidth": 1}},
+        ],
+        update=lambda api: [
+            {"data": {"backup_bandwidth": 5, "restore_bandwidth": 6, "window_start": "23:59:59"}},
+            {"data": {"rule": three_rules(api)[0], "window_end": "00:00:01"}},
+        ],
+        foreign=ADMINISTRATOR,
+    ),
     "client_bandwidth": Samples(
         rows=bandwidth_rows,
         create=lambda api: [

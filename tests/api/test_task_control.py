@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from samples import backup_body
 
+from rubackup.domain.lookups import TaskStatus
+from rubackup.domain.tasks import MOVES, Verb
 from support.api import Api
 from support.fixtures import Stock
 
@@ -21,6 +23,31 @@ def status(api: Api, task: int) -> str:
     """The status of a task."""
     found: str = api.get(f"/task_queue/{task}").json()["data"]["status"]
     return found
+
+
+@pytest.mark.parametrize(
+    ("call", "verb"),
+    [("kill_task", Verb.KILL), ("put_task_on_pause", Verb.PAUSE), ("continue_task_working", Verb.CONTINUE)],
+)
+def test_an_order_does_in_each_state_what_the_table_says(office: Api, rows: Stock, call: str, verb: Verb) -> None:
+    """Every cell: a move where there is one, elsewhere the contract's 400, which changes nothing."""
+    sources, target = MOVES[verb]
+    for before in TaskStatus:
+        task = rows.task(status=before.label)
+        answer = office.post(f"/{call}", {"data": {"task_id": task}})
+        moves = before in sources
+        assert (answer.status_code, status(office, task)) == ((200, target.label) if moves else (400, before.label)), (
+            before
+        )
+
+
+def test_only_what_has_ended_is_restarted(office: Api, rows: Stock) -> None:
+    """Every cell of the fourth order: a new task for each final state, elsewhere a 400; the old task stays as it is."""
+    for before in TaskStatus:
+        task = rows.task(status=before.label)
+        answer = office.post("/restart_task", {"data": {"tasks_ids": [task]}})
+        assert answer.status_code == (201 if before.label in FINAL else 400), before
+        assert status(office, task) == before.label
 
 
 @pytest.mark.parametrize("before", STATUSES)

@@ -17,6 +17,7 @@ from typing import Protocol
 from cryptography import x509
 
 from rubackup import __version__
+from rubackup.agent.tasks import PARALLEL_TASKS
 from rubackup.domain.errors import Refused, RubackupError, Unavailable
 from rubackup.wire import pki
 from rubackup.wire.control import ControlPeer, dial_control, enrol
@@ -53,6 +54,9 @@ class AgentHost:
     """Gives the keys that a client holds now."""
     storages: tuple[str, ...] = ()
     """Names of storages of Client defined pools that a client has folders for."""
+    parallel_tasks: int = PARALLEL_TASKS
+    sessions: int = 0
+    """Data sessions of tasks that a media server has at a time."""
 
     @property
     def tls(self) -> pki.TlsFiles:
@@ -71,6 +75,8 @@ class AgentHost:
             ciphers=list(self.ciphers),
             key_ids=list(self.key_ids()),
             storages=list(self.storages),
+            tasks=self.parallel_tasks,
+            sessions=self.sessions,
         )
 
     def request(self) -> Enrol:

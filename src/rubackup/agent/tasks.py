@@ -38,6 +38,8 @@ LOG_LINES_KEPT = 20_000
 """Lines of one attempt that are sent; what comes after is counted in a last line."""
 LOG_BATCH = 500
 PARALLEL_TASKS = 8
+"""Unless the settings say otherwise."""
+MOST_PARALLEL_TASKS = 64
 PARALLEL_FOLLOWERS = 4
 """What follows a task that has ended, such as its script: so many at a time, the rest wait."""
 
@@ -90,6 +92,10 @@ class RunningTask:
         """Stopped when the server no longer wants this attempt."""
         if self._stopped.is_set():
             raise Stopped
+
+    def is_stopped(self) -> bool:
+        """Whether the next check raises."""
+        return self._stopped.is_set()
 
     def stop(self) -> None:
         """Make the next check raise."""
@@ -147,13 +153,15 @@ CallServer = Callable[[Message, float, float], Awaitable[Message]]
 class TaskRunner:
     """Starts, stops and reports the tasks of one agent."""
 
-    def __init__(self, call: CallServer) -> None:
+    def __init__(self, call: CallServer, parallel: int = PARALLEL_TASKS) -> None:
+        """At most `parallel` tasks at a time."""
         self._call = call
+        self._parallel = parallel
         self._tasks: dict[int, RunningTask] = {}
         self._ended: list[RunningTask] = []
         self._jobs: set[asyncio.Task[None]] = set()
         self._busy = 0
-        self._threads = ThreadPoolExecutor(PARALLEL_TASKS, thread_name_prefix="task")
+        self._threads = ThreadPoolExecutor(parallel, thread_name_prefix="task")
         self._followers = ThreadPoolExecutor(PARALLEL_FOLLOWERS, thread_name_prefix="follow")
         self._epoch = 0
 
@@ -176,7 +184,7 @@ class TaskRunner:
             return
         if running is not None:
             running.stop()
-        if self._busy >= PARALLEL_TASKS:
+        if self._busy >= self._parallel:
             raise Busy("This host works on as many tasks as it can.")
         task = RunningTask(order.task_id, order.fence, order.ticket)
         self._tasks[order.task_id] = task

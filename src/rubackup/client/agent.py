@@ -18,6 +18,7 @@ from rubackup.agent.tasks import Follow, Outcome, RunningTask, TaskRunner
 from rubackup.chunkstore import ciphers
 from rubackup.chunkstore.group import Sealer
 from rubackup.client import scripts
+from rubackup.client.bandwidth import Bandwidth, Way
 from rubackup.client.channels import BackupOverWire, RestoreOverWire, connect
 from rubackup.client.contents import ContentCheck
 from rubackup.client.destinations import check_destinations
@@ -55,6 +56,7 @@ from rubackup.wire.messages import (
     RunClean,
     RunRestore,
     RunVerify,
+    SetBandwidth,
     Welcome,
 )
 
@@ -80,6 +82,7 @@ class ClientAgent:
     ) -> None:
         self._own = own
         self._keys = keys
+        self._bandwidth = Bandwidth()
         self._encrypted_files = EncryptedFiles(lambda: pki.client_context(files), keys)
         self._hwid = hwid
         self._files = files
@@ -112,6 +115,10 @@ class ClientAgent:
                 return Ack()
             case RunVerify() if message.media is not None:
                 self._runner.start(message.order, lambda task: self._verify(message, task))
+                return Ack()
+            case SetBandwidth():
+                self._runner.check_epoch(message.epoch)
+                self._bandwidth.set(message)
                 return Ack()
             case RunClean(own=ClientPool() as cleaned):
                 self._runner.start(message.order, lambda task: self._own.clean(cleaned, message, task))
@@ -210,7 +217,7 @@ class ClientAgent:
             with self._own.backup(message.own, message, task, key_id) as own:
                 yield own
             return
-        with self._session(message, task, functools.partial(BackupOverWire, key_id=key_id)) as channel:
+        with self._session(message, task, functools.partial(BackupOverWire, key_id=key_id), "backup") as channel:
             yield channel
 
     @contextlib.contextmanager
@@ -303,16 +310,24 @@ class ClientAgent:
         return list_folder_of_record(reader, message.path, message.page, message.limit)
 
     @contextlib.contextmanager
-    def _session(self, message: RunBackup | RunRestore | RunVerify, task: RunningTask, kind: Any) -> Iterator[Any]:
+    def _session(
+        self, message: RunBackup | RunRestore | RunVerify, task: RunningTask, kind: Any, way: Way = "restore"
+    ) -> Iterator[Any]:
         """A data session of the kind; it is closed in order when the task ends well, cut otherwise."""
         if message.media is None:
             raise WireFault("The order does not say where the copy is.")
+        rule = 0 if isinstance(message, RunVerify) else message.rule
         connection = connect(message.media, pki.client_context(self._files))
         try:
-            channel = kind(connection, lambda: task.ticket)
-            yield channel
-            with contextlib.suppress(RubackupError, OSError):
-                channel.close()  # the record is sealed or read: a lost farewell changes nothing
+            with self._bandwidth.line(way, rule, task.is_stopped) as line:
+                if way == "backup":
+                    connection.sending = line
+                else:
+                    connection.receiving = line
+                channel = kind(connection, lambda: task.ticket)
+                yield channel
+                with contextlib.suppress(RubackupError, OSError):
+                    channel.close()  # the record is sealed or read: a lost farewell changes nothing
         finally:
             connection.close()
 

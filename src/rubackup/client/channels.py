@@ -126,6 +126,7 @@ class BackupOverWire(Session):
 
     def put_group(self, *parts: Buffer) -> None:
         """Send a group, whose parts follow one another; what is wrong with it shows at the next answer."""
+        self._renew()  # under a limit of bandwidth a group may take minutes
         self._connection.send_frame(FrameType.GROUP, *[memoryview(part) for part in parts])
 
     def checkpoint(self) -> None:

@@ -76,13 +76,14 @@ class DataSessions:
         self._clock = clock
         self._examiners = examiners()
         self._lock = threading.Lock()
-        self._live: set[DataConnection] = set()
+        self._live: dict[DataConnection, Ticket | None] = {}
+        """Every session, and the ticket that opened it."""
         self._revoked: frozenset[str] = frozenset()
 
     def serve(self, connection: DataConnection) -> None:
         """One session, from its first message to its end; what ended it is logged and goes to the client."""
         with self._lock:
-            self._live.add(connection)
+            self._live[connection] = None
         try:
             self._refuse_revoked(connection)
             self._serve(connection)
@@ -91,7 +92,7 @@ class DataSessions:
             raise
         finally:
             with self._lock:
-                self._live.discard(connection)
+                del self._live[connection]
 
     def revoke(self, serials: Iterable[str]) -> None:
         """End the sessions of these certificates and open none for them any more."""
@@ -136,7 +137,23 @@ class DataSessions:
         if ticket.mode != mode:
             what = "kept manifests" if ticket.mode == "kept" else f"a {ticket.mode}"
             raise Refused(f"The ticket is for {what}.")
+        with self._lock:
+            self._live[connection] = ticket
         return ticket
+
+    def attempts(self) -> list[tuple[int, int]]:
+        """Task and fence of each session of a task; a listing's is of none."""
+        with self._lock:
+            tickets = {(one.task_id, one.fence) for one in self._live.values() if one is not None and one.task_id}
+        return sorted(tickets)
+
+    def end(self, fence: int) -> None:
+        """End the sessions of an attempt that is over: what they hold is free at once."""
+        with self._lock:
+            dead = [found for found, ticket in self._live.items() if ticket is not None and ticket.fence == fence]
+        for connection in dead:
+            log.warning("session of %s is ended: its task is over", connection.identity)
+            connection.abort()
 
     def _renewed(self, connection: DataConnection, old: Ticket, data: bytes) -> Ticket:
         new = self._admit(connection, PROTOCOL_VERSION, data, old.mode)

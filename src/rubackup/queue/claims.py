@@ -15,11 +15,17 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rubackup.domain.tasks import WAIT_BOUNDS_SECONDS
+from rubackup.queue import places
 from rubackup.queue import statements as sql
+from rubackup.queue.places import Places
 from rubackup.queue.ports import Held
 
 CLAIM_LOCK = 0x52_42_51_55_45  # "RBQUE"
 WAKE_LIMIT = 100
+LOT = 256
+"""Candidates that are looked at together once the first ones could not all be taken."""
+LOTS = 40
+"""After so many lots a claim ends, whatever it has: what is behind them is for the next one."""
 RESERVATION_KINDS = ("resource", "record", "pool", "drive")
 
 Connection = Any
@@ -30,19 +36,23 @@ async def claim(db: Connection, worker: str, lease_seconds: float, limit: int) -
     await db.execute(sql.CLAIMERS, CLAIM_LOCK)
     seen: list[int] = []
     held: list[Held] = []
-    while len(held) < limit:
-        candidates = [row["id"] for row in await db.fetch(sql.CANDIDATES, limit - len(held), seen)]
+    for lot in range(LOTS):
+        wanted = limit - len(held)
+        candidates = [row["id"] for row in await db.fetch(sql.CANDIDATES, max(wanted, LOT) if lot else wanted, seen)]
         if not candidates:
-            break
+            return held
         seen += candidates
-        free, blocked = await _weigh(db, candidates)
+        free, blocked = await _weigh(db, candidates, wanted)
         held += await _take(db, free, worker, lease_seconds)
         await _block(db, blocked)
+        if len(held) >= limit:
+            return held
+    await db.execute(sql.NOTIFY, "")
     return held
 
 
-async def _weigh(db: Connection, candidates: list[int]) -> tuple[list[int], dict[int, tuple[str, int]]]:
-    """Which candidates can run, and behind which key and task the others wait."""
+async def _weigh(db: Connection, candidates: list[int], limit: int) -> tuple[list[int], dict[int, tuple[str, str]]]:
+    """Which candidates can run, at most so many, and for what those before the last of them wait, and that in words."""
     wanted: dict[int, list[Any]] = {task: [] for task in candidates}
     for row in await db.fetch(sql.CLASHES, candidates):
         wanted[row["task_id"]].append(row)
@@ -50,9 +60,12 @@ async def _weigh(db: Connection, candidates: list[int]) -> tuple[list[int], dict
     sure = {row["id"] for row in await db.fetch(sql.STILL_HELD, holders)} if holders else set()
 
     free: list[int] = []
-    blocked: dict[int, tuple[str, int]] = {}
+    blocked: dict[int, tuple[str, str]] = {}
     taken: dict[str, tuple[bool, int]] = {}
+    left = await Places.of(db, candidates)
     for task in candidates:
+        if len(free) == limit:
+            break
         clash = next(((_name(row), row["holder"]) for row in wanted[task] if row["holder"] is not None), None)
         if clash is None:
             clash = next(
@@ -63,14 +76,20 @@ async def _weigh(db: Connection, candidates: list[int]) -> tuple[list[int], dict
                 ),
                 None,
             )
-            if clash is None:
+            if clash is not None:
+                blocked[task] = clash[0], _behind(*clash)
+            elif name := left.take(task):
+                blocked[task] = name, left.message(name)
+            else:
                 free.append(task)
                 taken |= {_name(row): (row["exclusive"], task) for row in wanted[task]}
-            else:
-                blocked[task] = clash
         elif clash[1] in sure:
-            blocked[task] = clash
+            blocked[task] = clash[0], _behind(*clash)
     return free, blocked
+
+
+def _behind(name: str, holder: int) -> str:
+    return f"Waits until task {holder} is through with the same {name.partition(':')[0]}."
 
 
 def _name(row: Any) -> str:
@@ -92,21 +111,14 @@ async def _take(db: Connection, tasks: list[int], worker: str, lease_seconds: fl
     return [Held(task, rows[task]["fence"], rows[task]["attempt"]) for task in tasks]
 
 
-async def _block(db: Connection, blocked: dict[int, tuple[str, int]]) -> None:
+async def _block(db: Connection, blocked: dict[int, tuple[str, str]]) -> None:
     if not blocked:
         return
     tasks = list(blocked)
-    names = [blocked[task][0] for task in tasks]
-    messages = [
-        f"Waits until task {blocked[task][1]} is through with the same {_kind(blocked[task][0])}." for task in tasks
-    ]
+    names, messages = [list(column) for column in zip(*blocked.values(), strict=True)]
     await db.execute(sql.MARK_BLOCKED, tasks, names, messages)
     passed_on = {row[0] for row in await db.fetch(sql.RESERVED, tasks)} - set(names)
     await wake(db, passed_on)
-
-
-def _kind(name: str) -> str:
-    return name.partition(":")[0]
 
 
 async def wake(db: Connection, names: Iterable[str]) -> None:
@@ -143,6 +155,7 @@ async def free(db: Connection, tasks: list[int]) -> None:
 
 
 async def wake_orphans(db: Connection, limit: int) -> None:
-    """Wake who waits for a key that nobody holds: a safety net, at most one turn a key."""
+    """Wake who waits for a key that nobody holds, or for a place that is free: a safety net, at most one turn a key."""
+    await places.wake_all(db)
     rows = await db.fetch(sql.ORPHANS, list(RESERVATION_KINDS), limit)
     await wake(db, [row["blocked_on"] for row in rows])

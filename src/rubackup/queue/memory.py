@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from rubackup.domain.errors import Conflict, Fenced, Invalid, NotFound
@@ -37,6 +37,19 @@ class _Task:
         return (-self.new.priority, self.id)
 
 
+def _places_of(task: _Task) -> list[str]:
+    """What places it takes, in the order in which they are asked for."""
+    new = task.new
+    own = "client" if new.executor == "client" else "media"
+    found = {
+        f"places:{own}:{new.client_id if own == 'client' else new.media_server_id}",
+        f"places:server:{new.media_server_id}", f"places:pool:{new.pool_id}",
+    }  # fmt: skip
+    if own == "client":
+        found.add(f"places:sessions:{new.media_server_id}")
+    return sorted(found)
+
+
 def _name(reservation: Reservation) -> str:
     return f"{reservation.kind}:{reservation.key}"
 
@@ -44,8 +57,10 @@ def _name(reservation: Reservation) -> str:
 class MemoryQueue:
     """A queue that lives as long as the object; every method happens at once."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, places: Mapping[str, int] | None = None) -> None:
+        """`places`: how many tasks are held at a time, by the names of `queue.places`."""
         self._clock = clock
+        self._places = dict(places or {})
         self._tasks: dict[int, _Task] = {}
         self._ids = itertools.count(1)
         self._fences = itertools.count(1)
@@ -69,6 +84,11 @@ class MemoryQueue:
             if clash is not None:
                 task.blocked_on = clash
                 self._wake(set(task.wants) - {clash})
+                continue
+            full = next((name for name in _places_of(task) if self._room(name) <= 0), None)
+            if full is not None:
+                task.blocked_on = full
+                self._wake(task.wants)
                 continue
             task.status = move(Verb.CLAIM, task.status)
             task.fence, task.attempt = next(self._fences), task.attempt + 1
@@ -122,6 +142,8 @@ class MemoryQueue:
             verb = Verb.BREAK if task.attempt >= attempts else Verb.HAND_ON
             message = f"The worker fell silent in attempt {task.attempt} of {attempts}."
             reaped.append(Reaped(task.id, self._move(task, verb, message)))
+        waits = {task.blocked_on or "" for task in self._tasks.values()}
+        self._wake_places(name for name in waits if name.startswith("places:"))
         return reaped
 
     async def status(self, task_id: int) -> TaskStatus:
@@ -169,6 +191,8 @@ class MemoryQueue:
                 task.fence = next(self._fences)
         if left or before is TaskStatus.NEW:
             self._wake(task.wants)
+        if left:
+            self._wake_places(_places_of(task))
         if after in FINAL:
             task.wants = {}
         return after
@@ -178,6 +202,20 @@ class MemoryQueue:
 
     def _clashes(self, name: str, *, exclusive: bool) -> bool:
         return any(held or exclusive for held in self._holders(name))
+
+    def _room(self, name: str) -> float:
+        """How many more tasks may be held; an infinity without a limit."""
+        held = sum(name in _places_of(task) for task in self._tasks.values() if task.status in HELD)
+        return self._places.get(name, NEVER) - held
+
+    def _wake_places(self, names: Iterable[str]) -> None:
+        """As many as there are places for now."""
+        for name in sorted(names):
+            room = self._room(name)
+            for task in self._waiters(name):
+                if room <= 0:
+                    break
+                task.blocked_on, room = None, room - 1
 
     def _waiters(self, name: str) -> list[_Task]:
         return sorted((t for t in self._tasks.values() if t.blocked_on == name), key=lambda t: t.order)

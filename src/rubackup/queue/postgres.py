@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from rubackup.domain.errors import Conflict, Fenced, Invalid, NotFound
 from rubackup.domain.lookups import TaskStatus
 from rubackup.domain.tasks import FINAL, HELD, Verb, move
-from rubackup.queue import claims, notices
+from rubackup.queue import claims, notices, places
 from rubackup.queue import statements as sql
 from rubackup.queue.ports import Beat, Held, NewTask, Reaped, TaskQueue
 
@@ -159,6 +159,8 @@ class PostgresQueue:
         if left or before is TaskStatus.NEW:
             keys = [r["name"] for r in await self._db.fetch(sql.LET_GO, task_id)]
             await claims.wake(self._db, keys)
+        if left:
+            await places.wake(self._db, places.names_of(row))
         if after in FINAL:
             await self._db.execute(sql.FORGET, task_id)
             if row["has_origin"]:

@@ -34,6 +34,63 @@ LEFT JOIN LATERAL (
 WHERE mine.task_id = ANY ($1::bigint[])
 ORDER BY mine.task_id, mine.kind, mine.key"""
 
+_PLACES = """
+    ('client', c.id, least(nullif(c.max_tasks, 0), cp.tasks_taken), {executor} = 'client'),
+    ('media', m.id, mp.tasks_taken, {executor} <> 'client'),
+    ('sessions', m.id, mp.sessions_taken, {executor} = 'client'),
+    ('server', m.id, nullif(m.max_tasks, 0), true),
+    ('pool', p.id, nullif(p.max_tasks, 0), true)"""
+
+PLACES = f"""
+SELECT t.id, 'places:' || k.kind || ':' || k.id AS name, k.most
+FROM task_queue t
+LEFT JOIN clients c ON c.id = t.client_id LEFT JOIN client_presence cp ON cp.client_id = c.id
+LEFT JOIN media_servers m ON m.id = t.media_server_id LEFT JOIN media_presence mp ON mp.media_server_id = m.id
+LEFT JOIN pools p ON p.id = t.pool_id
+CROSS JOIN LATERAL (VALUES {_PLACES.format(executor="t.executor")}) AS k (kind, id, most, wanted)
+WHERE t.id = ANY ($1::bigint[]) AND k.wanted AND k.most IS NOT NULL AND (k.kind = 'client' OR t.pool_group_id IS NULL)
+ORDER BY t.id, k.kind"""  # noqa: S608 - a constant of ours
+"""A dynamic pool group chooses pool and media server after the claim, and looks at their places itself."""
+
+PLACES_OF = f"""
+SELECT w.name, k.most
+FROM (SELECT n AS name, split_part(n, ':', 2) AS kind, split_part(n, ':', 3)::bigint AS id
+      FROM unnest($1::text[]) n) w
+LEFT JOIN clients c ON w.kind = 'client' AND c.id = w.id LEFT JOIN client_presence cp ON cp.client_id = c.id
+LEFT JOIN media_servers m ON w.kind IN ('media', 'sessions', 'server') AND m.id = w.id
+LEFT JOIN media_presence mp ON mp.media_server_id = m.id
+LEFT JOIN pools p ON w.kind = 'pool' AND p.id = w.id
+CROSS JOIN LATERAL (VALUES {_PLACES.format(executor="''")}) AS k (kind, id, most, wanted)
+WHERE k.kind = w.kind AND k.most IS NOT NULL"""  # noqa: S608 - a constant of ours
+
+_HELD = "status IN ('Assigned', 'At_Client', 'Execution', 'Transmission')"
+
+PLACES_TAKEN = f"""
+SELECT 'places:client:' || client_id AS name, count(*)::int AS tasks FROM task_queue
+WHERE {_HELD} AND executor = 'client' AND client_id = ANY ($1::bigint[]) GROUP BY client_id
+UNION ALL SELECT 'places:media:' || media_server_id, count(*)::int FROM task_queue
+WHERE {_HELD} AND executor <> 'client' AND media_server_id = ANY ($2::bigint[]) GROUP BY media_server_id
+UNION ALL SELECT 'places:sessions:' || media_server_id, count(*)::int FROM task_queue
+WHERE {_HELD} AND executor = 'client' AND media_server_id = ANY ($3::bigint[]) GROUP BY media_server_id
+UNION ALL SELECT 'places:server:' || media_server_id, count(*)::int FROM task_queue
+WHERE {_HELD} AND media_server_id = ANY ($4::bigint[]) GROUP BY media_server_id
+UNION ALL SELECT 'places:pool:' || pool_id, count(*)::int FROM task_queue
+WHERE {_HELD} AND pool_id = ANY ($5::bigint[]) GROUP BY pool_id"""  # noqa: S608 - a constant of ours
+
+WAITED_FOR = """
+SELECT n AS name FROM unnest($1::text[]) n
+WHERE EXISTS (SELECT 1 FROM task_queue WHERE blocked_on = n) ORDER BY n"""
+
+PLACES_WAITED_FOR = """
+WITH RECURSIVE names AS (
+    (SELECT blocked_on FROM task_queue WHERE blocked_on >= $1 AND blocked_on < $2 ORDER BY blocked_on LIMIT 1)
+    UNION ALL
+    SELECT (SELECT q.blocked_on FROM task_queue q WHERE q.blocked_on > names.blocked_on AND q.blocked_on < $2
+            ORDER BY q.blocked_on LIMIT 1)
+    FROM names WHERE names.blocked_on IS NOT NULL
+)
+SELECT blocked_on AS name FROM names WHERE blocked_on IS NOT NULL LIMIT $3"""
+
 STILL_HELD = """
 SELECT id FROM task_queue
 WHERE id = ANY ($1::bigint[]) AND status IN ('Assigned', 'At_Client', 'Execution', 'Transmission')
@@ -75,7 +132,7 @@ WHERE q.id = ANY ($1::bigint[])
 ORDER BY q.id"""
 
 READ = """
-SELECT status, fence, attempt, blocked_on, coalesce(rule_id, strategy_id) IS NOT NULL AS has_origin
+SELECT status, fence, attempt, blocked_on, executor, client_id, media_server_id, pool_id, coalesce(rule_id, strategy_id) IS NOT NULL AS has_origin
 FROM task_queue WHERE id = $1 FOR NO KEY UPDATE"""
 
 MOVE = """

@@ -38,6 +38,7 @@ class ClientRow(msgspec.Struct, kw_only=True):
     ls_pool_ref: Annotated[int | None, Meta(description="Id of that pool.")]
     lrl_flag: Annotated[bool, Meta(description="Whether its own tools may see its rules and make requests about them.")]
     storage_capacity: Annotated[int, Meta(description="Limit for its copies in gigabytes; 0: none.")]
+    max_tasks: Annotated[int, Meta(description="How many of its tasks are at work at a time; 0: as many as it takes.")]
     centralized_restore: Annotated[bool, Meta(description="Whether restores to it may be ordered through the API.")]
     client_side_backup: Annotated[bool, Meta(description="Whether its own tools may start backups.")]
     client_side_restore: Annotated[bool, Meta(description="Whether its own tools may start restores.")]
@@ -48,7 +49,7 @@ class ClientRow(msgspec.Struct, kw_only=True):
 
 _OWN = (
     "id", "hostname", "hwid", "description", "os_type", "os_version", "package_version", "resource_types", "ciphers", "key_ids", "lsf_flag",
-    "lrl_flag", "storage_capacity", "centralized_restore", "client_side_backup", "client_side_restore", "fingerprint",
+    "lrl_flag", "storage_capacity", "max_tasks", "centralized_restore", "client_side_backup", "client_side_restore", "fingerprint",
     "certificate_not_after", "authorised_at",
 )  # fmt: skip
 _SOURCE = Source(

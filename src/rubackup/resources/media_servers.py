@@ -22,6 +22,7 @@ class MediaServerRow(msgspec.Struct, kw_only=True):
     hwid: Annotated[str, Meta(description="Hardware id: 64 hex digits.")]
     description: Annotated[str, Meta(description="Free text.")]
     local_service_mode: Annotated[str, Meta(description="yes: no new tasks for this media server's pools.")]
+    max_tasks: Annotated[int, Meta(description="How many tasks of its pools are at work at a time; 0: any number.")]
     online: Annotated[bool, Meta(description="Whether it is connected.")]
     last_online: Annotated[datetime | None, Meta(description="When it came or went last.")]
     os_type: Annotated[str, Meta(description="A name of os_types.")]
@@ -34,7 +35,7 @@ class MediaServerRow(msgspec.Struct, kw_only=True):
 
 
 _OWN = (
-    "id", "hostname", "hwid", "description", "os_type", "os_version", "package_version", "data_endpoint",
+    "id", "hostname", "hwid", "description", "max_tasks", "os_type", "os_version", "package_version", "data_endpoint",
     "fingerprint", "certificate_not_after", "authorised_at",
 )  # fmt: skip
 _TABLE = "media_servers m LEFT JOIN media_presence p ON p.media_server_id = m.id"

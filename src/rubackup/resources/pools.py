@@ -30,6 +30,7 @@ class PoolRow(msgspec.Struct, kw_only=True):
     description: Annotated[str, Meta(description="Free text.")]
     retention_period: Annotated[str | None, Meta(description="How long a copy may stay at most; null: no limit.")]
     ignore_free_space_check: Annotated[bool, Meta(description="Whether the reserve of free space may be used.")]
+    max_tasks: Annotated[int, Meta(description="How many tasks are at work on it at a time; 0: any number.")]
     algorithm: Annotated[str | None, Meta(description="A name of deduplication_hash_algorithm; Block device only.")]
     hash_length: Annotated[int | None, Meta(description="Length of the hash in bits; Block device only.")]
     block_size: Annotated[int | None, Meta(description="Size of a block in bytes; Block device only.")]
@@ -55,7 +56,7 @@ _COLUMNS = {
     "id": "p.id", "uuid": "p.uuid::text", "pool_name": "p.pool_name", "pool_type": "p.pool_type",
     "media_server": "m.hostname", "media_server_ref": "p.media_server_id", "compression_type": "p.compression_type",
     "description": "p.description", "retention_period": "p.retention_period::text",
-    "ignore_free_space_check": "p.ignore_free_space_check",
+    "ignore_free_space_check": "p.ignore_free_space_check", "max_tasks": "p.max_tasks",
     "algorithm": "p.algorithm", "hash_length": "p.hash_length", "block_size": "p.block_size",
     "meta_data_pool": "d.pool_name", "meta_data_pool_ref": "p.meta_data_pool_id",
     "problem": pools.PROBLEM,

@@ -49,7 +49,7 @@ async def serve(settings: Settings) -> None:
     for module in found.values():
         await asyncio.to_thread(module.clean_up)
     link = ServerLink(host)
-    runner = TaskRunner(link.call)
+    runner = TaskRunner(link.call, host.parallel_tasks)
     ground = Ground((state, host.key.parent), memory=settings.flag("MEMORY_STORAGES", default=False), host="client")
     pools = OwnPools(host.hwid, storages, state / "pools", ground, safety(settings))
     own = OwnTasks(pools, SealBook(state / "unreported"), host.hwid, dialling(host))

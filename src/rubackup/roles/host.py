@@ -8,6 +8,7 @@ import platform
 from collections.abc import Callable
 
 from rubackup.agent.link import AgentHost
+from rubackup.agent.tasks import MOST_PARALLEL_TASKS, PARALLEL_TASKS
 from rubackup.chunkstore.pool import GcSafety
 from rubackup.domain.identity import CLIENT_HWID, SERVER_HWID
 from rubackup.roles.settings import ConfigurationFault, Settings
@@ -28,8 +29,12 @@ def agent_host(
     form = CLIENT_HWID if role == "client" else SERVER_HWID
     if not form.fullmatch(hwid):
         raise ConfigurationFault(f"HWID must be of the form {form.pattern}, not {hwid!r}.")
+    parallel = settings.number("PARALLEL_TASKS", PARALLEL_TASKS, most=MOST_PARALLEL_TASKS)
+    if not parallel:
+        raise ConfigurationFault("PARALLEL_TASKS must be at least 1: how many tasks this host works on at a time.")
     return AgentHost(
         role=role,
+        parallel_tasks=parallel,
         hwid=hwid,
         hostname=settings.text("HOSTNAME"),
         key=settings.path("KEY_FILE"),

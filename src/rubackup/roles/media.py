@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 
 from rubackup.agent.cleaning import Sweeper
@@ -15,6 +16,7 @@ from rubackup.media.agent import MediaAgent
 from rubackup.media.copying import Copier
 from rubackup.media.metafiles import Metafiles
 from rubackup.media.pools import PoolKeeper
+from rubackup.media.session_watch import SessionWatch
 from rubackup.media.sessions import DataSessions
 from rubackup.media.tape.host import TapeHost
 from rubackup.roles.host import agent_host, dialling, safety, wait_for_certificate
@@ -23,9 +25,11 @@ from rubackup.roles.settings import Settings
 from rubackup.roles.tuning import tune_for_bulk
 from rubackup.wire import pki
 from rubackup.wire.certificates import Role
-from rubackup.wire.data import DataServer
+from rubackup.wire.data import SESSIONS, DataServer
 
 log = logging.getLogger(__name__)
+OTHER_SESSIONS = 8
+"""Data sessions that are kept for what is no task of a client: listings, media servers that copy."""
 
 
 async def serve(settings: Settings) -> None:
@@ -33,11 +37,14 @@ async def serve(settings: Settings) -> None:
     state = settings.path("STATE_DIR")
     host_name = settings.text("DATA_HOST", "127.0.0.1")
     port = settings.port("DATA_PORT", 9993)
-    host = agent_host(settings, "media", data_endpoint=f"{settings.text('DATA_NAME', host_name)}:{port}")
+    host = dataclasses.replace(
+        agent_host(settings, "media", data_endpoint=f"{settings.text('DATA_NAME', host_name)}:{port}"),
+        sessions=SESSIONS - OTHER_SESSIONS,
+    )
     pools = PoolKeeper(state / "pools", ground(settings, host), safety(settings), host.key)
     seals = SealBook(state / "unreported")
     link = ServerLink(host)
-    runner = TaskRunner(link.call)
+    runner = TaskRunner(link.call, host.parallel_tasks)
     agent = MediaAgent(pools, seals, runner, TapeHost(), Copier(pools, seals, dialling(host)))
     sessions = DataSessions(host.hwid, pools, seals, agent.server_keys)
     agent.on_revoked(sessions.revoke)
@@ -50,6 +57,7 @@ async def serve(settings: Settings) -> None:
             agent.report_seals(link.call),
             Sweeper(pools).run(),
             Metafiles(pools).run(),
+            SessionWatch(sessions, link.call).run(),
             serve_data(host, sessions, host_name, port),
         )
     finally:

@@ -8,6 +8,7 @@ from rubackup import __version__
 from rubackup.catalog.database import Database
 from rubackup.roles.process import database_address, ready, run_role, together
 from rubackup.roles.settings import Settings, time_zone
+from rubackup.server.bandwidth import BandwidthSync
 from rubackup.server.control import ControlPlane
 from rubackup.server.dispatcher import LEASE_SECONDS, Dispatcher
 from rubackup.server.heartbeats import Heartbeats
@@ -17,6 +18,7 @@ from rubackup.server.pools import PoolSync
 from rubackup.server.registry import Registry
 from rubackup.server.reports import Reports
 from rubackup.server.signer import IssuingSigner
+from rubackup.server.standing import Standing
 from rubackup.server.tickets import TicketOffice
 from rubackup.server.tools import ClientTools
 from rubackup.server.watch import CatalogueWatch
@@ -47,6 +49,7 @@ async def serve(settings: Settings) -> None:
         dispatcher = Dispatcher(database, registry, tickets, hwid, pools.catch_up, time_zone(settings))
         leader = Leader(database, hwid, dispatcher)
         leader.pools = pools
+        leader.bandwidth = limits = BandwidthSync(database, registry, time_zone(settings))
         monitor = Monitor(database, (hwid, hostname))
         reports = Reports(database, registry, heartbeats, tickets, monitor, ClientTools(database))
         plane = ControlPlane(
@@ -57,8 +60,9 @@ async def serve(settings: Settings) -> None:
             lambda: leader.epoch,
             pools.configure,
             pools.clients.configure,
+            limits.came,
         )
-        watch = CatalogueWatch(database, registry, dispatcher, pools)
+        watch = CatalogueWatch(database, registry, dispatcher, pools, limits)
         control = await serve_control(
             settings.text("CONTROL_HOST", "127.0.0.1"),
             settings.port("CONTROL_PORT", 9991),
@@ -72,7 +76,8 @@ async def serve(settings: Settings) -> None:
         ready(settings, control.address[1])
         log.info("control listener on %s:%d", *control.address)
         try:
-            await together(heartbeats.run(), leader.run(), watch.run(), monitor.run())
+            standing = Standing(database, registry, pools, hwid)
+            await together(heartbeats.run(), leader.run(), watch.run(), monitor.run(), standing.run())
         finally:
             await control.close()
     finally:

@@ -125,9 +125,9 @@ class Settings:
             raise ConfigurationFault(f"{key} names {path}, which is empty.")
         return text
 
-    def servers(self) -> tuple[tuple[str, int], ...]:
-        """RB_SERVER_HOST: hosts with their ports out of `host:port,host`; IPv6 addresses stand in brackets."""
-        return tuple(self._address("RB_SERVER_HOST", part.strip()) for part in self.text("RB_SERVER_HOST").split(","))
+    def servers(self, key: str = "RB_SERVER_HOST") -> tuple[tuple[str, int], ...]:
+        """Hosts with their ports out of `host:port,host`; IPv6 addresses stand in brackets."""
+        return tuple(self._address(key, part.strip()) for part in self.text(key).split(","))
 
     def _address(self, key: str, text: str) -> tuple[str, int]:
         match = re.fullmatch(r"\[([0-9a-fA-F:.]+)\](?::(\d+))?|([^\s:\[\]]+)(?::(\d+))?", text)

@@ -33,7 +33,9 @@ class ControlPlane:
         epoch: Callable[[], int],
         media_came: Callable[[ControlPeer], Awaitable[None]],
         client_came: Callable[[ControlPeer], Awaitable[None]],
+        client_connected: Callable[[], None] = lambda: None,
     ) -> None:
+        """`client_connected` is called before a client's tasks may run, `media_came` and `client_came` when they may."""
         self._database = database
         self._signer = signer
         self._registry = registry
@@ -41,6 +43,7 @@ class ControlPlane:
         self._epoch = epoch
         self._media_came = media_came
         self._client_came = client_came
+        self._client_connected = client_connected
 
     async def enrol(self, message: Enrol, address: str) -> EnrolPending | EnrolGranted:
         """A host without certificate asks for one."""
@@ -99,6 +102,7 @@ class ControlPlane:
         self._registry.add(peer)
         log.info("%s %s (%s) is connected from %s", role, hello.hostname, hwid, peer.address)
         if role == "client":
+            self._client_connected()
             await presence.client_online(
                 self._database,
                 hwid,
@@ -110,6 +114,7 @@ class ControlPlane:
                 ciphers=hello.ciphers,
                 key_ids=hello.key_ids,
                 storages=hello.storages,
+                tasks=hello.tasks,
             )
             await self._client_came(peer)
         else:
@@ -121,6 +126,8 @@ class ControlPlane:
                 package_version=hello.package_version,
                 os_version=hello.os_version,
                 data_endpoint=hello.data_endpoint,
+                tasks=hello.tasks,
+                sessions=hello.sessions,
             )
             await self._media_came(peer)
 

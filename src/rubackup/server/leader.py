@@ -8,6 +8,7 @@ from collections.abc import Awaitable
 
 from rubackup.catalog.database import Database
 from rubackup.domain.errors import Fenced, RubackupError
+from rubackup.server.bandwidth import BandwidthSync
 from rubackup.server.dispatcher import LEASE_SECONDS, Dispatcher
 from rubackup.server.pools import PoolSync
 from rubackup.services import dispatch, housekeeping
@@ -31,6 +32,7 @@ class Leader:
         self._dispatcher = dispatcher
         self._leadership = Leadership(database)
         self.pools: PoolSync | None = None
+        self.bandwidth: BandwidthSync | None = None
         self.epoch = 0
         """The epoch while this server leads, else 0."""
 
@@ -50,6 +52,7 @@ class Leader:
 
     async def _lead(self, epoch: int) -> None:
         log.info("this server leads in epoch %d", epoch)
+        assert self.bandwidth is not None
         self.epoch = epoch
         try:
             async with asyncio.TaskGroup() as group:
@@ -57,6 +60,7 @@ class Leader:
                 group.create_task(self._dispatcher.run(epoch))
                 group.create_task(self._reap(epoch))
                 group.create_task(self._refresh())
+                group.create_task(self.bandwidth.run(epoch))
                 group.create_task(self._keep_house(epoch))
         finally:
             await self._leadership.release()

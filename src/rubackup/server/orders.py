@@ -57,6 +57,7 @@ def order_of(job: Job, tickets: TicketOffice) -> Message:
                 exception_script=scripts.get("exception", ""),
                 crypto=job.crypto,
                 own=own,
+                rule=job.rule_id,
             )
         case "Restore":
             return RunRestore(
@@ -74,6 +75,7 @@ def order_of(job: Job, tickets: TicketOffice) -> Message:
                 restore_script=scripts.get("restore", ""),
                 key_id=job.key_id,
                 own=own,
+                rule=job.rule_id,
             )
         case "Verify":
             contents = job.parameters.get("contents", True)

@@ -57,11 +57,15 @@ class PoolSync:
         await self.clients.configure_all()
 
     async def configure(self, peer: ControlPeer) -> None:
-        """Send one media server its pools, store what it says of them, and what it has to forget."""
-        if not self._epoch():
-            return
+        """Send one media server its pools, store what it says of them, and what it has to forget.
+
+        A server that does not lead only makes its key known.
+        """
         hwid = peer.identity.hwid
         try:
+            if not self._epoch():
+                await peer.call(await self._revoked(), 10.0)  # tickets are renewed by whichever server is asked
+                return
             async with self._turns[hwid]:
                 await self._configure(peer, await pools.configuration(self._database, hwid))
             await self._mark_unavailable(peer)
@@ -132,6 +136,16 @@ class PoolSync:
         await self._store(hwid, await peer.call(question, 10.0))
         await self._mark_unavailable(peer)
 
+    async def keep_key(self) -> None:
+        """Have connected media servers honour the tickets of this server, which does not lead, for longer."""
+        if self._epoch():
+            return  # the leader's refresh does it
+        for peer in self._registry.all("media"):
+            try:
+                await peer.call(KeepKey(key_seconds=await self._key_seconds()), 10.0)
+            except RubackupError as error:
+                log.warning("media server %s did not hear of this server's key: %s", peer.identity.hwid, error)
+
     async def ask(self, hwid: str) -> None:
         """Ask one media server how its pools are: a task failed for one of them. One that is not connected is not asked."""
         peer = self._registry.find("media", hwid)
@@ -168,7 +182,9 @@ class PoolSync:
             return 60.0 * await configuration.number(db, "digital_signature_public_key_obsolence")
 
     async def drop_all(self) -> None:
-        """Tell connected media servers of the records that the catalogue has deleted."""
+        """Tell connected media servers of the records that the catalogue has deleted, for the server that leads."""
+        if not self._epoch():
+            return
         for peer in self._registry.all("media"):
             try:
                 await self._drop(peer)

@@ -58,8 +58,10 @@ from rubackup.wire.messages import (
     ReportLog,
     ReportMonitoring,
     ReportProgress,
+    ReportSessions,
     ScanTape,
     SealVerdict,
+    SessionsAnswer,
 )
 
 RELAYED = (
@@ -83,6 +85,8 @@ RELAYED = (
 )
 """What the API may ask of hosts; everything else goes through the queue."""
 RELAY_SECONDS = 9.0
+SESSIONS = 4096
+"""More sessions than a media server can have."""
 VERBS = {"execution": Verb.EXECUTE, "transmission": Verb.TRANSMIT}
 
 
@@ -127,6 +131,9 @@ class Reports:
                 return Ack()
             case RecordSealed() if role in {"client", "media"}:
                 return await self._sealed(peer, message)
+            case ReportSessions() if role == "media":
+                held = {(one.task_id, one.fence) for one in message.sessions[:SESSIONS]}
+                return SessionsAnswer(over=await dispatch.attempts_over(self._database, held))
             case ReportMonitoring() if role == "media":
                 return self._monitor.report(peer.identity.hwid, message.samples)
         raise WireFault("The server does not take this message from this host.")

@@ -6,24 +6,33 @@ import logging
 
 from rubackup.catalog.database import Database
 from rubackup.domain.errors import Refused, RubackupError
+from rubackup.server.bandwidth import BandwidthSync
 from rubackup.server.dispatcher import Dispatcher
 from rubackup.server.pools import PoolSync
 from rubackup.server.registry import Registry
-from rubackup.services import enrolment
+from rubackup.services import bandwidth, enrolment
 
 log = logging.getLogger(__name__)
 
-CHANNELS = ("tasks", "pools", "records", "certificates")
+CHANNELS = ("tasks", "pools", "records", "certificates", bandwidth.CHANNEL)
 
 
 class CatalogueWatch:
     """Reacts to NOTIFY."""
 
-    def __init__(self, database: Database, registry: Registry, dispatcher: Dispatcher, pools: PoolSync) -> None:
+    def __init__(
+        self,
+        database: Database,
+        registry: Registry,
+        dispatcher: Dispatcher,
+        pools: PoolSync,
+        limits: BandwidthSync,
+    ) -> None:
         self._database = database
         self._registry = registry
         self._dispatcher = dispatcher
         self._pools = pools
+        self._limits = limits
 
     async def run(self) -> None:
         """Listen until cancelled."""
@@ -35,6 +44,8 @@ class CatalogueWatch:
                 self._dispatcher.wake()
             elif channel == "pools":
                 await self._pools.configure_all()
+            elif channel == bandwidth.CHANNEL:
+                self._limits.changed()
             elif channel == "records":
                 await self._pools.drop_all()
             else:

@@ -53,7 +53,7 @@ class Change:
         await notify(self.db, EVENTS_CHANNEL)
 
     async def wake(self, channel: str, payload: str = "") -> None:
-        """Tell the servers to look: channels are tasks, pools, certificates, records."""
+        """Tell the servers to look: channels are tasks, pools, certificates, records, bandwidth."""
         await notify(self.db, channel, payload)
 
 

@@ -1,12 +1,11 @@
 """Limits of a client's bandwidth, each for a part of the day.
 
-They are kept and shown; what transfers data does not heed them yet. Several limits of one client
-may overlap: which of them holds is decided by the global configuration (`bandwidth_client_limit`).
+Several limits of one client may overlap: which of them holds is decided by the global configuration
+(`bandwidth_client_limit`). How they act: `services.bandwidth`.
 """
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -14,11 +13,11 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from rubackup.domain.identity import CLIENT_HWID
-from rubackup.services import scopes
+from rubackup.services import bandwidth, scopes
+from rubackup.services.bandwidth import BACKUP, END, RESTORE, START, time_of_day
 from rubackup.services.change import Change
 from rubackup.services.fields import Problems, Ref, given, update_columns
 
-FASTEST = 2**40
 _INSERT = """
 INSERT INTO client_bandwidth (client_id, backup_bandwidth, restore_bandwidth, window_start, window_end)
 VALUES ($1, $2, $3, $4, $5) RETURNING id"""
@@ -29,33 +28,26 @@ SELECT b.id, c.group_id FROM client_bandwidth b JOIN clients c ON c.id = b.clien
 WHERE b.id = ANY ($1::bigint[]) ORDER BY b.id"""
 
 _CLIENT = Meta(description="The client: `hostname (hwid)` or id.")
-_BACKUP = Meta(description="Limit of its backups in KiB per second; 0: no limit.", ge=0, le=FASTEST)
-_RESTORE = Meta(description="Limit of its restores in KiB per second; 0: no limit.", ge=0, le=FASTEST)
-_START = Meta(description="Local time of day HH:MM:SS from which the limit holds.", max_length=16)
-_END = Meta(
-    description="Local time of day HH:MM:SS until which it holds; equal to window_start: all day, earlier: over midnight.",
-    max_length=16,
-)
 
 
 class NewClientBandwidth(msgspec.Struct, kw_only=True):
     """A limit to be made."""
 
     client: Annotated[Ref, _CLIENT]
-    backup_bandwidth: Annotated[int, _BACKUP] = 0
-    restore_bandwidth: Annotated[int, _RESTORE] = 0
-    window_start: Annotated[str, _START] = "00:00:00"
-    window_end: Annotated[str, _END] = "00:00:00"
+    backup_bandwidth: Annotated[int, BACKUP] = 0
+    restore_bandwidth: Annotated[int, RESTORE] = 0
+    window_start: Annotated[str, START] = "00:00:00"
+    window_end: Annotated[str, END] = "00:00:00"
 
 
 class ClientBandwidthChange(msgspec.Struct, kw_only=True):
     """What to change of a limit. `id` and `client_hwid` may be repeated and must fit."""
 
     client: Annotated[Ref, _CLIENT] | UnsetType = UNSET
-    backup_bandwidth: Annotated[int, _BACKUP] | UnsetType = UNSET
-    restore_bandwidth: Annotated[int, _RESTORE] | UnsetType = UNSET
-    window_start: Annotated[str, _START] | UnsetType = UNSET
-    window_end: Annotated[str, _END] | UnsetType = UNSET
+    backup_bandwidth: Annotated[int, BACKUP] | UnsetType = UNSET
+    restore_bandwidth: Annotated[int, RESTORE] | UnsetType = UNSET
+    window_start: Annotated[str, START] | UnsetType = UNSET
+    window_end: Annotated[str, END] | UnsetType = UNSET
     id: Annotated[int, Meta(description="Id of the limit; must be that of the path.")] | UnsetType = UNSET
     client_hwid: (
         Annotated[str, Meta(description="Hardware id of the limit's client, after the change.", max_length=16)]
@@ -67,13 +59,14 @@ async def create(change: Change, new: NewClientBandwidth) -> int:
     """A new limit; the id."""
     problems = Problems()
     client = await problems.client(change.db, new.client, "data.client", scopes.clients(change.principal, write=True))
-    start = _time(problems, new.window_start, "data.window_start")
-    end = _time(problems, new.window_end, "data.window_end")
+    start = time_of_day(problems, new.window_start, "data.window_start")
+    end = time_of_day(problems, new.window_end, "data.window_end")
     problems.raise_any()
     bandwidth_id: int = await change.db.fetchval(
         _INSERT, client["id"], new.backup_bandwidth, new.restore_bandwidth, start, end
     )
     await change.event("created", "client_bandwidth", bandwidth_id, client_group_id=client["group_id"])
+    await change.wake(bandwidth.CHANNEL)
     return bandwidth_id
 
 
@@ -89,11 +82,12 @@ async def update(change: Change, bandwidth_id: int, wanted: ClientBandwidthChang
             columns["client_id"], hwid, group_id = client["id"], client["hwid"], client["group_id"]
     for name in ("window_start", "window_end"):
         if (text := getattr(wanted, name)) is not UNSET:
-            columns[name] = _time(problems, text, f"data.{name}")
+            columns[name] = time_of_day(problems, text, f"data.{name}")
     _check_repeated(problems, wanted, bandwidth_id, hwid)
     problems.raise_any()
     await update_columns(db, "client_bandwidth", bandwidth_id, columns)
     await change.event("changed", "client_bandwidth", bandwidth_id, client_group_id=before["group_id"])
+    await change.wake(bandwidth.CHANNEL)
     if group_id != before["group_id"]:
         await change.event("changed", "client_bandwidth", bandwidth_id, client_group_id=group_id)
 
@@ -116,12 +110,4 @@ async def delete(change: Change, ids: Sequence[int]) -> None:
     await change.db.execute("DELETE FROM client_bandwidth WHERE id = ANY ($1::bigint[])", list(ids))
     for row in rows:
         await change.event("deleted", "client_bandwidth", row["id"], client_group_id=row["group_id"])
-
-
-def _time(problems: Problems, text: str, field: str) -> dt.time:
-    """The time of day; midnight after a note."""
-    try:
-        return dt.datetime.strptime(text, "%H:%M:%S").time()  # noqa: DTZ007 - a time of day has no zone
-    except ValueError:
-        problems.add(field, "must be a time of day from 00:00:00 to 23:59:59.")
-        return dt.time()
+    await change.wake(bandwidth.CHANNEL)

@@ -26,9 +26,15 @@ AND (g.name = $2 OR EXISTS (SELECT 1 FROM clients c WHERE c.group_id = g.id)
 
 _NAME = Meta(description="Name of the group; unique.", min_length=1, max_length=128, pattern=NAME)
 _SHARED = Meta(description="Whether copies of one client may be restored to another of the group.")
-_CLUSTERED = Meta(description="Whether the clients are nodes of one cluster.")
+_CLUSTERED = Meta(
+    description="Whether the clients are nodes of one cluster: one does backups of another that cannot be given them."
+)
 _DESCRIPTION = Meta(description="Free text.", max_length=4096)
-_ATTEMPTS = Meta(description="How often a task of a client is tried.", ge=1, le=1000)
+_ATTEMPTS = Meta(
+    description="How often a backup is launched on a client before another one of a clustered group takes it over.",
+    ge=1,
+    le=1000,
+)
 
 
 class NewClientGroup(msgspec.Struct, kw_only=True):

@@ -15,9 +15,16 @@ from rubackup.services.fields import Problems, Ref, given, update_columns
 from rubackup.services.host_log import Happened
 
 _READ = """
-SELECT c.group_id, c.lsf_flag, c.ls_pool_id, c.lrl_flag, c.storage_capacity, c.description, c.centralized_restore,
+SELECT c.group_id, c.lsf_flag, c.ls_pool_id, c.lrl_flag, c.storage_capacity, c.max_tasks, c.description, c.centralized_restore,
     c.client_side_backup, c.client_side_restore, c.resource_types
 FROM clients c WHERE c.id = $1"""
+
+
+MAX_TASKS = Meta(
+    description="How many of its tasks are at work at a time; 0: as many as the client takes (PARALLEL_TASKS).",
+    ge=0,
+    le=100_000,
+)
 
 
 class ClientChange(msgspec.Struct, kw_only=True):
@@ -51,6 +58,7 @@ class ClientChange(msgspec.Struct, kw_only=True):
         ]
         | UnsetType
     ) = UNSET
+    max_tasks: Annotated[int, MAX_TASKS] | UnsetType = UNSET
     description: Annotated[str, Meta(description="Free text.", max_length=4096)] | UnsetType = UNSET
     centralized_restore: (
         Annotated[
@@ -84,6 +92,7 @@ async def update(change: Change, client_id: int, wanted: ClientChange) -> None:
     before = await db.fetchrow(_READ, client_id)
     columns = given(
         lsf_flag=wanted.lsf_flag, lrl_flag=wanted.lrl_flag, storage_capacity=wanted.storage_capacity,
+        max_tasks=wanted.max_tasks,
         description=wanted.description, centralized_restore=wanted.centralized_restore,
         client_side_backup=wanted.client_side_backup, client_side_restore=wanted.client_side_restore,
     )  # fmt: skip

@@ -7,10 +7,8 @@ by the task's fence. Design section 7.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
-
-import msgspec
 
 from rubackup.catalog.database import Connection, Database, notify
 from rubackup.domain.errors import Fenced, Refused
@@ -18,12 +16,21 @@ from rubackup.domain.lookups import TaskStatus, TaskType
 from rubackup.domain.tasks import FINAL, HELD, MOVES, Verb
 from rubackup.queue.ports import Beat, Held, Reaped
 from rubackup.queue.postgres import PostgresQueue
-from rubackup.services import cleanings, configuration, jobs, placement, service_window, task_log, verifications
+from rubackup.services import (
+    cleanings,
+    clusters,
+    configuration,
+    jobs,
+    placement,
+    service_window,
+    task_log,
+    verifications,
+)
 from rubackup.services.jobs import Job
 from rubackup.services.leadership import check_epoch
 
 __all__ = [
-    "Job", "Stop", "accepted", "add_log", "claim", "fail", "finished", "heartbeat", "job_of", "phase", "reap", "stop_of",
+    "Job", "accepted", "add_log", "attempts_over", "claim", "fail", "finished", "heartbeat", "job_of", "phase", "reap",
     "wait_for",
 ]  # fmt: skip
 
@@ -74,16 +81,9 @@ _AWAIT_SEAL = """
 UPDATE task_progress SET lease_until = greatest(lease_until, now() + make_interval(secs => $3))
 WHERE task_id = $1 AND fence = $2"""
 _FIGURES = "UPDATE task_progress SET files_done = $2, bytes_done = $3 WHERE task_id = $1"
+_HELD_FENCES = """
+SELECT fence FROM task_queue WHERE id = ANY ($1::bigint[]) AND fence = ANY ($2::bigint[]) AND status = ANY ($3::text[])"""
 _SEALED = "SELECT EXISTS (SELECT 1 FROM repository WHERE uuid = $1)"
-
-
-class Stop(msgspec.Struct, frozen=True, kw_only=True):
-    """Who must stop working on a task; `role` is client or media."""
-
-    task_id: int
-    fence: int
-    role: str
-    hwid: str
 
 
 async def claim(
@@ -138,6 +138,7 @@ async def _prepare(db: Connection, held: Sequence[Held], zone: dt.tzinfo | None)
         elif row["executor"] == "client" and row["client_id"] not in clients:
             name = f"{row['client_hostname']} ({row['client_hwid']})"
             await _wait(db, one, f"client:{row['client_hwid']}", f"Client {name} is offline; the task waits for it.")
+            await clusters.launch_failed(db, one.task_id)
         elif row["media_id"] not in media:
             name = row["media_hostname"]
             await _wait(
@@ -188,6 +189,8 @@ async def wait_for(database: Database, task_id: int, fence: int, on: str, messag
         if online:
             await db.execute(_SHORTLY, task_id, RETRY_SECONDS)
         await task_log.say(db, task_id, message, "warning", once=True)
+        if role == "client":
+            await clusters.launch_failed(db, task_id, RETRY_SECONDS)
 
 
 async def job_of(database: Database, task_id: int, fence: int) -> Job:
@@ -196,13 +199,12 @@ async def job_of(database: Database, task_id: int, fence: int) -> Job:
         return await jobs.job_of(db, task_id, fence)
 
 
-async def stop_of(database: Database, task_id: int) -> Stop | None:
-    """Who works on a task that was just killed or paused; None when nobody can be named."""
-    async with database.transaction() as db:
-        row = await db.fetchrow(_TASK, task_id)
-    if row is None or not row[f"{row['executor']}_hwid"]:
-        return None
-    return Stop(task_id=task_id, fence=row["fence"], role=row["executor"], hwid=row[f"{row['executor']}_hwid"])
+async def attempts_over(database: Database, attempts: Collection[tuple[int, int]]) -> list[int]:
+    """The fences among attempts (task, fence) that no worker holds any more."""
+    tasks, fences = [task for task, _ in attempts], [fence for _, fence in attempts]
+    async with database.connection() as db:
+        held = {row["fence"] for row in await db.fetch(_HELD_FENCES, tasks, fences, [s.label for s in HELD])}
+    return sorted(set(fences) - held)
 
 
 async def accepted(database: Database, task_id: int, fence: int) -> None:
@@ -211,6 +213,7 @@ async def accepted(database: Database, task_id: int, fence: int) -> None:
         status = await _status(db, task_id, fence)
         if status is TaskStatus.ASSIGNED:
             await PostgresQueue(db).step(task_id, fence, Verb.ACCEPT)
+            await clusters.launched(db, task_id)
 
 
 async def phase(database: Database, task_id: int, fence: int, verb: Verb) -> bool:
@@ -360,6 +363,7 @@ async def reap(database: Database, epoch: int | None = None) -> list[Reaped]:
             await task_log.say(db, one.task_id, f"The worker fell silent; {text}", "error" if broken else "warning")
         await resume_suspended(db)
         await placement.wake(db)
+        await clusters.wake(db)
         return reaped
 
 

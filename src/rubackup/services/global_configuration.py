@@ -14,6 +14,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from rubackup.catalog.database import Connection
+from rubackup.services import bandwidth
 from rubackup.services.change import Change
 from rubackup.services.configuration import DEFAULTS, Value
 from rubackup.services.fields import Problems
@@ -189,14 +190,13 @@ KEYS: dict[str, Key] = {
         later="nothing: a copy builds on copies of the same client only, as a client must not name data that it never had",
     ),
     "bandwidth_limit_advantage": Key(
-        "Which limit of bandwidth wins", choices=("client", "rule"), later="limits of bandwidth"
+        "Which limit of bandwidth counts where the client and the rule of a task have one", True,
+        choices=("client", "rule"),
     ),
     "bandwidth_client_limit": Key(
-        "Which of several limits of a client holds", choices=_LIMITS, later="limits of bandwidth"
+        "Which of several limits of a client that hold at a time counts", True, choices=_LIMITS
     ),
-    "bandwidth_rule_limit": Key(
-        "Which of several limits of a rule holds", choices=_LIMITS, later="limits of bandwidth"
-    ),
+    "bandwidth_rule_limit": Key("Which of several limits of a rule that hold at a time counts", True, choices=_LIMITS),
 }  # fmt: skip
 """Every key of the guide's body, in its order."""
 
@@ -266,6 +266,7 @@ async def update(change: Change, wanted: Any) -> None:
     change.after = changed
     await change.event("changed", "global_configuration", 0, data={"keys": sorted(changed)})
     await change.wake("pools")
+    await change.wake(bandwidth.CHANNEL)
 
 
 def _check(problems: Problems, name: str, value: Value) -> None:

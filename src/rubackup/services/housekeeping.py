@@ -15,6 +15,8 @@ from rubackup.services.leadership import check_epoch
 BATCH = 1000
 HOST_LOG_BATCH = 10_000
 """A server that starts writes a line for each of thousands of hosts: more may go than of other rows."""
+TASK_BATCHES = 10
+"""Batches of tasks of one state that one run removes at most."""
 EVENT_BATCH = 10_000
 EVENTS_KEPT_DAYS = 7
 FAILURES_KEPT_DAYS = 1
@@ -39,6 +41,17 @@ WITH gone AS (
     FROM gone JOIN task_queue t ON t.id = gone.id LEFT JOIN clients c ON c.id = t.client_id
 )
 DELETE FROM task_queue WHERE id IN (SELECT id FROM gone)"""
+_TAPE_TASKS = """
+WITH gone AS (
+    SELECT t.id FROM tl_task_queue t
+    WHERE t.status = $1 AND t.finished_at < now() - make_interval(mins => $2)
+    ORDER BY t.finished_at LIMIT $3 FOR UPDATE SKIP LOCKED
+), told AS (
+    INSERT INTO events (kind, family, row_id, media_server_id, data)
+    SELECT 'task', 'tl_task_queue', t.id, t.media_server_id, '{"status": "Removed"}'
+    FROM gone JOIN tl_task_queue t ON t.id = gone.id
+)
+DELETE FROM tl_task_queue WHERE id IN (SELECT id FROM gone)"""
 _FAILURES = """
 DELETE FROM login_failures WHERE last_failed_at < now() - make_interval(days => $1)
     AND (blocked_until IS NULL OR blocked_until < now())"""
@@ -113,10 +126,16 @@ async def run(database: Database, epoch: int | None = None) -> Tidied:
 
 
 async def _remove_tasks(db: Connection) -> int:
+    """Of both queues, with their logs; a busy hour's worth at a time."""
     removed = 0
     for status, key in REMOVE_PERIODS.items():
         minutes = await configuration.number(db, key)
-        removed += _count(await db.execute(_TASKS, status.label, minutes, BATCH))
+        for statement in (_TASKS, _TAPE_TASKS):
+            for _batch in range(TASK_BATCHES):
+                gone = _count(await db.execute(statement, status.label, minutes, BATCH))
+                removed += gone
+                if gone < BATCH:
+                    break
     return removed
 
 

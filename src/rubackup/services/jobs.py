@@ -28,7 +28,7 @@ SELECT t.id, t.status, t.fence, t.attempt, t.task_type, t.executor, t.client_id,
     t.record_uuid AS own_uuid, t.parent_uuid, t.backup_type,
     coalesce(nullif(t.resource_type, ''), r.resource_type, '') AS resource_type,
     coalesce(nullif(t.resource, ''), r.resource, '') AS resource,
-    r.uuid AS record_uuid, coalesce(r.key_id, '') AS key_id, c.hwid AS client_hwid, c.hostname AS client_hostname,
+    coalesce(t.rule_id, r.rule_id, 0) AS rule_id, r.uuid AS record_uuid, coalesce(r.key_id, '') AS key_id, c.hwid AS client_hwid, c.hostname AS client_hostname,
     p.id AS pool_id, p.uuid AS pool_uuid, p.pool_name, p.compression_type, m.id AS media_id, m.hwid AS media_hwid,
     m.hostname AS media_hostname, m.data_endpoint, m.local_service_mode, l.epoch,
     r.client_hwid AS owner_hwid, r.parent_uuid AS source_parent, r.locked_until > now() AS source_locked,
@@ -93,6 +93,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """Of the record that the task works on: which key opens it."""
     own: ClientPoolRow | None = None
     """The client's own pool, where the copy is or goes; the media server keeps its manifest."""
+    rule_id: int = 0
+    """The rule of the global schedule that the task, or else its record, is of; 0 for none."""
 
     @property
     def source_is_elsewhere(self) -> bool:
@@ -259,6 +261,7 @@ def _job(
         parameters=row["parameters"],
         share=share,
         key_id=row["key_id"],
+        rule_id=row["rule_id"],
     )
 
 

@@ -13,13 +13,21 @@ from rubackup.services.change import Change
 from rubackup.services.fields import given, update_columns
 from rubackup.services.host_log import Happened
 
-_READ = "SELECT description, local_service_mode FROM media_servers WHERE id = $1"
+_READ = "SELECT description, local_service_mode, max_tasks FROM media_servers WHERE id = $1"
+
+
+MAX_TASKS = Meta(
+    description="How many tasks of its pools are at work at a time; 0: as many as the media server takes.",
+    ge=0,
+    le=100_000,
+)
 
 
 class MediaServerChange(msgspec.Struct, kw_only=True):
     """What to change of a media server."""
 
     description: Annotated[str, Meta(description="Free text.", max_length=4096)] | UnsetType = UNSET
+    max_tasks: Annotated[int, MAX_TASKS] | UnsetType = UNSET
     local_service_mode: (
         Annotated[
             Literal["yes", "no"],
@@ -40,7 +48,7 @@ class MediaServerName(msgspec.Struct):
 async def update(change: Change, media_id: int, wanted: MediaServerChange) -> None:
     """Change what is given."""
     before = await change.db.fetchrow(_READ, media_id)
-    columns = given(description=wanted.description)
+    columns = given(description=wanted.description, max_tasks=wanted.max_tasks)
     if wanted.local_service_mode is not UNSET:
         columns["local_service_mode"] = wanted.local_service_mode == "yes"
     await update_columns(change.db, "media_servers", media_id, columns)

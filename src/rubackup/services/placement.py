@@ -23,6 +23,7 @@ from rubackup.services import client_pools, configuration, pools, storage_kinds,
 BLOCK_BYTES = 1024
 """Of a block operation, as vmstat counts them."""
 WAKE_LIMIT = 32
+NO_PLACE = "it or its media server has as many tasks as it takes at a time"
 _HELD = [status.label for status in HELD]
 
 _TASK = """
@@ -51,6 +52,14 @@ LEFT JOIN LATERAL (
     FROM system_monitoring y WHERE y.hwid = m.hwid AND y.timestamp_after > now() - make_interval(secs => $4)
 ) load ON true
 WHERE p.id = ANY ($1::bigint[]) GROUP BY p.id, load.cpu, load.blocks_in, load.blocks_out"""
+_FULL = """
+SELECT p.id
+FROM pools p JOIN media_servers m ON m.id = p.media_server_id LEFT JOIN media_presence mp ON mp.media_server_id = m.id
+LEFT JOIN task_queue t ON t.media_server_id = m.id AND t.status = ANY ($2::text[]) AND t.id <> ALL ($3::bigint[])
+WHERE p.id = ANY ($1::bigint[]) GROUP BY p.id, m.id, mp.sessions_taken
+HAVING p.max_tasks > 0 AND count(t.id) FILTER (WHERE t.pool_id = p.id) >= p.max_tasks
+    OR m.max_tasks > 0 AND count(t.id) >= m.max_tasks
+    OR count(t.id) FILTER (WHERE t.executor = 'client') >= mp.sessions_taken"""
 _GROUP = """
 SELECT id, name, max_pool_tasks, max_media_server_tasks, max_cpu_usage, max_in_block_operations, max_out_block_operations,
     calculation_period FROM dynamic_pool_groups WHERE id = $1"""
@@ -105,7 +114,8 @@ async def choose(db: Connection, task_id: int, unplaced: Collection[int] = ()) -
     if task["pool_group_id"] is not None:
         choice = await _of_group(db, task, found, {task_id, *unplaced})
     else:
-        choice = _of_pool(task, found)
+        full = await _full(db, [one for one in found if one["id"] != task["home"]], {task_id, *unplaced})
+        choice = _of_pool(task, [one for one in found if one["id"] not in full])
     if choice.pool_id and choice.pool_id != task["pool_id"]:
         await _put(db, task, choice)
     return choice
@@ -154,10 +164,11 @@ async def _of_group(db: Connection, task: Any, found: Sequence[Any], excluded: s
     group = await db.fetchrow(_GROUP, task["pool_group_id"])
     usable = [one for one in found if not unusable(one, task["pools_failed"])]
     loads = await _loads(db, group, usable, excluded)
-    free = [one for one in usable if not _over(group, loads[one["id"]])]
+    full = await _full(db, usable, excluded)
+    free = [one for one in usable if not _over(group, loads[one["id"]]) and one["id"] not in full]
     if not free:
         reasons = [f"{one['pool_name']}: {unusable(one, task['pools_failed'])}" for one in found if one not in usable]
-        reasons += [f"{one['pool_name']}: {_over(group, loads[one['id']])}" for one in usable]
+        reasons += [f"{one['pool_name']}: {_over(group, loads[one['id']]) or NO_PLACE}" for one in usable]
         told = "; ".join(sorted(reasons)) or "it has none that is enabled"
         text = f"No pool of the dynamic pool group {group['name']} can take the task now: {told}."
         return Choice(wait=f"group:{group['id']}", message=text)
@@ -172,6 +183,14 @@ async def _loads(db: Connection, group: Any, found: Sequence[Any], excluded: Col
     ids = [one["id"] for one in found]
     rows = await db.fetch(_LOADS, ids, _HELD, list(excluded), float(seconds), float(BLOCK_BYTES))
     return {row["id"]: row for row in rows}
+
+
+async def _full(db: Connection, found: Sequence[Any], excluded: Collection[int]) -> set[int]:
+    """The pools among these that have no place for one more task."""
+    if not found:
+        return set()
+    rows = await db.fetch(_FULL, [one["id"] for one in found], _HELD, list(excluded))
+    return {row["id"] for row in rows}
 
 
 _LIMITS = (
@@ -221,8 +240,8 @@ async def wake(db: Connection) -> int:
         group = await db.fetchrow(_GROUP, row["pool_group_id"])
         found = await db.fetch(_CANDIDATES, None, row["pool_group_id"], list(WRITTEN), None)
         usable = [one for one in found if not unusable(one)]
-        loads = await _loads(db, group, usable, ())
-        if any(not _over(group, loads[one["id"]]) for one in usable):
+        loads, full = await _loads(db, group, usable, ()), await _full(db, usable, ())
+        if any(not _over(group, loads[one["id"]]) and one["id"] not in full for one in usable):
             ready += row["ids"]
     for row in await db.fetch(_WAIT_FOR_POOLS, WAKE_LIMIT, TaskType.BACKUP.label):
         found = await db.fetch(_CANDIDATES, row["home"], None, list(WRITTEN), None)

@@ -19,8 +19,8 @@ from rubackup.services.pool_uses import refuse_used
 
 _INSERT = """
 INSERT INTO pools (pool_name, pool_type, media_server_id, compression_type, description, retention_period,
-    ignore_free_space_check, algorithm, hash_length, block_size, meta_data_pool_id)
-VALUES ($1, $2, $3, $4, $5, $6::text::interval, $7, $8, $9, $10, $11) ON CONFLICT (pool_name) DO NOTHING RETURNING id"""
+    ignore_free_space_check, algorithm, hash_length, block_size, meta_data_pool_id, max_tasks)
+VALUES ($1, $2, $3, $4, $5, $6::text::interval, $7, $8, $9, $10, $11, $12) ON CONFLICT (pool_name) DO NOTHING RETURNING id"""
 _STATE = "INSERT INTO pool_state (pool_id) VALUES ($1)"
 _READ = "SELECT media_server_id, pool_type FROM pools WHERE id = $1"
 _RETENTION = "UPDATE pools SET retention_period = $2::text::interval WHERE id = $1"
@@ -37,6 +37,11 @@ _COMPRESSION = Meta(
 _DESCRIPTION = Meta(description="Free text.", max_length=4096)
 _PERIOD = Meta(description="How long a copy may stay in the pool at most, such as '1 year'; null or empty: no limit.")
 _NO_CHECK = Meta(description="Whether the free space kept in reserve may be used, too.")
+_MAX_TASKS = Meta(
+    description="How many tasks are at work on the pool at a time; 0: as many as its media server takes.",
+    ge=0,
+    le=100_000,
+)
 _ALGORITHM = Meta(
     description="For the type Block device, else ignored: a name of deduplication_hash_algorithm; sha2 unless given.",
     extra_json_schema={"type": ["string", "null"]},
@@ -74,6 +79,7 @@ class NewPool(msgspec.Struct, kw_only=True):
     retention_period: Annotated[str | None, _PERIOD] = None
     ignore_free_space_check: Annotated[bool, _NO_CHECK] = False
     algorithm: Annotated[Any, _ALGORITHM] = None
+    max_tasks: Annotated[int, _MAX_TASKS] = 0
     block_size: Annotated[Any, _BLOCK_SIZE] = None
     hash_length: Annotated[Any, _HASH_LENGTH] = None
     meta_data_pool: Annotated[Any, _META_DATA_POOL] = None
@@ -87,6 +93,7 @@ class PoolChange(msgspec.Struct, kw_only=True):
     description: Annotated[str, _DESCRIPTION] | UnsetType = UNSET
     retention_period: Annotated[str, _PERIOD] | UnsetType | None = UNSET
     ignore_free_space_check: Annotated[bool, _NO_CHECK] | UnsetType = UNSET
+    max_tasks: Annotated[int, _MAX_TASKS] | UnsetType = UNSET
 
 
 async def create(change: Change, new: NewPool) -> int:
@@ -107,6 +114,7 @@ async def create(change: Change, new: NewPool) -> int:
     pool_id: int | None = await change.db.fetchval(
         _INSERT, new.pool_name, pool_type, media["id"], compression, new.description, period,
         new.ignore_free_space_check, blocks.algorithm, blocks.hash_length, blocks.block_size, blocks.meta_data_pool_id,
+        new.max_tasks,
     )  # fmt: skip
     if pool_id is None:
         raise Conflict(f"A pool with the name {new.pool_name} exists already.")
@@ -125,6 +133,7 @@ async def update(change: Change, pool_id: int, wanted: PoolChange) -> None:
         pool_name=wanted.pool_name,
         description=wanted.description,
         ignore_free_space_check=wanted.ignore_free_space_check,
+        max_tasks=wanted.max_tasks,
     )
     if wanted.compression_type is not UNSET and pool["pool_type"] not in UNCOMPRESSED:
         columns["compression_type"] = _pool_types.compression(problems, pool["pool_type"], wanted.compression_type)

@@ -14,7 +14,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NoReturn, TypeVar
+from typing import NoReturn, Protocol, TypeVar
 
 from rubackup.domain.errors import Corrupt, Refused, RubackupError, Unavailable, WireFault, from_code
 from rubackup.wire import framing, sockets
@@ -40,6 +40,13 @@ _EARLY = 4
 M = TypeVar("M", bound=Message)
 
 
+class Pace(Protocol):
+    """How fast bytes may pass one way."""
+
+    def allow(self, wanted: int) -> int:
+        """Waits until some of so many bytes may pass; how many, at least one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
     """Raw bytes; `data` is valid until the next `receive` of its connection, and released then, unless it is kept."""
@@ -60,6 +67,12 @@ class DataConnection:
         """How errors name the other side."""
         self.patience = patience
         """Seconds that `receive` waits for a frame to begin."""
+        self.sending: Pace | None = None
+        """Holds back what is sent."""
+        self.receiving: Pace | None = None
+        """Holds back what is received, within frames."""
+        self._allowed = 0
+        """Bytes that may be received and have not come yet."""
         self._timeout = timeout
         self._header = bytearray(framing.HEADER.size)
         self._room = memoryview(bytearray(_PIECE_BYTES))
@@ -172,16 +185,31 @@ class DataConnection:
         head = framing.HEADER.pack(total, kind)
         try:
             if len(head) + total <= _RECORD_BYTES:
+                self._may_send(len(head) + total)
                 self._sock.sendall(b"".join([head, *views]))
                 return
             # the header shares a TLS record, so a packet, with what follows it
             first = views[0][: _RECORD_BYTES - len(head)]
+            self._may_send(len(head) + len(first))
             self._sock.sendall(b"".join([head, first]))
             for view in [views[0][len(first) :], *views[1:]]:
-                for start in range(0, len(view), _PIECE_BYTES):
-                    self._sock.sendall(view[start : start + _PIECE_BYTES])
+                self._send_pieces(view)
         except (OSError, ValueError) as error:
             self._fail_sending(error)
+
+    def _may_send(self, count: int) -> None:
+        """Waits until a few bytes that are sent in one go may pass."""
+        while self.sending is not None and count:
+            count -= self.sending.allow(count)
+
+    def _send_pieces(self, view: memoryview) -> None:
+        pace, at = self.sending, 0
+        while at < len(view):
+            count = min(len(view) - at, _PIECE_BYTES)
+            if pace is not None:
+                count = pace.allow(count)
+            self._sock.sendall(view[at : at + count])
+            at += count
 
     def _look(self) -> None:
         """Reads what came although it is our turn to write: a Fault is raised, other messages wait."""
@@ -263,11 +291,18 @@ class DataConnection:
         self._fill(header[count:])
 
     def _fill(self, view: memoryview) -> None:
-        got = 0
+        pace, got = self.receiving, 0
         while got < len(view):
-            count = self._sock.recv_into(view[got:])
+            room = view[got:]
+            if pace is not None:
+                if not self._allowed:
+                    self._allowed = pace.allow(len(room))
+                room = room[: self._allowed]
+            count = self._sock.recv_into(room)
             if not count:
                 raise EOFError
+            if pace is not None:
+                self._allowed -= count
             got += count
 
 

@@ -20,9 +20,11 @@ from rubackup.wire.connection import IDLE_SECONDS, PATIENCE_SECONDS, DataConnect
 from rubackup.wire.limits import Arrivals, Limits
 from rubackup.wire.messages import Ack
 
-__all__ = ["DataConnection", "DataServer", "Frame", "connect_data"]
+__all__ = ["SESSIONS", "DataConnection", "DataServer", "Frame", "connect_data"]
 
 LINGER_SECONDS = 5.0
+SESSIONS = 64
+"""Sessions at a time, unless told otherwise."""
 _ARRIVALS = Limits(arriving=64, arriving_per_address=32)
 _LOG = logging.getLogger(__name__)
 
@@ -41,7 +43,7 @@ class DataServer:
         context: ssl.SSLContext,
         handler: Callable[[DataConnection], None],
         *,
-        limit: int = 64,
+        limit: int = SESSIONS,
         roles: Collection[str] = (Role.CLIENT, Role.SERVER),
         timeout: float = IDLE_SECONDS,
         patience: float = PATIENCE_SECONDS,

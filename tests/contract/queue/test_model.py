@@ -27,6 +27,15 @@ from rubackup.queue.ports import Held, NewTask, Reservation
 from rubackup.queue.postgres import PooledQueue
 
 EMPTY = "TRUNCATE task_queue, events RESTART IDENTITY CASCADE"
+PLACES = 2
+"""Of the one pool that has so few."""
+SMALL_POOL = f"""
+WITH server AS (
+    INSERT INTO media_servers (hwid, hostname, data_endpoint, csr_pem, fingerprint)
+    VALUES ('a', 'm', 'h:1', '', '') ON CONFLICT DO NOTHING RETURNING id
+)
+INSERT INTO pools (pool_name, pool_type, media_server_id, max_tasks)
+SELECT 'small', 'File system', id, {PLACES} FROM server RETURNING id"""
 WORK = [Verb.ACCEPT, Verb.EXECUTE, Verb.TRANSMIT, Verb.FINISH, Verb.FAIL, Verb.BREAK, Verb.HAND_ON, Verb.SUSPEND]
 HOSTS = ["client:a", "client:b"]
 OPERATE = [Verb.PAUSE, Verb.CONTINUE, Verb.KILL, Verb.RESUME]
@@ -40,13 +49,15 @@ class Twins(RuleBasedStateMachine):
 
     runner: asyncio.Runner
     database: Database
+    pool: int
 
     tasks = Bundle("tasks")
     holds = Bundle("holds")
 
     def __init__(self) -> None:
         super().__init__()
-        self.memory, self.postgres = MemoryQueue(), PooledQueue(self.database)
+        self.memory = MemoryQueue(places={f"places:pool:{self.pool}": PLACES})
+        self.postgres = PooledQueue(self.database)
         self.known: list[int] = []
         self.runner.run(self._empty())
 
@@ -64,17 +75,20 @@ class Twins(RuleBasedStateMachine):
                 answers.append(type(error))
         return answers[0], answers[1]
 
-    @rule(target=tasks, wanted=reservations, priority=st.sampled_from([1, 100]))
-    def add(self, wanted: list[Reservation], priority: int) -> int:
-        task = NewTask(task_type="Backup", executor="client", priority=priority, reservations=tuple(wanted))
+    @rule(target=tasks, wanted=reservations, priority=st.sampled_from([1, 100]), small=st.booleans())
+    def add(self, wanted: list[Reservation], priority: int, small: bool) -> int:
+        task = NewTask(
+            task_type="Backup", executor="client", priority=priority, reservations=tuple(wanted),
+            pool_id=self.pool if small else None,
+        )  # fmt: skip
         ours, theirs = self.both("add", (task,))
         assert ours == theirs
         self.known.append(ours)
         return ours
 
-    @rule(target=holds, lease=st.sampled_from([0.0, 3600.0]))
-    def claim(self, lease: float) -> Any:
-        ours, theirs = self.both("claim", ("server", lease))
+    @rule(target=holds, lease=st.sampled_from([0.0, 3600.0]), limit=st.sampled_from([1, 1, 4]))
+    def claim(self, lease: float, limit: int) -> Any:
+        ours, theirs = self.both("claim", ("server", lease, limit))
         assert [(h.task_id, h.attempt) for h in ours] == [(h.task_id, h.attempt) for h in theirs]
         return multiple(*zip(ours, theirs, strict=True))
 
@@ -133,6 +147,13 @@ class Twins(RuleBasedStateMachine):
         assert all(TaskStatus.NEW not in self.both("status", (task,)) for task in self.known)
 
 
+async def small_pool(database: Database) -> int:
+    """A pool on which few tasks are at work at a time."""
+    async with database.connection() as db:
+        found: int = await db.fetchval(SMALL_POOL)
+        return found
+
+
 @pytest.mark.postgres
 def test_both_queues_answer_alike(database: DatabaseAddress):
     """Whatever happens in whatever order, the twin and PostgreSQL agree on every answer and every state."""
@@ -140,6 +161,7 @@ def test_both_queues_answer_alike(database: DatabaseAddress):
         pool = Database(database, size=2)
         runner.run(pool.open())
         Twins.runner, Twins.database = runner, pool
+        Twins.pool = runner.run(small_pool(pool))
         try:
             run_state_machine_as_test(
                 Twins,

@@ -125,12 +125,14 @@ from rubackup.wire.messages import (
     ReportLog,
     ReportMonitoring,
     ReportProgress,
+    ReportSessions,
     Requested,
     RequestRule,
     RequestRuleDeletion,
     RestoreOpened,
     Revoked,
     Root,
+    RuleBandwidth,
     RunBackup,
     RunClean,
     RunCopy,
@@ -140,6 +142,9 @@ from rubackup.wire.messages import (
     Seal,
     Sealed,
     SealVerdict,
+    SessionOf,
+    SessionsAnswer,
+    SetBandwidth,
     StartBackup,
     StartRestore,
     StorageConfig,
@@ -234,6 +239,7 @@ SAMPLES: tuple[Message, ...] = (
         exception_script="/opt/rubackup/scripts/exception",
         crypto="aes-256-gcm",
         own=OWN,
+        rule=12,
     ),
     RunRestore(
         order=ORDER,
@@ -250,6 +256,11 @@ SAMPLES: tuple[Message, ...] = (
         restore_script="/opt/rubackup/scripts/restore",
         key_id=KEY_ID,
         own=OWN,
+        rule=13,
+    ),
+    SetBandwidth(
+        epoch=3, backup=1 << 20, restore=1 << 41, rules=[RuleBandwidth(rule=12, backup=1024, restore=2048)],
+        rule_first=True,
     ),
     RunVerify(
         order=ORDER,
@@ -469,6 +480,8 @@ SAMPLES: tuple[Message, ...] = (
     ),
     SealVerdict(keep=True),
     ReportKeys(key_ids=[KEY_ID]),
+    ReportSessions(sessions=[SessionOf(task_id=7, fence=1 << 40)]),
+    SessionsAnswer(over=[1 << 40]),
     ReportMonitoring(
         samples=[
             MonitoringSample(

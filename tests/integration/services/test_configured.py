@@ -330,3 +330,42 @@ def test_a_lock_that_is_told_late_is_told_as_it_is_then(run):
         assert later - until == dt.timedelta(days=1)
 
     run(scenario)
+
+
+@pytest.mark.parametrize("status", ["Done", "Error", "Broken", "Killed"])
+def test_ended_tasks_are_removed_with_their_logs_when_their_time_is_over(run, status):
+    """Of each final state after its own `*_remove_period`, in both queues; other states stay, as does what is younger."""
+
+    async def scenario(database: Database):
+        world = await World.build(database)
+        await world.configure(
+            **{f"{one}_tasks_remove_period": 100_000 for one in ("done", "error", "broken", "killed")}
+        )
+        await world.row(
+            "UPDATE global_configuration SET value = '60' WHERE key = $1 RETURNING 1",
+            f"{status.lower()}_tasks_remove_period",
+        )
+        kept = []
+        for state, minutes in ((status, 61), (status, 59), ("Killed" if status == "Done" else "Done", 61), ("New", 61)):
+            task = await world.backup(reservations=())
+            kept.append(task)
+            await world.row(
+                """UPDATE task_queue SET status = $2, finished_at = now() - make_interval(mins => $3) WHERE id = $1
+                   RETURNING 1""",
+                task, state, minutes,
+            )  # fmt: skip
+            await world.row(
+                """INSERT INTO tl_task_queue (task_type, status, media_server_id, finished_at)
+                   VALUES ('clean_drive', $1, $2, now() - make_interval(mins => $3)) RETURNING 1""",
+                state, world.media, minutes,
+            )  # fmt: skip
+            await world.row("INSERT INTO task_log (task_id, source, text) VALUES ($1, 'server', 'x') RETURNING 1", task)
+        assert (await housekeeping.run(database)).tasks == 2
+
+        assert await world.column("SELECT id FROM task_queue ORDER BY id") == kept[1:]
+        assert await world.column("SELECT task_id FROM task_log ORDER BY id") == kept[1:]
+        assert await world.value("SELECT count(*) FROM tl_task_queue") == 3
+        removed = await world.column("SELECT family FROM events WHERE data->>'status' = 'Removed' ORDER BY id")
+        assert removed == ["task_queue", "tl_task_queue"]
+
+    run(scenario)

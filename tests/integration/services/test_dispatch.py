@@ -432,18 +432,21 @@ def test_log_lines_may_hold_any_name(run):
     run(scenario)
 
 
-def test_who_must_stop_is_known(run):
-    """The worker of a killed task can be told."""
+@pytest.mark.parametrize("verb", [Verb.KILL, Verb.PAUSE])
+def test_it_is_known_which_attempts_are_over(run, verb):
+    """A media server may end the sessions of a task that was killed, paused or handed on, and of one that is gone."""
 
     async def scenario(database: Database):
         world = await World.build(database)
-        task = await world.backup()
-        await claim(world)
-        await PooledQueue(database).operate(task, Verb.KILL)
-        stop = await dispatch.stop_of(database, task)
+        task, other = await world.backup(), await world.backup(reservations=())
+        jobs = {job.task_id: job.fence for job in await claim(world)}
+        attempts = {(task, jobs[task]), (other, jobs[other]), (4711, 10**9)}
+        assert await dispatch.attempts_over(database, attempts) == [10**9]
+        await PooledQueue(database).operate(task, verb)
 
-        assert (stop.role, stop.hwid) == ("client", CLIENT)
-        assert await dispatch.stop_of(database, 4711) is None
+        assert await dispatch.attempts_over(database, {(task, jobs[task]), (other, jobs[other])}) == [jobs[task]]
+        await dispatch.finished(database, other, jobs[other], source="client", outcome="stopped")
+        assert await dispatch.attempts_over(database, {(other, jobs[other])}) == [jobs[other]]
 
     run(scenario)
 

@@ -79,6 +79,14 @@ def api_host(environment: Mapping[str, str] = os.environ) -> str:
     return environment.get("APP_HOST") or "localhost"
 
 
+def reserve_servers(environment: Mapping[str, str] = os.environ) -> list[str]:
+    """RESERVE_SERVERS: servers elsewhere on the same catalogue, which the hosts of this machine are connected to as well."""
+    if not environment.get("RESERVE_SERVERS"):
+        return []
+    found = Settings({}, "the environment", environment).servers("RESERVE_SERVERS")
+    return [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in found]
+
+
 def time_zone(environment: Mapping[str, str] = os.environ) -> str:
     """TIMEZONE, or the machine's zone, or UTC."""
     if named := environment.get("TIMEZONE"):
@@ -112,7 +120,7 @@ def _values(state: State, catalogue: Catalogue, ports: Ports) -> dict[str, dict[
         "DB_USER": address.user,
         "DB_PASSWORD_FILE": str(catalogue.password_file.absolute()),
     }
-    servers = {"RB_SERVER_HOST": f"{LOOPBACK}:{ports.server}"}
+    servers = {"RB_SERVER_HOST": ",".join([f"{LOOPBACK}:{ports.server}", *reserve_servers()])}
     return {
         "server": {
             **database,

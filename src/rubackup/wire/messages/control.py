@@ -67,6 +67,10 @@ class Hello(Message, tag="hello"):
     """Of a client: the keys that it holds, 32 hex digits each, the current one first."""
     storages: list[str] = []
     """Of a client: names of storages of Client defined pools that it has folders for."""
+    tasks: int = 0
+    """How many tasks it works on at a time; 0: it does not say."""
+    sessions: int = 0
+    """Of a media server: how many data sessions of tasks it has at a time; 0: it does not say."""
 
 
 class Welcome(Message, tag="welcome"):

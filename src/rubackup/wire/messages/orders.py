@@ -56,6 +56,8 @@ class RunBackup(Message, tag="run_backup"):
     """A name of domain.lookups.Crypto."""
     own: ClientPool | None = None
     """The client's own pool, when the copy lies there; `media` keeps its manifest then."""
+    rule: int = 0
+    """The rule of the global schedule that the task is of, for limits of bandwidth; 0 for none."""
 
 
 class RunRestore(Message, tag="run_restore"):
@@ -80,6 +82,32 @@ class RunRestore(Message, tag="run_restore"):
     """Which key opens the record, '' for one in clear: a media server that says otherwise is not believed."""
     own: ClientPool | None = None
     """The client's own pool, when the copy lies there; `media` keeps its manifest then."""
+    rule: int = 0
+    """The rule that made the copy; 0 for none."""
+
+
+class RuleBandwidth(msgspec.Struct, frozen=True, kw_only=True):
+    """Bytes per second that tasks of a rule may take on this client; 0: no limit."""
+
+    rule: int
+    backup: int
+    restore: int
+
+
+class SetBandwidth(Message, tag="set_bandwidth"):
+    """What data sessions of the client's tasks may take of the line, from now until the next such message.
+
+    Bytes per second, 0: no limit. A task takes from one limit: its rule's or the client's.
+    """
+
+    epoch: int
+    backup: int
+    """What backups send."""
+    restore: int
+    """What restores, and verifications by the client, receive."""
+    rules: list[RuleBandwidth] = []
+    rule_first: bool = False
+    """Whether a rule's limit counts where the client has one, too."""
 
 
 class RecordFacts(msgspec.Struct, frozen=True, kw_only=True):

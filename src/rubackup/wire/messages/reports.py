@@ -37,6 +37,25 @@ class ProgressAnswer(Message, tag="progress_answer"):
     drop: list[int]
 
 
+class SessionOf(msgspec.Struct, frozen=True, kw_only=True):
+    """A data session of a media server: the attempt that it is of."""
+
+    task_id: int
+    fence: int
+
+
+class ReportSessions(Message, tag="report_sessions"):
+    """Of which attempts a media server has data sessions; asked again and again while there are any."""
+
+    sessions: list[SessionOf]
+
+
+class SessionsAnswer(Message, tag="sessions_answer"):
+    """Fences of attempts that nobody holds any more: their sessions end, also when their clients hang."""
+
+    over: list[int]
+
+
 class LogLine(msgspec.Struct, frozen=True, kw_only=True):
     """One line of a task's log; `level` is info, warning or error; `at_ns` unix time."""
 

@@ -1,0 +1,111 @@
+"""Tells clients what bandwidth they may take, as limits change and windows of the day begin and end.
+
+Only the leading server tells. It looks once a second, which is how late a window may begin; what a client was told
+holds until it is told something else, so a client is told only what is new to it. Design: `docs/design/dispatch.md`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime as dt
+import logging
+from collections.abc import Callable
+
+from rubackup.catalog.database import Database
+from rubackup.domain.errors import RubackupError
+from rubackup.server.registry import Registry
+from rubackup.services import bandwidth
+from rubackup.services.bandwidth import NO_LIMIT, Allowance
+from rubackup.wire.control import ControlPeer
+from rubackup.wire.messages import RuleBandwidth, SetBandwidth
+
+log = logging.getLogger(__name__)
+
+TICK_SECONDS = 1.0
+READ_SECONDS = 10.0
+"""How often the limits are read although nobody said that they were changed."""
+TELL_SECONDS = 5.0
+TOLD_AT_ONCE = 64
+"""Clients that are told at a time."""
+
+
+class BandwidthSync:
+    """Keeps every connected client told."""
+
+    def __init__(
+        self,
+        database: Database,
+        registry: Registry,
+        zone: dt.tzinfo | None = None,
+        clock: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
+    ) -> None:
+        """`zone` is that of the windows; None: the host's."""
+        self._database = database
+        self._registry = registry
+        self._zone = zone
+        self._clock = clock
+        self._wake = asyncio.Event()
+        self._stale = True
+        self._told: dict[ControlPeer, Allowance] = {}
+
+    def changed(self) -> None:
+        """Limits may have been changed: read them now."""
+        self._stale = True
+        self._wake.set()
+
+    def came(self) -> None:
+        """A client is connected: look whether it must be told."""
+        self._wake.set()
+
+    async def run(self, epoch: int) -> None:
+        """Tell as the leader of this epoch, until cancelled."""
+        self._told, self._stale = {}, True
+        limits, read_at = None, 0.0
+        loop = asyncio.get_running_loop()
+        while True:
+            self._wake.clear()
+            if limits is None or self._stale or loop.time() - read_at > READ_SECONDS:
+                self._stale = False
+                try:
+                    limits, read_at = await bandwidth.read(self._database), loop.time()
+                except RubackupError as error:
+                    self._stale = True
+                    log.warning("the limits of bandwidth cannot be read: %s", error)
+            if limits is not None:
+                await self._tell(limits.at(self._clock(), self._zone), epoch)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), TICK_SECONDS)
+
+    async def _tell(self, wanted: dict[str, Allowance], epoch: int) -> None:
+        """Tell who does not know; who cannot be told now is told at the next look."""
+        peers = self._registry.all("client")
+        self._told = {peer: told for peer in peers if (told := self._told.get(peer)) is not None}
+        due = [
+            (peer, allowance)
+            for peer in peers
+            if self._told.get(peer) != (allowance := wanted.get(peer.identity.hwid, NO_LIMIT))
+        ]
+        places = asyncio.Semaphore(TOLD_AT_ONCE)
+
+        async def tell(peer: ControlPeer, allowance: Allowance) -> None:
+            async with places:
+                try:
+                    await peer.call(message_of(allowance, epoch), TELL_SECONDS)
+                except RubackupError as error:
+                    log.warning("client %s could not be told its bandwidth: %s", peer.identity.hwid, error)
+                else:
+                    self._told[peer] = allowance
+
+        await asyncio.gather(*(tell(*one) for one in due))
+
+
+def message_of(allowance: Allowance, epoch: int) -> SetBandwidth:
+    """What a client is told."""
+    return SetBandwidth(
+        epoch=epoch,
+        backup=allowance.client.backup,
+        restore=allowance.client.restore,
+        rules=[RuleBandwidth(rule=rule, backup=way.backup, restore=way.restore) for rule, way in allowance.rules],
+        rule_first=allowance.rule_first,
+    )

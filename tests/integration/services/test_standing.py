@@ -1,0 +1,82 @@
+"""Presence with several servers: who is online stays true when one of them dies or loses its connection to a host."""
+
+from __future__ import annotations
+
+import pytest
+
+from rubackup.catalog.database import Database
+from rubackup.services import presence
+from support.catalogue import CLIENT, MEDIA, SERVER, World
+
+pytestmark = pytest.mark.postgres
+SECOND = "dd" * 32
+
+
+async def build(database: Database) -> World:
+    """Two servers; both hosts are known by the first."""
+    world = await World.build(database)
+    for hwid in (SERVER, SECOND):
+        await presence.reset(database, hwid, hostname=hwid[:2], package_version="1")
+    await world.client_online()
+    await world.media_online()
+    return world
+
+
+async def known(world: World) -> list[tuple[bool, str]]:
+    """Online, and by which server: client, media server."""
+    rows = [await world.row(f"SELECT online, server_hwid FROM {one}_presence") for one in ("client", "media")]
+    return [tuple(row) for row in rows]
+
+
+async def silent(world: World, hwid: str) -> None:
+    """The server was not heard of for 16 s."""
+    await world.row("UPDATE servers SET seen_at = now() - interval '16 s' WHERE hwid = $1 RETURNING 1", hwid)
+
+
+def test_a_host_that_left_one_server_is_online_by_the_other(run):
+    """A broken connection to one server does not make a host offline that is connected to another."""
+
+    async def scenario(database: Database):
+        world = await build(database)
+        await presence.client_offline(database, CLIENT, SERVER)
+        task = await world.backup()
+        await world.row("UPDATE task_queue SET blocked_on = 'client:' || $1 RETURNING 1", CLIENT)
+
+        assert await presence.repeat(database, SECOND, [CLIENT], [MEDIA]) == [("client", CLIENT)]
+        assert await known(world) == [(True, SECOND), (True, SERVER)]
+        assert await world.value("SELECT blocked_on FROM task_queue WHERE id = $1", task) is None
+        assert await presence.repeat(database, SECOND, [CLIENT], [MEDIA]) == []
+
+    run(scenario)
+
+
+def test_what_a_dead_server_said_is_taken_back(run):
+    """Hosts that another server has are its own from then on, without having been offline; the others are offline."""
+
+    async def scenario(database: Database):
+        world = await build(database)
+        await presence.repeat(database, SECOND, [CLIENT], [])
+        assert await known(world) == [(True, SERVER), (True, SERVER)]
+        await silent(world, SERVER)
+        before = await world.value("SELECT count(*) FROM events WHERE kind = 'presence'")
+        await presence.repeat(database, SECOND, [CLIENT], [])
+
+        assert await known(world) == [(True, SECOND), (False, SERVER)]
+        told = await world.column("SELECT family FROM events WHERE kind = 'presence' ORDER BY id OFFSET $1", before)
+        assert told == ["media_servers"]
+
+    run(scenario)
+
+
+def test_a_living_server_is_believed(run):
+    """Each round says that it lives."""
+
+    async def scenario(database: Database):
+        world = await build(database)
+        await silent(world, SERVER)
+        await presence.repeat(database, SERVER, [], [])
+        await presence.repeat(database, SECOND, [], [])
+
+        assert await known(world) == [(True, SERVER), (True, SERVER)]
+
+    run(scenario)
