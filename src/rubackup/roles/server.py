@@ -7,7 +7,7 @@ import logging
 from rubackup import __version__
 from rubackup.catalog.database import Database
 from rubackup.roles.process import database_address, ready, run_role, together
-from rubackup.roles.settings import Settings, time_zone
+from rubackup.roles.settings import Settings, schedule_zone, time_zone
 from rubackup.server.control import ControlPlane
 from rubackup.server.dispatcher import LEASE_SECONDS, Dispatcher
 from rubackup.server.heartbeats import Heartbeats
@@ -16,6 +16,7 @@ from rubackup.server.monitoring import Monitor
 from rubackup.server.pools import PoolSync
 from rubackup.server.registry import Registry
 from rubackup.server.reports import Reports
+from rubackup.server.scheduler import Scheduler
 from rubackup.server.signer import IssuingSigner
 from rubackup.server.tickets import TicketOffice
 from rubackup.server.tools import ClientTools
@@ -45,7 +46,8 @@ async def serve(settings: Settings) -> None:
         heartbeats = Heartbeats(lambda beats: dispatch.heartbeat(database, beats, LEASE_SECONDS))
         pools = PoolSync(database, registry, lambda: leader.epoch)
         dispatcher = Dispatcher(database, registry, tickets, hwid, pools.catch_up, time_zone(settings))
-        leader = Leader(database, hwid, dispatcher)
+        scheduler = Scheduler(database, schedule_zone(settings))
+        leader = Leader(database, hwid, dispatcher, scheduler)
         leader.pools = pools
         monitor = Monitor(database, (hwid, hostname))
         reports = Reports(database, registry, heartbeats, tickets, monitor, ClientTools(database))
@@ -57,7 +59,7 @@ async def serve(settings: Settings) -> None:
             lambda: leader.epoch,
             pools.configure,
         )
-        watch = CatalogueWatch(database, registry, dispatcher, pools)
+        watch = CatalogueWatch(database, registry, dispatcher, scheduler, pools)
         control = await serve_control(
             settings.text("CONTROL_HOST", "127.0.0.1"),
             settings.port("CONTROL_PORT", 9991),

@@ -9,7 +9,7 @@ import msgspec
 
 from rubackup.catalog.database import Connection, Database
 from rubackup.domain.lookups import TaskStatus
-from rubackup.services import cleanings, configuration, deletion, host_log, offline
+from rubackup.services import cleanings, configuration, deletion, host_log, offline, ticks
 from rubackup.services.leadership import check_epoch
 
 BATCH = 1000
@@ -101,6 +101,7 @@ async def run(database: Database, epoch: int | None = None) -> Tidied:
         await db.execute(_FAILURES, FAILURES_KEPT_DAYS)
         await db.execute(_CERTIFICATES)
         await host_log.remove_old(db, HOST_LOG_BATCH)
+        await ticks.forget_old(db, BATCH)
         tasks = await _remove_tasks(db)
         events = await db.fetchval(_FOREIGN_EVENTS, EVENT_BATCH)
         events += await db.fetchval(_EVENTS, EVENTS_KEPT_DAYS, EVENT_BATCH)
