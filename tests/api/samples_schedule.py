@@ -76,6 +76,9 @@ SAMPLES: dict[str, Samples] = {
             "get_global_schedule_extension": lambda api: api.get(
                 f"/global_schedule/extension?resource_type=File system&rule_id={stock(api).rule()}"
             ),
+            "get_global_schedule_calendar": lambda api: api.get(
+                "/global_schedule/calendar?from=2026-03-01T00:00:00Z&to=2026-03-02T00:00:00Z"
+            ),
             "post_global_schedule_id_execution": lambda api: api.post(
                 f"/global_schedule/{stock(api).rule()}/execution"
             ),
