@@ -35,13 +35,15 @@ _STRATEGIES = """
 SELECT l.origin, l.origin_id, l.leg FROM schedule_launches l JOIN backup_strategies b ON b.id = l.origin_id
 WHERE l.origin = 'strategy' AND EXISTS (
     SELECT 1 FROM strategy_rules r JOIN clients c ON c.id = r.client_id WHERE r.strategy_id = b.id AND ({limit}))"""
-_FULLS = f"""
-SELECT l.origin, l.origin_id, l.leg FROM schedule_launches l JOIN global_schedule s ON s.id = l.origin_id
-WHERE l.origin = 'rule' AND l.leg = 'full'
-    AND EXISTS (SELECT 1 FROM {schedules.MEMBERS} c WHERE c.id = ANY ($1::bigint[]))
-UNION ALL
-SELECT l.origin, l.origin_id, l.leg FROM schedule_launches l WHERE l.origin = 'strategy' AND l.leg = 'full'
-    AND EXISTS (SELECT 1 FROM strategy_rules r WHERE r.strategy_id = l.origin_id AND r.client_id = ANY ($1::bigint[]))"""  # noqa: S608 - a constant of the code
+_FULLS = """
+SELECT l.origin, l.origin_id, l.leg FROM global_schedule s
+JOIN schedule_launches l ON l.origin = 'rule' AND l.origin_id = s.id AND l.leg = 'full'
+WHERE s.client_id = ANY ($1::bigint[])
+    OR s.client_group_id IN (SELECT c.group_id FROM clients c WHERE c.id = ANY ($1::bigint[]))
+UNION
+SELECT l.origin, l.origin_id, l.leg FROM strategy_rules r
+JOIN schedule_launches l ON l.origin = 'strategy' AND l.origin_id = r.strategy_id AND l.leg = 'full'
+WHERE r.client_id = ANY ($1::bigint[])"""
 
 
 class Span(msgspec.Struct, kw_only=True):

@@ -34,7 +34,8 @@ _STRATEGIES = " UNION ALL ".join(
 )
 MEMBERS = """(
     SELECT m.id, m.hostname, m.hwid, m.group_id FROM clients m WHERE m.id = s.client_id
-    UNION ALL SELECT m.id, m.hostname, m.hwid, m.group_id FROM clients m WHERE m.group_id = s.client_group_id)"""
+    UNION ALL SELECT m.id, m.hostname, m.hwid, m.group_id FROM clients m
+    WHERE s.client_group_id IS NOT NULL AND m.group_id = s.client_group_id)"""
 """The clients of a rule `s`: its own, or those that are in its group now."""
 _CLIENT = "c.id AS client_id, c.hostname || ' (' || c.hwid || ')' AS client, c.group_id"
 _ONLINE = """(coalesce(cp.online, false) OR (g.clustered AND EXISTS (
