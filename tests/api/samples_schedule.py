@@ -31,6 +31,12 @@ def short_rule(api: Api, **fields: Any) -> dict[str, Any]:
     return {"data": {"global_schedule": {key: rule[key] for key in required} | fields}}
 
 
+def group_name(api: Api) -> str:
+    """The name of a new client group."""
+    here = stock(api)
+    return here.named("client_groups", here.client_group(), "name")
+
+
 def rule_change(api: Api, **fields: Any) -> dict[str, Any]:
     """The guide's body of PATCH /global_schedule/{id}, with pools that are there and instants with their zone."""
     here, example = stock(api), guide(GLOBAL_SCHEDULE.update_body)
@@ -67,7 +73,12 @@ def three_rules(api: Api) -> list[int]:
 SAMPLES: dict[str, Samples] = {
     "global_schedule": Samples(
         rows=three_rules,
-        create=lambda api: [new_rule(api), short_rule(api), short_rule(api, client_id=stock(api).client())],
+        create=lambda api: [
+            new_rule(api),
+            short_rule(api),
+            short_rule(api, client_id=stock(api).client()),
+            short_rule(api, client_id=group_name(api)),
+        ],
         update=changes,
         actions={
             "set_status_global_schedule": lambda api: api.patch(

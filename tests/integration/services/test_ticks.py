@@ -100,6 +100,11 @@ class Clocked:
             )
             return [tuple(row) for row in rows]
 
+    async def rows(self, query: str) -> list[Any]:
+        """The rows of a query."""
+        async with self.database.connection() as db:
+            return list(await db.fetch(query))
+
     async def lines(self) -> list[tuple[str, str]]:
         """Action and text of the log."""
         async with self.database.connection() as db:
@@ -139,6 +144,41 @@ def test_a_tick_says_when_the_next_is_due(run):
 
         assert (await here.tick()).wait_seconds == pytest.approx(10)
         assert (await here.tick(10 * SECOND)).wait_seconds == ticks.LOOK_SECONDS
+
+    run(scenario)
+
+
+def test_a_leg_makes_the_backups_of_the_strategys_rules(run):
+    """Pool, cipher and the leg's duration are the strategy's; client, resource, priority, parameters and scripts its rule's."""
+
+    async def scenario(database: Database):
+        here = await Clocked.build(database)
+        strategy = await here.strategy(
+            crypto="kuznyechik 256", full_storage_duration="1 year", diff_archive_enabled=True,
+            diff_storage_duration="2 weeks", diff_min="30",
+        )  # fmt: skip
+        first = await here.member(
+            strategy, resource="/srv", priority=9, module_parameters={"file_list": True},
+            common_parameters={"worker_parallelism": 3}, normal_execution_script="/opt/ok.sh",
+            exception_execution_script="/opt/bad.sh",
+        )  # fmt: skip
+        other = await here.member(strategy, resource="/home", client_id=await here.client("01" * 8))
+        await here.tick(30 * MINUTE)
+
+        task, second = await here.rows("SELECT * FROM task_queue ORDER BY id")
+        assert (task["strategy_id"], task["strategy_rule_id"], task["rule_id"]) == (strategy, first, None)
+        assert (task["resource"], task["client_id"], task["priority"]) == ("/srv", here.world.client, 9)
+        assert (task["backup_type"], task["crypto"], task["pool_id"]) == (
+            "differential",
+            "kuznyechik 256",
+            here.world.pool,
+        )
+        assert task["storage_duration"] == dt.timedelta(weeks=2)
+        assert task["parameters"] == {
+            "module": {"file_list": True}, "common": {"worker_parallelism": 3},
+            "scripts": {"normal": "/opt/ok.sh", "exception": "/opt/bad.sh"},
+        }  # fmt: skip
+        assert (second["strategy_rule_id"], second["parameters"]) == (other, {"module": {}, "common": {}})
 
     run(scenario)
 
