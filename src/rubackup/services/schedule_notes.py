@@ -16,6 +16,12 @@ INSERT INTO global_schedule_log (rule_id, rule_name, client_id, client, client_g
 SELECT w.rule_id, w.rule_name, w.client_id, w.client, w.client_group_id, w.task_id, $7, w.text
 FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::text[], $5::bigint[], $6::bigint[], $8::text[])
     AS w (rule_id, rule_name, client_id, client, client_group_id, task_id, text)"""
+_REMOVE = """
+DELETE FROM global_schedule_log WHERE id IN (
+    SELECT id FROM global_schedule_log WHERE user_name = '' AND action IN ('executed', 'skipped')
+        AND at < now() - make_interval(days => $1) ORDER BY at LIMIT $2)"""
+KEPT_DAYS = 400
+"""So long lines about launches are kept; what users did to rules stays."""
 _EVENTS = """
 INSERT INTO events (kind, family, row_id, client_group_id, strategy_id, data)
 SELECT 'skipped', w.family, w.row_id, w.client_group_id, w.strategy_id,
@@ -55,6 +61,11 @@ async def skipped(db: Connection, backups: Sequence[tuple[Backup, str]]) -> None
         [text for _one, text in backups],
     )
     await notify(db, EVENTS_CHANNEL)
+
+
+async def remove_old(db: Connection, limit: int) -> None:
+    """Remove lines about launches whose time is over, at most `limit`."""
+    await db.execute(_REMOVE, KEPT_DAYS, limit)
 
 
 async def _lines(db: Connection, action: str, lines: Sequence[tuple[Backup, int | None, str]]) -> None:

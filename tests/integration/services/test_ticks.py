@@ -527,7 +527,7 @@ def test_after_a_change_of_leader_clients_get_time_to_come_back(run):
 
 
 def test_old_launches_are_forgotten(run):
-    """Housekeeping removes the rows of launches after a month."""
+    """Housekeeping removes the rows of launches after a month, their lines after 400 days, and no line of a user."""
 
     async def scenario(database: Database):
         here = await Clocked.build(database)
@@ -537,8 +537,15 @@ def test_old_launches_are_forgotten(run):
                     "INSERT INTO schedule_ticks VALUES ('rule', 1, 'full', now() - make_interval(days => $1), now(), 1)",
                     days,
                 )
+                await db.execute(
+                    """INSERT INTO global_schedule_log (at, rule_id, rule_name, client, client_group_id, action, user_name)
+                       SELECT now() - make_interval(days => $1), 1, 'r', 'c', 1, a, u
+                       FROM (VALUES ('executed', ''), ('skipped', ''), ('executed', 'root')) AS v (a, u)""",
+                    days + 1,
+                )
         await housekeeping.run(here.database)
 
         assert await here.world.value("SELECT count(*) FROM schedule_ticks") == 2
+        assert await here.world.value("SELECT count(*) FROM global_schedule_log") == 4 * 3 - 2
 
     run(scenario)

@@ -90,3 +90,6 @@ ALTER TABLE global_schedule_log ALTER COLUMN client_id DROP NOT NULL;  -- null: 
 ALTER TABLE global_schedule_log DROP CONSTRAINT global_schedule_log_action_check;
 ALTER TABLE global_schedule_log ADD CONSTRAINT global_schedule_log_action_check
     CHECK (action IN ('created', 'changed', 'deleted', 'executed', 'status', 'skipped'));
+-- Lines about launches, which housekeeping removes when they are old.
+CREATE INDEX global_schedule_log_launches ON global_schedule_log (at)
+    WHERE user_name = '' AND action IN ('executed', 'skipped');
