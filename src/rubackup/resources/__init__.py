@@ -22,6 +22,7 @@ from rubackup.resources.pool_groups import DYNAMIC_POOL_GROUPS, DYNAMIC_POOL_GRO
 from rubackup.resources.pools import POOL_LIST, POOLS_FOR_COPIES, STORAGE_LOCAL_CATALOGS
 from rubackup.resources.reports import NOTIFICATIONS, REPORTS
 from rubackup.resources.repository import REPOSITORY, REPOSITORY_LOG, REPOSITORY_RECORD_FILE_LIST
+from rubackup.resources.retention import RETENTION
 from rubackup.resources.rule_requests import DELETE_RULE_REQUESTS, NEW_RULE_REQUESTS
 from rubackup.resources.state import SERVER_HELLO, SERVER_STATE
 from rubackup.resources.storages import CLIENT_DEFINED_STORAGES, STORAGE_BLOCK_DEVICES, STORAGE_CLOUDS
@@ -103,6 +104,7 @@ RESOURCES: tuple[Resource, ...] = (
     *LOOKUPS,
     AUDITORS,
     EVENTS,
+    RETENTION,
     STORAGE_CLOUDS,
     TOKENS,
 )

@@ -16,6 +16,7 @@ from rubackup.server.monitoring import Monitor
 from rubackup.server.pools import PoolSync
 from rubackup.server.registry import Registry
 from rubackup.server.reports import Reports
+from rubackup.server.retention import ROUND_SECONDS, Retention
 from rubackup.server.signer import IssuingSigner
 from rubackup.server.tickets import TicketOffice
 from rubackup.server.tools import ClientTools
@@ -47,6 +48,9 @@ async def serve(settings: Settings) -> None:
         dispatcher = Dispatcher(database, registry, tickets, hwid, pools.catch_up, time_zone(settings))
         leader = Leader(database, hwid, dispatcher)
         leader.pools = pools
+        leader.retention = Retention(
+            database, time_zone(settings), max(settings.number("RETENTION_SECONDS", ROUND_SECONDS, most=3600), 1)
+        )
         monitor = Monitor(database, (hwid, hostname))
         reports = Reports(database, registry, heartbeats, tickets, monitor, ClientTools(database))
         plane = ControlPlane(

@@ -1,4 +1,4 @@
-"""Leadership and what only the leader does: dispatch, reaping, pool states, housekeeping."""
+"""Leadership and what only the leader does: dispatch, reaping, pool states, housekeeping, retention."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from rubackup.catalog.database import Database
 from rubackup.domain.errors import Fenced, RubackupError
 from rubackup.server.dispatcher import LEASE_SECONDS, Dispatcher
 from rubackup.server.pools import PoolSync
+from rubackup.server.retention import Retention
 from rubackup.services import dispatch, housekeeping
 from rubackup.services.leadership import Leadership
 
@@ -31,6 +32,7 @@ class Leader:
         self._dispatcher = dispatcher
         self._leadership = Leadership(database)
         self.pools: PoolSync | None = None
+        self.retention = Retention(database)
         self.epoch = 0
         """The epoch while this server leads, else 0."""
 
@@ -58,6 +60,7 @@ class Leader:
                 group.create_task(self._reap(epoch))
                 group.create_task(self._refresh())
                 group.create_task(self._keep_house(epoch))
+                group.create_task(self.retention.run(epoch))
         finally:
             await self._leadership.release()
 

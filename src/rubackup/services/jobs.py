@@ -6,6 +6,7 @@ chosen then; both are stored on the task, so `job_of` gives the same job again f
 
 from __future__ import annotations
 
+import datetime as dt
 import uuid
 from collections.abc import Sequence
 from typing import Any
@@ -17,13 +18,13 @@ from rubackup.domain.errors import Fenced, Invalid
 from rubackup.domain.lookups import BackupType, TaskStatus, TaskType, VerificationStatus
 from rubackup.domain.tasks import HELD
 from rubackup.queue.ports import Held
-from rubackup.services import capacity, cleanings, configuration, task_log, verifications
+from rubackup.services import capacity, cleanings, configuration, retention_room, task_log, verifications
 
 POOL_OF = "CASE WHEN t.task_type IN ('Copy', 'Move') THEN t.pool_id ELSE coalesce(r.pool_id, t.pool_id) END"
 """The pool that a task `t` with the record `r` works on: where a copy of a copy goes, else where the copy is."""
 _LOAD = f"""
 SELECT t.id, t.status, t.fence, t.attempt, t.task_type, t.executor, t.client_id, t.record_id, t.crypto, t.parameters,
-    t.record_uuid AS own_uuid, t.parent_uuid, t.backup_type,
+    t.record_uuid AS own_uuid, t.parent_uuid, t.backup_type, t.rule_id, t.strategy_id,
     coalesce(nullif(t.resource_type, ''), r.resource_type, '') AS resource_type,
     coalesce(nullif(t.resource, ''), r.resource, '') AS resource,
     r.uuid AS record_uuid, coalesce(r.key_id, '') AS key_id, c.hwid AS client_hwid, c.hostname AS client_hostname,
@@ -121,10 +122,15 @@ def _copy_lacks(row: Row) -> str:
     return ""
 
 
-async def refused(db: Connection, row: Row) -> str:
-    """Why the task must not begin now, as a sentence; '' when it may."""
-    adds = is_backup(row) or row["task_type"] == TaskType.COPY.label
-    return await capacity.exceeded(db, row["client_id"]) if adds else ""
+async def refused(db: Connection, row: Row, zone: dt.tzinfo | None = None) -> str:
+    """Why the task must not begin now, as a sentence; '' when it may. Copies that have ended make room; days are `zone`'s."""
+    if not is_backup(row) and row["task_type"] != TaskType.COPY.label:
+        return ""
+    full = await capacity.exceeded(db, row["client_id"])
+    if is_backup(row):
+        full = full or await retention_room.make(db, capacity.RULE, row["rule_id"], zone)
+        full = full or await retention_room.make(db, capacity.STRATEGY, row["strategy_id"], zone)
+    return full
 
 
 def is_copy(row: Row) -> bool:
