@@ -41,12 +41,12 @@ class Retention:
     async def _round(self, epoch: int, watch: Watch, after: dict[str, int]) -> dict[str, int]:
         if reason := await watch.look(self._database, epoch, time.clock_gettime(time.CLOCK_BOOTTIME)):
             log.warning("retention rests: %s", reason)
-        done = await retention.run(self._database, epoch, zone=self._zone, after=after)
+        done = await retention.run(self._database, epoch, now=watch.at, zone=self._zone, after=after)
         if done.deleted or done.moved or done.copied or done.informed:
             log.info(
                 "retention deleted %d copies, queued %d moves and %d second copies, told of %d that end",
                 done.deleted, done.moved, done.copied, done.informed,
             )  # fmt: skip
         if not done.after:
-            await capacity_notices.tell(self._database, epoch)
+            await capacity_notices.tell(self._database, epoch, now=watch.at)
         return done.after

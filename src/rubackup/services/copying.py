@@ -33,7 +33,7 @@ CROSS JOIN LATERAL (SELECT t.task_type = 'Move' AS moved, least(
         ELSE s.store_until END, s.created_at + o.retention_period) AS until) kept
 WHERE t.id = $1 RETURNING id"""
 _SECOND = """
-UPDATE repository r SET second_copied_at = now() FROM task_queue t
+UPDATE repository r SET second_copied_at = now(), retention_tried_at = NULL FROM task_queue t
 WHERE t.id = $1 AND r.id = t.record_id AND t.task_type = 'Copy' AND t.parameters ? 'retention'"""
 _LOCK = "SELECT 1 FROM repository WHERE id = $1 FOR UPDATE"
 _POOL = "SELECT pool_name FROM pools WHERE id = $1"

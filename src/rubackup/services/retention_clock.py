@@ -37,11 +37,25 @@ async def resume(db: Connection) -> None:
     await db.execute(_EVENT, {"suspended": False})
 
 
+async def judged(db: Connection) -> dt.datetime | None:
+    """The last instant that the leader looked at and found right; None while retention rests, or before the first."""
+    row = await db.fetchrow(_READ)
+    if row["seen_at"] is None or await suspended(db, row["seen_at"]):
+        return None
+    found: dt.datetime = row["seen_at"]
+    return found
+
+
 class Watch:
     """What one leader knows of the clock; made anew with each leadership."""
 
     def __init__(self) -> None:
         self._last: tuple[dt.datetime, float] | None = None
+
+    @property
+    def at(self) -> dt.datetime | None:
+        """The catalogue's clock at the last look: what is done after it is done by this, as the clock may leap meanwhile."""
+        return self._last and self._last[0]
 
     async def look(
         self, database: Database, epoch: int | None, monotonic: float, now: dt.datetime | None = None

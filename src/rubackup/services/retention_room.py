@@ -24,8 +24,8 @@ async def make(db: Connection, limit: Limit, owner_id: int | None, zone: dt.tzin
     excess = await capacity.excess(db, limit, owner_id)
     if excess < 0 or owner_id is None:
         return ""
-    now = await db.fetchval("SELECT now()")
-    if not await retention_clock.suspended(db, now):
+    now = await retention_clock.judged(db)
+    if now is not None:
         await _free(db, limit, owner_id, excess, now, zone)
     return await capacity.over(db, limit, owner_id)
 

@@ -9,6 +9,7 @@ import pytest
 from rubackup.catalog.database import Database
 from rubackup.domain.errors import Fenced
 from rubackup.services import capacity_notices
+from rubackup.services.retention_clock import Watch
 from support.retention import DAY, NOW, Archive
 
 pytestmark = pytest.mark.postgres
@@ -69,6 +70,7 @@ def test_what_has_come_to_its_end_makes_room_first(run, kind: str):
             "UPDATE repository SET created_at = now() - ($1 - created_at), store_until = now() - ($1 - store_until) RETURNING 1",
             NOW,
         )
+        await Watch().look(database, 0, 1.0)
         task = await world.backup(**of)
         (job,) = await world.claimed()
 
