@@ -16,7 +16,7 @@ class Action(Enum):
     """What is to be done with a copy."""
 
     KEEP = "keep"
-    """Its time is over, yet it stays."""
+    """Its time is over, yet it stays; or it is to move or to get a second copy, and cannot."""
     INFORM = "inform"
     COPY = "copy"
     MOVE = "move"
@@ -107,6 +107,7 @@ DAMAGED = "It was found damaged."
 LAST_GOOD = "It is the last good copy of its rule ({})."
 FLAG_OFF = "auto_delete_obsoleted_copy_flag of its rule is off."
 NO_SECOND = "Its second copy cannot be made: {}"
+NO_MOVE = "It is older than move_copy_while, but cannot move: {}"
 KEPT = "{} keeps it."
 KEPT_OF = "{} keeps it as the last copy of its {}."
 
@@ -200,15 +201,18 @@ def _judge(one: Copy, policy: Policy, kept: str, last: bool, now: dt.datetime) -
     if over is not None and policy.inform_before is not None and not one.informed and not one.archiving:
         yield Verdict(one.id, Action.INFORM, over - policy.inform_before, TELL)
     second = _second(one, now)
-    if second is not None and not one.second_obstacle and one.good and one.available:
-        yield Verdict(one.id, Action.COPY, second, SECOND)
+    if second is not None and one.good and one.available:
+        if one.second_obstacle:
+            yield Verdict(one.id, Action.KEEP, second, NO_SECOND.format(one.second_obstacle))
+        else:
+            yield Verdict(one.id, Action.COPY, second, SECOND)
     stays = _stays(one, policy, kept, last, second)
     gone = None if stays or one.store_until is None else _end(one, policy, second)
     if (move := _move(one, None if gone is None else gone.at)) is not None:
         yield move
     if gone is not None:
         yield gone
-    elif stays and one.store_until is not None:
+    elif stays and one.store_until is not None and not stays.startswith(NO_SECOND.format("")):
         yield Verdict(one.id, Action.KEEP, one.store_until, stays)
 
 
@@ -261,8 +265,10 @@ def _move(one: Copy, gone_at: dt.datetime | None) -> Verdict | None:
     if one.move_at is None or one.secondary or one.archiving or not one.good or not one.available or one.frozen:
         return None
     at = _latest(one.move_at, one.locked_until, one.rests_until)
-    if one.move_obstacle or (gone_at is not None and gone_at <= at):
+    if gone_at is not None and gone_at <= at:
         return None
+    if one.move_obstacle:
+        return Verdict(one.id, Action.KEEP, at, NO_MOVE.format(one.move_obstacle))
     return Verdict(one.id, Action.MOVE, at, OLD_ENOUGH)
 
 

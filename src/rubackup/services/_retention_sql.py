@@ -15,14 +15,14 @@ _RULE_LEG = ", ".join(f"s.{column} AS any_{name}" for name, column in _LEG_COLUM
 _STRATEGY_LEGS = ", ".join(f"s.{leg}_{column} AS {leg}_{name}" for leg in LEGS for name, column in _LEG_COLUMNS.items())
 
 READ_RULES = f"""
-SELECT s.id, s.name, c.group_id, NULL::bigint AS strategy_id, s.auto_delete_obsoleted_copy_flag,
+SELECT s.id, s.name, NULL::bigint AS strategy_id, s.auto_delete_obsoleted_copy_flag,
     s.inform_when_obsoleted_copy_group_id AS inform_group_id, {_KEEPS}, {_RULE_LEG}
-FROM global_schedule s JOIN clients c ON c.id = s.client_id WHERE s.id = ANY ($1::bigint[]) ORDER BY s.id"""  # noqa: S608 - names of the code
+FROM global_schedule s WHERE s.id = ANY ($1::bigint[]) ORDER BY s.id"""  # noqa: S608 - names of the code
 READ_STRATEGY_RULES = f"""
-SELECT u.id, s.name, c.group_id, s.id AS strategy_id, s.auto_delete_obsoleted_copy_flag,
+SELECT u.id, s.name, s.id AS strategy_id, s.auto_delete_obsoleted_copy_flag,
     nullif(s.inform_when_obsoleted_copy_group_id, (SELECT id FROM user_groups WHERE name = 'Nobody')) AS inform_group_id,
     {_KEEPS}, {_STRATEGY_LEGS}
-FROM strategy_rules u JOIN backup_strategies s ON s.id = u.strategy_id JOIN clients c ON c.id = u.client_id
+FROM strategy_rules u JOIN backup_strategies s ON s.id = u.strategy_id
 WHERE u.id = ANY ($1::bigint[]) ORDER BY u.id"""  # noqa: S608 - names of the code
 LOCK_RULE = "SELECT 1 FROM global_schedule WHERE id = $1 FOR NO KEY UPDATE"
 LOCK_STRATEGY_RULE = """

@@ -64,7 +64,6 @@ class Unit:
     kind: Kind
     id: int
     name: str
-    client_group_id: int | None
     strategy_id: int | None
     inform_group_id: int | None
     """Who is told that a copy's time is over; None for nobody."""
@@ -90,7 +89,7 @@ async def read(db: Connection, kind: Kind, ids: Sequence[int], zone: dt.tzinfo |
     minutes = await configuration.number(db, "obsolete_backup_notification_period")
     return [
         Unit(
-            kind, row["id"], row["name"], row["group_id"], row["strategy_id"], row["inform_group_id"],
+            kind, row["id"], row["name"], row["strategy_id"], row["inform_group_id"],
             Policy(
                 delete=row["auto_delete_obsoleted_copy_flag"],
                 keep=Keep(*(row[one] for one in KEEPS)),

@@ -36,23 +36,30 @@ _ORDER = tuple(Action)
 
 _GROUP, _MEDIA = "coalesce(c.group_id, r.client_group_id)", "p.media_server_id"
 _FROM = "FROM repository r LEFT JOIN clients c ON c.id = r.client_id JOIN pools p ON p.id = r.pool_id"
-_SOME = f"EXISTS (SELECT 1 {_FROM} WHERE r.{{column}} = u.id AND {{limit}}) ORDER BY u.id LIMIT $5"
+_SOME = f"""
+EXISTS (SELECT 1 {_FROM} WHERE r.{{column}} = u.id AND ($4::bigint IS NULL OR r.client_id = $4) AND {{limit}})
+ORDER BY u.id LIMIT $5"""
 _UNITS = {
     RULE.word: """
 SELECT u.id FROM global_schedule u WHERE u.id > $1 AND ($2::bigint IS NULL OR u.id = $2) AND $3::bigint IS NULL
-    AND ($4::bigint IS NULL OR u.client_id = $4) AND """,
+    AND """,
     STRATEGY_RULE.word: """
 SELECT u.id FROM strategy_rules u WHERE u.id > $1 AND $2::bigint IS NULL AND ($3::bigint IS NULL OR u.strategy_id = $3)
-    AND ($4::bigint IS NULL OR u.client_id = $4) AND """,
+    AND """,
 }
-_VISIBLE = f"SELECT r.id {_FROM} WHERE r.id = ANY ($1::bigint[]) AND "
+_VISIBLE = f"""
+SELECT r.id {_FROM} WHERE r.id = ANY ($1::bigint[]) AND ($2::bigint IS NULL OR r.client_id = $2) AND """
 _ROWS = f"""
 SELECT r.id, r.client_hostname || ' (' || r.client_hwid || ')' AS client, r.resource_type, r.resource, r.backup_type,
     r.created_at, r.store_until, r.stored_bytes, p.pool_name AS pool {_FROM} WHERE r.id = ANY ($1::bigint[])"""
 _COUNT = "SELECT count(*) FROM repository WHERE {column} = ANY ($1::bigint[])"
 _POOLS = "SELECT id, pool_name FROM pools WHERE id = ANY ($1::bigint[])"
 _UNTIL = "SELECT now() AS now, now() + $1::text::interval AS until"
-_RULES = "SELECT x.id, x.name FROM (SELECT s.id, s.name, c.group_id FROM global_schedule s JOIN clients c ON c.id = s.client_id) x WHERE"
+_RULES = """
+SELECT x.id, x.name FROM (
+    SELECT s.id, s.name, c.group_id FROM global_schedule s LEFT JOIN clients c ON c.id = s.client_id
+) x WHERE"""
+_HAS_COPIES = f"x.id IN (SELECT r.rule_id {_FROM} WHERE {{limit}})"
 _PERIOD = Meta(
     description="How far to look ahead, such as '30 days'; what is due already is shown, too.", max_length=100
 )
@@ -126,7 +133,10 @@ class Foreseen(msgspec.Struct, frozen=True, kw_only=True):
 
     record: Annotated[int, Meta(description="Id of the copy.")]
     action: Annotated[
-        str, Meta(description="delete, move, copy (a second copy), inform, or keep: its time is over and it stays.")
+        str,
+        Meta(
+            description="delete, move, copy (a second copy), inform, or keep: its time is over and it stays, or it cannot go where it should."
+        ),
     ]
     at: Annotated[dt.datetime, Meta(description="From when on; what lies in the past is due now.")]
     why: Annotated[str, Meta(description="Why, as a sentence.")]
@@ -166,7 +176,7 @@ async def simulate(
     async for unit in _units(db, limit, scope, change, zone):
         verdicts = decide(await policies.copies(db, unit, times["now"]), unit.policy, times["now"])
         due = [one for one in verdicts if one.at <= times["until"] and one.action in shown]
-        seen = await _visible(db, limit, due)
+        seen = await _visible(db, limit, due, scope[2])
         found = [(one.at, one.copy_id, _ORDER.index(one.action), one, unit) for one in due if one.copy_id in seen]
         total += len(found)
         best = heapq.nsmallest(first, [*best, *found], key=lambda row: row[:3])
@@ -191,7 +201,9 @@ async def _scope(
     if wanted.rule_id is not None and wanted.strategy_id is not None:
         problems.add("data.strategy_id", "cannot be given together with rule_id.")
     if wanted.rule_id is not None:
-        limit = scopes.clients(principal)
+        copies = scopes.work(principal, _GROUP, _MEDIA)
+        has_copies = Limit(_HAS_COPIES.format(limit=copies.sql), copies.values)
+        limit = scopes.either(scopes.clients(principal), has_copies)
         rule = await problems.find(db, _RULES, "rule", wanted.rule_id, "data.rule_id", limit)
     if wanted.strategy_id is not None:
         limit = scopes.strategies_seen(principal)
@@ -229,11 +241,12 @@ async def _next(
     return [row["id"] for row in await db.fetch(statement, last, *scope, _AT_ONCE, *limit.values)]
 
 
-async def _visible(db: Connection, limit: Limit, verdicts: Iterable[Verdict]) -> set[int]:
+async def _visible(db: Connection, limit: Limit, verdicts: Iterable[Verdict], client_id: int | None) -> set[int]:
     ids = {one.copy_id for one in verdicts}
-    if not ids or limit == EVERYTHING:
+    if not ids or (limit == EVERYTHING and client_id is None):
         return ids
-    return {row["id"] for row in await db.fetch(_VISIBLE + limit.numbered(2), list(ids), *limit.values)}
+    rows = await db.fetch(_VISIBLE + limit.numbered(3), list(ids), client_id, *limit.values)
+    return {row["id"] for row in rows}
 
 
 async def _rows(db: Connection, page: list[tuple[Verdict, Unit]]) -> list[Foreseen]:

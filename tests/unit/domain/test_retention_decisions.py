@@ -209,6 +209,16 @@ def test_why_a_copy_stays_is_told() -> None:
             assert (told[0].copy_id, words in told[0].why) == (1, True), words
 
 
+def test_what_keeps_a_copy_from_moving_is_told() -> None:
+    """One row with the reason; it goes when its time is over all the same."""
+    one = made(1, START + 2 * DAY, move_at=START, move_obstacle="The pool is full.")
+    verdicts = decide([one, made(9, START + 3 * DAY)], Policy(delete=True), START)
+    mine = [(verdict.action, verdict.at) for verdict in verdicts if verdict.copy_id == 1]
+
+    assert mine == [(Action.KEEP, START), (Action.DELETE, START + 2 * DAY)]
+    assert verdicts[0].why.endswith("cannot move: The pool is full.")
+
+
 def test_a_lock_and_the_mandatory_time_put_the_end_off() -> None:
     """What ends last is named."""
     lock, old = made(1, START, locked_until=START + 3 * DAY), made(2, START)
