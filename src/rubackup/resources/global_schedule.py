@@ -13,7 +13,17 @@ from rubackup.domain.permissions import Permission
 from rubackup.resources._adapters import limited, making, queued, with_body
 from rubackup.resources._examples import EXTENSIONS
 from rubackup.resources.task_queue import ExtensionQuery
-from rubackup.services import cron, global_schedule, rule_execution, rule_log, rules, schedule_calendar, scopes, tasks
+from rubackup.services import (
+    cron,
+    global_schedule,
+    policy_fields,
+    rule_execution,
+    rule_log,
+    rules,
+    schedule_calendar,
+    scopes,
+    tasks,
+)
 from rubackup.services.rule_columns import GROUPS
 
 _CC = "Further e-mail addresses that are told the same."
@@ -90,6 +100,18 @@ class RuleRow(msgspec.Struct, kw_only=True):
     notify_end_storage_capacity_ref: Annotated[int | None, _GROUP_REF]
     notify_end_storage_capacity_cc: Annotated[str, Meta(description=_CC)]
     restore_script: Annotated[str, Meta(description="Program on the client, run after a restore.")]
+    keep_last: Annotated[int, policy_fields.keep("keep_last")]
+    keep_daily: Annotated[int, policy_fields.keep("keep_daily")]
+    keep_weekly: Annotated[int, policy_fields.keep("keep_weekly")]
+    keep_monthly: Annotated[int, policy_fields.keep("keep_monthly")]
+    keep_yearly: Annotated[int, policy_fields.keep("keep_yearly")]
+    second_copy_flag: Annotated[bool, Meta(description="Whether a second copy is kept in second_copy_pool.")]
+    second_copy_pool: Annotated[str | None, Meta(description="Name of the pool of second copies.")]
+    second_copy_pool_ref: Annotated[int | None, Meta(description="Id of that pool.")]
+    second_copy_while: Annotated[str | None, Meta(description="Age at which the second copy is made; null: at once.")]
+    second_copy_duration: Annotated[
+        str | None, Meta(description="How long a second copy is kept, counted from the backup.")
+    ]
     module_extensions: Annotated[Parameters, Meta(description="Parameters of the module, below `parameters`.")]
     common_modules_extensions: Annotated[
         Parameters, Meta(description="Parameters that every module knows, below `parameters`.")
@@ -107,12 +129,13 @@ _OWN = (
     "storage_duration", "move_copy_flag", "move_copy_while", "auto_delete_obsoleted_copy_flag", "client_delete_flag",
     "notify_normal_cc", "notify_exception_cc", "notify_rule_validity_cc", "notify_verify_cc",
     "notify_end_storage_capacity_cc", "notify_normal_script", "notify_exception_script", "restore_script",
+    *policy_fields.KEEPS, "second_copy_flag", "second_copy_while", "second_copy_duration",
     "created_at", "changed_at", "schedule_since",
 )  # fmt: skip
 _TABLE = (
     f"global_schedule s {rule_log.OWNER} JOIN pools p ON p.id = s.pool_id "
     "LEFT JOIN dynamic_pool_groups pg ON pg.id = s.pool_group_id "
-    "LEFT JOIN pools mp ON mp.id = s.move_copy_pool_id "
+    "LEFT JOIN pools mp ON mp.id = s.move_copy_pool_id LEFT JOIN pools sp ON sp.id = s.second_copy_pool_id "
 )
 _COLUMNS = {
     **{one: f"s.{one}" for one in _OWN},
@@ -123,6 +146,8 @@ _COLUMNS = {
     "pool_id_ref": "s.pool_id",
     "move_copy_pool": "mp.pool_name",
     "move_copy_pool_ref": "s.move_copy_pool_id",
+    "second_copy_pool": "sp.pool_name",
+    "second_copy_pool_ref": "s.second_copy_pool_id",
     **{one: f"coalesce({one}.name, 'Nobody')" for one in GROUPS},
     **{f"{one}_ref": f"s.{one}_group_id" for one in GROUPS},
     "module_extensions": "jsonb_build_object('parameters', s.module_parameters)",

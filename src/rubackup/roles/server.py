@@ -17,6 +17,7 @@ from rubackup.server.monitoring import Monitor
 from rubackup.server.pools import PoolSync
 from rubackup.server.registry import Registry
 from rubackup.server.reports import Reports
+from rubackup.server.retention import ROUND_SECONDS, Retention
 from rubackup.server.scheduler import Scheduler
 from rubackup.server.signer import IssuingSigner
 from rubackup.server.standing import Standing
@@ -52,6 +53,9 @@ async def serve(settings: Settings) -> None:
         leader = Leader(database, hwid, dispatcher, scheduler)
         leader.pools = pools
         leader.bandwidth = limits = BandwidthSync(database, registry, time_zone(settings))
+        leader.retention = Retention(
+            database, time_zone(settings), max(settings.number("RETENTION_SECONDS", ROUND_SECONDS, most=3600), 1)
+        )
         monitor = Monitor(database, (hwid, hostname))
         reports = Reports(database, registry, heartbeats, tickets, monitor, ClientTools(database))
         plane = ControlPlane(

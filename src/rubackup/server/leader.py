@@ -1,4 +1,4 @@
-"""Leadership and what only the leader does: schedule, dispatch, reaping, pool states, housekeeping."""
+"""Leadership and what only the leader does: schedule, dispatch, reaping, pool states, housekeeping, retention."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from rubackup.domain.errors import Fenced, RubackupError
 from rubackup.server.bandwidth import BandwidthSync
 from rubackup.server.dispatcher import LEASE_SECONDS, Dispatcher
 from rubackup.server.pools import PoolSync
+from rubackup.server.retention import Retention
 from rubackup.server.scheduler import Scheduler
 from rubackup.services import dispatch, housekeeping
 from rubackup.services.leadership import Leadership
@@ -35,6 +36,7 @@ class Leader:
         self._leadership = Leadership(database)
         self.pools: PoolSync | None = None
         self.bandwidth: BandwidthSync | None = None
+        self.retention = Retention(database)
         self.epoch = 0
         """The epoch while this server leads, else 0."""
 
@@ -65,6 +67,7 @@ class Leader:
                 group.create_task(self._refresh())
                 group.create_task(self.bandwidth.run(epoch))
                 group.create_task(self._keep_house(epoch))
+                group.create_task(self.retention.run(epoch))
         finally:
             await self._leadership.release()
 

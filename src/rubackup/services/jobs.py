@@ -6,6 +6,7 @@ chosen then; both are stored on the task, so `job_of` gives the same job again f
 
 from __future__ import annotations
 
+import datetime as dt
 import uuid
 from collections.abc import Sequence
 from typing import Any
@@ -18,14 +19,22 @@ from rubackup.domain.lookups import BackupType, TaskStatus, TaskType, Verificati
 from rubackup.domain.pools import CLIENT_DEFINED, OWNERS_ONLY
 from rubackup.domain.tasks import HELD
 from rubackup.queue.ports import Held
-from rubackup.services import capacity, cleanings, client_pools, configuration, task_log, verifications
+from rubackup.services import (
+    capacity,
+    cleanings,
+    client_pools,
+    configuration,
+    retention_room,
+    task_log,
+    verifications,
+)
 from rubackup.services.client_pools import ClientPoolRow
 
 POOL_OF = "CASE WHEN t.task_type IN ('Copy', 'Move') THEN t.pool_id ELSE coalesce(r.pool_id, t.pool_id) END"
 """The pool that a task `t` with the record `r` works on: where a copy of a copy goes, else where the copy is."""
 _LOAD = f"""
 SELECT t.id, t.status, t.fence, t.attempt, t.task_type, t.executor, t.client_id, t.record_id, t.crypto, t.parameters,
-    t.record_uuid AS own_uuid, t.parent_uuid, t.backup_type,
+    t.record_uuid AS own_uuid, t.parent_uuid, t.backup_type, t.strategy_id,
     coalesce(nullif(t.resource_type, ''), r.resource_type, '') AS resource_type,
     coalesce(nullif(t.resource, ''), r.resource, '') AS resource,
     coalesce(t.rule_id, r.rule_id, 0) AS rule_id, r.uuid AS record_uuid, coalesce(r.key_id, '') AS key_id, c.hwid AS client_hwid, c.hostname AS client_hostname,
@@ -136,10 +145,15 @@ def _copy_lacks(row: Row) -> str:
     return ""
 
 
-async def refused(db: Connection, row: Row) -> str:
-    """Why the task must not begin now, as a sentence; '' when it may."""
-    adds = is_backup(row) or row["task_type"] == TaskType.COPY.label
-    return await capacity.exceeded(db, row["client_id"]) if adds else ""
+async def refused(db: Connection, row: Row, zone: dt.tzinfo | None = None) -> str:
+    """Why the task must not begin now, as a sentence; '' when it may. Copies that have ended make room; days are `zone`'s."""
+    if not is_backup(row) and row["task_type"] != TaskType.COPY.label:
+        return ""
+    full = await capacity.exceeded(db, row["client_id"])
+    if is_backup(row):
+        full = full or await retention_room.make(db, capacity.RULE, row["rule_id"] or None, zone)
+        full = full or await retention_room.make(db, capacity.STRATEGY, row["strategy_id"], zone)
+    return full
 
 
 def is_copy(row: Row) -> bool:

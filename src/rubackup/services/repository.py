@@ -32,7 +32,7 @@ SELECT r.id, r.uuid::text AS uuid, r.client_id, r.client_hwid, {_GROUP} AS group
     r.created_at + p.retention_period AS pool_until, r.key_id, {key_holders.HOLDS} AS key_is_held
 {_FROM} WHERE r.id = $1 AND """  # noqa: S608 - constants of ours
 _KEEP = """
-UPDATE repository SET store_until = $2,
+UPDATE repository SET store_until = $2, informed_at = NULL,
     locked_until = CASE WHEN locked_until > now() THEN greatest(locked_until, $2) ELSE locked_until END
 WHERE id = $1"""
 _NOTE = """
