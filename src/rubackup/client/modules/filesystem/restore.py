@@ -128,8 +128,9 @@ class Restore:
 
         wanted = self._job.common_parameters.get("worker_parallelism")
         workers = worker_count(wanted)
+        waiting = 0 if positive(wanted, 0) else WAITING
 
-        def make_target(limit: int = max(4, FOLDERS_OF_THREADS // workers)) -> Target:
+        def make_target(limit: int = max(4, FOLDERS_OF_THREADS // (workers + waiting))) -> Target:
             folders = Folders(anchor, os.dup(fd), limit, opened=self._opened)
             return Target(folders, self._applier, temporaries, syncer)
 
@@ -144,7 +145,7 @@ class Restore:
             self._report,
             self._guard,
             workers=workers,
-            waiting=0 if positive(wanted, 0) else WAITING,
+            waiting=waiting,
             started=lambda: self._watch.phase("transmission"),
             may_write=self._may_write,
         )
