@@ -27,7 +27,7 @@ READ_SECONDS = 10.0
 """How often the limits are read although nobody said that they were changed."""
 TELL_SECONDS = 5.0
 TOLD_AT_ONCE = 64
-"""Clients that are told at a time."""
+"""Clients that are told at a time; one that does not answer takes its place until its time is over, and holds up no look."""
 
 
 class BandwidthSync:
@@ -48,6 +48,7 @@ class BandwidthSync:
         self._wake = asyncio.Event()
         self._stale = True
         self._told: dict[ControlPeer, Allowance] = {}
+        self._telling: set[ControlPeer] = set()
 
     def changed(self) -> None:
         """Limits may have been changed: read them now."""
@@ -60,44 +61,48 @@ class BandwidthSync:
 
     async def run(self, epoch: int) -> None:
         """Tell as the leader of this epoch, until cancelled."""
-        self._told, self._stale = {}, True
+        self._told, self._telling, self._stale = {}, set(), True
         limits, read_at = None, 0.0
-        loop = asyncio.get_running_loop()
-        while True:
-            self._wake.clear()
-            if limits is None or self._stale or loop.time() - read_at > READ_SECONDS:
-                self._stale = False
-                try:
-                    limits, read_at = await bandwidth.read(self._database), loop.time()
-                except RubackupError as error:
-                    self._stale = True
-                    log.warning("the limits of bandwidth cannot be read: %s", error)
-            if limits is not None:
-                await self._tell(limits.at(self._clock(), self._zone), epoch)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), TICK_SECONDS)
+        loop, places = asyncio.get_running_loop(), asyncio.Semaphore(TOLD_AT_ONCE)
+        async with asyncio.TaskGroup() as group:
+            while True:
+                self._wake.clear()
+                if limits is None or self._stale or loop.time() - read_at > READ_SECONDS:
+                    self._stale = False
+                    try:
+                        limits, read_at = await bandwidth.read(self._database), loop.time()
+                    except RubackupError as error:
+                        self._stale = True
+                        log.warning("the limits of bandwidth cannot be read: %s", error)
+                if limits is not None:
+                    for peer, allowance in self._due(limits.at(self._clock(), self._zone)):
+                        self._telling.add(peer)
+                        group.create_task(self._tell(peer, allowance, epoch, places))
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), TICK_SECONDS)
 
-    async def _tell(self, wanted: dict[str, Allowance], epoch: int) -> None:
-        """Tell who does not know; who cannot be told now is told at the next look."""
+    def _due(self, wanted: dict[str, Allowance]) -> list[tuple[ControlPeer, Allowance]]:
+        """Who must be told something, and is not just being told: that one is looked at again afterwards."""
         peers = self._registry.all("client")
         self._told = {peer: told for peer in peers if (told := self._told.get(peer)) is not None}
-        due = [
+        return [
             (peer, allowance)
             for peer in peers
-            if self._told.get(peer) != (allowance := wanted.get(peer.identity.hwid, NO_LIMIT))
+            if peer not in self._telling
+            and self._told.get(peer) != (allowance := wanted.get(peer.identity.hwid, NO_LIMIT))
         ]
-        places = asyncio.Semaphore(TOLD_AT_ONCE)
 
-        async def tell(peer: ControlPeer, allowance: Allowance) -> None:
+    async def _tell(self, peer: ControlPeer, allowance: Allowance, epoch: int, places: asyncio.Semaphore) -> None:
+        """Tell one client; one that cannot be told now is told at a later look."""
+        try:
             async with places:
-                try:
-                    await peer.call(message_of(allowance, epoch), TELL_SECONDS)
-                except RubackupError as error:
-                    log.warning("client %s could not be told its bandwidth: %s", peer.identity.hwid, error)
-                else:
-                    self._told[peer] = allowance
-
-        await asyncio.gather(*(tell(*one) for one in due))
+                await peer.call(message_of(allowance, epoch), TELL_SECONDS)
+        except RubackupError as error:
+            log.warning("client %s could not be told its bandwidth: %s", peer.identity.hwid, error)
+        else:
+            self._told[peer] = allowance
+        finally:
+            self._telling.discard(peer)
 
 
 def message_of(allowance: Allowance, epoch: int) -> SetBandwidth:

@@ -140,6 +140,40 @@ def test_who_cannot_be_told_is_told_later(run):
     run(lambda database: led(database, scenario))
 
 
+def test_a_client_that_hangs_holds_up_nobody(run):
+    """Others are told while it is waited for; it is told what holds then when it goes on."""
+
+    async def scenario(office: Office):
+        hung, other = office.peers.values()
+        go_on = asyncio.Event()
+        call = hung.call
+
+        async def hanging(message: SetBandwidth, timeout: float) -> Ack:
+            await go_on.wait()
+            return await call(message, timeout)
+
+        hung.call = hanging  # type: ignore[method-assign]
+        await office.limit(backup_bandwidth=1)
+        async with office.world.database.transaction() as db:
+            second = await insert(
+                db,
+                "clients",
+                hwid=OTHER_CLIENT,
+                hostname="other",
+                group_id=office.world.group,
+                csr_pem=b"",
+                fingerprint="f",
+            )
+            await insert(db, "client_bandwidth", client_id=second, backup_bandwidth=5)
+        await office.until(lambda: bool(other.told) and other.told[-1].backup == 5 * 1024)
+        assert hung.told == []
+        await office.limit(backup_bandwidth=1, restore_bandwidth=3)
+        go_on.set()
+        await office.until(lambda: bool(hung.told) and hung.told[-1].restore == 3 * 1024)
+
+    run(lambda database: led(database, scenario))
+
+
 async def rule_of(world: World) -> int:
     """A rule of the client."""
     async with world.database.transaction() as db:

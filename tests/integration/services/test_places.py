@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from rubackup.catalog.database import Database
+from rubackup.queue.ports import Reservation
 from rubackup.queue.postgres import PooledQueue, PostgresQueue
 from rubackup.services import dispatch, presence
 from rubackup.services.dispatch import Job
@@ -103,6 +104,28 @@ def test_two_claims_at_once_never_take_more_than_there_are_places(run):
             assert len(held) <= 3
             await dispatch.reap(database)
         assert sorted(done) == tasks
+
+    run(scenario)
+
+
+def test_two_claims_at_once_never_share_what_is_reserved(run):
+    """Eight claimers, four tasks for each of three resources: of each resource one is at work, and all get their turn."""
+
+    async def scenario(database: Database):
+        world = await World.build(database)
+        of = {}
+        for number in range(12):
+            name = f"r{number % 3}"
+            of[await world.backup(reservations=(Reservation("resource", name, exclusive=True),))] = name
+        done: list[int] = []
+        held: list[Job] = []
+        while len(done) < len(of):
+            found = await asyncio.gather(*(claim(world, 2) for _ in range(8)), *(end(world, job) for job in held[:1]))
+            done += [job.task_id for job in held[:1]]
+            held = held[1:] + [job for jobs in found[:8] for job in jobs]
+            names = [of[job.task_id] for job in held]
+            assert len(names) == len(set(names))
+        assert sorted(done) == sorted(of)
 
     run(scenario)
 
