@@ -6,6 +6,7 @@ from typing import Any
 
 from samples_schedule import short_rule
 
+from rubackup.services import own_rules
 from support.api import Api
 from support.fixtures import Stock
 
@@ -55,6 +56,10 @@ def test_execution_backs_up_every_client_of_the_group(office: Api, rows: Stock) 
     numbers = answer.json()["message"].rpartition("QUEUE:")[2].split(",")
     assert [office.get(f"/task_queue/{one.strip()}").json()["data"]["client_ref"] for one in numbers] == clients
     assert office.post(f"/global_schedule/{rule}/execution").status_code == 409
+    lines = office.get("/global_schedule_log").json()["data"]["items"]
+    assert [(line["client_ref"], line["user_name"]) for line in lines] == [
+        (one, "rubackup") for one in (*reversed(clients), None)
+    ]
 
     office.execute("UPDATE task_queue SET status = 'Execution' WHERE client_id = $1", clients[1])
     office.post(f"/global_schedule/{rule}/execution")
@@ -83,6 +88,21 @@ def test_rules_of_a_group_are_its_administrators(office: Api, rows: Stock) -> No
     assert caller.patch("/global_schedule", {"data": [{"id": mine, "status": "run"}]}).status_code == 200
     refused = caller.post("/global_schedule", short_rule(office, client_id=rows.named("client_groups", other, "name")))
     assert refused.json()["errors"].keys() == {"data.global_schedule.client_id"}
+
+
+def test_the_clients_own_tools_see_the_rules_of_their_group(office: Api, rows: Stock) -> None:
+    """A client is shown the rules of its group, and may have their copies deleted where they let it."""
+    group = rows.client_group()
+    member, stranger = rows.client(group=group), rows.client()
+    rule = made(office, group, rows, client_delete_flag=True)["id"]
+
+    async def told(client: int) -> tuple[list[int], bool]:
+        async with office.database.connection() as db:
+            shown = [row["id"] for row in await own_rules.rules_of(db, client)]
+            return shown, await own_rules.lets_client_delete(db, client, rule, None)
+
+    assert office.run(told(member)) == ([rule], True)
+    assert office.run(told(stranger)) == ([], False)
 
 
 def test_an_expired_rule_of_a_group_is_in_the_state(office: Api, rows: Stock) -> None:

@@ -10,7 +10,7 @@ from rubackup.catalog.database import Connection
 from rubackup.domain.errors import Conflict
 from rubackup.domain.lookups import TaskStatus, TaskType
 from rubackup.queue.postgres import PostgresQueue
-from rubackup.services import rule_log, schedules, scopes, tasks, ticks
+from rubackup.services import schedule_notes, schedules, scopes, tasks, ticks
 from rubackup.services.change import Change
 from rubackup.services.fields import Problems, Row
 from rubackup.services.schedules import RULE, Backup, Origin
@@ -44,8 +44,7 @@ async def execute(change: Change, rule_id: int) -> list[int]:
     now = dt.datetime.now(dt.UTC)
     backups = [Backup(origin, now, {**row, **there}) for row in targets]
     task_ids = await PostgresQueue(change.db).add_many([ticks.task_of(one, change.principal.name) for one in backups])
-    for task_id in task_ids:
-        await rule_log.note(change, [rule_id], "executed", task_id=task_id)
+    await schedule_notes.forced(change.db, backups, task_ids, change.principal.name)
     change.after = {"id": rule_id, "task": task_ids[0]} if len(task_ids) == 1 else {"id": rule_id, "tasks": task_ids}
     return task_ids
 

@@ -15,8 +15,8 @@ WHOSE = "coalesce(c.hostname || ' (' || c.hwid || ')', og.name)"
 
 _NOTE = f"""
 INSERT INTO global_schedule_log
-    (rule_id, rule_name, client_id, client, client_group_id, task_id, user_name, action, text)
-SELECT s.id, s.name, c.id, {WHOSE}, og.id, $2, $3, $4, $5
+    (rule_id, rule_name, client_id, client, client_group_id, user_name, action, text)
+SELECT s.id, s.name, c.id, {WHOSE}, og.id, $2, $3, $4
 FROM global_schedule s {OWNER} WHERE s.id = ANY ($1::bigint[]) ORDER BY s.id"""  # noqa: S608 - constants of the code
 _EVENT = f"""
 INSERT INTO events (kind, family, row_id, client_group_id, data)
@@ -24,11 +24,9 @@ SELECT $2, 'global_schedule', s.id, og.id, $3
 FROM global_schedule s {OWNER} WHERE s.id = ANY ($1::bigint[]) ORDER BY s.id"""  # noqa: S608 - constants of the code
 
 
-async def note(
-    change: Change, rule_ids: Sequence[int], action: str, text: str = "", *, task_id: int | None = None
-) -> None:
-    """A line for each of these rules, while they are there: created, changed, deleted, executed or status."""
-    await change.db.execute(_NOTE, list(rule_ids), task_id, change.principal.name, action, text)
+async def note(change: Change, rule_ids: Sequence[int], action: str, text: str = "") -> None:
+    """A line for each of these rules, while they are there: created, changed, deleted or status."""
+    await change.db.execute(_NOTE, list(rule_ids), change.principal.name, action, text)
 
 
 async def tell(change: Change, rule_ids: Sequence[int], kind: str) -> None:

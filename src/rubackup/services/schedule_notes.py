@@ -12,8 +12,9 @@ from rubackup.services.schedules import RULE, Backup
 COVERED = "No task: a full backup of the same resource was due at the same time."
 OFFLINE = "No task: the client {client} was offline (create_new_task_if_client_offline)."
 _LINES = """
-INSERT INTO global_schedule_log (rule_id, rule_name, client_id, client, client_group_id, task_id, action, text)
-SELECT w.rule_id, w.rule_name, w.client_id, w.client, w.client_group_id, w.task_id, $7, w.text
+INSERT INTO global_schedule_log
+    (rule_id, rule_name, client_id, client, client_group_id, task_id, action, text, user_name)
+SELECT w.rule_id, w.rule_name, w.client_id, w.client, w.client_group_id, w.task_id, $7, w.text, $9
 FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::text[], $5::bigint[], $6::bigint[], $8::text[])
     AS w (rule_id, rule_name, client_id, client, client_group_id, task_id, text)"""
 _REMOVE = """
@@ -31,13 +32,19 @@ FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6
 
 
 async def executed(db: Connection, backups: Sequence[Backup], task_ids: Sequence[int]) -> None:
-    """A line for each backup of a rule whose task was made."""
+    """A line for each backup of a rule whose task was made by time."""
     made = [
         (one, task_id, f"Due at {_instant(one)}.")
         for one, task_id in zip(backups, task_ids, strict=True)
         if one.origin.kind == RULE
     ]
     await _lines(db, "executed", made)
+
+
+async def forced(db: Connection, backups: Sequence[Backup], task_ids: Sequence[int], user_name: str) -> None:
+    """A line for each backup of a rule that a user has executed."""
+    made = [(one, task_id, "") for one, task_id in zip(backups, task_ids, strict=True)]
+    await _lines(db, "executed", made, user_name)
 
 
 async def skipped(db: Connection, backups: Sequence[tuple[Backup, str]]) -> None:
@@ -68,7 +75,9 @@ async def remove_old(db: Connection, limit: int) -> None:
     await db.execute(_REMOVE, KEPT_DAYS, limit)
 
 
-async def _lines(db: Connection, action: str, lines: Sequence[tuple[Backup, int | None, str]]) -> None:
+async def _lines(
+    db: Connection, action: str, lines: Sequence[tuple[Backup, int | None, str]], user_name: str = ""
+) -> None:
     if not lines:
         return
     columns: list[list[Any]] = [
@@ -79,7 +88,7 @@ async def _lines(db: Connection, action: str, lines: Sequence[tuple[Backup, int 
         [one.row["group_id"] for one, _task, _text in lines],
         [task for _one, task, _text in lines],
     ]
-    await db.execute(_LINES, *columns, action, [text for _one, _task, text in lines])
+    await db.execute(_LINES, *columns, action, [text for _one, _task, text in lines], user_name)
 
 
 def _instant(backup: Backup) -> str:
