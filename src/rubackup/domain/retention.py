@@ -21,6 +21,7 @@ class Action(Enum):
     COPY = "copy"
     MOVE = "move"
     DELETE = "delete"
+    VERIFY = "verify"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,8 @@ class Copy:
     second_until: dt.datetime | None = None
     """How long that would be kept."""
     second_obstacle: str = ""
+    verify_at: dt.datetime | None = None
+    """When it is to be verified next; None where its rule does not say so."""
     rests_until: dt.datetime | None = None
     """When a task that moves or copies it may be queued again; None: at once."""
     frozen: str = ""
@@ -100,6 +103,7 @@ AFTER_MANDATORY = "Its storage_duration was over before, and now mandatory_stora
 AFTER_LOCK = "Its storage_duration was over before, and now its lock is, too."
 TELL = "Its storage_duration ends (inform_when_obsoleted_copy)."
 SECOND = "A second copy is to be kept in second_copy_pool."
+VERIFY_AGAIN = "Its last verification, or its making, lies verify_interval back."
 OLD_ENOUGH = "It is older than move_copy_while."
 ARCHIVE = "It is an archive: it is deleted only when it is named."
 AWAY = "It needs what lies in a storage that is away."
@@ -130,11 +134,11 @@ def decide(copies: Sequence[Copy], policy: Policy, now: dt.datetime) -> list[Ver
     return [verdict for one in copies for verdict in _judge(one, policy, kept.get(one.id, ""), one.id in last, now)]
 
 
-_STEPS = (Action.COPY, Action.DELETE, Action.MOVE)
+_STEPS = (Action.COPY, Action.DELETE, Action.MOVE, Action.VERIFY)
 
 
 def due(verdicts: Iterable[Verdict], now: dt.datetime) -> dict[int, list[Verdict]]:
-    """What is to be done with each copy now: tell, and one step more. A second copy comes before the end, the end before a move."""
+    """What is to be done with each copy now: tell, and one step more. A second copy comes before the end, the end before a move, all before a verification."""
     found: dict[int, list[Verdict]] = {}
     for verdict in verdicts:
         if verdict.at <= now and verdict.action is not Action.KEEP:
@@ -208,6 +212,8 @@ def _judge(one: Copy, policy: Policy, kept: str, last: bool, now: dt.datetime) -
             yield Verdict(one.id, Action.COPY, second, SECOND)
     stays = _stays(one, policy, kept, last, second)
     gone = None if stays or one.store_until is None else _end(one, policy, second)
+    if one.verify_at is not None and one.good and one.available and (gone is None or gone.at > one.verify_at):
+        yield Verdict(one.id, Action.VERIFY, one.verify_at, VERIFY_AGAIN)
     if (move := _move(one, None if gone is None else gone.at)) is not None:
         yield move
     if gone is not None:

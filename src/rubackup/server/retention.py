@@ -42,10 +42,10 @@ class Retention:
         if reason := await watch.look(self._database, epoch, time.clock_gettime(time.CLOCK_BOOTTIME)):
             log.warning("retention rests: %s", reason)
         done = await retention.run(self._database, epoch, now=watch.at, zone=self._zone, after=after)
-        if done.deleted or done.moved or done.copied or done.informed:
+        if done.deleted or done.moved or done.copied or done.informed or done.verified:
             log.info(
-                "retention deleted %d copies, queued %d moves and %d second copies, told of %d that end",
-                done.deleted, done.moved, done.copied, done.informed,
+                "retention deleted %d copies, queued %d moves, %d second copies and %d verifications, told of %d that end",
+                done.deleted, done.moved, done.copied, done.verified, done.informed,
             )  # fmt: skip
         if not done.after:
             await capacity_notices.tell(self._database, epoch, now=watch.at)

@@ -15,11 +15,11 @@ _RULE_LEG = ", ".join(f"s.{column} AS any_{name}" for name, column in _LEG_COLUM
 _STRATEGY_LEGS = ", ".join(f"s.{leg}_{column} AS {leg}_{name}" for leg in LEGS for name, column in _LEG_COLUMNS.items())
 
 READ_RULES = f"""
-SELECT s.id, s.name, NULL::bigint AS strategy_id, s.auto_delete_obsoleted_copy_flag,
+SELECT s.id, s.name, CASE WHEN s.verify_flag THEN s.verify_interval END AS verify_interval, NULL::bigint AS strategy_id, s.auto_delete_obsoleted_copy_flag,
     s.inform_when_obsoleted_copy_group_id AS inform_group_id, {_KEEPS}, {_RULE_LEG}
 FROM global_schedule s WHERE s.id = ANY ($1::bigint[]) ORDER BY s.id"""  # noqa: S608 - names of the code
 READ_STRATEGY_RULES = f"""
-SELECT u.id, s.name, s.id AS strategy_id, s.auto_delete_obsoleted_copy_flag,
+SELECT u.id, s.name, CASE WHEN s.verify_flag THEN s.verify_interval END AS verify_interval, s.id AS strategy_id, s.auto_delete_obsoleted_copy_flag,
     nullif(s.inform_when_obsoleted_copy_group_id, (SELECT id FROM user_groups WHERE name = 'Nobody')) AS inform_group_id,
     {_KEEPS}, {_STRATEGY_LEGS}
 FROM strategy_rules u JOIN backup_strategies s ON s.id = u.strategy_id
@@ -31,7 +31,9 @@ FOR NO KEY UPDATE OF u FOR SHARE OF s"""
 
 _OVER = """
 (s.auto_delete_obsoleted_copy_flag AND r.store_until <= $2)
-        OR (r.informed_at IS NULL AND r.store_until <= $3 AND {inform})"""
+        OR (r.informed_at IS NULL AND r.store_until <= $3 AND {inform})
+        OR (s.verify_flag AND r.verification_status <> 'Not Trusted' AND r.unavailable = ''
+            AND greatest(r.created_at, r.verified_at, r.verify_queued_at) + s.verify_interval::interval <= $2)"""
 _ELSEWHERE = """
 NOT r.secondary AND (r.retention_tried_at IS NULL OR r.retention_tried_at <= $5) AND (
             (s.{leg}move_copy_flag AND r.pool_id <> s.{leg}move_copy_pool_id
@@ -62,6 +64,7 @@ SELECT r.id, r.pool_id, r.client_hwid, r.resource_type, r.resource, r.created_at
     CASE WHEN $8 <> '' AND NOT r.secondary
         THEN least(r.created_at + nullif($8, '')::interval, r.created_at + p.retention_period)
         ELSE r.store_until END AS store_until,
+    greatest(r.created_at, r.verified_at, r.verify_queued_at) + nullif($9, '')::interval AS verify_at,
     l.move_pool, r.created_at + nullif(l.move_while, '')::interval AS move_at,
     r.created_at + mp.retention_period AS move_until, mp.pool_name AS move_name,
     l.second_pool, r.created_at + coalesce(nullif(l.second_while, ''), '0')::interval AS second_at,

@@ -16,13 +16,16 @@ from typing import Any
 from rubackup.catalog.database import Connection, Database, notify
 from rubackup.domain.lookups import NotificationStatus, TaskType
 from rubackup.domain.retention import Action, Verdict, decide, due
-from rubackup.services import configuration, copies, deletion, record_history, retention_clock
+from rubackup.domain.tasks import FINAL
+from rubackup.services import configuration, copies, deletion, record_history, retention_clock, verifications
 from rubackup.services import retention_policies as policies
 from rubackup.services.leadership import check_epoch
 from rubackup.services.retention_policies import KINDS, Kind, Unit
 
 RULES_AT_ONCE = 100
 """Rules of a kind that one round looks at; the next goes on after them."""
+VERIFICATIONS = 20
+"""Of the copies of a rule that may be queued at a time."""
 COPIES_AT_ONCE = 200
 """Copies of a rule that one transaction deals with."""
 _LOCK_COPIES = """
@@ -41,6 +44,9 @@ _SOURCES = """
 SELECT r.id, r.pool_id, r.client_id, r.resource_type, r.resource, r.backup_type, r.crypto, r.rule_id, r.strategy_id,
     r.strategy_rule_id
 FROM repository r WHERE r.id = ANY ($1::bigint[]) ORDER BY r.id"""
+_VERIFYING = """
+SELECT count(*) FROM task_queue WHERE task_type = 'Verify' AND status <> ALL ($2::text[]) AND {column} = $1"""
+_VERIFY_QUEUED = "UPDATE repository SET verify_queued_at = $2 WHERE id = $1"
 _QUEUED = "UPDATE repository SET retention_task = $2, retention_tried_at = $3 WHERE id = $1"
 
 
@@ -53,6 +59,8 @@ class Round:
     moved: int = 0
     copied: int = 0
     """Tasks that were queued to copy or move, not what became of them."""
+    verified: int = 0
+    """Likewise."""
     after: dict[str, int] = field(default_factory=dict)
     """By kind of rule, the id after which the next round goes on; {} when all were looked at."""
 
@@ -60,7 +68,7 @@ class Round:
         """Both together; `after` stays this one's."""
         return replace(
             self, deleted=self.deleted + other.deleted, informed=self.informed + other.informed,
-            moved=self.moved + other.moved, copied=self.copied + other.copied,
+            moved=self.moved + other.moved, copied=self.copied + other.copied, verified=self.verified + other.verified,
         )  # fmt: skip
 
 
@@ -143,7 +151,8 @@ async def _lot(db: Connection, unit: Unit, wanted: Sequence[int], now: dt.dateti
     copied = await _send(db, unit, lots[Action.COPY], now)
     moved = await _send(db, unit, lots[Action.MOVE], now)
     deleted = await _delete(db, unit, lots[Action.DELETE])
-    return Round(deleted, informed, moved, copied)
+    verified = await _verify(db, unit, lots[Action.VERIFY], now)
+    return Round(deleted, informed, moved, copied, verified)
 
 
 async def _decided(db: Connection, unit: Unit, now: dt.datetime) -> list[Verdict]:
@@ -168,6 +177,22 @@ async def _delete(db: Connection, unit: Unit, verdicts: Sequence[Verdict]) -> in
     for why, ids in reasons.items():
         await record_history.bury(db, ids, "deleted", f"By {unit.called}: {why}")
     return len(verdicts)
+
+
+async def _verify(db: Connection, unit: Unit, verdicts: Sequence[Verdict], now: dt.datetime) -> int:
+    """Queue verifications, as long as not too many of the rule wait already; how many."""
+    if not verdicts:
+        return 0
+    final = [status.label for status in FINAL]
+    room = VERIFICATIONS - await db.fetchval(_VERIFYING.format(column=unit.kind.column), unit.id, final)
+    rows = await db.fetch(_SOURCES, [one.copy_id for one in sorted(verdicts, key=lambda one: one.at)[: max(room, 0)]])
+    for row in rows:
+        from_rule = {name: row[name] for name in ("rule_id", "strategy_id", "strategy_rule_id")}
+        await verifications.queue(db, row["id"], "", **from_rule)
+        await db.execute(_VERIFY_QUEUED, row["id"], now)
+    if rows:
+        await notify(db, "tasks")
+    return len(rows)
 
 
 async def _send(db: Connection, unit: Unit, verdicts: Sequence[Verdict], now: dt.datetime) -> int:

@@ -70,6 +70,8 @@ class Unit:
     policy: Policy
     legs: Mapping[str, Leg] = field(default_factory=dict)
     """By the type of the backup."""
+    verify_interval: str = ""
+    """How long after one verification of a copy the next follows; '' for none."""
     duration: str = ""
     """Of a hypothetical policy: copies are judged as if they had been made with it; '' for their own store_until."""
 
@@ -99,6 +101,7 @@ async def read(db: Connection, kind: Kind, ids: Sequence[int], zone: dt.tzinfo |
                 zone=zone,
             ),
             _legs(kind, row),
+            row["verify_interval"] or "",
         )
         for row in rows
     ]  # fmt: skip
@@ -133,7 +136,7 @@ async def copies(db: Connection, unit: Unit, now: dt.datetime) -> list[Copy]:
     rows = await db.fetch(
         statement, unit.id, types, [leg.move_pool for leg in legs], [leg.move_while for leg in legs],
         [leg.second_pool for leg in legs], [leg.second_while for leg in legs], [leg.second_duration for leg in legs],
-        unit.duration,
+        unit.duration, unit.verify_interval,
     )  # fmt: skip
     targets = {pool for leg in legs for pool in (leg.move_pool, leg.second_pool) if pool is not None}
     pools = await pool_fit.facts(db, [*{row["pool_id"] for row in rows} | targets]) if targets else {}
@@ -153,6 +156,7 @@ def _copy(row: Any, pools: Mapping[int, PoolFacts], now: dt.datetime) -> Copy:
         secondary=row["secondary"],
         informed=row["informed"],
         second_made=row["second_made"],
+        verify_at=row["verify_at"],
         rests_until=row["retention_tried_at"] and row["retention_tried_at"] + TRIED_AGAIN,
         frozen="" if row["reconciled"] else NOT_RECONCILED,
     )

@@ -113,7 +113,7 @@ class Simulation(msgspec.Struct, kw_only=True):
     strategy_id: Annotated[Ref, Meta(description="Only copies of this strategy: id or name.")] | None = None
     client_id: Annotated[Ref, Meta(description="Only copies of this client: `hostname (hwid)` or id.")] | None = None
     actions: Annotated[
-        list[str], Meta(description="Only these of delete, move, copy, inform, keep; empty: all.", max_length=5)
+        list[str], Meta(description="Only these of delete, move, copy, verify, inform, keep; empty: all.", max_length=6)
     ] = []
     policy: Annotated[
         PolicyChange | None,
@@ -135,7 +135,7 @@ class Foreseen(msgspec.Struct, frozen=True, kw_only=True):
     action: Annotated[
         str,
         Meta(
-            description="delete, move, copy (a second copy), inform, or keep: its time is over and it stays, or it cannot go where it should."
+            description="delete, move, copy (a second copy), verify, inform, or keep: its time is over and it stays, or it cannot go where it should."
         ),
     ]
     at: Annotated[dt.datetime, Meta(description="From when on; what lies in the past is due now.")]

@@ -35,8 +35,8 @@ WHERE t.id = $1 AND r.id = t.record_id RETURNING r.id"""
 _OF_TASK = "SELECT r.id FROM repository r JOIN task_queue t ON t.record_id = r.id WHERE t.id = $1"
 
 
-async def queue(db: Connection, record_id: int, created_by: str) -> int:
-    """Queue the verification of a copy; the number of its task.
+async def queue(db: Connection, record_id: int, created_by: str, **from_rule: Any) -> int:
+    """Queue the verification of a copy; the number of its task. `from_rule`: which rule asks for it, as a task says it.
 
     Contents of an encrypted copy are read by its client while that is online; else its media server only compares the sums
     of what is stored. A copy in a client's own pool is verified by that client, whenever it is online.
@@ -57,6 +57,7 @@ async def queue(db: Connection, record_id: int, created_by: str) -> int:
             crypto=row["crypto"],
             created_by=created_by,
             reservations=tasks.record_reservations(record_id, row["pool_id"]),
+            **from_rule,
         )
     )
     await record_history.note(db, [record_id], "verification", task_id=task_id, user_name=created_by)

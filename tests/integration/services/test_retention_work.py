@@ -364,6 +364,57 @@ def test_a_strategy_acts_leg_by_leg(run):
     run(scenario)
 
 
+@pytest.mark.parametrize("kind", ["rule", "strategy"])
+def test_copies_are_verified_again_and_again(run, kind: str):
+    """`verify_interval` after the last time, or after their making; not what is damaged, ends, or is being verified."""
+
+    async def scenario(database: Database):
+        world = await Archive.build(database)
+        says = {"verify_flag": True, "verify_interval": "2 days"}
+        if kind == "rule":
+            of: dict[str, Any] = {"rule_id": await world.rule(**says)}
+        else:
+            strategy, rule = await world.strategy(**says)
+            of = {"strategy_rule_id": rule, "strategy_id": strategy}
+        old, new = await world.copy(3, **of), await world.copy(1, **of)
+        await world.copy(3, **of, verification_status="Not Trusted")
+        await world.copy(11, **of)
+        assert (await world.retain()).verified == 1
+        assert (await world.retain()).verified == 0
+        (job,) = await world.claimed()
+        task = await world.row("SELECT * FROM task_queue WHERE id = $1", job.task_id)
+        assert (task["task_type"], task["record_id"]) == ("Verify", old)
+        assert {name: task[name] for name in of} == of
+        assert (await world.retain(NOW + 1.5 * DAY)).verified == 1
+        assert await world.column("SELECT record_id FROM task_queue ORDER BY id") == [old, new]
+        await world.fail(job)
+
+        assert (await world.retain(NOW + 2 * DAY)).verified == 1
+        assert await world.column("SELECT record_id FROM task_queue ORDER BY id") == [old, new, old]
+
+    run(scenario)
+
+
+def test_verifications_of_a_rule_are_queued_bit_by_bit(run, monkeypatch):
+    """So that a rule with many copies does not fill the queue; the longest unread come first."""
+
+    async def scenario(database: Database):
+        monkeypatch.setattr(retention, "VERIFICATIONS", 2)
+        world = await Archive.build(database)
+        rule = await world.rule(verify_flag=True, verify_interval="1 day")
+        copies = [await world.copy(days, rule_id=rule) for days in (3, 5, 4)]
+        assert (await world.retain()).verified == 2
+        assert (await world.retain()).verified == 0
+        assert await world.column("SELECT record_id FROM task_queue ORDER BY record_id") == copies[1:]
+        for job in await world.claimed():
+            await world.fail(job)
+        await world.retain()
+
+        assert await world.column("SELECT record_id FROM task_queue WHERE status = 'New'") == copies[:1]
+
+    run(scenario)
+
+
 def test_tasks_of_retention_wait_as_others_do(run):
     """A move for the service window, a second copy of a client over its capacity for room."""
 

@@ -37,7 +37,8 @@ def copies(draw: st.DrawFn) -> list[Copy]:
                 informed=draw(st.booleans()), second_made=draw(st.booleans()),
                 move_at=None if move is None else made + move * HOUR, move_obstacle=draw(st.sampled_from(("", "", "No."))),
                 second_at=None if second is None else made + second * HOUR, second_until=made + 60 * DAY,
-                second_obstacle=draw(st.sampled_from(("", "", "No."))), frozen=draw(st.sampled_from(("", "", "", "No."))),
+                second_obstacle=draw(st.sampled_from(("", "", "No."))),
+                verify_at=made + 3 * DAY if draw(st.booleans()) else None, frozen=draw(st.sampled_from(("", "", "", "No."))),
             )
         )  # fmt: skip
     return found
@@ -155,6 +156,8 @@ def test_moves_second_copies_and_notices(those: list[Copy], policy: Policy, hour
             assert verdict.at >= max(one.move_at, one.locked_until or one.move_at)
         if verdict.action is Action.COPY:
             assert (one.second_made, one.second_obstacle, verdict.at) == (False, "", one.second_at)
+        if verdict.action is Action.VERIFY:
+            assert (verdict.at, one.good, one.available) == (one.verify_at, True, True)
         if verdict.action is Action.INFORM:
             assert (verdict.at, one.informed) == (one.store_until - policy.inform_before, False)
             assert one.id not in naive_kept(those, policy)

@@ -42,6 +42,7 @@ ALTER TABLE repository
     ADD COLUMN secondary boolean NOT NULL DEFAULT false,  -- made beside another copy, not in its place
     ADD COLUMN informed_at timestamptz,  -- when somebody was told that its time is over
     ADD COLUMN second_copied_at timestamptz,  -- when the second copy was made that its rule asks for
+    ADD COLUMN verify_queued_at timestamptz,  -- when its rule had it verified last
     ADD COLUMN retention_task bigint,  -- the last task that retention queued for it
     ADD COLUMN retention_tried_at timestamptz;  -- when that was, or when it was kept from it
 
