@@ -45,7 +45,7 @@ class Disk(AnsweringHosts):
         return [msgspec.structs.replace(disk, path=path, **self.facts) for path in paths]
 
     async def list_record(
-        self, media_hwid: str, pool_id: int, record_uuid: str, path: str, page: int, limit: int
+        self, media_hwid: str, pool_id: int, record_uuid: str, path: str, page: int, limit: int, kept: str = ""
     ) -> tuple[list[CopyEntry], int]:
         """Notes what was opened."""
         if self.broken is not None:

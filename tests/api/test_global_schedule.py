@@ -182,6 +182,7 @@ def test_a_value_of_the_wrong_form_is_named(office: Api, key: str, value: Any) -
     [
         ({"verify_flag": True}, "verify_interval"),
         ({"move_copy_flag": True, "move_copy_while": "1 day"}, "move_copy_pool"),
+        ({"second_copy_flag": True, "second_copy_duration": "1 day"}, "second_copy_pool"),
         ({"validity_start_period": "2025-01-02T00:00:00Z", "validity_end_period": "2025-01-01T00:00:00Z"},
          "validity_end_period"),
         ({"dom": 31, "mon": 2}, "dom"),
@@ -401,7 +402,38 @@ def test_rules_go_with_their_client_and_the_log_says_so(office: Api, rows: Stock
     assert (line["rule_ref"], line["action"], line["text"]) == (rule, "deleted", "The client was deleted.")
 
 
-@pytest.mark.parametrize("column", ["pool_id", "move_copy_pool_id"])
+def test_a_second_copy_is_kept_in_another_pool(office: Api, rows: Stock) -> None:
+    """The keys are read as they were written, by name and id; the rule's own pool is none."""
+    own, other = rows.pool_with_storage(), rows.pool_with_storage()
+    second = {
+        "second_copy_flag": True, "second_copy_pool": rows.named("pools", other, "pool_name"),
+        "second_copy_while": "2 days", "second_copy_duration": "1 Years",
+    }  # fmt: skip
+    row = created(office, short_rule(office, pool_id=own, **second))
+    bare = created(office, short_rule(office))
+
+    assert {key: row[key] for key in second} == second
+    assert row["second_copy_pool_ref"] == other
+    assert [bare[key] for key in second] == [False, None, None, None]
+    assert refused(change(office, row["id"], second_copy_pool=own)) == {"second_copy_pool"}
+    assert refused(change(office, row["id"], second_copy_duration=None)) == {"second_copy_duration"}
+    assert change(office, row["id"], second_copy_while="").status_code == 200
+    assert read(office, row["id"])["second_copy_while"] is None
+
+
+def test_a_rule_says_how_many_copies_stay(office: Api) -> None:
+    """Whole numbers from 0; a rule that does not say so keeps none beyond their time."""
+    keeps = {f"keep_{one}": number for number, one in enumerate(("last", "daily", "weekly", "monthly", "yearly"), 3)}
+    row, bare = created(office, short_rule(office, **keeps)), created(office, short_rule(office))
+
+    assert {key: row[key] for key in keeps} == keeps
+    assert [bare[key] for key in keeps] == [0] * 5
+    for key in keeps:
+        assert refused(change(office, row["id"], **{key: -1})) == {key}
+        assert refused(change(office, row["id"], **{key: "1"})) == {key}
+
+
+@pytest.mark.parametrize("column", ["pool_id", "move_copy_pool_id", "second_copy_pool_id"])
 def test_a_pool_that_a_rule_names_stays(office: Api, rows: Stock, column: str) -> None:
     """Deleting it is a 409 that says why."""
     pool = rows.pool()
@@ -444,7 +476,17 @@ def test_every_change_of_a_rule_is_an_event_for_its_group(office: Api, rows: Sto
     ]
 
 
-@pytest.mark.parametrize("key", ["storage_duration", "periodic_launch", "verify_interval", "move_copy_while"])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "storage_duration",
+        "periodic_launch",
+        "verify_interval",
+        "move_copy_while",
+        "second_copy_while",
+        "second_copy_duration",
+    ],
+)
 def test_intervals_are_taken_as_the_catalogue_reads_them(office: Api, key: str) -> None:
     """Units that come twice are added up; digits that are not ASCII are refused under the key's own name."""
     refused = office.post("/global_schedule", new_rule(office, **{key: "\u0661 day"}))

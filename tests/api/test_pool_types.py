@@ -21,7 +21,7 @@ from rubackup.domain.pools import BLOCK_SIZES, HASH_LENGTHS
 from support.api import Api
 from support.fixtures import Stock
 
-OTHERS = ("Tape library", "Client defined")
+OTHERS = ("Tape library",)
 GUIDE = {
     "pool_name": "my_pool_name", "pool_type": "Block device", "media_server": "rubackup-server",
     "compression_type": "None", "description": "", "retention_period": "1 year", "ignore_free_space_check": False,

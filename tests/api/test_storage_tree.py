@@ -39,7 +39,7 @@ def test_storages_of_every_family_stand_under_their_pools(office: Api, rows: Sto
     for pool, (family, row) in expected.items():
         (leaf,) = shown[pool]["storages"]
         assert (leaf["family"], leaf["id"]) == (family, row)
-        told = "not reported yet" if pool in {blocks, cloud} else shown[pool]["pool_type"]
+        told = "not reported yet" if pool in {blocks, cloud} else "No client has told of a folder"
         assert told in shown[pool]["problem"]
     assert shown[blocks]["storages"][0]["path"] == "/dev/one"
     assert shown[blocks]["total_bytes"] == shown[blocks]["storages"][0]["total_bytes"] == 1 << 30

@@ -48,14 +48,58 @@ def begun_long_ago(rows: Stock, **fields: Any) -> tuple[int, dt.datetime]:
     return rows.strategy(schedule_since=begun, **fields), begun
 
 
+OURS = {name for name in KEYS if "second_copy" in name or name.startswith("keep_")}
+"""Keys beside the guide's."""
+
+
 def test_every_key_of_the_guides_body_is_kept_and_shown(office: Api) -> None:
     """What was written is read with the same text, the instants with their zone."""
     body = strategy_body(office, **instants(), name="kept")["data"]
 
     found = read(office, make(office, **body))
 
-    assert body.keys() == KEYS.keys()
+    assert body.keys() | OURS == KEYS.keys()
     assert {key: found[key] for key in body} == body
+
+
+def test_keys_of_ours_are_kept_and_shown(office: Api, rows: Stock) -> None:
+    """How many copies stay, and where second copies go, read with the same text; left out they say nothing."""
+    pool = rows.named("pools", rows.pool_with_storage(), "pool_name")
+    ours = {f"keep_{one}": number for number, one in enumerate(("last", "daily", "weekly", "monthly", "yearly"), 3)}
+    for leg in ("full", "inc", "diff"):
+        ours |= {
+            f"{leg}_second_copy_flag": True, f"{leg}_second_copy_pool": pool, f"{leg}_second_copy_while": "2 days",
+            f"{leg}_second_copy_duration": "1 Years",
+        }  # fmt: skip
+    found, bare = read(office, make(office, **ours)), read(office, make(office))
+
+    assert ours.keys() == OURS
+    assert {key: found[key] for key in ours} == ours
+    assert {bare[key] for key in OURS} == {0, None, ""}
+
+
+@pytest.mark.parametrize("leg", ["full", "inc", "diff"])
+def test_a_second_copy_says_where_and_for_how_long(office: Api, rows: Stock, leg: str) -> None:
+    """*_second_copy_flag needs another pool and a duration; the pool cannot be deleted meanwhile."""
+    pool, flag = rows.pool(), {f"{leg}_second_copy_flag": True}
+
+    missing = wrong(office, **flag)
+    same = wrong(
+        office, **flag, pool_id=pool, **{f"{leg}_second_copy_pool": pool, f"{leg}_second_copy_duration": "1 day"}
+    )
+    make(office, **{f"{leg}_second_copy_pool": pool, f"{leg}_second_copy_duration": "1 day"}, **flag)
+
+    assert missing.keys() == {f"{leg}_second_copy_pool", f"{leg}_second_copy_duration"}
+    assert same.keys() == {f"{leg}_second_copy_pool"}
+    assert office.delete(f"/pool_list/{pool}").status_code == 409
+
+
+@pytest.mark.parametrize("value", [-1, 100_001, "7", 1.5, True, None])
+def test_how_many_copies_stay_is_a_number(office: Api, value: Any) -> None:
+    """A whole number from 0; the refusal names the key."""
+    body = strategy_body(office, name="many", keep_daily=value)
+
+    assert office.post("/backup_strategies", body).json()["errors"].keys() == {"data.keep_daily"}
 
 
 def test_names_and_ids_say_the_same(office: Api, rows: Stock) -> None:

@@ -51,7 +51,7 @@ class TwoPools:
     source: CountedSource
     target: Pool
 
-    def get(self, number: int) -> Any:
+    def wait_for(self, number: int) -> Any:
         """A pool."""
         return self.source if number == self.source_id else self.target
 

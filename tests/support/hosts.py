@@ -126,7 +126,7 @@ class AnsweringHosts:
         return await self.list_record(client_hwid, pool_id, record_uuid, path, page, limit)
 
     async def list_record(
-        self, media_hwid: str, pool_id: int, record_uuid: str, path: str, page: int, limit: int
+        self, media_hwid: str, pool_id: int, record_uuid: str, path: str, page: int, limit: int, kept: str = ""
     ) -> tuple[list[CopyEntry], int]:
         """A folder of 25 files."""
         first = (page - 1) * limit
@@ -166,7 +166,7 @@ class AnsweringHosts:
         if path == "/foreign":
             raise Conflict(f"The folder /foreign belongs to another pool than {pool_uuid}.")
 
-    async def pool_records(self, media_hwid: str, pool_id: int) -> list[PoolRecord]:
+    async def pool_records(self, media_hwid: str, pool_id: int, kept_of: str = "") -> list[PoolRecord]:
         """What the test says that lies in pools."""
         return list(RECORDS)
 

@@ -159,7 +159,7 @@ def up(state: Path, *arguments: str, environment: dict[str, str] | None = None) 
         text=True,
         timeout=120,
         check=False,
-        env={**os.environ, "MEMORY_STORAGES": "True", **(environment or {})},
+        env={**os.environ, "MEMORY_STORAGES": "True", "RETENTION_SECONDS": "2", **(environment or {})},
     )
     assert result.returncode == 0, f"{result.stdout}\n{result.stderr}\n{logs(state)}"
     return System(state, json.loads((state / "ready.json").read_text()))

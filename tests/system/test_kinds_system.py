@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import secrets
 import signal
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,52 @@ def on_device(system: System, path: Path, source: Path, folder: Path) -> None:
     assert (row["problem"], row["size_bytes"]) == ("", 256 * MIB)
     assert 0 < row["used_bytes"] < 256 * MIB - row["free_bytes"] + MIB
     let_go(system, pool, source)
+
+
+def test_a_device_that_is_lost_and_found(system: System, source: Path, tmp_path: Path) -> None:
+    """It is named, its copies are marked and not restored; when it is back all of that ends by itself."""
+    try:
+        with loop_device(tmp_path / "image", 64 * MIB) as path:
+            lost_and_found(system, path, tmp_path / "image", source, tmp_path)
+    except NoLoopDevices as error:
+        pytest.skip(f"no device can be lost here: {error}")
+
+
+def lost_and_found(system: System, path: Path, image: Path, source: Path, folder: Path) -> None:
+    """The file below the device is emptied, and filled again."""
+    pool = make_pool(system, "Block device", meta_data_pool="Default")
+    body = example("POST", "/storage_block_devices", device=str(path), pool=pool)
+    system.call("POST", "/storage_block_devices", body, status=201)
+    eventually(lambda: not system.pool_node(pool)["problem"], 40, lambda: system.pool_node(pool))
+    system.done(system.backup(source, pool=pool))
+    (copy,) = system.records(source)
+    os.sync()
+    saved = image.read_bytes()
+    os.truncate(image, 0)
+    as_long_as_its_file(path)
+    look(system, pool, lambda: system.records(source)[0]["unavailable"] == str(path))
+    (storage,) = system.pool_node(pool)["storages"]
+    assert str(path) in storage["problem"]
+    refused = system.call("POST", f"/repository/{copy['id']}/verification", status=409)
+    assert str(path) in refused["message"]
+
+    with image.open("r+b") as file:
+        file.write(saved)
+    as_long_as_its_file(path)
+    look(system, pool, lambda: system.records(source)[0]["unavailable"] == "")
+    assert system.gives_back(copy["id"], source, folder / "found")
+    let_go(system, pool, source)
+
+
+def as_long_as_its_file(device: Path) -> None:
+    """Have the loop device notice how long the file below it is now."""
+    subprocess.run(["losetup", "--set-capacity", device], check=True)
+
+
+def look(system: System, pool: str, probe: Callable[[], Any]) -> Any:
+    """What the probe gives once the media server was asked for its pools, which is done each half minute, and at a change."""
+    system.call("PATCH", "/global_configuration", {"data": {"done_tasks_remove_period": 1440}})
+    return eventually(probe, 60, lambda: system.pool_node(pool))
 
 
 def test_a_pool_of_a_bucket(system: System, source: Path, s3: S3Server, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ The contract suite runs over it, too, when RADOSGW=1 is set (`scripts/nightly cl
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -16,6 +16,7 @@ import pytest
 
 from rubackup.chunkstore import seals
 from rubackup.chunkstore.backends.s3.backend import S3Backend
+from rubackup.chunkstore.backends.s3.client import Client as S3Client
 from rubackup.chunkstore.backends.s3.location import Bucket
 from rubackup.chunkstore.backends.s3.probe import probe
 from rubackup.chunkstore.pool import Pool
@@ -23,6 +24,7 @@ from rubackup.domain.errors import Conflict, StorageFault
 from support.chunkstore import Client, Place, begin, noise, record_id, restore
 from support.collecting import collect, damaged
 from support.radosgw import Radosgw
+from support.system import eventually, running
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
 SECOND_NS = 1_000_000_000
@@ -196,3 +198,55 @@ def superuser(radosgw: Radosgw, backend: S3Backend, name: str) -> None:
     """A user whom radosgw lets do everything (`--system`) is refused as well."""
     where = radosgw.superuser(backend._where)
     refused(S3Backend(where), name)
+
+
+def test_a_running_system_keeps_immutable_copies_in_radosgw(radosgw: Radosgw, tmp_path: Path) -> None:
+    """Made through the API; the server's promise is radosgw's, too, and the copy restores."""
+    where = radosgw.location(tmp_path / "spool", f"bucket{next(_numbers)}", object_lock="compliance", prefix="kept")
+    radosgw.create(where)
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "noise").write_bytes(noise(3_000_000, 5))
+    with running(tmp_path / "state") as system:
+        pool = "locked"
+        told = {"pool_name": pool, "pool_type": "Cloud", "media_server": system.media_server()}
+        system.call("POST", "/pool_list", {"data": {**told, "ignore_free_space_check": True}}, status=201)
+        cloud = {
+            "pool": pool, "name": "archive", "endpoint": where.endpoint, "bucket": where.bucket, "prefix": "kept",
+            "access_key": where.access_key, "secret_key": where.secret_key, "object_lock": "compliance",
+        }  # fmt: skip
+        system.call("POST", "/storage_clouds", {"data": cloud}, status=201)
+        system.call("PATCH", "/global_configuration", {"data": {"immutable_archives": True}})
+        system.done(system.backup(source, pool=pool))
+        (copy,) = system.records(source)
+        client = S3Client(where)
+        packs = f"{where.prefix}/packs/"
+
+        def kept() -> list[datetime]:
+            found = client.call("list_object_versions", Prefix=packs).get("Versions", [])
+            return [
+                client.call("get_object_retention", Key=one["Key"], VersionId=one["VersionId"])["Retention"][
+                    "RetainUntilDate"
+                ]
+                for one in found
+            ]
+
+        eventually(lambda: _all_kept(kept), 30)
+        system.call("DELETE", f"/repository/{copy['id']}", status=409)
+        (version,) = client.call("list_object_versions", Prefix=packs)["Versions"]
+        with pytest.raises(botocore.exceptions.ClientError, match="AccessDenied"):
+            client.call(
+                "delete_object", Key=version["Key"], VersionId=version["VersionId"], BypassGovernanceRetention=True
+            )
+        assert min(kept()) > datetime.now(UTC) + timedelta(days=360)
+        assert system.gives_back(copy["id"], source, tmp_path / "target")
+
+
+def _all_kept(kept: Callable[[], list[datetime]]) -> bool:
+    """Whether every pack has a date."""
+    try:
+        return bool(kept())
+    except botocore.exceptions.ClientError as error:
+        if error.response["Error"]["Code"] != "NoSuchObjectLockConfiguration":
+            raise
+        return False

@@ -52,6 +52,8 @@ class AgentHost:
     """Names of domain.lookups.Crypto that a client can run."""
     key_ids: Callable[[], Sequence[str]] = tuple
     """Gives the keys that a client holds now."""
+    storages: tuple[str, ...] = ()
+    """Names of storages of Client defined pools that a client has folders for."""
     parallel_tasks: int = PARALLEL_TASKS
     sessions: int = 0
     """Data sessions of tasks that a media server has at a time."""
@@ -72,6 +74,7 @@ class AgentHost:
             data_endpoint=self.data_endpoint,
             ciphers=list(self.ciphers),
             key_ids=list(self.key_ids()),
+            storages=list(self.storages),
             tasks=self.parallel_tasks,
             sessions=self.sessions,
         )

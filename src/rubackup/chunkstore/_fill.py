@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from rubackup.chunkstore.backends.local import translated
+from rubackup.chunkstore.backends.oserrors import translated
 
 BUCKETS: Final = 1024
 HELD_BYTES: Final = 16 << 20

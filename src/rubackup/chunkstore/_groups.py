@@ -13,7 +13,7 @@ from typing import NamedTuple, NoReturn, TypeVar
 
 from rubackup.chunkstore import group, pack
 from rubackup.chunkstore.backends.base import Backend
-from rubackup.chunkstore.backends.local import is_bad_sector
+from rubackup.chunkstore.backends.oserrors import is_bad_sector
 from rubackup.chunkstore.group import Group, Head
 from rubackup.chunkstore.index import Index, PackRow, Place
 from rubackup.chunkstore.storage import Storage, Storages

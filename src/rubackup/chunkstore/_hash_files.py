@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 from rubackup.chunkstore import pack
 from rubackup.chunkstore.backends.base import Item
-from rubackup.chunkstore.backends.local import is_bad_sector
+from rubackup.chunkstore.backends.oserrors import is_bad_sector
 from rubackup.chunkstore.hashes import Hashes, hashes_name
 from rubackup.chunkstore.index import Index
 from rubackup.chunkstore.storage import Storage

@@ -16,7 +16,7 @@ from typing import Final
 
 import lmdb
 
-from rubackup.chunkstore.backends.local import translated
+from rubackup.chunkstore.backends.oserrors import translated
 from rubackup.domain.errors import StorageFault
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePath
 
-from rubackup.chunkstore import metafiles, seals
+from rubackup.chunkstore import kept, metafiles, seals
 from rubackup.chunkstore._mending import Mending
 from rubackup.chunkstore._packset import PackSet
 from rubackup.chunkstore._presence import closed_or_open
@@ -106,7 +106,7 @@ class Members(Mending):
 
     def away(self) -> list[str]:
         """Paths of the pool's storages that are not there."""
-        return self._roster.away(one.id for one in self._storages.all)
+        return self._roster.away(one.id for one in self._storages.all if one.bound)
 
     def _keep_apart(self, bound: Bound, current: Mapping[bytes, Storage]) -> None:
         """A storage comes back only after the sessions ended that wrote there before: their packs may still be open."""
@@ -188,6 +188,16 @@ class Members(Mending):
         """A metafile that is kept in this pool; NotFound."""
         return metafiles.read(self._storages, device)
 
+    # --- manifests of pools whose packs lie with clients ---
+
+    def kept_manifests(self, folder: str) -> kept.KeptManifests:
+        """Those of one client in such a pool that are kept in this one; Invalid for what cannot be its name."""
+        return kept.KeptManifests(lambda: self._storages, folder)
+
+    def kept_folders(self, pool: str) -> list[str]:
+        """Of the clients of such a pool (its uuid in hex) whose manifests are kept in this one."""
+        return list(kept.holders(self._storages, pool))
+
     # --- what is lost with what is away ---
 
     def unavailable(self, record: str) -> str:
@@ -210,7 +220,7 @@ class Members(Mending):
     def _unavailable(self, row: RecordRow, away: Sequence[str]) -> str:
         text = f"The copy needs what lies in a storage that is away: {', '.join(away)}."
         storage = self._storages.get(row.storage)
-        if storage is None:
+        if storage is None or not storage.bound:
             return text
         if not self._touches(row):
             return ""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rubackup.chunkstore import _index_check
-from rubackup.chunkstore.backends.local import translated
+from rubackup.chunkstore.backends.oserrors import translated
 from rubackup.chunkstore.index import Index
 from rubackup.domain.errors import Busy, Corrupt
 

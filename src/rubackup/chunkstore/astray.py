@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from rubackup.chunkstore import seals
 from rubackup.chunkstore.backends.base import Backend
-from rubackup.chunkstore.backends.local import is_bad_sector
+from rubackup.chunkstore.backends.oserrors import is_bad_sector
 from rubackup.chunkstore.index import Index, RecordRow
 from rubackup.chunkstore.manifest import format as fmt
 from rubackup.chunkstore.storage import Storage

@@ -239,11 +239,17 @@ def read_head(data: Buffer) -> Head:
     return Head(ids, lengths, codec, raw_bytes, head_bytes, payload_bytes, payload_sum, *sealed)
 
 
-def check_stored(data: Buffer) -> Head:
-    """The header of a whole group, both sums checked, nothing decompressed; Corrupt otherwise."""
+def _whole_head(data: Buffer) -> Head:
+    """The header, checked by its own sum, of a group that is as long as it says."""
     head = read_head(data)
     if len(data) != head.total_bytes:
         raise Corrupt("A group is not as long as its header says.")
+    return head
+
+
+def check_stored(data: Buffer) -> Head:
+    """The header of a whole group, both sums checked, nothing decompressed; Corrupt otherwise."""
+    head = _whole_head(data)
     if blake3(memoryview(data)[head.head_bytes :]).digest() != head.payload_sum:
         raise Corrupt("A group's content does not match its sum.")
     return head
@@ -258,11 +264,13 @@ def decode(data: Buffer) -> Group:
 
 
 def open_group(data: Buffer, keys: Keys | None) -> Group:
-    """The chunks of a stored group, encrypted or not; Corrupt when it is not whole, or of another key than it says.
+    """The chunks of a group that a media server sent, encrypted or not; Corrupt when it is not whole, or of another key than it says.
+
+    The sum of the content is left out: who reads from a media server, which has just checked it, holds every chunk it uses against its id.
 
     Conflict when it is encrypted and its key is not among `keys`. Ids are checked by `Group.check`.
     """
-    head = check_stored(data)
+    head = _whole_head(data)
     view = memoryview(data)
     payload: Buffer = view[head.head_bytes :]
     id_key = b""

@@ -15,7 +15,7 @@ from blake3 import blake3
 
 from rubackup.chunkstore import group, pack
 from rubackup.chunkstore.backends.base import Backend
-from rubackup.chunkstore.backends.local import is_bad_sector
+from rubackup.chunkstore.backends.oserrors import is_bad_sector
 from rubackup.chunkstore.digests import DigestSpec, usable
 from rubackup.chunkstore.group import Group, Head
 from rubackup.domain.errors import Corrupt, StorageFault

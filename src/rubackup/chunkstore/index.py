@@ -25,7 +25,7 @@ from rubackup.chunkstore._fill import Fill
 from rubackup.chunkstore._lmdb import Environment
 from rubackup.chunkstore._marks import Mark, Marks, Moved
 from rubackup.chunkstore._packset import PackSet
-from rubackup.chunkstore.backends.local import sync_folder, translated
+from rubackup.chunkstore.backends.oserrors import sync_folder, translated
 from rubackup.chunkstore.identity import ID_BYTES
 from rubackup.chunkstore.index_rows import PLACE, Batch, PackRow, Place, RecordRow
 from rubackup.domain.errors import Corrupt, StorageFault

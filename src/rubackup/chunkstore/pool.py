@@ -27,8 +27,9 @@ from rubackup.chunkstore._packset import PackSet
 from rubackup.chunkstore._presence import Presence
 from rubackup.chunkstore._usage import Fill, Usage, usage_of
 from rubackup.chunkstore._wholeness import whole_packs
-from rubackup.chunkstore.backends.local import LocalBackend, translated
+from rubackup.chunkstore.backends.local import LocalBackend
 from rubackup.chunkstore.backends.opening import Backends, MakeBackend, open_backend
+from rubackup.chunkstore.backends.oserrors import translated
 from rubackup.chunkstore.digests import DigestSpec
 from rubackup.chunkstore.file import RecordFile
 from rubackup.chunkstore.flaws import flaws_of, seal_flaw

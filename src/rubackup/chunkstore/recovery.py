@@ -13,11 +13,11 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 from typing import Final
 
-from rubackup.chunkstore import astray, group, pack, seals
+from rubackup.chunkstore import astray, group, kept, pack, seals
 from rubackup.chunkstore._hash_files import HashFiles
 from rubackup.chunkstore._packset import PackSet
 from rubackup.chunkstore.backends.base import Item
-from rubackup.chunkstore.backends.local import is_bad_sector
+from rubackup.chunkstore.backends.oserrors import is_bad_sector
 from rubackup.chunkstore.group import Head
 from rubackup.chunkstore.hashes import Hashes
 from rubackup.chunkstore.identity import HOLE
@@ -80,11 +80,20 @@ class Recovery:
             for folder in ("packs", "manifests"):
                 storage.backend.sweep(folder)
             storage.used_bytes = self.beside.size_bytes(storage)
+            kept.tidy(storage)
         with self._index.filling(self._choose):
             for storage, item in items:
                 self._try_pack(storage, item)
         self.beside.remove_orphans(storages, there, self._index)
         self._manifests(storages)
+
+    def relist(self, storage: Storage, storages: Iterable[Storage], record: str) -> None:
+        """List a record whose manifest came back to its place. The pool's lock is held."""
+        self._storages = {one.id: one for one in storages}
+        name = seals.manifest_name(record)
+        size = storage.backend.size(name)
+        self._take_manifest(storage, Item(name, size), record)
+        storage.count(size)
 
     def _problem(self, text: str) -> None:
         log.error("%s", text)

@@ -18,6 +18,7 @@ from rubackup.domain.errors import Corrupt, Invalid, NotFound
 _END = b"RBSEAL\0\0"
 _FOOTER = struct.Struct("<I4s32s8s")
 _MAX_SEAL_BYTES: Final = 1 << 20
+_PIECE_BYTES: Final = 4 << 20
 _LOCK = struct.Struct("<Q32s")
 _RECORD = re.compile(r"[0-9a-f]{32}")
 
@@ -132,6 +133,17 @@ def stream_sum(backend: Backend, name: str) -> bytes:
         return _read(backend, name)[0].stream_sum
     except Corrupt:
         return b""
+
+
+def check_stream(backend: Backend, name: str) -> SealedRecord:
+    """The sealed record of a manifest file, whose content is what its seal says; Corrupt otherwise."""
+    seal, _ = _read(backend, name)
+    total = blake3()
+    for at in range(0, seal.stream_bytes, _PIECE_BYTES):
+        total.update(backend.read(name, at, min(_PIECE_BYTES, seal.stream_bytes - at)))
+    if total.digest() != seal.stream_sum:
+        raise Corrupt(f"{backend.label}/{name} is not what its seal says.")
+    return seal.record
 
 
 def _read(backend: Backend, name: str) -> tuple[_Seal, int]:

@@ -80,7 +80,7 @@ class Storage:
 
     def holds_files(self) -> bool:
         """Whether anything of the pool but the marker lies in the folder."""
-        return any(next(self.backend.list(folder), None) is not None for folder in ("packs", "manifests"))
+        return any(next(self.backend.list(folder), None) is not None for folder in ("packs", "manifests", "clients"))
 
     def count(self, size_bytes: int) -> None:
         """Note that so much was added (or removed)."""

@@ -25,7 +25,10 @@ from rubackup.client.destinations import check_destinations
 from rubackup.client.devices import list_block_devices
 from rubackup.client.encrypted import open_manifest
 from rubackup.client.keys import KeyStore
-from rubackup.client.ports import BackupJob, BackupSummary, Module, RestoreJob
+from rubackup.client.own_channels import OwnRestore
+from rubackup.client.own_pools import NoFolder
+from rubackup.client.own_tasks import OwnTasks
+from rubackup.client.ports import BackupChannel, BackupJob, BackupSummary, Module, RestoreChannel, RestoreJob
 from rubackup.client.record_file import EncryptedFiles
 from rubackup.domain.errors import Corrupt, Invalid, RubackupError, Stopped, StorageFault, StorageFull, WireFault
 from rubackup.domain.lookups import Crypto
@@ -34,11 +37,15 @@ from rubackup.wire.control import ControlPeer
 from rubackup.wire.messages import (
     Ack,
     CheckDestinations,
+    ClientPool,
+    ConfigureClientPools,
+    DropRecord,
     FilesystemListing,
     ListBlockDevices,
     ListEncrypted,
     ListFilesystem,
     ListResources,
+    LockRecord,
     MediaAddress,
     Message,
     ModuleResource,
@@ -46,6 +53,7 @@ from rubackup.wire.messages import (
     ReadEncryptedFile,
     RecordListing,
     RunBackup,
+    RunClean,
     RunRestore,
     RunVerify,
     SetBandwidth,
@@ -64,8 +72,15 @@ class ClientAgent:
     """Answers the servers' orders with the modules of this host."""
 
     def __init__(
-        self, hwid: str, files: pki.TlsFiles, modules: Mapping[str, Module], runner: TaskRunner, keys: KeyStore
+        self,
+        hwid: str,
+        files: pki.TlsFiles,
+        modules: Mapping[str, Module],
+        runner: TaskRunner,
+        keys: KeyStore,
+        own: OwnTasks,
     ) -> None:
+        self._own = own
         self._keys = keys
         self._bandwidth = Bandwidth()
         self._encrypted_files = EncryptedFiles(lambda: pki.client_context(files), keys)
@@ -95,6 +110,9 @@ class ClientAgent:
                 follow = _after_restore(message)
                 self._runner.start(message.order, lambda task: self._put_back(module, message, task), follow)
                 return Ack()
+            case RunVerify(own=ClientPool() as own):
+                self._runner.start(message.order, lambda task: self._verify_own(own, message, task))
+                return Ack()
             case RunVerify() if message.media is not None:
                 self._runner.start(message.order, lambda task: self._verify(message, task))
                 return Ack()
@@ -102,6 +120,17 @@ class ClientAgent:
                 self._runner.check_epoch(message.epoch)
                 self._bandwidth.set(message)
                 return Ack()
+            case RunClean(own=ClientPool() as cleaned):
+                self._runner.start(message.order, lambda task: self._own.clean(cleaned, message, task))
+                return Ack()
+            case ConfigureClientPools() | DropRecord() | LockRecord():
+                self._runner.check_epoch(message.epoch)
+                return await self._own.answer(message)
+        return await self._answer(message)
+
+    async def _answer(self, message: Message) -> Message:
+        """The answer to a question."""
+        match message:
             case ListEncrypted() if message.media is not None:
                 return await asyncio.to_thread(self._list_encrypted, message, message.media)
             case ReadEncryptedFile() if message.media is not None:
@@ -158,10 +187,9 @@ class ClientAgent:
             common_parameters=message.common_parameters,
             sealer=sealer,
         )
-        kind = functools.partial(BackupOverWire, key_id=sealer.key.id.hex() if sealer else "")
         try:
-            summary = self._send(module, job, message, task, kind)
-        except StorageFull as error:
+            summary = self._send(module, job, message, task)
+        except (StorageFull, NoFolder) as error:
             return Outcome("full", str(error))
         except StorageFault as error:  # the media server's: another folder, or another pool, may take the copy
             return Outcome("storage", str(error))
@@ -174,14 +202,31 @@ class ClientAgent:
             bytes_done=summary.size_bytes,
         )
 
-    def _send(self, module: Module, job: BackupJob, message: RunBackup, task: RunningTask, kind: Any) -> BackupSummary:
-        with self._session(message, task, kind, "backup") as channel:
+    def _send(self, module: Module, job: BackupJob, message: RunBackup, task: RunningTask) -> BackupSummary:
+        with self._writing(message, task, job.sealer.key.id.hex() if job.sealer else "") as channel:
             try:
                 return module.backup(job, channel, task)
             except Stopped:
                 # What was sent stays: the next attempt finds it stored and does not send it again.
                 channel.checkpoint()
                 raise
+
+    @contextlib.contextmanager
+    def _writing(self, message: RunBackup, task: RunningTask, key_id: str) -> Iterator[BackupChannel]:
+        if message.own is not None:
+            with self._own.backup(message.own, message, task, key_id) as own:
+                yield own
+            return
+        with self._session(message, task, functools.partial(BackupOverWire, key_id=key_id), "backup") as channel:
+            yield channel
+
+    @contextlib.contextmanager
+    def _reading(self, message: RunRestore, task: RunningTask) -> Iterator[RestoreChannel]:
+        if message.own is not None:
+            yield self._own.restore(message.own, message.record, message.media, lambda: task.ticket)
+            return
+        with self._session(message, task, RestoreOverWire) as channel:
+            yield channel
 
     def _put_back(self, module: Module, message: RunRestore, task: RunningTask) -> Outcome:
         job = RestoreJob(
@@ -197,7 +242,7 @@ class ClientAgent:
             common_parameters=message.common_parameters,
             keys=self._keys,
         )
-        with self._session(message, task, RestoreOverWire) as channel:
+        with self._reading(message, task) as channel:
             _check_key(channel, message.key_id)
             summary = module.restore(job, channel, task)
         text = f"{summary.files} files restored"
@@ -211,21 +256,32 @@ class ClientAgent:
             bytes_done=summary.size_bytes,
         )
 
+    def _verify_own(self, own: ClientPool, message: RunVerify, task: RunningTask) -> Outcome:
+        """Verify a copy in this client's own pool: what is stored, and the contents of an encrypted one with its key."""
+        stored = self._own.verify(own, message, task)
+        if stored.outcome != "done" or not message.contents:
+            return stored
+        channel = self._own.restore(own, message.record, message.media, lambda: task.ticket)
+        return self._check_contents(channel, task) if channel.key_id else stored
+
     def _verify(self, message: RunVerify, task: RunningTask) -> Outcome:
         """Read all of an encrypted copy again, with its key."""
         with self._session(message, task, RestoreOverWire) as channel:
             _check_encrypted(channel)
-            try:
-                found = ContentCheck(
-                    channel,
-                    open_manifest(channel, self._keys),
-                    self._keys,
-                    lambda done, total: task.progress(0, 0, done, total, 0),
-                    task.check,
-                )
-                damaged = found.run()
-            except Corrupt as error:
-                return Outcome("error", str(error), damaged=(f"the whole copy: {error}",))
+            return self._check_contents(channel, task)
+
+    def _check_contents(self, channel: RestoreChannel, task: RunningTask) -> Outcome:
+        try:
+            found = ContentCheck(
+                channel,
+                open_manifest(channel, self._keys),
+                self._keys,
+                lambda done, total: task.progress(0, 0, done, total, 0),
+                task.check,
+            )
+            damaged = found.run()
+        except Corrupt as error:
+            return Outcome("error", str(error), damaged=(f"the whole copy: {error}",))
         for name in damaged[NAMED_DAMAGE:]:
             task.log("error", f"Damaged: {name}")
         return Outcome(
@@ -236,17 +292,22 @@ class ClientAgent:
         )
 
     def _list_encrypted(self, message: ListEncrypted, media: MediaAddress) -> RecordListing:
+        if message.own is not None:
+            return self._list(self._own.restore(message.own, message.record, media, lambda: message.ticket), message)
         connection = connect(media, pki.client_context(self._files))
         try:
             channel = RestoreOverWire(connection, lambda: message.ticket)
-            _check_encrypted(channel)
-            reader = open_manifest(channel, self._keys)
-            found = list_folder_of_record(reader, message.path, message.page, message.limit)
+            found = self._list(channel, message)
             with contextlib.suppress(RubackupError, OSError):
                 channel.close()  # it was read: a lost farewell changes nothing
             return found
         finally:
             connection.close()
+
+    def _list(self, channel: RestoreOverWire | OwnRestore, message: ListEncrypted) -> RecordListing:
+        _check_encrypted(channel)
+        reader = open_manifest(channel, self._keys)
+        return list_folder_of_record(reader, message.path, message.page, message.limit)
 
     @contextlib.contextmanager
     def _session(
@@ -271,7 +332,7 @@ class ClientAgent:
             connection.close()
 
 
-def _check_key(channel: RestoreOverWire, key_id: str) -> None:
+def _check_key(channel: RestoreChannel, key_id: str) -> None:
     """Corrupt when the media server gives a copy of another key, or in clear: names and contents could be anybody's."""
     if channel.key_id != key_id:
         raise Corrupt(
@@ -279,7 +340,7 @@ def _check_key(channel: RestoreOverWire, key_id: str) -> None:
         )
 
 
-def _check_encrypted(channel: RestoreOverWire) -> None:
+def _check_encrypted(channel: RestoreChannel) -> None:
     """Corrupt for a copy in clear, which is not a client's to read for the server."""
     if not channel.key_id:
         raise Corrupt("The copy is not encrypted.")

@@ -39,8 +39,8 @@ from rubackup.wire.messages import (
 MANIFEST_FRAME_BYTES = 1 << 20
 
 
-class _Session:
-    """What both kinds of session share."""
+class Session:
+    """What all kinds of session share."""
 
     def __init__(self, connection: DataConnection, ticket: Callable[[], bytes]) -> None:
         self._connection = connection
@@ -78,7 +78,7 @@ def connect(address: MediaAddress, context: ssl.SSLContext) -> DataConnection:
     return connect_data(address.host, address.port, context, expect=("media", address.hwid))
 
 
-class BackupOverWire(_Session):
+class BackupOverWire(Session):
     """A session that writes one record (client.ports.BackupChannel)."""
 
     def __init__(self, connection: DataConnection, ticket: Callable[[], bytes], key_id: str = "") -> None:
@@ -153,7 +153,7 @@ class BackupOverWire(_Session):
         return self._connection.expect(Sealed)
 
 
-class RestoreOverWire(_Session):
+class RestoreOverWire(Session):
     """A session that reads one record (client.ports.RestoreChannel)."""
 
     def __init__(self, connection: DataConnection, ticket: Callable[[], bytes]) -> None:

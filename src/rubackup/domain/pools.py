@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 
 from rubackup.domain.lookups import HashAlgorithm, StorageType
@@ -11,7 +12,9 @@ CLIENT_DEFINED = StorageType.CLIENT_DEFINED.label
 CLOUD = StorageType.CLOUD.label
 FILE_SYSTEM = StorageType.FILE_SYSTEM.label
 
-WRITTEN = frozenset({FILE_SYSTEM, BLOCK_DEVICE, CLOUD})
+SERVED = frozenset({FILE_SYSTEM, BLOCK_DEVICE, CLOUD})
+"""Types of pools whose storages a media server has."""
+WRITTEN = SERVED | {CLIENT_DEFINED}
 """Types of pools whose data path is there; the others can be described, not used."""
 ALIKE = frozenset({FILE_SYSTEM, CLOUD})
 """Types whose copies fit each other: chunks of any length, found by what they hold."""
@@ -20,6 +23,7 @@ NOT_RECONCILED = (
     "The pool does not know this catalogue, which was set back or is another one: nothing is deleted or collected in it "
     "until `rubackup repository reconcile --apply` was run."
 )
+OWNERS_ONLY = "Copies in a pool of the type Client defined lie in a storage of the client that made them: only that client can read them."
 UNCOMPRESSED = frozenset({BLOCK_DEVICE, CLIENT_DEFINED})
 """Types of pools without a compression type, says the guide."""
 
@@ -52,8 +56,20 @@ def not_written(pool_type: str) -> str:
     return "" if pool_type in WRITTEN else NOT_WRITTEN.format(pool_type)
 
 
+def client_pool_uuid(pool: str, hwid: str) -> str:
+    """Uuid of a client's part of a Client defined pool (its uuid in hex): no two clients ever share one."""
+    return uuid.uuid5(uuid.UUID(pool), hwid).hex
+
+
+def kept_folder(pool: str, hwid: str) -> str:
+    """What a client's part of a Client defined pool is called where its packs lie, and where its manifests are kept."""
+    return f"{uuid.UUID(pool).hex}-{hwid}"
+
+
 def takes(target: PoolFacts) -> str:
     """Why the pool takes no copies of other pools now, as a sentence; '' when it does."""
+    if target.pool_type == CLIENT_DEFINED:
+        return "Only backups of a client go into a pool of the type Client defined: the client itself writes them."
     if problem := not_written(target.pool_type):
         return problem
     return "" if target.storages else "The pool has no storage yet."
@@ -67,6 +83,10 @@ def fits(source: PoolFacts, target: PoolFacts) -> str:
     """
     if source.id == target.id:
         return "The copy is in this pool already."
+    if source.pool_type == CLIENT_DEFINED:
+        return OWNERS_ONLY
+    if target.pool_type == CLIENT_DEFINED:
+        return takes(target)
     if source.pool_type != target.pool_type and not {source.pool_type, target.pool_type} <= ALIKE:
         return f"A copy in a pool of the type {source.pool_type} cannot go into one of the type {target.pool_type}."
     if _blocks(source) != _blocks(target):

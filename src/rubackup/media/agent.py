@@ -6,24 +6,25 @@ Blocking work of the chunk store runs in threads; the loop only talks.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
+from rubackup.agent.sealing import Call, SealReporter
+from rubackup.agent.seals import SealBook
 from rubackup.agent.tasks import TaskRunner
-from rubackup.chunkstore.pool import Pool, SealedRecord
-from rubackup.domain.errors import Busy, NotFound, RubackupError, WireFault
+from rubackup.agent.verifying import verify
+from rubackup.chunkstore.pool import Pool
+from rubackup.domain.errors import Busy, WireFault
 from rubackup.media.cleaning import clean
 from rubackup.media.copying import Copier
 from rubackup.media.devices import check_device
 from rubackup.media.files import FileDesk
+from rubackup.media.kept import KeptDesk
 from rubackup.media.listing import list_folder, list_records
 from rubackup.media.pools import PoolKeeper
-from rubackup.media.seals import Note, SealBook
 from rubackup.media.tape.host import TapeHost
-from rubackup.media.verifying import verify
 from rubackup.wire.control import ControlPeer
 from rubackup.wire.messages import (
     Ack,
@@ -35,6 +36,7 @@ from rubackup.wire.messages import (
     CheckDevice,
     CheckFolder,
     ConfigurePools,
+    DropKept,
     DropRecord,
     FormatDevice,
     KeepKey,
@@ -45,13 +47,11 @@ from rubackup.wire.messages import (
     ProbeBucket,
     ReadRecordFile,
     RecordListing,
-    RecordSealed,
     Revoked,
     RunClean,
     RunCopy,
     RunVerify,
     ScanTape,
-    SealVerdict,
     UnavailableRecords,
     Welcome,
 )
@@ -59,11 +59,8 @@ from rubackup.wire.tickets import public_key_of
 
 log = logging.getLogger(__name__)
 
-SEAL_RETRY_SECONDS = 2.0
 POOLS_SECONDS = 10.0
 """How long an order waits for the pools to be opened."""
-
-Call = Callable[[Message, float, float], Awaitable[Message]]
 
 
 class MediaAgent:
@@ -80,21 +77,15 @@ class MediaAgent:
     ) -> None:
         self._revoke: Callable[[list[str]], None] = lambda _serials: None
         self._pools = pools
-        self._seals = seals
         self._runner = runner
         self._tape = tape
         self._copier = copier
         self._files = FileDesk(pools)
+        self._kept = KeptDesk(pools)
         self._clock = clock
         self._keys: dict[str, tuple[Any, float]] = {}
         self._configured = asyncio.Event()
-        self._sealed = asyncio.Event()
-        loop = asyncio.get_running_loop()
-
-        def wake() -> None:
-            loop.call_soon_threadsafe(self._sealed.set)
-
-        seals.on_sealed(wake)
+        self._reporter = SealReporter(seals, self._served)
 
     def on_revoked(self, revoke: Callable[[list[str]], None]) -> None:
         """Call `revoke` with the serials of revoked certificates whenever a server sends them."""
@@ -116,12 +107,16 @@ class MediaAgent:
                 self._runner.check_epoch(message.epoch)
                 await asyncio.to_thread(self._pools.configure, message.pools, message.terms)
                 self._configured.set()
-                self._sealed.set()
+                self._reporter.begin()
                 return PoolStates(pools=await asyncio.to_thread(self._pools.states))
             case DropRecord():
                 self._runner.check_epoch(message.epoch)
                 pool = await asyncio.to_thread(self._pools.to_delete_from, message.pool_id)
                 await asyncio.to_thread(pool.drop, message.record, zeroing=message.zeroing)
+                return Ack()
+            case DropKept():
+                self._runner.check_epoch(message.epoch)
+                await asyncio.to_thread(self._kept.drop, message.folder, message.record)
                 return Ack()
             case LockRecord():
                 self._runner.check_epoch(message.epoch)
@@ -146,7 +141,9 @@ class MediaAgent:
                 return Ack()
             case RunVerify():
                 await self._wait_for_pools()
-                self._runner.start(message.order, lambda task: verify(self._pools, message, task))
+                self._runner.start(
+                    message.order, lambda task: verify(lambda: self._pools.wait_for(message.pool_id), message, task)
+                )
                 return Ack()
         return await self._answer(message)
 
@@ -164,8 +161,12 @@ class MediaAgent:
                 pool, limit = await self._pool(message.pool_id), max(1, min(message.limit, 1000))
                 found, after = await asyncio.to_thread(pool.list_unavailable, message.after, limit)
                 return UnavailableRecords(records=found, after=after)
+            case AskRecords() if message.kept_of:
+                return await asyncio.to_thread(self._kept.list_records, message)
             case AskRecords():
                 return await asyncio.to_thread(list_records, await self._pool(message.pool_id), message)
+            case ListRecord() if message.kept:
+                return await asyncio.to_thread(self._kept.list_folder, message)
             case ListRecord():
                 return await asyncio.to_thread(self._list, message)
             case ReadRecordFile():
@@ -204,49 +205,11 @@ class MediaAgent:
 
     async def report_seals(self, call: Call) -> None:
         """Tell a server of each sealed record until it has decided; runs until cancelled."""
-        await self._configured.wait()
-        while True:
-            self._sealed.clear()
-            try:
-                for note in await asyncio.to_thread(self._seals.notes):
-                    await self._report(call, note)
-            except RubackupError as error:
-                log.warning("a sealed record could not be reported yet: %s", error)
-                await asyncio.sleep(SEAL_RETRY_SECONDS)
-                continue
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._sealed.wait(), 10 * SEAL_RETRY_SECONDS)
+        await self._reporter.run(call)
 
-    async def _report(self, call: Call, note: Note) -> None:
-        if note.pool_id not in self._pools.ids():
-            return
-        pool = await self._pool(note.pool_id)
-        try:
-            record = await asyncio.to_thread(pool.sealed, note.record)
-        except NotFound:
-            # Its session is sealing it just now, or died before it could; the latter is forgotten.
-            if not self._seals.is_sealing(note):
-                self._seals.settle(note)
-            return
-        verdict = await call(sealed_message(note.pool_id, record), 15.0, 0.0)
-        if not isinstance(verdict, SealVerdict):
-            raise WireFault("The server answered a seal with something else.")
-        if not verdict.keep:
-            log.warning("the server refused record %s: it gets a tombstone", note.record)
-            await asyncio.to_thread(pool.drop, note.record)
-        self._seals.settle(note)
+    async def _served(self, pool_id: int) -> Pool | None:
+        return await self._pool(pool_id) if pool_id in self._pools.ids() else None
 
     def _list(self, message: ListRecord) -> RecordListing:
         pool = self._pools.get(message.pool_id)
         return list_folder(pool, message.record, message.path, message.page, message.limit)
-
-
-def sealed_message(pool_id: int, record: SealedRecord) -> RecordSealed:
-    """What the server must know of a record."""
-    return RecordSealed(
-        task_id=record.task_id, fence=record.fence, pool_id=pool_id, record=record.record, parent=record.parent,
-        client_hwid=record.owner, resource_type=record.resource_type, resource=record.resource,
-        backup_type=record.backup_type, files=record.files, files_failed=record.files_failed,
-        size_bytes=record.size_bytes, stored_bytes=record.stored_bytes, sealed_at_ns=record.sealed_at_ns,
-        crypto=record.crypto, key_id=record.key_id,
-    )  # fmt: skip

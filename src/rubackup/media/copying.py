@@ -9,11 +9,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 
+from rubackup.agent.seals import SealBook
 from rubackup.agent.tasks import Outcome, RunningTask
 from rubackup.chunkstore.copying import RecordCopy, RecordSource
 from rubackup.media.pools import PoolKeeper
 from rubackup.media.remote import RemoteRecord
-from rubackup.media.seals import SealBook
 from rubackup.wire.data import DataConnection
 from rubackup.wire.messages import MediaAddress, RunCopy
 

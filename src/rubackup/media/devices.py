@@ -11,6 +11,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from rubackup.agent.folders import plain
 from rubackup.chunkstore.backends.block import layout
 from rubackup.chunkstore.backends.block.prepare import peek
 from rubackup.chunkstore.storage import MARKER, parse_marker
@@ -19,7 +20,6 @@ from rubackup.media.signatures import Read, signature
 from rubackup.wire.messages import DeviceChecked
 
 _MOUNTINFO_DEVICE, _MOUNTINFO_PLACE = 2, 4
-_ESCAPES = {"\\040": " ", "\\011": "\t", "\\012": "\n", "\\134": "\\"}
 
 
 @dataclass(frozen=True)
@@ -153,13 +153,6 @@ def _mounted(numbers: dict[str, str], kernel: Kernel) -> str:
         if words[_MOUNTINFO_DEVICE] in numbers:
             return f"{numbers[words[_MOUNTINFO_DEVICE]]}mounted at {plain(words[_MOUNTINFO_PLACE])}"
     return ""
-
-
-def plain(text: str) -> str:
-    """A path of the kernel's tables as it is, with its blanks."""
-    for code, sign in _ESCAPES.items():
-        text = text.replace(code, sign)
-    return text
 
 
 def _swaps(kernel: Kernel) -> set[str]:

@@ -11,8 +11,8 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
+from rubackup.agent.folders import Ground, check_folder
 from rubackup.domain.errors import RubackupError, StorageFault
-from rubackup.media.folders import Ground, check_folder
 
 
 def emergency_folder(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rubackup.agent import record_listing
 from rubackup.chunkstore.manifest import ManifestReader
-from rubackup.chunkstore.pool import Pool
+from rubackup.chunkstore.pool import Pool, SealedRecord
 from rubackup.domain.errors import Conflict
 from rubackup.wire.messages import AskRecords, PoolRecord, PoolRecords, RecordListing
 
@@ -19,18 +19,21 @@ def list_records(pool: Pool, asked: AskRecords) -> PoolRecords:
     found: list[PoolRecord] = []
     size = 0
     for one in behind[: max(1, min(asked.limit, _RECORDS))]:
-        found.append(
-            PoolRecord(
-                record=one.record, parent=one.parent, task_id=one.task_id, client_hwid=one.owner,
-                resource_type=one.resource_type, resource=one.resource, backup_type=one.backup_type, files=one.files,
-                files_failed=one.files_failed, size_bytes=one.size_bytes, stored_bytes=one.stored_bytes,
-                sealed_at_ns=one.sealed_at_ns, crypto=one.crypto, key_id=one.key_id,
-            )
-        )  # fmt: skip
+        found.append(pool_record(one))
         size += len(one.resource)
         if size > _RECORD_BYTES:
             break
     return PoolRecords(records=found, more=len(found) < len(behind))
+
+
+def pool_record(one: SealedRecord) -> PoolRecord:
+    """A sealed record as the server is told of it."""
+    return PoolRecord(
+        record=one.record, parent=one.parent, task_id=one.task_id, client_hwid=one.owner,
+        resource_type=one.resource_type, resource=one.resource, backup_type=one.backup_type, files=one.files,
+        files_failed=one.files_failed, size_bytes=one.size_bytes, stored_bytes=one.stored_bytes,
+        sealed_at_ns=one.sealed_at_ns, crypto=one.crypto, key_id=one.key_id,
+    )  # fmt: skip
 
 
 def list_folder(pool: Pool, record: str, path: str, page: int, limit: int) -> RecordListing:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from rubackup.agent.folders import Ground
 from rubackup.chunkstore.backends.base import Backend
 from rubackup.chunkstore.backends.block.device import FileDevice
 from rubackup.chunkstore.backends.block.prepare import format_on, superblocks
@@ -21,7 +22,6 @@ from rubackup.chunkstore.storage import MARKER, parse_marker
 from rubackup.domain.errors import Busy, Conflict, Invalid, NotFound, RubackupError, StorageFault
 from rubackup.domain.sealing import CLOUD_SECRET, unseal
 from rubackup.media.devices import carried, check_device
-from rubackup.media.folders import Ground
 from rubackup.wire.messages import (
     BucketConfig,
     BucketProbed,

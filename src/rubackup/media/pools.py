@@ -14,12 +14,12 @@ from pathlib import Path
 
 import msgspec
 
+from rubackup.agent.folders import Ground, check_folder
 from rubackup.chunkstore.digests import DigestSpec
 from rubackup.chunkstore.pool import GcSafety, Pool
 from rubackup.domain.errors import Busy, Conflict, RubackupError, StorageFault
 from rubackup.domain.pools import NOT_RECONCILED
 from rubackup.media.emergency import emergency_folder
-from rubackup.media.folders import Ground, check_folder
 from rubackup.media.history import KNOWN, UNKNOWN, History, Standing
 from rubackup.media.lanes import WAIT_SECONDS, Lanes
 from rubackup.media.places import Places
@@ -69,7 +69,7 @@ class PoolKeeper:
         """What each pool was brought to last."""
         self._states: dict[int, PoolState] = {}
         self._slow: Lanes[None] = Lanes()
-        self._told = threading.Event()
+        self._configured = threading.Event()
 
     def configure(self, configs: list[PoolConfig], terms: Sequence[tuple[int, str]] = ()) -> None:
         """Make the open pools those of the list; `terms` are those of the catalogue that has it."""
@@ -89,7 +89,7 @@ class PoolKeeper:
             former = self._configs.keys() - wanted.keys()
             self._configs = wanted
             begun = self._settle_all([*former, *wanted])
-            self._told.set()
+            self._configured.set()
         self._slow.wait(begun)
 
     def meet_again(self, contacts: Sequence[tuple[int, int]]) -> None:
@@ -106,7 +106,7 @@ class PoolKeeper:
 
     def wait_for(self, pool_id: int) -> Pool:
         """As `get`, for those who have time: a pool that is being opened is waited for."""
-        self._told.wait(PATIENCE_SECONDS)
+        self._configured.wait(PATIENCE_SECONDS)
         return self._get(pool_id, PATIENCE_SECONDS)
 
     def _get(self, pool_id: int, seconds: float) -> Pool:
@@ -118,7 +118,7 @@ class PoolKeeper:
             pool = self._open.get(pool_id)
             if pool is not None:
                 return pool
-            if not self._told.is_set():
+            if not self._configured.is_set():
                 raise Busy(UNTOLD)
             if problem := self._problems.get(pool_id):
                 raise StorageFault(problem, pool_id=pool_id)
@@ -139,6 +139,12 @@ class PoolKeeper:
     def ids(self) -> list[int]:
         """The pools that are open; does not wait for those that are being opened."""
         return list(self._open)
+
+    def of_folders(self) -> list[int]:
+        """The pools that are open and have folders only."""
+        with self._lock:
+            configs = list(self._configs.values())
+            return [one.id for one in configs if one.id in self._open and all(map(_is_folder, one.storages))]
 
     def metadata_pools(self) -> list[tuple[int, int]]:
         """Each open pool whose metafiles are kept in another one, and that one."""

@@ -12,11 +12,12 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from rubackup.agent.seals import SealBook
 from rubackup.chunkstore.pool import ReadSession, WriteSession
 from rubackup.domain.errors import Corrupt, Refused, RubackupError, WireFault
 from rubackup.media.ingest import Ingest, examiners
+from rubackup.media.kept import KeptDesk, KeptSession
 from rubackup.media.pools import PoolKeeper
-from rubackup.media.seals import SealBook
 from rubackup.wire.data import DataConnection, Frame
 from rubackup.wire.framing import FrameType
 from rubackup.wire.messages import (
@@ -31,6 +32,7 @@ from rubackup.wire.messages import (
     Known,
     Message,
     OpenBackup,
+    OpenKept,
     OpenRestore,
     Prove,
     Proved,
@@ -69,6 +71,7 @@ class DataSessions:
         self._hwid = hwid
         self._pools = pools
         self._seals = seals
+        self._kept = KeptDesk(pools)
         self._server_keys = server_keys
         self._clock = clock
         self._examiners = examiners()
@@ -116,8 +119,10 @@ class DataSessions:
         elif isinstance(opening, OpenRestore):
             ticket = self._admit(connection, opening.version, opening.ticket, "restore")
             self._restore(connection, ticket)
+        elif isinstance(opening, OpenKept):
+            self._kept_session(connection, self._admit(connection, opening.version, opening.ticket, "kept"))
         else:
-            raise WireFault("A data session begins with OpenBackup or OpenRestore.")
+            raise WireFault("A data session begins with OpenBackup, OpenRestore or OpenKept.")
 
     def _admit(self, connection: DataConnection, version: int, data: bytes, mode: str) -> Ticket:
         if version != PROTOCOL_VERSION:
@@ -130,7 +135,8 @@ class DataSessions:
             now=self._clock(),
         )
         if ticket.mode != mode:
-            raise Refused(f"The ticket is for a {ticket.mode}.")
+            what = "kept manifests" if ticket.mode == "kept" else f"a {ticket.mode}"
+            raise Refused(f"The ticket is for {what}.")
         with self._lock:
             self._live[connection] = ticket
         return ticket
@@ -233,6 +239,19 @@ class DataSessions:
                 return
             else:
                 raise WireFault("This message does not belong into a restore session.")
+
+    def _kept_session(self, connection: DataConnection, ticket: Ticket) -> None:
+        session = KeptSession(self._kept, connection, ticket)
+        connection.send(Ack())
+        while True:
+            item = connection.receive()
+            self._check(session.ticket)
+            if isinstance(item, Renew):
+                session.ticket = self._renewed(connection, session.ticket, item.ticket)
+            elif isinstance(item, Bye):
+                return
+            else:
+                session.answer(item)
 
 
 def store_manifest(session: WriteSession, frame: Frame) -> None:

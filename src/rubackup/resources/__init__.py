@@ -22,6 +22,7 @@ from rubackup.resources.pool_groups import DYNAMIC_POOL_GROUPS, DYNAMIC_POOL_GRO
 from rubackup.resources.pools import POOL_LIST, POOLS_FOR_COPIES, STORAGE_LOCAL_CATALOGS
 from rubackup.resources.reports import NOTIFICATIONS, REPORTS
 from rubackup.resources.repository import REPOSITORY, REPOSITORY_LOG, REPOSITORY_RECORD_FILE_LIST
+from rubackup.resources.retention import RETENTION
 from rubackup.resources.rule_bandwidth import RULE_BANDWIDTH
 from rubackup.resources.rule_requests import DELETE_RULE_REQUESTS, NEW_RULE_REQUESTS
 from rubackup.resources.state import SERVER_HELLO, SERVER_STATE
@@ -104,6 +105,7 @@ RESOURCES: tuple[Resource, ...] = (
     *LOOKUPS,
     AUDITORS,
     EVENTS,
+    RETENTION,
     RULE_BANDWIDTH,
     STORAGE_CLOUDS,
     TOKENS,

@@ -47,10 +47,12 @@ HEADERS = {
     "Range": "`bytes=first-last`, `bytes=first-` or `bytes=-last`: one range. Others are answered by the whole file.",
     "If-Range": "The ETag of what is there already: the range counts only if the file is still the same.",
 }
+OWNERS = "The copy lies in a storage of its client: only that client can read it"
 STATUSES = {
     200: "The file, with Content-Length, ETag and Content-Disposition. HEAD: these alone",
     206: "The range that was asked for, with Content-Range",
     404: "There is no such copy, or the path is no regular file in it; the message says what it is instead",
+    409: OWNERS,
     416: "The range begins behind the end of the file; Content-Range tells its size",
     429: "The user has too many downloads; see Retry-After",
     503: "The media server does not answer, the key holder of an encrypted copy is offline, or too many downloads are "

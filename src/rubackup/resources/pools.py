@@ -71,7 +71,7 @@ _SCOPE = limited(lambda principal: scopes.storage(principal, "p.media_server_id"
 
 async def _clean(call: Call) -> Created:
     assert call.id is not None
-    return queued([await cleanings.clean(call.change, call.id)])
+    return queued(await cleanings.clean(call.change, call.id))
 
 
 async def _ask(call: Call) -> Later:

@@ -198,6 +198,7 @@ REPOSITORY = Resource(
             "POST", "{id}/file_link", "Make a link that opens a file of a copy for some minutes, without a login",
             Permission.RESTORE, endpoint=downloading.make_link, answer=Answer.OBJECT, row=downloads.FileLink,
             body=Body(downloads.WantedFile, example={"data": {"path": "/etc/hostname"}}), replayable=False,
+            statuses={409: downloading.OWNERS},
             message="Who has the link can download the file until it expires",
         ),
         Action(

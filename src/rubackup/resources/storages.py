@@ -11,7 +11,14 @@ from msgspec import Meta
 from rubackup.api.resource import CRUD, Body, Resource, Source
 from rubackup.domain.permissions import Permission
 from rubackup.resources._adapters import limited, making
-from rubackup.services import client_defined_storages, pools, scopes, storage_block_devices, storage_clouds
+from rubackup.services import (
+    client_defined_storages,
+    client_pools,
+    pools,
+    scopes,
+    storage_block_devices,
+    storage_clouds,
+)
 
 
 class BlockDeviceRow(msgspec.Struct, kw_only=True):
@@ -96,6 +103,11 @@ class ClientDefinedStorageRow(msgspec.Struct, kw_only=True):
     pool_ref: Annotated[int, Meta(description="Id of that pool.")]
     metadata_fs_pool: Annotated[str, Meta(description="Pool of the type File system that keeps the metadata.")]
     metadata_fs_pool_ref: Annotated[int, Meta(description="Id of that pool.")]
+    clients: Annotated[
+        int, Meta(description="How many clients have a folder for it (CLIENT_DEFINED_STORAGES of their settings).")
+    ]
+    problem: Annotated[str, Meta(description="What keeps it from being used; empty when a client can use its folder.")]
+    used_bytes: Annotated[int, Meta(description="What copies take in the folders of all these clients in bytes.")]
     media_server: Annotated[str, Meta(description="Host name of the media server of both pools.")]
     media_server_ref: Annotated[int, Meta(description="Id of the media server.")]
     description: Annotated[str, Meta(description="Free text.")]
@@ -117,6 +129,7 @@ CLIENT_DEFINED_STORAGES = Resource(
             **{one: f"s.{one}" for one in ("id", "name", "description", "created_at")},
             **_POOL,
             "metadata_fs_pool": "f.pool_name",
+            **client_pools.FOLDERS,
             "metadata_fs_pool_ref": "s.metadata_fs_pool_id",
             "media_server_ref": "p.media_server_id",
         },

@@ -130,10 +130,10 @@ class RelayHosts:
         ]
 
     async def list_record(
-        self, media_hwid: str, pool_id: int, record_uuid: str, path: str, page: int, limit: int
+        self, media_hwid: str, pool_id: int, record_uuid: str, path: str, page: int, limit: int, kept: str = ""
     ) -> tuple[list[CopyEntry], int]:
         """A page of a folder of a copy, and how many entries the folder has."""
-        asked = ListRecord(pool_id=pool_id, record=record_uuid, path=path, page=page, limit=limit)
+        asked = ListRecord(pool_id=pool_id, record=record_uuid, path=path, page=page, limit=limit, kept=kept)
         return _listed(await self._request("media", media_hwid, asked, RecordListing))
 
     async def list_encrypted(
@@ -163,11 +163,11 @@ class RelayHosts:
         """Return when the folder can become a storage of the pool."""
         await self._request("media", media_hwid, CheckFolder(path=path, pool=pool_uuid), Ack)
 
-    async def pool_records(self, media_hwid: str, pool_id: int) -> list[ports.PoolRecord]:
+    async def pool_records(self, media_hwid: str, pool_id: int, kept_of: str = "") -> list[ports.PoolRecord]:
         """Every record that a pool has, by uuid; asked page by page."""
         found: list[ports.PoolRecord] = []
         while True:
-            asked = AskRecords(pool_id=pool_id, after=found[-1].record if found else "")
+            asked = AskRecords(pool_id=pool_id, after=found[-1].record if found else "", kept_of=kept_of)
             answer = await self._request("media", media_hwid, asked, PoolRecords)
             found += [ports.PoolRecord(**msgspec.structs.asdict(one)) for one in answer.records]
             if not answer.more or not answer.records:

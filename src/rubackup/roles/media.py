@@ -5,33 +5,29 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
-from collections.abc import Callable
 
+from rubackup.agent.cleaning import Sweeper
+from rubackup.agent.folders import Ground
 from rubackup.agent.link import AgentHost, ServerLink
 from rubackup.agent.monitoring import Reporter
+from rubackup.agent.seals import SealBook
 from rubackup.agent.tasks import TaskRunner
-from rubackup.chunkstore.pool import GcSafety
 from rubackup.media.agent import MediaAgent
-from rubackup.media.cleaning import Sweeper
 from rubackup.media.copying import Copier
-from rubackup.media.folders import Ground
 from rubackup.media.metafiles import Metafiles
 from rubackup.media.pools import PoolKeeper
-from rubackup.media.seals import SealBook
 from rubackup.media.session_watch import SessionWatch
 from rubackup.media.sessions import DataSessions
 from rubackup.media.tape.host import TapeHost
-from rubackup.roles.host import agent_host, wait_for_certificate
+from rubackup.roles.host import agent_host, dialling, safety, wait_for_certificate
 from rubackup.roles.process import ready, run_role, together
 from rubackup.roles.settings import Settings
 from rubackup.roles.tuning import tune_for_bulk
 from rubackup.wire import pki
 from rubackup.wire.certificates import Role
-from rubackup.wire.data import SESSIONS, DataConnection, DataServer, connect_data
-from rubackup.wire.messages import MediaAddress
+from rubackup.wire.data import SESSIONS, DataServer
 
 log = logging.getLogger(__name__)
-LONGEST_GRACE = 7 * 86_400
 OTHER_SESSIONS = 8
 """Data sessions that are kept for what is no task of a client: listings, media servers that copy."""
 
@@ -73,25 +69,6 @@ def ground(settings: Settings, host: AgentHost) -> Ground:
     """Where storages may not lie, as the settings tell."""
     own = (settings.path("STATE_DIR"), host.key.parent, host.chain.parent)
     return Ground(own, memory=settings.flag("MEMORY_STORAGES", default=False))
-
-
-def safety(settings: Settings) -> GcSafety:
-    """How long a pack that nothing needs stays, as the settings tell."""
-    usual = GcSafety()
-    grace = settings.number("GC_GRACE_SECONDS", usual.grace_seconds, most=LONGEST_GRACE)
-    if grace < usual.grace_seconds:
-        log.warning("GC_GRACE_SECONDS is %d: what reads a pool while it is cleaned may fail", grace)
-    return GcSafety(grace_seconds=grace)
-
-
-def dialling(host: AgentHost) -> Callable[[MediaAddress], DataConnection]:
-    """Opens data connections to other media servers, with the certificate that this host has then."""
-
-    def connect(address: MediaAddress) -> DataConnection:
-        context = pki.client_context(host.tls)
-        return connect_data(address.host, address.port, context, expect=("media", address.hwid))
-
-    return connect
 
 
 async def serve_data(host: AgentHost, sessions: DataSessions, address: str, port: int) -> None:

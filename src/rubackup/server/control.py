@@ -32,8 +32,10 @@ class ControlPlane:
         server: tuple[str, str],
         epoch: Callable[[], int],
         media_came: Callable[[ControlPeer], Awaitable[None]],
-        client_came: Callable[[], None],
+        client_came: Callable[[ControlPeer], Awaitable[None]],
+        client_connected: Callable[[], None] = lambda: None,
     ) -> None:
+        """`client_connected` is called before a client's tasks may run, `media_came` and `client_came` when they may."""
         self._database = database
         self._signer = signer
         self._registry = registry
@@ -41,6 +43,7 @@ class ControlPlane:
         self._epoch = epoch
         self._media_came = media_came
         self._client_came = client_came
+        self._client_connected = client_connected
 
     async def enrol(self, message: Enrol, address: str) -> EnrolPending | EnrolGranted:
         """A host without certificate asks for one."""
@@ -99,7 +102,7 @@ class ControlPlane:
         self._registry.add(peer)
         log.info("%s %s (%s) is connected from %s", role, hello.hostname, hwid, peer.address)
         if role == "client":
-            self._client_came()
+            self._client_connected()
             await presence.client_online(
                 self._database,
                 hwid,
@@ -110,8 +113,10 @@ class ControlPlane:
                 resource_types=hello.resource_types,
                 ciphers=hello.ciphers,
                 key_ids=hello.key_ids,
+                storages=hello.storages,
                 tasks=hello.tasks,
             )
+            await self._client_came(peer)
         else:
             await presence.media_online(
                 self._database,

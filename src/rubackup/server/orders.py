@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rubackup.domain.errors import Invalid
+from rubackup.server.client_pools import client_pool
 from rubackup.server.tickets import TicketOffice
 from rubackup.services.dispatch import Job
 from rubackup.wire.messages import (
@@ -35,6 +36,7 @@ def order_of(job: Job, tickets: TicketOffice) -> Message:
     order = Order(
         task_id=job.task_id, fence=job.fence, epoch=job.epoch, ticket=tickets.issue(job) if needs_ticket else b""
     )
+    own = client_pool(job.own) if job.own else None
     module = job.parameters.get("module", {})
     common = job.parameters.get("common", {})
     scripts = job.parameters.get("scripts", {})
@@ -54,6 +56,7 @@ def order_of(job: Job, tickets: TicketOffice) -> Message:
                 normal_script=scripts.get("normal", ""),
                 exception_script=scripts.get("exception", ""),
                 crypto=job.crypto,
+                own=own,
                 rule=job.rule_id,
             )
         case "Restore":
@@ -71,6 +74,7 @@ def order_of(job: Job, tickets: TicketOffice) -> Message:
                 common_parameters=common,
                 restore_script=scripts.get("restore", ""),
                 key_id=job.key_id,
+                own=own,
                 rule=job.rule_id,
             )
         case "Verify":
@@ -79,8 +83,9 @@ def order_of(job: Job, tickets: TicketOffice) -> Message:
             told = job.parameters.get("facts")
             facts = RecordFacts(**told) if told else None
             return RunVerify(
-                order=order, pool_id=job.pool_id, record=job.record_uuid, contents=contents, media=media, facts=facts
-            )
+                order=order, pool_id=job.pool_id, record=job.record_uuid, contents=contents, media=media, facts=facts,
+                own=own,
+            )  # fmt: skip
         case "Clean":
             return RunClean(
                 order=order,
@@ -89,6 +94,8 @@ def order_of(job: Job, tickets: TicketOffice) -> Message:
                 storages=job.parameters.get("storages", False),
                 zeroing=job.parameters.get("zeroing", False),
                 unfinished=job.parameters.get("unfinished"),
+                media=media_address(job) if own else None,
+                own=own,
             )
         case "Copy" | "Move":
             return RunCopy(

@@ -11,6 +11,7 @@ import msgspec
 
 from rubackup.catalog.database import Database
 from rubackup.domain.errors import RubackupError, StorageFault, Unavailable, WireFault
+from rubackup.server.client_pools import ClientPoolSync
 from rubackup.server.registry import Registry
 from rubackup.services import configuration, enrolment, leadership, pools, records, unavailable
 from rubackup.wire.control import ControlPeer
@@ -42,6 +43,8 @@ class PoolSync:
         self._database = database
         self._registry = registry
         self._epoch = epoch
+        self.clients = ClientPoolSync(database, registry, epoch)
+        """The same for clients that have pools of their own."""
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         """Configurations reach a media server in the order in which they were read."""
         self._told: dict[str, tuple[ControlPeer, list[pools.PoolRow]]] = {}
@@ -51,6 +54,7 @@ class PoolSync:
         """Send every connected media server its pools."""
         for peer in self._registry.all("media"):
             await self.configure(peer)
+        await self.clients.configure_all()
 
     async def configure(self, peer: ControlPeer) -> None:
         """Send one media server its pools, store what it says of them, and what it has to forget.
@@ -124,6 +128,7 @@ class PoolSync:
                 await self._drop(peer)
             except RubackupError as error:
                 log.warning("media server %s did not report its pools: %s", peer.identity.hwid, error)
+        await self.clients.configure_all()
 
     async def _ask(self, peer: ControlPeer) -> None:
         hwid = peer.identity.hwid
@@ -185,6 +190,7 @@ class PoolSync:
                 await self._drop(peer)
             except RubackupError as error:
                 log.warning("media server %s could not drop records: %s", peer.identity.hwid, error)
+        await self.clients.catch_up_all()
 
     async def _store(self, hwid: str, answer: object) -> None:
         if isinstance(answer, PoolStates):
@@ -231,6 +237,7 @@ class PoolSync:
             drop = DropRecord(epoch=self._epoch(), pool_id=pool_id, record=record, zeroing=zeroing)
             if await _done(peer, drop, f"record {record} was deleted, but its pool keeps it"):
                 await records.tombstone_done(self._database, record)
+        await self.clients.drop_all_kept(peer)
 
     async def _zeroing(self) -> bool:
         """Whether what is deleted is overwritten."""

@@ -11,16 +11,18 @@ import datetime as dt
 import msgspec
 
 from rubackup.catalog.database import Database
-from rubackup.domain.errors import Refused, WireFault
+from rubackup.domain.errors import Conflict, Refused, WireFault
+from rubackup.domain.pools import OWNERS_ONLY, kept_folder
 from rubackup.domain.tasks import Verb
 from rubackup.queue.ports import Beat
+from rubackup.server.client_pools import client_pool
 from rubackup.server.heartbeats import Heartbeats
 from rubackup.server.monitoring import Monitor
 from rubackup.server.orders import address
 from rubackup.server.registry import Registry
 from rubackup.server.tickets import TicketOffice
 from rubackup.server.tools import TOOL_MESSAGES, ClientTools
-from rubackup.services import dispatch, presence, records
+from rubackup.services import client_pools, dispatch, presence, records
 from rubackup.wire.control import ControlPeer
 from rubackup.wire.framing import decode, encode
 from rubackup.wire.messages import (
@@ -33,6 +35,7 @@ from rubackup.wire.messages import (
     CheckDestinations,
     CheckDevice,
     CheckFolder,
+    DropKept,
     FormatDevice,
     ListBlockDevices,
     ListEncrypted,
@@ -126,7 +129,7 @@ class Reports:
             case ReportKeys() if role == "client":
                 await presence.client_keys(self._database, peer.identity.hwid, message.key_ids)
                 return Ack()
-            case RecordSealed() if role == "media":
+            case RecordSealed() if role in {"client", "media"}:
                 return await self._sealed(peer, message)
             case ReportSessions() if role == "media":
                 held = {(one.task_id, one.fence) for one in message.sessions[:SESSIONS]}
@@ -186,19 +189,22 @@ class Reports:
         worker = job.client_hwid if job.executor == "client" else job.media_hwid
         if (peer.identity.role, peer.identity.hwid) != (job.executor, worker):
             raise Refused("The task belongs to another host.")
-        return NewTicket(ticket=self._tickets.issue(job))
+        where = (job.source_endpoint, job.source_media_hwid) if job.source_uuid else (job.data_endpoint, job.media_hwid)
+        return NewTicket(ticket=self._tickets.issue(job), media=address(*where))
 
     async def _sealed(self, peer: ControlPeer, message: RecordSealed) -> SealVerdict:
+        """The decision about a record; of one in a client's own pool that is refused the kept manifest goes before the answer."""
+        own = peer.identity.role == "client"
         keep = await records.seal(
             self._database,
             records.Sealed(
                 task_id=message.task_id,
                 fence=message.fence,
                 pool_id=message.pool_id,
-                media_hwid=peer.identity.hwid,
+                media_hwid="" if own else peer.identity.hwid,
                 record=message.record,
                 parent=message.parent,
-                client_hwid=message.client_hwid,
+                client_hwid=peer.identity.hwid if own else message.client_hwid,
                 resource_type=message.resource_type,
                 resource=message.resource,
                 backup_type=message.backup_type,
@@ -210,13 +216,30 @@ class Reports:
                 key_id=message.key_id,
             ),
         )
+        if own and not keep:
+            await self._forget_kept(peer.identity.hwid, message)
         return SealVerdict(keep=keep)
+
+    async def _forget_kept(self, hwid: str, message: RecordSealed) -> None:
+        """Nobody needs the manifest of a record that the catalogue does not have; Unavailable when it cannot be dropped now."""
+        found = await client_pools.keeper_of(self._database, message.pool_id)
+        if found is not None:
+            media_hwid, pool_uuid, epoch = found
+            order = DropKept(epoch=epoch, folder=kept_folder(pool_uuid, hwid), record=message.record)
+            await self._registry.get("media", media_hwid).call(order, RELAY_SECONDS)
 
     async def _with_ticket(
         self, asked: ListEncrypted | ReadEncryptedFile, client_hwid: str
     ) -> ListEncrypted | ReadEncryptedFile:
         """The question with what the client needs to read its record; NotFound when it is not this client's."""
         media_hwid, endpoint = await records.whereabouts(self._database, asked.pool_id, asked.record, client_hwid)
+        own = await client_pools.of(self._database, asked.pool_id)
+        if own is not None and isinstance(asked, ReadEncryptedFile):
+            raise Conflict(OWNERS_ONLY)
+        if own is not None:
+            ticket = self._tickets.issue_kept(client_hwid, media_hwid, own, asked.record)
+            media = address(endpoint, media_hwid)
+            return msgspec.structs.replace(asked, media=media, ticket=ticket, own=client_pool(own))
         ticket = self._tickets.issue_listing(client_hwid, media_hwid, asked.pool_id, asked.record)
         return msgspec.structs.replace(asked, media=address(endpoint, media_hwid), ticket=ticket)
 

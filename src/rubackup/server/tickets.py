@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 
 from rubackup.domain.lookups import Crypto
+from rubackup.domain.pools import kept_folder
+from rubackup.services.client_pools import ClientPoolRow
 from rubackup.services.dispatch import Job
 from rubackup.wire.tickets import Ticket, sign
 
@@ -30,8 +32,31 @@ class TicketOffice:
         )  # fmt: skip
         return sign(ticket, self._key_pem)
 
+    def _sign_kept(self, job: Job, own: ClientPoolRow) -> bytes:
+        ticket = Ticket(
+            task_id=job.task_id, fence=job.fence, epoch=job.epoch, mode="kept", client_hwid=job.client_hwid,
+            media_hwid=job.media_hwid, pool_id=own.metadata_pool, record=job.record_uuid, parent="", share=False,
+            server_hwid=self._server_hwid, expires_at=self._clock() + TICKET_SECONDS,
+            kept=kept_folder(own.uuid, job.client_hwid),
+        )  # fmt: skip
+        return sign(ticket, self._key_pem)
+
+    def issue_kept(self, client_hwid: str, media_hwid: str, own: ClientPoolRow, record: str) -> bytes:
+        """A short-lived ticket that lets a client have the kept manifest of a record of its own, for a listing."""
+        ticket = Ticket(
+            task_id=0, fence=0, epoch=0, mode="kept", client_hwid=client_hwid, media_hwid=media_hwid,
+            pool_id=own.metadata_pool, record=record, parent="", share=False, server_hwid=self._server_hwid,
+            expires_at=self._clock() + LISTING_SECONDS, kept=kept_folder(own.uuid, client_hwid),
+        )  # fmt: skip
+        return sign(ticket, self._key_pem)
+
     def issue(self, job: Job) -> bytes:
-        """A ticket for the job's client, record and pool; for a copy, that lets the target's media server read the source."""
+        """A ticket for the job's client, record and pool; for a copy, that lets the target's media server read the source.
+
+        Of a job in a client's own pool it is about the manifest that the media server keeps; of its cleaning, about all of them.
+        """
+        if job.own is not None:
+            return self._sign_kept(job, job.own)
         backup, copy = job.task_type == "Backup", job.source_uuid != ""
         ticket = Ticket(
             task_id=job.task_id,

@@ -10,11 +10,12 @@ from rubackup.server.bandwidth import BandwidthSync
 from rubackup.server.dispatcher import Dispatcher
 from rubackup.server.pools import PoolSync
 from rubackup.server.registry import Registry
+from rubackup.server.scheduler import Scheduler
 from rubackup.services import bandwidth, enrolment
 
 log = logging.getLogger(__name__)
 
-CHANNELS = ("tasks", "pools", "records", "certificates", bandwidth.CHANNEL)
+CHANNELS = ("tasks", "schedule", "pools", "records", "certificates", bandwidth.CHANNEL)
 
 
 class CatalogueWatch:
@@ -25,12 +26,14 @@ class CatalogueWatch:
         database: Database,
         registry: Registry,
         dispatcher: Dispatcher,
+        scheduler: Scheduler,
         pools: PoolSync,
         limits: BandwidthSync,
     ) -> None:
         self._database = database
         self._registry = registry
         self._dispatcher = dispatcher
+        self._scheduler = scheduler
         self._pools = pools
         self._limits = limits
 
@@ -42,6 +45,8 @@ class CatalogueWatch:
         try:
             if channel == "tasks":
                 self._dispatcher.wake()
+            elif channel == "schedule":
+                self._scheduler.wake()
             elif channel == "pools":
                 await self._pools.configure_all()
             elif channel == bandwidth.CHANNEL:

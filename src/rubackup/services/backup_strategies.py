@@ -210,13 +210,15 @@ async def _check_whole(db: Connection, problems: Problems, row: Mapping[str, Any
 def _check_leg(problems: Problems, leg: str, row: Mapping[str, Any]) -> None:
     if row[f"{leg}_archive_enabled"] and not row[f"{leg}_storage_duration"]:
         problems.add(f"data.{leg}_storage_duration", f"is required while {leg}_archive_enabled is true.")
-    if not row[f"{leg}_move_copy_flag"]:
-        return
-    for name in ("move_copy_while", "move_copy_pool"):
-        if not row[f"{leg}_{name}" if name.endswith("while") else f"{leg}_{name}_id"]:
-            problems.add(f"data.{leg}_{name}", f"is required while {leg}_move_copy_flag is true.")
-    if row[f"{leg}_move_copy_pool_id"] is not None and row[f"{leg}_move_copy_pool_id"] == row["pool_id"]:
-        problems.add(f"data.{leg}_move_copy_pool", "must be another pool than pool_id.")
+    for what, interval in (("move_copy", "while"), ("second_copy", "duration")):
+        flag, pool = f"{leg}_{what}_flag", f"{leg}_{what}_pool"
+        if not row[flag]:
+            continue
+        for key, value in ((f"{leg}_{what}_{interval}", row[f"{leg}_{what}_{interval}"]), (pool, row[f"{pool}_id"])):
+            if not value:
+                problems.add(f"data.{key}", f"is required while {flag} is true.")
+        if row[f"{pool}_id"] is not None and row[f"{pool}_id"] == row["pool_id"]:
+            problems.add(f"data.{pool}", "must be another pool than pool_id.")
 
 
 async def _check_times(db: Connection, problems: Problems, leg: str, row: Mapping[str, Any]) -> None:

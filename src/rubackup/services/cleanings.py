@@ -15,11 +15,11 @@ from typing import Any
 from rubackup.catalog.database import Connection
 from rubackup.domain.errors import Conflict
 from rubackup.domain.lookups import TaskType, VerificationStatus
-from rubackup.domain.pools import NOT_RECONCILED, NOT_WRITTEN, WRITTEN
+from rubackup.domain.pools import CLIENT_DEFINED, NOT_RECONCILED, NOT_WRITTEN, WRITTEN
 from rubackup.domain.tasks import FINAL
 from rubackup.queue.ports import NewTask, Reservation
 from rubackup.queue.postgres import PostgresQueue
-from rubackup.services import configuration, record_history, storage_kinds, tasks
+from rubackup.services import client_pools, configuration, record_history, storage_kinds, tasks
 from rubackup.services.change import Change
 
 BLOCKS, STORAGES = "blocks", "storages"
@@ -32,7 +32,7 @@ _OVER = [status.label for status in FINAL]
 _WRITERS = [TaskType.BACKUP.label, TaskType.COPY.label, TaskType.MOVE.label]
 
 _DUE = f"""
-SELECT p.id, p.media_server_id, array_agg(k.kind) AS kinds
+SELECT p.id, p.media_server_id, p.pool_type, array_agg(k.kind) AS kinds
 FROM pools p JOIN media_servers m ON m.id = p.media_server_id AND NOT m.local_service_mode
 CROSS JOIN (VALUES ('{BLOCKS}', $1::int), ('{STORAGES}', $2::int)) AS k (kind, days)
 LEFT JOIN pool_cleanings c ON c.pool_id = p.id AND c.kind = k.kind
@@ -41,8 +41,8 @@ WHERE p.pool_type = ANY ($3::text[]) AND k.days > 0
     AND {storage_kinds.COUNT} > 0
     AND coalesce(c.done_at, p.created_at) <= now() - make_interval(days => k.days)
     AND coalesce(c.queued_at <= now() - $4::text::interval, true)
-    AND NOT EXISTS (
-        SELECT 1 FROM task_queue t WHERE t.pool_id = p.id AND t.task_type = 'Clean' AND t.status <> ALL ($5::text[]))
+    AND (p.pool_type = '{CLIENT_DEFINED}' OR NOT EXISTS (
+        SELECT 1 FROM task_queue t WHERE t.pool_id = p.id AND t.task_type = 'Clean' AND t.status <> ALL ($5::text[])))
 GROUP BY p.id ORDER BY p.id LIMIT $6"""  # noqa: S608 - names of the code
 _QUEUED = """
 INSERT INTO pool_cleanings (pool_id, kind, queued_at) SELECT $1, kind, now() FROM unnest($2::text[]) AS k (kind)
@@ -66,8 +66,8 @@ SELECT id FROM task_queue WHERE pool_id = $1 AND fence > 0 AND status <> ALL ($2
 ORDER BY id LIMIT $4"""
 
 
-async def clean(change: Change, pool_id: int) -> int:
-    """Queue a cleaning of a pool of both kinds; the number of its task.
+async def clean(change: Change, pool_id: int) -> list[int]:
+    """Queue a cleaning of a pool of both kinds; the numbers of its tasks: one, or one for each client that keeps something in it.
 
     Conflict while one is queued or runs, in service mode, and for a type of pool that this version does not write to.
     """
@@ -77,12 +77,21 @@ async def clean(change: Change, pool_id: int) -> int:
     if not pool["reconciled"]:
         raise Conflict(NOT_RECONCILED)
     await tasks.refuse_in_service_mode(change.db, pool["media_hostname"] if pool["local_service_mode"] else None)
+    if pool["pool_type"] == CLIENT_DEFINED:
+        found = await _queue_clients(
+            change.db, pool_id, pool["media_server_id"], [BLOCKS, STORAGES], change.principal.name
+        )
+        if not found:
+            raise Conflict(f"No client keeps anything in pool {pool['pool_name']} that is not being cleaned already.")
+        change.after = {"tasks": found}
+        await change.wake("tasks")
+        return found
     if running := await change.db.fetchval(_RUNNING, pool_id, _OVER):
         raise Conflict(f"Pool {pool['pool_name']} is being cleaned already (task {running}).", task_id=running)
     task_id = await _queue(change.db, pool_id, pool["media_server_id"], [BLOCKS, STORAGES], change.principal.name)
     change.after = {"task": task_id}
     await change.wake("tasks")
-    return task_id
+    return [task_id]
 
 
 async def queue_due(db: Connection) -> int:
@@ -92,21 +101,35 @@ async def queue_due(db: Connection) -> int:
     tidy_days = await configuration.number(db, "filesystems_clean_period")
     due = await db.fetch(_DUE, days, tidy_days, list(WRITTEN), RETRY, _OVER, AT_ONCE)
     for row in due:
-        await _queue(db, row["id"], row["media_server_id"], row["kinds"], "")
+        queue = _queue_clients if row["pool_type"] == CLIENT_DEFINED else _queue
+        await queue(db, row["id"], row["media_server_id"], row["kinds"], "")
     return len(due)
 
 
-async def _queue(db: Connection, pool_id: int, media_server_id: int, kinds: list[str], created_by: str) -> int:
+async def _queue_clients(
+    db: Connection, pool_id: int, media_server_id: int, kinds: list[str], created_by: str
+) -> list[int]:
+    """A cleaning by each client that keeps something in the pool; the numbers of the tasks."""
+    clients = await client_pools.concerned(db, pool_id, _OVER)
+    await db.execute(_QUEUED, pool_id, kinds)
+    return [await _queue(db, pool_id, media_server_id, kinds, created_by, client_id) for client_id in clients]
+
+
+async def _queue(
+    db: Connection, pool_id: int, media_server_id: int, kinds: list[str], created_by: str, client_id: int | None = None
+) -> int:
+    key = str(pool_id) if client_id is None else f"{pool_id}:{client_id}"
     task_id = await PostgresQueue(db).add(
         NewTask(
             task_type=TaskType.CLEAN.label,
-            executor="media",
+            executor="media" if client_id is None else "client",
+            client_id=client_id,
             media_server_id=media_server_id,
             pool_id=pool_id,
             parameters={kind: kind in kinds for kind in (BLOCKS, STORAGES)},
             created_by=created_by,
             reservations=(
-                Reservation("cleaning", str(pool_id), exclusive=True),
+                Reservation("cleaning", key, exclusive=True),
                 Reservation("pool", str(pool_id), exclusive=False),
             ),
         )

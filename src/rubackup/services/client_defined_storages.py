@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, UnsetType
 from rubackup.domain.errors import Conflict
 from rubackup.domain.names import NAME_OR_EMPTY
 from rubackup.domain.pools import CLIENT_DEFINED
-from rubackup.services import scopes
+from rubackup.services import client_pools, scopes
 from rubackup.services._pool_types import same_server_files
 from rubackup.services.change import Change
 from rubackup.services.fields import Problems, Ref, given, update_columns
@@ -25,7 +25,7 @@ SELECT s.pool_id, s.name, p.media_server_id,
 FROM client_defined_storages s JOIN pools p ON p.id = s.pool_id WHERE s.id = $1"""
 _DELETE = """
 DELETE FROM client_defined_storages s USING pools p WHERE p.id = s.pool_id AND s.id = ANY ($1::bigint[])
-RETURNING s.id, p.media_server_id"""
+RETURNING s.id, s.pool_id, p.media_server_id"""
 
 _NAME = Meta(
     description="Name of the storage; unique within its pool, may be empty.", max_length=128, pattern=NAME_OR_EMPTY
@@ -64,7 +64,9 @@ async def create(change: Change, new: NewClientStorage) -> int:
     storage_id: int | None = await change.db.fetchval(_INSERT, new.name, pool["id"], metadata, new.description)
     if storage_id is None:
         raise _taken(new.name)
+    await client_pools.sum_up(change.db, [pool["id"]])
     await change.event("created", "client_defined_storages", storage_id, media_server_id=pool["media_server_id"])
+    await change.wake("pools")
     return storage_id
 
 
@@ -79,16 +81,23 @@ async def update(change: Change, storage_id: int, wanted: ClientStorageChange) -
     problems.raise_any()
     if before["taken"] is not None:
         raise _taken(columns["name"])
+    if columns.get("name", before["name"]) != before["name"]:
+        await client_pools.refuse_in_use(change.db, [storage_id])  # clients find their folder by the name
     await update_columns(change.db, "client_defined_storages", storage_id, columns)
     await change.event(
         "changed", "client_defined_storages", storage_id, media_server_id=before["media_server_id"]
     )  # fmt: skip
+    await change.wake("pools")
 
 
 async def delete(change: Change, ids: Sequence[int]) -> None:
-    """Delete storages."""
-    for row in await change.db.fetch(_DELETE, list(ids)):
+    """Delete storages; Conflict while copies lie in one."""
+    await client_pools.refuse_in_use(change.db, ids)
+    rows = await change.db.fetch(_DELETE, list(ids))
+    await client_pools.sum_up(change.db, sorted({row["pool_id"] for row in rows}))
+    for row in rows:
         await change.event("deleted", "client_defined_storages", row["id"], media_server_id=row["media_server_id"])
+    await change.wake("pools")
 
 
 async def _metadata(change: Change, problems: Problems, wanted: Ref, media_id: int | None) -> int | None:

@@ -1,10 +1,12 @@
-"""Copying and moving copies between pools: what an administrator asks for becomes a task of the target's media server.
+"""Copying and moving copies between pools: what an administrator or a rule asks for becomes a task of the target's media server.
 
 Any copy can be copied, not only full ones: each restores by itself. What the task does is `media.copying`, what
 becomes of the catalogue is `services.copying`. Design section 9.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 from rubackup.catalog.database import Connection
 from rubackup.domain.errors import Conflict
@@ -46,25 +48,43 @@ async def _queue(change: Change, record_id: int, pool: str, task_type: TaskType)
     await unavailable.refuse(db, record_id)
     await _refuse_record(db, record, target, task_type)
     await _refuse_hosts(db, source, target)
-    task_id = await PostgresQueue(db).add(
-        NewTask(
-            task_type=task_type.label,
-            executor="media",
-            client_id=record["client_id"],
-            media_server_id=target["media_server_id"],
-            pool_id=target["id"],
-            record_id=record_id,
-            resource_type=record["resource_type"],
-            resource=record["resource"],
-            backup_type=record["backup_type"],
-            crypto=record["crypto"],
-            created_by=change.principal.name,
-            reservations=reservations(task_type.label, record_id, source["id"], target["id"]),
-        )
-    )
+    task_id = await PostgresQueue(db).add(_task(record, target, task_type, created_by=change.principal.name))
     action = "copying" if task_type is TaskType.COPY else "moving"
     await repository.note(change, record_id, task_id, action, f"To pool {target['name']}.")
     return task_id
+
+
+async def by_rule(db: Connection, record: Row, pool_id: int, task_type: TaskType, kept: str) -> tuple[int | None, str]:
+    """Queue what the rule of a copy asks for; the number of the task, or None and why it must wait.
+
+    `kept`: of a second copy, how long it is kept from the creation of the copy on. Hosts that are offline are waited for.
+    """
+    full = await capacity.exceeded(db, record["client_id"]) if task_type is TaskType.COPY else ""
+    if full:
+        return None, full
+    target = await db.fetchrow(_SOURCE, pool_id)
+    parameters = {"retention": {"kept": kept}} if kept else {}
+    from_rule = {name: record[name] for name in ("rule_id", "strategy_id", "strategy_rule_id")}
+    task = _task(record, target, task_type, created_by="", parameters=parameters, **from_rule)
+    return await PostgresQueue(db).add(task), ""
+
+
+def _task(record: Row, target: Row, task_type: TaskType, **fields: Any) -> NewTask:
+    """The task that copies or moves a copy into the pool `target`."""
+    return NewTask(
+        task_type=task_type.label,
+        executor="media",
+        client_id=record["client_id"],
+        media_server_id=target["media_server_id"],
+        pool_id=target["id"],
+        record_id=record["id"],
+        resource_type=record["resource_type"],
+        resource=record["resource"],
+        backup_type=record["backup_type"],
+        crypto=record["crypto"],
+        reservations=reservations(task_type.label, record["id"], record["pool_id"], target["id"]),
+        **fields,
+    )
 
 
 def reservations(task_type: str, record_id: int, source_pool: int, target_pool: int) -> tuple[Reservation, ...]:

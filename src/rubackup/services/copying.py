@@ -19,15 +19,22 @@ _INSERT = """
 INSERT INTO repository (uuid, parent_id, parent_uuid, task_id, client_id, client_hostname, client_hwid,
     client_group_id, pool_id, resource_type, resource, backup_type, crypto, archiving, size_bytes, stored_bytes,
     files, files_failed, created_at, store_until, locked_until, rule_id, strategy_id, strategy_rule_id,
-    chain_broken, copied_from, copied_from_uuid, verification_status, verified_at, key_id)
+    chain_broken, copied_from, copied_from_uuid, verification_status, verified_at, key_id, secondary, informed_at,
+    second_copied_at)
 SELECT $2, p.id, $3, t.id, s.client_id, s.client_hostname, s.client_hwid, s.client_group_id, t.pool_id,
     s.resource_type, s.resource, s.backup_type, s.crypto, s.archiving, s.size_bytes, $4, s.files, s.files_failed,
     s.created_at, kept.until, CASE WHEN $5 THEN kept.until END, s.rule_id, s.strategy_id, s.strategy_rule_id,
-    s.chain_broken, s.id, s.uuid, $6, now(), s.key_id
+    s.chain_broken, s.id, s.uuid, $6, now(), s.key_id, s.secondary OR NOT moved, CASE WHEN moved THEN s.informed_at END,
+    CASE WHEN moved THEN s.second_copied_at END
 FROM task_queue t JOIN repository s ON s.id = t.record_id JOIN pools o ON o.id = t.pool_id
 LEFT JOIN repository p ON p.uuid = $3
-CROSS JOIN LATERAL (SELECT least(s.store_until, s.created_at + o.retention_period) AS until) kept
+CROSS JOIN LATERAL (SELECT t.task_type = 'Move' AS moved, least(
+    CASE WHEN t.parameters ? 'retention' THEN s.created_at + (t.parameters #>> '{retention,kept}')::interval
+        ELSE s.store_until END, s.created_at + o.retention_period) AS until) kept
 WHERE t.id = $1 RETURNING id"""
+_SECOND = """
+UPDATE repository r SET second_copied_at = now(), retention_tried_at = NULL FROM task_queue t
+WHERE t.id = $1 AND r.id = t.record_id AND t.task_type = 'Copy' AND t.parameters ? 'retention'"""
 _LOCK = "SELECT 1 FROM repository WHERE id = $1 FOR UPDATE"
 _POOL = "SELECT pool_name FROM pools WHERE id = $1"
 _WAITING = """
@@ -56,6 +63,7 @@ async def insert(db: Connection, sealed: Sealed, task: Any) -> int:
         await _lead_on(db, task["id"], source, new)
         await record_history.bury(db, [source], "moved", f"To pool {pool} as copy {new}.", task_id=task["id"])
     else:
+        await db.execute(_SECOND, task["id"])
         await record_history.note(db, [source], "copied", f"To pool {pool} as copy {new}.", task_id=task["id"])
     return new
 

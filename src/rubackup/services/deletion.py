@@ -52,6 +52,10 @@ SELECT DISTINCT r.{rule} AS rule, r.id FROM repository r JOIN {table} g ON g.id 
     AND NOT EXISTS (SELECT 1 FROM repository o WHERE o.{rule} = r.{rule} AND o.id <> ALL ($1::bigint[])
         AND o.verification_status <> $2)
 ORDER BY r.id"""
+_LOCK_RULES = """
+SELECT 1 FROM {table} g WHERE g.id IN (SELECT r.{rule} FROM repository r WHERE r.id = ANY ($1::bigint[]))
+ORDER BY g.id FOR NO KEY UPDATE"""
+"""Two who delete copies of one rule at the same time would each count on what the other deletes."""
 _BREAK = """
 WITH RECURSIVE chain AS (
     SELECT r.id FROM repository r WHERE r.parent_id = ANY ($1::bigint[])
@@ -117,17 +121,23 @@ async def refuse(db: Connection, ids: Sequence[int]) -> None:
     young = [row["id"] for row in await db.fetch(_YOUNG, ids, days)] if days else []
     if young:
         raise Conflict(f"No copy may be deleted before it is {days} days old: {_join(young)}.", ids=young)
-    used = await db.fetch(_IN_USE, ids, [status.label for status in FINAL])
-    if used:
-        named = ", ".join(f"{row['id']} (task {row['task_id']})" for row in used)
-        raise Conflict(f"Copies are in use: {named}.", ids=[row["id"] for row in used])
+    if used := await in_use(db, ids):
+        named = ", ".join(f"{copy_id} (task {task_id})" for copy_id, task_id in used.items())
+        raise Conflict(f"Copies are in use: {named}.", ids=list(used))
     for column, (key, _name, _table) in _KEEPS_LAST.items():
         if await configuration.enabled(db, key):
             await _refuse_last(db, ids, column, key)
 
 
+async def in_use(db: Connection, ids: Sequence[int]) -> dict[int, int]:
+    """Which of these copies an unfinished task reads, or a running backup builds on, each with its first task."""
+    rows = await db.fetch(_IN_USE, list(ids), [status.label for status in FINAL])
+    return {row["id"]: row["task_id"] for row in rows}
+
+
 async def _refuse_last(db: Connection, ids: Sequence[int], column: str, key: str) -> None:
     _, name, table = _KEEPS_LAST[column]
+    await db.execute(_LOCK_RULES.format(rule=column, table=table), ids)
     last: list[Any] = await db.fetch(_LAST.format(rule=column, table=table), ids, VerificationStatus.NOT_TRUSTED.label)
     if last:
         named = ", ".join(f"{row['id']} ({name} {row['rule']})" for row in last)

@@ -123,7 +123,7 @@ async def _prepare(db: Connection, held: Sequence[Held], zone: dt.tzinfo | None)
     found = []
     for one in held:
         row = rows[one.task_id]
-        if problem := jobs.lacking(row) or await jobs.refused(db, row):
+        if problem := jobs.lacking(row) or await jobs.refused(db, row, zone):
             await queue.step(one.task_id, one.fence, Verb.FAIL, problem)
             await task_log.say(db, one.task_id, problem, "error")
         elif closed and row["task_type"] in service_window.KEPT_OUT:

@@ -19,7 +19,7 @@ from msgspec import Meta
 from rubackup.catalog.database import Connection, Database
 from rubackup.domain.errors import Forbidden, Invalid, Unauthenticated
 from rubackup.domain.permissions import Permission, Principal
-from rubackup.services import api_tokens, key_holders, record_history, scopes
+from rubackup.services import api_tokens, client_pools, key_holders, record_history, scopes
 from rubackup.services.change import Change
 from rubackup.services.fields import Row
 from rubackup.services.ports import FilePart, Hosts
@@ -78,7 +78,7 @@ async def downloadable(change: Change, record_id: int, path: str) -> Row:
     """The copy whose file is wanted, with the rights of a restore.
 
     Invalid for a path that cannot be a file's, NotFound, Forbidden for a copy that the caller may only see,
-    Unavailable for an encrypted one while its client, which has the key, is offline.
+    Unavailable for an encrypted one while its client, which has the key, is offline; Conflict for one in a client's own pool.
     """
     if not path.startswith("/") or path.endswith("/") or {".", ".."} & set(path.split("/")) or "\0" in path:
         raise Invalid(fields={"path": "must be the absolute path of a file, without '.' and '..'."})
@@ -86,6 +86,7 @@ async def downloadable(change: Change, record_id: int, path: str) -> Row:
     limit = scopes.work(change.principal, _GROUP, _MEDIA, write=True)
     if not await change.db.fetchval(_OWN + limit.numbered(2), record_id, *limit.values):
         raise Forbidden(f"The copy {record_id} may be seen, not restored from.")
+    client_pools.refuse_others(record["pool_type"])
     key_holders.check(record)
     return record
 

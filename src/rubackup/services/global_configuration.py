@@ -93,8 +93,8 @@ KEYS: dict[str, Key] = {
     "error_tasks_remove_period": Key(f"{_MINUTES} tasks with Error stay in the queue", True, *_PERIOD),
     "broken_tasks_remove_period": Key(f"{_MINUTES} tasks that are Broken stay in the queue", True, *_PERIOD),
     "killed_tasks_remove_period": Key(f"{_MINUTES} tasks that are Killed stay in the queue", True, *_PERIOD),
-    "obsolete_backup_notification_period": _period(
-        "Minutes before a copy ends that somebody is told", "the delivery of notifications"
+    "obsolete_backup_notification_period": Key(
+        "Minutes before a copy ends that those are told whom its rule names", True, 0, _TEN_YEARS_IN_MINUTES
     ),
     "rule_validity_end_notification_period": _period(
         "Minutes before a rule ends that somebody is told", "the delivery of notifications"
@@ -103,16 +103,16 @@ KEYS: dict[str, Key] = {
         "Minutes before a strategy ends that somebody is told", "the delivery of notifications"
     ),
     "rule_storage_capacity_reserve": Key(
-        "Gigabytes of a rule's capacity that are kept free", False, 0, 2**40, later="the capacities of rules"
+        "Gigabytes of a rule's storage_capacity on which no backup is begun", True, 0, 2**40
     ),
     "strategy_storage_capacity_reserve": Key(
-        "Gigabytes of a strategy's capacity that are kept free", False, 0, 2**40, later="the capacities of strategies"
+        "Gigabytes of a strategy's storage_capacity on which no backup is begun", True, 0, 2**40
     ),
-    "rule_storage_capacity_notification_period": _period(
-        "Minutes between notices of a rule's capacity", "the delivery of notifications"
+    "rule_storage_capacity_notification_period": Key(
+        "Minutes between notices that a rule's storage_capacity is used up", True, 0, _TEN_YEARS_IN_MINUTES
     ),
-    "strategy_storage_capacity_notification_period": _period(
-        "Minutes between notices of a strategy's capacity", "the delivery of notifications"
+    "strategy_storage_capacity_notification_period": Key(
+        "Minutes between notices that a strategy's storage_capacity is used up", True, 0, _TEN_YEARS_IN_MINUTES
     ),
     "service_window_start": Key("Time of day from which verifications and moves may begin", True, form=_TIME),
     "service_window_end": Key(
@@ -145,8 +145,8 @@ KEYS: dict[str, Key] = {
         "Whether a task is killed whose client went offline in the middle and stays away for five minutes", acts=True
     ),
     "create_new_task_if_client_offline": Key(
-        "What becomes of a rule's task when its client is offline",
-        choices=("create new task", "do not create new task"), later="the schedule",
+        "What becomes of a launch of the schedule whose client is offline", True,
+        choices=("create new task", "do not create new task"),
     ),
     "auto_delete_archive_from_broken_chain": _switch(
         "Whether copies are deleted that build on a deleted one; archives stay", acts=True
@@ -168,9 +168,9 @@ KEYS: dict[str, Key] = {
     ),
     "mandatory_storage_time": Key("Days that no copy may be deleted before", True, 0, 36_500),
     "clients_capacity_limits": Key("Whether a client whose copies take its storage_capacity gets no more copies", True),
-    "global_schedule_capacity_limits": Key("Whether capacities of rules are enforced", later="the capacities of rules"),
+    "global_schedule_capacity_limits": Key("Whether a rule whose copies take its storage_capacity gets no more copies", True),
     "backup_strategies_capacity_limits": Key(
-        "Whether capacities of strategies are enforced", later="the capacities of strategies"
+        "Whether a strategy whose copies take its storage_capacity gets no more copies", True
     ),
     "immutable_archives": Key("Whether new copies are locked against deletion until their store_until", True),
     "delete_archives_with_zeroing": Key("Whether deleted data is overwritten", True),
@@ -285,4 +285,5 @@ async def set_service_mode(change: Change, wanted: ServiceMode) -> str:
     change.after = {"service_mode": wanted.service_mode}
     await change.event("changed", "global_configuration", 0, data={"keys": ["service_mode"]})
     await change.wake("tasks")
+    await change.wake("schedule")
     return f"The service mode is {'on' if wanted.service_mode else 'off'}."

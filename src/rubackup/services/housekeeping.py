@@ -9,7 +9,7 @@ import msgspec
 
 from rubackup.catalog.database import Connection, Database
 from rubackup.domain.lookups import TaskStatus
-from rubackup.services import cleanings, configuration, deletion, host_log, offline
+from rubackup.services import cleanings, configuration, deletion, host_log, offline, schedule_notes, ticks
 from rubackup.services.leadership import check_epoch
 
 BATCH = 1000
@@ -18,6 +18,7 @@ HOST_LOG_BATCH = 10_000
 TASK_BATCHES = 10
 """Batches of tasks of one state that one run removes at most."""
 EVENT_BATCH = 10_000
+LAUNCH_BATCH = 10_000
 EVENTS_KEPT_DAYS = 7
 FAILURES_KEPT_DAYS = 1
 REMOVE_PERIODS = {
@@ -101,7 +102,7 @@ class Tidied(msgspec.Struct, frozen=True):
 
 
 async def run(database: Database, epoch: int | None = None) -> Tidied:
-    """Remove what is over: login sessions, finished tasks, old events, failed logins, certificates, lines of hosts.
+    """Remove what is over: login sessions, finished tasks, old events, failed logins, certificates, lines of hosts and launches.
 
     Unless the service mode is on, also copies of broken chains, and tasks that their clients have left; cleanings that
     are due are queued.
@@ -114,6 +115,8 @@ async def run(database: Database, epoch: int | None = None) -> Tidied:
         await db.execute(_FAILURES, FAILURES_KEPT_DAYS)
         await db.execute(_CERTIFICATES)
         await host_log.remove_old(db, HOST_LOG_BATCH)
+        await ticks.forget_old(db, LAUNCH_BATCH)
+        await schedule_notes.remove_old(db, LAUNCH_BATCH)
         tasks = await _remove_tasks(db)
         events = await db.fetchval(_FOREIGN_EVENTS, EVENT_BATCH)
         events += await db.fetchval(_EVENTS, EVENTS_KEPT_DAYS, EVENT_BATCH)

@@ -6,6 +6,7 @@ chosen then; both are stored on the task, so `job_of` gives the same job again f
 
 from __future__ import annotations
 
+import datetime as dt
 import uuid
 from collections.abc import Sequence
 from typing import Any
@@ -15,21 +16,32 @@ import msgspec
 from rubackup.catalog.database import Connection
 from rubackup.domain.errors import Fenced, Invalid
 from rubackup.domain.lookups import BackupType, TaskStatus, TaskType, VerificationStatus
+from rubackup.domain.pools import CLIENT_DEFINED, OWNERS_ONLY
 from rubackup.domain.tasks import HELD
 from rubackup.queue.ports import Held
-from rubackup.services import capacity, cleanings, configuration, task_log, verifications
+from rubackup.services import (
+    capacity,
+    cleanings,
+    client_pools,
+    configuration,
+    retention_room,
+    task_log,
+    verifications,
+)
+from rubackup.services.client_pools import ClientPoolRow
 
 POOL_OF = "CASE WHEN t.task_type IN ('Copy', 'Move') THEN t.pool_id ELSE coalesce(r.pool_id, t.pool_id) END"
 """The pool that a task `t` with the record `r` works on: where a copy of a copy goes, else where the copy is."""
 _LOAD = f"""
 SELECT t.id, t.status, t.fence, t.attempt, t.task_type, t.executor, t.client_id, t.record_id, t.crypto, t.parameters,
-    t.record_uuid AS own_uuid, t.parent_uuid, t.backup_type,
+    t.record_uuid AS own_uuid, t.parent_uuid, t.backup_type, t.strategy_id,
     coalesce(nullif(t.resource_type, ''), r.resource_type, '') AS resource_type,
     coalesce(nullif(t.resource, ''), r.resource, '') AS resource,
     coalesce(t.rule_id, r.rule_id, 0) AS rule_id, r.uuid AS record_uuid, coalesce(r.key_id, '') AS key_id, c.hwid AS client_hwid, c.hostname AS client_hostname,
     p.id AS pool_id, p.uuid AS pool_uuid, p.pool_name, p.compression_type, m.id AS media_id, m.hwid AS media_hwid,
     m.hostname AS media_hostname, m.data_endpoint, m.local_service_mode, l.epoch,
     r.client_hwid AS owner_hwid, r.parent_uuid AS source_parent, r.locked_until > now() AS source_locked,
+    p.pool_type, sp.pool_type AS source_pool_type,
     r.created_at + p.retention_period <= now() AS source_too_old, r.pool_id AS source_pool_id, sm.id AS source_media_id,
     sm.hwid AS source_media_hwid, sm.hostname AS source_media_hostname, sm.data_endpoint AS source_endpoint
 FROM task_queue t
@@ -88,6 +100,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     source_endpoint: str = ""
     key_id: str = ""
     """Of the record that the task works on: which key opens it."""
+    own: ClientPoolRow | None = None
+    """The client's own pool, where the copy is or goes; the media server keeps its manifest."""
     rule_id: int = 0
     """The rule of the global schedule that the task, or else its record, is of; 0 for none."""
 
@@ -110,10 +124,18 @@ def lacking(row: Row) -> str:
         return "The client of the task does not exist any more."
     if not is_backup(row) and not is_cleaning(row) and row["record_uuid"] is None:
         return "The copy is not in the repository any more."
+    if (
+        row["pool_type"] == CLIENT_DEFINED
+        and not is_backup(row)
+        and row["client_hwid"] != (row["owner_hwid"] or row["client_hwid"])
+    ):
+        return OWNERS_ONLY
     return _copy_lacks(row) if is_copy(row) else ""
 
 
 def _copy_lacks(row: Row) -> str:
+    if CLIENT_DEFINED in {row["pool_type"], row["source_pool_type"]}:
+        return OWNERS_ONLY
     if row["source_pool_id"] == row["pool_id"]:
         return f"The copy is in pool {row['pool_name']} already."
     if row["task_type"] == TaskType.MOVE.label and row["source_locked"]:
@@ -123,10 +145,15 @@ def _copy_lacks(row: Row) -> str:
     return ""
 
 
-async def refused(db: Connection, row: Row) -> str:
-    """Why the task must not begin now, as a sentence; '' when it may."""
-    adds = is_backup(row) or row["task_type"] == TaskType.COPY.label
-    return await capacity.exceeded(db, row["client_id"]) if adds else ""
+async def refused(db: Connection, row: Row, zone: dt.tzinfo | None = None) -> str:
+    """Why the task must not begin now, as a sentence; '' when it may. Copies that have ended make room; days are `zone`'s."""
+    if not is_backup(row) and row["task_type"] != TaskType.COPY.label:
+        return ""
+    full = await capacity.exceeded(db, row["client_id"])
+    if is_backup(row):
+        full = full or await retention_room.make(db, capacity.RULE, row["rule_id"] or None, zone)
+        full = full or await retention_room.make(db, capacity.STRATEGY, row["strategy_id"], zone)
+    return full
 
 
 def is_copy(row: Row) -> bool:
@@ -157,7 +184,8 @@ async def begin(db: Connection, held: Held, row: Row) -> Job:
         row = {**row, "parameters": row["parameters"] | await cleanings.begin(db, row["pool_id"])}
     share = await configuration.enabled(db, "dedup_provide_common_hash_table")
     if not is_backup(row):
-        return _job(row, held.fence, held.attempt, row["record_uuid"], None, row["backup_type"], share)
+        job = _job(row, held.fence, held.attempt, row["record_uuid"], None, row["backup_type"], share)
+        return await _with_own(db, row, job)
     parent, backup_type = await _parent(db, row)
     message = ""
     if backup_type != row["backup_type"]:
@@ -165,7 +193,7 @@ async def begin(db: Connection, held: Held, row: Row) -> Job:
         await task_log.say(db, held.task_id, message)
     record = uuid.uuid4()
     await db.execute(_STORE_ATTEMPT, held.task_id, record, parent, backup_type, message)
-    return _job(row, held.fence, held.attempt, record, parent, backup_type, share)
+    return await _with_own(db, row, _job(row, held.fence, held.attempt, record, parent, backup_type, share))
 
 
 async def _parent(db: Connection, row: Row) -> tuple[uuid.UUID | None, str]:
@@ -203,7 +231,16 @@ async def job_of(db: Connection, task_id: int, fence: int) -> Job:
         return _copy_job(row, fence, row["attempt"], row["own_uuid"], row["parent_uuid"])
     share = await configuration.enabled(db, "dedup_provide_common_hash_table")
     record = row["own_uuid"] if is_backup(row) else row["record_uuid"]
-    return _job(row, fence, row["attempt"], record, row["parent_uuid"], row["backup_type"], share)
+    return await _with_own(
+        db, row, _job(row, fence, row["attempt"], record, row["parent_uuid"], row["backup_type"], share)
+    )
+
+
+async def _with_own(db: Connection, row: Row, job: Job) -> Job:
+    """The job with the client's own pool, if that is where the copy is or goes."""
+    if row["pool_type"] != CLIENT_DEFINED:
+        return job
+    return msgspec.structs.replace(job, own=await client_pools.of_pool(db, row["pool_id"]))
 
 
 def _job(

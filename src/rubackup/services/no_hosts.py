@@ -52,7 +52,7 @@ class NoHosts:
         raise _silent(client_hwid)
 
     async def list_record(
-        self, media_hwid: str, pool_id: int, record_uuid: str, path: str, page: int, limit: int  # noqa: ARG002
+        self, media_hwid: str, pool_id: int, record_uuid: str, path: str, page: int, limit: int, kept: str = ""  # noqa: ARG002
     ) -> tuple[list[CopyEntry], int]:  # fmt: skip
         """Nobody answers."""
         raise _silent(media_hwid)
@@ -73,7 +73,7 @@ class NoHosts:
         """Nobody answers."""
         raise _silent(media_hwid)
 
-    async def pool_records(self, media_hwid: str, pool_id: int) -> list[PoolRecord]:  # noqa: ARG002
+    async def pool_records(self, media_hwid: str, pool_id: int, kept_of: str = "") -> list[PoolRecord]:  # noqa: ARG002
         """Nobody answers."""
         raise _silent(media_hwid)
 

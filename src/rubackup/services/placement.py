@@ -1,7 +1,8 @@
 """Which pool a backup goes into, decided when it is handed out: the one it names, a substitution of that, or a member of its group.
 
 A substitution takes the place of a pool that cannot be used: its media server is offline or in its local service mode, it has no
-storage, its media server reports a problem (no room above the reserve, for one), or it failed this very task. Tried are the
+storage, its media server reports a problem (no room above the reserve, for one; of a Client defined pool the client does, or has no
+folder for it), or it failed this very task. Tried are the
 substitutions in the order in which they were made; their own do not count. Of a dynamic pool group the member with the least load gets
 the task, among those that can be used and are below every limit. Design: `docs/design/pools.md`, Which pool.
 """
@@ -14,10 +15,10 @@ from typing import Any
 
 from rubackup.catalog.database import Connection
 from rubackup.domain.lookups import TaskType
-from rubackup.domain.pools import WRITTEN
+from rubackup.domain.pools import CLIENT_DEFINED, WRITTEN
 from rubackup.domain.tasks import HELD
 from rubackup.queue import claims
-from rubackup.services import configuration, pools, storage_kinds, task_log
+from rubackup.services import client_pools, configuration, pools, storage_kinds, task_log
 
 BLOCK_BYTES = 1024
 """Of a block operation, as vmstat counts them."""
@@ -26,12 +27,13 @@ NO_PLACE = "it or its media server has as many tasks as it takes at a time"
 _HELD = [status.label for status in HELD]
 
 _TASK = """
-SELECT t.id, coalesce(t.wanted_pool_id, t.pool_id) AS home, t.pool_id, t.pool_group_id, t.pools_failed, g.name AS group_name
+SELECT t.id, coalesce(t.wanted_pool_id, t.pool_id) AS home, t.pool_id, t.pool_group_id, t.pools_failed, t.client_id,
+    g.name AS group_name
 FROM task_queue t LEFT JOIN dynamic_pool_groups g ON g.id = t.pool_group_id WHERE t.id = $1"""
 _CANDIDATES = f"""
-SELECT c.position, p.id, p.pool_name, m.id AS media_id, m.hostname, m.hwid, m.local_service_mode,
+SELECT c.position, p.id, p.pool_name, p.pool_type, m.id AS media_id, m.hostname, m.hwid, m.local_service_mode,
     coalesce(mp.online, false) AS online, p.pool_type = ANY ($3::text[]) AS written,
-    {storage_kinds.COUNT} > 0 AS has_storage, {pools.PROBLEM} AS problem
+    {storage_kinds.COUNT} > 0 AS has_storage, {pools.PROBLEM} AS problem, {client_pools.PROBLEM_OF} AS client_problem
 FROM (
     SELECT $1::bigint AS pool_id, 0::bigint AS position WHERE $2::bigint IS NULL
     UNION ALL SELECT substitution_id, id FROM pool_substitutions WHERE pool_id = $1 AND $2::bigint IS NULL
@@ -108,7 +110,7 @@ async def choose(db: Connection, task_id: int, unplaced: Collection[int] = ()) -
     for its media server, or fails with what is wrong with it.
     """
     task = await db.fetchrow(_TASK, task_id)
-    found = await db.fetch(_CANDIDATES, task["home"], task["pool_group_id"], list(WRITTEN))
+    found = await db.fetch(_CANDIDATES, task["home"], task["pool_group_id"], list(WRITTEN), task["client_id"])
     if task["pool_group_id"] is not None:
         choice = await _of_group(db, task, found, {task_id, *unplaced})
     else:
@@ -131,6 +133,10 @@ def unusable(pool: Any, failed: Sequence[int] = ()) -> str:
         return f"media server {pool['hostname']} is in its local service mode"
     if not pool["online"]:
         return f"media server {pool['hostname']} is offline"
+    if pool["client_problem"]:
+        return str(pool["client_problem"]).rstrip(".")
+    if pool["pool_type"] == CLIENT_DEFINED:
+        return ""  # what other clients say of it says nothing of this one's part
     return "" if pool["problem"] in {"", pools.UNREPORTED} else str(pool["problem"]).rstrip(".")
 
 
@@ -223,7 +229,7 @@ async def failed(db: Connection, task_id: int) -> str:
     """The pool could not take the backup: it is not tried again by this task. The pool that could, by name; '' for none."""
     await db.execute(_FAILED, task_id)
     task = await db.fetchrow(_TASK, task_id)
-    found = await db.fetch(_CANDIDATES, task["home"], task["pool_group_id"], list(WRITTEN))
+    found = await db.fetch(_CANDIDATES, task["home"], task["pool_group_id"], list(WRITTEN), task["client_id"])
     return next((str(one["pool_name"]) for one in found if not unusable(one, task["pools_failed"])), "")
 
 
@@ -232,13 +238,13 @@ async def wake(db: Connection) -> int:
     ready: list[int] = []
     for row in await db.fetch(_WAIT_FOR_GROUPS, WAKE_LIMIT):
         group = await db.fetchrow(_GROUP, row["pool_group_id"])
-        found = await db.fetch(_CANDIDATES, None, row["pool_group_id"], list(WRITTEN))
+        found = await db.fetch(_CANDIDATES, None, row["pool_group_id"], list(WRITTEN), None)
         usable = [one for one in found if not unusable(one)]
         loads, full = await _loads(db, group, usable, ()), await _full(db, usable, ())
         if any(not _over(group, loads[one["id"]]) and one["id"] not in full for one in usable):
             ready += row["ids"]
     for row in await db.fetch(_WAIT_FOR_POOLS, WAKE_LIMIT, TaskType.BACKUP.label):
-        found = await db.fetch(_CANDIDATES, row["home"], None, list(WRITTEN))
+        found = await db.fetch(_CANDIDATES, row["home"], None, list(WRITTEN), None)
         if any(not unusable(one) for one in found):
             ready += row["ids"]
     await claims.free(db, ready)

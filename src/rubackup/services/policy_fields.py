@@ -10,9 +10,14 @@ from msgspec import Meta
 from rubackup.domain import names
 from rubackup.services.fields import Problems
 
+KEEP_MOST = 100_000
+"""Of a `keep_` key: more copies than a rule makes in its life."""
 NOTIFY = "User group that is told {what}: name or id; Nobody: no one."
 CC = "Further e-mail addresses, separated by commas, that are told {what}."
 STATUS = Meta(description="A name of status_of_rule: wait (stopped) or run (started).", max_length=20)
+_KEPT = {"keep_daily": "days", "keep_weekly": "weeks", "keep_monthly": "months", "keep_yearly": "years"}
+KEEPS = ("keep_last", *_KEPT)
+"""Keys of ours, of rules and strategies."""
 _WRITTEN = re.compile(
     r"(\d+ *(seconds?|secs?|minutes?|mins?|hours?|days?|weeks?|months?|mons?|years?|yrs?),? *)*(\d+:\d\d:\d\d)?",
     re.IGNORECASE | re.ASCII,
@@ -21,6 +26,13 @@ _WRITTEN = re.compile(
 _NUMBER = re.compile(r"[0-9]+")
 _ADDRESS = re.compile(r"[^@\s,;<>\"]{1,64}@[^@\s,;<>\"]{1,255}")
 _MOST_ADDRESSES = 50
+
+
+def keep(name: str) -> Meta:
+    """The description of a `keep_` key (ours): how many copies stay when their storage_duration is over."""
+    which = "copies stay when their" if name == "keep_last" else f"{_KEPT[name]} keep their last copy when its"
+    text = f"How many of the newest {which} storage_duration is over; 0: none."
+    return Meta(description=text, ge=0, le=KEEP_MOST)
 
 
 def notify(what: str) -> Meta:

@@ -24,7 +24,8 @@ USES: tuple[str, ...] = (
     "SELECT 'pool substitution ' || s.id FROM pool_substitutions s WHERE p.id IN (s.pool_id, s.substitution_id)",
     """SELECT 'dynamic pool group ' || g.name FROM dynamic_pool_groups_records r
        JOIN dynamic_pool_groups g ON g.id = r.group_id WHERE r.pool_id = p.id ORDER BY g.id""",
-    "SELECT 'rule ' || s.id FROM global_schedule s WHERE p.id IN (s.pool_id, s.move_copy_pool_id) ORDER BY s.id",
+    """SELECT 'rule ' || s.id FROM global_schedule s
+       WHERE p.id IN (s.pool_id, s.move_copy_pool_id, s.second_copy_pool_id) ORDER BY s.id""",
     "SELECT 'tape library ' || l.id FROM tape_libraries l WHERE l.pool_id = p.id ORDER BY l.id",
     "SELECT 'cartridge ' || c.volume_tag FROM tape_cartridges c WHERE c.pool_id = p.id ORDER BY c.volume_tag",
     "SELECT 'ls_pool of client ' || c.id FROM clients c WHERE c.ls_pool_id = p.id ORDER BY c.id",

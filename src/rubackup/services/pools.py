@@ -8,14 +8,19 @@ from typing import Any
 import msgspec
 
 from rubackup.catalog.database import Connection, Database
-from rubackup.domain.pools import BLOCK_DEVICE, FILE_SYSTEM, NOT_WRITTEN, WRITTEN
+from rubackup.domain.pools import BLOCK_DEVICE, CLIENT_DEFINED, FILE_SYSTEM, NOT_WRITTEN, SERVED
 from rubackup.services import configuration as settings
 from rubackup.services.ports import BucketPlace
 from rubackup.services.storage_kinds import CLOUD_LABEL, STATES
 
 UNREPORTED = "The media server has not reported yet."
-_WRITTEN = ", ".join(f"'{name}'" for name in sorted(WRITTEN))
-PROBLEM = f"""CASE WHEN p.pool_type IN ({_WRITTEN}) THEN coalesce(s.problem, '{UNREPORTED}')
+UNNAMED = "No client has told of a folder for it yet."
+CLIENTS_PROBLEM = f"""CASE WHEN count(t.client_id) = 0 THEN '{UNNAMED}' WHEN bool_or(t.problem = '') THEN ''
+    ELSE min(t.problem) END"""
+"""What keeps a Client defined storage from being used, of the rows `t` of its `client_defined_storage_state`."""
+_SERVED = ", ".join(f"'{name}'" for name in sorted(SERVED))
+PROBLEM = f"""CASE WHEN p.pool_type IN ({_SERVED}) THEN coalesce(s.problem, '{UNREPORTED}')
+    WHEN p.pool_type = '{CLIENT_DEFINED}' THEN CASE WHEN s.reported_at IS NULL THEN '{UNNAMED}' ELSE s.problem END
     ELSE '{NOT_WRITTEN.format("' || p.pool_type || '")}' END"""
 """What keeps pool `p` with its `pool_state s` from being used; '' when nothing does."""
 TOTAL_BYTES = f"""CASE WHEN p.pool_type = '{BLOCK_DEVICE}' AND coalesce(s.total_bytes, 0) = 0
@@ -157,9 +162,9 @@ class PoolReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def configuration(database: Database, media_hwid: str) -> list[PoolRow]:
-    """The complete list of the media server's pools of the types that this version writes to."""
+    """The complete list of the pools whose storages the media server has."""
     async with database.transaction() as db:
-        rows = await db.fetch(_POOLS, media_hwid, list(WRITTEN))
+        rows = await db.fetch(_POOLS, media_hwid, list(SERVED))
         storages = await _storages(db, [row["id"] for row in rows])
         reserve = await settings.number(db, "pool_storage_capacity_reserve")
         evenly = await settings.value(db, "data_spred_into_pool") == "evenly"
@@ -204,7 +209,7 @@ async def _storages(db: Connection, pool_ids: list[int]) -> dict[int, list[Stora
 async def contacts(database: Database, media_hwid: str) -> list[tuple[int, int]]:
     """Each of the media server's pools, and the number of the next contact with it."""
     async with database.connection() as db:
-        return [(row["id"], row["contact"]) for row in await db.fetch(_POOLS, media_hwid, list(WRITTEN))]
+        return [(row["id"], row["contact"]) for row in await db.fetch(_POOLS, media_hwid, list(SERVED))]
 
 
 async def report(database: Database, media_hwid: str, states: Sequence[PoolReport]) -> None:

@@ -219,9 +219,12 @@ class Hosts(Protocol):
         ...
 
     async def list_record(
-        self, media_hwid: str, pool_id: int, record_uuid: str, path: str, page: int, limit: int
+        self, media_hwid: str, pool_id: int, record_uuid: str, path: str, page: int, limit: int, kept: str = ""
     ) -> tuple[list[CopyEntry], int]:
-        """A page of a folder of a copy, and how many entries the folder has."""
+        """A page of a folder of a copy, and how many entries the folder has.
+
+        `kept`: of a copy that lies with its client, what its manifest is called in the pool that keeps it.
+        """
         ...
 
     async def read_file(
@@ -247,8 +250,8 @@ class Hosts(Protocol):
         """Whether a pool can do without one of its folders, as its media server sees it now."""
         ...
 
-    async def pool_records(self, media_hwid: str, pool_id: int) -> list[PoolRecord]:
-        """Every record that a pool has, by uuid."""
+    async def pool_records(self, media_hwid: str, pool_id: int, kept_of: str = "") -> list[PoolRecord]:
+        """Every record that a pool has, by uuid; `kept_of`: those of this Client defined pool whose manifests it keeps."""
         ...
 
     async def scan_tape(self, media_hwid: str) -> list[TapeDevice]:

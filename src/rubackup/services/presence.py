@@ -22,10 +22,13 @@ SILENT_SECONDS = 15.0
 """A server that was not heard of for so long has died, or lost the catalogue."""
 KEYS = 1000
 """So many keys of a client are remembered."""
+STORAGES = 100
+"""So many names of storages that a client has folders for are remembered."""
+NAME_LENGTH = 128
 
 _CLIENT_FACTS = """
 UPDATE clients SET hostname = $2, package_version = $3, os_type = $4, os_version = $5, resource_types = $6,
-    ciphers = $7, key_ids = $8
+    ciphers = $7, key_ids = $8, storages = $9
 WHERE hwid = $1 RETURNING id, group_id"""
 _KEYS = "UPDATE clients SET key_ids = $2 WHERE hwid = $1"
 _MEDIA_FACTS = """
@@ -98,6 +101,7 @@ async def client_online(
     resource_types: Sequence[str] = (),
     ciphers: Sequence[str] = (),
     key_ids: Sequence[str] = (),
+    storages: Sequence[str] = (),
     tasks: int = 0,
 ) -> None:
     """Store what the client says of itself and let its waiting tasks run. Unknown clients are left alone.
@@ -115,6 +119,7 @@ async def client_online(
             list(resource_types),
             [name for name in Crypto.labels() if name in ciphers],
             _keys(key_ids),
+            [name for name in storages if len(name) <= NAME_LENGTH and name.isprintable()][:STORAGES],
         )
         if row is None:
             return

@@ -17,6 +17,7 @@ from msgspec import Meta
 
 from rubackup.catalog.database import Connection
 from rubackup.domain.lookups import VerificationStatus
+from rubackup.domain.pools import CLIENT_DEFINED
 from rubackup.domain.tasks import FINAL
 from rubackup.services import record_history
 from rubackup.services.change import Change
@@ -27,7 +28,8 @@ NAMED = 1000
 """Copies that an answer names at most of each kind; all are counted."""
 
 _POOL = """
-SELECT p.id, p.pool_name, p.media_server_id, m.hwid, now() AS asked_at
+SELECT p.id, p.pool_name, p.media_server_id, m.hwid, now() AS asked_at, p.pool_type, p.uuid,
+    (SELECT s.metadata_fs_pool_id FROM client_defined_storages s WHERE s.pool_id = p.id ORDER BY s.id LIMIT 1) AS metadata_pool_id
 FROM pools p JOIN media_servers m ON m.id = p.media_server_id WHERE p.id = $1"""
 _UNKNOWN = """
 SELECT u.uuid FROM unnest($1::uuid[]) AS u (uuid)
@@ -55,7 +57,8 @@ CROSS JOIN LATERAL (
     SELECT t.storage_duration AS duration, 'task' AS source, 1 AS rank FROM task_queue t
     WHERE t.record_uuid = f.uuid AND t.storage_duration IS NOT NULL
     UNION ALL
-    SELECT max(s.storage_duration::interval), 'rule', 2 FROM global_schedule s JOIN clients c ON c.id = s.client_id
+    SELECT max(s.storage_duration::interval), 'rule', 2 FROM global_schedule s
+    JOIN clients c ON c.id = s.client_id OR c.group_id = s.client_group_id
     WHERE c.hwid = f.hwid AND s.resource_type = f.resource_type AND s.resource = f.resource HAVING count(*) > 0
     UNION ALL
     SELECT p.retention_period, CASE WHEN p.retention_period IS NULL THEN 'nothing' ELSE 'pool' END, 3
@@ -139,7 +142,12 @@ async def facts(db: Connection, pool_id: int) -> Any:
 
 
 async def examine(hosts: Hosts, pool: Any) -> Listing:
-    """Every record of the pool, as its media server has it."""
+    """Every record of the pool, as its media server has it; of a Client defined one by the manifests that are kept."""
+    if pool["pool_type"] == CLIENT_DEFINED:
+        if pool["metadata_pool_id"] is None:
+            return Listing(pool["asked_at"], [])
+        found = await hosts.pool_records(pool["hwid"], pool["metadata_pool_id"], pool["uuid"].hex)
+        return Listing(pool["asked_at"], found)
     return Listing(pool["asked_at"], await hosts.pool_records(pool["hwid"], pool["id"]))
 
 

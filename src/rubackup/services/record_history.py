@@ -19,7 +19,9 @@ INSERT INTO events (kind, family, row_id, client_group_id, media_server_id, data
 SELECT $2, 'repository', r.id, r.client_group_id, p.media_server_id, $3
 FROM repository r JOIN pools p ON p.id = r.pool_id WHERE r.id = ANY ($1::bigint[]) ORDER BY r.id"""
 _BURY = """
-INSERT INTO record_tombstones (uuid, pool_id) SELECT uuid, pool_id FROM repository WHERE id = ANY ($1::bigint[])"""
+INSERT INTO record_tombstones (uuid, pool_id, client_hwid)
+SELECT r.uuid, r.pool_id, CASE WHEN p.pool_type = 'Client defined' THEN r.client_hwid ELSE '' END
+FROM repository r JOIN pools p ON p.id = r.pool_id WHERE r.id = ANY ($1::bigint[])"""
 _DELETE = "DELETE FROM repository WHERE id = ANY ($1::bigint[])"
 
 

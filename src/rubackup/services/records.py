@@ -28,7 +28,8 @@ TOMBSTONES_AT_ONCE = 1000
 
 _SEALING_TASK = """
 SELECT t.id, t.status, t.fence, t.task_type, t.record_uuid, t.record_id, t.pool_id, t.created_by,
-    coalesce(s.client_hwid, c.hwid) AS owner, m.hwid AS media_hwid, s.locked_until > now() AS locked
+    coalesce(s.client_hwid, c.hwid) AS owner, s.locked_until > now() AS locked,
+    CASE WHEN p.pool_type = 'Client defined' THEN '' ELSE m.hwid END AS media_hwid
 FROM task_queue t LEFT JOIN clients c ON c.id = t.client_id JOIN pools p ON p.id = t.pool_id
 JOIN media_servers m ON m.id = p.media_server_id
 LEFT JOIN repository s ON s.id = t.record_id AND t.task_type IN ('Copy', 'Move')
@@ -58,7 +59,7 @@ _TASK_RECORD = "UPDATE task_queue SET record_id = $2 WHERE id = $1"
 _WAITING = """
 SELECT t.pool_id, t.uuid FROM record_tombstones t JOIN pools p ON p.id = t.pool_id
 JOIN media_servers m ON m.id = p.media_server_id
-WHERE m.hwid = $1 AND t.acknowledged_at IS NULL AND NOT EXISTS (
+WHERE m.hwid = $1 AND t.client_hwid = '' AND t.acknowledged_at IS NULL AND NOT EXISTS (
     SELECT 1 FROM task_queue q WHERE q.parent_uuid = t.uuid
         AND q.status IN ('Assigned', 'At_Client', 'Execution', 'Transmission'))
 ORDER BY t.created_at, t.uuid LIMIT $2"""
@@ -70,7 +71,7 @@ WHERE r.pool_id = $1 AND r.uuid = $2 AND r.client_hwid = $3 AND c.hwid = $3"""
 _UNTOLD_LOCKS = """
 SELECT r.id, r.pool_id, r.uuid, r.locked_until FROM repository r JOIN pools p ON p.id = r.pool_id
 JOIN media_servers m ON m.id = p.media_server_id
-WHERE m.hwid = $1 AND r.locked_until IS NOT NULL AND r.locked_until IS DISTINCT FROM r.pool_locked_until
+WHERE m.hwid = $1 AND p.pool_type <> 'Client defined' AND r.locked_until IS NOT NULL AND r.locked_until IS DISTINCT FROM r.pool_locked_until
 ORDER BY r.id LIMIT $2"""
 _LOCK_TOLD = "UPDATE repository SET pool_locked_until = $2 WHERE id = $1"
 

@@ -16,7 +16,7 @@ from msgspec import Meta
 from rubackup.domain.errors import Conflict, RubackupError
 from rubackup.domain.identity import client_label
 from rubackup.domain.lookups import Crypto, DisasterRecoveryStatus, VerificationStatus
-from rubackup.services import configuration, recovery_destination, restores, scopes
+from rubackup.services import configuration, recovery_destination, repository, restores, scopes
 from rubackup.services.change import Change
 from rubackup.services.disaster_recovery_plan import FAMILY
 from rubackup.services.fields import Row
@@ -29,6 +29,8 @@ SELECT d.id, d.client_hostname, d.client_hwid, d.resource_type, d.resource, d.re
 FROM disaster_recovery_plan d LEFT JOIN clients c ON c.id = d.client_id WHERE d.id = $1"""
 _COPIES = """
 SELECT DISTINCT ON (r.resource) r.id, r.uuid::text AS uuid, r.resource, r.crypto, r.key_id, r.verification_status, r.pool_id, r.size_bytes,
+    p.pool_type, p.uuid AS pool_uuid, r.client_hwid,
+    (SELECT d.metadata_fs_pool_id FROM client_defined_storages d WHERE d.pool_id = p.id ORDER BY d.id LIMIT 1) AS metadata_pool_id,
     p.pool_name, coalesce(s.problem, 'The media server has not reported yet.') AS pool_problem,
     m.hostname AS media_hostname, m.hwid AS media_hwid, m.local_service_mode, coalesce(o.online, false) AS online
 FROM repository r LEFT JOIN clients c ON c.id = r.client_id JOIN pools p ON p.id = r.pool_id
@@ -154,7 +156,8 @@ async def _pool(hosts: Hosts, copy: Row) -> list[str]:
         return problems  # only a client with the key can open it
     try:
         uuid = copy["uuid"].replace("-", "")
-        await hosts.list_record(copy["media_hwid"], copy["pool_id"], uuid, copy["resource"], 1, 1)
+        pool_id, kept = repository.manifest_of(copy)
+        await hosts.list_record(copy["media_hwid"], pool_id, uuid, copy["resource"], 1, 1, kept)
     except RubackupError as error:
         problems.append(f"The copy {copy['id']} in pool {copy['pool_name']} cannot be opened: {error.message}")
     return problems

@@ -13,7 +13,8 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from rubackup.domain.errors import Conflict, Invalid, NotFound
-from rubackup.services import deletion, key_holders, scopes, tasks, unavailable, verifications
+from rubackup.domain.pools import CLIENT_DEFINED, kept_folder
+from rubackup.services import client_pools, deletion, key_holders, scopes, tasks, unavailable, verifications
 from rubackup.services.change import Change
 from rubackup.services.fields import Row
 from rubackup.services.ports import CopyEntry, Hosts
@@ -25,11 +26,13 @@ JOIN media_servers m ON m.id = p.media_server_id"""
 _READ = f"""
 SELECT r.id, r.uuid::text AS uuid, r.client_id, r.client_hwid, {_GROUP} AS group_id, r.pool_id, p.media_server_id,
     m.hwid AS media_hwid, m.hostname AS media_hostname, m.local_service_mode, r.resource_type, r.resource,
+    p.pool_type, p.uuid AS pool_uuid,
+    (SELECT s.metadata_fs_pool_id FROM client_defined_storages s WHERE s.pool_id = p.id ORDER BY s.id LIMIT 1) AS metadata_pool_id,
     r.backup_type, r.crypto, r.created_at, r.locked_until, r.file_list, p.retention_period,
     r.created_at + p.retention_period AS pool_until, r.key_id, {key_holders.HOLDS} AS key_is_held
-{_FROM} WHERE r.id = $1 AND """
+{_FROM} WHERE r.id = $1 AND """  # noqa: S608 - constants of ours
 _KEEP = """
-UPDATE repository SET store_until = $2,
+UPDATE repository SET store_until = $2, informed_at = NULL,
     locked_until = CASE WHEN locked_until > now() THEN greatest(locked_until, $2) ELSE locked_until END
 WHERE id = $1"""
 _NOTE = """
@@ -128,6 +131,8 @@ async def verify(change: Change, record_id: int) -> int:
     record = await record_of(change, record_id)
     await tasks.refuse_in_service_mode(change.db, record["media_hostname"] if record["local_service_mode"] else None)
     await unavailable.refuse(change.db, record_id)
+    if record["client_id"] is None:
+        client_pools.refuse_others(record["pool_type"])
     if not await verifications.can_read(change.db, record):
         key_holders.check(record)
     return await verifications.queue(change.db, record_id, change.principal.name)
@@ -163,7 +168,15 @@ async def files(hosts: Hosts, record: Row, path: str, page: int, limit: int) -> 
     if record["key_id"]:
         key_holders.check(record)
         return await hosts.list_encrypted(record["client_hwid"], record["pool_id"], uuid, path, page, limit)
-    return await hosts.list_record(record["media_hwid"], record["pool_id"], uuid, path, page, limit)
+    pool_id, kept = manifest_of(record)
+    return await hosts.list_record(record["media_hwid"], pool_id, uuid, path, page, limit, kept)
+
+
+def manifest_of(record: Row) -> tuple[int, str]:
+    """The pool with a copy's manifest; of a copy in its client's own pool the one that keeps it, and what it is called there."""
+    if record["pool_type"] != CLIENT_DEFINED:
+        return record["pool_id"], ""
+    return record["metadata_pool_id"] or 0, kept_folder(record["pool_uuid"].hex, record["client_hwid"])
 
 
 async def _event(change: Change, record: Row, kind: str) -> None:

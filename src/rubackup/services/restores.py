@@ -13,7 +13,7 @@ from rubackup.domain.identity import client_label
 from rubackup.domain.lookups import TaskType
 from rubackup.queue.ports import NewTask
 from rubackup.queue.postgres import PostgresQueue
-from rubackup.services import key_holders, rule_execution, scopes, tasks, unavailable
+from rubackup.services import client_pools, key_holders, rule_execution, scopes, tasks, unavailable
 from rubackup.services.change import Change
 from rubackup.services.fields import Problems, Ref, Row
 from rubackup.services.repository import note, record_of
@@ -76,6 +76,8 @@ async def create(change: Change, record_id: int, new: NewRestore, *, own_tool: b
     module, common = _extensions(problems, new, record["resource_type"])
     problems.raise_any()
     await check_target(change, record, client)
+    if client["hwid"] != record["client_hwid"]:
+        client_pools.refuse_others(record["pool_type"])
     key_holders.check_target(record, client)
     await unavailable.refuse(change.db, record_id)
     if not own_tool:

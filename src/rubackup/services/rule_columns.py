@@ -18,12 +18,19 @@ from rubackup.services.user_groups import NOBODY
 PREFIX = "data.global_schedule"
 _AS_IT_IS = (
     "name", "storage_capacity", "priority", "validity_start_period", "validity_end_period", "verify_flag",
-    "move_copy_flag", "auto_delete_obsoleted_copy_flag", "client_delete_flag",
+    "move_copy_flag", "auto_delete_obsoleted_copy_flag", "client_delete_flag", "second_copy_flag", *policy_fields.KEEPS,
 )  # fmt: skip
 _LABELS: Mapping[str, type[Lookup]] = {
     "resource_type": ResourceType, "backup_type": BackupType, "crypto": Crypto, "status": RuleStatus,
 }  # fmt: skip
-_INTERVALS = ("periodic_launch", "verify_interval", "storage_duration", "move_copy_while")
+_INTERVALS = (
+    "periodic_launch",
+    "verify_interval",
+    "storage_duration",
+    "move_copy_while",
+    "second_copy_while",
+    "second_copy_duration",
+)
 GROUPS = (
     "inform_when_obsoleted_copy", "notify_normal", "notify_exception", "notify_rule_validity", "notify_verify",
     "notify_end_storage_capacity",
@@ -31,9 +38,10 @@ GROUPS = (
 """Keys that name a user group; the columns end in `_group_id` and are null for Nobody."""
 _ADDRESSES = tuple(f"{name}_cc" for name in GROUPS if name.startswith("notify"))
 _SCRIPTS = ("notify_normal_script", "notify_exception_script", "restore_script")
-_COLUMNS = {name: f"{name}_group_id" for name in GROUPS} | {"move_copy_pool": "move_copy_pool_id"}
+_POOLS = ("move_copy_pool", "second_copy_pool")
+_COLUMNS = {name: f"{name}_group_id" for name in GROUPS} | {name: f"{name}_id" for name in _POOLS}
 _KEYS = {column: key for key, column in _COLUMNS.items()} | {
-    "pool_group_id": "pool_id", "module_parameters": "module_extensions", "common_parameters": "common_modules_extensions",
+    "pool_group_id": "pool_id", "client_group_id": "client_id", "module_parameters": "module_extensions", "common_parameters": "common_modules_extensions",
 }  # fmt: skip
 _AS_POSTGRESQL_READS = re.compile(
     r"\d{1,6} ?(sec|secs|second|seconds|min|mins|minute|minutes|hour|hours|day|days|week|weeks|mon|mons|month|months"
@@ -103,21 +111,34 @@ def _interval(problems: Problems, name: str, text: str | None, where: str) -> st
 async def _names(change: Change, problems: Problems, given: Mapping[str, Any], made: Draft) -> None:
     db, storage = change.db, scopes.storage(change.principal)
     if "client_id" in given:
-        limit = scopes.clients(change.principal, write=True)
-        made.client = await problems.client(db, given["client_id"], f"{PREFIX}.client_id", limit)
-        made.columns["client_id"] = made.client and made.client["id"]
+        await _whose(change, problems, given["client_id"], made)
     if "pool_id" in given:
         made.pool = await problems.place(db, given["pool_id"], f"{PREFIX}.pool_id", storage)
         made.columns["pool_id"] = made.pool and made.pool["id"]
         made.columns["pool_group_id"] = made.pool and made.pool["group_id"]
-    if given.get("move_copy_pool") is not None:
-        pool = await problems.pool(db, given["move_copy_pool"], f"{PREFIX}.move_copy_pool", storage)
-        made.columns["move_copy_pool_id"] = pool and pool["id"]
-    elif "move_copy_pool" in given:
-        made.columns["move_copy_pool_id"] = None
+    for name in _POOLS:
+        if given.get(name) is not None:
+            pool = await problems.pool(db, given[name], f"{PREFIX}.{name}", storage)
+            made.columns[f"{name}_id"] = pool and pool["id"]
+        elif name in given:
+            made.columns[f"{name}_id"] = None
     for name in GROUPS:
         if name in given:
             made.columns[_COLUMNS[name]] = await _group(db, problems, given[name], f"{PREFIX}.{name}")
+
+
+async def _whose(change: Change, problems: Problems, value: Ref, made: Draft) -> None:
+    """The client that is named, or by its name a client group: then every client that is in it counts."""
+    where, found = f"{PREFIX}.client_id", Problems()
+    made.client = await found.client(change.db, value, where, scopes.clients(change.principal, write=True))
+    group = None
+    if made.client is None and isinstance(value, str):
+        limit = scopes.clients(change.principal, "x.id", write=True)
+        group = await Problems().client_group(change.db, value, where, limit)
+    if made.client is None and group is None:
+        problems.fields.update(found.fields)
+    made.columns["client_id"] = made.client and made.client["id"]
+    made.columns["client_group_id"] = group and group["id"]
 
 
 async def _group(db: Connection, problems: Problems, value: Ref, where: str) -> int | None:
@@ -136,14 +157,19 @@ def check_whole(problems: Problems, row: Mapping[str, Any]) -> None:
     )
     if row["verify_flag"] and row["verify_interval"] is None:
         problems.add(f"{PREFIX}.verify_interval", "is required while verify_flag is true.")
-    if not row["move_copy_flag"]:
+    _check_elsewhere(problems, row, "move_copy", "move_copy_while")
+    _check_elsewhere(problems, row, "second_copy", "second_copy_duration")
+
+
+def _check_elsewhere(problems: Problems, row: Mapping[str, Any], what: str, interval_key: str) -> None:
+    if not row.get(f"{what}_flag"):
         return
-    if row["move_copy_while"] is None:
-        problems.add(f"{PREFIX}.move_copy_while", "is required while move_copy_flag is true.")
-    if row["move_copy_pool_id"] is None:
-        problems.add(f"{PREFIX}.move_copy_pool", "is required while move_copy_flag is true.")
-    elif row["move_copy_pool_id"] == row["pool_id"]:
-        problems.add(f"{PREFIX}.move_copy_pool", "must be another pool than pool_id while move_copy_flag is true.")
+    if row[interval_key] is None:
+        problems.add(f"{PREFIX}.{interval_key}", f"is required while {what}_flag is true.")
+    if row[f"{what}_pool_id"] is None:
+        problems.add(f"{PREFIX}.{what}_pool", f"is required while {what}_flag is true.")
+    elif row[f"{what}_pool_id"] == row["pool_id"]:
+        problems.add(f"{PREFIX}.{what}_pool", f"must be another pool than pool_id while {what}_flag is true.")
 
 
 def check_parameters(problems: Problems, module: tasks.Extension, common: tasks.Extension, resource_type: str) -> None:

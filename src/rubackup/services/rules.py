@@ -15,7 +15,7 @@ from msgspec import UNSET, Meta, UnsetType
 from rubackup.domain.names import NAME
 from rubackup.services import cron
 from rubackup.services.fields import Ref
-from rubackup.services.policy_fields import STATUS, copied, notify
+from rubackup.services.policy_fields import KEEPS, STATUS, copied, keep, notify
 from rubackup.services.tasks import PRIORITY, Extension
 from rubackup.services.user_groups import NOBODY
 
@@ -23,7 +23,10 @@ MODULE = Meta(description="Parameters of the resource type's module.")
 COMMON = Meta(description="Parameters that every module knows.")
 _INTERVAL_LENGTH = 100
 _NAME = Meta(description="Name of the rule; several may have the same.", min_length=1, max_length=128, pattern=NAME)
-_CLIENT = Meta(description="The client whose resource is backed up: `hostname (hwid)` or id.")
+_CLIENT = Meta(
+    description="The client whose resource is backed up: `hostname (hwid)` or id; or the name of a client group: every "
+    "client that is in it when the rule launches."
+)
 _RESOURCE_TYPE = Meta(description="A name of resource_types that the client can back up.")
 _RESOURCE = Meta(description="What to back up; for File system an absolute path.", min_length=1, max_length=32768)
 _POOL = Meta(
@@ -52,6 +55,20 @@ _MOVE_POOL = Meta(
 )
 _MOVE_WHILE = Meta(
     description="Age at which a copy is moved, such as '1 day'; required while move_copy_flag is true.",
+    max_length=_INTERVAL_LENGTH,
+)
+_KEEP_LAST, _KEEP_DAILY, _KEEP_WEEKLY, _KEEP_MONTHLY, _KEEP_YEARLY = map(keep, KEEPS)
+_SECOND = Meta(description="Whether a second copy of each copy is kept in second_copy_pool.")
+_SECOND_POOL = Meta(
+    description="Pool of second copies: name or id; null: none; another than pool_id while second_copy_flag is true."
+)
+_SECOND_WHILE = Meta(
+    description="Age at which the second copy is made, such as '1 day'; null or empty: at once.",
+    max_length=_INTERVAL_LENGTH,
+)
+_SECOND_DURATION = Meta(
+    description="How long a second copy is kept, such as '1 Years', counted from the backup; required while second_copy_flag "
+    "is true.",
     max_length=_INTERVAL_LENGTH,
 )
 _AUTO_DELETE = Meta(description="Whether copies are deleted by themselves when their storage_duration is over.")
@@ -124,6 +141,15 @@ class RuleFields(msgspec.Struct, kw_only=True):
     notify_end_storage_capacity: Annotated[Ref, _CAPACITY_END] = NOBODY
     notify_end_storage_capacity_cc: Annotated[str, _CAPACITY_END_CC] = ""
     restore_script: Annotated[str, _RESTORE_SCRIPT] = ""
+    keep_last: Annotated[int, _KEEP_LAST] = 0
+    keep_daily: Annotated[int, _KEEP_DAILY] = 0
+    keep_weekly: Annotated[int, _KEEP_WEEKLY] = 0
+    keep_monthly: Annotated[int, _KEEP_MONTHLY] = 0
+    keep_yearly: Annotated[int, _KEEP_YEARLY] = 0
+    second_copy_flag: Annotated[bool, _SECOND] = False
+    second_copy_pool: Annotated[Ref, _SECOND_POOL] | None = None
+    second_copy_while: Annotated[str, _SECOND_WHILE] | None = None
+    second_copy_duration: Annotated[str, _SECOND_DURATION] | None = None
 
 
 class NewRule(msgspec.Struct, kw_only=True):
@@ -172,6 +198,15 @@ class RuleFieldsChange(msgspec.Struct, kw_only=True):
     notify_end_storage_capacity: Annotated[Ref, _CAPACITY_END] | UnsetType = UNSET
     notify_end_storage_capacity_cc: Annotated[str, _CAPACITY_END_CC] | UnsetType = UNSET
     restore_script: Annotated[str, _RESTORE_SCRIPT] | UnsetType = UNSET
+    keep_last: Annotated[int, _KEEP_LAST] | UnsetType = UNSET
+    keep_daily: Annotated[int, _KEEP_DAILY] | UnsetType = UNSET
+    keep_weekly: Annotated[int, _KEEP_WEEKLY] | UnsetType = UNSET
+    keep_monthly: Annotated[int, _KEEP_MONTHLY] | UnsetType = UNSET
+    keep_yearly: Annotated[int, _KEEP_YEARLY] | UnsetType = UNSET
+    second_copy_flag: Annotated[bool, _SECOND] | UnsetType = UNSET
+    second_copy_pool: Annotated[Ref, _SECOND_POOL] | UnsetType | None = UNSET
+    second_copy_while: Annotated[str, _SECOND_WHILE] | UnsetType | None = UNSET
+    second_copy_duration: Annotated[str, _SECOND_DURATION] | UnsetType | None = UNSET
 
 
 class RuleChange(msgspec.Struct, kw_only=True):

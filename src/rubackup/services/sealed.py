@@ -1,4 +1,4 @@
-"""What a media server reports of a record that it has sealed."""
+"""What a media server, or a client of its own pool, reports of a record that was sealed."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import msgspec
 
 
 class Sealed(msgspec.Struct, frozen=True, kw_only=True):
-    """A manifest that a media server has made durable. UUIDs as hex, '' for no parent."""
+    """A manifest that was made durable. UUIDs as hex, '' for no parent."""
 
     task_id: int
     fence: int
     pool_id: int
     media_hwid: str
+    """'' when the client reports it, as the copy lies in its own pool."""
     record: str
     parent: str
     client_hwid: str

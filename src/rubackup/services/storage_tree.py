@@ -27,8 +27,10 @@ FAMILIES: tuple[str, ...] = (
     f"""SELECT 'storage_block_devices', s.id, s.pool_id, s.device, s.description, coalesce(t.problem, '{pools.UNREPORTED}'),
         t.free_bytes, coalesce(t.used_bytes, 0), coalesce(nullif(t.total_bytes, 0), s.size_bytes)
     FROM storage_block_devices s LEFT JOIN storage_block_device_state t ON t.storage_id = s.id""",  # noqa: S608
-    """SELECT 'client_defined_storages', s.id, s.pool_id, s.name, s.description, '', NULL, NULL, NULL
-    FROM client_defined_storages s""",
+    f"""SELECT 'client_defined_storages', s.id, s.pool_id, s.name, s.description,
+        {pools.CLIENTS_PROBLEM},
+        sum(t.free_bytes)::bigint, coalesce(sum(t.used_bytes), 0)::bigint, sum(t.total_bytes)::bigint
+    FROM client_defined_storages s LEFT JOIN client_defined_storage_state t ON t.storage_id = s.id GROUP BY s.id""",  # noqa: S608
     f"""SELECT 'storage_clouds', s.id, s.pool_id, {CLOUD_LABEL}, s.description, {storage_clouds.PROBLEM}, NULL,
         coalesce(t.used_bytes, 0), NULL
     FROM storage_clouds s LEFT JOIN storage_cloud_state t ON t.storage_id = s.id JOIN pools p ON p.id = s.pool_id JOIN media_servers m ON m.id = p.media_server_id""",  # noqa: S608

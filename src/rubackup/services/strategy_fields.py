@@ -96,6 +96,23 @@ def _leg(leg: str, backup_type: str) -> Iterator[Key]:
     yield Key(f"{leg}_move_copy_pool", Form.POOL, Ref | None, pool, None)
 
 
+def _second(leg: str, backup_type: str) -> Iterator[Key]:
+    """Keys of ours: a second copy in another pool."""
+    flag = f"{leg}_second_copy_flag"
+    yield _plain(
+        flag, bool, False, f"Whether a second copy of each {backup_type} copy is kept in {leg}_second_copy_pool."
+    )
+    yield _interval(
+        f"{leg}_second_copy_while", f"Age at which the second copy of {backup_type} copies is made; none: at once"
+    )
+    pool = Meta(description=f"Pool of second copies of {backup_type} copies: name or id; null: none.")
+    yield Key(f"{leg}_second_copy_pool", Form.POOL, Ref | None, pool, None)
+    yield _interval(
+        f"{leg}_second_copy_duration",
+        f"How long second copies of {backup_type} copies are kept, such as '1 Years', counted from the backup",
+    )
+
+
 def _keys() -> Iterator[Key]:
     yield _plain("name", str, NODEFAULT, "Name of the strategy; unique.", min_length=1, max_length=128, pattern=NAME)
     yield Key("status", Form.STATUS, str, policy_fields.STATUS, "wait")
@@ -126,10 +143,14 @@ def _keys() -> Iterator[Key]:
     yield from _told("notify_verify", "when a verification of the strategy's copies ended")
     yield from _told("notify_strategy_validity", "before the strategy ends")
     yield from _told("notify_end_storage_capacity", "when the storage of the strategy is used up")
+    for name in policy_fields.KEEPS:
+        yield Key(name, Form.PLAIN, int, policy_fields.keep(name), 0)
+    for leg, backup_type in LEGS.items():
+        yield from _second(leg, backup_type)
 
 
 KEYS = {key.name: key for key in _keys()}
-"""Every key of the bodies, in the guide's order."""
+"""Every key of the bodies: those of the guide in its order, then ours."""
 
 SCHEDULE = frozenset(
     {"validity_start_period", "validity_end_period"}

@@ -15,7 +15,7 @@ from rubackup.domain.lookups import BackupType, Crypto, ResourceType, TaskType
 from rubackup.domain.pools import WRITTEN
 from rubackup.queue.ports import NewTask, Reservation
 from rubackup.queue.postgres import PostgresQueue
-from rubackup.services import capacity, configuration, scopes, storage_kinds
+from rubackup.services import capacity, client_pools, configuration, scopes, storage_kinds
 from rubackup.services.change import Change
 from rubackup.services.fields import Problems, Ref, Row
 
@@ -93,6 +93,8 @@ async def create_backup(change: Change, new: NewBackup) -> int:
     problems.fields.update(_extension_problems(new, resource_type))
     problems.raise_any()
     await refuse_place_in_service_mode(change.db, pool)
+    if pool["group_id"] is None:
+        await client_pools.refuse_unable(change.db, pool["id"], client["id"], scopes.clients(change.principal))
     if full := await capacity.exceeded(change.db, client["id"]):
         raise Conflict(full)
     task_id = await PostgresQueue(change.db).add(

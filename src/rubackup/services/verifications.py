@@ -20,7 +20,7 @@ DAMAGED_NAMES = 1000
 """Lines of the task log that name damaged files; the rest is counted."""
 _RECORD = f"""
 SELECT r.id, r.uuid, r.client_id, r.pool_id, p.media_server_id, r.resource_type, r.resource, r.backup_type, r.crypto,
-    r.key_id <> '' AND {key_holders.HOLDS} AND $2 AS by_client
+    p.pool_type = 'Client defined' OR (r.key_id <> '' AND {key_holders.HOLDS} AND $2) AS by_client
 FROM repository r JOIN pools p ON p.id = r.pool_id LEFT JOIN clients c ON c.id = r.client_id WHERE r.id = $1"""  # noqa: S608 - a constant of ours
 _DEPTH = "UPDATE task_queue SET parameters = parameters || $2 WHERE id = $1"
 _FACTS = """
@@ -35,11 +35,11 @@ WHERE t.id = $1 AND r.id = t.record_id RETURNING r.id"""
 _OF_TASK = "SELECT r.id FROM repository r JOIN task_queue t ON t.record_id = r.id WHERE t.id = $1"
 
 
-async def queue(db: Connection, record_id: int, created_by: str) -> int:
-    """Queue the verification of a copy; the number of its task.
+async def queue(db: Connection, record_id: int, created_by: str, **from_rule: Any) -> int:
+    """Queue the verification of a copy; the number of its task. `from_rule`: which rule asks for it, as a task says it.
 
     Contents of an encrypted copy are read by its client while that is online; else its media server only compares the sums
-    of what is stored.
+    of what is stored. A copy in a client's own pool is verified by that client, whenever it is online.
     """
     row = await db.fetchrow(_RECORD, record_id, await _reads_contents(db))
     task_id = await PostgresQueue(db).add(
@@ -57,6 +57,7 @@ async def queue(db: Connection, record_id: int, created_by: str) -> int:
             crypto=row["crypto"],
             created_by=created_by,
             reservations=tasks.record_reservations(record_id, row["pool_id"]),
+            **from_rule,
         )
     )
     await record_history.note(db, [record_id], "verification", task_id=task_id, user_name=created_by)

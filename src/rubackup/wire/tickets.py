@@ -33,7 +33,8 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
     task_id: int
     fence: int
     epoch: int
-    mode: Literal["backup", "restore"]
+    mode: Literal["backup", "restore", "kept"]
+    """`kept`: about manifests of the client's own pools that are kept on the media server."""
     client_hwid: str
     media_hwid: str
     pool_id: int
@@ -49,6 +50,8 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
     """Unix seconds."""
     crypto: str = ""
     """Of a backup: the cipher that the copy has to be encrypted with, '' for none."""
+    kept: str = ""
+    """Where manifests are kept, as `domain.pools.kept_folder` names it; `record` '' stands for all of them then."""
 
 
 class _Signed(msgspec.Struct, array_like=True, forbid_unknown_fields=True):

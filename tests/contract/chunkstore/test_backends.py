@@ -66,13 +66,24 @@ def test_a_file_is_opened_again_at_a_place(backend: Backend) -> None:
     assert backend.size(NAME) == 6
 
 
-def test_a_growing_file_can_be_read(backend: Backend) -> None:
+def test_a_growing_manifest_can_be_read(backend: Backend) -> None:
     """What was written is seen before the file is closed."""
-    file = backend.append(NAME)
+    file = backend.append("manifests/one.open")
     file.write(b"data")
 
-    assert backend.read(NAME, 1, 2) == b"at"
+    assert backend.read("manifests/one.open", 1, 2) == b"at"
     file.close()
+
+
+def test_a_growing_pack_can_be_read_when_it_was_synced(backend: Backend) -> None:
+    """And after what followed was synced."""
+    file = backend.append("packs/ab/one.open")
+    for number in range(3):
+        file.write(bytes([number]) * 700_001)
+        file.sync()
+        assert backend.read("packs/ab/one.open", 700_001 * number, 700_001) == bytes([number]) * 700_001
+    file.close()
+    assert backend.size("packs/ab/one.open") == 3 * 700_001
 
 
 def test_publishing_gives_the_final_name(backend: Backend) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from rubackup.chunkstore import pack
 from rubackup.chunkstore.backends.faults import FaultyBackend
-from rubackup.chunkstore.backends.local import translated
+from rubackup.chunkstore.backends.oserrors import translated
 from rubackup.chunkstore.pool import Pool
 from rubackup.domain.errors import Conflict, Corrupt, RubackupError, StorageFault
 from support.chunkstore import Client, Place, begin, noise, record_id, restore

@@ -46,7 +46,7 @@ def test_copies_that_move_under_kills_restore() -> None:
 @pytest.mark.parametrize(
     ("broken", "seed", "noticed"),
     [
-        ("hasty", 4, "The pool has no record"),
+        ("hasty", 7, "The pool has no record"),
         ("forgetful", 2, "that nobody listed there"),
         ("greedy", 2, "were read although"),
         ("hoarding", 2, "is needed by no copy|holds nothing"),

@@ -10,7 +10,7 @@ import pytest
 from rubackup.chunkstore import seals
 from rubackup.chunkstore.backends.base import Backend
 from rubackup.chunkstore.backends.faults import FaultyBackend
-from rubackup.chunkstore.backends.local import translated
+from rubackup.chunkstore.backends.oserrors import translated
 from rubackup.domain.errors import Corrupt, StorageFault
 from support.chunkstore import Client, Place, begin, noise, record_id, restore
 from support.collecting import collect, packs

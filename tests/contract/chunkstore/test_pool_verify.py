@@ -10,7 +10,7 @@ import pytest
 
 from rubackup.chunkstore import pack, verify
 from rubackup.chunkstore.backends.base import Backend
-from rubackup.chunkstore.backends.local import translated
+from rubackup.chunkstore.backends.oserrors import translated
 from rubackup.chunkstore.index import Place as Spot
 from rubackup.chunkstore.pool import Pool, VerifyResult
 from rubackup.domain.errors import Busy, StorageFault

@@ -17,6 +17,7 @@ from rubackup.wire.messages import (
     AskAgent,
     AskDeletion,
     AskElements,
+    AskKept,
     AskOwnClient,
     AskOwnCopies,
     AskOwnRules,
@@ -38,6 +39,8 @@ from rubackup.wire.messages import (
     CheckFolder,
     Checkpoint,
     Checkpointed,
+    ClientPool,
+    ConfigureClientPools,
     ConfigurePools,
     CopySegments,
     Deleted,
@@ -46,6 +49,7 @@ from rubackup.wire.messages import (
     DeviceChecked,
     DeviceConfig,
     DeviceFormatted,
+    DropKept,
     DropRecord,
     EmergencyState,
     Enrol,
@@ -56,11 +60,15 @@ from rubackup.wire.messages import (
     FormatDevice,
     Groups,
     Hello,
+    Keep,
     KeepKey,
+    KeptRecords,
+    KeptSize,
     Known,
     ListBlockDevices,
     ListEncrypted,
     ListFilesystem,
+    ListKept,
     ListRecord,
     ListResources,
     LocalUser,
@@ -74,6 +82,7 @@ from rubackup.wire.messages import (
     MonitoringSample,
     NewTicket,
     OpenBackup,
+    OpenKept,
     OpenRestore,
     Order,
     OwnClient,
@@ -99,6 +108,7 @@ from rubackup.wire.messages import (
     Queued,
     ReadChunks,
     ReadEncryptedFile,
+    ReadKept,
     ReadManifest,
     ReadRecordFile,
     RecordEntry,
@@ -166,6 +176,16 @@ ROBOT = TapeDevice(
     kind="medium_changer", scsi_path="[8:0:0:3]", device="/dev/sg4", vendor="STK", product="L700", revision="0104",
     serial="VTL0001",
 )  # fmt: skip
+OWN = ClientPool(
+    id=9,
+    uuid="00" * 16,
+    name="Mine",
+    storages=[(1, "nas"), (2, "")],
+    metadata_pool=1,
+    reserve_bytes=1 << 30,
+    evenly=True,
+)
+KEPT = f"{'00' * 16}-525a99154f3505a2"
 ORDER = Order(task_id=7, fence=3, epoch=2, ticket=b"ticket")
 MEDIA_ADDRESS = MediaAddress(host="media.example", port=9993, hwid=MEDIA)
 
@@ -196,6 +216,7 @@ SAMPLES: tuple[Message, ...] = (
         data_endpoint="media.example:9993",
         ciphers=["aes-256-gcm"],
         key_ids=[KEY_ID],
+        storages=["nas"],
     ),
     Welcome(version=1, server_hwid="a1" * 32, hostname="server.example", epoch=5, heartbeat_seconds=10.0),
     Call(id=1, body=b"\x81\xa1t\xa4ping"),
@@ -217,6 +238,7 @@ SAMPLES: tuple[Message, ...] = (
         normal_script="/opt/rubackup/scripts/normal",
         exception_script="/opt/rubackup/scripts/exception",
         crypto="aes-256-gcm",
+        own=OWN,
         rule=12,
     ),
     RunRestore(
@@ -233,6 +255,7 @@ SAMPLES: tuple[Message, ...] = (
         common_parameters={"two": 2},
         restore_script="/opt/rubackup/scripts/restore",
         key_id=KEY_ID,
+        own=OWN,
         rule=13,
     ),
     SetBandwidth(
@@ -253,8 +276,9 @@ SAMPLES: tuple[Message, ...] = (
             files=7,
             size_bytes=1 << 40,
         ),
+        own=OWN,
     ),
-    RunClean(order=ORDER, pool_id=1, blocks=False, storages=True, zeroing=True, unfinished=[7, 9]),
+    RunClean(order=ORDER, pool_id=1, blocks=False, storages=True, zeroing=True, unfinished=[7, 9], media=MEDIA_ADDRESS, own=OWN),
     RunCopy(
         order=ORDER,
         pool_id=2,
@@ -337,7 +361,7 @@ SAMPLES: tuple[Message, ...] = (
         ]
     ),
     AskPools(contacts=[(1, 7), (2, 1 << 40)]),
-    AskRecords(pool_id=1, after=RECORD, limit=10),
+    AskRecords(pool_id=1, after=RECORD, limit=10, kept_of="00" * 16),
     PoolRecords(
         records=[
             PoolRecord(
@@ -381,9 +405,9 @@ SAMPLES: tuple[Message, ...] = (
     Revoked(serials=["0a1b2c", "ff"], key_seconds=3600.0),
     KeepKey(key_seconds=3600.0),
     ListEncrypted(
-        pool_id=1, record=RECORD, path="/home", page=1, limit=100, media=MEDIA_ADDRESS, ticket=b"ticket"
+        pool_id=1, record=RECORD, path="/home", page=1, limit=100, media=MEDIA_ADDRESS, ticket=b"ticket", own=OWN
     ),
-    ListRecord(pool_id=1, record=RECORD, path="/home", page=2, limit=50),
+    ListRecord(pool_id=1, record=RECORD, path="/home", page=2, limit=50, kept=KEPT),
     ReadEncryptedFile(
         pool_id=3, record=RECORD, path="/home/\udcff", offset=1 << 40, length=1 << 20, media=MEDIA_ADDRESS, ticket=b"ticket"
     ),
@@ -435,7 +459,7 @@ SAMPLES: tuple[Message, ...] = (
         damaged=["/home/u/a"],
     ),
     RenewTicket(task_id=7, fence=3),
-    NewTicket(ticket=b"ticket"),
+    NewTicket(ticket=b"ticket", media=MEDIA_ADDRESS),
     RecordSealed(
         task_id=7,
         fence=3,
@@ -650,6 +674,15 @@ SAMPLES: tuple[Message, ...] = (
     Proved(states=b"\x01"),
     Checkpoint(),
     Checkpointed(),
+    ConfigureClientPools(epoch=2, pools=[OWN]),
+    OpenKept(version=1, ticket=b"ticket"),
+    AskKept(record=RECORD),
+    KeptSize(size_bytes=1 << 33),
+    ReadKept(record=RECORD, offset=1 << 32, length=1 << 20),
+    Keep(record=RECORD, size_bytes=1 << 33),
+    ListKept(after=RECORD),
+    KeptRecords(records=[RECORD], more=True),
+    DropKept(epoch=2, folder=KEPT, record=RECORD),
     Renew(ticket=b"ticket"),
     Seal(files=9, files_failed=1, size_bytes=100),
     Sealed(record=RECORD, stored_bytes=50),

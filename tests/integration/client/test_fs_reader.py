@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -36,6 +39,44 @@ def test_what_is_read_at_once_does_not_move_the_cuts(pieces_of) -> None:
 
     assert cuts[0] == cuts[1] == cuts[2]
     assert b"".join(cuts[0]) == data
+
+
+def test_reading_ahead_changes_nothing(pieces_of) -> None:
+    """The same chunks; a file that ends early ends the same way."""
+    data = random.Random(3).randbytes(3_000_001)
+    with ThreadPoolExecutor(1) as ahead:
+        made = pieces_of(FileReader(lambda: None, read_bytes=512 << 10, ahead=ahead), data)
+
+    assert made == pieces_of(FileReader(lambda: None, read_bytes=512 << 10), data)
+
+
+def test_who_stops_reading_may_close_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is read any more when the pieces are closed; an error of what was read ahead is told in its place."""
+    file = tmp_path / "file"
+    file.write_bytes(random.Random(4).randbytes(3_000_001))
+    busy, real = [0], reader.read_at
+
+    def slow(fd: int, length: int, offset: int) -> bytes:
+        busy[0] += 1
+        time.sleep(0.02)
+        if offset > 2_000_000:
+            raise OSError(errno.EIO, "Input/output error")
+        busy[0] -= 1
+        return real(fd, length, offset)
+
+    monkeypatch.setattr(reader, "read_at", slow)
+    with ThreadPoolExecutor(1) as ahead, file.open("rb") as opened:
+        made = FileReader(lambda: None, read_bytes=512 << 10, ahead=ahead)
+        pieces = made.pieces(opened.fileno(), file.stat())
+        next(pieces)
+        pieces.close()
+        at_close = busy[0]
+        seen: list[int] = []
+        with pytest.raises(OSError, match="Input/output"):
+            seen.extend(len(piece) for piece in made.pieces(opened.fileno(), file.stat()))  # type: ignore[arg-type]
+
+    assert at_close == 0
+    assert 2_000_000 < sum(seen) < 3_000_001
 
 
 def test_large_files_are_cut_coarsely_when_asked_for(pieces_of, monkeypatch: pytest.MonkeyPatch) -> None:

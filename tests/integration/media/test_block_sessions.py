@@ -13,18 +13,18 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from rubackup.agent.folders import Ground
+from rubackup.agent.seals import SealBook
 from rubackup.agent.tasks import RunningTask
+from rubackup.agent.verifying import verify
 from rubackup.chunkstore import group
 from rubackup.chunkstore.identity import chunk_id
 from rubackup.client.channels import BackupOverWire, connect
 from rubackup.client.modules.filesystem import FileSystemModule
 from rubackup.client.ports import BackupJob
 from rubackup.domain.errors import Invalid, RubackupError, StorageFault
-from rubackup.media.folders import Ground
 from rubackup.media.pools import PoolKeeper
-from rubackup.media.seals import SealBook
 from rubackup.media.sessions import DataSessions
-from rubackup.media.verifying import verify
 from rubackup.wire import pki
 from rubackup.wire.data import DataServer
 from rubackup.wire.messages import MediaAddress, Order, PoolConfig, RunVerify, StorageConfig
@@ -99,7 +99,11 @@ def test_a_client_is_told_and_cuts_so(place: Place, tmp_path: Path) -> None:
     assert len(before) > 6 * 64
     recorded.write_bytes(before[:-1])
     task = RunningTask(7, 1)
-    outcome = verify(place.pools, RunVerify(order=Order(task_id=7, fence=1, epoch=1), pool_id=1, record=record), task)
+    outcome = verify(
+        lambda: place.pools.wait_for(1),
+        RunVerify(order=Order(task_id=7, fence=1, epoch=1), pool_id=1, record=record),
+        task,
+    )
     report = task.unsent()
 
     assert outcome.outcome == "done"

@@ -17,12 +17,12 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 from cryptography.x509 import load_pem_x509_certificate
 
+from rubackup.agent.seals import SealBook
 from rubackup.agent.tasks import RunningTask, TaskRunner, guarded
 from rubackup.domain.errors import Conflict, Fenced, NotFound, Refused, RubackupError, Stopped
 from rubackup.media.agent import MediaAgent
 from rubackup.media.copying import Copier
 from rubackup.media.pools import PoolKeeper
-from rubackup.media.seals import SealBook
 from rubackup.media.sessions import DataSessions
 from rubackup.media.tape.host import TapeHost
 from rubackup.wire import pki

@@ -14,6 +14,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from rubackup.agent.seals import SealBook
 from rubackup.agent.tasks import RunningTask
 from rubackup.chunkstore import group
 from rubackup.chunkstore.identity import chunk_id
@@ -25,7 +26,6 @@ from rubackup.client.modules.filesystem.backup import Backup
 from rubackup.client.ports import BackupJob, RestoreJob
 from rubackup.domain.errors import Corrupt, Fenced, Refused, RubackupError, WireFault
 from rubackup.media.pools import PoolKeeper
-from rubackup.media.seals import SealBook
 from rubackup.media.sessions import DataSessions
 from rubackup.wire import pki
 from rubackup.wire.data import DataConnection, DataServer

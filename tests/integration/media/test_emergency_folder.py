@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from rubackup.agent.folders import Ground
 from rubackup.domain.errors import StorageFault
 from rubackup.media.emergency import emergency_folder
-from rubackup.media.folders import Ground
 from rubackup.media.pools import PoolKeeper
 from rubackup.wire.messages import PoolConfig, StorageConfig
 from support.chunkstore import Client, begin, noise, record_id, restore

@@ -34,6 +34,7 @@ from rubackup.wire.messages import (
     ReportFinished,
     RunBackup,
 )
+from support.own_pools import no_own_pools
 
 __all__ = ["place"]
 GCM = "aes-256-gcm"
@@ -97,7 +98,8 @@ def list_by_agent(place: Place, keys: KeyStore, record: str, path: str, ticket: 
         raise AssertionError
 
     async def ask() -> object:
-        agent = ClientAgent(CLIENT, place.installation.files("client", CLIENT), {}, TaskRunner(call), keys)
+        files = place.installation.files("client", CLIENT)
+        agent = ClientAgent(CLIENT, files, {}, TaskRunner(call), keys, no_own_pools(Path(keys.path).parent))
         asked = ListEncrypted(
             pool_id=POOL, record=record, path=path, page=1, limit=50, media=place.address,
             ticket=ticket or place.ticket(record=record, mode="restore"),
@@ -186,7 +188,8 @@ def test_a_cipher_that_is_not_here_ends_the_task(
         runner = TaskRunner(call)
         module = FileSystemModule()
         files = place.installation.files("client", CLIENT)
-        agent = ClientAgent(CLIENT, files, {module.resource_type: module}, runner, keys)
+        own = no_own_pools(tmp_path)
+        agent = ClientAgent(CLIENT, files, {module.resource_type: module}, runner, keys, own)
         order = Order(task_id=1, fence=1, epoch=1, ticket=place.ticket(crypto="serpent-256"))
         await agent.handle(None, RunBackup(
             order=order, media=place.address, record=uuid.uuid4().hex, parent="", resource_type=module.resource_type,

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from rubackup.agent.folders import Ground, check_folder
 from rubackup.chunkstore.backends.local import LocalBackend
 from rubackup.chunkstore.storage import bind
 from rubackup.domain.errors import Conflict, Invalid
-from rubackup.media.folders import Ground, check_folder
 
 POOL, OTHER = "aa" * 16, "bb" * 16
 ANYWHERE = Ground(memory=True)

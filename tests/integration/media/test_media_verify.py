@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from rubackup.agent.folders import Ground
 from rubackup.agent.tasks import Outcome, RunningTask
+from rubackup.agent.verifying import verify
 from rubackup.chunkstore import pack
 from rubackup.chunkstore.backends.local import LocalBackend
 from rubackup.chunkstore.index import Place
-from rubackup.media.folders import Ground
 from rubackup.media.pools import PoolKeeper
-from rubackup.media.verifying import verify
 from rubackup.wire.messages import Order, PoolConfig, RunVerify, StorageConfig
 from support.chunkstore import Client, begin, noise, record_id
 
@@ -36,7 +36,11 @@ def pools(tmp_path: Path) -> Iterator[PoolKeeper]:
 
 def _verified(pools: PoolKeeper) -> tuple[Outcome, list[str]]:
     task = RunningTask(7, 1)
-    outcome = verify(pools, RunVerify(order=Order(task_id=7, fence=1, epoch=1), pool_id=1, record=record_id(1)), task)
+    outcome = verify(
+        lambda: pools.wait_for(1),
+        RunVerify(order=Order(task_id=7, fence=1, epoch=1), pool_id=1, record=record_id(1)),
+        task,
+    )
     report = task.unsent()
     return outcome, [line.text for line in report.lines] if report else []
 

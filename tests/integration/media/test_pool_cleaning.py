@@ -7,10 +7,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from rubackup.agent.cleaning import Sweeper
 from rubackup.agent.tasks import RunningTask
 from rubackup.chunkstore.pool import GcSafety
 from rubackup.domain.errors import Conflict
-from rubackup.media.cleaning import Sweeper, clean
+from rubackup.media.cleaning import clean
 from rubackup.media.listing import list_records
 from rubackup.media.pools import PoolKeeper
 from rubackup.wire.messages import AskRecords, Order, PoolConfig, RunClean, StorageConfig

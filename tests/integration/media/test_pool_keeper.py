@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import shutil
 import struct
+import threading
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from rubackup.agent.folders import Ground
 from rubackup.chunkstore.pool import Pool
-from rubackup.domain.errors import Conflict, Invalid, StorageFault
-from rubackup.media.folders import Ground
+from rubackup.domain.errors import Busy, Conflict, Invalid, StorageFault
 from rubackup.media.pools import PoolKeeper
 from rubackup.wire.messages import PoolConfig, StorageConfig, StorageNeed
 
@@ -108,3 +109,19 @@ def test_a_pool_that_fails_in_an_unknown_way_says_so(tmp_path: Path, monkeypatch
     assert pools.states()[0].problem == "Pool Default cannot be used: error: unpack requires a buffer of 4 bytes"
     with pytest.raises(StorageFault, match="unpack requires"):
         pools.get(1)
+
+
+def test_a_pool_that_nobody_has_told_yet_is_waited_for(tmp_path: Path) -> None:
+    """After a restart, sessions may be quicker than the server; those that cannot wait are told to come again."""
+    pools = PoolKeeper(tmp_path / "metadata", Ground((tmp_path / "metadata",), memory=True))
+    with pytest.raises(Busy, match="has not been told its pools yet"):
+        pools.get(1)
+    later = threading.Timer(0.2, pools.configure, [configured(tmp_path, 4)])
+    later.start()
+    try:
+        assert pools.wait_for(1) is pools.get(1)
+        with pytest.raises(StorageFault, match="does not serve this pool"):
+            pools.wait_for(2)
+    finally:
+        later.join()
+        pools.close()

@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
+from rubackup.agent.folders import Ground
 from rubackup.chunkstore.backends.block import rebuild
 from rubackup.chunkstore.backends.block.layout import MAGIC
 from rubackup.chunkstore.pool import Pool
-from rubackup.domain.errors import Conflict, Invalid, StorageFault
+from rubackup.domain.errors import Busy, Conflict, Invalid, StorageFault
 from rubackup.domain.sealing import CLOUD_SECRET, seal
 from rubackup.media.devices import check_device
-from rubackup.media.folders import Ground
 from rubackup.media.metafiles import Metafiles
 from rubackup.media.pools import WAITING, PoolKeeper
 from rubackup.wire import pki
@@ -366,7 +366,7 @@ def test_a_bucket_that_does_not_answer_keeps_no_other_pool_waiting(
 
     assert (first.problem, second.problem) == (WAITING, "")
     assert content(keeper.get(2), record) == data
-    with pytest.raises(StorageFault, match="waits for its object storage"):
+    with pytest.raises(Busy, match="waits for its object storage"):
         keeper.get(1)
     go_on.set()
     monkeypatch.undo()

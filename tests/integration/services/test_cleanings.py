@@ -144,7 +144,7 @@ def test_an_attempt_is_told_which_tasks_keep_what_they_sent(run):
         await dispatch.fail(database, over, jobs[over].fence, "no")
         await world.backup(resource="/new", reservations=(), client_id=None)
         async with database.transaction() as db:
-            task = await cleanings.clean(change(db), world.pool)
+            (task,) = await cleanings.clean(change(db), world.pool)
         job = next(job for job in await claim(world) if job.task_id == task)
 
         assert (job.task_type, job.executor, job.media_hwid, job.record_uuid) == ("Clean", "media", MEDIA, "")
@@ -160,7 +160,7 @@ def test_one_cleaning_of_a_pool_at_a_time(run):
         world = await world_with_storage(database)
         await world.configure(service_window_start="00:00:00", service_window_end="00:00:00")
         async with database.transaction() as db:
-            task = await cleanings.clean(change(db), world.pool)
+            (task,) = await cleanings.clean(change(db), world.pool)
         with pytest.raises(Conflict, match=f"task {task}"):
             async with database.transaction() as db:
                 await cleanings.clean(change(db), world.pool)

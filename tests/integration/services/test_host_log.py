@@ -25,9 +25,7 @@ async def come(database: Database, role: str, hwid: str, serial: str, hostname: 
     async def nobody(_peer: Any) -> None:
         raise AssertionError
 
-    plane = ControlPlane(
-        database, NumberingSigner(), Registry(), ("s" * 64, "primary"), lambda: 1, nobody, lambda: None
-    )
+    plane = ControlPlane(database, NumberingSigner(), Registry(), ("s" * 64, "primary"), lambda: 1, nobody, nobody)
     hello = Hello(version=PROTOCOL_VERSION, hostname=hostname, package_version="1")
     await plane.admit(pki.Identity(role=role, hwid=hwid, serial=serial), hello, "10.0.0.7")
 

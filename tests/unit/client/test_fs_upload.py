@@ -244,8 +244,9 @@ def test_a_chunk_that_is_wanted_alone_does_not_keep_what_it_was_cut_from() -> No
     piece = memoryview(bytes(1_000_000))
     batch = upload.Batch()
     for start in range(0, 1_000_000, 100_000):
-        batch.add(b"%032d" % start, piece[start : start + 100_000])
-    batch.add(b"s" * 32, b"small")
+        data = piece[start : start + 100_000]
+        batch.add(b"%032d" % start, data, batch.growth(data))
+    batch.add(b"s" * 32, b"small", batch.growth(b"small"))
     few, all_of_it = batch.only(batch.chunks[:1]), batch.only(batch.chunks)
 
     assert batch.kept_bytes == 1_000_005
@@ -265,7 +266,20 @@ def test_a_batch_is_what_it_keeps_in_memory(monkeypatch: pytest.MonkeyPatch) -> 
         for number in range(10):
             sender.add(memoryview(number.to_bytes(8, "big") * 50_000)[:100])
 
-    assert handed == [3, 3, 3]
+    assert handed == [2, 2, 2, 2]
+
+
+def test_what_was_read_at_once_is_asked_for_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of its chunks would keep all of it; the next piece begins another batch."""
+    handed: list[int] = []
+    with closing(uploader(MemoryPool().write("r"))) as sender:
+        monkeypatch.setattr(sender, "_put", lambda item: handed.append(len(item.chunks)))
+        for number in range(4):
+            piece = memoryview(number.to_bytes(8, "big") * (upload.BATCH_BYTES // 8))
+            for at in range(0, len(piece), 128 << 10):
+                sender.add(memoryview(piece.obj)[at : at + (128 << 10) - number - at % 4093])
+
+    assert handed == [32, 32, 32]
 
 
 def test_with_little_memory_one_batch_is_in_flight() -> None:

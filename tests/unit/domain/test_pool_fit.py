@@ -45,8 +45,13 @@ def test_every_pair_of_types_fits_or_says_why_not() -> None:
     both = {"File system", "Cloud"}
     good = {(one, two) for one in both for two in both} | {("Block device", "Block device")}
     assert {pair for pair, reason in pairs.items() if not reason} == good
+    own = {pair for pair in pairs if "Client defined" in pair}
+    assert all("Client defined" in pairs[pair] for pair in own if pair[0] != pair[1])
+    assert "only that client can read them" in pairs["Client defined", "File system"]
     assert all(
-        one in pairs[one, two] and two in pairs[one, two] for one, two in pairs if one != two and (one, two) not in good
+        one in pairs[one, two] and two in pairs[one, two]
+        for one, two in pairs
+        if one != two and (one, two) not in good | own
     )
 
 

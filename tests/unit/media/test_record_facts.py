@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from rubackup.agent.facts import differences
 from rubackup.chunkstore.seals import SealedRecord
-from rubackup.media.facts import differences
 from rubackup.wire.messages import RecordFacts
 
 SEALED = SealedRecord(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rubackup.roles.media import safety
+from rubackup.roles.host import safety
 from rubackup.roles.settings import ConfigurationFault, Settings
 
 

@@ -37,7 +37,7 @@ def test_strangers_are_refused_before_the_catalogue_is_asked(told: dict[str, str
         "version": PROTOCOL_VERSION, "role": "client", "hwid": "0" * 16, "hostname": "host",
         "csr_pem": pki.make_csr(pki.new_key_pem(), "host"), "package_version": "2", **told,
     }  # fmt: skip
-    plane = ControlPlane(NOWHERE, NoSigner(), Registry(), ("s", "server"), lambda: 1, nobody, lambda: None)
+    plane = ControlPlane(NOWHERE, NoSigner(), Registry(), ("s", "server"), lambda: 1, nobody, nobody)
 
     with pytest.raises(Refused):
         asyncio.run(plane.enrol(Enrol(**fields), "127.0.0.1"))

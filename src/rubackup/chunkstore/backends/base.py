@@ -75,7 +75,10 @@ class Appender(Protocol):
     """What was written; a write that failed does not count, and `truncate` removes what it left."""
 
     def write(self, data: Buffer) -> None:
-        """Add `data` at the end, wholly or with an error."""
+        """Add `data` at the end, wholly or with an error.
+
+        What a new pack gets can be read when it was synced; until then an error of one call may be raised by a later one.
+        """
 
     def truncate(self, size_bytes: int) -> None:
         """Cut the file to this size, which `size_bytes` then is."""

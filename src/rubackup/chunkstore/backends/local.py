@@ -1,52 +1,30 @@
 """Packs and manifests in a folder of a local file system.
 
-The only module of the chunk store that turns OS errors into ours. One process at a time
-(the pool's lock file sees to it), so create-only is a check before the rename.
+One process at a time (the pool's lock file sees to it), so create-only is a check before the rename.
 """
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
-from rubackup.chunkstore.backends._statfs import copies_on_write
+from rubackup.chunkstore.backends._packfile import DIRECT, PackAppender
+from rubackup.chunkstore.backends._statfs import copies_on_write, file_system_type
 from rubackup.chunkstore.backends.base import Capabilities, Item, Space
+from rubackup.chunkstore.backends.oserrors import sync_folder, translated
 from rubackup.chunkstore.identity import Buffer
-from rubackup.domain.errors import Conflict, Corrupt, NotFound, StorageFault, StorageFull
+from rubackup.domain.errors import Conflict, Corrupt
 
 TEMPORARY = ".tmp"
+PACKS = "packs/"
+AHEAD_BYTES = 4 << 20
+"""Of a pack that is read group after group: so much behind what is asked for is had from the disk meanwhile."""
+NEAR_BYTES = 8 << 20
+"""Several threads read in turns: what begins so near to where the last read ended goes on with it."""
+_FOLLOWED = 64
 _ZEROES = memoryview(bytes(1 << 20))
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-
-
-@contextmanager
-def translated(label: str, name: str) -> Iterator[None]:
-    """OS errors as errors of ours that name the folder and the file."""
-    try:
-        yield
-    except FileNotFoundError as error:
-        raise NotFound(f"{label}/{name} does not exist.") from error
-    except OSError as error:
-        if error.errno in _FULL:
-            raise StorageFull(f"There is no room left in {label}: {error.strerror}.", folder=label) from error
-        raise StorageFault(f"{label}/{name}: {error.strerror or error}.") from error
-
-
-def is_bad_sector(error: StorageFault) -> bool:
-    """Whether a part of a file could not be read (EIO), as opposed to the folder as a whole."""
-    return isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.EIO
-
-
-def sync_folder(path: Path) -> None:
-    """Make the names in a folder durable."""
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 class LocalAppender:
@@ -94,8 +72,12 @@ class LocalAppender:
 class LocalBackend:
     """A folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, cached: bool = False) -> None:
+        """`cached`: packs are soon read again, so they are written through the page cache."""
         self._root = folder
+        self._direct = not cached and file_system_type(folder) in DIRECT
+        self._ends: dict[str, int] = {}
+        """Where the last read of a pack ended, of those that are being read."""
         self.capabilities = Capabilities(append=True, overwrite=not copies_on_write(folder))
         self.label = str(folder)
 
@@ -133,11 +115,13 @@ class LocalBackend:
             temporary.rename(path)
             sync_folder(path.parent)
 
-    def append(self, name: str, at: int | None = None) -> LocalAppender:
-        """A new file that grows, or with `at` the existing one, cut to that size."""
+    def append(self, name: str, at: int | None = None) -> LocalAppender | PackAppender:
+        """A new file that grows, or with `at` the existing one, cut to that size. What a new pack gets is there when it is synced."""
         with translated(self.label, name):
             path = self._file(name)
             try:
+                if at is None and name.startswith(PACKS):
+                    return PackAppender(self.label, path, direct=self._direct)
                 file = LocalAppender(self.label, path, at)
             except FileExistsError as error:
                 raise Conflict(f"{path} exists already.") from error
@@ -171,6 +155,8 @@ class LocalBackend:
         with translated(self.label, name):
             handle = os.open(self._root / name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
             try:
+                if name.startswith(PACKS):
+                    self._read_ahead(handle, name, offset, length)
                 data = os.pread(handle, length, offset)
                 while len(data) < length:
                     more = os.pread(handle, length - len(data), offset + len(data))
@@ -180,6 +166,15 @@ class LocalBackend:
             finally:
                 os.close(handle)
         return data
+
+    def _read_ahead(self, handle: int, name: str, offset: int, length: int) -> None:
+        """Each read opens the file anew, so the kernel cannot tell that one goes on where the last ended."""
+        before, end = self._ends.get(name), offset + length
+        if before is not None and abs(offset - before) <= NEAR_BYTES:
+            os.posix_fadvise(handle, end, AHEAD_BYTES, os.POSIX_FADV_WILLNEED)
+        elif len(self._ends) >= _FOLLOWED:
+            self._ends.clear()
+        self._ends[name] = end
 
     def size(self, name: str) -> int:
         """Length of a file."""

@@ -13,7 +13,7 @@ from itertools import chain
 from pathlib import PurePosixPath
 from typing import Final, TypeVar
 
-from rubackup.chunkstore.backends.local import translated
+from rubackup.chunkstore.backends.oserrors import translated
 from rubackup.chunkstore.gc.compact import Compaction
 from rubackup.chunkstore.gc.doomed import Doomed
 from rubackup.chunkstore.gc.drain import drain

@@ -16,7 +16,7 @@ from typing import Final
 from rubackup.chunkstore import group, pack
 from rubackup.chunkstore._presence import closed_or_open
 from rubackup.chunkstore.backends.base import Backend
-from rubackup.chunkstore.backends.local import is_bad_sector
+from rubackup.chunkstore.backends.oserrors import is_bad_sector
 from rubackup.chunkstore.gc.ground import Ground
 from rubackup.chunkstore.gc.live import PREFIX_BYTES, LiveIds
 from rubackup.chunkstore.gc.spill import Buckets

@@ -10,7 +10,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Final
 
-from rubackup.chunkstore.backends.local import translated
+from rubackup.chunkstore.backends.oserrors import translated
 
 _FIRST: Final = itemgetter(0)
 """The byte that decides; three times as quick as to sort by the whole item."""

@@ -18,6 +18,7 @@ from rubackup.roles.up.process import Program, finish, spawn
 
 STOP_SECONDS = 10.0
 _PASSED_ON = (
+    "CLIENT_DEFINED_STORAGES",
     "PATH",
     "HOME",
     "LANG",
@@ -29,6 +30,7 @@ _PASSED_ON = (
     "PYTHONDONTWRITEBYTECODE",
     "MEMORY_STORAGES",
     "GC_GRACE_SECONDS",
+    "RETENTION_SECONDS",
 )
 
 

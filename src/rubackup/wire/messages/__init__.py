@@ -6,6 +6,18 @@ overwrite stored data. Golden bytes: `tests/contract/wire`. Design: `docs/design
 """
 
 from rubackup.wire.messages.base import PROTOCOL_VERSION, Fault, Message
+from rubackup.wire.messages.client_pools import (
+    AskKept,
+    ClientPool,
+    ConfigureClientPools,
+    DropKept,
+    Keep,
+    KeptRecords,
+    KeptSize,
+    ListKept,
+    OpenKept,
+    ReadKept,
+)
 from rubackup.wire.messages.control import (
     Ack,
     Answer,
@@ -148,7 +160,7 @@ from rubackup.wire.messages.tools import (
     WaitingRequest,
 )
 
-__all__ = ["PROTOCOL_VERSION", "Ack", "AgentState", "Answer", "AnyMessage", "AskAgent", "AskDeletion", "AskElements", "AskOwnClient", "AskOwnCopies", "AskOwnRules", "AskOwnTasks", "AskPools", "AskRecords", "AskRoot", "AskStorage", "AskUnavailable", "BackupOpened", "BlockDevice", "BlockDevices", "BucketConfig", "BucketProbed", "Bye", "Call", "CheckDestinations", "CheckDevice", "CheckFolder", "Checkpoint", "Checkpointed", "ConfigurePools", "CopySegments", "Deleted", "Destination", "DestinationsChecked", "DeviceChecked", "DeviceConfig", "DeviceFormatted", "DropRecord", "EmergencyState", "Enrol", "EnrolGranted", "EnrolPending", "Fault", "FilesystemListing", "FormatDevice", "Groups", "Hello", "KeepKey", "Known", "ListBlockDevices", "ListEncrypted", "ListFilesystem", "ListRecord", "ListResources", "LocalUser", "LockRecord", "LogLine", "MediaAddress", "Message", "ModuleResource", "ModuleResources", "MonitoringLimits", "MonitoringSample", "NewTicket", "OpenBackup", "OpenRestore", "Order", "OwnClient", "OwnCopies", "OwnCopy", "OwnRule", "OwnRules", "OwnTask", "OwnTasks", "Ping", "Pong", "PoolConfig", "PoolRecord", "PoolRecords", "PoolState", "PoolStates", "ProbeBucket", "Progress", "ProgressAnswer", "Prove", "Proved", "Query", "Queued", "ReadChunks", "ReadEncryptedFile", "ReadManifest", "ReadRecordFile", "RecordEntry", "RecordFacts", "RecordFilePart", "RecordListing", "RecordSealed", "Relay", "Relayed", "Renew", "RenewTicket", "ReportFinished", "ReportKeys", "ReportLog", "ReportMonitoring", "ReportProgress", "ReportSessions", "RequestRule", "RequestRuleDeletion", "Requested", "RestoreOpened", "Revoked", "Root", "RuleBandwidth", "RunBackup", "RunClean", "RunCopy", "RunRestore", "RunVerify", "ScanTape", "Seal", "SealVerdict", "Sealed", "SessionOf", "SessionsAnswer", "SetBandwidth", "StartBackup", "StartRestore", "StorageConfig", "StorageNeed", "StorageState", "TapeDevice", "TapeDevices", "TapeElement", "TapeElements", "UnavailableRecords", "WaitingRequest", "Welcome"]  # fmt: skip
+__all__ = ["PROTOCOL_VERSION", "Ack", "AgentState", "Answer", "AnyMessage", "AskAgent", "AskDeletion", "AskElements", "AskKept", "AskOwnClient", "AskOwnCopies", "AskOwnRules", "AskOwnTasks", "AskPools", "AskRecords", "AskRoot", "AskStorage", "AskUnavailable", "BackupOpened", "BlockDevice", "BlockDevices", "BucketConfig", "BucketProbed", "Bye", "Call", "CheckDestinations", "CheckDevice", "CheckFolder", "Checkpoint", "Checkpointed", "ClientPool", "ConfigureClientPools", "ConfigurePools", "CopySegments", "Deleted", "Destination", "DestinationsChecked", "DeviceChecked", "DeviceConfig", "DeviceFormatted", "DropKept", "DropRecord", "EmergencyState", "Enrol", "EnrolGranted", "EnrolPending", "Fault", "FilesystemListing", "FormatDevice", "Groups", "Hello", "Keep", "KeepKey", "KeptRecords", "KeptSize", "Known", "ListBlockDevices", "ListEncrypted", "ListFilesystem", "ListKept", "ListRecord", "ListResources", "LocalUser", "LockRecord", "LogLine", "MediaAddress", "Message", "ModuleResource", "ModuleResources", "MonitoringLimits", "MonitoringSample", "NewTicket", "OpenBackup", "OpenKept", "OpenRestore", "Order", "OwnClient", "OwnCopies", "OwnCopy", "OwnRule", "OwnRules", "OwnTask", "OwnTasks", "Ping", "Pong", "PoolConfig", "PoolRecord", "PoolRecords", "PoolState", "PoolStates", "ProbeBucket", "Progress", "ProgressAnswer", "Prove", "Proved", "Query", "Queued", "ReadChunks", "ReadEncryptedFile", "ReadKept", "ReadManifest", "ReadRecordFile", "RecordEntry", "RecordFacts", "RecordFilePart", "RecordListing", "RecordSealed", "Relay", "Relayed", "Renew", "RenewTicket", "ReportFinished", "ReportKeys", "ReportLog", "ReportMonitoring", "ReportProgress", "ReportSessions", "RequestRule", "RequestRuleDeletion", "Requested", "RestoreOpened", "Revoked", "Root", "RuleBandwidth", "RunBackup", "RunClean", "RunCopy", "RunRestore", "RunVerify", "ScanTape", "Seal", "SealVerdict", "Sealed", "SessionOf", "SessionsAnswer", "SetBandwidth", "StartBackup", "StartRestore", "StorageConfig", "StorageNeed", "StorageState", "TapeDevice", "TapeDevices", "TapeElement", "TapeElements", "UnavailableRecords", "WaitingRequest", "Welcome"]  # fmt: skip
 
 AnyMessage = (
     Fault | Enrol | EnrolPending | EnrolGranted | AskRoot | Root | Hello | Welcome | Call | Answer | Ping | Pong | Ack
@@ -163,5 +175,6 @@ AnyMessage = (
     | AskAgent | AgentState | AskOwnClient | OwnClient | AskOwnRules | OwnRules | AskOwnCopies | OwnCopies | AskOwnTasks | OwnTasks | RequestRule | RequestRuleDeletion | Requested | StartBackup | StartRestore | Queued | AskDeletion | Deleted
     | OpenBackup | BackupOpened | OpenRestore | RestoreOpened | ReadManifest | Query | Known | Prove | Proved
     | Checkpoint | Checkpointed | CopySegments | Renew | Seal | Sealed | ReadChunks | Groups | Bye
+    | ConfigureClientPools | OpenKept | AskKept | KeptSize | ReadKept | Keep | ListKept | KeptRecords | DropKept
 )  # fmt: skip
 """The union of all messages; the tag in `t` tells which."""

@@ -65,6 +65,8 @@ class Hello(Message, tag="hello"):
     """Of a client: names of domain.lookups.Crypto that it can run."""
     key_ids: list[str] = []
     """Of a client: the keys that it holds, 32 hex digits each, the current one first."""
+    storages: list[str] = []
+    """Of a client: names of storages of Client defined pools that it has folders for."""
     tasks: int = 0
     """How many tasks it works on at a time; 0: it does not say."""
     sessions: int = 0

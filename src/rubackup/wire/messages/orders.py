@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from rubackup.wire.messages.base import Message
+from rubackup.wire.messages.client_pools import ClientPool
 from rubackup.wire.messages.storages import StorageConfig
 
 
@@ -53,6 +54,8 @@ class RunBackup(Message, tag="run_backup"):
     """Program that runs when the task failed."""
     crypto: str = "nocrypt"
     """A name of domain.lookups.Crypto."""
+    own: ClientPool | None = None
+    """The client's own pool, when the copy lies there; `media` keeps its manifest then."""
     rule: int = 0
     """The rule of the global schedule that the task is of, for limits of bandwidth; 0 for none."""
 
@@ -77,6 +80,8 @@ class RunRestore(Message, tag="run_restore"):
     """Program on the client that runs after the restore; '' for none."""
     key_id: str = ""
     """Which key opens the record, '' for one in clear: a media server that says otherwise is not believed."""
+    own: ClientPool | None = None
+    """The client's own pool, when the copy lies there; `media` keeps its manifest then."""
     rule: int = 0
     """The rule that made the copy; 0 for none."""
 
@@ -129,6 +134,8 @@ class RunVerify(Message, tag="run_verify"):
     media: MediaAddress | None = None
     facts: RecordFacts | None = None
     """Held against the sealed record: a row of the catalogue may be of another one. None compares nothing."""
+    own: ClientPool | None = None
+    """The client's own pool, when the copy lies there; `media` keeps its manifest then."""
 
 
 class RunCopy(Message, tag="run_copy"):
@@ -151,7 +158,7 @@ class RunCopy(Message, tag="run_copy"):
 
 
 class RunClean(Message, tag="run_clean"):
-    """Free what no copy in a pool needs (media server); with `storages` tidy its folders, too."""
+    """Free what no copy in a pool needs (media server, or the client whose own pool it is); with `storages` tidy its folders, too."""
 
     order: Order
     pool_id: int
@@ -163,6 +170,9 @@ class RunClean(Message, tag="run_clean"):
     """Whether what goes is overwritten first."""
     unfinished: list[int] | None = None
     """Tasks of the pool that are not over: what they have sent stays. None: nothing is known of any task."""
+    media: MediaAddress | None = None
+    own: ClientPool | None = None
+    """The client's own pool, when the copy lies there; `media` keeps its manifest then."""
 
 
 class ListFilesystem(Message, tag="list_filesystem"):
@@ -361,6 +371,8 @@ class AskRecords(Message, tag="ask_records"):
     pool_id: int
     after: str = ""
     limit: int = 1000
+    kept_of: str = ""
+    """Uuid of a Client defined pool: its records are asked for, by the manifests that are kept here."""
 
 
 class PoolRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -444,6 +456,8 @@ class ListRecord(Message, tag="list_record"):
     path: str
     page: int
     limit: int
+    kept: str = ""
+    """Of a record that lies with its client: where its manifest is kept, as `domain.pools.kept_folder` names it."""
 
 
 class ListEncrypted(Message, tag="list_encrypted"):
@@ -459,6 +473,7 @@ class ListEncrypted(Message, tag="list_encrypted"):
     limit: int
     media: MediaAddress | None = None
     ticket: bytes = b""
+    own: ClientPool | None = None
 
 
 class ReadEncryptedFile(Message, tag="read_encrypted_file"):

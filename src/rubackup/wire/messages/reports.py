@@ -8,6 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from rubackup.wire.messages.base import Message
+from rubackup.wire.messages.orders import MediaAddress
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,10 +99,12 @@ class NewTicket(Message, tag="new_ticket"):
     """A ticket with a later expiry."""
 
     ticket: bytes
+    media: MediaAddress | None = None
+    """Where it is good."""
 
 
 class RecordSealed(Message, tag="record_sealed"):
-    """A manifest is durable (media server). Repeated until it is answered; the answer decides its fate."""
+    """A manifest is durable (said by a media server, or by a client of a record in its own pool). Repeated until it is answered; the answer decides its fate."""
 
     task_id: int
     fence: int

@@ -10,7 +10,8 @@ from contextlib import suppress
 from typing import Final
 
 from rubackup.chunkstore.backends.base import Appender, Capabilities, Item, Space
-from rubackup.chunkstore.backends.local import LocalBackend, translated
+from rubackup.chunkstore.backends.local import LocalBackend
+from rubackup.chunkstore.backends.oserrors import translated
 from rubackup.chunkstore.backends.s3.cache import BLOCK_BYTES, Cache
 from rubackup.chunkstore.backends.s3.client import Client, Found
 from rubackup.chunkstore.backends.s3.growing import SmallFile, SpooledManifest
@@ -55,7 +56,7 @@ class S3Backend:
         folder = where.spool_folder
         with translated(str(folder), ""):
             (folder / "open").mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._spool = LocalBackend(folder / "open")
+        self._spool = LocalBackend(folder / "open", cached=True)
         self._cache = Cache(folder / "cache", where.cache_bytes)
         self._uploader = Uploader(self._client, single_bytes, part_bytes)
         self._retain(where)

@@ -10,7 +10,8 @@ import os
 import stat
 import time
 from collections.abc import Callable
-from contextlib import closing
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, nullcontext
 from itertools import pairwise
 from pathlib import Path
 
@@ -177,14 +178,17 @@ class Backup:
         seed = CHUNKER[3]
         if self._job.sealer is not None:  # kept out of the header, which is in clear
             seed = self._job.sealer.key.chunker_seed(self._job.sealer.suite)
+        read_bytes = self._memory.room(READ_BYTES, FLEXIBLE[2])
+        ahead = ThreadPoolExecutor(1, "read") if read_bytes == READ_BYTES else None
         copier = Copier(
             add_chunk=uploader.add,
             reader=FileReader(
                 self._report.tick,
                 seed=seed,
                 flexible=self._job.common_parameters.get("enable_flexible_dedup") is True,
-                read_bytes=self._memory.room(READ_BYTES, FLEXIBLE[2]),
+                read_bytes=read_bytes,
                 block_bytes=block_bytes,
+                ahead=ahead,
             ),
             report=self._report,
         )
@@ -204,7 +208,7 @@ class Backup:
             report=self._report,
             early=early,
         )
-        with closing(early):
+        with closing(early), ahead or nullcontext():
             self._copy_tree(tree, copier, folders, is_folder=is_folder)
         self._source.check()
         report = self._report

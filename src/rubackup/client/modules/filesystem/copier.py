@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 
@@ -256,17 +257,18 @@ class Copier:
         found = Contents()
         add, report, rows = self._add_chunk, self._report, found.rows
         try:
-            for piece in self._pieces(file, st):
-                if isinstance(piece, int):
-                    length = piece
-                    rows.append(_PACK(HOLE, length))
-                else:
-                    length = len(piece)
-                    rows.append(_PACK(add(piece), length))
-                found.size += length
-                report.bytes_done += length
-                if len(rows) >= ROWS_HELD:
-                    self._write_early(found, into)
+            with closing(self._pieces(file, st)) as pieces:
+                for piece in pieces:
+                    if isinstance(piece, int):
+                        length = piece
+                        rows.append(_PACK(HOLE, length))
+                    else:
+                        length = len(piece)
+                        rows.append(_PACK(add(piece), length))
+                    found.size += length
+                    report.bytes_done += length
+                    if len(rows) >= ROWS_HELD:
+                        self._write_early(found, into)
         except OSError as error:
             if not found.early:
                 report.bytes_done -= found.size

@@ -21,19 +21,16 @@ from rubackup.chunkstore.manifest import Entry, EntryType
 from rubackup.chunkstore.manifest.runs import STAT, columns
 from rubackup.client.modules.filesystem.apply import Applier
 from rubackup.client.modules.filesystem.batch import Chunks, Home, Item, Kind, Owner, Part, PlainFiles, Slice
+from rubackup.client.modules.filesystem.direct import Staging, try_direct
 from rubackup.client.modules.filesystem.paths import join, reason
 from rubackup.client.modules.filesystem.plain import PLAIN_BITS
 from rubackup.client.modules.filesystem.rows import Row
+from rubackup.client.modules.filesystem.segments import BUFFERS, Segment, write_rest, write_segments
 from rubackup.client.modules.filesystem.target import UNFIT, WHY_UNFIT, WRITE, Identity, Target, remove_own
 from rubackup.domain.errors import Corrupt
 
-BUFFERS: Final = 512
-"""Chunks of one write; the kernel takes at most 1,024 (writev(2), IOV_MAX)."""
-
 Alike = dict[Kind, tuple[Owner, bool]]
 """Owner of new files in folders of a kind, and whether they keep the mode that they are made with."""
-Segment = tuple[int, list[memoryview]]
-"""An offset, and what is written there."""
 _NONE: Final[list[Segment]] = []
 
 
@@ -75,27 +72,6 @@ def _whole(rows: Sequence[Row], chunks: Chunks, size_bytes: int) -> list[Segment
     segments, size = gather(rows, chunks)
     check_size(size_bytes, size)
     return segments
-
-
-def write_segments(fd: int, segments: list[Segment]) -> None:
-    """Write all of it."""
-    for offset, views in segments:
-        written = os.pwritev(fd, views, offset)
-        if written != sum(map(len, views)):
-            _write_rest(fd, offset, views, written)
-
-
-def _write_rest(fd: int, offset: int, views: list[memoryview], written: int) -> None:
-    """The kernel took less than it was given: a disk that is nearly full, or a signal."""
-    at = offset + written
-    for view in views:
-        skipped = min(written, len(view))
-        written -= skipped
-        rest = view[skipped:]
-        while rest:
-            count = os.pwrite(fd, rest, at)
-            at += count
-            rest = rest[count:]
 
 
 class SliceWriter:
@@ -212,7 +188,7 @@ class SliceWriter:
         try:
             if chunk is not None:
                 if (written := os.write(fd, chunk)) != size_bytes:
-                    _write_rest(fd, 0, [chunk], written)
+                    write_rest(fd, 0, [chunk], written)
             elif size_bytes:
                 write_segments(fd, segments)
                 os.ftruncate(fd, size_bytes)  # a hole at the end was not written
@@ -269,7 +245,7 @@ class SliceWriter:
         )
         fd = os.open(entry.name, WRITE, entry.mode if is_plain else 0o600, dir_fd=folder)
         try:
-            write_segments(fd, segments)
+            write_new(fd, segments, size, self._target.staging)
             if rows and rows[-1][0] == HOLE:
                 os.ftruncate(fd, size)
             identity: Identity | None = None
@@ -298,18 +274,33 @@ class SliceWriter:
 
     def _part(self, part: Part, chunks: Chunks) -> None:
         try:
-            write_part(part, chunks)
+            write_part(part, chunks, self._target.staging)
         except MissingChunk:
             part.is_missing = True
 
 
-def write_part(part: Part, chunks: Chunks) -> None:
+def write_new(fd: int, segments: list[Segment], size_bytes: int, staging: Staging) -> None:
+    """Write the contents of an empty file of this size."""
+    is_dense = len(segments) == 1 and sum(map(len, segments[0][1])) == size_bytes
+    direct = try_direct(fd, size_bytes, is_dense=is_dense)
+    if direct is None:
+        write_segments(fd, segments)
+    else:
+        direct.write(segments, staging)
+        direct.finish()
+
+
+def write_part(part: Part, chunks: Chunks, staging: Staging) -> None:
     """Write a part of a large file; what hinders it becomes the file's `problem`, but for MissingChunk."""
     making = part.making
     if making.problem or making.file is None:
         return
     try:
-        write_segments(making.file.fd, gather(part.rows, chunks, part.offset)[0])
+        segments, _ = gather(part.rows, chunks, part.offset)
+        if making.file.direct is None:
+            write_segments(making.file.fd, segments)
+        else:
+            making.file.direct.write(segments, staging)
     except Corrupt as error:
         making.problem = error.message
     except OSError as error:
@@ -323,7 +314,7 @@ def replace_file(
     segments = _whole(rows, chunks, entry.size)
     file = target.create(join(home.path, entry.name))
     try:
-        write_segments(file.fd, segments)
+        write_new(file.fd, segments, entry.size, target.staging)
         if rows and rows[-1][0] == HOLE:
             os.ftruncate(file.fd, entry.size)
         return target.publish(file, entry)

@@ -24,13 +24,14 @@ WriteSlice = Callable[[Slice, Chunks], None]
 class Pipeline:
     """Fetches and writes batches beside the thread that plans them."""
 
-    def __init__(self, fetcher: Fetcher, workers: int, write: WriteSlice) -> None:
-        """`write` is called by `workers` threads at once."""
+    def __init__(self, fetcher: Fetcher, workers: int, write: WriteSlice, *, waiting: int = 0) -> None:
+        """`write` is called by `workers` threads at once, for parts of large files by `waiting` others where that is not 0."""
         self._fetcher = fetcher
         self._write = write
         self._ending = threading.Event()
         self._network = ThreadPoolExecutor(1, thread_name_prefix="fetch")
         self._workers = ThreadPoolExecutor(workers, thread_name_prefix="write")
+        self._waiting = ThreadPoolExecutor(waiting, thread_name_prefix="large") if waiting else self._workers
 
     @property
     def is_ending(self) -> bool:
@@ -54,12 +55,15 @@ class Pipeline:
         self._ending.set()
         self._network.shutdown(cancel_futures=True)
         self._workers.shutdown(cancel_futures=True)
+        self._waiting.shutdown(cancel_futures=True)
 
     def _carry(self, batch: Batch) -> list[Future[None]]:
         # What was wrong with chunks that did not come is asked again for the files that need them.
         chunks, _ = self._fetcher.fetch(batch.rows, self._workers.submit, self._check)
         batch.rows = []
-        return [self._workers.submit(self._write, work, chunks) for work in batch.slices]
+        return [
+            (self._waiting if work.parts else self._workers).submit(self._write, work, chunks) for work in batch.slices
+        ]
 
     def _check(self) -> None:
         if self._ending.is_set():

@@ -17,7 +17,7 @@ from rubackup.domain.errors import Invalid
 
 Identity = tuple[int, int]
 
-WHY = "it holds secrets of this host's own RuBackup installation"
+WHY = "it holds secrets of this host's own RuBackup installation, or copies that it keeps itself"
 _ABOVE = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 
 

@@ -13,6 +13,8 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Executor, Future, wait
+from typing import NamedTuple
 
 from rubackup.chunkstore.chunker import Chunker
 from rubackup.chunkstore.identity import Buffer
@@ -35,6 +37,15 @@ BYTES_PER_BLOCK = 512
 """Unit of st_blocks, whatever the file system's block size (stat(2))."""
 
 
+class _Step(NamedTuple):
+    """What was read at once: lengths of the chunks at its front, where the next step begins, whether there is none."""
+
+    view: memoryview
+    lengths: list[int]
+    following: int
+    final: bool
+
+
 class FileReader:
     """Cuts one file after the other; not for two threads at a time."""
 
@@ -47,8 +58,11 @@ class FileReader:
         sizes: tuple[int, int, int] = USUAL,
         read_bytes: int = READ_BYTES,
         block_bytes: int = 0,
+        ahead: Executor | None = None,
     ) -> None:
         """`flexible`: large files are cut in larger chunks. `seed`: the chunker's. With `block_bytes` content decides nothing.
+
+        `ahead`, of one thread, reads and cuts while the chunks before are taken.
 
         `check` is called every `read_bytes` and may raise to end it. ValueError when they cannot hold a chunk.
         """
@@ -59,9 +73,13 @@ class FileReader:
             raise ValueError("a chunk may be larger than what is read at once")
         self._check = check
         self._read_bytes = read_bytes
+        self._ahead = ahead
 
-    def pieces(self, fd: int, st: os.stat_result) -> Iterator[Buffer | int]:
-        """Chunks, and lengths of holes between them, up to the size that `st` tells or an earlier end of the file."""
+    def pieces(self, fd: int, st: os.stat_result) -> Generator[Buffer | int, None, None]:
+        """Chunks, and lengths of holes between them, up to the size that `st` tells or an earlier end of the file.
+
+        To be closed before `fd` is.
+        """
         if st.st_size <= self._usual.minimum:
             yield from self.small(read_at(fd, st.st_size, 0))
             return
@@ -114,19 +132,32 @@ class FileReader:
         return offset
 
     def _cut(self, chunker: Chunker, fd: int, start: int, end: int) -> Generator[memoryview, None, int]:
-        offset = start
+        step = self._step(chunker, fd, start, end)
         while True:
             self._check()
-            wanted = min(self._read_bytes, end - offset)
-            view = memoryview(read_at(fd, wanted, offset))
-            final = len(view) < wanted or offset + wanted == end
+            view, lengths, offset, final = step
+            coming: Future[_Step] | None = None
+            if not final and self._ahead is not None:
+                coming = self._ahead.submit(self._step, chunker, fd, offset, end)
             position = 0
-            for length in chunker.cut(view, final=final):
-                yield view[position : position + length]
-                position += length
-            offset += position
+            try:
+                for length in lengths:
+                    yield view[position : position + length]
+                    position += length
+            finally:  # nobody reads any more when this ends: the file is closed then
+                if coming is not None:
+                    wait((coming,))
             if final:
                 return offset
+            step = self._step(chunker, fd, offset, end) if coming is None else coming.result()
+
+    def _step(self, chunker: Chunker, fd: int, offset: int, end: int) -> _Step:
+        """Read what follows `offset`, and cut it."""
+        wanted = min(self._read_bytes, end - offset)
+        view = memoryview(read_at(fd, wanted, offset))
+        final = len(view) < wanted or offset + wanted == end
+        lengths = chunker.cut(view, final=final)
+        return _Step(view, lengths, offset + sum(lengths), final)
 
 
 def read_at(fd: int, length: int, offset: int) -> bytes:

@@ -22,7 +22,7 @@ from rubackup.client.encrypted import open_manifest
 from rubackup.client.memory import MemoryGuard, give_back
 from rubackup.client.modules.filesystem.anchor import open_anchor
 from rubackup.client.modules.filesystem.apply import Applier, forget_ids, inherits_acls
-from rubackup.client.modules.filesystem.backup import worker_count
+from rubackup.client.modules.filesystem.backup import positive, worker_count
 from rubackup.client.modules.filesystem.batch import Home
 from rubackup.client.modules.filesystem.existing import Overwrite, is_same
 from rubackup.client.modules.filesystem.fetch import Fetcher
@@ -52,6 +52,8 @@ KEPT_BYTES = 16 << 20
 """After a restore of more than this the process gives back what it no longer needs."""
 ROWS_OF_FEW = 256
 """Rows that are read ahead where only a few files may have been chosen."""
+WAITING = 3
+"""Threads that write parts of large files where no number was asked for: they wait for the disk more than they compute."""
 FOLDERS_OF_THREADS = 128
 """Folders that the writing threads together keep open."""
 HOMES_OPEN = 256
@@ -124,9 +126,11 @@ class Restore:
         syncer = self._syncer = Syncer()
         temporaries = Temporaries(self._job.task_id, self._job.record)
 
-        workers = worker_count(self._job.common_parameters.get("worker_parallelism"))
+        wanted = self._job.common_parameters.get("worker_parallelism")
+        workers = worker_count(wanted)
+        waiting = 0 if positive(wanted, 0) else WAITING
 
-        def make_target(limit: int = max(4, FOLDERS_OF_THREADS // workers)) -> Target:
+        def make_target(limit: int = max(4, FOLDERS_OF_THREADS // (workers + waiting))) -> Target:
             folders = Folders(anchor, os.dup(fd), limit, opened=self._opened)
             return Target(folders, self._applier, temporaries, syncer)
 
@@ -141,6 +145,7 @@ class Restore:
             self._report,
             self._guard,
             workers=workers,
+            waiting=waiting,
             started=lambda: self._watch.phase("transmission"),
             may_write=self._may_write,
         )

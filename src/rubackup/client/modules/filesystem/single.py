@@ -11,6 +11,7 @@ from typing import Final
 
 from rubackup.chunkstore.manifest import Entry, EntryType
 from rubackup.client.modules.filesystem.batch import Home, Making, Part
+from rubackup.client.modules.filesystem.direct import try_direct
 from rubackup.client.modules.filesystem.fetch import Fetcher
 from rubackup.client.modules.filesystem.fill import MissingChunk, check_size, write_part
 from rubackup.client.modules.filesystem.paths import join, reason
@@ -41,13 +42,19 @@ class Single:
                 self._target.discard(making.file)
         self._large.clear()
 
-    def begin(self, home: Home, entry: Entry) -> Making | None:
-        """A file whose parts are written one by one; None, and told, when it cannot be made."""
+    def begin(self, home: Home, entry: Entry, *, is_dense: bool) -> Making | None:
+        """A file whose parts are written one by one; None, and told, when it cannot be made.
+
+        `is_dense`: it has no holes.
+        """
         making = Making(home, entry)
         path = join(home.path, entry.name)
         try:
             making.file = self._target.create(path)
+            making.file.direct = try_direct(making.file.fd, entry.size, is_dense=is_dense)
         except OSError as error:
+            if making.file is not None:
+                self._target.discard(making.file)
             self._report.failed(path, f"cannot be restored: {reason(error)}")
             return None
         self._large.append(making)
@@ -72,6 +79,8 @@ class Single:
         self._report.failed(path, f"cannot be restored: {making.problem}")
 
     def _end(self, file: NewFile, home: Home, entry: Entry) -> None:
+        if file.direct is not None:
+            file.direct.finish()
         os.ftruncate(file.fd, entry.size)  # a hole at the end was not written
         identity, problems = self._target.publish(file, entry)
         self.remember(file.path, entry, identity)
@@ -81,7 +90,7 @@ class Single:
         """Write a part whose chunks did not come with its batch: the damage may be that of another file."""
         chunks, problem = self._fetcher.fetch([(part.first, part.rows)])
         try:
-            write_part(part, chunks)
+            write_part(part, chunks, self._target.staging)
         except MissingChunk as error:
             part.making.problem = f"its contents in the copy are damaged: {problem or error}"
 
@@ -99,7 +108,7 @@ class Single:
                 self.remember(path, entry, identity)
                 self.count(home, entry, problems)
             return
-        making = self.begin(home, entry)
+        making = self.begin(home, entry, is_dense=False)
         if making is None:
             return
         first, offset = entry.first_row, 0

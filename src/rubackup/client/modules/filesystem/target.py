@@ -18,6 +18,7 @@ from collections.abc import Iterator
 
 from rubackup.chunkstore.manifest import Entry, EntryType
 from rubackup.client.modules.filesystem.apply import Applier, make_usable
+from rubackup.client.modules.filesystem.direct import Direct, Staging
 from rubackup.client.modules.filesystem.folders import Folders
 from rubackup.client.modules.filesystem.listing import list_names
 from rubackup.client.modules.filesystem.metadata import entry_type
@@ -85,6 +86,8 @@ class Target:
         self.syncer = syncer or Syncer()
         self._applier = applier
         self._temporaries = temporaries
+        self.staging = Staging()
+        """Of the thread whose target this is."""
 
     def sweep(self, path: bytes) -> None:
         """Remove what an earlier attempt of the task has left in a folder."""
@@ -124,8 +127,9 @@ class Target:
         return True
 
     def close(self) -> None:
-        """Close the descriptors of folders."""
+        """Close the descriptors of folders, and give memory back."""
         self._folders.close()
+        self.staging.close()
 
     def finish_folder(self, path: bytes, entry: Entry) -> list[str]:
         """Set a folder's owner, mode, attributes and times; what could not be set."""
@@ -224,6 +228,13 @@ class NewFile:
         self.path = path
         self.temporary = temporary
         self.fd = fd
+        self.direct: Direct | None = None
+        """How its contents are written, where that is past the page cache."""
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether what is written now goes past the page cache."""
+        return self.direct is not None and self.direct.is_on
 
     def close(self) -> None:
         """Close the descriptor, once."""

@@ -53,14 +53,18 @@ class Batch:
     newest: object = None
     """What the last view was cut from; the next ones are of the same, mostly."""
 
-    def add(self, identity: bytes, data: Buffer) -> None:
+    def growth(self, data: Buffer) -> int:
+        """By how much `add` would make it keep more."""
+        if not isinstance(data, memoryview):
+            return len(data)
+        return 0 if data.obj is self.newest else memoryview(data.obj).nbytes
+
+    def add(self, identity: bytes, data: Buffer, growth: int) -> None:
         """One more chunk."""
         self.chunks.append((identity, data))
-        if not isinstance(data, memoryview):
-            self.kept_bytes += len(data)
-        elif data.obj is not self.newest:
-            self.newest = data.obj
-            self.kept_bytes += memoryview(data.obj).nbytes
+        if growth:
+            self.kept_bytes += growth
+            self.newest = data.obj if isinstance(data, memoryview) else None
 
     def only(self, chunks: list[Chunk]) -> list[Chunk]:
         """These of its chunks, as copies when they are too few to keep what they were cut from."""
@@ -130,9 +134,13 @@ class Uploader:
                 new, old = set(), new
                 self._seen = new, old
             new.add(identity)
-            batch = self._batch
-            batch.add(identity, data)
-            if batch.kept_bytes >= self._batch_limit or len(batch.chunks) >= BATCH_IDS:
+            growth = self._batch.growth(data)
+            # All chunks of what was read at once go into one batch, as each of them would keep all of it.
+            if growth and self._batch.chunks and self._batch.kept_bytes + growth > self._batch_limit:
+                self._hand_over_batch()
+                growth = self._batch.growth(data)
+            self._batch.add(identity, data, growth)
+            if len(self._batch.chunks) >= BATCH_IDS:
                 self._hand_over_batch()
         return identity
 

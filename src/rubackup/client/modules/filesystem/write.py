@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
-from rubackup.chunkstore.identity import HOLE
+from rubackup.chunkstore.identity import HOLE, MAX_CHUNK_BYTES
 from rubackup.chunkstore.manifest import Entry, EntryType
 from rubackup.chunkstore.manifest.runs import RunView
 from rubackup.client.memory import MemoryGuard
@@ -67,10 +67,11 @@ class Writer:
         guard: MemoryGuard,
         *,
         workers: int,
+        waiting: int,
         started: Callable[[], None],
         may_write: Callable[[Home, Entry], bool],
     ) -> None:
-        """`started` is called before the first chunk is fetched; `make_target` by each of the `workers`.
+        """`started` is called before the first chunk is fetched; `make_target` by each of the `workers` and the `waiting` ones.
 
         `may_write` judges what stands in the place of an entry that was queued as if nothing did.
         """
@@ -90,7 +91,7 @@ class Writer:
         self._batch_bytes = BATCH_BYTES
         self._flight: deque[Batch] = deque()
         self._threads = _Threads(make_target, applier, umask)
-        self._pipeline = Pipeline(fetcher, workers, self._threads.write)
+        self._pipeline = Pipeline(fetcher, workers, self._threads.write, waiting=waiting)
         self._threads.is_ending = lambda: self._pipeline.is_ending
 
     # --- planning ---
@@ -184,10 +185,13 @@ class Writer:
         try:
             rows = self._rows.at_once(entry.first_row, entry.rows)
             size = sum([length for name, length in rows if name != HOLE])
-            if len(rows) == entry.rows and (size <= PART_BYTES or self._batch.size_bytes + size <= self._batch_bytes):
+            is_all = len(rows) == entry.rows
+            if is_all and (size <= PART_BYTES or self._batch.size_bytes + size <= self._batch_bytes):
                 self._queue(home, entry, rows, size)
             else:
-                making = self._single.begin(home, entry)
+                # Blocks are taken at once for a file that can be no larger than what the rows may hold.
+                is_dense = is_all and size == entry.size <= entry.rows * MAX_CHUNK_BYTES
+                making = self._single.begin(home, entry, is_dense=is_dense)
                 if making is not None:
                     self._queue_large(making)
         except Corrupt as error:
@@ -290,7 +294,8 @@ class Writer:
             if not part.making.problem:
                 report.bytes_done += part.size_bytes
                 part.making.counted_bytes += part.size_bytes
-                self._syncer.went_on(0, part.size_bytes)
+                if part.making.file is not None and not part.making.file.is_direct:
+                    self._syncer.went_on(0, part.size_bytes)
 
 
 class _Threads:

@@ -16,7 +16,6 @@ from typing import Final
 
 from rubackup.chunkstore.storage import MARKER, parse_marker
 from rubackup.domain.errors import Conflict, Invalid
-from rubackup.media.devices import plain
 
 _SYSTEM: Final = re.compile(r"/(bin|boot|dev|etc|lib[^/]*|proc|run|sbin|sys|usr)(/.*)?")
 """Folders in which no storage lies."""
@@ -30,6 +29,7 @@ _KERNEL: Final = frozenset(
     }
 )  # fmt: skip
 _MOUNT_POINT: Final = 4
+_ESCAPES: Final = {"\\040": " ", "\\011": "\t", "\\012": "\n", "\\134": "\\"}
 _IGNORED: Final = frozenset({"lost+found"})
 """What a new file system has in its root."""
 _MARKER_BYTES: Final = 128
@@ -38,48 +38,66 @@ Identity = tuple[int, int]
 
 @dataclass(frozen=True)
 class Ground:
-    """What the media server knows of its host."""
+    """What a media server or a client knows of its host."""
 
     own: tuple[Path, ...] = ()
     """Folders with its state and keys."""
     memory: bool = False
     """Whether storages may lie in file systems that a restart empties (MEMORY_STORAGES)."""
     mountinfo: Path = Path("/proc/self/mountinfo")
+    host: str = "media server"
+    """Whose host it is, for what is told."""
 
 
 def check_folder(path: str, pool: str, storages: Iterable[str], ground: Ground) -> None:
     """Return when the folder can become a storage of the pool (its uuid); it is there then, and can be written.
 
-    Invalid, or Conflict when it belongs to a pool: `storages` are the folders that this media server serves.
+    Invalid, or Conflict when it belongs to a pool: `storages` are the folders that this host serves.
     """
     if not path.startswith("/") or any(ord(sign) < 32 or ord(sign) == 127 for sign in path):
-        raise Invalid("must be an absolute path on the media server, without control characters.")
+        raise Invalid(f"must be an absolute path on the {ground.host}, without control characters.")
     try:
         _check_place(path, ground)
         folder = Path(path)
         there = next(one for one in (folder, *folder.parents) if os.path.lexists(one))
         if not there.is_dir():
-            raise Invalid(f"{there} is not a folder on the media server.")
+            raise Invalid(f"{there} is not a folder on the {ground.host}.")
         _check_file_system(str(there), ground)
         others = [one for one in storages if one != path]
         _check_apart(folder, there, others)
         if there == folder:
+            _check_owner(folder, ground)
             _check_content(folder, pool, others)
         _try(folder, there)
     except OSError as error:
-        raise Invalid(f"cannot be used on the media server: {error.strerror}.") from error
+        raise Invalid(f"cannot be used on the {ground.host}: {error.strerror}.") from error
+
+
+def check_ground(path: str, ground: Ground) -> None:
+    """Return when a folder that is there, and belongs to no pool, may have storages in it; Invalid."""
+    if not path.startswith("/") or any(ord(sign) < 32 or ord(sign) == 127 for sign in path):
+        raise Invalid(f"must be an absolute path on the {ground.host}, without control characters.")
+    try:
+        _check_place(path, ground)
+        folder = Path(path)
+        if not folder.is_dir():
+            raise Invalid(f"{folder} is not a folder on the {ground.host}.")
+        _check_file_system(path, ground)
+        _check_owner(folder, ground)
+    except OSError as error:
+        raise Invalid(f"cannot be used on the {ground.host}: {error.strerror}.") from error
 
 
 def _check_place(path: str, ground: Ground) -> None:
     real = os.path.realpath(path)
     if real != path:
-        raise Invalid(f"leads to {real} on the media server; only such a path without symbolic links can be given.")
+        raise Invalid(f"leads to {real} on the {ground.host}; only such a path without symbolic links can be given.")
     if _SYSTEM.fullmatch(path) or _ROOTS.fullmatch(path):
-        raise Invalid("is a folder of the media server's system; storages have a folder of their own.")
+        raise Invalid(f"is a folder of the {ground.host}'s system; storages have a folder of their own.")
     folder = Path(path)
     for own in (Path(os.path.realpath(one)) for one in ground.own):
         if folder == own or own in folder.parents or folder in own.parents:
-            raise Invalid(f"is, holds or lies in {own}, where the media server keeps its own state and keys.")
+            raise Invalid(f"is, holds or lies in {own}, where the {ground.host} keeps its own state and keys.")
 
 
 def _check_file_system(place: str, ground: Ground) -> None:
@@ -114,13 +132,16 @@ def _check_apart(folder: Path, there: Path, storages: list[str]) -> None:
             raise Conflict(f"The folder {folder} lies in {parent}, the folder of a pool.")
 
 
-def _check_content(folder: Path, pool: str, storages: list[str]) -> None:
+def _check_owner(folder: Path, ground: Ground) -> None:
     found = folder.stat()
     if found.st_uid not in {0, os.geteuid()}:
-        raise Invalid(f"belongs to the user {found.st_uid} on the media server; it must be root's or its own.")
+        raise Invalid(f"belongs to the user {found.st_uid} on the {ground.host}; it must be root's or its own.")
     if found.st_mode & 0o022:
         mode = stat.S_IMODE(found.st_mode)
         raise Invalid(f"can be written by its group or by everyone (mode {mode:o}); take that away: chmod go-w.")
+
+
+def _check_content(folder: Path, pool: str, storages: list[str]) -> None:
     content = _marker(folder)
     if content is not None:
         _check_marker(folder, content, pool, storages)
@@ -153,6 +174,13 @@ def _marker(folder: Path) -> bytes | None:
     finally:
         os.close(handle)
     return content if content.startswith(b"rubackup pool") else None
+
+
+def plain(text: str) -> str:
+    """A path of the kernel's tables as it is, with its blanks."""
+    for code, sign in _ESCAPES.items():
+        text = text.replace(code, sign)
+    return text
 
 
 def _identity(folder: Path) -> Identity:

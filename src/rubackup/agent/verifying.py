@@ -1,4 +1,4 @@
-"""Verifies a record of a pool of this media server. Runs in a task's thread."""
+"""Verifies a record of a pool of this host. Runs in a task's thread."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ from collections.abc import Callable
 
 import msgspec
 
+from rubackup.agent.facts import differences
 from rubackup.agent.tasks import Outcome, RunningTask
 from rubackup.chunkstore.pool import Pool, VerifyResult
 from rubackup.domain.errors import Corrupt, Invalid, NotFound, RubackupError
-from rubackup.media.facts import differences
-from rubackup.media.pools import PoolKeeper
 from rubackup.wire.messages import RunVerify
 
 NAMED_DAMAGE = 1000
@@ -19,14 +18,17 @@ ATTEMPTS = 3
 """A verification that finds the pool's index wrong, or the manifest damaged and repairs it, is done again."""
 
 
-def verify(pools: PoolKeeper, order: RunVerify, task: RunningTask) -> Outcome:
-    """Does RunVerify: what is damaged is named in the outcome, and where the damage lies in the task's log."""
+def verify(open_pool: Callable[[], Pool], order: RunVerify, task: RunningTask) -> Outcome:
+    """Does RunVerify: what is damaged is named in the outcome, and where the damage lies in the task's log.
+
+    `open_pool` gives the order's pool, opened anew where its index was found wrong.
+    """
 
     def progress(done: int, total: int) -> None:
         task.progress(0, 0, done, total, 0)
 
     for left in reversed(range(ATTEMPTS)):
-        pool = pools.wait_for(order.pool_id)
+        pool = open_pool()
         try:
             if away := pool.unavailable(order.record):  # nothing is known to be damaged
                 return Outcome("error", away)

@@ -1,0 +1,11 @@
+"""Client defined pools, once no older code runs."""
+
+from rubackup.catalog.migrations.run import run
+
+revision = "0017_post"
+down_revision = "0017_pre"
+
+
+def upgrade() -> None:
+    """Run the SQL file of this revision."""
+    run(revision)

@@ -1,0 +1,11 @@
+"""Retention, once no older code runs."""
+
+from rubackup.catalog.migrations.run import run
+
+revision = "0019_post"
+down_revision = "0019_pre"
+
+
+def upgrade() -> None:
+    """Run the SQL file of this revision."""
+    run(revision)

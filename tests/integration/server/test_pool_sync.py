@@ -1,0 +1,152 @@
+"""Media servers know the pools of the catalogue before a task needs them."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from rubackup.catalog.database import Database
+from rubackup.server.dispatcher import Dispatcher
+from rubackup.server.pools import PoolSync
+from rubackup.server.registry import Registry
+from rubackup.server.tickets import TicketOffice
+from rubackup.services import dispatch
+from rubackup.wire import pki
+from rubackup.wire.messages import Ack, ConfigurePools, Message, PoolStates, RunClean
+from support.catalogue import MEDIA, SERVER, World
+
+pytestmark = pytest.mark.postgres
+
+
+class Host:
+    """The server's end of a media server's connection; keeps what it is told."""
+
+    def __init__(self, hold: asyncio.Event | None = None) -> None:
+        self.identity = SimpleNamespace(role="media", hwid=MEDIA)
+        self.told: list[Message] = []
+        self.configured, self.ordered = asyncio.Event(), asyncio.Event()
+        self._hold = hold
+
+    async def call(self, message: Message, _seconds: float) -> Message:
+        """Answer at once, but a configuration when `hold` is set."""
+        self.told.append(message)
+        if isinstance(message, RunClean):
+            self.ordered.set()
+        if not isinstance(message, ConfigurePools):
+            return Ack()
+        self.configured.set()
+        if self._hold is not None:
+            await self._hold.wait()
+        return PoolStates(pools=[])
+
+    def storages(self) -> list[list[str]]:
+        """Of each configuration, the paths of all its storages."""
+        found = [one for one in self.told if isinstance(one, ConfigurePools)]
+        return [[storage.path for pool in one.pools for storage in pool.storages] for one in found]
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+def synced(database: Database, host: Any) -> tuple[PoolSync, Registry]:
+    """A server that leads, and a media server that is connected to it."""
+    registry = Registry()
+    registry.add(host)
+    return PoolSync(database, registry, lambda: 1), registry
+
+
+async def add_storage(world: World, path: str) -> None:
+    """A further folder of the pool."""
+    async with world.database.transaction() as db:
+        await db.execute(
+            "INSERT INTO storage_local_catalogs (pool_id, media_server_id, path) SELECT id, media_server_id, $2 FROM pools WHERE id = $1",
+            world.pool, path,
+        )  # fmt: skip
+
+
+def test_a_change_is_told_before_it_is_needed_and_only_then(run):
+    """Once a change; again on a new connection; not for what each contact changes."""
+
+    async def scenario(database: Database):
+        world, host = await World.build(database), Host()
+        pools, registry = synced(database, host)
+        await pools.catch_up(MEDIA)
+        await pools.catch_up(MEDIA)
+        before = len(host.storages())
+        await add_storage(world, "/srv/more")
+        await pools.catch_up(MEDIA)
+        async with database.transaction() as db:
+            await db.execute(
+                "INSERT INTO pool_state AS s (pool_id, problem, free_bytes, used_bytes, total_bytes, chunks, contact) VALUES ($1, '', 0, 0, 0, 0, 7) "
+                "ON CONFLICT (pool_id) DO UPDATE SET contact = 7", world.pool,
+            )  # fmt: skip
+        await pools.catch_up(MEDIA)
+        again = Host()
+        registry.add(again)
+        await pools.catch_up(MEDIA)
+        await pools.catch_up("0" * 16)
+
+        assert before == 1
+        assert len(host.storages()) == 2
+        assert "/srv/more" in host.storages()[-1]
+        assert again.storages() == host.storages()[-1:]
+
+    run(scenario)
+
+
+def test_configurations_reach_a_media_server_in_the_order_in_which_they_were_read(run):
+    """One that takes its time is not overtaken."""
+
+    async def scenario(database: Database):
+        world, hold = await World.build(database), asyncio.Event()
+        host = Host(hold)
+        pools, _ = synced(database, host)
+        first = asyncio.create_task(pools.configure(host))
+        await host.configured.wait()
+        await add_storage(world, "/srv/more")
+        second = asyncio.create_task(pools.configure(host))
+        await asyncio.sleep(0.1)
+        under_way = len(host.storages())
+        hold.set()
+        await asyncio.gather(first, second)
+
+        assert under_way == 1
+        assert ["/srv/more" in one for one in host.storages()] == [False, True]
+
+    run(scenario)
+
+
+def test_a_task_is_sent_after_the_pools(run):
+    """And waits for a media server that is still opening them, which is no attempt."""
+
+    async def scenario(database: Database):
+        world, hold = await World.build(database), asyncio.Event()
+        await add_storage(world, "/srv/more")
+        host = Host(hold)
+        pools, registry = synced(database, host)
+        async with database.transaction() as db:
+            task = await db.fetchval(
+                "INSERT INTO task_queue (task_type, executor, pool_id, media_server_id) SELECT 'Clean', 'media', id, media_server_id "
+                "FROM pools WHERE id = $1 RETURNING id", world.pool,
+            )  # fmt: skip
+        office = TicketOffice(SERVER, pki.new_key_pem())
+        dispatcher = Dispatcher(database, registry, office, SERVER, pools.catch_up)
+        running = asyncio.create_task(dispatcher.run(0))
+        await host.configured.wait()
+        early = [one for one in host.told if isinstance(one, RunClean)]
+        hold.set()
+        await host.ordered.wait()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+        assert early == []
+        order = [type(one) for one in host.told]
+        assert order.index(ConfigurePools) < order.index(RunClean)
+        assert "/srv/more" in host.storages()[0]
+        row = await dispatch.stop_of(database, task)
+        assert row is None or row.hwid == MEDIA
+
+    run(scenario)
