@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from samples_schedule import three_rules
+from samples_schedule import short_rule, three_rules
 
 from support.api import Api
 from support.fixtures import Stock
@@ -48,3 +48,14 @@ def test_limits_of_rules_of_other_groups_are_unknown(office: Api, rows: Stock) -
 
     assert refused.json()["errors"] == moved.json()["errors"] == {"data.rule": "unknown rule."}
     assert limit["rule"] == own
+
+
+def test_rules_of_groups_are_limited_by_the_groups_administrators(office: Api, rows: Stock) -> None:
+    """The limit is theirs as the rule is."""
+    group, other = rows.client_group(), rows.client_group()
+    made = office.post("/global_schedule", short_rule(office, client_id=rows.named("client_groups", group, "name")))
+    rule = int(made.headers["location"].rpartition("/")[2])
+    assert rows.administrator(group).post("/rule_bandwidth", {"data": {"rule": rule}}).status_code == 201
+    assert rows.administrator(other).post("/rule_bandwidth", {"data": {"rule": rule}}).status_code == 400
+    assert rows.administrator(group).get("/rule_bandwidth").json()["data"]["total"] == 1
+    assert rows.administrator(other).get("/rule_bandwidth").json()["data"]["total"] == 0

@@ -31,6 +31,9 @@ TOLD = {
     "global_schedule": """
         SELECT s.id, coalesce(s.client_group_id, c.group_id) AS group
         FROM global_schedule s LEFT JOIN clients c ON c.id = s.client_id""",
+    "rule_bandwidth": """
+        SELECT b.id, coalesce(c.group_id, s.client_group_id) AS group FROM rule_bandwidth b
+        JOIN global_schedule s ON s.id = b.rule_id LEFT JOIN clients c ON c.id = s.client_id""",
     "global_schedule_log": """
         SELECT l.id, coalesce(c.group_id, l.client_group_id) AS group
         FROM global_schedule_log l LEFT JOIN clients c ON c.id = l.client_id""",

@@ -46,7 +46,8 @@ RULE_BANDWIDTH = Resource(
     write=Permission.WRITE_RULES,
     row=RuleBandwidthRow,
     source=Source(
-        "rule_bandwidth b JOIN global_schedule s ON s.id = b.rule_id JOIN clients c ON c.id = s.client_id",
+        "rule_bandwidth b JOIN global_schedule s ON s.id = b.rule_id LEFT JOIN clients c ON c.id = s.client_id "
+        "JOIN client_groups og ON og.id = coalesce(c.group_id, s.client_group_id)",
         "b.id",
         {
             "id": "b.id", "rule": "b.rule_id", "rule_name": "s.name", "backup_bandwidth": "b.backup_bandwidth",
@@ -56,8 +57,8 @@ RULE_BANDWIDTH = Resource(
         frozenset({"id", "rule"}),
     ),
     ops=CRUD,
-    scope=limited(lambda principal: scopes.clients(principal, "c.group_id")),
-    changeable=limited(lambda principal: scopes.clients(principal, "c.group_id", write=True)),
+    scope=limited(lambda principal: scopes.clients(principal, "og.id")),
+    changeable=limited(lambda principal: scopes.clients(principal, "og.id", write=True)),
     create=making(rule_bandwidth.create),
     create_body=Body(rule_bandwidth.NewRuleBandwidth, example={"data": _EXAMPLE}),
     update=rule_bandwidth.update,

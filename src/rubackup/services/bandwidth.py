@@ -24,7 +24,8 @@ SELECT c.hwid, b.backup_bandwidth, b.restore_bandwidth, b.window_start, b.window
 FROM client_bandwidth b JOIN clients c ON c.id = b.client_id"""
 _RULES = """
 SELECT c.hwid, b.rule_id, b.backup_bandwidth, b.restore_bandwidth, b.window_start, b.window_end
-FROM rule_bandwidth b JOIN global_schedule s ON s.id = b.rule_id JOIN clients c ON c.id = s.client_id"""
+FROM rule_bandwidth b JOIN global_schedule s ON s.id = b.rule_id
+JOIN clients c ON c.id = s.client_id OR c.group_id = s.client_group_id"""
 
 FASTEST = 2**40
 BACKUP = Meta(description="Limit of its backups in KiB per second; 0: no limit.", ge=0, le=FASTEST)

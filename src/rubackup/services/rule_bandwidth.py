@@ -22,10 +22,12 @@ _INSERT = """
 INSERT INTO rule_bandwidth (rule_id, backup_bandwidth, restore_bandwidth, window_start, window_end)
 VALUES ($1, $2, $3, $4, $5) RETURNING id"""
 _RULE = """
-SELECT s.id, c.group_id FROM global_schedule s JOIN clients c ON c.id = s.client_id
+SELECT s.id, coalesce(c.group_id, s.client_group_id) AS group_id
+FROM global_schedule s LEFT JOIN clients c ON c.id = s.client_id
 WHERE s.id = $1 AND ({limit}) FOR KEY SHARE OF s"""
 _GROUPS = """
-SELECT b.id, c.group_id FROM rule_bandwidth b JOIN global_schedule s ON s.id = b.rule_id JOIN clients c ON c.id = s.client_id
+SELECT b.id, coalesce(c.group_id, s.client_group_id) AS group_id
+FROM rule_bandwidth b JOIN global_schedule s ON s.id = b.rule_id LEFT JOIN clients c ON c.id = s.client_id
 WHERE b.id = ANY ($1::bigint[]) ORDER BY b.id"""
 
 _ID = Meta(description="Id of the rule of the global schedule.", ge=1)
@@ -92,8 +94,8 @@ async def delete(change: Change, ids: Sequence[int]) -> None:
 
 
 async def _rule(change: Change, problems: Problems, rule_id: int) -> Any:
-    """The rule with its client's group; None after a note."""
-    limit = scopes.clients(change.principal, "c.group_id", write=True)
+    """The rule with its client group; None after a note."""
+    limit = scopes.clients(change.principal, "coalesce(c.group_id, s.client_group_id)", write=True)
     row = await change.db.fetchrow(_RULE.format(limit=limit.numbered(2)), rule_id, *limit.values)
     if row is None:
         problems.add("data.rule", "unknown rule.")

@@ -207,6 +207,35 @@ def test_a_client_is_told_the_limits_of_its_rules(run):
     run(lambda database: led(database, scenario))
 
 
+def test_the_limit_of_a_groups_rule_is_told_to_each_of_its_clients(run):
+    """Whoever is in the group now."""
+
+    async def scenario(office: Office):
+        rule = await rule_of(office.world)
+        async with office.world.database.transaction() as db:
+            await db.execute(
+                "UPDATE global_schedule SET client_id = NULL, client_group_id = $2 WHERE id = $1",
+                rule,
+                office.world.group,
+            )
+            await insert(
+                db,
+                "clients",
+                hwid=OTHER_CLIENT,
+                hostname="o",
+                group_id=office.world.group,
+                csr_pem=b"",
+                fingerprint="f",
+            )
+            await rule_bandwidth.create(change(db), NewRuleBandwidth(rule=rule, backup_bandwidth=20))
+        peers = office.peers.values()
+        await office.until(lambda: all(peer.told and peer.told[-1].rules for peer in peers))
+
+        assert [peer.told[-1].rules[0].rule for peer in peers] == [rule, rule]
+
+    run(lambda database: led(database, scenario))
+
+
 def test_of_several_limits_the_configured_one_counts(run):
     """The least or the greatest, for clients and for rules by a key each."""
 
