@@ -113,7 +113,7 @@ def test_a_killed_process_costs_no_copy(
     system.done(system.backup(source, pool=origin))
     (first,) = copies_in(system, source, origin)
     number = ask(system, first["id"], what, target)
-    eventually(lambda: list((tmp_path / "target" / target).glob(point)), 60, lambda: system.task(number))
+    eventually(lambda: list((tmp_path / "target").glob(point)), 60, lambda: system.task(number))
 
     victim = system.processes()[process]
     os.kill(victim, signal.SIGKILL)
