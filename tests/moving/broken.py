@@ -8,12 +8,12 @@ from typing import Any, Final
 
 from moving.catalogue import Task
 from moving.life import Life
+from rubackup.agent.seals import SealBook
 from rubackup.chunkstore.copying import RecordCopy
 from rubackup.chunkstore.gc.safety import GcResult
 from rubackup.chunkstore.manifest import Summary
 from rubackup.chunkstore.pool import Pool
 from rubackup.chunkstore.write import WriteSession
-from rubackup.agent.seals import SealBook
 
 
 def _hasty() -> None:

@@ -18,11 +18,11 @@ from moving.checks import ALL_AT_ONCE
 from moving.contents import ENCRYPTED, client, content
 from moving.counting import Ciphertext, CountedSource, TwoPools
 from moving.places import KINDS, Death, Places
+from rubackup.agent.seals import Note, SealBook
 from rubackup.agent.tasks import RunningTask
 from rubackup.chunkstore.gc.safety import GcSafety
 from rubackup.domain.errors import Busy, NotFound
 from rubackup.media.copying import Copier
-from rubackup.agent.seals import Note, SealBook
 from rubackup.wire.messages import Order, RunCopy
 
 GRACE: Final = GcSafety(grace_seconds=1)
