@@ -6,26 +6,13 @@ import os
 import secrets
 import shutil
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from support.office import example
-from support.system import System, eventually, running
+from support.system import System, eventually
 
 SIZE_BYTES = 80_000_000
-
-
-@pytest.fixture(scope="module")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    """Its client has a folder for the storage `nas`."""
-    folder = tmp_path_factory.mktemp("own")
-    (folder / "nas").mkdir(mode=0o700)
-    settings = {"CLIENT_DEFINED_STORAGES": f"nas={folder / 'nas'}", "GC_GRACE_SECONDS": "0"}
-    with running(folder / "state", environment=settings) as found:
-        yield found
 
 
 def asked(answer: dict[str, Any]) -> int:
@@ -43,9 +30,10 @@ def own_pool(system: System, storage: str = "nas") -> str:
     return name
 
 
-def place(system: System) -> Path:
-    """The folder of the client's settings."""
-    return system.state.parent / "nas"
+def place(system: System, row: dict[str, Any]) -> Path:
+    """Where the client keeps its part of a pool."""
+    hwid = system.facts["client"].rpartition("(")[2].rstrip(")")
+    return system.state.parent / "nas" / f"{row['uuid'].replace('-', '')}-{hwid}"
 
 
 def test_a_pool_of_the_clients_own(system: System, tmp_path: Path) -> None:
@@ -62,7 +50,8 @@ def test_a_pool_of_the_clients_own(system: System, tmp_path: Path) -> None:
     first, second = system.records(source)
     assert (second["pool"], second["parent_id"]) == (pool, first["id"])
     assert second["stored_bytes"] < 320_000
-    (own,) = place(system).iterdir()
+    (row,) = system.call("GET", "/pool_list", filter_data=f'pool_name="{pool}"')["data"]["items"]
+    own = place(system, row)
     assert list(own.rglob("*.pack"))
     assert system.gives_back(second["id"], source, tmp_path / "one")
 
@@ -80,14 +69,13 @@ def test_a_pool_of_the_clients_own(system: System, tmp_path: Path) -> None:
 
     system.done(system.backup(source, pool=pool))
     third = system.records(source)[-1]
-    row = system.call("GET", "/pool_list", filter_data=f'pool_name="{pool}"')["data"]["items"][0]["id"]
     (source / "more").unlink()
     system.call("DELETE", f"/repository/{first['id']}")
     assert [record["id"] for record in system.records(source)] == [third["id"]]
     eventually(lambda: len(list((own / "manifests").glob("*.tombstone"))) == 2, 40)
     kept = list(system.state.rglob(f"clients/{own.name}/*.manifest"))
     assert [file.stem for file in kept] == [third["uuid"].replace("-", "")]
-    system.done(asked(system.call("POST", f"/pool_list/{row}/cleaning", status=201)))
+    system.done(asked(system.call("POST", f"/pool_list/{row['id']}/cleaning", status=201)))
     (source / "more").write_bytes(b"")
     (storage,) = system.pool_node(pool)["storages"]
     refused = system.call("DELETE", f"/client_defined_storages/{storage['id']}", status=409)
