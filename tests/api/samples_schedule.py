@@ -31,6 +31,12 @@ def short_rule(api: Api, **fields: Any) -> dict[str, Any]:
     return {"data": {"global_schedule": {key: rule[key] for key in required} | fields}}
 
 
+def group_name(api: Api) -> str:
+    """The name of a new client group."""
+    here = stock(api)
+    return here.named("client_groups", here.client_group(), "name")
+
+
 def rule_change(api: Api, **fields: Any) -> dict[str, Any]:
     """The guide's body of PATCH /global_schedule/{id}, with pools that are there and instants with their zone."""
     here, example = stock(api), guide(GLOBAL_SCHEDULE.update_body)
@@ -67,7 +73,12 @@ def three_rules(api: Api) -> list[int]:
 SAMPLES: dict[str, Samples] = {
     "global_schedule": Samples(
         rows=three_rules,
-        create=lambda api: [new_rule(api), short_rule(api), short_rule(api, client_id=stock(api).client())],
+        create=lambda api: [
+            new_rule(api),
+            short_rule(api),
+            short_rule(api, client_id=stock(api).client()),
+            short_rule(api, client_id=group_name(api)),
+        ],
         update=changes,
         actions={
             "set_status_global_schedule": lambda api: api.patch(
@@ -75,6 +86,9 @@ SAMPLES: dict[str, Samples] = {
             ),
             "get_global_schedule_extension": lambda api: api.get(
                 f"/global_schedule/extension?resource_type=File system&rule_id={stock(api).rule()}"
+            ),
+            "get_global_schedule_calendar": lambda api: api.get(
+                "/global_schedule/calendar?from=2026-03-01T00:00:00Z&to=2026-03-02T00:00:00Z"
             ),
             "post_global_schedule_id_execution": lambda api: api.post(
                 f"/global_schedule/{stock(api).rule()}/execution"

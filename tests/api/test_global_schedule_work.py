@@ -155,6 +155,18 @@ def test_a_restore_carries_the_script_of_the_copys_rule(office: Api, rows: Stock
     assert found == [{"restore": "/opt/after.sh"}, None, None]
 
 
+def test_a_restore_carries_the_script_of_the_strategys_rule(office: Api, rows: Stock) -> None:
+    """The script of the rule that the copy comes from."""
+    client = rows.client()
+    member = rows.strategy_rule(client=client, restore_script="/opt/after.sh")
+    record = rows.record(client=client, strategy_rule_id=member)
+
+    body = {"data": {"restore_task": {"destination_path": "/for_restore/", "target_client": client}}}
+    assert office.post(f"/repository/{record}/restoring", body).status_code == 201
+    (task,) = office.get("/task_queue").json()["data"]["items"]
+    assert task["parameters"]["scripts"] == {"restore": "/opt/after.sh"}
+
+
 # --- extension parameters ---
 
 

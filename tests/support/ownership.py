@@ -28,6 +28,9 @@ TOLD = {
         SELECT l.id, coalesce(c.group_id, r.client_group_id, l.client_group_id) AS group, p.media_server_id AS media
         FROM repository_log l LEFT JOIN repository r ON r.id = l.record_id LEFT JOIN clients c ON c.id = r.client_id
         LEFT JOIN pools p ON p.id = l.pool_id""",
+    "global_schedule": """
+        SELECT s.id, coalesce(s.client_group_id, c.group_id) AS group
+        FROM global_schedule s LEFT JOIN clients c ON c.id = s.client_id""",
     "global_schedule_log": """
         SELECT l.id, coalesce(c.group_id, l.client_group_id) AS group
         FROM global_schedule_log l LEFT JOIN clients c ON c.id = l.client_id""",

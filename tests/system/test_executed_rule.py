@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rubackup.client.compare import compare_trees
-from support.system import System
+from support.system import System, eventually
 
 
 def make_tree(folder: Path) -> Path:
@@ -72,3 +72,21 @@ def test_copies_outlive_their_rule(system: System, tmp_path: Path) -> None:
     lines = system.call("GET", "/global_schedule_log", filter_data=f'rule_ref="{number}"')["data"]["items"]
     assert [line["action"] for line in lines] == ["deleted", "executed", "created"]
     assert lines[1]["task"] == task
+
+
+def test_a_rule_runs_by_time(system: System, tmp_path: Path) -> None:
+    """A rule that is set to run makes its copy when its time has come, and none any more when it is stopped."""
+    source = make_tree(tmp_path / "source")
+    number = rule(system, source, periodic_launch="2 sec", status="wait")
+    system.call("PATCH", "/global_schedule", {"data": [{"id": number, "status": "run"}]})
+
+    copies = eventually(lambda: system.records(source), 30)
+    system.call("PATCH", "/global_schedule", {"data": [{"id": number, "status": "wait"}]})
+
+    assert (copies[0]["rule_ref"], copies[0]["backup_type"]) == (number, "full")
+    lines = system.call("GET", "/global_schedule_log", filter_data=f'rule_ref="{number}"')["data"]["items"]
+    made = [line for line in lines if line["action"] == "executed"]
+    assert {line["user_name"] for line in made} == {""}
+    for line in made:
+        system.done(line["task"])
+    assert len(system.records(source)) == len(made)

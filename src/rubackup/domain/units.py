@@ -21,6 +21,7 @@ _SECONDS = {
     "seconds": 1, "minutes": 60, "hours": 3600, "days": 86_400, "weeks": 7 * 86_400, "months": 30 * 86_400,
     "years": 365 * 86_400,
 }  # fmt: skip
+_MONTHS = {"months": 1, "years": 12}
 MAX_YEARS = 1000
 """Longer intervals are refused: an instant that far from now has no calendar date in the catalogue."""
 
@@ -40,6 +41,17 @@ def parse_interval(text: str, field: str) -> str:
     for number, unit in parts:
         sums[unit] = sums.get(unit, 0) + number
     return " ".join(f"{number} {unit}" for unit, number in sums.items())
+
+
+def months_and_seconds(text: str) -> tuple[int, int]:
+    """An interval that `parse_interval` takes, as calendar months and seconds; (0, 0) for anything else."""
+    sums = {"months": 0, "seconds": 0}
+    for number, unit in _interval_parts(text.strip().lower()):
+        if unit in _MONTHS:
+            sums["months"] += number * _MONTHS[unit]
+        else:
+            sums["seconds"] += number * _SECONDS[unit]
+    return sums["months"], sums["seconds"]
 
 
 def _interval_parts(rest: str) -> list[tuple[int, str]]:

@@ -59,6 +59,10 @@ class MemoryQueue:
         self._tasks[task_id] = _Task(task_id, task, wants=wants)
         return task_id
 
+    async def add_many(self, tasks: Sequence[NewTask]) -> list[int]:
+        """Queue several tasks; their ids, in order."""
+        return [await self.add(task) for task in tasks]
+
     async def claim(self, worker: str, lease_seconds: float, limit: int = 1) -> list[Held]:  # noqa: ARG002 - the port's
         """Claim what can run, highest priority first, then oldest."""
         held: list[Held] = []

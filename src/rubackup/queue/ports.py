@@ -86,6 +86,10 @@ class TaskQueue(Protocol):
         """Queue a task; its id."""
         ...
 
+    async def add_many(self, tasks: Sequence[NewTask]) -> list[int]:
+        """Queue several tasks; their ids, in order."""
+        ...
+
     async def claim(self, worker: str, lease_seconds: float, limit: int = 1) -> list[Held]:
         """Claim what can run, highest priority first, then oldest.
 

@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
+import msgspec
+
 from rubackup.domain.errors import Conflict, Fenced, Invalid, NotFound
 from rubackup.domain.lookups import TaskStatus
 from rubackup.domain.tasks import FINAL, HELD, Verb, move
@@ -23,6 +25,11 @@ SPEED_SECONDS = 10.0
 """Time constant of the exponential average of a task's speed."""
 
 Connection = Any
+_ADDED = (
+    "task_type", "executor", "priority", "client_id", "media_server_id", "pool_id", "record_id", "record_uuid",
+    "resource_type", "resource", "backup_type", "crypto", "storage_duration", "archiving", "parameters", "created_by",
+    "restarted_from", "rule_id", "strategy_id", "strategy_rule_id", "pool_group_id",
+)  # fmt: skip
 
 
 class PostgresQueue:
@@ -46,6 +53,23 @@ class PostgresQueue:
             )
         await self._changed([task_id], TaskStatus.NEW)
         return task_id
+
+    async def add_many(self, tasks: Sequence[NewTask]) -> list[int]:
+        """Queue several tasks; their ids, in order."""
+        if not tasks:
+            return []
+        ids: list[int] = [row[0] for row in await self._db.fetch(sql.NUMBERS, len(tasks))]
+        columns = [[getattr(task, name) for task in tasks] for name in _ADDED]
+        columns[_ADDED.index("parameters")] = [msgspec.json.encode(task.parameters).decode() for task in tasks]
+        await self._db.execute(sql.ADD_MANY, ids, *columns)
+        wanted = [(number, one) for number, task in zip(ids, tasks, strict=True) for one in task.reservations]
+        if wanted:
+            await self._db.execute(
+                sql.RESERVE_MANY, [number for number, _one in wanted], [one.kind for _number, one in wanted],
+                [one.key for _number, one in wanted], [one.exclusive for _number, one in wanted],
+            )  # fmt: skip
+        await self._changed(ids, TaskStatus.NEW)
+        return ids
 
     async def claim(self, worker: str, lease_seconds: float, limit: int = 1) -> list[Held]:
         """Claim what can run, highest priority first, then oldest."""
@@ -202,6 +226,11 @@ class PooledQueue:
         """Queue a task; its id."""
         async with self._database.transaction() as db:
             return await self._queue(db).add(task)
+
+    async def add_many(self, tasks: Sequence[NewTask]) -> list[int]:
+        """Queue several tasks; their ids, in order."""
+        async with self._database.transaction() as db:
+            return await self._queue(db).add_many(tasks)
 
     async def claim(self, worker: str, lease_seconds: float, limit: int = 1) -> list[Held]:
         """Claim what can run, highest priority first, then oldest."""

@@ -15,6 +15,29 @@ INSERT INTO task_reservations (task_id, kind, key, exclusive)
 SELECT $1, kind, key, bool_or(exclusive)
 FROM unnest($2::text[], $3::text[], $4::boolean[]) AS wanted (kind, key, exclusive) GROUP BY kind, key"""
 
+NUMBERS = "SELECT nextval(pg_get_serial_sequence('task_queue', 'id')) FROM generate_series(1, $1)"
+
+ADD_MANY = """
+INSERT INTO task_queue (id, task_type, executor, priority, client_id, media_server_id, pool_id, record_id, record_uuid,
+    resource_type, resource, backup_type, crypto, storage_duration, archiving, parameters, created_by, restarted_from,
+    rule_id, strategy_id, strategy_rule_id, pool_group_id)
+OVERRIDING SYSTEM VALUE
+SELECT id, task_type, executor, priority, client_id, media_server_id, pool_id, record_id, record_uuid::uuid, resource_type,
+    resource, backup_type, crypto, storage_duration::interval, archiving, parameters::jsonb, created_by, restarted_from,
+    rule_id, strategy_id, strategy_rule_id, pool_group_id
+FROM unnest($1::bigint[], $2::text[], $3::text[], $4::integer[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[],
+    $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::boolean[], $16::text[], $17::text[],
+    $18::bigint[], $19::bigint[], $20::bigint[], $21::bigint[], $22::bigint[])
+    AS n (id, task_type, executor, priority, client_id, media_server_id, pool_id, record_id, record_uuid, resource_type,
+        resource, backup_type, crypto, storage_duration, archiving, parameters, created_by, restarted_from, rule_id,
+        strategy_id, strategy_rule_id, pool_group_id)"""
+
+RESERVE_MANY = """
+INSERT INTO task_reservations (task_id, kind, key, exclusive)
+SELECT task_id, kind, key, bool_or(exclusive)
+FROM unnest($1::bigint[], $2::text[], $3::text[], $4::boolean[]) AS wanted (task_id, kind, key, exclusive)
+GROUP BY task_id, kind, key"""
+
 CANDIDATES = """
 SELECT id FROM task_queue
 WHERE status = 'New' AND blocked_on IS NULL AND (not_before IS NULL OR not_before <= now()) AND id <> ALL ($2::bigint[])

@@ -8,12 +8,12 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from rubackup.api.resource import CRUD, LOG, Action, Answer, Body, Call, Created, Resource, Source
+from rubackup.api.resource import CRUD, LOG, Action, Answer, Body, Call, Created, Page, Resource, Source
 from rubackup.domain.permissions import Permission
 from rubackup.resources._adapters import limited, making, queued, with_body
 from rubackup.resources._examples import EXTENSIONS
 from rubackup.resources.task_queue import ExtensionQuery
-from rubackup.services import cron, global_schedule, policy_fields, rule_execution, rules, scopes, tasks
+from rubackup.services import cron, global_schedule, policy_fields, rule_execution, rule_log, rules, schedule_calendar, scopes, tasks
 from rubackup.services.rule_columns import GROUPS
 
 _CC = "Further e-mail addresses that are told the same."
@@ -32,8 +32,12 @@ class RuleRow(msgspec.Struct, kw_only=True):
 
     id: Annotated[int, Meta(description="Id of the rule.")]
     name: Annotated[str, Meta(description="Name of the rule.")]
-    client_id: Annotated[str, Meta(description="The client as `hostname (hwid)`.")]
-    client_id_ref: Annotated[int, Meta(description="Id of the client.")]
+    client_id: Annotated[str, Meta(description="The client as `hostname (hwid)`, or the name of the client group.")]
+    client_id_ref: Annotated[int | None, Meta(description="Id of the client; null: the rule is a group's.")]
+    client_group_ref: Annotated[
+        int | None,
+        Meta(description="Id of the client group whose clients are backed up; null: the rule is one client's."),
+    ]
     resource_type: Annotated[str, Meta(description="A name of resource_types.")]
     resource: Annotated[str, Meta(description="What is backed up.")]
     backup_type: Annotated[str, Meta(description="A name of backup_types.")]
@@ -119,14 +123,15 @@ _OWN = (
     "created_at", "changed_at", "schedule_since",
 )  # fmt: skip
 _TABLE = (
-    "global_schedule s JOIN clients c ON c.id = s.client_id JOIN pools p ON p.id = s.pool_id "
+    f"global_schedule s {rule_log.OWNER} JOIN pools p ON p.id = s.pool_id "
     "LEFT JOIN dynamic_pool_groups pg ON pg.id = s.pool_group_id "
     "LEFT JOIN pools mp ON mp.id = s.move_copy_pool_id LEFT JOIN pools sp ON sp.id = s.second_copy_pool_id "
 )
 _COLUMNS = {
     **{one: f"s.{one}" for one in _OWN},
-    "client_id": "c.hostname || ' (' || c.hwid || ')'",
+    "client_id": rule_log.WHOSE,
     "client_id_ref": "s.client_id",
+    "client_group_ref": "s.client_group_id",
     "pool_id": "coalesce(pg.name, p.pool_name)",
     "pool_id_ref": "s.pool_id",
     "move_copy_pool": "mp.pool_name",
@@ -164,7 +169,13 @@ async def _extension(call: Call) -> tasks.Extensions:
 
 async def _execute(call: Call) -> Created:
     assert call.id is not None
-    return queued([await rule_execution.execute(call.change, call.id)])
+    return queued(await rule_execution.execute(call.change, call.id))
+
+
+async def _calendar(call: Call) -> Page:
+    asked: schedule_calendar.Span = call.query
+    items, total = await schedule_calendar.show(call.change.db, call.change.principal, asked, call.zone)
+    return Page(items, total, asked.page, asked.limit)
 
 
 GLOBAL_SCHEDULE = Resource(
@@ -180,8 +191,8 @@ GLOBAL_SCHEDULE = Resource(
         frozenset({"id", "name", "client_id_ref", "pool_id_ref", "move_copy_pool_ref", "validity_end_period"}),
     ),
     ops=CRUD,
-    scope=limited(lambda principal: scopes.clients(principal, "c.group_id")),
-    changeable=limited(lambda principal: scopes.clients(principal, "c.group_id", write=True)),
+    scope=limited(lambda principal: scopes.clients(principal, "og.id")),
+    changeable=limited(lambda principal: scopes.clients(principal, "og.id", write=True)),
     create=making(global_schedule.create),
     create_body=Body(rules.NewRule, example={"data": {"global_schedule": _RULE, **EXTENSIONS}}),
     update=global_schedule.update,
@@ -200,6 +211,11 @@ GLOBAL_SCHEDULE = Resource(
             mutates=False,
         ),
         Action(
+            "GET", "calendar", "What the schedule and strategies would back up, and when: a dry run",
+            Permission.READ_POLICIES, _calendar, answer=Answer.LIST, row=schedule_calendar.LaunchRow,
+            query=schedule_calendar.Span, mutates=False,
+        ),
+        Action(
             "POST", "{id}/execution", "Run a rule at once", Permission.WRITE_RULES, _execute, answer=Answer.TASKS,
             status=200, message="The rule was executed.",
             statuses={409: "A task of the rule waits already, or the rule cannot be executed now"},
@@ -215,11 +231,15 @@ class RuleLogRow(msgspec.Struct, kw_only=True):
     at: Annotated[datetime, Meta(description="When it happened.")]
     rule: Annotated[str, Meta(description="Name of the rule, as it was called then.")]
     rule_ref: Annotated[int, Meta(description="Id of the rule, also of one that was deleted.")]
-    client: Annotated[str, Meta(description="Its client as `hostname (hwid)`, as it was called then.")]
-    client_ref: Annotated[int, Meta(description="Id of the client, also of one that was deleted.")]
+    client: Annotated[
+        str, Meta(description="Its client as `hostname (hwid)`, or its client group, as it was called then.")
+    ]
+    client_ref: Annotated[
+        int | None, Meta(description="Id of the client, also of one that was deleted; null: about a rule of a group.")
+    ]
     task: Annotated[int | None, Meta(description="Number of the task that the rule made.")]
     user_name: Annotated[str, Meta(description="Name of the user who did it; empty for the system.")]
-    action: Annotated[str, Meta(description="created, changed, status, executed or deleted.")]
+    action: Annotated[str, Meta(description="created, changed, status, executed, skipped or deleted.")]
     text: Annotated[str, Meta(description="What there is to say about it.")]
 
 

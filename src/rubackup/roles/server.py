@@ -7,7 +7,7 @@ import logging
 from rubackup import __version__
 from rubackup.catalog.database import Database
 from rubackup.roles.process import database_address, ready, run_role, together
-from rubackup.roles.settings import Settings, time_zone
+from rubackup.roles.settings import Settings, schedule_zone, time_zone
 from rubackup.server.control import ControlPlane
 from rubackup.server.dispatcher import LEASE_SECONDS, Dispatcher
 from rubackup.server.heartbeats import Heartbeats
@@ -17,6 +17,7 @@ from rubackup.server.pools import PoolSync
 from rubackup.server.registry import Registry
 from rubackup.server.reports import Reports
 from rubackup.server.retention import ROUND_SECONDS, Retention
+from rubackup.server.scheduler import Scheduler
 from rubackup.server.signer import IssuingSigner
 from rubackup.server.tickets import TicketOffice
 from rubackup.server.tools import ClientTools
@@ -46,7 +47,8 @@ async def serve(settings: Settings) -> None:
         heartbeats = Heartbeats(lambda beats: dispatch.heartbeat(database, beats, LEASE_SECONDS))
         pools = PoolSync(database, registry, lambda: leader.epoch)
         dispatcher = Dispatcher(database, registry, tickets, hwid, pools.catch_up, time_zone(settings))
-        leader = Leader(database, hwid, dispatcher)
+        scheduler = Scheduler(database, schedule_zone(settings))
+        leader = Leader(database, hwid, dispatcher, scheduler)
         leader.pools = pools
         leader.retention = Retention(
             database, time_zone(settings), max(settings.number("RETENTION_SECONDS", ROUND_SECONDS, most=3600), 1)
@@ -61,7 +63,7 @@ async def serve(settings: Settings) -> None:
             lambda: leader.epoch,
             pools.configure,
         )
-        watch = CatalogueWatch(database, registry, dispatcher, pools)
+        watch = CatalogueWatch(database, registry, dispatcher, scheduler, pools)
         control = await serve_control(
             settings.text("CONTROL_HOST", "127.0.0.1"),
             settings.port("CONTROL_PORT", 9991),

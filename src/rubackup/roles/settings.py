@@ -184,3 +184,16 @@ def time_zone(settings: Settings) -> ZoneInfo | None:
         return ZoneInfo(name) if name else None
     except (ZoneInfoNotFoundError, ValueError) as error:
         raise ConfigurationFault(f"TIMEZONE {name} is no IANA time zone of this host.") from error
+
+
+def schedule_zone(settings: Settings, localtime: Path = Path("/etc/localtime")) -> ZoneInfo:
+    """The zone of cron fields: TIMEZONE, else that of this host by its IANA name, else UTC."""
+    found = time_zone(settings) or _named(os.environ.get("TZ", "").removeprefix(":"))
+    return found or _named(str(localtime.resolve()).partition("/zoneinfo/")[2]) or ZoneInfo("UTC")
+
+
+def _named(name: str) -> ZoneInfo | None:
+    try:
+        return ZoneInfo(name) if name else None
+    except (ZoneInfoNotFoundError, ValueError):
+        return None

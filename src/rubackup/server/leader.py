@@ -1,4 +1,4 @@
-"""Leadership and what only the leader does: dispatch, reaping, pool states, housekeeping, retention."""
+"""Leadership and what only the leader does: schedule, dispatch, reaping, pool states, housekeeping, retention."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from rubackup.domain.errors import Fenced, RubackupError
 from rubackup.server.dispatcher import LEASE_SECONDS, Dispatcher
 from rubackup.server.pools import PoolSync
 from rubackup.server.retention import Retention
+from rubackup.server.scheduler import Scheduler
 from rubackup.services import dispatch, housekeeping
 from rubackup.services.leadership import Leadership
 
@@ -26,10 +27,11 @@ HOUSEKEEPING_SECONDS = 60.0
 class Leader:
     """Takes the lead when nobody holds it and gives it up when the catalogue is lost."""
 
-    def __init__(self, database: Database, server_hwid: str, dispatcher: Dispatcher) -> None:
+    def __init__(self, database: Database, server_hwid: str, dispatcher: Dispatcher, scheduler: Scheduler) -> None:
         self._database = database
         self._server_hwid = server_hwid
         self._dispatcher = dispatcher
+        self._scheduler = scheduler
         self._leadership = Leadership(database)
         self.pools: PoolSync | None = None
         self.retention = Retention(database)
@@ -57,6 +59,7 @@ class Leader:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._watch())
                 group.create_task(self._dispatcher.run(epoch))
+                group.create_task(self._scheduler.run(epoch))
                 group.create_task(self._reap(epoch))
                 group.create_task(self._refresh())
                 group.create_task(self._keep_house(epoch))

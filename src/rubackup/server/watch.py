@@ -9,20 +9,24 @@ from rubackup.domain.errors import Refused, RubackupError
 from rubackup.server.dispatcher import Dispatcher
 from rubackup.server.pools import PoolSync
 from rubackup.server.registry import Registry
+from rubackup.server.scheduler import Scheduler
 from rubackup.services import enrolment
 
 log = logging.getLogger(__name__)
 
-CHANNELS = ("tasks", "pools", "records", "certificates")
+CHANNELS = ("tasks", "schedule", "pools", "records", "certificates")
 
 
 class CatalogueWatch:
     """Reacts to NOTIFY."""
 
-    def __init__(self, database: Database, registry: Registry, dispatcher: Dispatcher, pools: PoolSync) -> None:
+    def __init__(
+        self, database: Database, registry: Registry, dispatcher: Dispatcher, scheduler: Scheduler, pools: PoolSync
+    ) -> None:
         self._database = database
         self._registry = registry
         self._dispatcher = dispatcher
+        self._scheduler = scheduler
         self._pools = pools
 
     async def run(self) -> None:
@@ -33,6 +37,8 @@ class CatalogueWatch:
         try:
             if channel == "tasks":
                 self._dispatcher.wake()
+            elif channel == "schedule":
+                self._scheduler.wake()
             elif channel == "pools":
                 await self._pools.configure_all()
             elif channel == "records":

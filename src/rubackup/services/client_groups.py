@@ -22,7 +22,8 @@ VALUES ($1, $2, $3, $4, $5) ON CONFLICT (name) DO NOTHING RETURNING id"""
 _IN_USE = """
 SELECT g.name FROM client_groups g WHERE g.id = ANY ($1::bigint[])
 AND (g.name = $2 OR EXISTS (SELECT 1 FROM clients c WHERE c.group_id = g.id)
-    OR EXISTS (SELECT 1 FROM administrators a WHERE a.client_group_id = g.id)) ORDER BY g.id"""
+    OR EXISTS (SELECT 1 FROM administrators a WHERE a.client_group_id = g.id)
+    OR EXISTS (SELECT 1 FROM global_schedule s WHERE s.client_group_id = g.id)) ORDER BY g.id"""
 
 _NAME = Meta(description="Name of the group; unique.", min_length=1, max_length=128, pattern=NAME)
 _SHARED = Meta(description="Whether copies of one client may be restored to another of the group.")
@@ -76,11 +77,13 @@ async def update(change: Change, group_id: int, wanted: ClientGroupChange) -> No
 
 
 async def delete(change: Change, ids: Sequence[int]) -> None:
-    """Delete groups without clients and administrators; Conflict names the others, and No group."""
+    """Delete groups without clients, administrators and rules; Conflict names the others, and No group."""
     used = await change.db.fetch(_IN_USE, list(ids), NO_GROUP)
     if used:
         names = ", ".join(row["name"] for row in used)
-        raise Conflict(f"Client groups with clients or administrators, and {NO_GROUP}, cannot be deleted: {names}.")
+        raise Conflict(
+            f"Client groups with clients, administrators or rules, and {NO_GROUP}, cannot be deleted: {names}."
+        )
     await change.db.execute("DELETE FROM client_groups WHERE id = ANY ($1::bigint[])", list(ids))
     for group_id in ids:
         await change.event("deleted", "client_groups", group_id, client_group_id=group_id)

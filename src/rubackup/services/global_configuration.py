@@ -144,8 +144,8 @@ KEYS: dict[str, Key] = {
         "Whether a task is killed whose client went offline in the middle and stays away for five minutes", acts=True
     ),
     "create_new_task_if_client_offline": Key(
-        "What becomes of a rule's task when its client is offline",
-        choices=("create new task", "do not create new task"), later="the schedule",
+        "What becomes of a launch of the schedule whose client is offline", True,
+        choices=("create new task", "do not create new task"),
     ),
     "auto_delete_archive_from_broken_chain": _switch(
         "Whether copies are deleted that build on a deleted one; archives stay", acts=True
@@ -284,4 +284,5 @@ async def set_service_mode(change: Change, wanted: ServiceMode) -> str:
     change.after = {"service_mode": wanted.service_mode}
     await change.event("changed", "global_configuration", 0, data={"keys": ["service_mode"]})
     await change.wake("tasks")
+    await change.wake("schedule")
     return f"The service mode is {'on' if wanted.service_mode else 'off'}."

@@ -18,22 +18,22 @@ from rubackup.services.rules import NewRule, RuleChange, RuleStatusChange
 MOST_STATUSES = 1000
 _READ = "SELECT * FROM global_schedule WHERE id = $1"
 _SINCE_NOW = "UPDATE global_schedule SET changed_at = now(), schedule_since = now() WHERE id = ANY ($1::bigint[])"
-_OWN = """
-SELECT s.id, s.name, s.status, ({writable}) AS writable FROM global_schedule s JOIN clients c ON c.id = s.client_id
-WHERE s.id = ANY ($1::bigint[]) AND ({visible}) ORDER BY s.id FOR NO KEY UPDATE OF s"""
+_OWN = f"""
+SELECT s.id, s.name, s.status, ({{writable}}) AS writable FROM global_schedule s {rule_log.OWNER}
+WHERE s.id = ANY ($1::bigint[]) AND ({{visible}}) ORDER BY s.id FOR NO KEY UPDATE OF s"""  # noqa: S608 - constants of the code
 _STATUS = """
 UPDATE global_schedule s SET status = w.status, changed_at = now(),
     schedule_since = CASE WHEN w.status = 'run' THEN now() ELSE s.schedule_since END
 FROM unnest($1::bigint[], $2::text[]) AS w (id, status) WHERE s.id = w.id"""
 _OF_CLIENTS = "SELECT id FROM global_schedule WHERE client_id = ANY ($1::bigint[]) ORDER BY id FOR UPDATE"
 _DELETE = "DELETE FROM global_schedule WHERE id = ANY ($1::bigint[])"
-_VALUES = """
+_VALUES = f"""
 SELECT s.resource_type, s.module_parameters, s.common_parameters
-FROM global_schedule s JOIN clients c ON c.id = s.client_id WHERE s.id = $1 AND """
+FROM global_schedule s {rule_log.OWNER} WHERE s.id = $1 AND """  # noqa: S608 - constants of the code
 
 
 async def create(change: Change, new: NewRule) -> int:
-    """A new rule of a client that the caller administers; the id."""
+    """A new rule of a client, or of a client group, that the caller administers; the id."""
     problems = Problems()
     draft = await rule_columns.draft(change, problems, rules.given(new.global_schedule))
     row = draft.columns | {
@@ -144,8 +144,8 @@ def _statuses(problems: Problems, wanted: list[RuleStatusChange]) -> dict[int, s
 
 async def _own(change: Change, ids: dict[int, str]) -> list[Any]:
     """The rules, locked; NotFound names those that the caller may not see, Forbidden those that are not his."""
-    writable = scopes.clients(change.principal, "c.group_id", write=True)
-    visible = scopes.clients(change.principal, "c.group_id")
+    writable = scopes.clients(change.principal, "og.id", write=True)
+    visible = scopes.clients(change.principal, "og.id")
     statement = _OWN.format(writable=writable.numbered(2), visible=visible.numbered(2 + len(writable.values)))
     rows = await change.db.fetch(statement, sorted(ids), *writable.values, *visible.values)
     missing = sorted(ids.keys() - {row["id"] for row in rows})
@@ -178,7 +178,7 @@ async def extensions(change: Change, resource_type: str, rule_id: int | None) ->
     """Parameters of backups, with the values of a rule that the caller may see; NotFound."""
     if rule_id is None:
         return tasks.backup_extensions(resource_type)
-    limit = scopes.clients(change.principal, "c.group_id")
+    limit = scopes.clients(change.principal, "og.id")
     row = await change.db.fetchrow(_VALUES + f"({limit.numbered(2)})", rule_id, *limit.values)
     if row is None:
         raise NotFound(f"There is no rule {rule_id}.", ids=[rule_id])

@@ -9,13 +9,14 @@ import msgspec
 
 from rubackup.catalog.database import Connection, Database
 from rubackup.domain.lookups import TaskStatus
-from rubackup.services import cleanings, configuration, deletion, host_log, offline
+from rubackup.services import cleanings, configuration, deletion, host_log, offline, schedule_notes, ticks
 from rubackup.services.leadership import check_epoch
 
 BATCH = 1000
 HOST_LOG_BATCH = 10_000
 """A server that starts writes a line for each of thousands of hosts: more may go than of other rows."""
 EVENT_BATCH = 10_000
+LAUNCH_BATCH = 10_000
 EVENTS_KEPT_DAYS = 7
 FAILURES_KEPT_DAYS = 1
 REMOVE_PERIODS = {
@@ -88,7 +89,7 @@ class Tidied(msgspec.Struct, frozen=True):
 
 
 async def run(database: Database, epoch: int | None = None) -> Tidied:
-    """Remove what is over: login sessions, finished tasks, old events, failed logins, certificates, lines of hosts.
+    """Remove what is over: login sessions, finished tasks, old events, failed logins, certificates, lines of hosts and launches.
 
     Unless the service mode is on, also copies of broken chains, and tasks that their clients have left; cleanings that
     are due are queued.
@@ -101,6 +102,8 @@ async def run(database: Database, epoch: int | None = None) -> Tidied:
         await db.execute(_FAILURES, FAILURES_KEPT_DAYS)
         await db.execute(_CERTIFICATES)
         await host_log.remove_old(db, HOST_LOG_BATCH)
+        await ticks.forget_old(db, LAUNCH_BATCH)
+        await schedule_notes.remove_old(db, LAUNCH_BATCH)
         tasks = await _remove_tasks(db)
         events = await db.fetchval(_FOREIGN_EVENTS, EVENT_BATCH)
         events += await db.fetchval(_EVENTS, EVENTS_KEPT_DAYS, EVENT_BATCH)

@@ -14,19 +14,22 @@ MOST_RULES = 1000
 _RULES = """
 SELECT s.id, s.name, s.resource_type, s.resource, s.backup_type, p.pool_name AS pool, s.status, s.periodic_launch,
     s.min, s.hour, s.dom, s.mon, s.dow, s.storage_duration, s.client_delete_flag
-FROM global_schedule s JOIN pools p ON p.id = s.pool_id WHERE s.client_id = $1 ORDER BY s.id LIMIT $2"""
+FROM global_schedule s JOIN pools p ON p.id = s.pool_id WHERE s.client_id = $1
+    OR s.client_group_id = (SELECT group_id FROM clients WHERE id = $1) ORDER BY s.id LIMIT $2"""
 _NAMES_POOL = """
 SELECT EXISTS (SELECT 1 FROM global_schedule s JOIN pools p ON p.id = s.pool_id
-               WHERE s.client_id = $1 AND p.pool_name = $2)"""
+               WHERE p.pool_name = $2 AND (s.client_id = $1
+                   OR s.client_group_id = (SELECT group_id FROM clients WHERE id = $1)))"""
 _OWN = "SELECT name FROM global_schedule WHERE id = $1 AND client_id = $2"
 _LETS_DELETE = """
-SELECT client_delete_flag FROM global_schedule WHERE id = $1 AND client_id = $2
+SELECT client_delete_flag FROM global_schedule
+WHERE id = $1 AND (client_id = $2 OR client_group_id = (SELECT group_id FROM clients WHERE id = $2))
 UNION ALL SELECT client_delete_flag FROM backup_strategies WHERE id = $3"""
 _THERE = "SELECT 1 FROM global_schedule WHERE id = $1 FOR UPDATE"
 
 
 async def rules_of(db: Connection, client_id: int) -> list[Row]:
-    """The client's rules."""
+    """The client's rules, and those of its group."""
     return list(await db.fetch(_RULES, client_id, MOST_RULES))
 
 

@@ -55,7 +55,8 @@ CROSS JOIN LATERAL (
     SELECT t.storage_duration AS duration, 'task' AS source, 1 AS rank FROM task_queue t
     WHERE t.record_uuid = f.uuid AND t.storage_duration IS NOT NULL
     UNION ALL
-    SELECT max(s.storage_duration::interval), 'rule', 2 FROM global_schedule s JOIN clients c ON c.id = s.client_id
+    SELECT max(s.storage_duration::interval), 'rule', 2 FROM global_schedule s
+    JOIN clients c ON c.id = s.client_id OR c.group_id = s.client_group_id
     WHERE c.hwid = f.hwid AND s.resource_type = f.resource_type AND s.resource = f.resource HAVING count(*) > 0
     UNION ALL
     SELECT p.retention_period, CASE WHEN p.retention_period IS NULL THEN 'nothing' ELSE 'pool' END, 3

@@ -41,7 +41,7 @@ _SCRIPTS = ("notify_normal_script", "notify_exception_script", "restore_script")
 _POOLS = ("move_copy_pool", "second_copy_pool")
 _COLUMNS = {name: f"{name}_group_id" for name in GROUPS} | {name: f"{name}_id" for name in _POOLS}
 _KEYS = {column: key for key, column in _COLUMNS.items()} | {
-    "pool_group_id": "pool_id", "module_parameters": "module_extensions", "common_parameters": "common_modules_extensions",
+    "pool_group_id": "pool_id", "client_group_id": "client_id", "module_parameters": "module_extensions", "common_parameters": "common_modules_extensions",
 }  # fmt: skip
 _AS_POSTGRESQL_READS = re.compile(
     r"\d{1,6} ?(sec|secs|second|seconds|min|mins|minute|minutes|hour|hours|day|days|week|weeks|mon|mons|month|months"
@@ -111,9 +111,7 @@ def _interval(problems: Problems, name: str, text: str | None, where: str) -> st
 async def _names(change: Change, problems: Problems, given: Mapping[str, Any], made: Draft) -> None:
     db, storage = change.db, scopes.storage(change.principal)
     if "client_id" in given:
-        limit = scopes.clients(change.principal, write=True)
-        made.client = await problems.client(db, given["client_id"], f"{PREFIX}.client_id", limit)
-        made.columns["client_id"] = made.client and made.client["id"]
+        await _whose(change, problems, given["client_id"], made)
     if "pool_id" in given:
         made.pool = await problems.place(db, given["pool_id"], f"{PREFIX}.pool_id", storage)
         made.columns["pool_id"] = made.pool and made.pool["id"]
@@ -127,6 +125,20 @@ async def _names(change: Change, problems: Problems, given: Mapping[str, Any], m
     for name in GROUPS:
         if name in given:
             made.columns[_COLUMNS[name]] = await _group(db, problems, given[name], f"{PREFIX}.{name}")
+
+
+async def _whose(change: Change, problems: Problems, value: Ref, made: Draft) -> None:
+    """The client that is named, or by its name a client group: then every client that is in it counts."""
+    where, found = f"{PREFIX}.client_id", Problems()
+    made.client = await found.client(change.db, value, where, scopes.clients(change.principal, write=True))
+    group = None
+    if made.client is None and isinstance(value, str):
+        limit = scopes.clients(change.principal, "x.id", write=True)
+        group = await Problems().client_group(change.db, value, where, limit)
+    if made.client is None and group is None:
+        problems.fields.update(found.fields)
+    made.columns["client_id"] = made.client and made.client["id"]
+    made.columns["client_group_id"] = group and group["id"]
 
 
 async def _group(db: Connection, problems: Problems, value: Ref, where: str) -> int | None:

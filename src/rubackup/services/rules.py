@@ -23,7 +23,10 @@ MODULE = Meta(description="Parameters of the resource type's module.")
 COMMON = Meta(description="Parameters that every module knows.")
 _INTERVAL_LENGTH = 100
 _NAME = Meta(description="Name of the rule; several may have the same.", min_length=1, max_length=128, pattern=NAME)
-_CLIENT = Meta(description="The client whose resource is backed up: `hostname (hwid)` or id.")
+_CLIENT = Meta(
+    description="The client whose resource is backed up: `hostname (hwid)` or id; or the name of a client group: every "
+    "client that is in it when the rule launches."
+)
 _RESOURCE_TYPE = Meta(description="A name of resource_types that the client can back up.")
 _RESOURCE = Meta(description="What to back up; for File system an absolute path.", min_length=1, max_length=32768)
 _POOL = Meta(

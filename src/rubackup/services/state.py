@@ -11,7 +11,7 @@ from msgspec import Meta
 from rubackup import __version__
 from rubackup.catalog.database import Connection
 from rubackup.domain.permissions import Permission, Principal
-from rubackup.services import configuration, rule_requests, scopes
+from rubackup.services import configuration, rule_log, rule_requests, scopes
 from rubackup.services.change import Change
 
 _SERVERS = """
@@ -27,12 +27,9 @@ _QUEUE = """
 SELECT t.status, count(*) AS tasks FROM task_queue t LEFT JOIN clients c ON c.id = t.client_id
 WHERE t.status IN ('New', 'Assigned', 'At_Client', 'Execution', 'Transmission', 'Paused', 'Suspended') AND ({limit})
 GROUP BY t.status ORDER BY t.status"""
-_EXPIRED_RULES = """
-SELECT s.id, s.name, c.hostname || ' (' || c.hwid || ')' AS client, s.status, s.validity_end_period
-FROM global_schedule s JOIN clients c ON c.id = s.client_id
-WHERE s.validity_end_period <= now() AND ({limit}) ORDER BY s.validity_end_period DESC, s.id LIMIT 1000"""
-
-
+_EXPIRED_RULES = f"""
+SELECT s.id, s.name, {rule_log.WHOSE} AS client, s.status, s.validity_end_period FROM global_schedule s {rule_log.OWNER}
+WHERE s.validity_end_period <= now() AND ({{limit}}) ORDER BY s.validity_end_period DESC, s.id LIMIT 1000"""  # noqa: S608 - constants of the code
 _EXPIRED = """
 SELECT s.id, s.name, s.status, s.validity_end_period FROM backup_strategies s
 WHERE s.validity_end_period < now() AND ({limit}) ORDER BY s.validity_end_period, s.id LIMIT 1000"""
@@ -158,7 +155,7 @@ async def _waiting_media(db: Connection, limit: scopes.Limit) -> list[WaitingHos
 async def _expired_rules(change: Change) -> list[ExpiredRule]:
     if not change.principal.may(Permission.READ_POLICIES):
         return []
-    limit = scopes.clients(change.principal, "c.group_id")
+    limit = scopes.clients(change.principal, "og.id")
     rows = await change.db.fetch(_EXPIRED_RULES.format(limit=limit.numbered(1)), *limit.values)
     return [ExpiredRule(**row) for row in rows]
 

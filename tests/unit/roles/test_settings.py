@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rubackup.roles.settings import ConfigurationFault, Settings, parse, render, render_folders
+from rubackup.roles.settings import ConfigurationFault, Settings, parse, render, render_folders, schedule_zone
 
 
 def settings(**values: str) -> Settings:
@@ -122,3 +122,22 @@ def test_folders_are_separated_by_blanks_and_quoted_as_for_a_shell():
     assert settings(DIRS=text).folders("DIRS") == folders
     assert settings(DIRS="/one '/with blank'").folders("DIRS") == folders[:2]
     assert settings().folders("DIRS") == ()
+
+
+def test_the_zone_of_schedules_has_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """TIMEZONE, else TZ, else what the host's local time is a link to, else UTC."""
+    (tmp_path / "zoneinfo" / "Asia").mkdir(parents=True)
+    (tmp_path / "zoneinfo" / "Asia" / "Tokyo").touch()
+    link, copy = tmp_path / "localtime", tmp_path / "copy"
+    link.symlink_to(tmp_path / "zoneinfo" / "Asia" / "Tokyo")
+    copy.touch()
+
+    monkeypatch.setenv("TZ", ":Europe/Moscow")
+    assert str(schedule_zone(settings(TIMEZONE="Europe/Berlin"), link)) == "Europe/Berlin"
+    assert str(schedule_zone(settings(), link)) == "Europe/Moscow"
+    monkeypatch.setenv("TZ", "/etc/localtime")
+    assert str(schedule_zone(settings(), link)) == "Asia/Tokyo"
+    monkeypatch.delenv("TZ")
+    assert str(schedule_zone(settings(), copy)) == "UTC"
+    with pytest.raises(ConfigurationFault, match="TIMEZONE"):
+        schedule_zone(settings(TIMEZONE="Middle/Earth"), link)

@@ -1,0 +1,11 @@
+"""The scheduler's tables, and rules of client groups."""
+
+from rubackup.catalog.migrations.run import run
+
+revision = "0018_pre"
+down_revision = "0016_post"
+
+
+def upgrade() -> None:
+    """Run the SQL file of this revision."""
+    run(revision)
