@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from zoneinfo import ZoneInfo
 
 from support.databases import fresh_database, running_postgres
+from year.copies import Copies
 from year.trial import Difference, Trial
 
 YEARS = [
@@ -31,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rules", type=int, default=200, help="rules of the global schedule (200)")
     parser.add_argument("--strategies", type=int, default=20, help="strategies (20)")
     parser.add_argument("--clients", type=int, default=50, help="clients (50)")
+    parser.add_argument("--every", type=int, default=3, help="days from one look at the copies to the next (3)")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="of all that is tossed")
     given = parser.parse_args(arguments)
     logging.disable(logging.CRITICAL)
@@ -39,9 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for zone, start, days in [one] if given.zone or given.start or given.days != 365 else YEARS:
             began = time.monotonic()
             with fresh_database(postgres) as address:
+                copies = Copies(address, ZoneInfo(zone), given.seed, given.every)
                 trial = Trial(
                     address, dt.datetime.fromisoformat(start).replace(tzinfo=dt.UTC), days, ZoneInfo(zone),
-                    given.seed, given.rules, given.strategies, given.clients,
+                    given.seed, given.rules, given.strategies, given.clients, (copies,),
                 )  # fmt: skip
                 try:
                     counts = asyncio.run(trial.run())
@@ -49,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     print(f"A DIFFERENCE in {zone}, {start}; again: scripts/year --zone {zone} --from {start} "
                           f"--days {days} --seed {given.seed}\n{difference}")  # fmt: skip
                     return 1
-            for what, number in sorted(counts.items()):
+            for what, number in sorted((counts + copies.counts).items()):
                 print(f"{number:9,} {what}")
             minutes = (time.monotonic() - began) / 60
             print(f"{zone}, {days} days from {start}, seed {given.seed}: no difference ({minutes:.1f} minutes)")

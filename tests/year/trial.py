@@ -206,7 +206,7 @@ class Trial:
             return
 
         async def left_behind() -> None:
-            with contextlib.suppress(Fenced):
+            with contextlib.suppress(Fenced, Crash):
                 await ticks.tick(self.database, old, self.zone, now=self.now)
                 raise Difference("a server that does not lead any more has made a tick")
 

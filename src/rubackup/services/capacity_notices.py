@@ -32,8 +32,8 @@ INSERT INTO events (kind, family, row_id, client_group_id, strategy_id, data)
 SELECT 'capacity', '{table}', o.id, {group}, {strategy}, $2 FROM {table} o {join} WHERE o.id = $1"""
 _PARTS = {
     RULE.word: {
-        "join": "LEFT JOIN clients c ON c.id = o.client_id", "group": "c.group_id", "strategy": "NULL::bigint",
-        "client": "coalesce(c.hostname || ' (' || c.hwid || ')', ''), c.id, c.group_id",
+        "join": "LEFT JOIN clients c ON c.id = o.client_id", "group": "coalesce(c.group_id, o.client_group_id)", "strategy": "NULL::bigint",
+        "client": "coalesce(c.hostname || ' (' || c.hwid || ')', ''), c.id, coalesce(c.group_id, o.client_group_id)",
     },
     STRATEGY.word: {"join": "", "group": "NULL::bigint", "strategy": "o.id", "client": "'', NULL, NULL"},
 }  # fmt: skip

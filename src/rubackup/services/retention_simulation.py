@@ -57,7 +57,8 @@ _POOLS = "SELECT id, pool_name FROM pools WHERE id = ANY ($1::bigint[])"
 _UNTIL = "SELECT now() AS now, now() + $1::text::interval AS until"
 _RULES = """
 SELECT x.id, x.name FROM (
-    SELECT s.id, s.name, c.group_id FROM global_schedule s LEFT JOIN clients c ON c.id = s.client_id
+    SELECT s.id, s.name, coalesce(c.group_id, s.client_group_id) AS group_id
+    FROM global_schedule s LEFT JOIN clients c ON c.id = s.client_id
 ) x WHERE"""
 _HAS_COPIES = f"x.id IN (SELECT r.rule_id {_FROM} WHERE {{limit}})"
 _PERIOD = Meta(

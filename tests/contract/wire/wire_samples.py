@@ -217,6 +217,8 @@ SAMPLES: tuple[Message, ...] = (
         ciphers=["aes-256-gcm"],
         key_ids=[KEY_ID],
         storages=["nas"],
+        tasks=8,
+        sessions=64,
     ),
     Welcome(version=1, server_hwid="a1" * 32, hostname="server.example", epoch=5, heartbeat_seconds=10.0),
     Call(id=1, body=b"\x81\xa1t\xa4ping"),
