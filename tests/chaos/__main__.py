@@ -20,7 +20,7 @@ from chaos.calls import Caller, GaveUpError
 from chaos.checks import Checks
 from chaos.folders import Folder
 from chaos.load import Operator
-from chaos.monkey import Monkey, all_run
+from chaos.monkey import VICTIMS, Monkey, all_run
 from support.system import System, down, logs, running
 
 RUN_SECONDS: Final = 120.0
@@ -32,6 +32,10 @@ HAPPENED: Final = 80
 """Last lines of what happened that are printed with a difference."""
 FOLDERS: Final = ((12, 50_000), (25, 500_000), (6, 20_000_000), (15, 100_000), (15, 300_000))
 """Files, and the largest of them. The first is backed up by rules, the others by operators."""
+
+KINDS: Final = ("Backup", "Restore", "Verify", "Copy", "Move", "Clean")
+NEEDED: Final = (*(f"{one} killed" for one in VICTIMS), *(f"{one} tasks that ended as Done" for one in KINDS))
+"""What must have been counted."""
 
 
 class Trial:
@@ -107,7 +111,7 @@ class Trial:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """1 when there was a difference."""
+    """1 when there was a difference, 2 when there was none but not everything was tried."""
     parser = argparse.ArgumentParser(prog="scripts/chaos", description=__doc__)
     parser.add_argument(
         "--minutes", type=float, default=15, help="of load and kills (15); the looks at the end take some more"
@@ -153,7 +157,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         return 1
     print(f"{(time.monotonic() - began) / 60:.1f} minutes, seed {given.seed}: no difference")
-    return 0
+    if missing := [what for what in NEEDED if not book.counts[what]]:
+        print(f"but the time was too short to see: {', '.join(missing)}")
+    return 2 if missing else 0
 
 
 if __name__ == "__main__":

@@ -84,7 +84,7 @@ class Operator:
 
     def _listed(self, folder: Folder) -> list[dict[str, Any]]:
         """The copies of a folder; none may be there that was deleted."""
-        gone = {one for one, of in self._book.deleted.items() if of is folder}
+        gone = {one for one, of in list(self._book.deleted.items()) if of is folder}
         rows = self._caller.items("/repository", filter_data=f'resource="{folder.path}"', sort_by="id")
         for row in rows:
             self._made[row["id"]] = row["task"]
