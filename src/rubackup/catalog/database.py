@@ -24,6 +24,10 @@ LOCK_TIMEOUT_MS = 10_000
 COMMAND_SECONDS = 17.0
 """A little more than the statement time-out: a database that hangs answers nothing at all."""
 ACQUIRE_SECONDS = 5.0
+DRIVER_ERRORS = (
+    asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError,
+)  # fmt: skip
+"""All that a connection may raise, for those who only ask whether it failed."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,7 @@ def translated() -> Any:
         asyncpg.CrashShutdownError,
         asyncpg.TooManyConnectionsError,
         asyncpg.InterfaceError,
+        asyncpg.InternalClientError,  # a connection that is lost between two steps of the protocol
         ConnectionError,
         OSError,
         TimeoutError,
@@ -173,7 +178,7 @@ class Database:
                     queue.put_nowait((channel, ""))
                 while (item := await queue.get()) is not None:
                     await heard(*item)
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            except DRIVER_ERRORS:
                 await asyncio.sleep(0.5)
             finally:
                 connection.terminate()

@@ -10,9 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-import asyncpg
-
-from rubackup.catalog.database import Connection, Database, translated
+from rubackup.catalog.database import DRIVER_ERRORS, Connection, Database, translated
 from rubackup.domain.errors import Fenced
 
 LEADER_LOCK = 0x52_42_4C_45_41  # "RBLEA"
@@ -60,7 +58,7 @@ class Leadership:
             return False
         try:
             await asyncio.wait_for(self._connection.execute("SELECT 1"), ANSWER_SECONDS)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+        except DRIVER_ERRORS:
             return False
         return True
 
@@ -69,7 +67,7 @@ class Leadership:
         connection, self._connection = self._connection, None
         if connection is None:
             return
-        with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+        with contextlib.suppress(*DRIVER_ERRORS):
             await connection.close(timeout=ANSWER_SECONDS)
         connection.terminate()
 

@@ -1,0 +1,1 @@
+"""`scripts/chaos`: a whole system at work, whose processes are killed at random."""
