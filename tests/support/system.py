@@ -147,8 +147,8 @@ def eventually(probe: Callable[[], Any], seconds: float, describe: Callable[[], 
         time.sleep(0.05)  # polls a process outside; there is no event to wait on
 
 
-def up(state: Path, *arguments: str, environment: dict[str, str] | None = None) -> System:
-    """Start a system in `state`; its logs stand in the assertion when it does not come up.
+def up(state: Path, *arguments: str, environment: dict[str, str] | None = None, seconds: float = 120) -> System:
+    """Start a system in `state`; its logs stand in the assertion when it does not come up within so many seconds.
 
     Storages may lie in memory: small disks of tests do, and perhaps all of their folders.
     """
@@ -157,7 +157,7 @@ def up(state: Path, *arguments: str, environment: dict[str, str] | None = None) 
         command,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=seconds,
         check=False,
         env={**os.environ, "MEMORY_STORAGES": "True", "RETENTION_SECONDS": "2", **(environment or {})},
     )
@@ -176,9 +176,11 @@ def logs(state: Path) -> str:
 
 
 @contextlib.contextmanager
-def running(state: Path, *arguments: str, environment: dict[str, str] | None = None) -> Iterator[System]:
+def running(
+    state: Path, *arguments: str, environment: dict[str, str] | None = None, seconds: float = 120
+) -> Iterator[System]:
     """A system for the length of a block."""
-    system = up(state, *arguments, environment=environment)
+    system = up(state, *arguments, environment=environment, seconds=seconds)
     try:
         yield system
     finally:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from rubackup.catalog.database import Database
 from rubackup.domain.errors import RubackupError
 from rubackup.server.registry import Registry
+from rubackup.server.rounds import ROUNDS
 from rubackup.services import bandwidth
 from rubackup.services.bandwidth import NO_LIMIT, Allowance
 from rubackup.wire.control import ControlPeer
@@ -73,7 +74,8 @@ class BandwidthSync:
                     self._stale = True
                     log.warning("the limits of bandwidth cannot be read: %s", error)
             if limits is not None:
-                await self._tell(limits.at(self._clock(), self._zone), epoch)
+                with ROUNDS.measured("bandwidth"):
+                    await self._tell(limits.at(self._clock(), self._zone), epoch)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), TICK_SECONDS)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
@@ -17,6 +18,9 @@ log = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 5.0
 RETRY_ENROLMENT_SECONDS = 1.0
+PRESENCES_AT_ONCE = 6
+"""Hosts whose coming or going is written at a time: of thousands at once each would wait too long for a connection to
+the catalogue, and leave none to those that are at work."""
 TOLD_LENGTH = 255
 """Characters of each field that a stranger tells of itself; they are shown to administrators."""
 
@@ -44,6 +48,7 @@ class ControlPlane:
         self._media_came = media_came
         self._client_came = client_came
         self._client_connected = client_connected
+        self._turns = asyncio.Semaphore(PRESENCES_AT_ONCE)
 
     async def enrol(self, message: Enrol, address: str) -> EnrolPending | EnrolGranted:
         """A host without certificate asks for one."""
@@ -103,6 +108,14 @@ class ControlPlane:
         log.info("%s %s (%s) is connected from %s", role, hello.hostname, hwid, peer.address)
         if role == "client":
             self._client_connected()
+        async with self._turns:
+            await self._note_online(peer, hello)
+        came = self._client_came if role == "client" else self._media_came
+        await came(peer)
+
+    async def _note_online(self, peer: ControlPeer, hello: Hello) -> None:
+        role, hwid = peer.identity.role, peer.identity.hwid
+        if role == "client":
             await presence.client_online(
                 self._database,
                 hwid,
@@ -116,7 +129,6 @@ class ControlPlane:
                 storages=hello.storages,
                 tasks=hello.tasks,
             )
-            await self._client_came(peer)
         else:
             await presence.media_online(
                 self._database,
@@ -129,7 +141,6 @@ class ControlPlane:
                 tasks=hello.tasks,
                 sessions=hello.sessions,
             )
-            await self._media_came(peer)
 
     async def gone(self, peer: ControlPeer) -> None:
         """The host is offline, unless it has already come back on another connection."""
@@ -139,6 +150,8 @@ class ControlPlane:
         log.info("%s %s is gone", role, hwid)
         mark = presence.client_offline if role == "client" else presence.media_offline
         try:
-            await mark(self._database, hwid, self._hwid)
+            async with self._turns:
+                if self._registry.find(role, hwid) is None:
+                    await mark(self._database, hwid, self._hwid)
         except RubackupError as error:
             log.warning("%s %s could not be marked offline: %s", role, hwid, error)

@@ -14,6 +14,7 @@ from rubackup.catalog.database import Database
 from rubackup.domain.errors import RubackupError
 from rubackup.server.pools import PoolSync
 from rubackup.server.registry import Registry
+from rubackup.server.rounds import ROUNDS
 from rubackup.services import presence
 
 log = logging.getLogger(__name__)
@@ -39,7 +40,8 @@ class Standing:
             await asyncio.sleep(REPEAT_SECONDS)
             rounds += 1
             try:
-                await self.repeat()
+                with ROUNDS.measured("presence"):
+                    await self.repeat()
                 if rounds % KEY_ROUNDS == 0:
                     await self._pools.keep_key()
             except RubackupError as error:
