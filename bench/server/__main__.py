@@ -16,6 +16,7 @@ import shutil
 import sys
 import tempfile
 import time
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from bench.server.fleet import Fleet, memory_mib
 from bench.server.hosts import enter
 
 from rubackup.roles.up.state import State, holder
-from support.system import down, running
+from support.system import System, down, running
 
 SPARE = 500
 """Descriptors beside those of connections."""
@@ -48,6 +49,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--hold", type=float, default=1.0, help="seconds that an agent works on a task, on average")
     parser.add_argument("--processes", type=int, default=4, help="of light agents")
     parser.add_argument("--media", type=int, default=5, help="media servers a process")
+    parser.add_argument(
+        "--state", type=Path, help="a system that runs already (ROUNDS_SECONDS=5), instead of a new one"
+    )
     parser.add_argument("--dir", type=Path, default=Path(os.environ.get("BENCH_DIR", "/var/tmp")))
     parser.add_argument("--json", type=Path)
     return parser.parse_args()
@@ -71,14 +75,24 @@ def raise_descriptors(clients: int) -> None:
 def run(asked: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """All phases; the figures."""
     environment = {"ROUNDS_SECONDS": str(phases.ROUNDS_SECONDS), "RETENTION_SECONDS": "60", "TIMEZONE": "UTC"}
-    with (
-        running(folder / "state", environment=environment, seconds=600) as system,
-        Fleet(system, folder, asked.clients, asked.processes, asked.media, asked.hold) as fleet,
-    ):
+    system_of = found(asked.state) if asked.state else running(folder / "state", environment=environment, seconds=600)
+    with system_of as system:
+        return measure(asked, system, folder)
+
+
+def found(state: Path) -> AbstractContextManager[System]:
+    """A system that runs already; it is left running."""
+    return nullcontext(System(state, json.loads((state / "ready.json").read_text())))
+
+
+def measure(asked: argparse.Namespace, system: System, folder: Path) -> dict[str, Any]:
+    """All phases on a running system."""
+    first = catalogue.number(system, "SELECT count(*) FROM clients WHERE hostname LIKE 'bench-%'")
+    with Fleet(system, folder, asked.clients, asked.processes, asked.media, asked.hold, first) as fleet:
         bench = phases.Bench(system, fleet)
         bench.note("machine", what=machine(), clients=asked.clients, tasks=asked.tasks, hold=asked.hold)
         catalogue.note_slow(system, SLOW_MS)
-        system.call("PATCH", "/global_configuration", {"data": {"service_mode": True}})
+        phases.set_service_mode(system, on=True)
         began = time.monotonic()
         rows = fleet.rows()
         catalogue.connected(system, lambda db: enter(db, rows))
@@ -96,7 +110,7 @@ def run(asked: argparse.Namespace, folder: Path) -> dict[str, Any]:
         bench.figures["scans"] = catalogue.scans(system)
         bench.figures["slow"] = phases.slow_statements(system)
         if os.environ.get("BENCH_KEEP_LOGS"):
-            shutil.copytree(folder / "state/log", os.environ["BENCH_KEEP_LOGS"], dirs_exist_ok=True)
+            shutil.copytree(system.state / "log", os.environ["BENCH_KEEP_LOGS"], dirs_exist_ok=True)
         return bench.figures
 
 

@@ -21,7 +21,7 @@ BATCH = 20_000
 HOG_PRIORITY, PRIORITY = 200, 100
 
 _PLACED = """
-CREATE TABLE IF NOT EXISTS bench_placed AS
+CREATE TABLE bench_placed AS
 SELECT c.id AS client_id, p.id AS pool_id, p.media_server_id, row_number() OVER (ORDER BY c.hwid) - 1 AS n
 FROM clients c
 JOIN unnest($1::text[], $2::text[]) AS w (client, media) ON w.client = c.hwid
@@ -98,6 +98,7 @@ def place(system: System, pairs: list[tuple[str, str]]) -> None:
     """Which client backs up to which media server."""
 
     async def work(db: Any) -> None:
+        await db.execute("DROP TABLE IF EXISTS bench_placed")
         await db.execute(_PLACED.replace("$1", _array(c for c, _ in pairs)).replace("$2", _array(m for _, m in pairs)))
         await db.execute("CREATE INDEX ON bench_placed (n)")
         await db.execute("ANALYZE")

@@ -89,6 +89,11 @@ class Phase:
         return found
 
 
+def set_service_mode(system: System, *, on: bool) -> None:
+    """Nothing is handed out while it is on."""
+    system.call("PATCH", "/global_configuration/service_mode", {"data": {"service_mode": on}})
+
+
 def connect(bench: Bench) -> None:
     """All agents come, as fast as the server lets them in."""
     wanted = bench.fleet.clients + sum(len(range(*w.spec["media"])) for w in bench.fleet.workers)
@@ -101,7 +106,7 @@ def connect(bench: Bench) -> None:
                 raise SystemExit(f"bench.server: only {have} of {wanted} came: {bench.fleet.errors()}")
             time.sleep(0.25)
         took = time.monotonic() - began - bench.fleet.enrol_seconds
-        online = "SELECT count(*) FROM client_presence WHERE online"
+        online = "SELECT count(*) FROM client_presence p JOIN clients c ON c.id = p.client_id WHERE p.online AND c.hostname LIKE 'bench-%'"
         while (
             catalogue.number(bench.system, online) < bench.fleet.clients and time.monotonic() - began < CONNECT_SECONDS
         ):
@@ -124,7 +129,7 @@ def rest(bench: Bench, seconds: float) -> None:
 def dispatch(bench: Bench, seconds: float) -> None:
     """The queue is worked on; from time to time a task of higher priority comes."""
     bench.system.login()
-    bench.system.call("PATCH", "/global_configuration", {"data": {"service_mode": False}})
+    set_service_mode(bench.system, on=False)
     before, waits = bench.fleet.counts(), list[float]()
     with bench.measured("dispatching"):
         began = time.monotonic()
@@ -154,7 +159,7 @@ def urgent(bench: Bench, number: int) -> float:
     pool = f"pool of bench-media-{int(media.removeprefix('be'), 16)}"
     task = {
         "resource_type": "File system", "resource": f"/urgent/{number}",
-        "client": f"bench-client-{client} ({hwid})", "backup_type": "full", "pool": pool, "crypto": "nocrypt",
+        "client": f"bench-client-{bench.fleet.first + client} ({hwid})", "backup_type": "full", "pool": pool, "crypto": "nocrypt",
         "priority": 1000, "storage_duration": "1 Years", "archiving": False,
     }  # fmt: skip
     began = time.time()

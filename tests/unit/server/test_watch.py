@@ -52,6 +52,11 @@ class SlowPools:
         if self.failing:
             raise Unavailable("nobody answers")
 
+    async def until(self, begun: int) -> None:
+        """They were told so many times."""
+        while self.begun < begun:  # noqa: ASYNC110 - a number has no event
+            await asyncio.sleep(0)
+
     drop_all = revoke_all = configure_all
 
 
@@ -68,15 +73,13 @@ def test_a_slow_media_server_holds_up_nobody_who_is_only_woken() -> None:
         for channel in ("pools", "tasks", "schedule", "bandwidth"):
             await database.heard(channel, "")
         assert [dispatcher.times, scheduler.times, limits.times] == [1, 1, 1]
-        while not pools.begun:
-            await asyncio.sleep(0)
+        await pools.until(1)
 
         for _ in range(3):
             await database.heard("pools", "")
         pools.failing = True
         pools.answer.set()
-        while pools.begun < 2:
-            await asyncio.sleep(0)
+        await pools.until(2)
         for _ in range(20):
             await asyncio.sleep(0)
 
