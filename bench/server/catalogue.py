@@ -30,10 +30,10 @@ _FILL = """
 WITH made AS (
     INSERT INTO task_queue (task_type, executor, priority, client_id, media_server_id, pool_id, resource_type, resource,
         backup_type, storage_duration, created_by)
-    SELECT 'Backup', 'client', CASE WHEN i < $3 THEN $5 ELSE $6 END, b.client_id, b.media_server_id, b.pool_id,
+    SELECT 'Backup', 'client', CASE WHEN i < $3::bigint THEN $5::integer ELSE $6::integer END, b.client_id, b.media_server_id, b.pool_id,
         'File system', '/data/' || i, 'full', interval '30 days', 'bench'
     FROM generate_series($1::bigint, $2::bigint - 1) i
-    JOIN bench_placed b ON b.n = CASE WHEN i < $3 THEN 0 ELSE i % $4 END
+    JOIN bench_placed b ON b.n = CASE WHEN i < $3::bigint THEN 0 ELSE i % $4::bigint END
     RETURNING id, client_id, resource, pool_id
 )
 INSERT INTO task_reservations (task_id, kind, key, exclusive)
@@ -47,8 +47,8 @@ _RULES = f"""
 INSERT INTO global_schedule (name, client_id, resource_type, resource, backup_type, pool_id, status, storage_duration,
     min, hour, dom, mon, dow, priority, {", ".join(f"{one}_group_id" for one in _GROUPS)})
 SELECT 'bench ' || i, b.client_id, 'File system', '/ruled/' || i, 'full', b.pool_id, 'run', '30 days',
-    $2, $3, '*', '*', '*', 150, {", ".join("g.id" for _ in _GROUPS)}
-FROM generate_series(0, $1::bigint - 1) i JOIN bench_placed b ON b.n = i % $4
+    $2::text, $3::text, '*', '*', '*', 150, {", ".join("g.id" for _ in _GROUPS)}
+FROM generate_series(0, $1::bigint - 1) i JOIN bench_placed b ON b.n = i % $4::bigint
 CROSS JOIN (SELECT id FROM user_groups ORDER BY id LIMIT 1) g"""
 _SCANS = """
 SELECT relname AS "table", seq_scan AS scans, seq_tup_read AS rows_read, n_live_tup AS rows, pg_total_relation_size(relid) / 1048576 AS mib

@@ -91,7 +91,7 @@ class Phase:
 
 def set_service_mode(system: System, *, on: bool) -> None:
     """Nothing is handed out while it is on."""
-    system.call("PATCH", "/global_configuration/service_mode", {"data": {"service_mode": on}})
+    system.call("PATCH", "/global_configuration/service_mode", {"service_mode": on})
 
 
 def connect(bench: Bench) -> None:
