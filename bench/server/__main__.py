@@ -13,6 +13,7 @@ import json
 import os
 import resource
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -127,6 +128,7 @@ def late(figures: dict[str, Any]) -> list[str]:
 def main() -> int:
     """Print the figures; 1 when a round was too long."""
     asked = arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nothing is left running or lying about
     raise_descriptors(asked.clients)
     folder = Path(tempfile.mkdtemp(prefix="bench-server-", dir=asked.dir))
     try:

@@ -56,17 +56,18 @@ class Phase:
         self.bench, self.name = bench, name
 
     def __enter__(self) -> Self:
-        self.began, self.log_from = time.monotonic(), self.bench.log_size()
-        pids = self.bench.system.processes()["postgres"]
-        self.bench.pids["postgres"] = children(pids)
-        self.cpu = {name: cpu_seconds(pids) for name, pids in self.bench.pids.items()}
+        self.began, self.log_from, self.cpu = time.monotonic(), self.bench.log_size(), self._cpu()
         return self
+
+    def _cpu(self) -> dict[str, float]:
+        self.bench.pids["postgres"] = children(self.bench.system.processes()["postgres"])
+        return {name: cpu_seconds(pids) for name, pids in self.bench.pids.items()}
 
     def __exit__(self, kind: object, *_error: object) -> None:
         if kind is not None:
             return
         seconds = time.monotonic() - self.began
-        cores = {name: (cpu_seconds(pids) - self.cpu[name]) / seconds for name, pids in self.bench.pids.items()}
+        cores = {name: (after - self.cpu[name]) / seconds for name, after in self._cpu().items()}
         self.bench.note(
             self.name, seconds=seconds, load=os.getloadavg()[0], **{f"cores_{name}": one for name, one in cores.items()},
             server_mib=memory_mib(self.bench.pids["server"][0]),
@@ -175,8 +176,8 @@ def urgent(bench: Bench, number: int) -> float:
 def schedule(bench: Bench, rules: int) -> None:
     """Rules that are all due in one minute."""
     now = dt.datetime.now(dt.UTC)
-    lead = 40 + rules / 250  # time to write them and to find out when each is due
-    at = (now + dt.timedelta(seconds=lead + 60)).replace(second=0, microsecond=0)
+    lead = 20 + rules / 400  # time to write them and to find out when each is due
+    at = (now + dt.timedelta(seconds=lead + 59)).replace(second=0, microsecond=0)
     catalogue.rule(bench.system, rules, bench.fleet.clients, at)
     with bench.measured("finding out when rules launch"):
         unknown = "SELECT count(*) FROM schedule_launches WHERE due_at = '-infinity'"

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import datetime as dt
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from rubackup.catalog.database import Database
 from rubackup.domain.errors import RubackupError
@@ -49,23 +49,27 @@ class BandwidthSync:
         self._wake = asyncio.Event()
         self._stale = True
         self._told: dict[ControlPeer, Allowance] = {}
+        self._new: set[ControlPeer] = set()
+        """Clients that came since all were looked at, which costs too much for each of thousands that come at once."""
 
     def changed(self) -> None:
         """Limits may have been changed: read them now."""
         self._stale = True
         self._wake.set()
 
-    def came(self) -> None:
-        """A client is connected: look whether it must be told."""
+    def came(self, peer: ControlPeer) -> None:
+        """A client is connected: look at once whether it must be told."""
+        self._new.add(peer)
         self._wake.set()
 
     async def run(self, epoch: int) -> None:
         """Tell as the leader of this epoch, until cancelled."""
         self._told, self._stale = {}, True
-        limits, read_at = None, 0.0
+        limits, read_at, looked_at = None, 0.0, 0.0
         loop = asyncio.get_running_loop()
         while True:
             self._wake.clear()
+            everybody = self._stale or loop.time() - looked_at >= TICK_SECONDS
             if limits is None or self._stale or loop.time() - read_at > READ_SECONDS:
                 self._stale = False
                 try:
@@ -74,15 +78,19 @@ class BandwidthSync:
                     self._stale = True
                     log.warning("the limits of bandwidth cannot be read: %s", error)
             if limits is not None:
+                if everybody:
+                    peers, looked_at = self._registry.all("client"), loop.time()
+                    self._told = {peer: told for peer in peers if (told := self._told.get(peer)) is not None}
+                else:
+                    peers = [peer for peer in self._new if not peer.is_closed]
+                self._new.clear()
                 with ROUNDS.measured("bandwidth"):
-                    await self._tell(limits.at(self._clock(), self._zone), epoch)
+                    await self._tell(limits.at(self._clock(), self._zone), epoch, peers)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), TICK_SECONDS)
+                await asyncio.wait_for(self._wake.wait(), max(looked_at + TICK_SECONDS - loop.time(), 0.01))
 
-    async def _tell(self, wanted: dict[str, Allowance], epoch: int) -> None:
+    async def _tell(self, wanted: dict[str, Allowance], epoch: int, peers: Sequence[ControlPeer]) -> None:
         """Tell who does not know; who cannot be told now is told at the next look."""
-        peers = self._registry.all("client")
-        self._told = {peer: told for peer in peers if (told := self._told.get(peer)) is not None}
         due = [
             (peer, allowance)
             for peer in peers

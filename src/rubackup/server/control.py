@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from rubackup.catalog.database import Database
-from rubackup.domain.errors import Refused, RubackupError
+from rubackup.domain.errors import Busy, Refused, RubackupError, Unavailable
 from rubackup.server.registry import Registry
 from rubackup.services import enrolment, host_log, presence
 from rubackup.wire import pki
@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 5.0
 RETRY_ENROLMENT_SECONDS = 1.0
+RETRY_PRESENCE_SECONDS = 1.0
 PRESENCES_AT_ONCE = 6
 """Hosts whose coming or going is written at a time: of thousands at once each would wait too long for a connection to
 the catalogue, and leave none to those that are at work."""
@@ -37,7 +38,7 @@ class ControlPlane:
         epoch: Callable[[], int],
         media_came: Callable[[ControlPeer], Awaitable[None]],
         client_came: Callable[[ControlPeer], Awaitable[None]],
-        client_connected: Callable[[], None] = lambda: None,
+        client_connected: Callable[[ControlPeer], None] = lambda _peer: None,
     ) -> None:
         """`client_connected` is called before a client's tasks may run, `media_came` and `client_came` when they may."""
         self._database = database
@@ -107,11 +108,22 @@ class ControlPlane:
         self._registry.add(peer)
         log.info("%s %s (%s) is connected from %s", role, hello.hostname, hwid, peer.address)
         if role == "client":
-            self._client_connected()
-        async with self._turns:
-            await self._note_online(peer, hello)
+            self._client_connected(peer)
+        while not await self._noted(peer, hello):  # noqa: ASYNC110 - no event tells that the catalogue is back
+            await asyncio.sleep(RETRY_PRESENCE_SECONDS)
         came = self._client_came if role == "client" else self._media_came
         await came(peer)
+
+    async def _noted(self, peer: ControlPeer, hello: Hello) -> bool:
+        """Whether the catalogue has it; one that is busy, or away for a moment, costs no host its connection."""
+        try:
+            async with self._turns:
+                await self._note_online(peer, hello)
+        except (Unavailable, Busy) as error:
+            log.info("that %s is connected cannot be written yet: %s", peer, error)
+            return False
+        self._registry.noted(peer)
+        return True
 
     async def _note_online(self, peer: ControlPeer, hello: Hello) -> None:
         role, hwid = peer.identity.role, peer.identity.hwid

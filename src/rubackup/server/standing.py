@@ -49,12 +49,10 @@ class Standing:
 
     async def repeat(self) -> None:
         """Say that this server lives, who is connected to it, and who is connected to none."""
-        connected = {role: self._connected(role) for role in ("client", "media")}
-        back = await presence.repeat(self._database, self._server_hwid, connected["client"], connected["media"])
+        clients, coming = self._registry.hwids("client")
+        media, more = self._registry.hwids("media")
+        back = await presence.repeat(self._database, self._server_hwid, clients, media, [*coming, *more])
         for role, hwid in back:
             if self._registry.find(role, hwid) is None:  # it went in this moment, and that was noted before
                 gone = presence.client_offline if role == "client" else presence.media_offline
                 await gone(self._database, hwid, self._server_hwid)
-
-    def _connected(self, role: str) -> list[str]:
-        return [peer.identity.hwid for peer in self._registry.all(role)]

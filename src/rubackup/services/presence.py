@@ -199,12 +199,17 @@ async def media_offline(database: Database, hwid: str, server_hwid: str) -> None
 
 
 async def repeat(
-    database: Database, server_hwid: str, clients: Sequence[str], media_servers: Sequence[str]
+    database: Database,
+    server_hwid: str,
+    clients: Sequence[str],
+    media_servers: Sequence[str],
+    coming: Sequence[str] = (),
 ) -> list[tuple[str, str]]:
     """The server lives and these hosts (by hwid) are connected to it: those that were offline, or known by a server that died.
 
     What was said by a server that has not been heard of for 15 s is taken back, where it concerns no host of these, and what
     this one has said more than 15 s ago of others.
+    Of hosts that are just `coming`, `client_online` and `media_online` tell, each by itself.
     Returns role and hwid of those that are back.
     """
     async with database.transaction() as db:
@@ -219,7 +224,7 @@ async def repeat(
                     await _unblock(db, f"{role}:{row['hwid']}")
                 back.append((role, row["hwid"]))
             lost = await db.fetch(_NOBODYS.format(**table), server_hwid, SILENT_SECONDS)
-            lost += await db.fetch(_NOT_HERE.format(**table), list(connected), server_hwid, SILENT_SECONDS)
+            lost += await db.fetch(_NOT_HERE.format(**table), [*connected, *coming], server_hwid, SILENT_SECONDS)
             for row in lost:
                 await _tell(db, role, row, online=False)
         return back

@@ -113,3 +113,17 @@ def test_a_host_that_is_connected_stays_online_however_long(run):
         assert await world.value("SELECT count(*) FROM events") == before
 
     run(scenario)
+
+
+def test_a_host_that_is_just_coming_is_left_to_its_coming(run):
+    """It is neither noted as here, which its own coming does, nor as gone."""
+
+    async def scenario(database: Database):
+        world = await build(database)
+        await world.row("UPDATE client_presence SET online = false RETURNING 1")
+        await world.row("UPDATE media_presence SET last_online = now() - interval '16 s' RETURNING 1")
+
+        assert await presence.repeat(database, SERVER, [], [], [CLIENT, MEDIA]) == []
+        assert await known(world) == [(False, SERVER), (True, SERVER)]
+
+    run(scenario)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from rubackup.catalog.database import Database, DatabaseAddress
-from rubackup.domain.errors import Refused
+from rubackup.domain.errors import Busy, Refused, Unavailable
 from rubackup.server import control
 from rubackup.server.control import ControlPlane
 from rubackup.server.registry import Registry
@@ -87,3 +87,24 @@ def test_thousands_that_come_at_once_take_turns(monkeypatch: pytest.MonkeyPatch)
 
     asyncio.run(asyncio.wait_for(run(), 10))
     assert most == control.PRESENCES_AT_ONCE
+
+
+def test_a_catalogue_that_is_away_for_a_moment_costs_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What could not be written is written later, and only then what follows from it is done."""
+    answers: list[Exception | None] = [Unavailable("away"), Busy("busy"), None]
+    left: list[int] = []
+
+    async def online(*_arguments: object, **_facts: object) -> None:
+        if error := answers.pop(0):
+            raise error
+
+    async def told(_peer: object) -> None:
+        left.append(len(answers))
+
+    monkeypatch.setattr(control.presence, "client_online", online)
+    monkeypatch.setattr(control, "RETRY_PRESENCE_SECONDS", 0)
+    plane = ControlPlane(NOWHERE, NoSigner(), Registry(), ("s", "server"), lambda: 1, nobody, told)
+    hello = Hello(version=PROTOCOL_VERSION, hostname="host", package_version="1")
+
+    asyncio.run(plane.connected(Peer(Identity("client", "0" * 16, "1")), hello))  # type: ignore[arg-type]
+    assert left == [0]
