@@ -11,6 +11,7 @@ wait for a key either one is claimable or somebody holds the key.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -25,7 +26,8 @@ WAKE_LIMIT = 100
 LOT = 256
 """Candidates that are looked at together once the first ones could not all be taken."""
 LOTS = 40
-"""After so many lots a claim ends, whatever it has: what is behind them is for the next one."""
+CLAIM_SECONDS = 0.5
+"""After so many lots, or so long, a claim ends, whatever it has: what is behind them is for the next one."""
 RESERVATION_KINDS = ("resource", "record", "pool", "drive")
 
 Connection = Any
@@ -36,6 +38,7 @@ async def claim(db: Connection, worker: str, lease_seconds: float, limit: int) -
     await db.execute(sql.CLAIMERS, CLAIM_LOCK)
     seen: list[int] = []
     held: list[Held] = []
+    until = time.monotonic() + CLAIM_SECONDS
     for lot in range(LOTS):
         wanted = limit - len(held)
         candidates = [row["id"] for row in await db.fetch(sql.CANDIDATES, max(wanted, LOT) if lot else wanted, seen)]
@@ -47,6 +50,8 @@ async def claim(db: Connection, worker: str, lease_seconds: float, limit: int) -
         await _block(db, blocked)
         if len(held) >= limit:
             return held
+        if lot and time.monotonic() > until:
+            break
     await db.execute(sql.NOTIFY, "")
     return held
 
@@ -124,11 +129,13 @@ async def _block(db: Connection, blocked: dict[int, tuple[str, str]]) -> None:
 async def wake(db: Connection, names: Iterable[str]) -> None:
     """Make claimable who can run now that these keys are freer: the first that waits exclusively, or the first shared ones.
 
-    Most keys nobody waits for: those are left out first. A holder counts only if its row can be held FOR SHARE: then it lets go later than this
+    Keys that nobody waits for, which are nearly all, cost one question together, and no lock on a holder of theirs.
+
+    A holder counts only if its row can be held FOR SHARE: then it lets go later than this
     transaction ends, sees what this one freed, and wakes the rest.
     """
-    for row in await db.fetch(sql.WAITED_FOR, sorted(names)):
-        name = row["name"]
+    waited_for = [row["name"] for row in await db.fetch(sql.WAITED_FOR, sorted(set(names)))]
+    for name in waited_for:
         kind, _, key = name.partition(":")
         holder = await db.fetchrow(sql.HOLDERS, kind, key)
         if holder is not None and holder["exclusive"]:

@@ -8,6 +8,7 @@ import contextlib
 import json
 import logging
 import os
+import resource
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
@@ -47,6 +48,16 @@ def ready(settings: Settings, port: int = 0) -> None:
     part = path.with_name(path.name + ".part")
     part.write_text(json.dumps({"pid": os.getpid(), "port": port}))
     part.replace(path)
+
+
+def raise_descriptors(wanted: int) -> int:
+    """Let this process have so many files and connections open, or as many as the system allows; how many these are."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
+    if soft == resource.RLIM_INFINITY or soft >= most:
+        return max(soft, most)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    return most
 
 
 async def together(*loops: Coroutine[Any, Any, None]) -> None:

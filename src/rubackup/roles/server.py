@@ -6,7 +6,7 @@ import logging
 
 from rubackup import __version__
 from rubackup.catalog.database import Database
-from rubackup.roles.process import database_address, ready, run_role, together
+from rubackup.roles.process import database_address, raise_descriptors, ready, run_role, together
 from rubackup.roles.settings import Settings, schedule_zone, time_zone
 from rubackup.server.bandwidth import BandwidthSync
 from rubackup.server.control import ControlPlane
@@ -18,6 +18,7 @@ from rubackup.server.pools import PoolSync
 from rubackup.server.registry import Registry
 from rubackup.server.reports import Reports
 from rubackup.server.retention import ROUND_SECONDS, Retention
+from rubackup.server.rounds import ROUNDS, TELL_SECONDS
 from rubackup.server.scheduler import Scheduler
 from rubackup.server.signer import IssuingSigner
 from rubackup.server.standing import Standing
@@ -26,13 +27,23 @@ from rubackup.server.tools import ClientTools
 from rubackup.server.watch import CatalogueWatch
 from rubackup.services import dispatch, presence
 from rubackup.wire import pki
-from rubackup.wire.control import serve_control
+from rubackup.wire.control import Limits, serve_control
 
 log = logging.getLogger(__name__)
 
 
+SPARE_DESCRIPTORS = 100
+"""Beside the connections of hosts: the catalogue, files, the listener."""
+
+
 async def serve(settings: Settings) -> None:
     """Serve until cancelled."""
+    wanted = Limits().connections + SPARE_DESCRIPTORS
+    if (descriptors := raise_descriptors(wanted)) < wanted:
+        log.warning(
+            "this process may have %d files open (ulimit -Hn): no more than about %d hosts can be connected",
+            descriptors, descriptors - SPARE_DESCRIPTORS,
+        )  # fmt: skip
     hwid, hostname = settings.text("HWID"), settings.text("HOSTNAME")
     files = pki.TlsFiles(
         key=settings.path("KEY_FILE"), chain=settings.path("CERT_FILE"), root=settings.path("ROOT_CA_FILE")
@@ -83,7 +94,8 @@ async def serve(settings: Settings) -> None:
         log.info("control listener on %s:%d", *control.address)
         try:
             standing = Standing(database, registry, pools, hwid)
-            await together(heartbeats.run(), leader.run(), watch.run(), monitor.run(), standing.run())
+            told = ROUNDS.run(max(settings.number("ROUNDS_SECONDS", TELL_SECONDS, most=3600), 1))
+            await together(heartbeats.run(), leader.run(), watch.run(), monitor.run(), standing.run(), told)
         finally:
             await control.close()
     finally:

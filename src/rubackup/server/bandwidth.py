@@ -10,11 +10,12 @@ import asyncio
 import contextlib
 import datetime as dt
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from rubackup.catalog.database import Database
 from rubackup.domain.errors import RubackupError
 from rubackup.server.registry import Registry
+from rubackup.server.rounds import ROUNDS
 from rubackup.services import bandwidth
 from rubackup.services.bandwidth import NO_LIMIT, Allowance
 from rubackup.wire.control import ControlPeer
@@ -49,24 +50,28 @@ class BandwidthSync:
         self._stale = True
         self._told: dict[ControlPeer, Allowance] = {}
         self._telling: set[ControlPeer] = set()
+        self._new: set[ControlPeer] = set()
+        """Clients that came since all were looked at, which costs too much for each of thousands that come at once."""
 
     def changed(self) -> None:
         """Limits may have been changed: read them now."""
         self._stale = True
         self._wake.set()
 
-    def came(self) -> None:
-        """A client is connected: look whether it must be told."""
+    def came(self, peer: ControlPeer) -> None:
+        """A client is connected: look at once whether it must be told."""
+        self._new.add(peer)
         self._wake.set()
 
     async def run(self, epoch: int) -> None:
         """Tell as the leader of this epoch, until cancelled."""
         self._told, self._telling, self._stale = {}, set(), True
-        limits, read_at = None, 0.0
+        limits, read_at, looked_at = None, 0.0, 0.0
         loop, places = asyncio.get_running_loop(), asyncio.Semaphore(TOLD_AT_ONCE)
         async with asyncio.TaskGroup() as group:
             while True:
                 self._wake.clear()
+                everybody = self._stale or loop.time() - looked_at >= TICK_SECONDS
                 if limits is None or self._stale or loop.time() - read_at > READ_SECONDS:
                     self._stale = False
                     try:
@@ -74,17 +79,24 @@ class BandwidthSync:
                     except RubackupError as error:
                         self._stale = True
                         log.warning("the limits of bandwidth cannot be read: %s", error)
+                wait = TICK_SECONDS
                 if limits is not None:
-                    for peer, allowance in self._due(limits.at(self._clock(), self._zone)):
-                        self._telling.add(peer)
-                        group.create_task(self._tell(peer, allowance, epoch, places))
+                    if everybody:
+                        peers, looked_at = self._registry.all("client"), loop.time()
+                        self._told = {peer: told for peer in peers if (told := self._told.get(peer)) is not None}
+                    else:
+                        peers = [peer for peer in self._new if not peer.is_closed]
+                    self._new.clear()
+                    with ROUNDS.measured("bandwidth"):
+                        for peer, allowance in self._due(limits.at(self._clock(), self._zone), peers):
+                            self._telling.add(peer)
+                            group.create_task(self._tell(peer, allowance, epoch, places))
+                    wait = max(looked_at + TICK_SECONDS - loop.time(), 0.01)
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), TICK_SECONDS)
+                    await asyncio.wait_for(self._wake.wait(), wait)
 
-    def _due(self, wanted: dict[str, Allowance]) -> list[tuple[ControlPeer, Allowance]]:
+    def _due(self, wanted: dict[str, Allowance], peers: Sequence[ControlPeer]) -> list[tuple[ControlPeer, Allowance]]:
         """Who must be told something, and is not just being told: that one is looked at again afterwards."""
-        peers = self._registry.all("client")
-        self._told = {peer: told for peer in peers if (told := self._told.get(peer)) is not None}
         return [
             (peer, allowance)
             for peer in peers

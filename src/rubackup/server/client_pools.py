@@ -28,6 +28,8 @@ CONFIGURE_SECONDS = 120.0
 """Opening a pool may repair its index."""
 ASK_SECONDS = 10.0
 AT_ONCE = 16
+LOOKED_UP_AT_ONCE = 3
+"""Clients of which it is looked up at a time what pools they have: thousands may come at once."""
 
 
 class ClientPoolSync:
@@ -35,6 +37,7 @@ class ClientPoolSync:
 
     def __init__(self, database: Database, registry: Registry, epoch: Callable[[], int]) -> None:
         self._database, self._registry, self._epoch = database, registry, epoch
+        self._turns = asyncio.Semaphore(LOOKED_UP_AT_ONCE)
         self._told: set[ControlPeer] = set()
         """Clients that were told of pools on this connection: those are asked again, and told when there are none any more."""
 
@@ -58,10 +61,11 @@ class ClientPoolSync:
             return
         hwid = peer.identity.hwid
         try:
-            rows = await client_pools.configuration(self._database, hwid)
-            if not rows and peer not in self._told:
-                await client_pools.report(self._database, hwid, [])  # it may have had some when it was here last
-                return
+            async with self._turns:
+                rows = await client_pools.configuration(self._database, hwid)
+                if not rows and peer not in self._told:
+                    await client_pools.report(self._database, hwid, [])  # it may have had some when it was here last
+                    return
             first = peer not in self._told
             self._told = {one for one in self._told if not one.is_closed} | {peer}
             await self._configure(peer, rows, CONFIGURE_SECONDS if first else ASK_SECONDS)

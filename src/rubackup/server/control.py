@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
 from rubackup.catalog.database import Database
-from rubackup.domain.errors import Refused, RubackupError
+from rubackup.domain.errors import Busy, Refused, RubackupError, Unavailable
 from rubackup.server.registry import Registry
 from rubackup.services import enrolment, host_log, presence
 from rubackup.wire import pki
@@ -17,6 +18,10 @@ log = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 5.0
 RETRY_ENROLMENT_SECONDS = 1.0
+RETRY_PRESENCE_SECONDS = 1.0
+PRESENCES_AT_ONCE = 6
+"""Hosts whose coming or going is written at a time: of thousands at once each would wait too long for a connection to
+the catalogue, and leave none to those that are at work."""
 TOLD_LENGTH = 255
 """Characters of each field that a stranger tells of itself; they are shown to administrators."""
 
@@ -33,7 +38,7 @@ class ControlPlane:
         epoch: Callable[[], int],
         media_came: Callable[[ControlPeer], Awaitable[None]],
         client_came: Callable[[ControlPeer], Awaitable[None]],
-        client_connected: Callable[[], None] = lambda: None,
+        client_connected: Callable[[ControlPeer], None] = lambda _peer: None,
     ) -> None:
         """`client_connected` is called before a client's tasks may run, `media_came` and `client_came` when they may."""
         self._database = database
@@ -44,6 +49,7 @@ class ControlPlane:
         self._media_came = media_came
         self._client_came = client_came
         self._client_connected = client_connected
+        self._turns = asyncio.Semaphore(PRESENCES_AT_ONCE)
 
     async def enrol(self, message: Enrol, address: str) -> EnrolPending | EnrolGranted:
         """A host without certificate asks for one."""
@@ -102,7 +108,26 @@ class ControlPlane:
         self._registry.add(peer)
         log.info("%s %s (%s) is connected from %s", role, hello.hostname, hwid, peer.address)
         if role == "client":
-            self._client_connected()
+            self._client_connected(peer)
+        while not await self._noted(peer, hello):  # noqa: ASYNC110 - no event tells that the catalogue is back
+            await asyncio.sleep(RETRY_PRESENCE_SECONDS)
+        came = self._client_came if role == "client" else self._media_came
+        await came(peer)
+
+    async def _noted(self, peer: ControlPeer, hello: Hello) -> bool:
+        """Whether the catalogue has it; one that is busy, or away for a moment, costs no host its connection."""
+        try:
+            async with self._turns:
+                await self._note_online(peer, hello)
+        except (Unavailable, Busy) as error:
+            log.info("that %s is connected cannot be written yet: %s", peer, error)
+            return False
+        self._registry.noted(peer)
+        return True
+
+    async def _note_online(self, peer: ControlPeer, hello: Hello) -> None:
+        role, hwid = peer.identity.role, peer.identity.hwid
+        if role == "client":
             await presence.client_online(
                 self._database,
                 hwid,
@@ -116,7 +141,6 @@ class ControlPlane:
                 storages=hello.storages,
                 tasks=hello.tasks,
             )
-            await self._client_came(peer)
         else:
             await presence.media_online(
                 self._database,
@@ -129,7 +153,6 @@ class ControlPlane:
                 tasks=hello.tasks,
                 sessions=hello.sessions,
             )
-            await self._media_came(peer)
 
     async def gone(self, peer: ControlPeer) -> None:
         """The host is offline, unless it has already come back on another connection."""
@@ -139,6 +162,8 @@ class ControlPlane:
         log.info("%s %s is gone", role, hwid)
         mark = presence.client_offline if role == "client" else presence.media_offline
         try:
-            await mark(self._database, hwid, self._hwid)
+            async with self._turns:
+                if self._registry.find(role, hwid) is None:
+                    await mark(self._database, hwid, self._hwid)
         except RubackupError as error:
             log.warning("%s %s could not be marked offline: %s", role, hwid, error)

@@ -17,6 +17,7 @@ from rubackup.catalog.database import Database
 from rubackup.domain.errors import Busy, RubackupError, Unavailable
 from rubackup.server.orders import order_of
 from rubackup.server.registry import Registry
+from rubackup.server.rounds import ROUNDS
 from rubackup.server.tickets import TicketOffice
 from rubackup.services import dispatch
 from rubackup.services.dispatch import Job
@@ -66,9 +67,10 @@ class Dispatcher:
             while True:
                 self._wake.clear()
                 try:
-                    jobs = await dispatch.claim(
-                        self._database, epoch, self._server_hwid, LEASE_SECONDS, CLAIM_LIMIT, self._zone
-                    )
+                    with ROUNDS.measured("claim"):
+                        jobs = await dispatch.claim(
+                            self._database, epoch, self._server_hwid, LEASE_SECONDS, CLAIM_LIMIT, self._zone
+                        )
                 except (Unavailable, Busy) as error:
                     log.warning("the queue cannot be read: %s", error)
                     jobs = []

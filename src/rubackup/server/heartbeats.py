@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from rubackup.domain.errors import RubackupError
 from rubackup.queue.ports import Beat
+from rubackup.server.rounds import ROUNDS
 
 BATCH_SECONDS = 0.5
 
@@ -44,7 +45,8 @@ class Heartbeats:
             beats, answer = list(self._waiting.values()), self._answer
             self._waiting, self._answer = {}, None
             try:
-                answer.set_result(set(await self._write(beats)))
+                with ROUNDS.measured("heartbeats"):
+                    answer.set_result(set(await self._write(beats)))
             except RubackupError as error:
                 answer.set_exception(error)
                 answer.exception()  # a caller that went away meanwhile leaves nobody to look at it

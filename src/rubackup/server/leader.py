@@ -12,6 +12,7 @@ from rubackup.server.bandwidth import BandwidthSync
 from rubackup.server.dispatcher import LEASE_SECONDS, Dispatcher
 from rubackup.server.pools import PoolSync
 from rubackup.server.retention import Retention
+from rubackup.server.rounds import ROUNDS
 from rubackup.server.scheduler import Scheduler
 from rubackup.services import dispatch, housekeeping
 from rubackup.services.leadership import Leadership
@@ -98,6 +99,7 @@ class Leader:
 
     async def _guarded(self, name: str, work: Awaitable[object]) -> None:
         try:
-            await work
+            with ROUNDS.measured(name):
+                await work
         except RubackupError as error:
             log.warning("%s failed: %s", name, error)

@@ -11,6 +11,7 @@ class Registry:
 
     def __init__(self) -> None:
         self._peers: dict[tuple[str, str], ControlPeer] = {}
+        self._noted: set[ControlPeer] = set()
 
     def add(self, peer: ControlPeer) -> None:
         """Enter a host."""
@@ -20,8 +21,14 @@ class Registry:
         if older is not None:
             older.close()
 
+    def noted(self, peer: ControlPeer) -> None:
+        """The catalogue has it that the host is here."""
+        if self.find(peer.identity.role, peer.identity.hwid) is peer:
+            self._noted.add(peer)
+
     def remove(self, peer: ControlPeer) -> bool:
         """Take a host out; False when a newer connection has replaced this one."""
+        self._noted.discard(peer)
         key = (peer.identity.role, peer.identity.hwid)
         if self._peers.get(key) is not peer:
             return False
@@ -39,6 +46,14 @@ class Registry:
             label = "media server" if role == "media" else role
             raise Unavailable(f"The {label} {name or hwid} is not connected.", host=hwid)
         return peer
+
+    def hwids(self, role: str) -> tuple[list[str], list[str]]:
+        """Of a role the hosts of which the catalogue has it that they are here, and those that are just coming."""
+        noted: list[str] = []
+        coming: list[str] = []
+        for peer in self.all(role):
+            (noted if peer in self._noted else coming).append(peer.identity.hwid)
+        return noted, coming
 
     def all(self, role: str) -> list[ControlPeer]:
         """Every connected host of a role."""

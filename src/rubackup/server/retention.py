@@ -9,6 +9,7 @@ import time
 
 from rubackup.catalog.database import Database
 from rubackup.domain.errors import RubackupError
+from rubackup.server.rounds import ROUNDS
 from rubackup.services import capacity_notices, retention
 from rubackup.services.retention_clock import Watch
 
@@ -32,7 +33,8 @@ class Retention:
         watch, after = Watch(), dict[str, int]()
         while True:
             try:
-                after = await self._round(epoch, watch, after)
+                with ROUNDS.measured("retention"):
+                    after = await self._round(epoch, watch, after)
             except RubackupError as error:
                 log.warning("retention failed: %s", error)
                 after = {}

@@ -13,6 +13,7 @@ import time
 
 from rubackup.catalog.database import Database
 from rubackup.domain.errors import Fenced, RubackupError
+from rubackup.server.rounds import ROUNDS
 from rubackup.services import ticks
 
 log = logging.getLogger(__name__)
@@ -49,7 +50,8 @@ class Scheduler:
         """The seconds until the next tick."""
         began = time.monotonic()
         try:
-            done = await ticks.tick(self._database, epoch, self._zone, settled=settled)
+            with ROUNDS.measured("schedule"):
+                done = await ticks.tick(self._database, epoch, self._zone, settled=settled)
         except Fenced:
             raise
         except RubackupError as error:

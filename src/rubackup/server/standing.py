@@ -14,6 +14,7 @@ from rubackup.catalog.database import Database
 from rubackup.domain.errors import RubackupError
 from rubackup.server.pools import PoolSync
 from rubackup.server.registry import Registry
+from rubackup.server.rounds import ROUNDS
 from rubackup.services import presence
 
 log = logging.getLogger(__name__)
@@ -39,7 +40,8 @@ class Standing:
             await asyncio.sleep(REPEAT_SECONDS)
             rounds += 1
             try:
-                await self.repeat()
+                with ROUNDS.measured("presence"):
+                    await self.repeat()
                 if rounds % KEY_ROUNDS == 0:
                     await self._pools.keep_key()
             except RubackupError as error:
@@ -47,12 +49,10 @@ class Standing:
 
     async def repeat(self) -> None:
         """Say that this server lives, who is connected to it, and who is connected to none."""
-        connected = {role: self._connected(role) for role in ("client", "media")}
-        back = await presence.repeat(self._database, self._server_hwid, connected["client"], connected["media"])
+        clients, coming = self._registry.hwids("client")
+        media, more = self._registry.hwids("media")
+        back = await presence.repeat(self._database, self._server_hwid, clients, media, [*coming, *more])
         for role, hwid in back:
             if self._registry.find(role, hwid) is None:  # it went in this moment, and that was noted before
                 gone = presence.client_offline if role == "client" else presence.media_offline
                 await gone(self._database, hwid, self._server_hwid)
-
-    def _connected(self, role: str) -> list[str]:
-        return [peer.identity.hwid for peer in self._registry.all(role)]

@@ -12,6 +12,7 @@ class Table:
     family: str
     find: str
     admit: str
+    strangers: str
     sign: str
     count: str
     seen: str
@@ -20,6 +21,10 @@ class Table:
 
 _FIND = "SELECT id, fingerprint, certificate_serial FROM FAMILY WHERE hwid = $1 FOR UPDATE"
 _ADMIT = "SELECT id FROM FAMILY WHERE hwid = $1"
+_STRANGERS = """
+SELECT h.hwid FROM unnest($1::text[], $2::text[]) AS h (hwid, serial)
+WHERE NOT EXISTS (SELECT 1 FROM FAMILY f WHERE f.hwid = h.hwid)
+    OR EXISTS (SELECT 1 FROM revoked_certificates r WHERE r.serial = h.serial)"""
 _SIGN = "UPDATE FAMILY SET certificate_serial = $2, certificate_not_after = $3, csr_pem = $4 WHERE id = $1"
 _COUNT = "SELECT count(*) FROM unauthorised_FAMILY"
 _SEEN = """
@@ -34,10 +39,10 @@ ON CONFLICT (hwid, fingerprint) DO UPDATE SET last_seen_at = now() RETURNING id"
 
 
 def _table(family: str, seen: str = _SEEN, wait: str = _WAIT) -> Table:
-    find, admit, sign, count, seen, wait = (
-        text.replace("FAMILY", family) for text in (_FIND, _ADMIT, _SIGN, _COUNT, seen, wait)
+    find, admit, strangers, sign, count, seen, wait = (
+        text.replace("FAMILY", family) for text in (_FIND, _ADMIT, _STRANGERS, _SIGN, _COUNT, seen, wait)
     )
-    return Table(family, find, admit, sign, count, seen, wait)
+    return Table(family, find, admit, strangers, sign, count, seen, wait)
 
 
 TABLES = {

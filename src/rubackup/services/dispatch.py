@@ -7,6 +7,7 @@ by the task's fence. Design section 7.
 from __future__ import annotations
 
 import datetime as dt
+import time
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -38,6 +39,7 @@ RESUMED_AT_ONCE = 100
 ATTEMPTS = 5
 """Hand-offs after which a task is Broken."""
 CLAIM_ROUNDS = 10
+CLAIM_SECONDS = 0.5
 LEVELS = {"done": "info", "error": "error"}
 """Levels of the log lines that outcomes leave."""
 QUICK_ATTEMPTS = 2
@@ -104,10 +106,16 @@ async def claim(
         if await configuration.enabled(db, "service_mode"):
             return []
         found: list[Job] = []
+        until = time.monotonic() + CLAIM_SECONDS
         for _round in range(CLAIM_ROUNDS):
             held = await PostgresQueue(db).claim(server_hwid, lease_seconds, limit - len(found))
             found += await _prepare(db, held, zone)
             if not held or len(found) >= limit:
+                break
+            if (
+                time.monotonic() > until
+            ):  # rows of hosts are locked until the claim ends; what is left comes with the next
+                await notify(db, "tasks")
                 break
         return found
 

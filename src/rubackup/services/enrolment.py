@@ -214,6 +214,13 @@ async def admit(database: Database, *, role: str, hwid: str, serial: str) -> int
     return found
 
 
+async def not_admitted(database: Database, role: str, hosts: Sequence[tuple[str, str]]) -> set[str]:
+    """Of these hosts (hwid, serial) the hwids that `admit` would refuse; one question, whatever their number."""
+    async with database.connection() as db:
+        rows = await db.fetch(sql.TABLES[role].strangers, [hwid for hwid, _ in hosts], [serial for _, serial in hosts])
+    return {row["hwid"] for row in rows}
+
+
 async def withdraw_clients(change: Change, ids: Sequence[int]) -> None:
     """Delete these clients: their certificates are revoked and they wait for authorisation again.
 

@@ -80,6 +80,17 @@ WITH found AS (
 UPDATE {{table}} p SET online = false, last_online = now()
 FROM found f JOIN {{hosts}} h ON h.id = f.id WHERE p.{{key}} = f.id
 RETURNING h.id, h.hwid, {{group}} AS group_id"""  # noqa: S608 - names of the code
+_NOT_HERE = """
+WITH found AS (
+    SELECT p.{key} AS id FROM {table} p JOIN {hosts} h ON h.id = p.{key}
+    WHERE p.online AND p.server_hwid = $2 AND p.last_online < now() - make_interval(secs => $3)
+        AND NOT EXISTS (SELECT 1 FROM unnest($1::text[]) AS c (hwid) WHERE c.hwid = h.hwid)
+    ORDER BY p.{key} LIMIT 1000 FOR UPDATE OF p
+)
+UPDATE {table} p SET online = false, last_online = now()
+FROM found f JOIN {hosts} h ON h.id = f.id WHERE p.{key} = f.id
+RETURNING h.id, h.hwid, {group} AS group_id"""
+"""The going of these could not be written when they went."""
 _SERVER = """
 INSERT INTO servers (hwid, hostname, package_version, issuing_key_hash) VALUES ($1, $2, $3, $4)
 ON CONFLICT (hwid) DO UPDATE SET hostname = $2, package_version = $3, issuing_key_hash = $4, started_at = now(),
@@ -188,11 +199,17 @@ async def media_offline(database: Database, hwid: str, server_hwid: str) -> None
 
 
 async def repeat(
-    database: Database, server_hwid: str, clients: Sequence[str], media_servers: Sequence[str]
+    database: Database,
+    server_hwid: str,
+    clients: Sequence[str],
+    media_servers: Sequence[str],
+    coming: Sequence[str] = (),
 ) -> list[tuple[str, str]]:
     """The server lives and these hosts (by hwid) are connected to it: those that were offline, or known by a server that died.
 
-    What was said by a server that has not been heard of for 15 s is taken back, where it concerns no host of these.
+    What was said by a server that has not been heard of for 15 s is taken back, where it concerns no host of these, and what
+    this one has said more than 15 s ago of others.
+    Of hosts that are just `coming`, `client_online` and `media_online` tell, each by itself.
     Returns role and hwid of those that are back.
     """
     async with database.transaction() as db:
@@ -206,7 +223,9 @@ async def repeat(
                     await _tell(db, role, row, online=True)
                     await _unblock(db, f"{role}:{row['hwid']}")
                 back.append((role, row["hwid"]))
-            for row in await db.fetch(_NOBODYS.format(**table), server_hwid, SILENT_SECONDS):
+            lost = await db.fetch(_NOBODYS.format(**table), server_hwid, SILENT_SECONDS)
+            lost += await db.fetch(_NOT_HERE.format(**table), [*connected, *coming], server_hwid, SILENT_SECONDS)
+            for row in lost:
                 await _tell(db, role, row, online=False)
         return back
 

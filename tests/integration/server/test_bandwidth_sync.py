@@ -13,6 +13,7 @@ import pytest
 
 from rubackup.catalog.database import Database
 from rubackup.domain.errors import Unavailable
+from rubackup.server import bandwidth as bandwidth_sync
 from rubackup.server.bandwidth import BandwidthSync
 from rubackup.server.registry import Registry
 from rubackup.services import client_bandwidth, rule_bandwidth
@@ -23,6 +24,7 @@ from rubackup.wire.messages import Ack, RuleBandwidth, SetBandwidth
 from support.catalogue import CLIENT, OTHER_CLIENT, World, change, insert
 
 pytestmark = pytest.mark.postgres
+THIRD_CLIENT = "cc" * 8
 BERLIN = ZoneInfo("Europe/Berlin")
 NOON = dt.datetime(2026, 6, 1, 10, tzinfo=dt.UTC)
 """Noon in Berlin."""
@@ -35,7 +37,7 @@ class Peer:
     def __init__(self, hwid: str) -> None:
         self.identity = SimpleNamespace(role="client", hwid=hwid)
         self.told: list[SetBandwidth] = []
-        self.away = False
+        self.away = self.is_closed = False
 
     async def call(self, message: SetBandwidth, _timeout: float) -> Ack:
         """The client takes the message."""
@@ -132,7 +134,7 @@ def test_who_cannot_be_told_is_told_later(run):
         again = Peer(CLIENT)
         peer.close = lambda: None  # type: ignore[attr-defined]
         office.registry.add(again)  # type: ignore[arg-type]
-        office.sync.came()
+        office.sync.came(again)  # type: ignore[arg-type]
         await office.until(lambda: bool(again.told))
 
         assert again.told[-1].backup == 1024
@@ -170,6 +172,29 @@ def test_a_client_that_hangs_holds_up_nobody(run):
         await office.limit(backup_bandwidth=1, restore_bandwidth=3)
         go_on.set()
         await office.until(lambda: bool(hung.told) and hung.told[-1].restore == 3 * 1024)
+
+    run(lambda database: led(database, scenario))
+
+
+def test_who_has_just_come_is_told_alone(run, monkeypatch):
+    """A client that comes is told at once; the others, of whom there may be thousands, are not gone through for it."""
+
+    async def scenario(office: Office):
+        other = office.peers[OTHER_CLIENT]
+        other.away = True
+        await office.until(lambda: bool(office.peers[CLIENT].told))
+        monkeypatch.setattr(bandwidth_sync, "TICK_SECONDS", 3600.0)
+        await asyncio.sleep(1.1)  # the wait that had begun before
+        other.away = False
+        came = Peer(THIRD_CLIENT)
+        office.registry.add(came)  # type: ignore[arg-type]
+        office.sync.came(came)  # type: ignore[arg-type]
+        async with asyncio.timeout(10):
+            while not came.told:  # noqa: ASYNC110 - the loop that tells has no event for tests
+                await asyncio.sleep(0.01)
+
+        assert not other.told
+        await office.until(lambda: bool(other.told))
 
     run(lambda database: led(database, scenario))
 

@@ -311,3 +311,29 @@ async def record(world: World) -> None:
                0, now()) RETURNING id""",
         world.client, CLIENT, world.group, world.pool,
     )  # fmt: skip
+
+
+def test_many_hosts_are_looked_at_in_one_question(run):
+    """Those that `admit` would refuse are found: unknown ones, and ones with a revoked certificate."""
+
+    async def scenario(database: Database):
+        world = await World.build(database)
+        revoke = (
+            "INSERT INTO revoked_certificates (serial, role, hwid, reason) VALUES ('7', 'client', $1, '') RETURNING 1"
+        )
+        await world.row(revoke, CLIENT)
+        unknown = "ee" * 8
+
+        async def refused(hwid: str, serial: str) -> bool:
+            try:
+                await enrolment.admit(database, role="client", hwid=hwid, serial=serial)
+            except Refused:
+                return True
+            return False
+
+        for hosts in ([(CLIENT, "5"), (unknown, "6")], [(CLIENT, "7")], []):
+            found = await enrolment.not_admitted(database, "client", hosts)
+            assert found == {hwid for hwid, serial in hosts if await refused(hwid, serial)}
+        assert await enrolment.not_admitted(database, "media", [(MEDIA, "1"), (CLIENT, "1")]) == {CLIENT}
+
+    run(scenario)

@@ -80,3 +80,50 @@ def test_a_living_server_is_believed(run):
         assert await known(world) == [(True, SERVER), (True, SERVER)]
 
     run(scenario)
+
+
+def test_a_going_that_could_not_be_written_is_made_good(run):
+    """What a server said more than 15 s ago of a host that is not connected to it any more does not last; what is new does."""
+
+    async def scenario(database: Database):
+        world = await build(database)
+        await world.row("UPDATE client_presence SET last_online = now() - interval '16 s' RETURNING 1")
+        await presence.repeat(database, SECOND, [], [])
+        assert await known(world) == [(True, SERVER), (True, SERVER)]
+
+        await presence.repeat(database, SERVER, [], [])
+
+        assert await known(world) == [(False, SERVER), (True, SERVER)]
+        told = await world.row("SELECT family, data FROM events WHERE kind = 'presence' ORDER BY id DESC LIMIT 1")
+        assert tuple(told) == ("clients", {"online": False})
+
+    run(scenario)
+
+
+def test_a_host_that_is_connected_stays_online_however_long(run):
+    """Rounds about a host that is connected change nothing."""
+
+    async def scenario(database: Database):
+        world = await build(database)
+        await world.row("UPDATE client_presence SET last_online = now() - interval '1 day' RETURNING 1")
+        before = await world.value("SELECT count(*) FROM events")
+
+        assert await presence.repeat(database, SERVER, [CLIENT], [MEDIA]) == []
+        assert await known(world) == [(True, SERVER), (True, SERVER)]
+        assert await world.value("SELECT count(*) FROM events") == before
+
+    run(scenario)
+
+
+def test_a_host_that_is_just_coming_is_left_to_its_coming(run):
+    """It is neither noted as here, which its own coming does, nor as gone."""
+
+    async def scenario(database: Database):
+        world = await build(database)
+        await world.row("UPDATE client_presence SET online = false RETURNING 1")
+        await world.row("UPDATE media_presence SET last_online = now() - interval '16 s' RETURNING 1")
+
+        assert await presence.repeat(database, SERVER, [], [], [CLIENT, MEDIA]) == []
+        assert await known(world) == [(False, SERVER), (True, SERVER)]
+
+    run(scenario)

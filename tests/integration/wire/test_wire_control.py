@@ -335,6 +335,25 @@ def test_a_quiet_but_living_connection_stays(run, server_files, client_files):
     run(main())
 
 
+def test_who_was_heard_is_not_pinged(run, server_files, client_files):
+    """A peer that speaks within each interval gets no ping; once it falls silent it does."""
+
+    async def main():
+        how = Behaviour(heartbeat_seconds=0.25)
+        context = pki.client_context(client_files)
+        async with serving(server_files, how) as (address, _), raw_connection(address, context) as (reader, writer):
+            writer.write(framing.frame(HELLO))
+            assert isinstance(await read_message(reader), Welcome)
+            for _ in range(10):
+                writer.write(framing.frame(Pong()))
+                await asyncio.sleep(0.1)
+            writer.write(framing.frame(Ping()))
+            assert isinstance(await read_message(reader), Pong)
+            assert isinstance(await read_message(reader), Ping)
+
+    run(main())
+
+
 def test_a_peer_that_does_not_read_is_given_up(run, server_files, client_files):
     """A half-open connection with full buffers ends; senders fail instead of hanging."""
 

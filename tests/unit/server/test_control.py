@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from rubackup.catalog.database import Database, DatabaseAddress
-from rubackup.domain.errors import Refused
+from rubackup.domain.errors import Busy, Refused, Unavailable
+from rubackup.server import control
 from rubackup.server.control import ControlPlane
 from rubackup.server.registry import Registry
 from rubackup.wire import pki
-from rubackup.wire.messages import PROTOCOL_VERSION, Enrol
+from rubackup.wire.certificates import Identity
+from rubackup.wire.messages import PROTOCOL_VERSION, Enrol, Hello
 
 NOWHERE = Database(DatabaseAddress("127.0.0.1", 1, "nobody", "", "nothing"))
 
@@ -24,6 +27,14 @@ class NoSigner:
 
     def sign(self, csr_pem: bytes, role: str, hwid: str, hostname: str) -> Any:
         raise AssertionError
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A connection as the plane looks at it."""
+
+    identity: Identity
+    address: str = "127.0.0.1"
 
 
 async def nobody(_peer: object) -> None:
@@ -41,3 +52,59 @@ def test_strangers_are_refused_before_the_catalogue_is_asked(told: dict[str, str
 
     with pytest.raises(Refused):
         asyncio.run(plane.enrol(Enrol(**fields), "127.0.0.1"))
+
+
+def test_thousands_that_come_at_once_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few write into the catalogue at a time, and who waits for a slow host holds no turn."""
+    writing, most, written = 0, 0, 0
+
+    async def online(*_arguments: object, **_facts: object) -> None:
+        nonlocal writing, most, written
+        writing += 1
+        most = max(most, writing)
+        await asyncio.sleep(0)
+        writing -= 1
+        written += 1
+
+    slow = asyncio.Event()
+
+    async def told(_peer: object) -> None:
+        await slow.wait()
+
+    async def run() -> None:
+        monkeypatch.setattr(control.presence, "client_online", online)
+        plane = ControlPlane(NOWHERE, NoSigner(), Registry(), ("s", "server"), lambda: 1, nobody, told)
+        hello = Hello(version=PROTOCOL_VERSION, hostname="host", package_version="1")
+        coming = [
+            asyncio.ensure_future(plane.connected(Peer(Identity("client", f"{number:016x}", "1")), hello))  # type: ignore[arg-type]
+            for number in range(100)
+        ]
+        while written < len(coming):  # noqa: ASYNC110 - what is waited for is a number
+            await asyncio.sleep(0)
+        assert not any(one.done() for one in coming)
+        slow.set()
+        await asyncio.gather(*coming)
+
+    asyncio.run(asyncio.wait_for(run(), 10))
+    assert most == control.PRESENCES_AT_ONCE
+
+
+def test_a_catalogue_that_is_away_for_a_moment_costs_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What could not be written is written later, and only then what follows from it is done."""
+    answers: list[Exception | None] = [Unavailable("away"), Busy("busy"), None]
+    left: list[int] = []
+
+    async def online(*_arguments: object, **_facts: object) -> None:
+        if error := answers.pop(0):
+            raise error
+
+    async def told(_peer: object) -> None:
+        left.append(len(answers))
+
+    monkeypatch.setattr(control.presence, "client_online", online)
+    monkeypatch.setattr(control, "RETRY_PRESENCE_SECONDS", 0)
+    plane = ControlPlane(NOWHERE, NoSigner(), Registry(), ("s", "server"), lambda: 1, nobody, told)
+    hello = Hello(version=PROTOCOL_VERSION, hostname="host", package_version="1")
+
+    asyncio.run(plane.connected(Peer(Identity("client", "0" * 16, "1")), hello))  # type: ignore[arg-type]
+    assert left == [0]

@@ -99,7 +99,7 @@ class Answer(Message, tag="answer"):
 
 
 class Ping(Message, tag="ping"):
-    """Sent each `heartbeat_seconds` by the agent; three missed ones end the connection."""
+    """Sent by either side when it has heard nothing for `heartbeat_seconds`; three silent intervals end the connection."""
 
 
 class Pong(Message, tag="pong"):

@@ -1,0 +1,1 @@
+"""The server with thousands of clients and a queue of a million tasks."""
