@@ -13,7 +13,6 @@ from rubackup.server.dispatcher import Dispatcher
 from rubackup.server.pools import PoolSync
 from rubackup.server.registry import Registry
 from rubackup.server.tickets import TicketOffice
-from rubackup.services import dispatch
 from rubackup.wire import pki
 from rubackup.wire.messages import Ack, ConfigurePools, Message, PoolStates, RunClean
 from support.catalogue import MEDIA, SERVER, World
@@ -146,7 +145,7 @@ def test_a_task_is_sent_after_the_pools(run):
         order = [type(one) for one in host.told]
         assert order.index(ConfigurePools) < order.index(RunClean)
         assert "/srv/more" in host.storages()[0]
-        row = await dispatch.stop_of(database, task)
-        assert row is None or row.hwid == MEDIA
+        async with database.connection() as db:
+            assert await db.fetchval("SELECT attempt FROM task_queue WHERE id = $1", task) == 1
 
     run(scenario)
