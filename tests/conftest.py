@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +11,12 @@ from rubackup.catalog.database import DatabaseAddress
 from support.databases import fresh_database, running_postgres
 from support.radosgw import Radosgw, missing
 from support.s3server import S3Server
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest comes first, so that no process waits for the other at the end."""
+    items.sort(key=lambda item: "tests/system/" not in item.path.as_posix())
 
 
 @pytest.fixture(scope="session")
@@ -51,7 +58,9 @@ def s3(s3_server: S3Server) -> S3Server:
 
 @pytest.fixture(scope="session")
 def radosgw(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Radosgw]:
-    """A radosgw of our own; skipped, and told how to install it, where there is none."""
+    """A radosgw of our own, for `scripts/nightly cloud`; skipped, and told how to install it, where there is none."""
+    if os.environ.get("RADOSGW") != "1":
+        pytest.skip("runs with RADOSGW=1, as in scripts/nightly cloud")
     if reason := missing():
         pytest.skip(reason)
     found = Radosgw(tmp_path_factory.mktemp("radosgw"))
