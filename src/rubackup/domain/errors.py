@@ -182,12 +182,12 @@ class Stopped(RubackupError):
 
 
 def all_errors() -> dict[str, type[RubackupError]]:
-    """Every error class by its code; two classes never share one."""
+    """Every error class by its code; one without a code of its own is told as the class that it is made of."""
     found: dict[str, type[RubackupError]] = {}
     pending: list[type[RubackupError]] = [RubackupError]
     while pending:
         kind = pending.pop()
-        found[kind.code] = kind
+        found.setdefault(kind.code, kind)
         pending.extend(kind.__subclasses__())
     return found
 

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rubackup.chunkstore.backends import _packfile
+from rubackup.chunkstore.backends import _packfile, local
 from rubackup.chunkstore.backends._packfile import BLOCK, DIRECT, STEP, PackAppender
 from rubackup.chunkstore.backends._statfs import file_system_type
+from rubackup.chunkstore.backends.local import LocalBackend
 from rubackup.domain.errors import StorageFault, StorageFull
 
 SIZES = st.one_of(
@@ -178,3 +179,20 @@ def test_without_threads_it_is_written_at_once(folder: Path, monkeypatch: pytest
 
     assert (folder / "pack").read_bytes() == NOISE
     file.close()
+
+
+def test_what_waits_is_room_that_is_taken(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a backup would go on in a storage that is full, and end there."""
+    always = os.statvfs(folder)
+    monkeypatch.setattr(local.os, "statvfs", lambda _path: always)
+    backend = LocalBackend(folder)
+    before = backend.space().free_bytes
+    file = backend.append("packs/ab/one.open")
+    file.write(NOISE[: STEP // 2])
+    waiting = backend.space().free_bytes
+    file.sync()
+    synced = backend.space().free_bytes
+    file.close()
+
+    assert (before - waiting, before - synced) == (STEP // 2, 0)
+    assert backend._growing == set()

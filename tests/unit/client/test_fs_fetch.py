@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from rubackup.chunkstore.group import decode, encode
+from rubackup.chunkstore.group import HEAD_BYTES, decode, encode
 from rubackup.chunkstore.identity import HOLE, chunk_id
 from rubackup.client.modules.filesystem.fetch import Fetcher, GroupCache
 from rubackup.domain.errors import Corrupt
@@ -134,11 +134,11 @@ def test_damage_costs_the_damaged_group_only() -> None:
 
     channel = Channel(rows, [group(a), group(b)])
     spoiled = bytearray(channel.stored[0])
-    spoiled[-1] ^= 1
+    spoiled[HEAD_BYTES] ^= 1  # the first row
     channel.groups = lambda runs: iter([bytes(spoiled), channel.stored[1]])  # type: ignore[method-assign]
     found, problem = Fetcher(channel).fetch([(0, rows)])
 
-    assert (set(found), problem) == ({chunk_id(b)}, "A group's content does not match its sum.")
+    assert (set(found), problem) == ({chunk_id(b)}, "A group's header does not match its sum.")
 
 
 def test_a_fetch_ends_between_two_groups() -> None:

@@ -12,6 +12,7 @@ import fcntl
 import mmap
 import os
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -43,8 +44,11 @@ def _step() -> memoryview:
 class PackAppender:
     """A growing file of its own; an error of a write is told by a later call, and by all that follow."""
 
-    def __init__(self, label: str, path: Path, *, direct: bool) -> None:
-        self._label, self._path, self._direct = label, path, direct
+    def __init__(
+        self, label: str, path: Path, *, direct: bool, closed: Callable[[PackAppender], None] = lambda _one: None
+    ) -> None:
+        """`closed` is called once, when nothing waits here any more."""
+        self._label, self._path, self._direct, self._closed = label, path, direct, closed
         self._named = False
         self.size_bytes = 0
         self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -57,6 +61,11 @@ class PackAppender:
         self._under_way: deque[tuple[Future[None], memoryview]] = deque()
         self._thread: ThreadPoolExecutor | None = None
         self._failure: OSError | None = None
+
+    @property
+    def unwritten_bytes(self) -> int:
+        """What waits here, and has no room on the disk yet."""
+        return max(0, self.size_bytes - self._written)
 
     def write(self, data: Buffer) -> None:
         """Add `data` at the end. It may be changed as soon as this returns."""
@@ -111,6 +120,7 @@ class PackAppender:
         os.close(self._handle)
         self._handle = -1
         _spare.append(self._room)
+        self._closed(self)
 
     def _raise(self) -> None:
         if self._failure is not None:

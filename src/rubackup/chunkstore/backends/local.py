@@ -6,6 +6,7 @@ One process at a time (the pool's lock file sees to it), so create-only is a che
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -76,6 +77,8 @@ class LocalBackend:
         """`cached`: packs are soon read again, so they are written through the page cache."""
         self._root = folder
         self._direct = not cached and file_system_type(folder) in DIRECT
+        self._lock = threading.Lock()
+        self._growing: set[PackAppender] = set()
         self._ends: dict[str, int] = {}
         """Where the last read of a pack ended, of those that are being read."""
         self.capabilities = Capabilities(append=True, overwrite=not copies_on_write(folder))
@@ -121,13 +124,22 @@ class LocalBackend:
             path = self._file(name)
             try:
                 if at is None and name.startswith(PACKS):
-                    return PackAppender(self.label, path, direct=self._direct)
+                    return self._grow(PackAppender(self.label, path, direct=self._direct, closed=self._grown))
                 file = LocalAppender(self.label, path, at)
             except FileExistsError as error:
                 raise Conflict(f"{path} exists already.") from error
         if at is not None:
             file.truncate(at)
         return file
+
+    def _grow(self, pack: PackAppender) -> PackAppender:
+        with self._lock:
+            self._growing.add(pack)
+        return pack
+
+    def _grown(self, pack: PackAppender) -> None:
+        with self._lock:
+            self._growing.discard(pack)
 
     def publish(self, name: str, final: str) -> None:
         """Give a synced file its final name, durably."""
@@ -225,11 +237,13 @@ class LocalBackend:
                         Path(parent, file).unlink(missing_ok=True)
 
     def space(self) -> Space:
-        """How much room an ordinary user has."""
+        """How much room an ordinary user has, beside what growing packs will take when it is written."""
+        with self._lock:
+            waiting = sum(pack.unwritten_bytes for pack in self._growing)
         with translated(self.label, ""):
             found = os.statvfs(self._root)
             device = str(self._root.stat().st_dev)
-        return Space(found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize, device)
+        return Space(max(0, found.f_bavail * found.f_frsize - waiting), found.f_blocks * found.f_frsize, device)
 
     def close(self) -> None:
         """Nothing to release."""
