@@ -6,7 +6,10 @@ answered with Fenced or in the list of tasks to drop.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import datetime as dt
+from collections.abc import Awaitable, Callable
 
 import msgspec
 
@@ -85,6 +88,9 @@ RELAYED = (
 )
 """What the API may ask of hosts; everything else goes through the queue."""
 RELAY_SECONDS = 9.0
+ABOUT_POOLS = (CheckFolder, CheckDevice, FormatDevice, ProbeBucket, AskStorage)
+"""Answered from what the media server was told of its pools, so it is told the newest first."""
+TELL_SECONDS = 3.0
 SESSIONS = 4096
 """More sessions than a media server can have."""
 VERBS = {"execution": Verb.EXECUTE, "transmission": Verb.TRANSMIT}
@@ -101,7 +107,10 @@ class Reports:
         tickets: TicketOffice,
         monitor: Monitor,
         tools: ClientTools,
+        tell_pools: Callable[[str], Awaitable[None]] | None = None,
     ) -> None:
+        """`tell_pools` returns when the media server of this hwid knows its pools."""
+        self._tell_pools = tell_pools
         self._database = database
         self._registry = registry
         self._heartbeats = heartbeats
@@ -249,5 +258,8 @@ class Reports:
             raise Refused("This message is not relayed.")
         if isinstance(inner, ListEncrypted | ReadEncryptedFile):
             inner = await self._with_ticket(inner, message.hwid)
-        peer = self._registry.get(message.role, message.hwid)
-        return Relayed(body=encode(await peer.call(inner, RELAY_SECONDS)))
+        peer, until = self._registry.get(message.role, message.hwid), asyncio.get_running_loop().time() + RELAY_SECONDS
+        if isinstance(inner, ABOUT_POOLS) and self._tell_pools is not None:
+            with contextlib.suppress(TimeoutError):  # a pool that takes longer to open need not matter for the question
+                await asyncio.wait_for(self._tell_pools(message.hwid), TELL_SECONDS)
+        return Relayed(body=encode(await peer.call(inner, until - asyncio.get_running_loop().time())))

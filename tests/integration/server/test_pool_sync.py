@@ -9,12 +9,18 @@ from typing import Any
 import pytest
 
 from rubackup.catalog.database import Database
+from rubackup.server import reports as reports_module
 from rubackup.server.dispatcher import Dispatcher
+from rubackup.server.heartbeats import Heartbeats
+from rubackup.server.monitoring import Monitor
 from rubackup.server.pools import PoolSync
 from rubackup.server.registry import Registry
+from rubackup.server.reports import Reports
 from rubackup.server.tickets import TicketOffice
+from rubackup.server.tools import ClientTools
 from rubackup.wire import pki
-from rubackup.wire.messages import Ack, ConfigurePools, Message, PoolStates, RunClean
+from rubackup.wire.framing import encode
+from rubackup.wire.messages import Ack, CheckFolder, ConfigurePools, Message, PoolStates, Relay, RunClean
 from support.catalogue import MEDIA, SERVER, World
 
 pytestmark = pytest.mark.postgres
@@ -48,6 +54,11 @@ class Host:
 
     def close(self) -> None:
         """Nothing to close."""
+
+
+async def nobody(_beats: object) -> list[int]:
+    """Nobody's heartbeat is lost."""
+    return []
 
 
 def synced(database: Database, host: Any) -> tuple[PoolSync, Registry]:
@@ -147,5 +158,34 @@ def test_a_task_is_sent_after_the_pools(run):
         assert "/srv/more" in host.storages()[0]
         async with database.connection() as db:
             assert await db.fetchval("SELECT attempt FROM task_queue WHERE id = $1", task) == 1
+
+    run(scenario)
+
+
+def test_a_question_about_pools_is_asked_after_the_pools_were_told(run, monkeypatch):
+    """Else the folder that was just added is one that the media server has never heard of. It need not wait for ever."""
+
+    async def scenario(database: Database):
+        world, hold = await World.build(database), asyncio.Event()
+        host = Host(hold)
+        pools, registry = synced(database, host)
+        office, monitor = TicketOffice(SERVER, pki.new_key_pem()), Monitor(database, (SERVER, "server.example"))
+        reports = Reports(
+            database, registry, Heartbeats(nobody), office, monitor, ClientTools(database), pools.catch_up
+        )
+        await add_storage(world, "/srv/more")
+        hold.set()
+        question = Relay(role="media", hwid=MEDIA, body=encode(CheckFolder(path="/srv/more", pool="0" * 32)))
+        api: Any = SimpleNamespace(identity=SimpleNamespace(role="api", hwid="a"))
+        await reports.handle(api, question)
+        told = [type(one) for one in host.told]
+        hold.clear()
+        await add_storage(world, "/srv/most")
+        monkeypatch.setattr(reports_module, "TELL_SECONDS", 0.1)
+        await reports.handle(api, question)
+
+        assert told.index(ConfigurePools) < told.index(CheckFolder)
+        assert "/srv/more" in host.storages()[0]
+        assert [type(one) for one in host.told].count(CheckFolder) == 2
 
     run(scenario)
