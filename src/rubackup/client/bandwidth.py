@@ -62,8 +62,9 @@ class Bucket:
         return piece
 
     def _until(self, mine: int) -> float:
-        """Seconds until so many bytes in all were granted."""
-        return (mine - self._granted) / self._rate if self._rate else 0.0
+        """Seconds until so many bytes in all were granted. Less than one is none: a sleep so short moves no clock."""
+        missing = mine - self._granted
+        return missing / self._rate if self._rate and missing >= 1 else 0.0
 
     def _settle(self) -> None:
         now = self._clock()
