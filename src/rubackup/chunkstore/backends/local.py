@@ -20,11 +20,6 @@ from rubackup.domain.errors import Conflict, Corrupt
 
 TEMPORARY = ".tmp"
 PACKS = "packs/"
-AHEAD_BYTES = 4 << 20
-"""Of a pack that is read group after group: so much behind what is asked for is had from the disk meanwhile."""
-NEAR_BYTES = 8 << 20
-"""Several threads read in turns: what begins so near to where the last read ended goes on with it."""
-_FOLLOWED = 64
 _ZEROES = memoryview(bytes(1 << 20))
 
 
@@ -79,8 +74,6 @@ class LocalBackend:
         self._direct = not cached and file_system_type(folder) in DIRECT
         self._lock = threading.Lock()
         self._growing: set[PackAppender] = set()
-        self._ends: dict[str, int] = {}
-        """Where the last read of a pack ended, of those that are being read."""
         self.capabilities = Capabilities(append=True, overwrite=not copies_on_write(folder))
         self.label = str(folder)
 
@@ -167,8 +160,6 @@ class LocalBackend:
         with translated(self.label, name):
             handle = os.open(self._root / name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
             try:
-                if name.startswith(PACKS):
-                    self._read_ahead(handle, name, offset, length)
                 data = os.pread(handle, length, offset)
                 while len(data) < length:
                     more = os.pread(handle, length - len(data), offset + len(data))
@@ -178,15 +169,6 @@ class LocalBackend:
             finally:
                 os.close(handle)
         return data
-
-    def _read_ahead(self, handle: int, name: str, offset: int, length: int) -> None:
-        """Each read opens the file anew, so the kernel cannot tell that one goes on where the last ended."""
-        before, end = self._ends.get(name), offset + length
-        if before is not None and abs(offset - before) <= NEAR_BYTES:
-            os.posix_fadvise(handle, end, AHEAD_BYTES, os.POSIX_FADV_WILLNEED)
-        elif len(self._ends) >= _FOLLOWED:
-            self._ends.clear()
-        self._ends[name] = end
 
     def size(self, name: str) -> int:
         """Length of a file."""
