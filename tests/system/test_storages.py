@@ -15,13 +15,6 @@ def pool(system: System, name: str, pool_type: str, **fields: Any) -> None:
     system.call("POST", "/pool_list", {"data": body | fields}, status=201)
 
 
-def node(system: System, name: str) -> dict[str, Any]:
-    """A pool in the tree."""
-    servers = system.call("GET", "/media_servers/tree")["data"]["media_servers"]
-    found: dict[str, Any] = next(one for server in servers for one in server["pools"] if one["pool_name"] == name)
-    return found
-
-
 def test_a_device_is_looked_at_by_its_media_server(system: System, tmp_path: Path) -> None:
     """A file stands for a disk: what it carries is named and left alone without consent, and a missing one is a 400."""
     pool(system, "Blocks", "Block device", meta_data_pool="Default")
@@ -39,15 +32,15 @@ def test_a_device_is_looked_at_by_its_media_server(system: System, tmp_path: Pat
     assert image.read_bytes()[:4] == b"XFSB"
     add(image, 201, overwrite_file_system=True)
 
-    (leaf,) = node(system, "Blocks")["storages"]
+    (leaf,) = system.pool_node("Blocks")["storages"]
     assert (leaf["path"], image.read_bytes()[:7]) == (str(image), b"RBBLOCK")
-    leaf = eventually(lambda: [one for one in node(system, "Blocks")["storages"] if not one["problem"]], 60)[0]
+    leaf = eventually(lambda: [one for one in system.pool_node("Blocks")["storages"] if not one["problem"]], 60)[0]
     assert 0 < leaf["free_bytes"] <= leaf["total_bytes"] < 4 * 1024 * 1024
 
 
 def test_folders_show_how_full_they_are(system: System) -> None:
     """As the media server reports it, for each folder."""
-    leaf = eventually(lambda: [one for one in node(system, "Default")["storages"] if one["total_bytes"]], 60)[0]
+    leaf = eventually(lambda: [one for one in system.pool_node("Default")["storages"] if one["total_bytes"]], 60)[0]
 
     assert (leaf["family"], leaf["problem"]) == ("storage_local_catalogs", "")
     assert 0 < leaf["free_bytes"] <= leaf["total_bytes"]
@@ -101,7 +94,7 @@ def test_folders_are_refused_before_they_harm_a_pool(system: System, tmp_path: P
     assert "own state" in add(system.state / "media" / "new", 400)
     assert not Path("/etc/pool").exists()
     assert not (system.state / "media" / "new").exists()
-    assert len(node(system, "Folders")["storages"]) == 1
+    assert len(system.pool_node("Folders")["storages"]) == 1
 
 
 def test_a_folder_without_data_leaves_a_pool_with_copies(system: System, tmp_path: Path) -> None:
@@ -115,7 +108,7 @@ def test_a_folder_without_data_leaves_a_pool_with_copies(system: System, tmp_pat
     source.mkdir()
     (source / "file").write_text("x")
     system.done(system.backup(source, pool="Spare"))
-    first, second = (leaf["id"] for leaf in node(system, "Spare")["storages"])
+    first, second = (leaf["id"] for leaf in system.pool_node("Spare")["storages"])
 
     refusal = system.call("DELETE", f"/storage_local_catalogs/{first}", status=409)
     system.call("DELETE", f"/storage_local_catalogs/{second}")
@@ -132,6 +125,6 @@ def test_a_state_that_is_given_by_a_link_has_its_storage(tmp_path: Path) -> None
     (tmp_path / "link").symlink_to(tmp_path / "real")
 
     with running(tmp_path / "link" / "state") as found:
-        (leaf,) = node(found, "Default")["storages"]
+        (leaf,) = found.pool_node("Default")["storages"]
 
     assert leaf["path"] == str(tmp_path / "real" / "state" / "pools" / "Default")

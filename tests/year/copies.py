@@ -18,7 +18,8 @@ from zoneinfo import ZoneInfo
 from rubackup.catalog.database import Connection, DatabaseAddress
 from rubackup.services import records, retention
 from support.catalogue import insert
-from year.trial import Crash, Crashing, Difference
+from support.crashing import Crash, Crashing
+from year.trial import Difference
 
 DAY = dt.timedelta(days=1)
 DURATIONS = ((0, 3), (0, 14), (1, 0))

@@ -7,17 +7,17 @@ import contextlib
 import datetime as dt
 import heapq
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
-from rubackup.catalog.database import Connection, Database, DatabaseAddress
+from rubackup.catalog.database import DatabaseAddress
 from rubackup.domain.errors import Fenced
 from rubackup.services import ticks
 from rubackup.services.leadership import Leadership
+from support.crashing import Crash, Crashing
 from year.clocks import walls
 from year.model import Launch, Task
 from year.world import World
@@ -53,41 +53,6 @@ class Part(Protocol):
 
     async def finish(self) -> None:
         """The year is over."""
-
-
-class Crash(Exception):
-    """The server is gone in the middle of a tick."""
-
-
-class Crashing(Database):
-    """A catalogue that loses its connection after so many statements of a tick."""
-
-    left: int | None = None
-
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Connection]:
-        """A connection in a transaction, which may end early."""
-        async with super().transaction() as connection:
-            yield connection if self.left is None else _Counted(connection, self)
-
-
-class _Counted:
-    def __init__(self, connection: Connection, database: Crashing) -> None:
-        self._connection, self._database = connection, database
-
-    def __getattr__(self, name: str) -> Any:
-        wanted = getattr(self._connection, name)
-        if name not in {"fetch", "fetchrow", "fetchval", "execute"}:
-            return wanted
-
-        async def counted(*arguments: Any) -> Any:
-            assert self._database.left is not None
-            self._database.left -= 1
-            if self._database.left < 0:
-                raise Crash
-            return await wanted(*arguments)
-
-        return counted
 
 
 @dataclass

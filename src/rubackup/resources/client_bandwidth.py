@@ -10,6 +10,7 @@ from msgspec import Meta
 from rubackup.api.resource import CRUD, Body, Resource, Source
 from rubackup.domain.permissions import Permission
 from rubackup.resources._adapters import limited, making
+from rubackup.resources._bandwidth import COLUMNS, WindowEnd, WindowStart
 from rubackup.services import client_bandwidth, scopes
 
 
@@ -22,14 +23,8 @@ class ClientBandwidthRow(msgspec.Struct, kw_only=True):
     client_hwid: Annotated[str, Meta(description="Hardware id of the client: 16 hex digits.")]
     backup_bandwidth: Annotated[int, Meta(description="Limit of its backups in KiB per second; 0: no limit.")]
     restore_bandwidth: Annotated[int, Meta(description="Limit of its restores in KiB per second; 0: no limit.")]
-    window_start: Annotated[str, Meta(description="Local time of day HH:MM:SS from which the limit holds.")]
-    window_end: Annotated[
-        str,
-        Meta(
-            description="Local time of day HH:MM:SS until which it holds; equal to window_start: all day, "
-            "earlier: over midnight."
-        ),
-    ]
+    window_start: WindowStart
+    window_end: WindowEnd
 
 
 _EXAMPLE = {
@@ -50,9 +45,7 @@ CLIENT_BANDWIDTH = Resource(
         "b.id",
         {
             "id": "b.id", "client": "c.hostname || ' (' || c.hwid || ')'", "client_ref": "b.client_id",
-            "client_hwid": "c.hwid", "backup_bandwidth": "b.backup_bandwidth",
-            "restore_bandwidth": "b.restore_bandwidth", "window_start": "to_char(b.window_start, 'HH24:MI:SS')",
-            "window_end": "to_char(b.window_end, 'HH24:MI:SS')",
+            "client_hwid": "c.hwid", **COLUMNS,
         },
         frozenset({"id", "client_ref", "client_hwid"}),
     ),

@@ -10,6 +10,7 @@ from msgspec import Meta
 from rubackup.api.resource import CRUD, Body, Resource, Source
 from rubackup.domain.permissions import Permission
 from rubackup.resources._adapters import limited, making
+from rubackup.resources._bandwidth import COLUMNS, WindowEnd, WindowStart
 from rubackup.services import rule_bandwidth, scopes
 
 
@@ -23,14 +24,8 @@ class RuleBandwidthRow(msgspec.Struct, kw_only=True):
     restore_bandwidth: Annotated[
         int, Meta(description="Limit of restores of its copies in KiB per second; 0: no limit.")
     ]
-    window_start: Annotated[str, Meta(description="Local time of day HH:MM:SS from which the limit holds.")]
-    window_end: Annotated[
-        str,
-        Meta(
-            description="Local time of day HH:MM:SS until which it holds; equal to window_start: all day, "
-            "earlier: over midnight."
-        ),
-    ]
+    window_start: WindowStart
+    window_end: WindowEnd
 
 
 _EXAMPLE = {
@@ -50,9 +45,7 @@ RULE_BANDWIDTH = Resource(
         "JOIN client_groups og ON og.id = coalesce(c.group_id, s.client_group_id)",
         "b.id",
         {
-            "id": "b.id", "rule": "b.rule_id", "rule_name": "s.name", "backup_bandwidth": "b.backup_bandwidth",
-            "restore_bandwidth": "b.restore_bandwidth", "window_start": "to_char(b.window_start, 'HH24:MI:SS')",
-            "window_end": "to_char(b.window_end, 'HH24:MI:SS')",
+            "id": "b.id", "rule": "b.rule_id", "rule_name": "s.name", **COLUMNS,
         },
         frozenset({"id", "rule"}),
     ),

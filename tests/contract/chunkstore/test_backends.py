@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from rubackup.chunkstore.backends import _statfs
-from rubackup.chunkstore.backends._statfs import COPY_ON_WRITE, file_system_type
+from rubackup.chunkstore.backends import statfs
 from rubackup.chunkstore.backends.base import Backend, Item
 from rubackup.chunkstore.backends.local import LocalBackend
+from rubackup.chunkstore.backends.statfs import COPY_ON_WRITE, file_system_type
 from rubackup.domain.errors import Conflict, Corrupt, NotFound, StorageFault
 
 NAME = "packs/ab/one.pack"
@@ -124,7 +124,7 @@ def test_a_file_system_that_copies_on_write_is_known(tmp_path: Path, monkeypatch
     assert LocalBackend(tmp_path).capabilities.overwrite == (file_system_type(tmp_path) not in COPY_ON_WRITE)
     assert file_system_type(shared) == tmpfs
     assert LocalBackend(shared).capabilities.overwrite
-    monkeypatch.setattr(_statfs, "COPY_ON_WRITE", frozenset({tmpfs}))
+    monkeypatch.setattr(statfs, "COPY_ON_WRITE", frozenset({tmpfs}))
 
     assert not LocalBackend(shared).capabilities.overwrite
 

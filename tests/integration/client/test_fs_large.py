@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rubackup.chunkstore.backends._statfs import file_system_type
+from rubackup.chunkstore.backends.statfs import file_system_type
 from rubackup.client.modules.filesystem import direct, plain, write
 from rubackup.client.modules.filesystem.segments import Segment
 from support.trees import Copies, assert_same, landed

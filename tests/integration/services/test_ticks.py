@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from rubackup.catalog.database import Connection, Database
+from rubackup.catalog.database import Database
 from rubackup.domain.errors import Fenced
 from rubackup.services import housekeeping, ticks
 from rubackup.services.leadership import Leadership
 from rubackup.services.ticks import Tick
 from support.catalogue import World, insert
+from support.crashing import Crash, Crashing
 
 pytestmark = pytest.mark.postgres
 
@@ -259,40 +258,6 @@ def test_two_servers_that_tick_at_once_launch_once(run):
         assert len({task[0] for task in await here.tasks()}) == len(await here.tasks()) == 40
 
     run(scenario)
-
-
-class Crash(Exception):
-    """The server is gone in the middle of a tick."""
-
-
-class Crashing(Database):
-    """A catalogue whose connection is lost after so many statements of a transaction."""
-
-    left: int | None = None
-
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Connection]:
-        async with super().transaction() as connection:
-            yield connection if self.left is None else _Counted(connection, self)
-
-
-class _Counted:
-    def __init__(self, connection: Connection, database: Crashing) -> None:
-        self._connection, self._database = connection, database
-
-    def __getattr__(self, name: str) -> Any:
-        wanted = getattr(self._connection, name)
-        if name not in {"fetch", "fetchrow", "fetchval", "execute"}:
-            return wanted
-
-        async def counted(*arguments: Any) -> Any:
-            assert self._database.left is not None
-            if self._database.left == 0:
-                raise Crash
-            self._database.left -= 1
-            return await wanted(*arguments)
-
-        return counted
 
 
 def test_a_crash_at_any_statement_loses_and_doubles_nothing(database):

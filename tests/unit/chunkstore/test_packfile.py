@@ -13,15 +13,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rubackup.chunkstore.backends import _packfile, local
-from rubackup.chunkstore.backends._packfile import BLOCK, DIRECT, STEP, PackAppender
-from rubackup.chunkstore.backends._statfs import file_system_type
+from rubackup.chunkstore.backends._packfile import STEP, PackAppender
+from rubackup.chunkstore.backends.direct_io import BLOCK_BYTES, FILE_SYSTEMS
 from rubackup.chunkstore.backends.local import LocalBackend
+from rubackup.chunkstore.backends.statfs import file_system_type
 from rubackup.domain.errors import StorageFault, StorageFull
 
 SIZES = st.one_of(
-    st.integers(0, 3 * BLOCK),
-    st.integers(STEP - BLOCK - 1, STEP + BLOCK + 1),
-    st.sampled_from([BLOCK - 1, BLOCK, BLOCK + 1, STEP, 2 * STEP, 3 * STEP + 17]),
+    st.integers(0, 3 * BLOCK_BYTES),
+    st.integers(STEP - BLOCK_BYTES - 1, STEP + BLOCK_BYTES + 1),
+    st.sampled_from([BLOCK_BYTES - 1, BLOCK_BYTES, BLOCK_BYTES + 1, STEP, 2 * STEP, 3 * STEP + 17]),
 )
 STEPS = st.lists(
     st.one_of(
@@ -37,7 +38,7 @@ NOISE = os.urandom(4 * STEP)
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """On a file system that takes direct writes."""
-    if file_system_type(tmp_path) not in DIRECT:
+    if file_system_type(tmp_path) not in FILE_SYSTEMS:
         pytest.skip(f"{tmp_path} is on no file system of those that are written to directly")
     return tmp_path
 
@@ -90,7 +91,7 @@ def test_full_steps_go_past_the_page_cache(folder: Path, monkeypatch: pytest.Mon
 
     assert seen == [
         (True, STEP, 0), (True, STEP, STEP), (False, 5000, 2 * STEP),
-        (True, STEP, 2 * STEP + BLOCK), (False, 5000 - BLOCK, 3 * STEP + BLOCK),
+        (True, STEP, 2 * STEP + BLOCK_BYTES), (False, 5000 - BLOCK_BYTES, 3 * STEP + BLOCK_BYTES),
     ]  # fmt: skip
 
 

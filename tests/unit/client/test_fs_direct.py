@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rubackup.chunkstore.backends._statfs import file_system_type
+from rubackup.chunkstore.backends.statfs import file_system_type
 from rubackup.client.modules.filesystem import direct
 from rubackup.client.modules.filesystem.direct import BLOCK_BYTES, DIRECT_BYTES, Direct, Staging, try_direct
 from rubackup.client.modules.filesystem.segments import Segment

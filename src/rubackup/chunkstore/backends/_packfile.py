@@ -8,7 +8,6 @@ Nobody reads an open pack before it was synced, so what waits here is missed by 
 from __future__ import annotations
 
 import errno
-import fcntl
 import mmap
 import os
 from collections import deque
@@ -18,16 +17,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from rubackup.chunkstore.backends.direct_io import BLOCK_BYTES, set_direct
 from rubackup.chunkstore.backends.oserrors import sync_folder, translated
 from rubackup.chunkstore.identity import Buffer
 
 STEP: Final = 1 << 20
-BLOCK: Final = 4096
-"""Direct writes begin at multiples of this and are as long: what every disk of 512 or 4096 bytes a sector takes."""
 AHEAD: Final = 2
 """Full steps that may wait for the disk."""
-DIRECT: Final = frozenset({0xEF53, 0x58465342})
-"""Types of statfs (linux/magic.h) whose direct writes were tried: ext4 and its elders, XFS."""
 _SPARE: Final = 8
 _spare: deque[memoryview] = deque(maxlen=_SPARE)
 """Steps that are free again; memory that was touched once is much cheaper than new memory."""
@@ -91,7 +87,7 @@ class PackAppender:
             size = min(size_bytes, self._written)
             os.ftruncate(self._handle, size)
             self._buffered()
-            self._at = size - size % BLOCK
+            self._at = size - size % BLOCK_BYTES
             self._filled = size - self._at
             self._room[: self._filled] = os.pread(self._handle, self._filled, self._at)
             self._written = self.size_bytes = size
@@ -178,7 +174,7 @@ class PackAppender:
         if self._at + self._filled > self._written:
             self._buffered()
             self._pwrite(self._room[: self._filled], self._at)
-        kept = self._filled % BLOCK
+        kept = self._filled % BLOCK_BYTES
         if kept < self._filled:
             self._room[:kept] = self._room[self._filled - kept : self._filled]
             self._at += self._filled - kept
@@ -186,14 +182,10 @@ class PackAppender:
 
     def _past_the_cache(self) -> None:
         if self._direct and not self._is_direct:
-            self._set(os.O_DIRECT)
+            set_direct(self._handle, on=True)
             self._is_direct = True
 
     def _buffered(self) -> None:
         if self._is_direct:
-            self._set(0)
+            set_direct(self._handle, on=False)
             self._is_direct = False
-
-    def _set(self, flag: int) -> None:
-        flags = fcntl.fcntl(self._handle, fcntl.F_GETFL)
-        fcntl.fcntl(self._handle, fcntl.F_SETFL, (flags & ~os.O_DIRECT) | flag)

@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from rubackup.chunkstore.backends._packfile import DIRECT, PackAppender
-from rubackup.chunkstore.backends._statfs import copies_on_write, file_system_type
+from rubackup.chunkstore.backends._packfile import PackAppender
 from rubackup.chunkstore.backends.base import Capabilities, Item, Space
+from rubackup.chunkstore.backends.direct_io import FILE_SYSTEMS
 from rubackup.chunkstore.backends.oserrors import sync_folder, translated
+from rubackup.chunkstore.backends.statfs import copies_on_write, file_system_type
 from rubackup.chunkstore.identity import Buffer
 from rubackup.domain.errors import Conflict, Corrupt
 
@@ -71,7 +72,7 @@ class LocalBackend:
     def __init__(self, folder: Path, *, cached: bool = False) -> None:
         """`cached`: packs are soon read again, so they are written through the page cache."""
         self._root = folder
-        self._direct = not cached and file_system_type(folder) in DIRECT
+        self._direct = not cached and file_system_type(folder) in FILE_SYSTEMS
         self._lock = threading.Lock()
         self._growing: set[PackAppender] = set()
         self.capabilities = Capabilities(append=True, overwrite=not copies_on_write(folder))

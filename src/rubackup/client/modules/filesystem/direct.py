@@ -10,34 +10,28 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import fcntl
 import mmap
 import os
 import struct
 import threading
 from typing import Final
 
+from rubackup.chunkstore.backends.direct_io import BLOCK_BYTES, FILE_SYSTEMS, set_direct
+from rubackup.chunkstore.backends.statfs import file_system_type
 from rubackup.client.modules.filesystem.segments import Segment, write_segments
 
 DIRECT_BYTES: Final = 4 << 20
 """Smaller files are written through the page cache, which brings several of them to the disk at once."""
 STEP_BYTES: Final = 2 << 20
 """Of one write: with less a disk idles between them (measured on a virtual disk, 2026-11-27: 1 MiB takes half as long again)."""
-BLOCK_BYTES: Final = 4096
-"""No offset or address must be aligned to more on a disk that we know; where one must, the file goes through the cache."""
-
 MEAN_BYTES: Final = 256 << 10
 GRACE_BYTES: Final = 16 << 20
 """A file is written so while its writes have this mean, after the first 64 of them: each waits for the disk."""
 PENDING: Final = 256
 """Parts of blocks of a file that wait for others, at most."""
 
-FILE_SYSTEMS: Final = frozenset({0xEF53, 0x58465342})
-"""ext4 and XFS, magic numbers of linux/magic.h. Others keep checksums (btrfs, ZFS), or have the page cache only (tmpfs)."""
-
 _libc = ctypes.CDLL(None, use_errno=True)
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-_STATFS_BYTES: Final = 256
 _STATX_BYTES: Final = 256
 _STATX: Final = struct.Struct("=I148xII96x")
 """statx(2): which fields are there; alignments of memory and of offsets."""
@@ -103,7 +97,7 @@ class Direct:
             if not self.is_on:
                 return
             self.is_on = False
-            fcntl.fcntl(self._fd, fcntl.F_SETFL, fcntl.fcntl(self._fd, fcntl.F_GETFL) & ~os.O_DIRECT)
+            set_direct(self._fd, on=False)
             self._is_cached = is_early or any(at < self._whole_bytes for at in self._waiting)
             for at in sorted(self._waiting):
                 for begin, data in self._waiting[at]:
@@ -192,7 +186,7 @@ def try_direct(fd: int, size_bytes: int, *, is_dense: bool) -> Direct | None:
     if size_bytes < DIRECT_BYTES or not _is_taken_well(fd):
         return None
     try:
-        fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_DIRECT)
+        set_direct(fd, on=True)
     except OSError:
         return None
     if is_dense:
@@ -210,8 +204,7 @@ def _take_blocks(fd: int, size_bytes: int) -> None:
 
 def _is_taken_well(fd: int) -> bool:
     """Whether the file system is one that we know, and says nothing against this file: it may be encrypted, or journaled with its data."""
-    statfs = (ctypes.c_ulong * (_STATFS_BYTES // ctypes.sizeof(ctypes.c_ulong)))()
-    if _libc.fstatfs(fd, statfs) or int(statfs[0]) & 0xFFFFFFFF not in FILE_SYSTEMS:
+    if file_system_type(fd) not in FILE_SYSTEMS:
         return False
     statx = getattr(_libc, "statx", None)
     found = ctypes.create_string_buffer(_STATX_BYTES)

@@ -21,10 +21,11 @@ _BUFFER_BYTES: Final = 256
 """More than any struct statfs has; its first word is the type on every Linux we run on."""
 
 
-def file_system_type(folder: Path) -> int:
-    """The magic number of statfs; 0 when it cannot be told."""
+def file_system_type(where: Path | int) -> int:
+    """The magic number of statfs, of a path or a descriptor; 0 when it cannot be told."""
     buffer = (ctypes.c_ulong * (_BUFFER_BYTES // ctypes.sizeof(ctypes.c_ulong)))()
-    if ctypes.CDLL(None).statfs(bytes(folder), buffer):
+    libc = ctypes.CDLL(None)
+    if libc.fstatfs(where, buffer) if isinstance(where, int) else libc.statfs(bytes(where), buffer):
         return 0
     return int(buffer[0]) & 0xFFFFFFFF
 
