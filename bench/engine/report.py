@@ -64,10 +64,10 @@ def verdicts(results: Results, disk_mb_s: float) -> Iterator[Verdict]:
     """Every target that the issue sets for this tree, for the whole product; none when it was not measured."""
     if "product" not in _names(results):
         return
-    for row in ROWS:
+    for row, wanted in WALL.items():
         if row not in results.readings and row not in results.failures:
             continue
-        yield Verdict(f"{row}: wall", ratio(results, row, "product", "wall_s"), WALL[row])
+        yield Verdict(f"{row}: wall", ratio(results, row, "product", "wall_s"), wanted)
         yield Verdict(f"{row}: CPU", ratio(results, row, "product", "cpu_s"), CPU)
     peaks = [one.peak_mib for found in results.readings.values() for one in found.get("product", [])]
     yield Verdict("peak memory, MiB", max(peaks, default=None), PEAK_MIB)
@@ -113,8 +113,8 @@ def markdown(all_results: Sequence[Results], facts: dict[str, Any]) -> str:
                 continue
             cells = [_cell(results, row, name) for name in names]
             told = [
-                Verdict("", ratio(results, row, "product", kind), wanted).text if "product" in names else "-"
-                for kind, wanted in (("wall_s", WALL[row]), ("cpu_s", CPU))
+                _told(ratio(results, row, "product", kind), wanted) if "product" in names else "-"
+                for kind, wanted in (("wall_s", WALL.get(row)), ("cpu_s", CPU if row in WALL else None))
             ]
             lines.append(f"| {row} | " + " | ".join(cells + told) + " |")
         lines.append(
@@ -133,6 +133,13 @@ def markdown(all_results: Sequence[Results], facts: dict[str, Any]) -> str:
 def _names(results: Results) -> list[str]:
     found = {name for by_name in (*results.readings.values(), *results.failures.values()) for name in by_name}
     return [name for name in ("restic", "borg", "product", "bare") if name in found]
+
+
+def _told(value: float | None, wanted: float | None) -> str:
+    """A ratio and how it compares with the target, where there is one."""
+    if wanted is None:
+        return "-" if value is None else f"{value:.3g}"
+    return Verdict("", value, wanted).text
 
 
 def _cell(results: Results, row: str, name: str) -> str:

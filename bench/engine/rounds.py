@@ -17,10 +17,10 @@ from bench.engine.meter import Reading, measured
 
 from rubackup.client.compare import compare_trees
 
-FIRST, UNCHANGED, VERIFY, CHANGED, RESTORE, ONE, RECLAIM = (
-    "first backup", "unchanged", "verify", "changed", "restore", "one file", "reclaim",
+FIRST, UNCHANGED, VERIFY, COLD, CHANGED, RESTORE, ONE, RECLAIM = (
+    "first backup", "unchanged", "verify", "verify, cold", "changed", "restore", "one file", "reclaim",
 )  # fmt: skip
-ROWS = (FIRST, UNCHANGED, VERIFY, CHANGED, RESTORE, ONE, RECLAIM)
+ROWS = (FIRST, UNCHANGED, VERIFY, COLD, CHANGED, RESTORE, ONE, RECLAIM)
 """In this order. Verification comes while all copies hold the same, so that each system reads the same data."""
 COPIES = {FIRST, UNCHANGED, CHANGED}
 SNAPSHOTS = 10
@@ -151,6 +151,10 @@ class Scenario:
         target.mkdir()
         if row in COPIES:
             meter.warm(self._tree.root)  # borg gives back the pages of what it has read
+        elif row == COLD:
+            meter.chill(one.folder)
+        else:
+            meter.warm(one.folder)  # some write past the page cache
         try:
             with self._around(row, one), measured(one.group, one.database, self._place.folder) as reading:
                 self._operate(row, one, target)
@@ -178,7 +182,7 @@ class Scenario:
     def _operate(self, row: str, one: Contestant, target: Path) -> None:
         if row in {FIRST, UNCHANGED, CHANGED}:
             one.backup(self._tree.root)
-        elif row == VERIFY:
+        elif row in {VERIFY, COLD}:
             one.verify()
         elif row == RESTORE:
             one.restore(target)
