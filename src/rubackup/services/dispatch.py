@@ -22,6 +22,7 @@ from rubackup.services import (
     clusters,
     configuration,
     jobs,
+    offline,
     placement,
     service_window,
     task_log,
@@ -129,6 +130,7 @@ async def _prepare(db: Connection, held: Sequence[Held], zone: dt.tzinfo | None)
     servers = {r["media_id"] for r in rows.values()} | {r["source_media_id"] for r in rows.values() if jobs.is_copy(r)}
     media = await _online(db, _LOCK_MEDIA, _ONLINE_MEDIA, servers)
     found = []
+    away: dict[int, tuple[str, str]] = {}
     for one in held:
         row = rows[one.task_id]
         if problem := jobs.lacking(row) or await jobs.refused(db, row, zone):
@@ -144,9 +146,11 @@ async def _prepare(db: Connection, held: Sequence[Held], zone: dt.tzinfo | None)
             await _wait(db, one, f"service:{row['media_hwid']}", text)
             await db.execute(_SHORTLY, one.task_id, SERVICE_MODE_SECONDS)
         elif row["executor"] == "client" and row["client_id"] not in clients:
-            name = f"{row['client_hostname']} ({row['client_hwid']})"
-            await _wait(db, one, f"client:{row['client_hwid']}", f"Client {name} is offline; the task waits for it.")
+            on = f"client:{row['client_hwid']}"
+            text = f"Client {row['client_hostname']} ({row['client_hwid']}) is offline; the task waits for it."
+            await _wait(db, one, on, text)
             await clusters.launch_failed(db, one.task_id)
+            away[row["client_id"]] = on, text
         elif row["media_id"] not in media:
             name = row["media_hostname"]
             await _wait(
@@ -157,6 +161,8 @@ async def _prepare(db: Connection, held: Sequence[Held], zone: dt.tzinfo | None)
             await _wait(db, one, f"media:{hwid}", f"Media server {name} is offline; the task waits for it.")
         else:
             found.append(await jobs.begin(db, one, row))
+    for client_id, (on, text) in away.items():
+        await offline.wait_too(db, client_id, on, text)
     return found
 
 

@@ -9,8 +9,9 @@ import pytest
 from rubackup.catalog.database import Database
 from rubackup.domain.errors import Fenced, Refused
 from rubackup.domain.tasks import Verb
+from rubackup.queue.ports import Reservation
 from rubackup.queue.postgres import PooledQueue
-from rubackup.services import dispatch, presence
+from rubackup.services import dispatch, offline, presence
 from rubackup.services.dispatch import Job
 from rubackup.services.leadership import Leadership
 from support.catalogue import CLIENT, MEDIA, OTHER_CLIENT, SERVER, World, waiting_for_locks
@@ -464,3 +465,41 @@ async def sealed_record(world: World, resource: str = "/home", backup_type: str 
                clock_timestamp()) RETURNING id""",
         world.client, CLIENT, world.group, world.pool, resource, backup_type,
     )  # fmt: skip
+
+
+def test_what_else_an_offline_client_has_queued_waits_with_the_first(run):
+    """One claim blocks all of it, passes turns on to others, and the client's coming frees it; tasks of other hosts stay."""
+
+    async def scenario(database: Database):
+        world = await World.build(database)
+        await presence.client_offline(database, CLIENT, SERVER)
+        shared = (Reservation("record", "9", exclusive=True),)
+        tasks = [await world.backup(resource=f"/{n}", reservations=shared if n == 2 else ()) for n in range(3)]
+        other = await world.backup(executor="media", task_type="Clean", reservations=shared)
+        await world.row("UPDATE task_queue SET blocked_on = 'record:9' WHERE id = $1 RETURNING 1", other)
+
+        assert [job.task_id for job in await claim(world, limit=1)] == [other]
+        assert [await state(world, task) for task in tasks] == [("New", f"client:{CLIENT}")] * 3
+        assert all(
+            "offline" in text for text in await world.column("SELECT message FROM task_queue WHERE id <> $1", other)
+        )
+
+        await world.client_online()
+        assert [(await state(world, task))[1] for task in tasks] == [None] * 3
+
+    run(scenario)
+
+
+def test_tasks_of_a_clustered_group_are_launched_one_by_one(run):
+    """Another member may take each of them over, so none waits on another one's failure."""
+
+    async def scenario(database: Database):
+        world = await World.build(database)
+        await world.row("UPDATE client_groups SET clustered = true RETURNING 1")
+        await presence.client_offline(database, CLIENT, SERVER)
+        tasks = [await world.backup(resource=f"/{n}", reservations=()) for n in range(2)]
+        async with database.transaction() as db:
+            assert await offline.wait_too(db, world.client, f"client:{CLIENT}", "") == 0
+        assert [(await state(world, task))[1] for task in tasks] == [None] * 2
+
+    run(scenario)
