@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, tzinfo
+from typing import Final
 
+FIRST_YEAR: Final = 1970
+LAST_YEAR: Final = 8999
+"""Years at the ends of what clocks and calendars can count leave no room for zones and spans of time; the last instant of year 9999 is
+`infinity` for the database's driver."""
 _PLUS_LOST = re.compile(r"([0-9])[ ]([0-9][0-9]:?[0-9][0-9])$")
 
 
 def parse_instant(text: str, zone: tzinfo | None = None) -> datetime | None:
-    """The aware instant in UTC, or None when the text is none.
+    """The aware instant in UTC, or None when the text is none, or lies before 1970 or after 8999.
 
     `zone` None is the host's local zone. A `+` that a query decoded into a blank is put back.
     """
@@ -22,6 +27,7 @@ def parse_instant(text: str, zone: tzinfo | None = None) -> datetime | None:
         instant = datetime.fromisoformat(candidate)
         if instant.tzinfo is None:
             instant = instant.replace(tzinfo=zone) if zone is not None else instant.astimezone()
-        return instant.astimezone(UTC)
+        instant = instant.astimezone(UTC)
+        return instant if FIRST_YEAR <= instant.year <= LAST_YEAR else None
     except (ValueError, OverflowError, OSError):
         return None

@@ -98,7 +98,7 @@ _WORDS: dict[type, str] = {
     types.BoolType: "true or false",
     types.FloatType: "a number",
     types.NoneType: "null",
-    types.DateTimeType: "an ISO 8601 instant such as 2024-08-19T19:20:28+03:00",
+    types.DateTimeType: "an ISO 8601 instant of the years 1970 to 8999, such as 2024-08-19T19:20:28+03:00",
     types.UUIDType: "a UUID",
     types.DictType: "an object",
     types.StructType: "an object",

@@ -88,7 +88,12 @@ class TargetQuery(msgspec.Struct, kw_only=True):
     """Where a copy is to go."""
 
     pool: Annotated[
-        str, Meta(description="The other pool, of the type File system: name or id.", min_length=1, max_length=128)
+        str,
+        Meta(
+            description="The other pool, one of those that pool_list/available_for_copy_or_move lists: name or id.",
+            min_length=1,
+            max_length=128,
+        ),
     ]
 
 

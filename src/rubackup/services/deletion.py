@@ -49,9 +49,10 @@ SELECT r.id, min(t.id) AS task_id FROM repository r CROSS JOIN LATERAL (
 ) t WHERE r.id = ANY ($1::bigint[]) GROUP BY r.id ORDER BY r.id"""
 _LAST = """
 SELECT DISTINCT r.{rule} AS rule, r.id FROM repository r JOIN {table} g ON g.id = r.{rule} WHERE r.id = ANY ($1::bigint[])
-    AND NOT EXISTS (SELECT 1 FROM repository o WHERE o.{rule} = r.{rule} AND o.id <> ALL ($1::bigint[])
-        AND o.verification_status <> $2)
+    AND NOT EXISTS (SELECT 1 FROM repository o WHERE o.{rule} = r.{rule} AND o.client_hwid = r.client_hwid
+        AND o.id <> ALL ($1::bigint[]) AND o.verification_status <> $2)
 ORDER BY r.id"""
+"""A rule of a client group keeps the last copy of each client."""
 _LOCK_RULES = """
 SELECT 1 FROM {table} g WHERE g.id IN (SELECT r.{rule} FROM repository r WHERE r.id = ANY ($1::bigint[]))
 ORDER BY g.id FOR NO KEY UPDATE"""
@@ -66,7 +67,8 @@ UPDATE repository SET chain_broken = true FROM chain WHERE repository.id = chain
 _BROKEN = """
 SELECT r.id FROM repository r WHERE r.chain_broken AND NOT r.archiving
     AND (r.locked_until IS NULL OR r.locked_until <= now())
-ORDER BY r.id LIMIT $1 FOR UPDATE SKIP LOCKED"""
+ORDER BY random() LIMIT $1 FOR UPDATE SKIP LOCKED"""
+"""By chance, so that those that must stay for another reason do not keep the others from their turn."""
 _KEEPS_LAST = {
     "rule_id": ("dont_delete_last_gs_rule_archive", "rule", "global_schedule"),
     "strategy_rule_id": ("dont_delete_last_strategy_rule_archive", "strategy rule", "strategy_rules"),

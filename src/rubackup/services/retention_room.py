@@ -6,12 +6,14 @@ Only what retention would delete by itself, now, goes: oldest first, and no more
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 
 from rubackup.catalog.database import Connection
 from rubackup.domain.retention import Action, decide, due
 from rubackup.services import capacity, deletion, record_history, retention_clock
 from rubackup.services import retention_policies as policies
 from rubackup.services.capacity import RULE, Limit
+from rubackup.services.retention_policies import Unit
 
 _RULES_OF = "SELECT id FROM strategy_rules WHERE strategy_id = $1 ORDER BY id"
 _LOCK = """
@@ -38,20 +40,26 @@ async def _free(
     for unit_id in ids:
         await policies.lock(db, kind, unit_id)
     units = await policies.read(db, kind, ids, zone)
-    ended = [
-        copy_id
-        for unit in units
-        for copy_id, steps in due(decide(await policies.copies(db, unit, now), unit.policy, now), now).items()
-        if [step.action for step in steps] == [Action.DELETE]
-    ]
-    rows = await db.fetch(_LOCK, ended) if ended else []
+    ended = await _ended(db, units, now)
+    rows = await db.fetch(_LOCK, sorted(ended)) if ended else []
     used = await deletion.in_use(db, [row["id"] for row in rows])
+    ended = await _ended(db, units, now) if rows else ended  # anew: what was locked stays as it is from here on
     going = []
     for row in rows:
         if excess < 0:
             break
-        if row["id"] not in used:
+        if row["id"] in ended and row["id"] not in used:
             going.append(row["id"])
             excess -= row["stored_bytes"]
     if going:
         await record_history.bury(db, going, "deleted", _REASON.format(limit.word))
+
+
+async def _ended(db: Connection, units: Sequence[Unit], now: dt.datetime) -> set[int]:
+    """Copies of these rules that retention would delete now, and do nothing else with."""
+    return {
+        copy_id
+        for unit in units
+        for copy_id, steps in due(decide(await policies.copies(db, unit, now), unit.policy, now), now).items()
+        if [step.action for step in steps] == [Action.DELETE]
+    }

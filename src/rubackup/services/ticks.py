@@ -167,7 +167,7 @@ def _plan(row: Any, found: schedule.Schedule | None, now: dt.datetime, zone: dt.
     try:
         at = schedule.last(found, after, now, zone)
         return _Plan(row["id"], origin, at, at or after, schedule.first(found, at or max(after, now), zone))
-    except (CronSimError, ValueError, ArithmeticError):
+    except (CronSimError, ValueError, TypeError, ArithmeticError):  # TypeError: `infinity` of the catalogue has no zone
         # What the API takes can be read. One row that cannot be must not stop all others.
         log.exception("the schedule of %s %d (%s) cannot be read; it launches nothing until it is edited", *origin)
         return _Plan(row["id"], origin, None, after, None)

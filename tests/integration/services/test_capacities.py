@@ -8,7 +8,7 @@ import pytest
 
 from rubackup.catalog.database import Database
 from rubackup.domain.errors import Fenced
-from rubackup.services import capacity_notices
+from rubackup.services import capacity_notices, retention_room
 from rubackup.services.retention_clock import Watch
 from support.retention import DAY, NOW, Archive
 
@@ -132,5 +132,40 @@ def test_nobody_is_told_nothing(run, kind: str):
         assert await capacity_notices.tell(database) == 1
         assert await world.value("SELECT count(*) FROM notifications") == 0
         assert await world.value("SELECT count(*) FROM events WHERE kind = 'capacity'") == 1
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_copy_that_is_to_be_kept_longer_at_the_last_moment_stays(run, kind: str, monkeypatch: pytest.MonkeyPatch):
+    """Somebody gives it more time between the decision and the deletion."""
+
+    async def scenario(database: Database):
+        world = await Archive.build(database)
+        await world.configure(**{SWITCH[kind]: True})
+        _row, of = await owner(world, kind)
+        held = [await world.copy(days, **of, stored_bytes=5 * GB) for days in (40, 30, 1)]
+        await world.row(
+            "UPDATE repository SET created_at = now() - ($1 - created_at), store_until = now() - ($1 - store_until) RETURNING 1",
+            NOW,
+        )
+        await Watch().look(database, 0, 1.0)
+        await world.backup(**of)
+        read, asked = retention_room._ended, []
+
+        async def meanwhile(*arguments: Any) -> set[int]:
+            found = await read(*arguments)
+            if not asked:
+                asked.append(found)
+                await world.row(
+                    "UPDATE repository SET store_until = now() + interval '1 year' WHERE id = $1 RETURNING 1", held[0]
+                )
+            return found
+
+        monkeypatch.setattr(retention_room, "_ended", meanwhile)
+        await world.claimed()
+
+        assert asked == [set(held[:2])]
+        assert await world.left() == [held[0], held[2]]
 
     run(scenario)

@@ -12,7 +12,7 @@ from rubackup.catalog.database import Database
 from rubackup.domain.errors import Conflict
 from rubackup.domain.permissions import Principal, Role
 from rubackup.services import deletion, housekeeping
-from support.catalogue import CLIENT, SUPERUSER, World, change, insert
+from support.catalogue import CLIENT, OTHER_CLIENT, SUPERUSER, World, change, insert
 
 pytestmark = pytest.mark.postgres
 NOW = dt.datetime.now(dt.UTC)
@@ -219,5 +219,40 @@ def test_the_last_good_copy_of_a_rule_is_kept(run, column, key):
         await delete(world, second)
 
         assert await left(world) == [bad]
+
+    run(scenario)
+
+
+def test_a_rule_of_a_group_keeps_the_last_copy_of_each_client(run):
+    """Good copies of another client are no comfort to this one."""
+
+    async def scenario(database: Database):
+        world = await World.build(database)
+        number = await rule(world, "rule_id")
+        mine = await record(world, rule_id=number)
+        others = await record(world, rule_id=number, client_hwid=OTHER_CLIENT, client_id=None)
+
+        with pytest.raises(Conflict, match="dont_delete_last_gs_rule_archive"):
+            await delete(world, mine)
+        assert await left(world) == [mine, others]
+
+    run(scenario)
+
+
+def test_copies_that_must_stay_do_not_keep_others_of_broken_chains_from_going(run, monkeypatch):
+    """One at a time is looked at, and the one that may go comes last."""
+
+    async def scenario(database: Database):
+        world = await World.build(database)
+        await world.configure(auto_delete_archive_from_broken_chain="yes")
+        monkeypatch.setattr(deletion, "AT_ONCE", 1)
+        used = await record(world, chain_broken=True)
+        await world.on_record(used)
+        await record(world, chain_broken=True)
+        for _ in range(60):  # one that were always the same would stay; by chance the other has its turn
+            async with database.transaction() as db:
+                await deletion.remove_broken(db)
+
+        assert await left(world) == [used]
 
     run(scenario)

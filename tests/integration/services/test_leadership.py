@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
-from rubackup.catalog.database import Database
+from rubackup.catalog.database import DRIVER_ERRORS, Database
 from rubackup.domain.errors import Fenced
 from rubackup.services.leadership import Leadership, check_epoch
 
@@ -61,5 +63,36 @@ def test_an_old_epoch_is_fenced(run):
             with pytest.raises(Fenced):
                 await check_epoch(db, old)
         await leader.release()
+
+    run(scenario)
+
+
+def test_a_leader_that_hangs_is_made_to_give_up(run):
+    """Its connections stay, one in the middle of a transaction that holds the epoch; one that asks in time keeps the lead."""
+
+    async def scenario(database: Database):
+        first, second = Leadership(database, 0.6), Leadership(database, 0.6)
+        epoch = await first.take("a")
+        for _ in range(5):
+            assert await first.held()
+            assert await second.take("b") is None
+            await asyncio.sleep(0.2)
+        stuck = await database.direct()
+        await stuck.execute("BEGIN")
+        await check_epoch(stuck, epoch)
+        await asyncio.sleep(0.8)
+        assert await second.take("b") is None  # it has ended the connection that holds the lead
+        for _ in range(50):
+            if (taken := await second.take("b")) is not None:
+                break
+            await asyncio.sleep(0.1)
+
+        assert taken == epoch + 1
+        assert not await first.held()
+        with pytest.raises(DRIVER_ERRORS):
+            await stuck.execute("SELECT 1")
+        stuck.terminate()
+        await first.release()
+        await second.release()
 
     run(scenario)

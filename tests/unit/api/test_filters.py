@@ -89,7 +89,12 @@ def test_kinds_follow_the_annotations() -> None:
     assert not COLUMNS["free"].sortable
 
 
-@given(st.integers(-(2**63), 2**63 - 1), st.datetimes(timezones=st.just(UTC)), st.text(), st.floats(allow_nan=False))
+@given(
+    st.integers(-(2**63), 2**63 - 1),
+    st.datetimes(timezones=st.just(UTC)).filter(lambda at: 1970 <= at.year < 9000),
+    st.text(),
+    st.floats(allow_nan=False),
+)
 def test_what_a_cursor_writes_it_reads(number: int, at: datetime, text: str, size: float) -> None:
     """Sort values survive their way through a cursor."""
     row = {"id": number, "at": at, "name": text, "size": size, "on": number > 0}
@@ -130,6 +135,14 @@ def test_instants_of_the_guide(text: str, hour: int) -> None:
 
     assert found is not None
     assert (found.hour, found.tzinfo) == (hour, UTC)
+
+
+@pytest.mark.parametrize(
+    "text", ["0001-01-01T00:00:00Z", "1969-12-31T23:59:59Z", "9000-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"]
+)
+def test_ends_of_time_are_no_instants(text: str) -> None:
+    """The driver makes `infinity` of the last one, and others leave no room for zones."""
+    assert parse_instant(text, UTC) is None
 
 
 @given(st.text())

@@ -301,3 +301,23 @@ def test_a_threshold_that_must_not_be_exceeded_ends_the_backup() -> None:
         sender.add(b"chunk")
         with pytest.raises(SystemFault, match="memory_threshold"):
             sender.flush()
+
+
+def test_a_task_that_is_over_sends_no_further_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was stopped while a group was being sent: groups that are ready stay here, whatever the reader does."""
+    channel, over = MemoryPool().write("r"), threading.Event()
+    put = channel.put_group
+
+    def stopped_meanwhile(*parts: bytes) -> None:
+        put(*parts)
+        over.set()
+
+    def check() -> None:
+        if over.is_set():
+            raise Stopped
+
+    monkeypatch.setattr(channel, "put_group", stopped_meanwhile)
+    with closing(uploader(channel, check=check)) as sender, pytest.raises(Stopped):
+        send(sender, chunks(64, 256 << 10))
+
+    assert len(channel.pool.groups) == 1

@@ -309,6 +309,8 @@ class Uploader:
             self._send_group()
 
     def _send_group(self) -> None:
+        self._raise()
+        self._check()  # no limit of bandwidth holds a task back that is over: it ends with the group that it is sending
         parts = self._encoding.popleft().result()
         if not self.sent_bytes:
             self._started()
