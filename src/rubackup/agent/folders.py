@@ -81,7 +81,7 @@ def check_ground(path: str, ground: Ground) -> None:
         _check_place(path, ground)
         folder = Path(path)
         if not folder.is_dir():
-            raise Invalid(f"{folder} is not a folder on the {ground.host}.")
+            raise Invalid(f"is not a folder on the {ground.host}.")
         _check_file_system(path, ground)
         _check_owner(folder, ground)
     except OSError as error:

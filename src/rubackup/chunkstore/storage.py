@@ -114,7 +114,7 @@ class Storages:
         """
         if not self.all:
             raise StorageFault("The pool has no storages.")
-        told: list[str] = []
+        told = [] if self.regular else ["none of the pool's own storages can be used now (pool_list says why)"]
         full = False
         best, most = None, -1
         for storage in self.regular:

@@ -216,3 +216,13 @@ def test_an_emergency_storage_that_is_lost_is_named(place: Place, emergency: Eme
     assert pool.away() == [POOL]
     assert POOL in pool.unavailable(record_id(2))
     assert restore(pool, record_id(1)) == OLD
+
+
+def test_a_pool_whose_own_storages_are_all_away_says_so(place: Place, emergency: Emergency) -> None:
+    """The emergency storage that it used is still its own; nothing is written there any more, and the reason is a sentence."""
+    pool = fill(place, emergency)
+    place.memory().files.clear()
+    pool.reconfigure(folders([Path("one")]), 0, 1, emergency=lambda _make: None)
+
+    with pytest.raises(StorageFault, match="none of the pool's own storages can be used now"):
+        Client().backup(begin(pool, 3), {"/more": noise(2_000, 7)})
