@@ -33,8 +33,8 @@ CIPHER = "aes-256-gcm"
 KINDS = {"yes": (True,), "no": (False,), "both": (False, True)}
 SETTLE_SECONDS = 45
 SECONDS = (
-    {"restic": 14.0, "borg": 22.0, "product": 10.0, "bare": 0.0},
-    {"restic": 60.0, "borg": 85.0, "product": 28.0, "bare": 28.0},
+    {"restic": 16.0, "borg": 25.0, "product": 12.0, "bare": 0.0},
+    {"restic": 67.0, "borg": 98.0, "product": 33.0, "bare": 31.0},
 )
 """Of one round, by contestant: with large or random files, and with small ones."""
 NAMES = ("restic", "borg", "product", "bare")

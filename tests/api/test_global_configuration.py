@@ -74,7 +74,7 @@ BAD = {
     "create_new_task_if_client_offline": ["no"],
     "bandwidth_limit_advantage": ["server"],
     "bandwidth_client_limit": ["average"],
-    "emergency_storage_local_catalog": ["tmp", "/", "/a\0b", "/a\nb", "/" + "x" * 5000],
+    "emergency_storage_local_catalog": ["tmp", "/", "/a\0b", "/a\nb", "/" + "x" * 5000, "/tmp/../etc", "/a/.", "//a"],
     "tape_library_mount_point": ["mnt"],
     "service_window_start": ["24:00:00", "7:30:00", "07:30", "", "07:60:00"],
     "rb_key_hash": ["ab", "X" * 64, "AB" * 32],

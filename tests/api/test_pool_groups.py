@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from samples import backup_body
+from samples import backup_body, new_pool
 from samples_storage import new_group, new_record, new_substitution, pool_of, posted
 
 from support.api import Api
@@ -253,3 +253,18 @@ def test_a_copy_that_needs_what_is_away_is_not_read(office: Api, rows: Stock) ->
     assert office.get(f"/repository/{record}").json()["data"]["unavailable"] == "/srv/gone"
     answer = office.post(f"/repository/{record}/verification")
     assert (answer.status_code, "away: /srv/gone" in answer.json()["message"]) == (409, True)
+
+
+def test_a_group_and_a_pool_do_not_share_a_name(office: Api, rows: Stock) -> None:
+    """A backup names either in the same place; neither way round, neither at birth nor later."""
+    pool = rows.pool()
+    name = rows.row("SELECT pool_name FROM pools WHERE id = $1", pool)["pool_name"]
+    group = posted(office, "dynamic_pool_groups", new_group())
+    called = office.get(f"/dynamic_pool_groups/{group}").json()["data"]["name"]
+
+    assert office.post("/dynamic_pool_groups", new_group(name=name)).status_code == 409
+    assert office.patch(f"/dynamic_pool_groups/{group}", {"data": {"name": name}}).status_code == 409
+    assert office.patch(f"/pool_list/{pool}", {"data": {"pool_name": called}}).status_code == 409
+    assert office.post("/pool_list", new_pool(office, pool_name=called)).status_code == 409
+    assert office.patch(f"/pool_list/{pool}", {"data": {"pool_name": name}}).status_code == 200
+    assert office.patch(f"/dynamic_pool_groups/{group}", {"data": {"name": called}}).status_code == 200

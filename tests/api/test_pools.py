@@ -141,3 +141,37 @@ def test_a_storage_without_data_leaves_a_pool_with_copies(
     assert office.delete(f"/storage_local_catalogs/{empty}").status_code == 200
     left = office.fetch("SELECT id FROM storage_local_catalogs WHERE pool_id = $1", pool)
     assert [row["id"] for row in left] == [kept]
+
+
+@pytest.mark.parametrize("pool_type", ["Client defined", "Block device"])
+def test_a_storage_with_the_metadata_of_another_pool_stays(
+    office: Api, rows: Stock, monkeypatch: pytest.MonkeyPatch, pool_type: str
+) -> None:
+    """The pool has no copies, yet others need what is kept in it: the media server is asked, and the last storage stays."""
+    media = rows.media_server()
+    pool = rows.pool(media=media)
+    first, last = (rows.storage(pool=pool) for _ in range(2))
+    if pool_type == "Client defined":
+        other = rows.pool(media=media, pool_type=pool_type)
+        office.execute(
+            "INSERT INTO client_defined_storages (name, pool_id, metadata_fs_pool_id, description) VALUES ('n', $1, $2, '')",
+            other, pool,
+        )  # fmt: skip
+    else:
+        other = rows.pool(
+            media=media,
+            pool_type=pool_type,
+            meta_data_pool_id=pool,
+            algorithm="sha2",
+            hash_length=256,
+            block_size=65536,
+        )
+    assert "It holds data" in office.delete(f"/storage_local_catalogs/{first}").json()["message"]
+    monkeypatch.setattr(hosts, "EMPTY", frozenset({first, last}))
+
+    assert office.delete("/storage_local_catalogs", {"ids": [first, last]}).status_code == 409
+    assert office.delete(f"/storage_local_catalogs/{first}").status_code == 200
+    answer = office.delete(f"/storage_local_catalogs/{last}")
+    assert answer.status_code == 409
+    name = rows.row("SELECT pool_name FROM pools WHERE id = $1", other)["pool_name"]
+    assert f"the metadata of pool {name} is kept" in answer.json()["message"]

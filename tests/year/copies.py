@@ -308,10 +308,12 @@ def _moves(one: Kept, kind: str, policy: Policy, now: dt.datetime) -> bool:
 
 
 def _last(those: list[Kept]) -> set[int]:
-    """The newest good copy of each resource."""
+    """The newest good copy of each resource; of two that are as old the one that is no second copy."""
     best: dict[tuple[int, str], Kept] = {}
     for one in those:
         held = best.get(one.series)
-        if one.good and (held is None or (one.made, one.order) > (held.made, held.order)):
+        if one.good and (
+            held is None or (one.made, not one.secondary, one.order) > (held.made, not held.secondary, held.order)
+        ):
             best[one.series] = one
     return {one.order for one in best.values()}

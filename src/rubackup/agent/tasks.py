@@ -270,7 +270,7 @@ class TaskRunner:
         report = ReportFinished(
             task_id=task.task_id, fence=task.fence, outcome=outcome.outcome, message=outcome.message,
             files_done=outcome.files_done, files_failed=outcome.files_failed, bytes_done=outcome.bytes_done,
-            damaged=list(outcome.damaged),
+            damaged=list(outcome.damaged), bytes_sent=task.state().bytes_sent,
         )  # fmt: skip
 
         async def send() -> None:

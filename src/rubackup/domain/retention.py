@@ -191,11 +191,16 @@ def _age(one: Copy) -> tuple[dt.datetime, int]:
 
 
 def _last_good(copies: Iterable[Copy]) -> frozenset[int]:
-    """The newest good copy of each series; one that is away only where there is no other."""
+    """The newest good copy of each series; one that is away only where there is no other, nor a second copy."""
+
+    def rank(one: Copy) -> tuple[bool, dt.datetime, bool, int]:
+        made, number = _age(one)
+        return one.available, made, not one.secondary, number
+
     best: dict[Hashable, Copy] = {}
     for one in copies:
         held = best.get(one.series)
-        if one.good and (held is None or (one.available, *_age(one)) > (held.available, *_age(held))):
+        if one.good and (held is None or rank(one) > rank(held)):
             best[one.series] = one
     return frozenset(one.id for one in best.values())
 

@@ -6,6 +6,7 @@ can show it and every use of it is refused with that sentence.
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
 from collections.abc import Callable, Sequence
@@ -87,10 +88,11 @@ class PoolKeeper:
             }
             wanted = {config.id: config for config in configs}
             former = self._configs.keys() - wanted.keys()
+            late = {config.id for config in configs if self._keeps_waiting(config)}
             self._configs = wanted
             begun = self._settle_all([*former, *wanted])
             self._configured.set()
-        self._slow.wait(begun)
+        self._slow.wait(work for pool_id, work in begun.items() if pool_id not in late)
 
     def meet_again(self, contacts: Sequence[tuple[int, int]]) -> None:
         """The server has numbered this contact with these pools; StorageFault when that cannot be kept."""
@@ -157,17 +159,25 @@ class PoolKeeper:
         with self._lock:
             ids = list(self._configs)
             begun = self._settle_all(ids)
-        self._slow.wait(begun)
+        self._slow.wait(begun.values())
         return [state for pool_id in ids if (state := self._told(pool_id)) is not None]
 
-    def _settle_all(self, ids: Sequence[int]) -> list[Future[None]]:
-        """Bring each pool to what is configured; with those of buckets it is begun. The lock is held."""
+    def _settle_all(self, ids: Sequence[int]) -> dict[int, Future[None]]:
+        """Bring each pool to what is configured; with those of buckets it is begun: the work by pool. The lock is held."""
         slow = [pool_id for pool_id in ids if self._is_slow(pool_id)]
-        begun = [self._slow.begin(pool_id, lambda pool_id=pool_id: self._settle_slowly(pool_id)) for pool_id in slow]  # type: ignore[misc]
+        begun = {one: self._slow.begin(one, functools.partial(self._settle_slowly, one)) for one in slow}
         for pool_id in ids:
             if pool_id not in slow:
                 self._settle(pool_id)
         return begun
+
+    def _keeps_waiting(self, config: PoolConfig) -> bool:
+        """Whether a pool's object storage does not answer just now, or did not the last time, and nothing else is configured."""
+        state = self._states.get(config.id)
+        failed = bool(self._problems.get(config.id) or (state is not None and state.problem))
+        applied = self._applied.get(config.id)
+        same = applied is not None and msgspec.structs.replace(applied, contact=config.contact) == config
+        return bool(self._slow.at_work(config.id)) or (failed and same)
 
     def _settle_slowly(self, pool_id: int) -> None:
         """As `_settle`, in a thread of its own, without the lock: nobody else touches this pool's entries."""
@@ -229,7 +239,7 @@ class PoolKeeper:
         with self._lock:
             former, self._configs = list(self._open), {}
             begun = self._settle_all(former)
-        self._slow.wait(begun)
+        self._slow.wait(begun.values())
 
     def _apply(self, config: PoolConfig) -> None:
         if not config.storages:

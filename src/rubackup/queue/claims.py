@@ -12,6 +12,7 @@ wait for a key either one is claimable or somebody holds the key.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -28,6 +29,10 @@ LOT = 256
 LOTS = 40
 CLAIM_SECONDS = 0.5
 """After so many lots, or so long, a claim ends, whatever it has: what is behind them is for the next one."""
+MANY = 16
+"""Tasks of one lot that find no place on one client: those behind them will find none either."""
+HEAD, ALIKE = 20_000, 4_000
+"""So far behind the head of the queue, and so many at a time, they are blocked with them."""
 RESERVATION_KINDS = ("resource", "record", "pool", "drive")
 
 Connection = Any
@@ -50,6 +55,7 @@ async def claim(db: Connection, worker: str, lease_seconds: float, limit: int) -
         await _block(db, blocked)
         if len(held) >= limit:
             return held
+        await _block_alike(db, blocked)
         if lot and time.monotonic() > until:
             break
     await db.execute(sql.NOTIFY, "")
@@ -124,6 +130,19 @@ async def _block(db: Connection, blocked: dict[int, tuple[str, str]]) -> None:
     await db.execute(sql.MARK_BLOCKED, tasks, names, messages)
     passed_on = {row[0] for row in await db.fetch(sql.RESERVED, tasks)} - set(names)
     await wake(db, passed_on)
+
+
+async def _block_alike(db: Connection, blocked: dict[int, tuple[str, str]]) -> None:
+    """Let all near the head wait that want a place on a client whose places are taken, which many of these have just found.
+
+    One client with 100,000 tasks at the head would be looked at lot by lot, and keep the tasks of others waiting.
+    """
+    for (name, message), count in Counter(blocked.values()).items():
+        if count >= MANY and name.startswith("places:client:"):
+            client = int(name.rpartition(":")[2])
+            tasks = [row["id"] for row in await db.fetch(sql.BLOCK_ALIKE, client, name, message, HEAD, ALIKE)]
+            if tasks:
+                await wake(db, {row[0] for row in await db.fetch(sql.RESERVED, tasks)})
 
 
 async def wake(db: Connection, names: Iterable[str]) -> None:

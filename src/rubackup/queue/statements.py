@@ -147,6 +147,21 @@ UPDATE task_queue q SET blocked_on = b.blocked_on, message = b.message
 FROM unnest($1::bigint[], $2::text[], $3::text[]) AS b (id, blocked_on, message)
 WHERE q.id = b.id"""
 
+BLOCK_ALIKE = """
+WITH head AS (
+    SELECT id, client_id FROM task_queue
+    WHERE status = 'New' AND blocked_on IS NULL AND (not_before IS NULL OR not_before <= now())
+    ORDER BY priority DESC, id
+    LIMIT $4
+), alike AS (
+    SELECT t.id FROM head h JOIN task_queue t ON t.id = h.id
+    WHERE h.client_id = $1 AND t.status = 'New' AND t.blocked_on IS NULL AND t.executor = 'client'
+    LIMIT $5
+    FOR NO KEY UPDATE OF t SKIP LOCKED
+)
+UPDATE task_queue q SET blocked_on = $2, message = $3 FROM alike a WHERE q.id = a.id RETURNING q.id"""
+"""Tasks of a client near the head of the queue; only there are they in the way, and it is never read as a whole."""
+
 EVENTS = """
 INSERT INTO events (kind, family, row_id, client_group_id, media_server_id, data)
 SELECT 'task', 'task_queue', q.id, c.group_id, q.media_server_id, jsonb_build_object('status', $2::text)

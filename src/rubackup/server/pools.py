@@ -47,8 +47,8 @@ class PoolSync:
         """The same for clients that have pools of their own."""
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         """Configurations reach a media server in the order in which they were read."""
-        self._told: dict[str, tuple[ControlPeer, list[pools.PoolRow]]] = {}
-        """Which pools each media server has confirmed, on which connection."""
+        self._told: dict[str, tuple[ControlPeer, int, list[pools.PoolRow]]] = {}
+        """Which pools each media server has confirmed, on which connection, to the leader of which epoch."""
 
     async def configure_all(self) -> None:
         """Send every connected media server its pools."""
@@ -57,7 +57,7 @@ class PoolSync:
         await self.clients.configure_all()
 
     async def configure(self, peer: ControlPeer) -> None:
-        """Send one media server its pools, store what it says of them, and what it has to forget.
+        """Send one media server its pools where they are other ones than it has, store what it says of them, and what it has to forget.
 
         A server that does not lead only makes its key known.
         """
@@ -67,7 +67,12 @@ class PoolSync:
                 await peer.call(await self._revoked(), 10.0)  # tickets are renewed by whichever server is asked
                 return
             async with self._turns[hwid]:
-                await self._configure(peer, await pools.configuration(self._database, hwid))
+                rows = await pools.configuration(self._database, hwid)
+                news = self._told.get(hwid) != (peer, self._epoch(), _told(rows))
+                if news:
+                    await self._configure(peer, rows)
+            if not news:
+                await self._ask(peer)
             await self._mark_unavailable(peer)
             await self._drop(peer)
         except RubackupError as error:
@@ -84,7 +89,8 @@ class PoolSync:
         try:
             async with self._turns[hwid]:
                 rows = await pools.configuration(self._database, hwid)
-                if self._told.get(hwid) != (peer, _lasting(rows)):
+                known, epoch, told = self._told.get(hwid, (None, 0, []))
+                if (known, epoch) != (peer, self._epoch()) or _lasting(told) != _lasting(rows):
                     await self._configure(peer, rows)
         except RubackupError as error:
             log.warning("media server %s could not be configured: %s", hwid, error)
@@ -116,7 +122,7 @@ class PoolSync:
         )
         await peer.call(await self._revoked(), 10.0)
         answer = await peer.call(message, CONFIGURE_SECONDS)
-        self._told[hwid] = (peer, _lasting(rows))
+        self._told[hwid] = (peer, message.epoch, _told(rows))
         await self._store(hwid, answer)
 
     async def refresh(self) -> None:
@@ -243,6 +249,11 @@ class PoolSync:
         """Whether what is deleted is overwritten."""
         async with self._database.connection() as db:
             return await configuration.enabled(db, "delete_archives_with_zeroing")
+
+
+def _told(rows: Sequence[pools.PoolRow]) -> list[pools.PoolRow]:
+    """A configuration without the number of the contact, which each question has, too."""
+    return [msgspec.structs.replace(row, contact=0) for row in rows]
 
 
 def _lasting(rows: Sequence[pools.PoolRow]) -> list[pools.PoolRow]:

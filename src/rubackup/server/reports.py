@@ -190,6 +190,7 @@ class Reports:
             message=message.message,
             damaged=message.damaged,
             figures=(message.files_done, message.bytes_done) if message.outcome in {"done", "error"} else None,
+            bytes_sent=message.bytes_sent,
         )
         return Ack(failed=failed)
 

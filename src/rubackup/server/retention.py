@@ -38,6 +38,9 @@ class Retention:
             except RubackupError as error:
                 log.warning("retention failed: %s", error)
                 after = {}
+            except Exception:  # the leader's other work must go on
+                log.exception("retention failed unexpectedly")
+                after = {}
             await asyncio.sleep(NEXT_SECONDS if after else self._seconds)
 
     async def _round(self, epoch: int, watch: Watch, after: dict[str, int]) -> dict[str, int]:

@@ -19,6 +19,7 @@ from rubackup.services import ticks
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 1.0
+BROKEN_SECONDS = 10.0
 SLOW_SECONDS = 1.0
 """A tick that takes longer is told in the log: the next ones may come late."""
 
@@ -57,6 +58,9 @@ class Scheduler:
         except RubackupError as error:
             log.warning("a tick of the schedule failed and is made again: %s", error)
             return RETRY_SECONDS
+        except Exception:  # the leader's other work must go on
+            log.exception("a tick of the schedule failed unexpectedly and is made again")
+            return BROKEN_SECONDS
         took = time.monotonic() - began
         if took > SLOW_SECONDS:
             log.warning("a tick of the schedule with %d launches took %.1f s", done.launches, took)

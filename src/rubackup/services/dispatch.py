@@ -84,6 +84,8 @@ _AWAIT_SEAL = """
 UPDATE task_progress SET lease_until = greatest(lease_until, now() + make_interval(secs => $3))
 WHERE task_id = $1 AND fence = $2"""
 _FIGURES = "UPDATE task_progress SET files_done = $2, bytes_done = $3 WHERE task_id = $1"
+_SENT = "UPDATE task_progress SET bytes_sent = greatest(bytes_sent, $3) WHERE task_id = $1 AND fence IN (0, $2)"
+"""Fence 0: the attempt is over already, by its record or by who paused or killed it."""
 _HELD_FENCES = """
 SELECT fence FROM task_queue WHERE id = ANY ($1::bigint[]) AND fence = ANY ($2::bigint[]) AND status = ANY ($3::text[])"""
 _SEALED = "SELECT EXISTS (SELECT 1 FROM repository WHERE uuid = $1)"
@@ -264,6 +266,7 @@ async def finished(
     damaged: Sequence[str] = (),
     hwid: str | None = None,
     figures: tuple[int, int] | None = None,
+    bytes_sent: int = 0,
 ) -> bool:
     """The worker is through: `outcome` done, error, stopped (handed on), retry (tried again after a pause), or of a
     backup full or storage (its pool could not take it: it goes elsewhere if it can). Whether that ended the task in Error.
@@ -271,16 +274,22 @@ async def finished(
     A repeat changes nothing. A backup is done when its record is in the catalogue, whatever its
     client says. `source` is the reporter's role or `server`, and `hwid`, when given, the host's id:
     Refused unless it is the task's worker. Fenced for a task that went to somebody else; for
-    `stopped` that is what was asked for. `figures`: files and bytes that were done.
+    `stopped` that is what was asked for. `figures`: files and bytes that were done; `bytes_sent`: by this attempt.
     """
     async with database.transaction() as db:
         row = await db.fetchrow(_TASK, task_id)
+        own = row is not None and (
+            source == "server" or (source == row["executor"] and hwid in {None, row[f"{source}_hwid"]})
+        )
         if row is None or row["fence"] != fence:
             if outcome == "stopped":
+                if own:
+                    await db.execute(_SENT, task_id, fence, bytes_sent)
                 return False
             raise Fenced(task_id=task_id)
-        if source != "server" and (source != row["executor"] or hwid not in {None, row[f"{source}_hwid"]}):
+        if not own:
             raise Refused("The task belongs to another host.")
+        await db.execute(_SENT, task_id, fence, bytes_sent)
         if TaskStatus.by_label(row["status"]) in FINAL:
             return bool(row["status"] == TaskStatus.ERROR.label)
         await _end(db, row, outcome, message, damaged)

@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, UnsetType
 from rubackup.domain.errors import Conflict
 from rubackup.domain.names import NAME
 from rubackup.domain.permissions import Principal
-from rubackup.services import scopes
+from rubackup.services import pool_names, scopes
 from rubackup.services.change import Change
 from rubackup.services.fields import given, update_columns
 from rubackup.services.scopes import EVERYTHING, NOTHING, Limit
@@ -108,6 +108,7 @@ def changeable(principal: Principal, group: str) -> Limit:
 
 async def create(change: Change, new: NewDynamicGroup) -> int:
     """A new group; the id. Conflict when the name is taken."""
+    await pool_names.refuse_of_pool(change.db, new.name)
     group_id: int | None = await change.db.fetchval(
         _INSERT, new.name, new.max_pool_tasks, new.max_media_server_tasks, new.max_cpu_usage,
         new.max_in_block_operations, new.max_out_block_operations, new.calculation_period, new.description,
@@ -121,6 +122,8 @@ async def create(change: Change, new: NewDynamicGroup) -> int:
 async def update(change: Change, group_id: int, wanted: DynamicGroupChange) -> None:
     """Change what is given; Conflict when the name is taken."""
     columns = given(**{name: getattr(wanted, name) for name in wanted.__struct_fields__})
+    if "name" in columns:
+        await pool_names.refuse_of_pool(change.db, columns["name"])
     if "name" in columns and await change.db.fetchval(_NAMED, group_id, columns["name"]):
         raise _taken(columns["name"])
     await update_columns(change.db, "dynamic_pool_groups", group_id, columns)

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from rubackup.catalog.database import Connection
-from rubackup.services import bandwidth
+from rubackup.services import bandwidth, service_window
 from rubackup.services.change import Change
 from rubackup.services.configuration import DEFAULTS, Value
 from rubackup.services.fields import Problems
@@ -56,9 +56,10 @@ _TEN_YEARS_IN_DAYS = 3650
 _ANY = 2**53
 """The greatest number of a key without a maximum: every JSON reader has it exactly."""
 _TIME = Form(re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"), "must be a time of day as HH:MM:SS.")
-_FOLDER = Form(re.compile(r"/[^\0]{0,4095}"), "must be an absolute path.")
+_FOLDER = Form(re.compile(r"/[^\0-\x1f\x7f]{0,4095}"), "must be an absolute path without control characters.")
 _FOLDER_OR_NONE = Form(
-    re.compile(r"(?:/[^\0-\x1f\x7f]{1,4000})?"), "must be an absolute path without control characters, or empty."
+    re.compile(r"(?=.{0,4000}\Z)(?:(?:/(?!\.\.?(?:/|\Z))[^/\0-\x1f\x7f]+)+/?)?"),
+    "must be an absolute path without control characters and without . and .. in it, or empty.",
 )
 _HASH = Form(re.compile(r"(?:[0-9a-f]{64})?"), "must be empty, or 64 hex digits in lower case.")
 _LIMITS = ("minimum", "maximum")
@@ -201,16 +202,19 @@ KEYS: dict[str, Key] = {
 """Every key of the guide's body, in its order."""
 
 
-def _described(key: Key) -> Meta:
-    text = key.description[0].upper() + key.description[1:]
+def _described(key: Key, *, limited: bool = False) -> Meta:
+    text = f"{key.description[0].upper()}{key.description[1:]}"
     if key.choices:
         text += f"; {' or '.join(key.choices)}"
-    if key.acts:
-        return Meta(description=f"{text}.")
-    later = key.later or "what is to come"
-    return Meta(
-        description=f"{text}. Stored and shown; {'changes' if later.startswith('nothing') else 'acts with'} {later}."
-    )
+    text += "."
+    if not key.acts:
+        later = key.later or "what is to come"
+        text += f" Stored and shown; {'changes' if later.startswith('nothing') else 'acts with'} {later}."
+    return Meta(description=text, ge=key.minimum, le=key.maximum or _ANY) if limited else Meta(description=text)
+
+
+def _wanted(kind: type, key: Key) -> Any:
+    return Annotated[kind, _described(key, limited=kind is int)] | UnsetType
 
 
 Configuration = msgspec.defstruct(
@@ -222,7 +226,7 @@ Configuration = msgspec.defstruct(
 Configuration.__doc__ = "Every key of the global configuration with its value."
 ConfigurationChange = msgspec.defstruct(
     "ConfigurationChange",
-    [(name, Annotated[type(DEFAULTS[name]), _described(key)] | UnsetType, UNSET) for name, key in KEYS.items()],
+    [(name, _wanted(type(DEFAULTS[name]), key), UNSET) for name, key in KEYS.items()],
     kw_only=True,
 )
 ConfigurationChange.__doc__ = "What to change of the global configuration."
@@ -265,6 +269,9 @@ async def update(change: Change, wanted: Any) -> None:
     change.before = {name: before[name] for name in changed}
     change.after = changed
     await change.event("changed", "global_configuration", 0, data={"keys": sorted(changed)})
+    if changed.keys() & {"service_window_start", "service_window_end"}:
+        await service_window.changed(change.db)
+        await change.wake("tasks")
     await change.wake("pools")
     await change.wake(bandwidth.CHANNEL)
 

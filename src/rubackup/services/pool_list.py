@@ -12,7 +12,7 @@ from rubackup.domain.errors import Conflict
 from rubackup.domain.lookups import CompressionType, StorageType
 from rubackup.domain.names import NAME
 from rubackup.domain.pools import UNCOMPRESSED, WRITTEN
-from rubackup.services import _pool_types, backup_strategies, scopes
+from rubackup.services import _pool_types, backup_strategies, pool_names, scopes
 from rubackup.services.change import Change
 from rubackup.services.fields import Problems, Ref, given, update_columns
 from rubackup.services.pool_uses import refuse_used
@@ -111,6 +111,7 @@ async def create(change: Change, new: NewPool) -> int:
     limit = scopes.storage(change.principal, write=True)
     blocks = await _pool_types.blocks(change.db, problems, pool_type, wanted, media, limit)
     problems.raise_any()
+    await pool_names.refuse_of_group(change.db, new.pool_name)
     pool_id: int | None = await change.db.fetchval(
         _INSERT, new.pool_name, pool_type, media["id"], compression, new.description, period,
         new.ignore_free_space_check, blocks.algorithm, blocks.hash_length, blocks.block_size, blocks.meta_data_pool_id,
@@ -139,6 +140,8 @@ async def update(change: Change, pool_id: int, wanted: PoolChange) -> None:
         columns["compression_type"] = _pool_types.compression(problems, pool["pool_type"], wanted.compression_type)
     period = _period(problems, wanted.retention_period) if wanted.retention_period is not UNSET else None
     problems.raise_any()
+    if wanted.pool_name is not UNSET:
+        await pool_names.refuse_of_group(change.db, wanted.pool_name)
     await update_columns(change.db, "pools", pool_id, columns)
     if wanted.retention_period is not UNSET:
         await change.db.execute(_RETENTION, pool_id, period)

@@ -8,12 +8,14 @@ must wait (a copy that a task needs) is met again in a later round. Design: `doc
 from __future__ import annotations
 
 import datetime as dt
+import logging
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rubackup.catalog.database import Connection, Database, notify
+from rubackup.domain.errors import RubackupError
 from rubackup.domain.lookups import NotificationStatus, TaskType
 from rubackup.domain.retention import Action, Verdict, decide, due
 from rubackup.domain.tasks import FINAL
@@ -21,6 +23,8 @@ from rubackup.services import configuration, copies, deletion, record_history, r
 from rubackup.services import retention_policies as policies
 from rubackup.services.leadership import check_epoch
 from rubackup.services.retention_policies import KINDS, Kind, Unit
+
+log = logging.getLogger(__name__)
 
 RULES_AT_ONCE = 100
 """Rules of a kind that one round looks at; the next goes on after them."""
@@ -95,7 +99,14 @@ async def run(
                 return found
             ids = await _due(db, kind, last, at, at_once)
         for unit_id in ids:
-            found = found.plus(await carry_out(database, kind, unit_id, at, epoch=epoch, zone=zone))
+            try:
+                done = await carry_out(database, kind, unit_id, at, epoch=epoch, zone=zone)
+            except RubackupError:
+                raise
+            except Exception:  # one rule must not keep all that follow from their turn
+                log.exception("the copies of %s %d could not be looked at", word, unit_id)
+            else:
+                found = found.plus(done)
         if len(ids) == at_once:
             found = replace(found, after=found.after | {word: ids[-1]})
     return found

@@ -11,6 +11,7 @@ from rubackup.services.schedules import RULE, Backup
 
 COVERED = "No task: a full backup of the same resource was due at the same time."
 OFFLINE = "No task: the client {client} was offline (create_new_task_if_client_offline)."
+WAITING = "No task: task {task} of the same rule still waits for the client {client}, which is offline."
 _LINES = """
 INSERT INTO global_schedule_log
     (rule_id, rule_name, client_id, client, client_group_id, task_id, action, text, user_name)

@@ -38,11 +38,12 @@ MEMBERS = """(
     WHERE s.client_group_id IS NOT NULL AND m.group_id = s.client_group_id)"""
 """The clients of a rule `s`: its own, or those that are in its group now."""
 _CLIENT = "c.id AS client_id, c.hostname || ' (' || c.hwid || ')' AS client, c.group_id"
-_ONLINE = """(coalesce(cp.online, false) OR (g.clustered AND EXISTS (
+_ONLINE = """(coalesce((SELECT cp.online FROM client_presence cp WHERE cp.client_id = c.id), false) OR (g.clustered AND EXISTS (
     SELECT 1 FROM clients o JOIN client_presence op ON op.client_id = o.id WHERE o.group_id = c.group_id AND op.online)))"""
-"""Of a clustered group any node will do: another takes the task over."""
+"""Of a clustered group any node will do: another takes the task over. No join: one that the planner made of it read the presence of
+all clients for each rule."""
 _JOINS = """
-JOIN client_groups g ON g.id = c.group_id LEFT JOIN client_presence cp ON cp.client_id = c.id"""
+JOIN client_groups g ON g.id = c.group_id"""
 _OF_RULES = f"""
 SELECT 'rule' AS origin, s.id AS origin_id, s.backup_type AS leg, s.name, NULL::bigint AS strategy_rule_id, {_CLIENT},
     {_ONLINE} AS online, s.resource_type, s.resource, s.priority, s.pool_id, s.pool_group_id, p.media_server_id, s.crypto,

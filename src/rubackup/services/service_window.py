@@ -13,6 +13,10 @@ KEPT_OUT = frozenset({TaskType.VERIFY.label, TaskType.MOVE.label, TaskType.CLEAN
 LOOK_AGAIN_SECONDS = 600.0
 """How long a task rests at most before the window is looked at again: it may have been changed."""
 _DAY = dt.timedelta(days=1)
+_WAITS = "The task waits for the service window"
+_LOOK_NOW = """
+UPDATE task_queue SET not_before = now() WHERE status = 'New' AND not_before > now() AND task_type = ANY ($1::text[])
+    AND starts_with(message, $2)"""
 
 
 async def wait_seconds(db: Connection, zone: dt.tzinfo | None, now: dt.datetime | None = None) -> tuple[float, str]:
@@ -25,8 +29,13 @@ async def wait_seconds(db: Connection, zone: dt.tzinfo | None, now: dt.datetime 
     opens = local.replace(hour=start.hour, minute=start.minute, second=start.second, microsecond=0)
     if opens <= local:
         opens += _DAY
-    text = f"The task waits for the service window, {texts[0]} to {texts[1]}."
+    text = f"{_WAITS}, {texts[0]} to {texts[1]}."
     return min((opens - local).total_seconds(), LOOK_AGAIN_SECONDS), text
+
+
+async def changed(db: Connection) -> None:
+    """The window is another: who waits for it looks at once. The caller wakes the dispatcher."""
+    await db.execute(_LOOK_NOW, list(KEPT_OUT), _WAITS)
 
 
 def is_open(now: dt.time, start: dt.time, end: dt.time) -> bool:

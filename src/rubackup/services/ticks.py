@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import msgspec
-from cronsim import CronSimError
 
 from rubackup.catalog.database import Connection, Database
 from rubackup.domain import schedule
@@ -25,7 +24,7 @@ from rubackup.services.schedules import Backup, Origin
 
 log = logging.getLogger(__name__)
 
-LAUNCHES = 500
+LAUNCHES = 250
 """Of one tick; what is left follows at once."""
 TASKS_AT_ONCE = 1000
 LOOK_SECONDS = 30.0
@@ -78,6 +77,15 @@ WHERE EXISTS (
     WHERE r.client_id = w.client_id AND r.resource_type = w.resource_type AND r.resource = w.resource
         AND k.leg = 'full' AND k.due_at = w.due_at)"""
 """Of the subjects of partial backups those that a full one has at the same instant, made now or by a tick before."""
+_WAITING = """
+SELECT w.rule_id, w.strategy_rule_id, w.client_id, w.leg, q.id
+FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[]) AS w (rule_id, strategy_rule_id, client_id, leg)
+CROSS JOIN LATERAL (
+    SELECT t.id FROM task_queue t
+    WHERE t.client_id = w.client_id AND t.status = 'New' AND t.attempt = 0 AND t.task_type = $5 AND t.backup_type = w.leg
+        AND t.rule_id IS NOT DISTINCT FROM w.rule_id AND t.strategy_rule_id IS NOT DISTINCT FROM w.strategy_rule_id
+    ORDER BY t.id LIMIT 1) q"""
+"""Backups that wait since an earlier launch and were never begun."""
 _OLD = "DELETE FROM schedule_ticks WHERE ctid IN (SELECT ctid FROM schedule_ticks WHERE due_at < now() - $1::interval LIMIT $2)"
 KEPT = dt.timedelta(days=31)
 
@@ -167,7 +175,7 @@ def _plan(row: Any, found: schedule.Schedule | None, now: dt.datetime, zone: dt.
     try:
         at = schedule.last(found, after, now, zone)
         return _Plan(row["id"], origin, at, at or after, schedule.first(found, at or max(after, now), zone))
-    except (CronSimError, ValueError, TypeError, ArithmeticError):  # TypeError: `infinity` of the catalogue has no zone
+    except Exception:
         # What the API takes can be read. One row that cannot be must not stop all others.
         log.exception("the schedule of %s %d (%s) cannot be read; it launches nothing until it is edited", *origin)
         return _Plan(row["id"], origin, None, after, None)
@@ -190,12 +198,15 @@ async def _launched(db: Connection, plans: Sequence[_Plan], now: dt.datetime, ep
 async def _make(db: Connection, backups: Sequence[Backup], *, always: bool) -> int:
     """Queue the tasks of these backups, and say why others have none; how many tasks."""
     fulls = await _fulls(db, [one for one in backups if one.origin.leg != schedules.FULL])
+    waiting = await _waiting(db, [one for one in backups if not one.row["online"]]) if always else {}
     wanted, skipped = list[Backup](), list[tuple[Backup, str]]()
     for one in backups:
         if schedules.covered(one, fulls):
             skipped.append((one, schedule_notes.COVERED))
         elif not (always or one.row["online"]):
             skipped.append((one, schedule_notes.OFFLINE.format(client=one.row["client"])))
+        elif not one.row["online"] and (task := waiting.get(_wish(one))):
+            skipped.append((one, schedule_notes.WAITING.format(task=task, client=one.row["client"])))
         else:
             wanted.append(one)
     for start in range(0, len(wanted), TASKS_AT_ONCE):
@@ -204,6 +215,21 @@ async def _make(db: Connection, backups: Sequence[Backup], *, always: bool) -> i
         await schedule_notes.executed(db, part, ids)
     await schedule_notes.skipped(db, skipped)
     return len(wanted)
+
+
+def _wish(one: Backup) -> tuple[int | None, int | None, int, str]:
+    """Rule, rule of a strategy, client, leg: what two launches of one schedule have in common."""
+    rule_id = None if one.origin.kind == schedules.STRATEGY else one.origin.id
+    return rule_id, one.row["strategy_rule_id"], one.row["client_id"], one.origin.leg
+
+
+async def _waiting(db: Connection, backups: Sequence[Backup]) -> dict[Any, int]:
+    """The tasks that earlier launches of these have left waiting for their clients."""
+    if not backups:
+        return {}
+    columns = [list(column) for column in zip(*map(_wish, backups), strict=True)]
+    rows = await db.fetch(_WAITING, *columns, TaskType.BACKUP.label)
+    return {(row["rule_id"], row["strategy_rule_id"], row["client_id"], row["leg"]): row["id"] for row in rows}
 
 
 async def _fulls(db: Connection, partial: Sequence[Backup]) -> frozenset[Any]:

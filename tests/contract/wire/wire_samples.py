@@ -459,6 +459,7 @@ SAMPLES: tuple[Message, ...] = (
         files_failed=1,
         bytes_done=100,
         damaged=["/home/u/a"],
+        bytes_sent=80,
     ),
     RenewTicket(task_id=7, fence=3),
     NewTicket(ticket=b"ticket", media=MEDIA_ADDRESS),

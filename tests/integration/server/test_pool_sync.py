@@ -20,7 +20,7 @@ from rubackup.server.tickets import TicketOffice
 from rubackup.server.tools import ClientTools
 from rubackup.wire import pki
 from rubackup.wire.framing import encode
-from rubackup.wire.messages import Ack, CheckFolder, ConfigurePools, Message, PoolStates, Relay, RunClean
+from rubackup.wire.messages import Ack, AskPools, CheckFolder, ConfigurePools, Message, PoolStates, Relay, RunClean
 from support.catalogue import MEDIA, SERVER, World
 
 pytestmark = pytest.mark.postgres
@@ -103,6 +103,30 @@ def test_a_change_is_told_before_it_is_needed_and_only_then(run):
         assert len(host.storages()) == 2
         assert "/srv/more" in host.storages()[-1]
         assert again.storages() == host.storages()[-1:]
+
+    run(scenario)
+
+
+def test_a_change_of_something_else_is_a_question_only(run):
+    """Opening pools again because a description was changed would keep tasks waiting; a new leader tells all."""
+
+    async def scenario(database: Database):
+        world, host = await World.build(database), Host()
+        epoch = [1]
+        registry = Registry()
+        registry.add(host)
+        pools = PoolSync(database, registry, lambda: epoch[0])
+        await pools.configure(host)
+        await world.row("UPDATE pools SET description = 'another' WHERE id = $1 RETURNING 1", world.pool)
+        host.told.clear()
+        await pools.configure(host)
+        told = [type(one) for one in host.told]
+        epoch[0] = 2
+        await pools.configure(host)
+
+        assert AskPools in told
+        assert ConfigurePools not in told
+        assert [one.epoch for one in host.told if isinstance(one, ConfigurePools)] == [2]
 
     run(scenario)
 

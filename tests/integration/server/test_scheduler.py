@@ -9,7 +9,9 @@ import pytest
 
 from rubackup.catalog.database import Database
 from rubackup.domain.errors import Fenced
+from rubackup.server import scheduler as scheduler_module
 from rubackup.server.scheduler import Scheduler
+from rubackup.services import ticks
 from support.catalogue import World, insert
 
 pytestmark = pytest.mark.postgres
@@ -71,5 +73,32 @@ def test_a_scheduler_whose_lead_is_over_ends(run):
             await Scheduler(database, ZoneInfo("UTC")).run(await world.value("SELECT epoch + 1 FROM leadership"))
 
         assert await world.value("SELECT count(*) FROM task_queue") == 0
+
+    run(scenario)
+
+
+def test_a_tick_that_fails_for_an_unknown_reason_is_made_again(run, monkeypatch):
+    """The leader's other work goes on meanwhile."""
+    monkeypatch.setattr(scheduler_module, "BROKEN_SECONDS", 0.1)
+
+    async def scenario(database: Database):
+        world = await World.build(database)
+        tick, failed = ticks.tick, []
+
+        async def broken_once(*arguments, **fields):
+            if not failed:
+                failed.append(True)
+                raise TypeError("can't compare")
+            return await tick(*arguments, **fields)
+
+        monkeypatch.setattr(ticks, "tick", broken_once)
+        await rule(world, periodic_launch="1 second")
+        running = asyncio.create_task(
+            Scheduler(database, ZoneInfo("UTC")).run(await world.value("SELECT epoch FROM leadership"))
+        )
+        await launched(world, 1)
+        running.cancel()
+
+        assert failed
 
     run(scenario)

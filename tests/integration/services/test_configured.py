@@ -121,7 +121,7 @@ def test_the_service_window_may_span_midnight(start: str, end: str, now: str, op
 
 
 def test_verifications_and_moves_wait_for_the_service_window(run):
-    """They rest until it opens, without counting as an attempt; a copy of the same record begins at once."""
+    """They rest until it opens, or is changed, without counting as an attempt; a copy of the same record begins at once."""
 
     async def scenario(database: Database):
         world = await World.build(database)
@@ -146,8 +146,9 @@ def test_verifications_and_moves_wait_for_the_service_window(run):
         assert "service window" in row["message"]
         backup = await world.backup()
         assert (await claimed(world)).task_id == backup
-        await world.row("UPDATE task_queue SET not_before = now() RETURNING 1")
         await world.row("DELETE FROM global_configuration RETURNING 1")
+        async with database.transaction() as db:
+            await service_window.changed(db)
         assert (await claimed(world)).task_id == task
 
     run(scenario)

@@ -286,6 +286,30 @@ def test_reports_of_an_older_fence_change_nothing(run):
     run(scenario)
 
 
+def test_what_an_attempt_has_sent_in_all_is_kept(run):
+    """Between two reports a quick task sends all it has. Also what was under way when it was paused, but not of an attempt before the last."""
+
+    async def scenario(database: Database):
+        world = await World.build(database)
+        task = await world.backup()
+
+        async def sent() -> int:
+            return await world.value("SELECT bytes_sent FROM task_progress WHERE task_id = $1", task)
+
+        (first,) = await claim(world)
+        await PooledQueue(database).operate(task, Verb.PAUSE)
+        await dispatch.finished(database, task, first.fence, source="client", outcome="stopped", bytes_sent=70)
+        assert await sent() == 70
+        await PooledQueue(database).operate(task, Verb.CONTINUE)
+        (second,) = await claim(world)
+        await dispatch.finished(database, task, first.fence, source="client", outcome="stopped", bytes_sent=80)
+        assert await sent() == 0
+        await dispatch.finished(database, task, second.fence, source="client", outcome="error", bytes_sent=30)
+        assert await sent() == 30
+
+    run(scenario)
+
+
 def test_an_error_ends_the_task_and_is_told(run):
     """The worker's sentence is the task's message and a line of its log; a repeat adds nothing."""
 

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from rubackup.catalog.database import Database
+from rubackup.queue import claims
 from rubackup.queue.ports import Reservation
 from rubackup.queue.postgres import PooledQueue, PostgresQueue
 from rubackup.services import dispatch, presence
@@ -164,6 +165,32 @@ def test_a_claim_passes_over_those_without_a_place(run):
         (last,) = await backups(world, 1, client_id=other)
 
         assert [job.task_id for job in await claim(world, 4)] == [tasks[0], last]
+
+    run(scenario)
+
+
+def test_a_client_with_a_long_queue_is_not_looked_at_task_by_task(run, monkeypatch):
+    """Who finds no place on a client many times has all its tasks near the head wait; they come in their order as places are free."""
+    monkeypatch.setattr(claims, "LOTS", 2)
+    monkeypatch.setattr(claims, "LOT", 32)
+
+    async def scenario(database: Database):
+        world = await World.build(database)
+        place = await world.value(FULL["client"])
+        key = Reservation("record", "7", exclusive=True)
+        tasks = await backups(world, 100)
+        last = await world.backup(reservations=(key,))
+        other = await world.backup(executor="media", task_type="Clean", reservations=(key,))
+        await world.row("UPDATE task_queue SET blocked_on = 'record:7' WHERE id = $1 RETURNING 1", other)
+        first = await claim(world)
+        waiting = await world.column(
+            "SELECT DISTINCT blocked_on FROM task_queue WHERE id = ANY ($1)", [*tasks[2:], last]
+        )
+
+        assert [job.task_id for job in [*first, *await claim(world)]] == [*tasks[:2], other]
+        assert waiting == [place]
+        await end(world, first[0])
+        assert [job.task_id for job in await claim(world)] == tasks[2:3]
 
     run(scenario)
 

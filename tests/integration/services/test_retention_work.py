@@ -568,3 +568,27 @@ def test_more_than_one_lot_and_round_come_to_their_end(run, monkeypatch):
         assert await world.value("SELECT count(*) FROM repository") == 6
 
     run(scenario)
+
+
+def test_a_rule_that_cannot_be_looked_at_keeps_no_other_from_its_turn(run, monkeypatch):
+    """What is in the catalogue may be what nobody foresaw; it is told in the log."""
+
+    async def scenario(database: Database):
+        world = await Archive.build(database)
+        broken, fine = await world.rule(), await world.rule()
+        kept, old = await world.copy(11, rule_id=broken), await world.copy(11, rule_id=fine)
+        await world.newest(rule_id=fine)
+        read = retention_policies.copies
+
+        async def copies_of(db, unit, now):
+            if unit.id == broken:
+                raise TypeError("can't compare")
+            return await read(db, unit, now)
+
+        monkeypatch.setattr(retention_policies, "copies", copies_of)
+        assert (await world.retain()).deleted == 1
+        left = await world.left()
+        assert kept in left
+        assert old not in left
+
+    run(scenario)

@@ -476,6 +476,31 @@ def test_the_launch_of_an_offline_client_can_be_left_out(run):
     run(scenario)
 
 
+def test_launches_of_an_offline_client_do_not_pile_up(run):
+    """The first one's task waits for all of them; a rule of another type has its own, and when the task is gone there is a new one."""
+
+    async def scenario(database: Database):
+        here = await Clocked.build(database)
+        offline = await here.client("01" * 8)
+        rule = await here.rule(client_id=offline)
+        strategy = await here.strategy(inc_archive_enabled=True, inc_storage_duration="1 day", inc_min="0")
+        await here.member(strategy, client_id=offline, resource="/other")
+        assert (await here.tick(HOUR)).tasks == 2
+        done = await here.tick(HOUR)
+        task = await here.world.value("SELECT id FROM task_queue WHERE rule_id = $1", rule)
+
+        assert (done.launches, done.tasks) == (2, 0)
+        text = f"Due at 2026-03-02T12:00:00Z. No task: task {task} of the same rule still waits for the client host1 (0101010101010101), which is offline."
+        assert ("skipped", text) in await here.lines()
+        await here.world.row(
+            "UPDATE task_queue SET status = 'Killed', finished_at = now() WHERE id = $1 RETURNING 1", task
+        )
+        await here.rule(client_id=offline, backup_type="incremental", resource="/third")
+        assert (await here.tick(HOUR)).tasks == 2
+
+    run(scenario)
+
+
 def test_after_a_change_of_leader_clients_get_time_to_come_back(run):
     """Where offline clients get no tasks, nothing is launched before agents had the time to connect."""
 

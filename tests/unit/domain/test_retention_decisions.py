@@ -91,7 +91,9 @@ def naive_goes(one: Copy, those: list[Copy], policy: Policy, now: dt.datetime) -
     if needs_second:
         return False  # it is made first, whenever its time is
     good = [other for other in those if other.series == one.series and other.good]
-    newest = max(good, key=lambda other: (other.available, other.created_at, other.id), default=None)
+    newest = max(
+        good, key=lambda other: (other.available, other.created_at, not other.secondary, other.id), default=None
+    )
     return not (policy.protect_last and newest is not None and newest.id == one.id)
 
 
@@ -242,3 +244,17 @@ def test_the_second_copy_comes_before_the_end_and_the_end_before_a_move() -> Non
     assert [step.action for step in due(verdicts, START + DAY)[1]] == [Action.INFORM, Action.COPY]
     assert all(len(steps) <= 2 for steps in due(verdicts, START + DAY).values())
     assert list(itertools.chain(*due(verdicts, START - 2 * DAY).values())) == []
+
+
+def test_a_second_copy_does_not_take_the_place_of_the_last_good_one() -> None:
+    """It has the same age and a higher number, yet the one that was made by the backup stays; a later backup's is newer, though."""
+    first = Copy(id=1, series="a", created_at=START, store_until=START)
+    second = Copy(id=2, series="a", created_at=START, store_until=START, secondary=True)
+    newer = Copy(id=3, series="a", created_at=START + HOUR, store_until=START + HOUR, secondary=True)
+    policy = Policy(delete=True, keep=Keep(), protect_last="the key")
+
+    def gone(*those: Copy) -> set[int]:
+        return {one.copy_id for one in decide(those, policy, START + DAY) if one.action is Action.DELETE}
+
+    assert gone(first, second) == {2}
+    assert gone(first, second, newer) == {1, 2}

@@ -86,6 +86,7 @@ class ReportFinished(Message, tag="report_finished"):
     files_failed: int = 0
     bytes_done: int = 0
     damaged: list[str] = []
+    bytes_sent: int = 0
 
 
 class RenewTicket(Message, tag="renew_ticket"):

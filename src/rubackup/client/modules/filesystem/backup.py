@@ -40,7 +40,7 @@ from rubackup.client.modules.filesystem.tree import TreeCopier
 from rubackup.client.modules.filesystem.upload import ASKED, Uploader
 from rubackup.client.ports import BackupChannel, BackupJob, BackupSummary, Watch
 from rubackup.client.ranges import whole
-from rubackup.domain.errors import Corrupt, Invalid
+from rubackup.domain.errors import Corrupt, Invalid, Stopped
 from rubackup.domain.lookups import BackupType, CompressionType, ResourceType
 
 CHUNKER = (*USUAL, 0)
@@ -124,6 +124,10 @@ class Backup:
                 self._report.totals = lambda: counter.totals
                 counter.start()
             return self._copy(tree, uploader, parent, is_folder=is_folder)
+        except Stopped:
+            uploader.close()
+            self._report.left()
+            raise
         finally:
             counter.stop()
             uploader.close()

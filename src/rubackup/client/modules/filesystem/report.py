@@ -44,6 +44,10 @@ class Report:
         done = self.files + self.files_failed
         self._watch.progress(done, done, self.bytes_done, self.bytes_done, self.sent())
 
+    def left(self) -> None:
+        """Tell how far a task came that was stopped."""
+        self._tell()
+
     def failed(self, path: bytes, why: str, count: int = 1) -> None:
         """A file that could not be copied or restored; `count` 0 when it is listed but counted elsewhere."""
         self.files_failed += count
