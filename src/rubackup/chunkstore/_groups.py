@@ -39,6 +39,11 @@ class GroupReader:
         self._index = index
         self._storages = storages
 
+    @property
+    def at_once(self) -> int:
+        """So many groups are best read at a time."""
+        return max((one.backend.capabilities.reads_at_once for one in self._storages().all), default=1)
+
     def stored(self, spot: Spot) -> tuple[bytes, Head]:
         """A stored group and its header, its sums checked; Corrupt names the pack's file and the offset."""
         return self._checked(spot, spot.length, _stored)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
 
 from rubackup.chunkstore import seals
@@ -23,15 +25,22 @@ MAX_ROWS: Final = 1 << 20
 class GroupStream(Iterator[bytes]):
     """Groups, one after another, as the reader may have them; `len` says how many are left.
 
-    A damaged one raises Corrupt in its place; iteration can go on behind it.
+    A damaged one raises Corrupt in its place; iteration can go on behind it. Where each read waits for a network some
+    are under way ahead of who asks.
     """
 
-    def __init__(self, handout: Handout, spots: list[Spot], asked: set[bytes], lost: list[bytes]) -> None:
+    def __init__(
+        self, handout: Handout, spots: list[Spot], asked: set[bytes], lost: list[bytes], at_once: int = 1
+    ) -> None:
+        """`at_once`: reads that may be under way at a time."""
         self._handout = handout
         self._spots = spots
         self._asked = asked
         self._lost = lost
         self._at = 0
+        self._ahead: deque[Future[bytes]] = deque()
+        self._at_once = at_once
+        self._threads = ThreadPoolExecutor(at_once, "read-ahead") if at_once > 1 and len(spots) > 1 else None
 
     def __len__(self) -> int:
         return len(self._spots) - self._at
@@ -39,12 +48,23 @@ class GroupStream(Iterator[bytes]):
     def __next__(self) -> bytes:
         if self._at < len(self._spots):
             self._at += 1
-            return self._handout.group(self._spots[self._at - 1], self._asked)
+            if self._threads is None:
+                return self._handout.group(self._spots[self._at - 1], self._asked)
+            return self._awaited(self._threads)
         if self._lost:
             name, count = self._lost[0].hex(), len(self._lost)
             self._lost = []
             raise Corrupt(f"{count} chunks are not in the pool any more, the first is {name}.")
         raise StopIteration
+
+    def _awaited(self, threads: ThreadPoolExecutor) -> bytes:
+        """The group whose turn it is; behind it as many are read as may be."""
+        begun = self._at - 1 + len(self._ahead)
+        for spot in self._spots[begun : begun + self._at_once - len(self._ahead)]:
+            self._ahead.append(threads.submit(self._handout.group, spot, self._asked))
+        if self._at == len(self._spots):
+            threads.shutdown(wait=False)
+        return self._ahead.popleft().result()
 
 
 class StoredManifest:
@@ -96,6 +116,7 @@ class ReadSession:
         self._manifest = manifest
         self._space = index.space(sealed.owner, sealed.key_id)
         self._index = index
+        self._groups = groups
         self._handout = Handout(index, groups, sealed, stranger=stranger)
         self._reader = manifest.reader()
         self._lock = threading.Lock()
@@ -121,4 +142,4 @@ class ReadSession:
         ids.discard(HOLE)
         found = self._index.places(ids, self._space)
         spots = {Spot(place.pack, place.offset, place.group_bytes) for place in map(Place.decode, found.values())}
-        return GroupStream(self._handout, sorted(spots), ids, sorted(ids.difference(found)))
+        return GroupStream(self._handout, sorted(spots), ids, sorted(ids.difference(found)), self._groups.at_once)

@@ -95,6 +95,7 @@ class Verification:
         `progress` and `check` are called by the thread that calls `run`.
         """
         self._space = space
+        self._workers = max(THREADS, groups.at_once)
         self._reader, self._index, self._groups = reader, index, groups
         self._presence, self._hashes = presence, hashes
         self._progress, self._check = progress, check
@@ -114,7 +115,7 @@ class Verification:
             for first in range(0, count, LOOK_ROWS):
                 self._look(self._presence, first, self._reader.rows(first, min(LOOK_ROWS, count - first)))
         else:
-            threads = ThreadPoolExecutor(THREADS, thread_name_prefix="verify")
+            threads = ThreadPoolExecutor(self._workers, thread_name_prefix="verify")
             try:
                 manifest = threads.submit(self._reader.verify, sealed=True)
                 for first in range(0, count, WINDOW_ROWS):
@@ -139,7 +140,7 @@ class Verification:
         ahead: deque[Future[list[_Found]]] = deque()
         for begin in range(0, len(spots), JOB_GROUPS):
             ahead.append(threads.submit(self._groups_of, rows, spots[begin : begin + JOB_GROUPS]))
-            if len(ahead) > 2 * THREADS:
+            if len(ahead) > 2 * self._workers:
                 self._take(ahead.popleft().result(), bad)
         while ahead:
             self._take(ahead.popleft().result(), bad)

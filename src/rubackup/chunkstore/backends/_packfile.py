@@ -21,7 +21,7 @@ from rubackup.chunkstore.backends.direct_io import BLOCK_BYTES, set_direct
 from rubackup.chunkstore.backends.oserrors import sync_folder, translated
 from rubackup.chunkstore.identity import Buffer
 
-STEP: Final = 1 << 20
+STEP: Final = 1 << 21
 AHEAD: Final = 2
 """Full steps that may wait for the disk."""
 _SPARE: Final = 8

@@ -45,6 +45,8 @@ class Capabilities:
     """Old bytes are gone when a file is overwritten in place."""
     publish_syncs: bool = False
     """`publish` and `replace` make the contents durable themselves, for less than a `sync` before them costs."""
+    reads_at_once: int = 1
+    """So many reads at a time are worth it: each waits for a network, and they wait together."""
     lock: ObjectLock | None = None
     """Where the storage itself can protect files, and is asked to."""
     forget: Callable[[str], None] = _keeps_nothing
