@@ -71,9 +71,7 @@ class PoolSync:
                 news = self._told.get(hwid) != (peer, self._epoch(), _told(rows))
                 if news:
                     await self._configure(peer, rows)
-            if not news:
-                await self._ask(peer)
-            await self._mark_unavailable(peer)
+            await (self._mark_unavailable(peer) if news else self._ask(peer))
             await self._drop(peer)
         except RubackupError as error:
             log.warning("media server %s could not be configured: %s", hwid, error)
