@@ -76,8 +76,10 @@ class Checks:
         )  # fmt: skip
         try:
             return [await connection.fetch(statement, *values) for statement, values in asked]
+        except asyncpg.InternalClientError as error:  # PostgreSQL died between two steps of the protocol
+            raise ConnectionError(str(error)) from error
         finally:
-            await connection.close()
+            connection.terminate()
 
     def always(self) -> None:
         """What may be found at no moment."""

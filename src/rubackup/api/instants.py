@@ -14,7 +14,7 @@ _PLUS_LOST = re.compile(r"([0-9])[ ]([0-9][0-9]:?[0-9][0-9])$")
 
 
 def parse_instant(text: str, zone: tzinfo | None = None) -> datetime | None:
-    """The aware instant in UTC, or None when the text is none, or lies before 1970 or after 8999.
+    """The aware instant in UTC, or None when the text is none.
 
     `zone` None is the host's local zone. A `+` that a query decoded into a blank is put back.
     """
@@ -27,7 +27,12 @@ def parse_instant(text: str, zone: tzinfo | None = None) -> datetime | None:
         instant = datetime.fromisoformat(candidate)
         if instant.tzinfo is None:
             instant = instant.replace(tzinfo=zone) if zone is not None else instant.astimezone()
-        instant = instant.astimezone(UTC)
-        return instant if FIRST_YEAR <= instant.year <= LAST_YEAR else None
+        return instant.astimezone(UTC)
     except (ValueError, OverflowError, OSError):
         return None
+
+
+def parse_given(text: str, zone: tzinfo | None = None) -> datetime | None:
+    """As `parse_instant`, of what is to be kept or reckoned with: None, too, before 1970 and after 8999."""
+    found = parse_instant(text, zone)
+    return found if found is not None and FIRST_YEAR <= found.year <= LAST_YEAR else None

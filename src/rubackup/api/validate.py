@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import inspect as types
 
-from rubackup.api.instants import parse_instant
+from rubackup.api.instants import parse_given
 from rubackup.domain import names
 from rubackup.domain.errors import Invalid
 
@@ -229,7 +229,7 @@ class _Walk:
 
     def instant(self, _kind: types.DateTimeType, value: Any) -> Any:
         """An aware instant."""
-        found = parse_instant(value, self.zone) if isinstance(value, str) else None
+        found = parse_given(value, self.zone) if isinstance(value, str) else None
         return _BAD if found is None else found
 
     def identifier(self, _kind: types.UUIDType, value: Any) -> Any:
