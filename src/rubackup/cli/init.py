@@ -44,6 +44,9 @@ def _act(layout: Layout, chosen: argparse.Namespace) -> int:
     elif chosen.unlock:
         found = further.unlock(layout, chosen.unlock)
         print(f"{chosen.unlock} may log in again." if found else f"{chosen.unlock} was not blocked.")
+    elif chosen.finish_upgrade:
+        further.finish_upgrade(layout)
+        print("The service database is of this version; no process of an older one may run any more.")
     elif chosen.renew:
         renewed = further.renew_all(layout, print)
         if chosen.reload:
@@ -148,6 +151,9 @@ def _parser() -> argparse.ArgumentParser:
     act.add_argument("--passwd", action="store_true", help="change the superuser's password")
     act.add_argument("--unlock", metavar="USER", help="let a user in who is blocked after failed logins")
     act.add_argument("--renew", action="store_true", help="sign new certificates where they are due")
+    act.add_argument(
+        "--finish-upgrade", action="store_true", help="complete the schema: no older version runs any more"
+    )
     parser.add_argument("--reload", action="store_true", help="with --renew: let the services take what is new")
     act.add_argument("--enroll-api", metavar="FQDN", help="write the file for a host of its own for the API")
     act.add_argument("--enroll-server", metavar="FQDN", help="write the file for a secondary server")

@@ -7,11 +7,9 @@ same. A program that systemd has started is stopped and restarted through system
 from __future__ import annotations
 
 import argparse
-import importlib
 import os
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from rubackup import __version__
@@ -22,6 +20,7 @@ from rubackup.roles.installed.config_file import ConfigFile, read_hwid
 from rubackup.roles.installed.environment import api_settings, app_host
 from rubackup.roles.installed.layout import Layout
 from rubackup.roles.installed.owners import become_owner_of
+from rubackup.roles.installed.serving import serving
 from rubackup.roles.process import EXIT_CONFIGURATION, run
 from rubackup.roles.settings import ConfigurationFault, Settings
 
@@ -44,7 +43,7 @@ class Program:
         self._prepare()
         become_owner_of(self._layout.key(self.role).parent, self.name)
         with pidfile.held(self._pid, self.name):
-            run(self.name, self._load, self._serve())
+            run(self.name, self._load, serving(self.role))
 
     def stop(self) -> None:
         """End the process that runs, if one does."""
@@ -103,12 +102,6 @@ class Program:
         certificate.require_api(settings)
         logs.configure_api(self._layout.logger_conf, debug=settings.flag("DEBUG", default=False))
         return settings
-
-    def _serve(self) -> Callable[[Settings], Awaitable[None]]:
-        if self.role in {"media", "client"}:
-            importlib.import_module("rubackup.roles.tuning").tune_for_bulk()
-        found: Callable[[Settings], Awaitable[None]] = importlib.import_module(f"rubackup.roles.{self.role}").serve
-        return found
 
 
 def _systemctl(verb: str, unit: str) -> None:

@@ -17,7 +17,7 @@ import uvicorn
 
 from rubackup.api.app import Application, build
 from rubackup.catalog.database import Database
-from rubackup.domain.errors import RubackupError, Unavailable
+from rubackup.domain.errors import RubackupError
 from rubackup.resources import RESOURCES
 from rubackup.roles.hosts import RelayHosts
 from rubackup.roles.process import database_address, ready, run_role
@@ -141,10 +141,8 @@ def _reload(server: _Server, files: pki.TlsFiles) -> None:
 
 
 async def warn_before_first_login(database: Database) -> None:
-    """The guide's warning while nobody has ever logged in; Unavailable when there is no schema yet."""
+    """The guide's warning while nobody has ever logged in."""
     async with database.connection() as db:
-        if await db.fetchval("SELECT to_regclass('users')") is None:
-            raise Unavailable("The service database has no tables yet; run rb_init on the primary server.")
         if not await db.fetchval("SELECT EXISTS (SELECT 1 FROM users WHERE last_success_login_at IS NOT NULL)"):
             log.warning("The rubackup database has not been initialized. Please authenticate")
 

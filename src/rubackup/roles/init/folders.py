@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import grp
 import os
 import pwd
@@ -46,7 +47,6 @@ def folders(layout: Layout, roles: Iterable[str]) -> Iterator[Folder]:
             yield Folder(layout.state(role), PRIVATE, user, user)
         if role == "media":
             yield Folder(layout.default_storage.parent, PUBLIC, user, user)
-            yield Folder(layout.default_storage, PRIVATE, user, user)
 
 
 def make(layout: Layout, roles: Iterable[str]) -> None:
@@ -56,6 +56,18 @@ def make(layout: Layout, roles: Iterable[str]) -> None:
             folder.path.mkdir(mode=folder.mode, parents=True, exist_ok=True)
             folder.path.chmod(folder.mode)
             own(folder.path, folder.user, folder.group)
+
+
+@contextlib.contextmanager
+def acting_as(user: str) -> Iterator[None]:
+    """Look at files as a user of a package would, where this process may and there is such a user."""
+    before = os.geteuid()
+    if before == 0 and user in {account.pw_name for account in pwd.getpwall()}:
+        os.seteuid(pwd.getpwnam(user).pw_uid)
+    try:
+        yield
+    finally:
+        os.seteuid(before)
 
 
 def own(path: Path, user: str, group: str = "") -> None:

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 from rubackup.catalog.database import Database
+from rubackup.catalog.migrate import migrate
 from rubackup.domain.errors import NotFound
 from rubackup.domain.identity import HOSTNAME
 from rubackup.domain.permissions import Principal, Role
@@ -79,6 +80,11 @@ def renew_all(layout: Layout, tell: Tell) -> list[str]:
             tell(f"A new certificate: {layout.certificate(role)}.")
             renewed.append(role)
     return renewed
+
+
+def finish_upgrade(layout: Layout) -> None:
+    """Both halves of this version's migrations: no process of an older version may run any more."""
+    asyncio.run(migrate(catalogue_address(layout)))
 
 
 def use_new(renewed: list[str]) -> None:

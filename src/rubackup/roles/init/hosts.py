@@ -13,10 +13,11 @@ from rubackup.agent.folders import Ground, check_folder
 from rubackup.catalog.database import Database, DatabaseAddress
 from rubackup.domain.lookups import StorageType
 from rubackup.domain.permissions import Principal, Role
-from rubackup.roles.init.folders import PRIVATE, USERS, own
+from rubackup.roles.init.folders import PRIVATE, USERS, acting_as, own
 from rubackup.roles.installed.bundle import put
 from rubackup.roles.installed.config_file import read_hwid
 from rubackup.roles.installed.layout import Layout
+from rubackup.roles.up.faults import explained
 from rubackup.server.signer import IssuingSigner
 from rubackup.services import enrolment, pool_list, storage_local_catalogs
 from rubackup.services.change import changing
@@ -34,8 +35,14 @@ class _ThisHost(NoHosts):
         self._ground = Ground((layout.state("media"), layout.root / "keys"))
 
     async def check_folder(self, media_hwid: str, path: str, pool_uuid: str) -> None:  # noqa: ARG002 - the port's
-        """Whether the folder can become a storage; Invalid says why not."""
-        check_folder(path, pool_uuid, (), self._ground)
+        """Whether the media server's user can make the folder a storage, which is made when missing; Invalid says why not."""
+        folder = Path(path)
+        with explained(f"Cannot make the folder {path}"):
+            if not folder.exists():
+                folder.mkdir(mode=PRIVATE, parents=True)
+                own(folder, USERS["media"])
+        with acting_as(USERS["media"]):
+            check_folder(path, pool_uuid, (), self._ground)
 
 
 class OwnHosts:
@@ -104,5 +111,3 @@ class OwnHosts:
             await pool_list.create(change, new)
             place = storage_local_catalogs.NewStorage(path=str(storage.resolve()), pool=POOL, description=_MADE)
             await storage_local_catalogs.create(change, place)
-        storage.chmod(PRIVATE)
-        own(storage, USERS["media"])

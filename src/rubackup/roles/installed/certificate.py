@@ -19,6 +19,8 @@ def renew(layout: Layout, role: str, names: tuple[str, ...] = ()) -> bool:
     Only where the issuing CA lies; the caller may read it.
     """
     key, chain = layout.key(role), layout.certificate(role)
+    if role == "server" and chain.exists():
+        names = (*names, *authority.names_of(chain))  # a secondary server keeps the name that it was enrolled under
     if authority.covers(chain, key, [*authority.own_names(), *names]):
         return False
     issuing = pki.Authority(key_pem=layout.issuing_key.read_bytes(), cert_pem=layout.issuing_certificate.read_bytes())

@@ -72,6 +72,7 @@ KEYS = (
 )  # fmt: skip
 NAMES = {key.env: key.name for key in KEYS if key.env}
 _BY_NAME = {key.name: key for key in KEYS}
+_EVERYWHERE = frozenset({"127.0.0.1", "localhost", "0.0.0.0", "::"})  # noqa: S104 - what an administrator may have written
 _INTERFACES = {"CONTROL_HOST", "DATA_HOST"}
 
 
@@ -111,6 +112,8 @@ class ConfigFile:
         written = {key.env: self.values.get(key.name) or key.default for key in KEYS if key.env and role in key.roles}
         for env in _INTERFACES & written.keys():
             written[env] = address_of(written[env], NAMES[env])
+        if role == "server" and written["CONTROL_HOST"] not in _EVERYWHERE:
+            written["CONTROL_HOST"] = f"127.0.0.1,{written['CONTROL_HOST']}"  # this host's own programs dial localhost
         values = {**_places(role, layout), **{key: value for key, value in written.items() if value}}
         kept = {key: environment[key] for key in TUNING if key in environment} if environment else {}
         return Settings(values, str(self.path), kept, NAMES)

@@ -24,6 +24,37 @@ def configure_api(conf: Path, *, debug: bool) -> None:
 
     With `debug` every logger and handler of the file takes everything.
     """
+    parser = _read(conf)
+    if debug:
+        for section in parser.sections():
+            if section.startswith(("logger_", "handler_")):
+                parser.set(section, "level", "DEBUG")
+    try:
+        logging.config.fileConfig(parser, disable_existing_loggers=False)
+    except OSError as error:
+        name = error.filename or "a file"
+        raise ConfigurationFault(f"{conf} names {name}, which cannot be written: {error.strerror}.") from error
+    except Exception as error:  # the file's arguments are Python, which may raise anything
+        raise ConfigurationFault(f"{conf} cannot be used: {type(error).__name__}: {error}.") from error
+
+
+def check_api(conf: Path) -> None:
+    """ConfigurationFault when a logger, handler or formatter that the file names is not described in it."""
+    parser = _read(conf)
+    for kind in ("logger", "handler", "formatter"):
+        listed = parser.get(f"{kind}s", "keys", fallback="")
+        for name in filter(None, (part.strip() for part in listed.split(","))):
+            if not parser.has_section(f"{kind}_{name}"):
+                raise ConfigurationFault(f"{conf} lists the {kind} {name} and has no section {kind}_{name}.")
+    for section in parser.sections():
+        level = parser.get(section, "level", fallback="INFO")
+        if not isinstance(logging.getLevelName(level), int):
+            raise ConfigurationFault(
+                f"{conf}: level of {section} must be DEBUG, INFO, WARNING, ERROR or CRITICAL, not {level}."
+            )
+
+
+def _read(conf: Path) -> configparser.RawConfigParser:
     parser = configparser.RawConfigParser()
     try:
         with conf.open(encoding="utf-8") as file:
@@ -32,29 +63,7 @@ def configure_api(conf: Path, *, debug: bool) -> None:
         raise ConfigurationFault(f"Cannot read {conf}: {error.strerror}.") from error
     except (configparser.Error, UnicodeDecodeError) as error:
         raise ConfigurationFault(f"{conf} is no INI file: {error}.") from error
-    if debug:
-        for section in parser.sections():
-            if section.startswith(("logger_", "handler_")):
-                parser.set(section, "level", "DEBUG")
-    try:
-        logging.config.fileConfig(parser, disable_existing_loggers=False)
-    except KeyError as error:
-        raise ConfigurationFault(f"{conf} lacks {error}.") from error
-    except OSError as error:
-        raise ConfigurationFault(
-            f"{conf} names the file {error.filename}, which cannot be written: {error.strerror}."
-        ) from error
-    except (
-        ValueError,
-        TypeError,
-        NameError,
-        AttributeError,
-        SyntaxError,
-        ImportError,
-        configparser.Error,
-        RuntimeError,
-    ) as error:
-        raise ConfigurationFault(f"{conf} cannot be used: {error}.") from error
+    return parser
 
 
 def configure_file(path: Path, level: str) -> None:
