@@ -17,9 +17,10 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import tomllib
 from pathlib import Path
 
-from packages import PACKAGES, PREFIX, UNITS, VENV, Package
+from packages import PACKAGES, PREFIX, UNITS, VENV, Package, programs_of
 
 ROOT = Path(__file__).resolve().parents[1]
 PYTHON = "/usr/bin/python3.11"
@@ -113,6 +114,12 @@ def prune(site: Path) -> None:
         run("strip", "--strip-unneeded", str(library))
 
 
+def programs(package: Package) -> dict[str, str]:
+    """The programs of a package, `name: module:function`."""
+    scripts: dict[str, str] = tomllib.loads(git("show", "HEAD:pyproject.toml"))["project"]["scripts"]
+    return programs_of(package, scripts)
+
+
 def program(name: str, entry: str) -> str:
     """The text of a program in bin."""
     module, function = entry.split(":")
@@ -126,7 +133,7 @@ def fill(package: Package, stage: Path) -> None:
     """Put a package's own files below `stage`."""
     binaries = stage / PREFIX.lstrip("/") / "bin"
     binaries.mkdir(parents=True, exist_ok=True)
-    for name, entry in package.programs.items():
+    for name, entry in programs(package).items():
         (binaries / name).write_text(program(name, entry))
         (binaries / name).chmod(0o755)
     for kind, names, folder in (("units", package.units, UNITS), ("etc", package.configuration, f"{PREFIX}/etc")):
@@ -165,7 +172,7 @@ def describe(package: Package, stage: Path, work: Path, version: str, release: s
             "type": "symlink",
             "file_info": {"mtime": mtime(epoch)},
         }
-        for name in package.programs
+        for name in programs(package)
     ]
     ours = {
         "deb": [f"{name} (= {version}-{release})" for name in package.needs],

@@ -11,11 +11,12 @@ UNITS = f"{PREFIX}/etc/systemd/system"
 
 @dataclass(frozen=True)
 class Package:
-    """One package. Programs are `name: module:function`; configuration files survive an upgrade."""
+    """One package. Configuration files survive an upgrade."""
 
     name: str
     summary: str
-    programs: dict[str, str]
+    programs: tuple[str, ...] = ()
+    """Names of pyproject.toml's scripts; the package with the tree has all that no other has."""
     units: tuple[str, ...] = ()
     configuration: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
@@ -30,13 +31,12 @@ PACKAGES = (
     Package(
         "rubackup-common",
         "RuBackup: what all of its packages run on",
-        {"rubackup": "rubackup.cli.main:main", "rb_init": "rubackup.cli.init:main"},
         tree=True,
     ),
     Package(
         "rubackup-client",
         "RuBackup: client of a host that is backed up",
-        {"rubackup_client": "rubackup.cli.programs:client"},
+        programs=("rubackup_client",),
         units=("rubackup_client.service",),
         needs=("rubackup-common",),
         roles=("client",),
@@ -44,11 +44,7 @@ PACKAGES = (
     Package(
         "rubackup-server",
         "RuBackup: server and media server",
-        {
-            "rubackup_server": "rubackup.cli.programs:server",
-            "rubackup_media": "rubackup.cli.programs:media",
-            "rb_repository": "rubackup.cli.administration:main",
-        },
+        programs=("rubackup_server", "rubackup_media"),
         units=(
             "rubackup_server.service",
             "rubackup_media.service",
@@ -61,10 +57,17 @@ PACKAGES = (
     Package(
         "rubackup-rest-api",
         "RuBackup: REST API",
-        {"rubackup_api": "rubackup.cli.programs:api"},
+        programs=("rubackup_api",),
         units=("rubackup_api.service",),
         configuration=("rubackup_api.env", "rubackup_api_logger.conf"),
         needs=("rubackup-common",),
         roles=("api",),
     ),
 )
+
+
+def programs_of(package: Package, scripts: dict[str, str]) -> dict[str, str]:
+    """The programs of a package as `name: module:function`, out of all scripts of the project."""
+    elsewhere = {name for other in PACKAGES for name in other.programs}
+    wanted = sorted(scripts.keys() - elsewhere) if package.tree else package.programs
+    return {name: scripts[name] for name in wanted}
