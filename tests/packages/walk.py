@@ -162,7 +162,7 @@ class Walk:
         self.step("apt remove: services end, settings stay")
         names = " ".join(reversed(ORDER))
         host.run(f"apt-get remove -y {names}")
-        assert host.run("pgrep -f /opt/rubackup/bin || true").strip() == "", "a process was left"
+        assert host.run("pgrep -f '[/]opt/rubackup/bin' || true").strip() == "", "a process was left"
         assert not host.exists("/opt/rubackup/bin/rubackup_api")
         assert not host.exists("/etc/systemd/system/multi-user.target.wants/rubackup_api.service")
         for kept in ("etc/rubackup_api.env", "etc/config.file", "keys/server/serverKey.key"):
