@@ -79,7 +79,7 @@ def test_a_wrong_file_is_named_before_the_start(conf: Path, section: str, key: s
 
     with pytest.raises(ConfigurationFault, match=told):
         logs.check_api(conf)
-    with pytest.raises(ConfigurationFault, match=r"rubackup_api_logger.conf cannot be used"):
+    with pytest.raises(ConfigurationFault, match=told):
         logs.configure_api(conf, debug=False)
 
 

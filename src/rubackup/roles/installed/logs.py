@@ -24,6 +24,7 @@ def configure_api(conf: Path, *, debug: bool) -> None:
 
     With `debug` every logger and handler of the file takes everything.
     """
+    check_api(conf)
     parser = _read(conf)
     if debug:
         for section in parser.sections():
