@@ -47,7 +47,7 @@ class Container:
         """What a shell's command says on both outputs; it must end with `status`, any if None."""
         inner = ["runuser", "-u", user, "--"] if user else []
         result = subprocess.run(
-            ["nsenter", "-t", str(self._leader), "-m", "-u", "-i", "-n", "-p", "-C", "--wd=/", "--",
+            ["nsenter", "-t", str(self._leader), "-m", "-u", "-i", "-n", "-p", "-C", "--",
              *inner, "/bin/bash", "-c", command],
             capture_output=True, text=True, timeout=seconds, check=False, stdin=subprocess.DEVNULL,
             env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"},
@@ -80,7 +80,7 @@ class Container:
         """What a command says as soon as it ends well."""
         deadline = time.monotonic() + seconds
         while True:
-            said = self.run(f"({command}) && echo and-well", status=None)
+            said = self.run(f"({command}) 2>&1 && echo and-well", status=None)
             if said.rstrip().endswith("and-well"):
                 return said.removesuffix("and-well\n")
             assert time.monotonic() < deadline, f"{self.name}: not within {seconds} s: {command}\n{said}"

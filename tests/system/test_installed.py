@@ -44,7 +44,8 @@ def site(tmp_path_factory: pytest.TempPathFactory, postgres: DatabaseAddress) ->
         execute(postgres, f"DROP DATABASE {NAME} WITH (FORCE)", f"DROP ROLE {NAME}")
 
 
-def system_of(site: Site) -> System:
+@pytest.fixture
+def system(site: Site) -> Iterator[System]:
     """The tests' usual view of a system, logged in."""
     layout = site.installation.layout
     password = layout.root / "password"
@@ -55,12 +56,12 @@ def system_of(site: Site) -> System:
     }  # fmt: skip
     system = System(layout.root, facts, NAME)
     system.facts["client"] = system.call("GET", "/clients")["data"]["items"][0]["client"]
-    return system
+    yield system
+    system.http.close()
 
 
-def test_a_copy_is_made_and_restored_by_installed_services(site: Site, tmp_path: Path) -> None:
+def test_a_copy_is_made_and_restored_by_installed_services(system: System, tmp_path: Path) -> None:
     """What rb_init and `--start` bring up backs up and gives back."""
-    system = system_of(site)
     source = tmp_path / "source"
     source.mkdir()
     (source / "file").write_bytes(b"content" * 10_000)
@@ -133,9 +134,8 @@ def test_incidents_of_login_are_in_the_access_log(site: Site) -> None:
     assert re.search(r"\[WARNING\] - 'login of 'eve\\n\[INFO\] - forged' from 127\.0\.0\.1: refused: login'$", lines[0])
 
 
-def test_no_log_has_a_secret(site: Site) -> None:
+def test_no_log_has_a_secret(site: Site, system: System) -> None:
     """Passwords, tokens and private keys are in no log, whatever was called."""
-    system = system_of(site)
     layout = site.installation.layout
     secrets = [
         SUPERUSER_PASSWORD, "guessed-secret", layout.database_password.read_text().strip(),
@@ -240,7 +240,9 @@ def test_what_no_flag_says_is_asked(tmp_path: Path, postgres: DatabaseAddress) -
         execute(postgres, "DROP DATABASE IF EXISTS asked WITH (FORCE)", "DROP ROLE IF EXISTS asked")
 
 
-def test_a_secondary_server_joins_with_its_file(site: Site, tmp_path: Path, postgres: DatabaseAddress) -> None:
+def test_a_secondary_server_joins_with_its_file(
+    site: Site, system: System, tmp_path: Path, postgres: DatabaseAddress
+) -> None:
     """It signs with the same issuing CA, works on the same catalogue, and its media server is authorised there."""
     bundle = tmp_path / "bundle"
     site.installation.run("rb_init", "--enroll-server", "second.example", "--to", str(bundle))
@@ -255,11 +257,11 @@ def test_a_secondary_server_joins_with_its_file(site: Site, tmp_path: Path, post
     assert second.layout.issuing_key.read_bytes() == site.installation.layout.issuing_key.read_bytes()
     assert not second.layout.root_key.exists()
     assert "second.example" in names_of(second.layout.certificate("server"))
-    media = system_of(site).call("GET", "/media_servers")["data"]["items"]
+    media = system.call("GET", "/media_servers")["data"]["items"]
     assert {row["hostname"] for row in media} >= {"second.example"}
 
 
-def test_a_client_waits_for_an_administrator(site: Site, tmp_path: Path) -> None:
+def test_a_client_waits_for_an_administrator(site: Site, system: System, tmp_path: Path) -> None:
     """rb_init needs the root or its fingerprint, asks at once, and prints the key that the administrator compares."""
     other = Installation.lay(tmp_path / "client")
     primary = f"localhost:{site.ports['server']}"
@@ -273,17 +275,16 @@ def test_a_client_waits_for_an_administrator(site: Site, tmp_path: Path) -> None
 
     said = other.run("rb_init", "-n", "client", "-c", primary, "--fingerprint", found[1], "--hostname", "new.example")
 
-    (waiting,) = system_of(site).call("GET", "/unauthorised_clients")["data"]["items"]
+    (waiting,) = system.call("GET", "/unauthorised_clients")["data"]["items"]
     assert f"its key: {waiting['fingerprint']}" in said
     assert waiting["hwid"] == other.run("rubackup_client", "hwid").strip()
     assert other.layout.root_certificate.read_bytes() == site.installation.layout.root_certificate.read_bytes()
 
 
-def test_a_password_is_changed_and_a_block_is_lifted(site: Site, tmp_path: Path) -> None:
+def test_a_password_is_changed_and_a_block_is_lifted(site: Site, system: System, tmp_path: Path) -> None:
     """`--passwd` ends the user's sessions; `--unlock` says whether there was a block."""
     other = tmp_path / "password"
     other.write_text("another-password")
-    system = system_of(site)
 
     site.installation.run("rb_init", "--passwd", "-Y", str(other))
     try:
