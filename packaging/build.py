@@ -99,7 +99,9 @@ def tree(stage: Path, downloads: Path) -> None:
 def prune(site: Path) -> None:
     """Leave out what nothing of ours opens, and symbols for debuggers."""
     shutil.rmtree(site / "drf_spectacular_sidecar/static/drf_spectacular_sidecar/redoc", ignore_errors=True)
-    for pattern in ("drf_spectacular_sidecar/**/*.map", "zstandard/_cffi.*.so"):
+    # pip's notes name folders of this build
+    notes = ("*.dist-info/direct_url.json", "*.dist-info/RECORD", "*.dist-info/REQUESTED")
+    for pattern in ("drf_spectacular_sidecar/**/*.map", "zstandard/_cffi.*.so", *notes):
         for path in site.glob(pattern):
             path.unlink()
     for entry in sorted((site / "botocore/data").iterdir()):

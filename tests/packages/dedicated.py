@@ -54,7 +54,8 @@ def _primary(site: Walk, packages: Path) -> str:
         f"rb_init -y -n primary-server -H rb-db -X /root/postgres -Y /root/superuser -i {INTERFACE} --hostname rb-primary"
     )
     for unit in ("server", "media", "client"):
-        host.run(f"systemctl enable {UNITS}/rubackup_{unit}.service && systemctl start rubackup_{unit}")
+        host.run(f"systemctl enable {UNITS}/rubackup_{unit}.service")
+        host.run(f"systemctl start rubackup_{unit} || (journalctl -u rubackup_{unit} --no-pager; exit 1)")
     found = re.search(r"fingerprint ([0-9a-f]{64})", said)
     assert found is not None, said
     return found[1]
