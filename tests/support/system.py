@@ -28,6 +28,7 @@ class System:
 
     state: Path
     facts: dict[str, Any]
+    database: str = "rubackup"
     http: httpx.Client = field(init=False)
 
     def __post_init__(self) -> None:
@@ -40,7 +41,7 @@ class System:
     def login(self) -> None:
         """Log in as the superuser."""
         password = Path(self.facts["password_file"]).read_text().strip()
-        body = {"rubackup_database": "rubackup", "rubackup_user": self.facts["superuser"], "password": password}
+        body = {"rubackup_database": self.database, "rubackup_user": self.facts["superuser"], "password": password}
         answer = self.http.post("/auth/login", json=body)
         answer.raise_for_status()
         data = answer.json()["data"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Annotated, Any
 
 import msgspec
@@ -26,6 +27,9 @@ from rubackup.domain.errors import Busy, CallerError, TooManyAttempts, Unauthent
 from rubackup.domain.permissions import Principal
 from rubackup.services.auth import Issued, Revoked
 from rubackup.services.change import write_audit
+
+incidents = logging.getLogger("rb_access")
+"""The guide's log of who got in and who did not."""
 
 MAX_LOGIN_BYTES = 16 << 10
 """Nobody is known yet, so nobody may make us read much."""
@@ -156,5 +160,9 @@ async def logout(kernel: Kernel, request: Request) -> Response:
 
 
 async def _note(kernel: Kernel, request: Request, who: Principal, outcome: str) -> None:
+    """The audit row, and the line of the access log; a name is what a stranger typed, so it cannot break the line."""
+    level = logging.INFO if outcome == "done" else logging.WARNING
+    verb = request.scope["path"].rstrip("/").rpartition("/")[2]
+    incidents.log(level, "%s of %s from %s: %s", verb, ascii(who.name), who.address, outcome)
     async with kernel.database.transaction() as db:
         await write_audit(db, who, method=request.method, path=request.scope["path"], resource="auth", outcome=outcome)

@@ -16,7 +16,7 @@ from typing import Literal
 
 from rubackup.catalog import collation
 from rubackup.catalog.database import Connection, Database, DatabaseAddress, translated
-from rubackup.domain.errors import Busy, Conflict
+from rubackup.domain.errors import Busy, Conflict, Unavailable
 
 FOLDER = Path(__file__).parent / "migrations"
 LOCK_KEY = 0x52_42_4D_49_47  # "RBMIG", one of the service database's advisory locks
@@ -30,6 +30,10 @@ def revisions() -> list[str]:
     """The revisions that this code knows, in the order in which they run."""
     names = [path.stem for path in FOLDER.glob("*.sql") if _NAME.fullmatch(path.stem)]
     return sorted(names, key=_order)
+
+
+def _last_pre() -> str:
+    return next(name for name in reversed(revisions()) if name.endswith("pre"))
 
 
 def _order(name: str) -> tuple[int, bool]:
@@ -56,6 +60,19 @@ async def check_version(address: DatabaseAddress) -> None:
         raise _newer(found)
 
 
+async def check_ready(address: DatabaseAddress) -> None:
+    """Unavailable until the schema is at this version; Conflict when the catalogue is newer than this code can work with."""
+    await check_version(address)
+    async with _direct(address) as connection:
+        found = await version(connection)
+    if found is None:
+        raise Unavailable("The service database has no tables yet; run rb_init on the primary server.")
+    if found in revisions() and _order(found) < _order(_last_pre()):
+        raise Unavailable(
+            f"The service database is of an older version (schema {found}); start the server of this version first."
+        )
+
+
 async def migrate(address: DatabaseAddress, phase: Phase = "all") -> None:
     """Bring the schema to this version; does nothing when it is there already.
 
@@ -68,7 +85,7 @@ async def migrate(address: DatabaseAddress, phase: Phase = "all") -> None:
         known = revisions()
         if found is not None and found not in known:
             raise _newer(found)
-        last_pre = next(name for name in reversed(known) if name.endswith("pre"))
+        last_pre = _last_pre()
         if phase == "post" and (found is None or _order(found) < _order(last_pre)):
             raise Conflict(f"The schema is at {found or 'nothing'}; run the phase 'pre' first.")
         target = last_pre if phase == "pre" else known[-1]

@@ -21,6 +21,7 @@ from rubackup.client.tools.ask import ask
 from rubackup.domain.errors import RubackupError, TooManyAttempts, Unavailable
 from rubackup.domain.lookups import TaskStatus
 from rubackup.domain.tasks import FINAL
+from rubackup.roles.installed.layout import Layout
 from rubackup.roles.up.state import State
 from rubackup.wire.messages import (
     AgentState,
@@ -92,6 +93,8 @@ def place(
         context.obj = State(state.absolute()).client_socket
     elif socket is not None:
         context.obj = socket.absolute()
+    elif (installed := Layout.here().client_socket).exists():
+        context.obj = installed
     elif context.invoked_subcommand != "key":  # works on files, and finds them by itself
         raise typer.BadParameter("name the client's process by --state, --socket or RUBACKUP_CLIENT_SOCKET.")
 

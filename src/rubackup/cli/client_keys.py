@@ -18,6 +18,7 @@ from rubackup.cli import output
 from rubackup.client import recovery_sheet
 from rubackup.client.keys import NAME, KeyStore
 from rubackup.domain.errors import Invalid, RubackupError, StorageFault
+from rubackup.roles.installed.layout import Layout
 from rubackup.roles.up.state import State
 
 app = typer.Typer(
@@ -44,6 +45,8 @@ def place(
         path = State(given["state"].absolute()).master_key
     elif given.get("socket") is not None:
         path = given["socket"].absolute().with_name(NAME)
+    elif (installed := Layout.here()).hwid("client").exists():
+        path = installed.master_key
     else:
         raise typer.BadParameter("name the keys by --master-key, or by --state or --socket of the client.")
     context.obj = KeyStore(path)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from rubackup import __version__
-from rubackup.cli import administration, client, media
+from rubackup.cli import administration, client, configuration, media
 from rubackup.cli.demo.run import default_folder, demonstrate
 from rubackup.domain.errors import RubackupError
 from rubackup.roles.up import background
@@ -20,6 +20,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_e
 app.add_typer(client.app, name="client")
 app.add_typer(media.app, name="media")
 app.add_typer(administration.pool_app, name="pool")
+app.add_typer(configuration.app, name="config")
 app.add_typer(administration.repository_app, name="repository")
 
 StateOption = Annotated[Path, typer.Option("--state", help="Folder that holds everything of the installation.")]

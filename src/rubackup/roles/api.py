@@ -60,6 +60,7 @@ async def serve(settings: Settings) -> None:
     sockets = listen(settings.text("APP_HOST", "localhost"), settings.port("APP_PORT", 5656))
     try:
         await database.open()
+        await warn_before_first_login(database)
         port = sockets[0].getsockname()[1]
         zone, secret = time_zone(settings), token_secret(settings)
         app = build(
@@ -137,6 +138,13 @@ def _reload(server: _Server, files: pki.TlsFiles) -> None:
         log.error("the certificate was not reloaded: %s", error)
     else:
         log.info("the certificate was reloaded")
+
+
+async def warn_before_first_login(database: Database) -> None:
+    """The guide's warning while nobody has ever logged in."""
+    async with database.connection() as db:
+        if not await db.fetchval("SELECT EXISTS (SELECT 1 FROM users WHERE last_success_login_at IS NOT NULL)"):
+            log.warning("The rubackup database has not been initialized. Please authenticate")
 
 
 def token_secret(settings: Settings) -> bytes | None:

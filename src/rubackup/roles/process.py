@@ -10,6 +10,7 @@ import logging
 import os
 import resource
 import signal
+import socket
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from pathlib import Path
@@ -40,7 +41,8 @@ def database_address(settings: Settings) -> DatabaseAddress:
 
 
 def ready(settings: Settings, port: int = 0) -> None:
-    """Tell the supervisor that this process serves, and on which port."""
+    """Tell the supervisor, or systemd, that this process serves, and on which port."""
+    _notify("READY=1")
     name = settings.text("READY_FILE", "")
     if not name:
         return
@@ -48,6 +50,16 @@ def ready(settings: Settings, port: int = 0) -> None:
     part = path.with_name(path.name + ".part")
     part.write_text(json.dumps({"pid": os.getpid(), "port": port}))
     part.replace(path)
+
+
+def _notify(state: str) -> None:
+    """Tell systemd, when it has started this process and wants to know (sd_notify)."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as told:
+        told.connect("\0" + address[1:] if address.startswith("@") else address)
+        told.sendall(state.encode())
 
 
 def raise_descriptors(wanted: int) -> int:
@@ -79,14 +91,26 @@ def _leaves(group: BaseExceptionGroup[Any]) -> Iterator[Any]:
 
 
 def run_role(name: str, serve: Callable[[Settings], Awaitable[None]]) -> None:
-    """Run `serve` until SIGTERM or SIGINT; a wrong setting exits with 78, everything else that ends it with 1."""
+    """Run `serve` until SIGTERM or SIGINT with the settings of the file that `--config` names."""
     parser = argparse.ArgumentParser(prog=name)
     parser.add_argument("--config", type=Path, required=True, help="settings, KEY=value lines")
     arguments = parser.parse_args()
-    try:
+
+    def load() -> Settings:
         settings = Settings.load(arguments.config)
-        level = settings.log_level()
-        logging.basicConfig(level=level, format=LOG_FORMAT, stream=sys.stderr)
+        logging.basicConfig(level=settings.log_level(), format=LOG_FORMAT, stream=sys.stderr)
+        return settings
+
+    run(name, load, serve)
+
+
+def run(name: str, load: Callable[[], Settings], serve: Callable[[Settings], Awaitable[None]]) -> None:
+    """Run `serve` until SIGTERM or SIGINT; a wrong setting exits with 78, everything else that ends it with 1.
+
+    `load` gives the settings and sets up the log.
+    """
+    try:
+        settings = load()
     except (ConfigurationFault, ValueError) as error:
         sys.stderr.write(f"{name}: {error}\n")
         sys.exit(EXIT_CONFIGURATION)

@@ -27,7 +27,7 @@ from rubackup.server.tools import ClientTools
 from rubackup.server.watch import CatalogueWatch
 from rubackup.services import dispatch, presence
 from rubackup.wire import pki
-from rubackup.wire.control import Limits, serve_control
+from rubackup.wire.control import ControlServer, Limits, serve_control
 
 log = logging.getLogger(__name__)
 
@@ -80,24 +80,28 @@ async def serve(settings: Settings) -> None:
             limits.came,
         )
         watch = CatalogueWatch(database, registry, dispatcher, scheduler, pools, limits)
-        control = await serve_control(
-            settings.text("CONTROL_HOST", "127.0.0.1"),
-            settings.port("CONTROL_PORT", 9991),
-            pki.server_context(files, optional_peer=True),
-            enrol=plane.enrol,
-            admit=plane.admit,
-            connected=plane.connected,
-            gone=plane.gone,
-            handle=reports.handle,
-        )
-        ready(settings, control.address[1])
-        log.info("control listener on %s:%d", *control.address)
+        listeners: list[ControlServer] = []
         try:
+            for host in settings.text("CONTROL_HOST", "127.0.0.1").split(","):
+                control = await serve_control(
+                    host.strip(),
+                    settings.port("CONTROL_PORT", 9991),
+                    pki.server_context(files, optional_peer=True),
+                    enrol=plane.enrol,
+                    admit=plane.admit,
+                    connected=plane.connected,
+                    gone=plane.gone,
+                    handle=reports.handle,
+                )
+                listeners.append(control)
+                log.info("control listener on %s:%d", *control.address)
+            ready(settings, listeners[0].address[1])
             standing = Standing(database, registry, pools, hwid)
             told = ROUNDS.run(max(settings.number("ROUNDS_SECONDS", TELL_SECONDS, most=3600), 1))
             await together(heartbeats.run(), leader.run(), watch.run(), monitor.run(), standing.run(), told)
         finally:
-            await control.close()
+            for listener in listeners:
+                await listener.close()
     finally:
         await database.close()
 

@@ -33,10 +33,18 @@ class ConfigurationFault(Invalid):
 class Settings:
     """Values by key; asking for one gives it in the wanted type or raises ConfigurationFault."""
 
-    def __init__(self, values: Mapping[str, str], source: str, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        values: Mapping[str, str],
+        source: str,
+        environment: Mapping[str, str] | None = None,
+        names: Mapping[str, str] | None = None,
+    ) -> None:
+        """`names` are what the keys are called where an administrator writes them, if not as here."""
         self._values = dict(values)
         self._source = source
         self._environment = environment or {}
+        self._names = names or {}
 
     @classmethod
     def load(cls, path: Path, environment: Mapping[str, str] | None = None) -> Settings:
@@ -49,13 +57,18 @@ class Settings:
             raise ConfigurationFault(f"The settings {path} are not UTF-8.") from error
         return cls(parse(text, str(path)), str(path), os.environ if environment is None else environment)
 
+    @property
+    def source(self) -> str:
+        """The file that they were read from."""
+        return self._source
+
     def text(self, key: str, default: str | None = None) -> str:
         """A value as it stands; one without a default must be set."""
         value = self._environment.get(key) or self._values.get(key)
         if value:
             return value
         if default is None:
-            raise ConfigurationFault(f"{key} is not set ({self._source}).")
+            raise ConfigurationFault(f"{self._name(key)} is not set ({self._source}).")
         return default
 
     def integer(self, key: str, default: int | None = None) -> int:
@@ -120,9 +133,10 @@ class Settings:
         try:
             text = path.read_text(encoding="utf-8").strip()
         except OSError as error:
-            raise ConfigurationFault(f"{key} names {path}, which cannot be read: {error.strerror}.") from error
+            name = self._name(key)
+            raise ConfigurationFault(f"{name} names {path}, which cannot be read: {error.strerror}.") from error
         if not text:
-            raise ConfigurationFault(f"{key} names {path}, which is empty.")
+            raise ConfigurationFault(f"{self._name(key)} names {path}, which is empty.")
         return text
 
     def servers(self, key: str = "RB_SERVER_HOST") -> tuple[tuple[str, int], ...]:
@@ -140,7 +154,10 @@ class Settings:
 
     def _wrong(self, key: str, text: str, wanted: str) -> ConfigurationFault:
         source = "the environment" if self._environment.get(key) else self._source
-        return ConfigurationFault(f"{key} must be {wanted}, not {text!r} ({source}).")
+        return ConfigurationFault(f"{self._name(key)} must be {wanted}, not {text!r} ({source}).")
+
+    def _name(self, key: str) -> str:
+        return self._names.get(key, key)
 
 
 def parse(text: str, source: str) -> dict[str, str]:

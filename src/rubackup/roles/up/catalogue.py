@@ -71,13 +71,17 @@ def embedded(state: State, administrator: DatabaseAddress) -> Catalogue:
 
 def prepare(state: State, catalogue: Catalogue) -> None:
     """Make role, database, schema and superuser where they are missing. StartupFault says what is not possible."""
-    password = state.keep_secret(SUPERUSER_PASSWORD)
-    asyncio.run(_prepare(catalogue, password))
+    prepare_with(catalogue, state.keep_secret(SUPERUSER_PASSWORD))
+
+
+def prepare_with(catalogue: Catalogue, superuser_password: str) -> None:
+    """The same, with the password that a superuser gets who has to be made."""
+    asyncio.run(_prepare(catalogue, superuser_password))
 
 
 async def _prepare(catalogue: Catalogue, password: str) -> None:
     if catalogue.administrator is not None:
-        await _make_database(catalogue.administrator, catalogue.address)
+        await make_database(catalogue.administrator, catalogue.address)
     async with connected(catalogue.address):
         pass  # a wrong password or a database that is missing is told before anything is changed
     await check_version(catalogue.address)
@@ -86,7 +90,8 @@ async def _prepare(catalogue: Catalogue, password: str) -> None:
         await _make_superuser(connection, password)
 
 
-async def _make_database(administrator: DatabaseAddress, wanted: DatabaseAddress) -> None:
+async def make_database(administrator: DatabaseAddress, wanted: DatabaseAddress) -> None:
+    """Make role and database, or give the role this password."""
     async with connected(administrator) as connection:
         role, database = _quoted(wanted.user), _quoted(wanted.database)
         if not await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", wanted.user):

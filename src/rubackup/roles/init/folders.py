@@ -1,0 +1,82 @@
+"""The folders of an installation, whose they are, and who may enter them."""
+
+from __future__ import annotations
+
+import contextlib
+import grp
+import os
+import pwd
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from rubackup.roles.installed.config_file import ALL
+from rubackup.roles.installed.layout import Layout
+from rubackup.roles.up.faults import explained
+
+USERS = {"api": "rubackup-api", "server": "rubackup-server", "media": "rubackup-media", "client": "root"}
+CATALOGUE_GROUP = "rubackup"
+"""Who may open the service database: the users of API and server are in it."""
+PUBLIC, GROUP, PRIVATE = 0o755, 0o750, 0o700
+
+
+@dataclass(frozen=True)
+class Folder:
+    """One folder; user and group as packages make them."""
+
+    path: Path
+    mode: int
+    user: str = "root"
+    group: str = ""
+
+
+def folders(layout: Layout, roles: Iterable[str]) -> Iterator[Folder]:
+    """The folders that a host with these roles has, outer ones first."""
+    root = layout.root
+    for name in ("", "bin", "lib", "etc", "keys", "keys/rootCA", "log", "mnt", "var", "var/run"):
+        yield Folder(root / name, PUBLIC)
+    yield Folder(root / "keys/database", GROUP, group=CATALOGUE_GROUP)
+    for role in sorted(roles):
+        user = USERS[role]
+        yield Folder(layout.key(role).parent, PRIVATE, user, user)
+        yield Folder(layout.log(role), GROUP, user, user)
+        yield Folder(layout.run(role), PUBLIC, user, user)
+        if role == "api":
+            yield Folder(layout.log(role) / "access", GROUP, user, user)
+        if role in ALL:
+            yield Folder(layout.state(role), PRIVATE, user, user)
+        if role == "media":
+            yield Folder(layout.default_storage.parent, PUBLIC, user, user)
+
+
+def make(layout: Layout, roles: Iterable[str]) -> None:
+    """Make what is missing and put owners and modes right; users that this host has not keep nothing for themselves."""
+    with explained(f"Cannot make the folders of {layout.root}"):
+        for folder in folders(layout, roles):
+            folder.path.mkdir(mode=folder.mode, parents=True, exist_ok=True)
+            folder.path.chmod(folder.mode)
+            own(folder.path, folder.user, folder.group)
+
+
+@contextlib.contextmanager
+def acting_as(user: str) -> Iterator[None]:
+    """Look at files as a user of a package would, where this process may and there is such a user."""
+    before = os.geteuid()
+    if before == 0 and user in {account.pw_name for account in pwd.getpwall()}:
+        os.seteuid(pwd.getpwnam(user).pw_uid)
+    try:
+        yield
+    finally:
+        os.seteuid(before)
+
+
+def own(path: Path, user: str, group: str = "") -> None:
+    """Give a file or folder to a user of a package, if this process may and there is such a user."""
+    if os.geteuid() != 0:
+        return
+    try:
+        uid = pwd.getpwnam(user).pw_uid
+        gid = grp.getgrnam(group or user).gr_gid
+    except KeyError:
+        return
+    os.chown(path, uid, gid, follow_symlinks=False)

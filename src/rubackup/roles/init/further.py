@@ -1,0 +1,123 @@
+"""What `rb_init` does on an installation that is there: passwords, blocks, certificates, files for further hosts."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import subprocess
+from pathlib import Path
+
+from rubackup.catalog.database import Database
+from rubackup.catalog.migrate import migrate
+from rubackup.domain.errors import NotFound
+from rubackup.domain.identity import HOSTNAME
+from rubackup.domain.permissions import Principal, Role
+from rubackup.roles import authority
+from rubackup.roles.init.nodes import Tell, api_name, catalogue_address
+from rubackup.roles.init.plan import PASSWORD_LENGTHS
+from rubackup.roles.installed.bundle import Bundle, write_bundle
+from rubackup.roles.installed.certificate import renew
+from rubackup.roles.installed.layout import Layout
+from rubackup.roles.settings import ConfigurationFault
+from rubackup.services import users
+from rubackup.services.change import changing
+from rubackup.services.no_hosts import NoHosts
+from rubackup.wire import pki
+
+SUPERUSER = "rubackup"
+_WHO = Principal(0, "rb_init", frozenset({Role.SUPERUSER}), address="localhost")
+
+
+def change_password(layout: Layout, user: str, password: str) -> None:
+    """Give a user another password; all of the user's sessions end. NotFound when there is no such user."""
+    if len(password) not in PASSWORD_LENGTHS:
+        raise ConfigurationFault("The password must have 8 to 1024 characters.")
+
+    async def work() -> None:
+        database = Database(catalogue_address(layout), size=1, application="rb_init")
+        await database.open()
+        try:
+            async with changing(
+                database, _WHO, NoHosts(), method="INIT", path="rb_init --passwd", resource="users"
+            ) as change:
+                found = await change.db.fetchval("SELECT id FROM users WHERE username = $1", user)
+                if found is None:
+                    raise NotFound(f"There is no user {user}.")
+                change.row_ids.append(found)
+                await users.update(change, found, users.UserChange(new_password=password))
+        finally:
+            await database.close()
+
+    asyncio.run(work())
+
+
+def unlock(layout: Layout, user: str) -> int:
+    """Forget a name's failed logins, from whatever network; how many networks there were."""
+
+    async def work() -> int:
+        database = Database(catalogue_address(layout), size=1, application="rb_init")
+        await database.open()
+        try:
+            async with database.connection() as db:
+                rows = await db.fetch("DELETE FROM login_failures WHERE name = $1 RETURNING network", user)
+                return len(rows)
+        finally:
+            await database.close()
+
+    return asyncio.run(work())
+
+
+def renew_all(layout: Layout, tell: Tell) -> list[str]:
+    """Sign new leaves for the server and API of this host where they are due; the roles that have got one.
+
+    On a host without the issuing CA there is nothing to do: agents renew theirs themselves.
+    """
+    if not layout.issuing_key.exists():
+        return []
+    renewed = []
+    for role, names in (("server", ()), ("api", (api_name(layout),))):
+        if layout.hwid(role).exists() and renew(layout, role, names):
+            tell(f"A new certificate: {layout.certificate(role)}.")
+            renewed.append(role)
+    return renewed
+
+
+def finish_upgrade(layout: Layout) -> None:
+    """Both halves of this version's migrations: no process of an older version may run any more."""
+    asyncio.run(migrate(catalogue_address(layout)))
+
+
+def use_new(renewed: list[str]) -> None:
+    """Let the services of this host, those that run, take their new certificates."""
+    for role in renewed:
+        verb = "try-reload-or-restart" if role == "api" else "try-restart"  # a server reads its own when it starts
+        subprocess.run(["systemctl", verb, f"rubackup_{role}.service"], check=False)
+
+
+def enroll(layout: Layout, role: str, name: str, target: Path | None) -> Path:
+    """Write the file that makes another host an API or a secondary server under this name; the file."""
+    if not HOSTNAME.fullmatch(name) and ":" not in name:
+        raise ConfigurationFault(f"The name of a host or its address is wanted, not {name!r}.")
+    if not layout.issuing_key.exists():
+        raise ConfigurationFault("Certificates are signed on the primary server: run this there.")
+    address = catalogue_address(layout)
+    issuing_key, issuing_cert = layout.issuing_key.read_bytes(), layout.issuing_certificate.read_bytes()
+    hwid, key = secrets.token_hex(authority.HWID_BYTES[role]), pki.new_key_pem()
+    chain = authority.leaf(pki.Authority(issuing_key, issuing_cert), role, hwid, key, [name, "localhost", "127.0.0.1"])
+    serves = role == "server"
+    bundle = Bundle(
+        role="server" if serves else "api",
+        host=name,
+        hwid=hwid,
+        key=key.decode(),
+        certificate=chain.decode(),
+        root=layout.root_certificate.read_text(),
+        database=address.database,
+        database_user=address.user,
+        database_password=address.password,
+        issuing_key=issuing_key.decode() if serves else "",
+        issuing_certificate=issuing_cert.decode() if serves else "",
+    )
+    path = target or layout.root / "keys" / f"{role}-{name}.bundle"
+    write_bundle(path, bundle)
+    return path

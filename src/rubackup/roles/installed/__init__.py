@@ -1,0 +1,1 @@
+"""The roles as installed services: fixed folders below one prefix, one configuration file, started and stopped by name."""

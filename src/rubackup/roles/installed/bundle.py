@@ -1,0 +1,113 @@
+"""One file that carries what a further host needs of the primary server: certificate, root, access to the catalogue.
+
+JSON, readable by its owner only. Whoever has it can be that host: it is carried over a safe way and deleted.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+
+from rubackup.domain.errors import Conflict
+from rubackup.roles.installed.layout import Layout
+from rubackup.roles.installed.owners import give_to_owner_of
+from rubackup.roles.settings import ConfigurationFault
+from rubackup.wire import pki
+
+VERSION = 1
+READABLE_BY_ALL = 0o644
+READABLE_BY_GROUP = 0o640
+
+
+class Bundle(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """What a host `host` of a role needs."""
+
+    version: int = VERSION
+    role: Literal["api", "server"]
+    host: str
+    hwid: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
+    key: str
+    """Private key, PEM."""
+    certificate: str
+    """The leaf, followed by the issuing CA's."""
+    root: str
+    database: str
+    """Name of the service database."""
+    database_user: str
+    database_password: str
+    issuing_key: str = ""
+    """The key that signs certificates of hosts; of servers only."""
+    issuing_certificate: str = ""
+
+    def __repr__(self) -> str:
+        return f"Bundle({self.role} {self.host})"
+
+
+def write_bundle(path: Path, bundle: Bundle) -> None:
+    """Write the file, mode 0600; Conflict when there is one already."""
+    if path.exists():
+        raise Conflict(f"There is {path} already; delete it, or name another with --to.")
+    pki.write_private(path, msgspec.json.format(msgspec.json.encode(bundle), indent=1) + b"\n")
+
+
+def read_bundle(path: Path, role: str) -> Bundle:
+    """What the file carries; ConfigurationFault when it is damaged or for another role."""
+    try:
+        found = msgspec.json.decode(path.read_bytes(), type=Bundle)
+    except OSError as error:
+        raise ConfigurationFault(f"Cannot read {path}: {error.strerror}.") from error
+    except msgspec.MsgspecError as error:
+        raise ConfigurationFault(f"{path} is not a file of rb_init: {error}.") from error
+    if found.version != VERSION or found.role != role:
+        raise ConfigurationFault(f"{path} is for a {found.role} (version {found.version}), not for this.")
+    try:
+        leaf, issuing = x509.load_pem_x509_certificates(found.certificate.encode())[:2]
+        leaf.verify_directly_issued_by(issuing)
+        issuing.verify_directly_issued_by(x509.load_pem_x509_certificate(found.root.encode()))
+    except (ValueError, TypeError, InvalidSignature) as error:
+        raise ConfigurationFault(f"The certificate in {path} does not lead to the root in it.") from error
+    return found
+
+
+def install_bundle(layout: Layout, path: Path, host: str) -> Bundle:
+    """Take over what an API's file carries; ConfigurationFault when it is for another APP_HOST."""
+    found = read_bundle(path, "api")
+    if found.host.lower() != host.lower():
+        raise ConfigurationFault(
+            f"{path} is for {found.host}, but APP_HOST is {host}: set APP_HOST in {layout.api_environment} first."
+        )
+    place(layout, found)
+    return found
+
+
+def place(layout: Layout, bundle: Bundle) -> None:
+    """Write the parts where the programs look for them, each its folder's owner's."""
+    role = bundle.role
+    parts = [
+        (layout.root_certificate, bundle.root, READABLE_BY_ALL),
+        (layout.database_password, bundle.database_password + "\n", READABLE_BY_GROUP),
+        (layout.hwid(role), bundle.hwid + "\n", READABLE_BY_GROUP),
+        (layout.key(role), bundle.key, 0),
+        (layout.certificate(role), bundle.certificate, 0),
+    ]
+    if bundle.issuing_key:
+        parts += [
+            (layout.issuing_key, bundle.issuing_key, 0),
+            (layout.issuing_certificate, bundle.issuing_certificate, 0),
+        ]
+    for target, text, mode in parts:
+        put(target, text.encode(), mode)
+
+
+def put(target: Path, data: bytes, mode: int = 0) -> None:
+    """Replace a file of the installation; 0: only its folder's owner may read it."""
+    if not target.parent.is_dir():
+        raise ConfigurationFault(f"There is no {target.parent}; install the package of this role, or run rb_init.")
+    pki.write_private(target, data)
+    if mode:
+        target.chmod(mode)
+    give_to_owner_of(target.parent, target)

@@ -1,0 +1,115 @@
+"""Looks at every setting of this host, as the programs would read them, and tells all that is wrong at once."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rubackup.domain.errors import RubackupError
+from rubackup.roles.installed import certificate, logs
+from rubackup.roles.installed.config_file import NODES, ConfigFile
+from rubackup.roles.installed.environment import api_settings, app_host
+from rubackup.roles.installed.layout import Layout
+from rubackup.roles.settings import ConfigurationFault, Settings, time_zone
+
+Question = Callable[[Settings], object]
+
+
+@dataclass
+class Report:
+    """What was looked at, and what is wrong: a sentence each."""
+
+    files: list[Path] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    def ask(self, question: Callable[[], object]) -> None:
+        """Note what the question raises."""
+        try:
+            question()
+        except RubackupError as error:
+            if error.message not in self.problems:
+                self.problems.append(error.message)
+
+
+def check(layout: Layout) -> Report:
+    """The report on config.file, rubackup_api.env and rubackup_api_logger.conf, those that this host has."""
+    report = Report()
+    if layout.config_file.exists():
+        report.files.append(layout.config_file)
+        report.ask(lambda: _config_file(layout, report))
+    if layout.api_environment.exists():
+        report.files.append(layout.api_environment)
+        report.ask(lambda: _api(layout, report))
+    if layout.logger_conf.exists():
+        report.files.append(layout.logger_conf)
+        report.ask(lambda: logs.check_api(layout.logger_conf))
+    if not report.files:
+        report.problems.append(f"There is no {layout.config_file} and no {layout.api_environment}; run rb_init first.")
+    return report
+
+
+def _config_file(layout: Layout, report: Report) -> None:
+    file = ConfigFile.load(layout.config_file)
+    for role in sorted(NODES[file.node]):
+        report.ask(lambda role=role: _role(file, role, layout, report))  # type: ignore[misc]
+
+
+def _role(file: ConfigFile, role: str, layout: Layout, report: Report) -> None:
+    settings = file.settings(role, layout)
+    for question in _questions(role):
+        report.ask(lambda question=question: question(settings))  # type: ignore[misc]
+
+
+def _questions(role: str) -> Iterator[Question]:
+    yield Settings.log_level
+    yield Settings.servers
+    if role == "server":
+        yield lambda found: found.port("CONTROL_PORT")
+        yield lambda found: found.port("DB_PORT")
+        yield lambda found: found.secret("DB_PASSWORD_FILE")
+        yield lambda found: resolved(found, "DB_HOST", "dbhost")
+        yield time_zone
+    else:
+        yield _parallel
+    if role == "media":
+        yield lambda found: found.port("DATA_PORT")
+    if role == "client":
+        yield lambda found: found.path("SNAPSHOT_DIR", Path("/run/rubackup/snapshots"))
+
+
+def _parallel(settings: Settings) -> None:
+    from rubackup.agent.tasks import MOST_PARALLEL_TASKS, PARALLEL_TASKS  # noqa: PLC0415 - an API's host needs none
+
+    if not settings.number("PARALLEL_TASKS", PARALLEL_TASKS, most=MOST_PARALLEL_TASKS):
+        raise ConfigurationFault(f"parallelizm must be a whole number from 1 to {MOST_PARALLEL_TASKS}.")
+
+
+def _api(layout: Layout, report: Report) -> None:
+    settings = api_settings(layout)
+    questions: list[Question] = [
+        lambda found: found.port("APP_PORT"),
+        lambda found: found.port("DB_PORT"),
+        lambda found: found.flag("DEBUG"),
+        Settings.servers,
+        time_zone,
+        lambda found: resolved(found, "APP_HOST", "APP_HOST"),
+        lambda found: resolved(found, "DB_HOST", "DB_HOST"),
+        certificate.require_api,
+        lambda found: found.secret("DB_PASSWORD_FILE"),
+        app_host,
+    ]
+    for question in questions:
+        report.ask(lambda question=question: question(settings))  # type: ignore[misc]
+
+
+def resolved(settings: Settings, key: str, name: str) -> None:
+    """ConfigurationFault when a host has no address; a folder of sockets needs none."""
+    host = settings.text(key)
+    if host.startswith("/"):
+        return
+    try:
+        socket.getaddrinfo(host, None)
+    except OSError as error:
+        raise ConfigurationFault(f"{name} {host} has no address ({settings.source}); is it in /etc/hosts?") from error

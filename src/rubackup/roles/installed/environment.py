@@ -1,0 +1,66 @@
+"""`rubackup_api.env`: the settings of the API, which reads no config.file (guide). Exported variables win over the file."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Mapping
+
+from rubackup.domain.identity import HOSTNAME
+from rubackup.roles.installed.layout import Layout
+from rubackup.roles.settings import ConfigurationFault, Settings, parse
+
+GUIDE = {
+    "APP_HOST": "localhost",
+    "APP_PORT": "5656",
+    "DB_HOST": "localhost",
+    "DB_PORT": "5432",
+    "RB_SERVER_HOST": "localhost",
+    "DEBUG": "False",
+}
+"""The guide's variables with its defaults."""
+OURS = (
+    "DB_NAME", "DB_USER", "DB_PASSWORD_FILE", "KEY_FILE", "CERT_FILE", "ROOT_CA_FILE", "TOKEN_SECRET_FILE",
+    "METRICS_TOKEN_FILE", "COOKIE_DOMAIN", "TIMEZONE", "READY_FILE",
+)  # fmt: skip
+KNOWN = (*GUIDE, *OURS)
+_ADDRESS = re.compile(r"[0-9A-Fa-f:.]+")
+
+
+def api_settings(layout: Layout, environment: Mapping[str, str] | None = None) -> Settings:
+    """The API's settings; ConfigurationFault names a line that is no pair or a variable that there is not."""
+    path = layout.api_environment
+    try:
+        written = parse(path.read_text(encoding="utf-8"), str(path))
+    except FileNotFoundError:
+        written = {}  # everything may be exported, as the guide says
+    except OSError as error:
+        raise ConfigurationFault(f"Cannot read {path}: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationFault(f"{path} is not UTF-8.") from error
+    for key in written:
+        if key not in KNOWN:
+            near = difflib.get_close_matches(key, KNOWN, 1)
+            hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(KNOWN)}."
+            raise ConfigurationFault(f"There is no variable {key} ({path}); {hint}")
+    places = {
+        "DB_PASSWORD_FILE": str(layout.database_password),
+        "KEY_FILE": str(layout.key("api")),
+        "CERT_FILE": str(layout.certificate("api")),
+        "ROOT_CA_FILE": str(layout.root_certificate),
+    }
+    values = {**GUIDE, **places, **{key: value for key, value in written.items() if value}}
+    exported = os.environ if environment is None else environment
+    kept = {key: exported[key] for key in KNOWN if key in exported}
+    settings = Settings(values, str(path), kept)
+    app_host(settings)
+    return settings
+
+
+def app_host(settings: Settings) -> str:
+    """The name under which the API is called; ConfigurationFault when it can be neither a name nor an address."""
+    host = settings.text("APP_HOST", "localhost")
+    if not HOSTNAME.fullmatch(host) and not (":" in host and _ADDRESS.fullmatch(host)):
+        raise ConfigurationFault(f"APP_HOST must be a host name or an IP address, not {host!r} ({settings.source}).")
+    return host

@@ -1,0 +1,43 @@
+"""What an installed process does before it serves: the schema is brought to this version, or waited for."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Awaitable, Callable
+
+from rubackup.roles.process import database_address
+from rubackup.roles.settings import Settings
+
+Serve = Callable[[Settings], Awaitable[None]]
+
+
+def serving(role: str) -> Serve:
+    """The role's own `serve`, with what comes before it on an installation."""
+    if role in {"media", "client"}:
+        importlib.import_module("rubackup.roles.tuning").tune_for_bulk()
+    found: Serve = importlib.import_module(f"rubackup.roles.{role}").serve
+    before = {"server": _bring_schema, "api": _require_schema}.get(role)
+
+    async def serve(settings: Settings) -> None:
+        if before is not None:
+            await before(settings)
+        await found(settings)
+
+    return serve
+
+
+async def _bring_schema(settings: Settings) -> None:
+    """The first half of this version's migrations, which processes of the version before can work with.
+
+    The second half comes with the next version, or by `rb_init --finish-upgrade`.
+    """
+    from rubackup.catalog.migrate import migrate  # noqa: PLC0415 - agents open no catalogue
+
+    await migrate(database_address(settings), "pre")
+
+
+async def _require_schema(settings: Settings) -> None:
+    """Unavailable until a server of this version has brought the schema; Conflict when it is newer than this code."""
+    from rubackup.catalog.migrate import check_ready  # noqa: PLC0415
+
+    await check_ready(database_address(settings))

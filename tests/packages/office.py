@@ -1,0 +1,74 @@
+"""What an administrator does with curl: log in, back up, wait, restore. Run inside a container."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import time
+from typing import Any
+
+from packages.container import Container
+
+FINAL = {"Done", "Error", "Broken", "Killed"}
+
+
+class Office:
+    """A login at one API, from one container."""
+
+    def __init__(self, host: Container, url: str, password: str, database: str = "rubackup") -> None:
+        self._host = host
+        self._base = f"{url}/api/v1"
+        self._headers: list[str] = []
+        body = {"rubackup_database": database, "rubackup_user": "rubackup", "password": password}
+        tokens = self.call("POST", "/auth/login", body)["data"]
+        self._headers = [
+            "-H", f"Authorization: Bearer {tokens['access_token']}", "-H", f"X-CSRF-TOKEN: {tokens['csrf_token']}",
+        ]  # fmt: skip
+
+    def call(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
+        """The envelope of an answer, which must be no error."""
+        sent = ["-H", "Content-Type: application/json", "-d", json.dumps(body)] if body is not None else []
+        command = [
+            "curl", "-sS", "--cacert", "/opt/rubackup/keys/rootCA/serverRootCACert.crt", "-X", method,
+            *self._headers, *sent, self._base + path,
+        ]  # fmt: skip
+        envelope: dict[str, Any] = json.loads(self._host.run(shlex.join(command)))
+        assert not envelope["is_error"], envelope
+        return envelope
+
+    def items(self, path: str) -> list[dict[str, Any]]:
+        """The rows of a short list."""
+        found: list[dict[str, Any]] = self.call("GET", path)["data"]["items"]
+        return found
+
+    def client(self, hostname: str = "") -> dict[str, Any]:
+        """A client, the only one unless a host name is given."""
+        (found,) = [row for row in self.items("/clients") if hostname in {"", row["hostname"]}]
+        return found
+
+    def backup(self, resource: str, client: str, pool: str = "Default") -> int:
+        """Queue a full backup, with the guide's body; the number of its task."""
+        task = {
+            "resource_type": "File system", "resource": resource, "client": client, "backup_type": "full", "pool": pool,
+            "crypto": "nocrypt", "priority": 100, "storage_duration": "1 Years", "archiving": False,
+        }  # fmt: skip
+        said = self.call("POST", "/task_queue/", {"data": {"task": task}})["message"]
+        return int(said.rpartition("TASK WAS ADDED TO QUEUE:")[2])
+
+    def restore(self, record: int, client: str, destination: str) -> int:
+        """Queue a restore below another folder; the number of its task."""
+        order = {
+            "target_client": client, "destination_path": destination, "data_deployment": False,
+            "granular_restore_files": [""],
+        }  # fmt: skip
+        said = self.call("POST", f"/repository/{record}/restoring", {"data": {"restore_task": order}})["message"]
+        return int(said.rpartition("TASK WAS ADDED TO QUEUE:")[2])
+
+    def done(self, task: int, seconds: float = 120) -> dict[str, Any]:
+        """The task when it has ended, which must be as Done."""
+        deadline = time.monotonic() + seconds
+        while (found := self.call("GET", f"/task_queue/{task}")["data"])["status"] not in FINAL:
+            assert time.monotonic() < deadline, found
+            time.sleep(0.3)
+        assert found["status"] == "Done", found
+        return found

@@ -1,0 +1,121 @@
+"""config.file: what an administrator writes, what the processes read, and what is refused by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rubackup.roles.init.nodes import keep_hwid
+from rubackup.roles.installed.config_file import KEYS, NAMES, NODES, ConfigFile, parse, render
+from rubackup.roles.installed.interfaces import address_of
+from rubackup.roles.installed.layout import Layout
+from rubackup.roles.settings import ConfigurationFault
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    """An installation with hardware ids and nothing else."""
+    layout = Layout(tmp_path)
+    for role in ("server", "media", "client"):
+        layout.hwid(role).parent.mkdir(parents=True)
+        keep_hwid(layout, role)
+    (tmp_path / "etc").mkdir()
+    return layout
+
+
+def written(layout: Layout, text: str) -> ConfigFile:
+    """The file with this text."""
+    layout.config_file.write_text(text)
+    return ConfigFile.load(layout.config_file)
+
+
+def test_a_rendered_file_is_read_back() -> None:
+    """Every key stands in the file, those without a value as comments with their defaults."""
+    text = render({"node": "client", "who-is-primary-server": "backup1:9991,backup2"})
+
+    assert parse(text, "x") == {"node": "client", "who-is-primary-server": "backup1:9991,backup2"}
+    assert [key.name for key in KEYS if f"\n{key.name}" not in text and f"\n#{key.name}" not in text] == []
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("parallelism 3", "there is no key 'parallelism'; did you mean parallelizm?"),
+        ("zzz 3", "there is no key 'zzz'; there are: node, who-is-primary-server,"),
+        ("password secret", "a password does not stand in this file; name a file in password-file"),
+        ("node client", "repeats the key node"),
+    ],
+)
+def test_a_wrong_line_is_named(line: str, told: str) -> None:
+    """The sentence has the line's number and what is allowed; never a password."""
+    with pytest.raises(ConfigurationFault, match=r"^Line 3 of x") as caught:
+        parse(f"# comment\nnode client\n{line}\n", "x")
+
+    assert told in caught.value.message
+    assert "secret" not in caught.value.message
+
+
+def test_a_host_runs_what_its_node_says(layout: Layout) -> None:
+    """A client runs no server; an unknown node is refused with those that there are."""
+    with pytest.raises(ConfigurationFault, match="A node that is a client runs no server process"):
+        written(layout, "node client\n").settings("server", layout)
+    with pytest.raises(ConfigurationFault, match="node must be one of primary-server, secondary-server, media-server"):
+        written(layout, "node laptop\n").settings("client", layout)
+
+
+def test_errors_name_keys_as_they_are_written(layout: Layout) -> None:
+    """Not the names that the processes use inside."""
+    file = written(layout, "node primary-server\nserver-port many\nmedia-port 70000\n")
+
+    with pytest.raises(ConfigurationFault, match=r"^server-port must be a whole number, not 'many' \(.*config.file\)"):
+        file.settings("server", layout).port("CONTROL_PORT")
+    with pytest.raises(ConfigurationFault, match=r"^media-port must be a port from 0 to 65535, not '70000'"):
+        file.settings("media", layout).port("DATA_PORT")
+
+
+def test_the_environment_changes_nothing_that_the_file_decides(layout: Layout) -> None:
+    """HOSTNAME of a shell is not this host's name to administrators; what only tests set is read."""
+    environment = {"HOSTNAME": "shell", "CONTROL_PORT": "1", "ROUNDS_SECONDS": "5"}
+    settings = written(layout, "node primary-server\nhostname backup1\n").settings("server", layout, environment)
+
+    assert settings.text("HOSTNAME") == "backup1"
+    assert settings.port("CONTROL_PORT") == 9991
+    assert settings.integer("ROUNDS_SECONDS") == 5
+
+
+def test_keys_and_state_are_no_part_of_a_copy(layout: Layout) -> None:
+    """A client protects the installation's keys and state, and keeps its master key at the guide's place."""
+    settings = written(layout, "node client\n").settings("client", layout)
+
+    assert set(settings.folders("PROTECTED_DIRS")) == {layout.root / "keys", layout.root / "var"}
+    assert settings.path("MASTER_KEY") == layout.root / "keys/master-key"
+
+
+def test_a_server_is_always_there_for_its_own_host(layout: Layout) -> None:
+    """Beside the interface that others use it listens on loopback, where this host's programs dial it."""
+    text = "node primary-server\nserver-inet-interface {}\n"
+
+    assert (
+        written(layout, text.format("10.1.2.3")).settings("server", layout).text("CONTROL_HOST") == "127.0.0.1,10.1.2.3"
+    )
+    assert written(layout, text.format("lo")).settings("server", layout).text("CONTROL_HOST") == "127.0.0.1"
+
+
+def test_every_role_is_of_some_node() -> None:
+    """And every key is read by a role that there is."""
+    roles = frozenset().union(*NODES.values())
+
+    assert roles == {"server", "media", "client"}
+    assert [key.name for key in KEYS if not key.roles or not key.roles <= roles] == []
+    assert len(NAMES) == len(KEYS) - 1
+
+
+def test_an_interface_stands_for_its_address() -> None:
+    """`lo` is 127.0.0.1; an address, a name and what is no interface stay as they are."""
+    assert address_of("lo", "x") == "127.0.0.1"
+    assert [address_of(text, "x") for text in ("10.1.2.3", "backup.example", "::")] == [
+        "10.1.2.3",
+        "backup.example",
+        "::",
+    ]

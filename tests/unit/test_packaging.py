@@ -1,0 +1,84 @@
+"""What packages bring agrees with the code and the manual."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import re
+import sys
+import tomllib
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from rubackup.cli.init import _parser
+from rubackup.roles.init.folders import USERS
+from rubackup.roles.installed.config_file import KEYS
+from rubackup.roles.installed.environment import KNOWN
+from rubackup.roles.installed.layout import PREFIX, Layout
+
+ROOT = Path(__file__).parents[2]
+PACKAGING = ROOT / "packaging"
+MANUAL = (ROOT / "docs/installation.md").read_text()
+
+
+def described() -> ModuleType:
+    """packaging/packages.py, which is no module of the product."""
+    spec = importlib.util.spec_from_file_location("described_packages", PACKAGING / "packages.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+DESCRIBED = described()
+PACKAGES = DESCRIBED.PACKAGES
+
+
+def test_every_program_is_in_one_package() -> None:
+    """Each script of pyproject.toml, and each is there to be called."""
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    packed = [name for package in PACKAGES for name in DESCRIBED.programs_of(package, scripts)]
+
+    assert sorted(packed) == sorted(scripts)
+    for entry in scripts.values():
+        module, function = entry.split(":")
+        assert callable(getattr(importlib.import_module(module), function))
+
+
+def test_every_file_belongs_to_a_package() -> None:
+    """Units and settings that lie in packaging are in some package, and the other way round."""
+    for kind in ("units", "configuration"):
+        folder = PACKAGING / {"units": "units", "configuration": "etc"}[kind]
+        packed = {name for package in PACKAGES for name in getattr(package, kind)}
+        assert packed == {path.name for path in folder.iterdir()}
+    assert {role for package in PACKAGES for role in package.roles} == set(USERS)
+
+
+@pytest.mark.parametrize("role", sorted(USERS))
+def test_a_service_starts_its_program_as_its_user(role: str) -> None:
+    """The user is the one that rb_init gives the role's folders, and the sandbox leaves its folders writable."""
+    unit = (PACKAGING / f"units/rubackup_{role}.service").read_text()
+
+    assert f"ExecStart={PREFIX}/bin/rubackup_{role} --start\n" in unit
+    assert f"User={USERS[role]}\n" in unit
+    if "ProtectSystem=strict" in unit:
+        match = re.search(r"ReadWritePaths=(.*)", unit)
+        assert match is not None
+        assert {str(Layout().log(role)), str(Layout().run(role))} <= set(match[1].split())
+
+
+def test_every_key_and_variable_is_explained() -> None:
+    """Of config.file and rubackup_api.env."""
+    assert [key.name for key in KEYS if f"`{key.name}`" not in MANUAL] == []
+    assert [name for name in KNOWN if f"`{name}`" not in MANUAL and name != "READY_FILE"] == []
+
+
+def test_every_flag_of_rb_init_is_explained() -> None:
+    """But `--folders`, which only packages use."""
+    flags = {flag for action in _parser()._actions for flag in action.option_strings} - {"-h", "--help", "--folders"}
+
+    assert sorted(flag for flag in flags if not re.search(rf"`[^`]*{flag}\b", MANUAL)) == []
