@@ -93,6 +93,15 @@ def test_a_terminal_shows_a_bar(logged_in: System, tmp_path: Path) -> None:
     assert re.fullmatch(r"task \d+  Backup  Done  1 files, 1\.9 MiB  copy \d+\n", done.stdout)
 
 
+def test_a_shell_completes_names_that_there_are(logged_in: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asked of the API."""
+    monkeypatch.setenv("_RB_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", "rb pools get D")
+    monkeypatch.setenv("COMP_CWORD", "3")
+
+    assert rb()[1].split() == ["Default"]
+
+
 def test_a_wrong_password_asks_to_log_in(logged_in: System, tmp_path: Path) -> None:
     """The session that there was stays."""
     file = tmp_path / "password"

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +13,7 @@ import pytest
 
 from rubackup.cli.rb import access, bodies, tables
 from rubackup.cli.rb.generic import HIDDEN, FamilyGroup, show
-from rubackup.cli.rb.main import made
+from rubackup.cli.rb.main import ALIASES, made
 from rubackup.cli.rb.status import exit_status
 from rubackup.cli.rb.tools import TOOLS, operation, tool_of
 from rubackup.sdk import Answer, LoggedOut, Misused, Refused, Unreachable
@@ -76,6 +79,51 @@ def test_tools_show_columns_that_there_are() -> None:
     ]  # fmt: skip
 
     assert wrong == []
+
+
+def test_every_alias_is_installed() -> None:
+    """As a command of its own, which finds out by its name what it is."""
+    import tomllib
+
+    scripts = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]["scripts"]
+
+    aliases = {name for name, entry in scripts.items() if entry == "rubackup.cli.rb.main:alias"}
+    assert aliases == {f"rb_{name}" for name in ALIASES}
+    assert scripts["rb"] == "rubackup.cli.rb.main:main"
+
+
+def test_an_alias_is_its_command(tmp_path: Path) -> None:
+    """By the name that it was called by, with the product's flags."""
+    program = tmp_path / "rb_global_schedule"
+    program.write_text("from rubackup.cli.rb.main import alias\nalias()\n")
+
+    done = subprocess.run(
+        [sys.executable, str(program), "-x", "1"], capture_output=True, text=True, timeout=60, check=False,
+        env={**os.environ, "XDG_CONFIG_HOME": str(tmp_path)},
+    )  # fmt: skip
+
+    assert done.returncode == 5  # it has come as far as to need a login
+    assert done.stderr.startswith("rb_global_schedule: Nobody is logged in")
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("rb po", ["pools", "pool_substitution"]), ("rb pools cr", ["create"]), ("rb pools list --filter pool_n", ["pool_name"]),
+        ("rb pools list --columns id,used", ["id,used_bytes"]), ("rb pools create --ignore-free-space-check ", ["yes", "no"]),
+        ("rb storage_clouds create --object-lock g", ["governance"]), ("rb pools get ", []),
+    ],
+)  # fmt: skip
+def test_a_shell_completes(line: str, expected: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands, options' values and columns; names of rows only where the API can be asked."""
+    monkeypatch.setenv("_RB_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", line)
+    monkeypatch.setenv("COMP_CWORD", str(len(line.split(" ")) - 1))
+
+    status, text, said = rb()
+
+    assert (status, said) == (0, "")
+    assert text.split() == expected
 
 
 def test_a_family_is_found_by_both_names() -> None:

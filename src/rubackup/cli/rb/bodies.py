@@ -139,7 +139,7 @@ def _ask_secrets(facts: BodyFacts, names: Mapping[str, str], row: dict[str, Any]
             and field["name"] not in row
             and (asked or len(facts["fields"]) == 1)
         ):
-            row[field["name"]] = password("", names[field["name"]].replace("_", " ").capitalize())
+            row[field["name"]] = password("", names[field["name"]].replace("_", " ").capitalize(), new=True)
 
 
 def _put(tree: dict[str, Any], path: list[str], value: Any) -> None:

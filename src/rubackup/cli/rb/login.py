@@ -82,8 +82,8 @@ def whoami(json: Json = False) -> None:
     _show(place, session.user, list(session.roles), json, dict(hello))
 
 
-def password(file: str, question: str) -> str:
-    """A password of a file, of standard input (`-`), or of a prompt that does not show it."""
+def password(file: str, question: str, *, new: bool = False) -> str:
+    """A password of a file, of standard input (`-`), or of a prompt that does not show it, and asks twice for a new one."""
     if file == "-":
         text = sys.stdin.readline()
     elif file:
@@ -92,7 +92,7 @@ def password(file: str, question: str) -> str:
             raise Misused(f"There is no file {file}.")
         text = found
     elif sys.stdin.isatty():
-        text = str(typer.prompt(question, hide_input=True, err=True))
+        text = str(typer.prompt(question, hide_input=True, confirmation_prompt=new, err=True))
     else:
         raise Misused("There is no terminal to ask for the password: name a file, or - for standard input.")
     if not (text := text.rstrip("\r\n")):
