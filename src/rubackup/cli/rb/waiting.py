@@ -73,7 +73,7 @@ def view() -> Iterator[Lines | Bars]:
         TextColumn("{task.fields[status]}", markup=False), BarColumn(), TextColumn("{task.percentage:>3.0f} %", markup=False),
         TextColumn("{task.fields[amount]}", markup=False),
     )  # fmt: skip
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with Progress(*columns, console=Console(stderr=True), refresh_per_second=4) as progress:
         yield Bars(progress)
 
 
