@@ -1,13 +1,9 @@
-"""`rubackup pool` and `rubackup repository`: what an administrator does from a shell, through the API alone.
-
-Also the console script `rb_repository`.
-"""
+"""`rubackup pool` and `rubackup repository`: what needs no login where `rubackup up` runs. `rb` does all the rest."""
 
 from __future__ import annotations
 
 import os
 import re
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,8 +13,8 @@ from typing import Annotated, Any
 
 import typer
 
-from rubackup.cli import output
-from rubackup.domain.errors import Invalid, RubackupError, Unavailable
+from rubackup.cli import output, reconciliation
+from rubackup.domain.errors import Invalid, Unavailable
 from rubackup.domain.lookups import TaskStatus
 from rubackup.domain.tasks import FINAL
 from rubackup.roles.rest import RestClient
@@ -116,29 +112,9 @@ def reconcile(
     with session(Login(state, api, ca, user)) as client:
         for row in pools_of(client, pool):
             answer = client.post(f"/pool_list/{row['id']}/reconciliation?apply={str(apply).lower()}")["data"]
-            _tell(row["pool_name"], answer)
+            reconciliation.tell(row["pool_name"], answer)
     if not apply:
         print("Nothing was changed. Run it again with --apply.")
-
-
-def _tell(pool: str, found: dict[str, Any]) -> None:
-    verbs = ("adopted", "marked Not Trusted") if found["applied"] else ("unknown to the catalogue", "not in the pool")
-    print(f"{output.plain(pool)}: {found['found']} copies {verbs[0]}, {found['lost']} copies {verbs[1]}.")
-    for one in found["found_records"]:
-        until = (
-            f"kept until {one['store_until']} ({one['kept_by']})" if one["store_until"] else "kept until it is deleted"
-        )
-        print(f"  + {one['uuid']}  {one['client_hwid']}  {one['size_bytes']}  {output.plain(one['resource'])}  {until}")
-    for one in found["lost_records"]:
-        print(f"  - {one['uuid']}  copy {one['id']}")
-
-
-def main() -> None:
-    """Entry of `rb_repository`."""
-    try:
-        repository_app()
-    except RubackupError as error:
-        sys.exit(f"rb_repository: {error.message}")
 
 
 @repository_app.callback()

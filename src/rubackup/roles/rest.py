@@ -1,25 +1,18 @@
-"""A small client of the REST API: logs in, keeps its tokens fresh, verifies the server by our root.
-
-Used by what sets an installation up and by the command line; it knows no resource.
-"""
+"""The API's client for what sets an installation up: one user who logs in when it has to be, with errors of the domain."""
 
 from __future__ import annotations
 
-import http.client
-import json
-import ssl
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote, urlencode, urlsplit
+from typing import Any, TypeVar
+from urllib.parse import quote, urlencode
 
 from rubackup.domain.errors import CallerError, RubackupError, Unavailable, WireFault
+from rubackup.sdk import Client, LoggedOut, Refused, SdkError, Unreachable
+from rubackup.sdk.caller import rows
+from rubackup.sdk.client import DATABASE
 
-DATABASE = "rubackup"
-PAGE_ROWS = 1000
-IDLE_SECONDS = 2.0
-"""A connection that was idle for longer is not used again: the API may be closing it."""
+T = TypeVar("T")
 
 
 class ApiFault(CallerError):
@@ -45,114 +38,59 @@ class RestClient:
         database: str = DATABASE,
         timeout_seconds: float = 30.0,
     ) -> None:
-        parts = urlsplit(url)
-        if parts.scheme != "https" or parts.hostname is None:
-            raise WireFault(f"{url} is no https address.")
-        self._host, self._port = parts.hostname, parts.port or 443
-        self._context = ssl.create_default_context(cafile=str(ca_file))
-        self._credentials = {"rubackup_database": database, "rubackup_user": user, "password": password}
-        self._timeout = timeout_seconds
-        self._connection: http.client.HTTPSConnection | None = None
-        self._used_at = 0.0
-        self._tokens: dict[str, str] = {}
+        self._user, self._password, self._database = user, password, database
+        self._client = _told(lambda: Client(url, ca_file=ca_file, timeout_seconds=timeout_seconds))
 
     def login(self) -> dict[str, Any]:
-        """Log in; what the API tells of the user and the tokens."""
-        answer = self._exchange("POST", "/auth/login", self._credentials, {})
-        self._tokens = answer["data"]
-        return dict(self._tokens)
+        """Log in; what the API tells of the user."""
+        return _told(lambda: self._client.login(self._user, self._password, database=self._database))
 
     def logout(self) -> None:
         """Revoke the tokens."""
-        if self._tokens:
-            self._exchange("DELETE", "/auth/logout", None, self._headers())
-            self._tokens = {}
+        _told(self._client.logout)
 
     def close(self) -> None:
         """Close the connection; the next call opens another."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        self._client.close()
 
     def get(self, path: str, /, **query: str | int) -> Any:
         """The `data` of an answer."""
         return self.call("GET", f"{path}?{urlencode(query, quote_via=quote)}" if query else path)["data"]
 
     def post(self, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """The whole envelope of an answer."""
+        """`data` and `message` of an answer."""
         return self.call("POST", path, body)
 
     def items(self, path: str, /, **query: str | int) -> Iterator[dict[str, Any]]:
-        """The rows of a list, page by page."""
-        page = 1
-        while True:
-            data = self.get(path, **query, page=page, limit=PAGE_ROWS)
-            yield from data["items"]
-            if page >= data["pages"]:
-                return
-            page += 1
+        """The rows of a list, all of them read."""
+        return iter(self._logged_in(lambda: list(rows(self._client, path, query))))
 
     def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """The envelope of an answer; ApiFault when it is an error. Tokens that ran out are renewed once."""
-        if not self._tokens:
-            self.login()
-        try:
-            return self._exchange(method, path, body, self._headers())
-        except ApiFault as fault:
-            if fault.status != http.client.UNAUTHORIZED:
-                raise
-        self._renew()
-        return self._exchange(method, path, body, self._headers())
+        """`data` and `message` of an answer; ApiFault when it is an error. Tokens that ran out are renewed once."""
+        answer = self._logged_in(lambda: self._client.call(method, path, body=body))
+        return {"data": answer.data, "message": answer.message}
 
-    def _renew(self) -> None:
-        """New tokens by the refresh token, or by the password when the API was started again."""
-        headers = {
-            "Authorization": f"Bearer {self._tokens['refresh_token']}",
-            "Authorization-Access-Token": f"Bearer {self._tokens['access_token']}",
-        }
-        try:
-            self._tokens = self._tokens | self._exchange("POST", "/auth/refresh", None, headers)["data"]
-        except ApiFault:
-            self.login()
+    def _logged_in(self, work: Callable[[], T]) -> T:
+        def tried() -> T:
+            try:
+                return work()
+            except LoggedOut:  # the first call, or the API was started again
+                self._client.login(self._user, self._password, database=self._database)
+            return work()
 
-    def _headers(self) -> dict[str, str]:
-        return {
-            "Authorization": f"Bearer {self._tokens['access_token']}",
-            "X-CSRF-TOKEN": self._tokens["csrf_token"],
-        }
+        return _told(tried)
 
-    def _exchange(
-        self, method: str, path: str, body: Mapping[str, Any] | None, headers: Mapping[str, str]
-    ) -> dict[str, Any]:
-        sent = None if body is None else json.dumps(body).encode()
-        kinds = {"Accept": "application/json"} | ({} if sent is None else {"Content-Type": "application/json"})
-        status, raw = self._send(method, f"/api/v1{path}", sent, {**kinds, **headers})
-        if status == http.client.NO_CONTENT:
-            return {"data": {}, "errors": {}, "is_error": False, "message": ""}
-        try:
-            envelope: dict[str, Any] = json.loads(raw)
-        except ValueError as error:
-            raise WireFault(f"{method} {path} was answered by {status} with something that is not JSON.") from error
-        if envelope["is_error"]:
-            raise ApiFault(envelope["message"] or f"{method} {path} was answered by {status}.", status)
-        return envelope
 
-    def _send(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> tuple[int, bytes]:
-        if time.monotonic() - self._used_at > IDLE_SECONDS:
-            self.close()
-        try:
-            if self._connection is None:
-                self._connection = http.client.HTTPSConnection(
-                    self._host, self._port, context=self._context, timeout=self._timeout
-                )
-            self._connection.request(method, path, body=body, headers=dict(headers))
-            answer = self._connection.getresponse()
-            status, raw = answer.status, answer.read()
-        except (OSError, http.client.HTTPException) as error:
-            self.close()
-            raise Unavailable(f"The API at {self._host}:{self._port} does not answer: {error}.") from error
-        self._used_at = time.monotonic()
-        return status, raw
+def _told(work: Callable[[], T]) -> T:
+    """What the work gives; its errors as those of the domain."""
+    try:
+        return work()
+    except Refused as error:
+        raise ApiFault(error.message, error.status) from error
+    except Unreachable as error:
+        raise Unavailable(error.message) from error
+    except SdkError as error:
+        raise WireFault(error.message) from error
 
 
 def failed(error: RubackupError) -> bool:

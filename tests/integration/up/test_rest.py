@@ -2,105 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import ssl
-import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from rubackup.domain.errors import Unavailable
 from rubackup.roles.rest import ApiFault, RestClient
-from rubackup.wire import pki
-
-
-class SmallApi(ThreadingHTTPServer):
-    """Hands tokens out and takes the latest only."""
-
-    def __init__(self, tls: ssl.SSLContext) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.socket = tls.wrap_socket(self.socket, server_side=True)
-        self.issued = 0
-        self.refreshable = True
-        self.calls: list[str] = []
-
-    def handle_error(self, request, client_address) -> None:
-        """A client that refuses our certificate is no matter."""
-
-
-class Handler(BaseHTTPRequestHandler):
-    """`/auth/login`, `/auth/refresh`, and `/rows` in pages of two."""
-
-    protocol_version = "HTTP/1.1"
-    server: SmallApi
-
-    def log_message(self, *args) -> None:
-        """Silent."""
-
-    def do_POST(self) -> None:
-        """Tokens."""
-        length = int(self.headers["Content-Length"] or 0)
-        body = json.loads(self.rfile.read(length) or b"{}")
-        self.server.calls.append(self.path)
-        if self.path == "/api/v1/auth/login" and body["password"] != "right":
-            return self.answer(401, {}, "Verification failed.")
-        if self.path == "/api/v1/auth/refresh" and not self.server.refreshable:
-            return self.answer(401, {}, "Verification failed.")
-        self.server.issued += 1
-        tokens = {"access_token": f"access-{self.server.issued}", "refresh_token": "refresh", "csrf_token": "csrf"}
-        return self.answer(200, tokens)
-
-    def do_GET(self) -> None:
-        """Five rows, or what went wrong."""
-        url = urlsplit(self.path)
-        self.server.calls.append(url.path)
-        if self.headers["Authorization"] != f"Bearer access-{self.server.issued}":
-            return self.answer(401, {}, "Verification failed.")
-        if url.path != "/api/v1/rows":
-            return self.answer(404, {}, "The resource was not found.")
-        page = int(parse_qs(url.query)["page"][0])
-        rows = [{"id": number} for number in range(1, 6)]
-        return self.answer(200, {"items": rows[2 * page - 2 : 2 * page], "pages": 3})
-
-    def answer(self, status: int, data: object, message: str = "") -> None:
-        """An envelope."""
-        body = json.dumps({"data": data, "errors": {}, "is_error": status >= 400, "message": message}).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-
-def certificates(folder: Path) -> tuple[ssl.SSLContext, Path]:
-    """A listener's context for localhost, and the root that vouches for it."""
-    now = datetime.now(UTC)
-    root = pki.make_root(now)
-    key = pki.new_key_pem()
-    issued = pki.issue(
-        pki.make_issuing(root, now), pki.make_csr(key, "localhost"), role="api", hwid="0" * 64, now=now,
-        dns_names=["localhost"],
-    )  # fmt: skip
-    (folder / "key").write_bytes(key)
-    (folder / "chain").write_bytes(issued.chain_pem)
-    (folder / "root").write_bytes(root.cert_pem)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "chain", folder / "key")
-    return context, folder / "root"
+from support.small_api import SmallApi, certificates, small_api
 
 
 @pytest.fixture
 def api(tmp_path: Path) -> Iterator[SmallApi]:
     """A running API whose root is `tmp_path/root`."""
-    with SmallApi(certificates(tmp_path)[0]) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
+    with small_api(tmp_path) as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture

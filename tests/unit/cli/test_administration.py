@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from rubackup.cli import administration
+from rubackup.cli import reconciliation
 from rubackup.cli.administration import PASSWORD, pool_app, repository_app
 from rubackup.domain.errors import Invalid, Unavailable
 
@@ -42,7 +42,7 @@ def test_names_from_elsewhere_cannot_steer_the_terminal(capsys: pytest.CaptureFi
         "kept_by": "nothing",
     }
     kept = {**found, "resource": "/b", "store_until": "2027-01-01T00:00:00Z", "kept_by": "rule"}
-    administration._tell("P", {"applied": False, "found": 1, "lost": 1, "found_records": [found, kept],
+    reconciliation.tell("P", {"applied": False, "found": 1, "lost": 1, "found_records": [found, kept],
                                "lost_records": [{"id": 4, "uuid": "v"}]})  # fmt: skip
 
     assert capsys.readouterr().out == (

@@ -1,0 +1,204 @@
+"""Commands of their own for what administrators do most: back up, restore, verify, copy, look into copies."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import typer
+
+from rubackup.cli import output, reconciliation
+from rubackup.cli.rb import completion, tables
+from rubackup.cli.rb.access import connect
+from rubackup.cli.rb.generic import Json, Wait
+from rubackup.cli.rb.names import client_name, find
+from rubackup.cli.rb.status import REFUSED
+from rubackup.cli.rb.tools import TOOLS
+from rubackup.cli.rb.waiting import wait_for
+from rubackup.sdk import Answer, Client
+
+CLIENTS, POOLS, REPOSITORY = TOOLS["clients"], TOOLS["pools"], TOOLS["repository"]
+PIECE = 1 << 20
+
+Record = Annotated[str, typer.Argument(help="Id or uuid of the copy.")]
+Records = Annotated[list[str], typer.Argument(metavar="COPY...", help="Ids or uuids of copies.")]
+ToPool = Annotated[str, typer.Argument(help="Pool that it goes to.", autocompletion=completion.names(POOLS))]
+
+
+def backup(
+    resource: Annotated[str, typer.Argument(help="What to back up; for File system an absolute path.")],
+    client: Annotated[
+        str, typer.Option("--client", "-c", help="The client: host name, hwid, id or `hostname (hwid)`.",
+                          autocompletion=completion.names(CLIENTS))],
+    backup_type: Annotated[
+        str, typer.Option("--type", "-t", help="full, incremental or differential.",
+                          autocompletion=completion.of(["full", "incremental", "differential"]))] = "full",
+    pool: Annotated[str, typer.Option("--pool", "-p", help="Pool, or dynamic pool group.",
+                                      autocompletion=completion.names(POOLS))] = "Default",
+    resource_type: Annotated[str, typer.Option(help="A name of resource_types.")] = "File system",
+    keep: Annotated[str, typer.Option(help="How long the copy is kept, such as '1 month'.")] = "1 year",
+    crypto: Annotated[str, typer.Option(help="A name of crypto.")] = "nocrypt",
+    priority: Annotated[int, typer.Option(help="1 to 1000; higher runs first.")] = 100,
+    archiving: Annotated[bool, typer.Option("--archive", help="The copy stands by itself, and goes only when it is named.")] = False,
+    wait: Wait = False,
+    json: Json = False,
+) -> None:  # fmt: skip
+    """Back up a resource of a client now."""
+    with connect() as api:
+        answer = api.task_queue.create({
+            "task": {
+                "resource_type": resource_type, "resource": resource, "client": client_name(api, CLIENTS, client),
+                "backup_type": backup_type, "pool": pool, "crypto": crypto, "priority": priority,
+                "storage_duration": keep, "archiving": archiving,
+            }
+        })  # fmt: skip
+        _begun(api, [answer], wait=wait, json=json)
+
+
+def restore(
+    record: Record,
+    to: Annotated[str, typer.Option("--to", help="Folder on the client: files land there under their full path.")] = "",
+    in_place: Annotated[bool, typer.Option("--in-place", help="Put everything where it came from.")] = False,
+    client: Annotated[str, typer.Option("--client", "-c", help="Another client than that of the copy.",
+                                        autocompletion=completion.names(CLIENTS))] = "",
+    file: Annotated[list[str] | None, typer.Option("--file", "-f", help="Only this file or folder. May repeat.")] = None,
+    wait: Wait = False,
+    json: Json = False,
+) -> None:  # fmt: skip
+    """Restore a copy, or files of it."""
+    if bool(to) == in_place:
+        raise typer.BadParameter("say where to: --to FOLDER, or --in-place.")
+    with connect() as api:
+        number = find(api, REPOSITORY, record)
+        target = client_name(api, CLIENTS, client) if client else _client_of(api, number)
+        answer = api.repository.restoring(number, {
+            "restore_task": {
+                "target_client": target, "destination_path": to or "/", "data_deployment": in_place,
+                "granular_restore_files": file or [""],
+            }
+        })  # fmt: skip
+        _begun(api, [answer], wait=wait, json=json)
+
+
+def verify(records: Records, wait: Wait = False, json: Json = False) -> None:
+    """Read copies and compare every sum."""
+    with connect() as api:
+        answers = [api.repository.verification(find(api, REPOSITORY, record)) for record in records]
+        _begun(api, answers, wait=wait, json=json)
+
+
+def copy2pool(record: Record, pool: ToPool, wait: Wait = False, json: Json = False) -> None:
+    """Copy a copy into another pool."""
+    with connect() as api:
+        answer = api.repository.copying(find(api, REPOSITORY, record), pool=pool)
+        _begun(api, [answer], wait=wait, json=json)
+
+
+def move(record: Record, pool: ToPool, wait: Wait = False, json: Json = False) -> None:
+    """Move a copy into another pool."""
+    with connect() as api:
+        answer = api.repository.moving(find(api, REPOSITORY, record), pool=pool)
+        _begun(api, [answer], wait=wait, json=json)
+
+
+def files(
+    record: Record, path: Annotated[str, typer.Argument(help="Folder in the copy.")] = "", json: Json = False
+) -> None:
+    """List a folder of a copy."""
+    with connect() as api:
+        found: list[Any] = []
+        page = 1
+        number = find(api, REPOSITORY, record)
+        while True:
+            query = {"id": number, "path": path or None, "page": page, "limit": 1000}
+            data = api.call("GET", "/repository_record_file_list", query=query).data
+            found += data["items"]
+            if page >= data["pages"]:
+                break
+            page += 1
+    if json:
+        output.as_json(found)
+    elif found:
+        wanted = [name for name in ("type", "mode", "size_bytes", "mtime", "path", "name") if name in found[0]]
+        tables.table(wanted, found)
+
+
+def download(
+    record: Record,
+    path: Annotated[str, typer.Argument(help="Absolute path of a file in the copy.")],
+    to: Annotated[str, typer.Option("--to", help="File to write, -: standard output; its own name unless given.")] = "",
+) -> None:
+    """Fetch one file of a copy to this machine. A file that is there already is not replaced."""
+    with connect() as api, api.repository.file(find(api, REPOSITORY, record), path=path) as stream:
+        if to == "-":
+            while piece := stream.read(PIECE):
+                sys.stdout.buffer.write(piece)
+            sys.stdout.buffer.flush()
+            return
+        target = Path(to or Path(path).name)
+        if target.is_dir():
+            target /= Path(path).name
+        try:
+            descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except OSError as error:
+            typer.echo(f"rb: {output.plain(target)}: {error.strerror}.", err=True)
+            raise typer.Exit(REFUSED) from None
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                while piece := stream.read(PIECE):
+                    file.write(piece)
+        except BaseException:
+            target.unlink()  # half a file is not taken for a whole one
+            raise
+    print(output.plain(target))
+
+
+def reconcile(
+    pool: Annotated[str, typer.Option("--pool", help="Only this pool.", autocompletion=completion.names(POOLS))] = "",
+    apply: Annotated[bool, typer.Option("--apply", help="Do it; otherwise it is only told what would be done.")] = False,
+    json: Json = False,
+) -> None:  # fmt: skip
+    """Make the catalogue agree with what lies in the pools, after it was restored or rebuilt."""
+    with connect() as api:
+        wanted = [api.pool_list.read(find(api, POOLS, pool)).data] if pool else list(api.pool_list.all())
+        told = {
+            row["pool_name"]: api.pool_list.reconciliation(row["id"], apply=apply).data
+            for row in wanted
+            if pool or row["pool_type"] == "File system"
+        }
+    if json:
+        output.as_json(told)
+        return
+    for name, found in told.items():
+        reconciliation.tell(name, found)
+    if not apply:
+        print("Nothing was changed. Run it again with --apply.")
+
+
+def _client_of(api: Client, record: int) -> str:
+    client = api.repository.read(record).data["client"]
+    if client is None:
+        raise typer.BadParameter("the client of this copy is gone: name another one by --client.")
+    return client
+
+
+def _begun(api: Client, answers: list[Answer[Any]], *, wait: bool, json: bool) -> None:
+    tasks = [number for answer in answers for number in answer.tasks]
+    if wait:
+        wait_for(api, tasks, json=json)
+    elif json:
+        output.as_json({"tasks": tasks})
+    else:
+        for number in tasks:
+            print(f"task {number}")
+
+
+def commands() -> dict[str, Any]:
+    """Commands of `rb repository` beside those of the API."""
+    return cast(
+        "dict[str, Any]",
+        {"restore": restore, "verify": verify, "copy": copy2pool, "move": move, "files": files, "download": download,
+         "reconcile": reconcile},
+    )  # fmt: skip

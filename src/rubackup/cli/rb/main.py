@@ -1,0 +1,161 @@
+"""The entries of `rb` and of its aliases `rb_pools`, `rb_clients` and so on."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+from typer.main import get_command
+
+from rubackup import __version__
+from rubackup.cli.rb import access, bodies, copies, login, tasks
+from rubackup.cli.rb.generic import FamilyGroup, Json, command, function, show
+from rubackup.cli.rb.status import USAGE, exit_status, tell
+from rubackup.cli.rb.tools import TOOLS, Tool, operation, tool_of
+from rubackup.sdk import SdkError
+from rubackup.sdk.operations import families
+
+OWN: dict[str, Callable[..., Any]] = {}
+"""Commands that are no family, in the order of the help."""
+
+
+def call(
+    method: Annotated[str, typer.Argument(help="GET, POST, PATCH or DELETE.")],
+    path: Annotated[str, typer.Argument(help="Path below /api/v1, with its query.")],
+    data: Annotated[str, typer.Option("--data", metavar="FILE", help="The body as JSON, -: standard input.")] = "",
+    json: Json = False,
+) -> None:
+    """Carry out any call of the API."""
+    if method.upper() not in {"GET", "POST", "PATCH", "DELETE"}:
+        raise typer.BadParameter(f"{method} is not GET, POST, PATCH or DELETE.")
+    body = bodies.read_json(data) if data else None
+    with access.connect() as api:
+        show(api.call(method.upper(), f"/{path.lstrip('/')}", body=body), json=json)
+
+
+def completion(
+    shell: Annotated[str, typer.Argument(help="bash, zsh or fish.")],
+    program: Annotated[
+        str, typer.Option("--program", help="Only for this command, such as rb_pools; else for all.")
+    ] = "",
+) -> None:
+    """Print what a shell needs to complete `rb` and its aliases, for `eval "$(rb completion bash)"`."""
+    if shell not in {"bash", "zsh", "fish"}:
+        raise typer.BadParameter(f"{shell} is not bash, zsh or fish.")
+    every = ["rb", *(f"rb_{name}" for name in ALIASES)]
+    if program and program not in every:
+        raise typer.BadParameter(f"{program} is not one of {', '.join(every)}.")
+    for name in [program] if program else every:
+        variable = completion_variable(name)
+        os.environ[variable] = f"source_{shell}"
+        with contextlib.suppress(SystemExit):  # Typer's way to end after it has printed the script
+            run(group(), name)
+        del os.environ[variable]
+
+
+def completion_variable(program: str) -> str:
+    """The variable by which a shell asks a command for completions."""
+    return f"_{program.upper()}_COMPLETE"
+
+
+def version() -> None:
+    """Show the version."""
+    print(__version__)
+
+
+OWN |= {
+    "login": login.login, "logout": login.logout, "whoami": login.whoami, "backup": copies.backup, "restore": copies.restore,
+    "verify": copies.verify, "copy2pool": copies.copy2pool, "log_viewer": tasks.log_viewer, "call": call,
+    "completion": completion, "version": version,
+}  # fmt: skip
+ALIASES = (*TOOLS, "copy2pool", "log_viewer")
+"""What is also a command by itself, `rb_` before it."""
+CALLS = "calls"
+"""Calls that are no family's are commands by their own names, too."""
+
+
+class RbGroup(TyperGroup):
+    """Commands of their own, the product's tools, and every family of the API."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - Typer's signature
+        """Families that have a tool are shown by its name."""
+        covered = {tool.family for tool in TOOLS.values()}
+        return [*OWN, *TOOLS, *sorted(name for name in families() if name not in covered)]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - Typer's signature
+        """The command of this name, made now."""
+        return made(cmd_name.replace("-", "_"))
+
+
+def made(name: str) -> Any:
+    """A command of `rb`; None when there is none of this name."""
+    if name in OWN:
+        return command(name, OWN[name])
+    tool = tool_of(name)
+    if tool is None:
+        alone = operation(CALLS, name)
+        return None if alone is None or alone.get("streams") else command(name, function(Tool(CALLS), alone))
+    own: dict[str, Callable[..., Any]] = {}
+    if tool.family == "repository":
+        own = copies.commands()
+    elif tool.family == "task_queue":
+        own = tasks.commands()
+    elif tool.family in {"global_schedule", "backup_strategies", "reports"}:
+        own = tasks.starters(tool)
+    return FamilyGroup(name, tool, own)
+
+
+def root(
+    profile: Annotated[
+        str,
+        typer.Option("--profile", help=f"Which of several installations, each with its own login ({access.PROFILE})."),
+    ] = "",
+) -> None:
+    """RuBackup's tools, through the REST API. Log in first: rb login."""
+    if profile:
+        os.environ[access.PROFILE] = profile
+
+
+def group() -> Any:
+    """The whole of `rb`."""
+    app = typer.Typer(
+        cls=RbGroup, add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False
+    )
+    app.callback()(root)
+    return get_command(app)
+
+
+def run(made_command: Any, program: str, arguments: list[str] | None = None) -> None:
+    """Carry a command line out. Errors are told on stderr, and by the exit status."""
+    if completion_variable(program) in os.environ:
+        completable = typer.Typer(add_completion=True)  # making its command is what teaches Typer the shells
+        completable.command()(version)
+        get_command(completable)
+    try:
+        made_command.main(args=arguments, prog_name=program)
+    except SdkError as error:
+        tell(program, error)
+        sys.exit(exit_status(error))
+    except OSError as error:  # a file or folder of the user's
+        print(f"{program}: {error}", file=sys.stderr)
+        sys.exit(USAGE)
+
+
+def main() -> None:
+    """Entry of `rb`."""
+    run(group(), "rb")
+
+
+def alias() -> None:
+    """Entry of the aliases: the name that it was called by says which."""
+    program = Path(sys.argv[0]).name
+    found = made(program.removeprefix("rb_"))
+    if found is None:
+        sys.exit(f"{program} is no alias of rb.")
+    run(found, program)

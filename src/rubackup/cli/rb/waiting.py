@@ -1,0 +1,133 @@
+"""Waiting for tasks: a progress bar for each on a terminal, else a line for each change; the exit status tells the end."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import typer
+
+from rubackup.cli import output
+from rubackup.cli.rb.status import INTERRUPTED, NOT_DONE
+from rubackup.cli.rb.tables import size
+from rubackup.sdk import Client, Unreachable
+
+FINAL = frozenset({"Done", "Error", "Broken", "Killed"})
+POLL_SECONDS = (0.2, 2.0)
+"""The first pause between two looks, and the longest."""
+PATIENCE_SECONDS = 120.0
+"""How long the API may be away while a task is waited for."""
+
+Task = dict[str, Any]
+
+
+class Lines:
+    """Tells each change of a task's state on stderr, for what is no terminal."""
+
+    def __init__(self) -> None:
+        self._told: dict[int, str] = {}
+
+    def show(self, task: Task) -> None:
+        """Tell where the task is, if that is new."""
+        state = task["status"]
+        if self._told.get(task["id"]) != state:
+            self._told[task["id"]] = state
+            print(f"task {task['id']}: {output.plain(state)}", file=sys.stderr)
+
+
+class Bars:
+    """A bar for each task."""
+
+    def __init__(self, progress: Any) -> None:
+        self._progress = progress
+        self._bars: dict[int, Any] = {}
+
+    def show(self, task: Task) -> None:
+        """Draw how far the task is."""
+        number = task["id"]
+        if number not in self._bars:
+            self._bars[number] = self._progress.add_task("", total=100, status="", amount="")
+        done, total = task["bytes_done"], task["bytes_total"]
+        amount = f"{size(done)} of {size(total)}" if total else size(done)
+        speed = f", {size(task['speed_bytes_per_second'])}/s" if task["speed_bytes_per_second"] else ""
+        left = f", {task['eta_seconds']} s left" if task["eta_seconds"] else ""
+        self._progress.update(
+            self._bars[number], completed=task["percent"], status=f"{task['task_type']} {number} {task['status']}",
+            amount=f"{amount}{speed}{left}",
+        )  # fmt: skip
+
+
+@contextlib.contextmanager
+def view() -> Iterator[Lines | Bars]:
+    """Bars where stderr is a terminal, else lines."""
+    if not sys.stderr.isatty():
+        yield Lines()
+        return
+    from rich.console import Console  # noqa: PLC0415 - takes longer to load than most commands take
+    from rich.progress import BarColumn, Progress, TextColumn  # noqa: PLC0415
+
+    columns = (
+        TextColumn("{task.fields[status]}", markup=False), BarColumn(), TextColumn("{task.percentage:>3.0f} %", markup=False),
+        TextColumn("{task.fields[amount]}", markup=False),
+    )  # fmt: skip
+    with Progress(*columns, console=Console(stderr=True), refresh_per_second=4) as progress:
+        yield Bars(progress)
+
+
+def follow(api: Client, tasks: Sequence[int]) -> list[Task]:
+    """The tasks as they ended. An API that is away for a while is waited for."""
+    ended: dict[int, Task] = {}
+    pause, unseen_since = POLL_SECONDS[0], None
+    with view() as shown:
+        while True:
+            for number in tasks:
+                if number in ended:
+                    continue
+                try:
+                    task = dict(api.task_queue.read(number).data)
+                except Unreachable:
+                    now = time.monotonic()
+                    unseen_since = unseen_since or now
+                    if now - unseen_since > PATIENCE_SECONDS:
+                        raise
+                    continue
+                unseen_since = None
+                shown.show(task)
+                if task["status"] in FINAL:
+                    ended[number] = task
+            if len(ended) == len(set(tasks)):
+                return [ended[number] for number in tasks]
+            time.sleep(pause)
+            pause = min(pause * 1.5, POLL_SECONDS[1])
+
+
+def wait_for(api: Client, tasks: Sequence[int], *, json: bool = False) -> None:
+    """Show tasks until they have ended; exit status 4 unless all are Done. Ctrl-C leaves them at work."""
+    try:
+        ended = follow(api, tasks)
+    except KeyboardInterrupt:
+        numbers = " ".join(str(number) for number in tasks)
+        print(f"\nThe task goes on: rb task_queue wait {numbers}", file=sys.stderr)
+        raise typer.Exit(INTERRUPTED) from None
+    if json:
+        output.as_json(ended[0] if len(ended) == 1 else ended)
+    else:
+        for task in ended:
+            print(output.plain(outcome(task)))
+    if any(task["status"] != "Done" for task in ended):
+        raise typer.Exit(NOT_DONE)
+
+
+def outcome(task: Task) -> str:
+    """How a task ended, in a line."""
+    facts = [f"task {task['id']}", task["task_type"], task["status"]]
+    if task["status"] == "Done" and task["bytes_total"]:
+        facts.append(f"{task['files_done']} files, {size(task['bytes_done'])}")
+    if task["record"]:
+        facts.append(f"copy {task['record']}")
+    if task["message"] and task["status"] != "Done":
+        facts.append(task["message"])
+    return "  ".join(facts)

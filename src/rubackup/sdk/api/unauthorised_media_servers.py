@@ -1,0 +1,111 @@
+"""Unauthorised Media Servers. Made by scripts/generate-client from docs/openapi.json. Do not edit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, TypedDict
+
+from rubackup.sdk.api._shared import Ids
+from rubackup.sdk.caller import Answer, Family, Page, segment
+
+
+class UnauthorisedMediaServerRow(TypedDict):
+    """A media server that waits for authorisation."""
+
+    id: int
+    """Id of the row."""
+    hostname: str
+    """Host name that it told."""
+    hwid: str
+    """Hardware id that it told: 64 hex digits."""
+    address: str
+    """Address that it came from."""
+    os_type: str
+    """A name of os_types."""
+    os_version: str
+    """Version of the operating system."""
+    package_version: str
+    """Version of its software."""
+    data_endpoint: str
+    """Where clients would send their data, `host:port`."""
+    fingerprint: str
+    """SHA-256 fingerprint of its key; compare it with the host's."""
+    first_seen_at: str
+    """When it asked first."""
+    last_seen_at: str
+    """When it asked last."""
+
+
+ListColumn = Literal[
+    "id", "hostname", "hwid", "address", "os_type", "os_version", "package_version", "data_endpoint",
+    "fingerprint", "first_seen_at", "last_seen_at",
+]  # fmt: skip
+
+
+class UnauthorisedMediaServers(Family):
+    """Unauthorised Media Servers."""
+
+    def list(
+        self,
+        *,
+        page: int | None = None,
+        limit: int | None = None,
+        sort_by: ListColumn | None = None,
+        sort_order: Literal["asc", "desc"] | None = None,
+        filter_data: str | Sequence[str] | None = None,
+        cursor: str | None = None,
+    ) -> Answer[Page[UnauthorisedMediaServerRow]]:
+        """List: Unauthorised Media Servers. Permission: See media servers, pools and storages."""
+        return self._call(
+            "GET",
+            "/unauthorised_media_servers",
+            query={
+                "page": page,
+                "limit": limit,
+                "sort_by": sort_by,
+                "sort_order": sort_order,
+                "filter_data": filter_data,
+                "cursor": cursor,
+            },
+        )
+
+    def all(
+        self,
+        *,
+        sort_by: ListColumn | None = None,
+        sort_order: Literal["asc", "desc"] | None = None,
+        filter_data: str | Sequence[str] | None = None,
+    ) -> Iterator[UnauthorisedMediaServerRow]:
+        """Every row, page by page behind a cursor."""
+        return self._rows(
+            "/unauthorised_media_servers", {"sort_by": sort_by, "sort_order": sort_order, "filter_data": filter_data}
+        )
+
+    def delete_many(
+        self, body: Ids, *, if_match: str | None = None, idempotency_key: str | None = None
+    ) -> Answer[dict[str, Any]]:
+        """Delete several, all or none: Unauthorised Media Servers. Permission: Authorise and delete media servers."""
+        return self._call(
+            "DELETE",
+            "/unauthorised_media_servers",
+            body=body,
+            if_match=if_match,
+            idempotency_key=idempotency_key,
+            repeatable=True,
+        )
+
+    def read(self, row_id: int) -> Answer[UnauthorisedMediaServerRow]:
+        """Read one: Unauthorised Media Servers. Permission: See media servers, pools and storages."""
+        return self._call("GET", f"/unauthorised_media_servers/{segment(row_id)}")
+
+    def delete(
+        self, row_id: int, *, if_match: str | None = None, idempotency_key: str | None = None
+    ) -> Answer[dict[str, Any]]:
+        """Delete one: Unauthorised Media Servers. Permission: Authorise and delete media servers."""
+        return self._call(
+            "DELETE",
+            f"/unauthorised_media_servers/{segment(row_id)}",
+            if_match=if_match,
+            idempotency_key=idempotency_key,
+            repeatable=True,
+        )

@@ -1,0 +1,197 @@
+"""A client of the REST API: a session or an API token, and the families of calls as attributes.
+
+    with Client.from_token("https://backup.example:5656", token, ca_file="/etc/rubackup/root.crt") as api:
+        for pool in api.pool_list.all():
+            print(pool["pool_name"], pool["free_bytes"])
+
+A session's tokens are renewed by themselves; a call that changes something is sent again under its Idempotency-Key
+when its answer was lost. Not for several threads at a time.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import replace
+from http import HTTPStatus
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from rubackup.sdk.api import Families
+from rubackup.sdk.caller import Answer, Query, Stream
+from rubackup.sdk.connection import Connection
+from rubackup.sdk.errors import LoggedOut, Refused, Unreachable
+from rubackup.sdk.store import MemoryStore, Session, Store
+
+DATABASE = "rubackup"
+TIMEOUT_SECONDS = 60.0
+OVER = "The session is over: log in."
+
+
+class Client(Families):
+    """Whoever calls the API."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        ca_file: str | Path | None = None,
+        store: Store | None = None,
+        token: str | None = None,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+    ) -> None:
+        super().__init__(self)
+        self._ca_file = None if ca_file is None else str(Path(ca_file).absolute())
+        self._connection = Connection(url, self._ca_file, timeout_seconds)
+        self._store: Store = store or MemoryStore()
+        self._token = token
+
+    @classmethod
+    def from_token(
+        cls, url: str, token: str, *, ca_file: str | Path | None = None, timeout_seconds: float = TIMEOUT_SECONDS
+    ) -> Self:
+        """A client with an API token (`rbt_…`), which needs no login."""
+        return cls(url, ca_file=ca_file, token=token, timeout_seconds=timeout_seconds)
+
+    @classmethod
+    def from_store(cls, store: Store, *, timeout_seconds: float = TIMEOUT_SECONDS) -> Self:
+        """A client with a session that is kept, such as that of `rb login`; LoggedOut when there is none."""
+        session = store.load()
+        if session is None:
+            raise LoggedOut("Nobody is logged in: log in.")
+        return cls(session.url, ca_file=session.ca_file, store=store, timeout_seconds=timeout_seconds)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def url(self) -> str:
+        """The API's address."""
+        return self._connection.url
+
+    def close(self) -> None:
+        """Close the connection; the session stays. The next call opens another connection."""
+        self._connection.close()
+
+    def login(self, user: str, password: str, *, database: str = DATABASE) -> dict[str, Any]:
+        """Begin a session; what the API tells of the user. Refused with status 401 or 429 when it does not go."""
+        body = {"rubackup_database": database, "rubackup_user": user, "password": password}
+        told: dict[str, Any] = self._connection.exchange("POST", "/auth/login", {}, body=body).data
+        self._store.save(
+            Session(
+                url=self.url, ca_file=self._ca_file, user=told["user_name"], access_token=told["access_token"],
+                refresh_token=told["refresh_token"], csrf_token=told["csrf_token"], roles=tuple(told["role"]),
+                logged_in_at=time.time(),
+            )
+        )  # fmt: skip
+        return {name: value for name, value in told.items() if not name.endswith("_token")}
+
+    def logout(self) -> None:
+        """End the session, here and at the API. One that is over already is no error."""
+        with self._store.locked():
+            session = self._store.load()
+            if session is None:
+                return
+            try:
+                self._connection.exchange("DELETE", "/auth/logout", _bearer(session.refresh_token, session))
+            except Refused as refused:
+                if refused.status != HTTPStatus.UNAUTHORIZED:
+                    raise
+            self._store.drop()
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Query | None = None,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+        repeatable: bool = False,
+    ) -> Answer[Any]:
+        """The answer of a call, `path` without `/api/v1`. Prefer the families' methods, which know the types."""  # fmt: skip
+        sent = dict(headers or {})
+        if repeatable:
+            sent.setdefault("Idempotency-Key", str(uuid.uuid4()))
+        again = method == "GET" or "Idempotency-Key" in sent
+        try:
+            return self._known(method, path, query, body, sent)
+        except Unreachable as unreachable:
+            if not (again and unreachable.lost):
+                raise
+        return self._known(method, path, query, body, sent)
+
+    def stream(
+        self, method: str, path: str, *, query: Query | None = None, headers: Mapping[str, str] | None = None
+    ) -> Stream:
+        """The answer of a call that is no envelope."""
+        sent = dict(headers or {})
+        session = self._session()
+        try:
+            return self._connection.stream(method, path, sent | self._rights(session), query=query)
+        except Refused as refused:
+            if refused.status != HTTPStatus.UNAUTHORIZED or session is None:
+                raise
+        return self._connection.stream(method, path, sent | self._rights(self._renewed(session)), query=query)
+
+    def _known(self, method: str, path: str, query: Query | None, body: Any, headers: dict[str, str]) -> Answer[Any]:
+        session = self._session()
+        try:
+            return self._connection.exchange(
+                method, path, headers | self._rights(session), query=query, body=body
+            )  # fmt: skip
+        except Refused as refused:
+            if refused.status != HTTPStatus.UNAUTHORIZED or session is None:
+                raise
+        renewed = self._renewed(session)
+        return self._connection.exchange(method, path, headers | self._rights(renewed), query=query, body=body)
+
+    def _session(self) -> Session | None:
+        if self._token is not None:
+            return None
+        session = self._store.load()
+        if session is None:
+            raise LoggedOut("Nobody is logged in: log in.")
+        return session
+
+    def _rights(self, session: Session | None) -> dict[str, str]:
+        if session is None:
+            return {"Authorization": f"Bearer {self._token}"}
+        return _bearer(session.access_token, session)
+
+    def _renewed(self, refused: Session) -> Session:
+        """New tokens by the refresh token; those of another program that was quicker."""
+        with self._store.locked():
+            session = self._store.load()
+            if session is None:
+                raise LoggedOut(OVER)
+            if session.access_token != refused.access_token:
+                return session
+            headers = {
+                "Authorization": f"Bearer {session.refresh_token}",
+                "Authorization-Access-Token": f"Bearer {session.access_token}",
+            }
+            try:
+                told = self._connection.exchange("POST", "/auth/refresh", headers).data
+            except Refused as error:
+                if error.status != HTTPStatus.UNAUTHORIZED:
+                    raise
+                self._store.drop()
+                raise LoggedOut(OVER) from error
+            renewed = replace(
+                session, access_token=told["access_token"], refresh_token=told["refresh_token"],
+                csrf_token=told["csrf_token"], roles=tuple(told["role"]),
+            )  # fmt: skip
+            self._store.save(renewed)
+            return renewed
+
+
+def _bearer(token: str, session: Session) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}", "X-CSRF-TOKEN": session.csrf_token}

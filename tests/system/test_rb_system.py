@@ -1,0 +1,147 @@
+"""The command `rb` against a running system: every family, progress on a terminal, and what goes wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from rubackup.cli.rb import access
+from rubackup.sdk import Client
+from rubackup.sdk.operations import families
+from support.rb import rb
+from support.system import System
+
+LISTED = [name for name, facts in families().items() if any(one["verb"] == "list" for one in facts["operations"])]
+
+
+@pytest.fixture
+def logged_in(system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> System:
+    """The superuser has logged in by `rb login --state`."""
+    monkeypatch.setenv(access.PROFILE, "default")  # an option of `rb` sets it, too
+    for name in (access.API, access.CA, access.TOKEN_FILE):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "configuration"))
+    status, _, said = rb("login", "--state", str(system.state))
+    assert (status, said) == (0, "")
+    return system
+
+
+def test_every_family_is_listed(logged_in: System) -> None:
+    """As JSON and as a table; a row that there is can be fetched by its id."""
+    for family in LISTED:
+        status, text, said = rb(family, "list", "--limit", "2", "--json")
+        assert (status, said if "of" not in said else "") == (0, ""), family
+        found = json.loads(text)
+        assert rb(family, "list", "--limit", "2")[0] == 0, family
+        if found and any(one["verb"] == "read" for one in families()[family]["operations"]):
+            assert json.loads(rb(family, "get", str(found[0]["id"]), "--json")[1])["id"] == found[0]["id"]
+
+    assert len(LISTED) > 55
+
+
+def test_a_session_is_renewed_at_the_api(logged_in: System) -> None:
+    """The new tokens are kept, and the old refresh token is not needed any more."""
+    store = access.session_store()
+    before = store.load()
+    assert before is not None
+    with Client.from_store(store) as client:
+        after = client._renewed(before)
+
+    assert after.access_token != before.access_token
+    assert store.load() == after
+    assert rb("whoami")[0] == 0
+
+
+def test_a_terminal_shows_a_bar(logged_in: System, tmp_path: Path) -> None:
+    """Done with its percents, on stderr, so that the output can go elsewhere."""
+    folder = tmp_path / "documents"
+    folder.mkdir()
+    (folder / "one").write_bytes(os.urandom(2_000_000))
+    terminal, end = pty.openpty()
+    seen: list[bytes] = []
+
+    def read() -> None:
+        try:
+            while piece := os.read(terminal, 65536):
+                seen.append(piece)
+        except OSError:  # the other end was closed
+            return
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    done = subprocess.run(
+        [sys.executable, "-m", "rubackup.cli.rb", "backup", str(folder), "-c", logged_in.facts["client"], "--wait"],
+        stdout=subprocess.PIPE, stderr=end, text=True, timeout=120, check=False,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "120"},
+    )  # fmt: skip
+    os.close(end)
+    reader.join(timeout=10)
+    os.close(terminal)
+
+    drawn = b"".join(seen).decode()
+    assert done.returncode == 0, drawn
+    assert re.search(r"Backup \d+ Done", drawn)
+    assert "100 %" in drawn
+    assert re.fullmatch(r"task \d+  Backup  Done  1 files, 1\.9 MiB  copy \d+\n", done.stdout)
+
+
+def test_a_shell_completes_names_that_there_are(logged_in: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asked of the API."""
+    monkeypatch.setenv("_RB_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", "rb pools get D")
+    monkeypatch.setenv("COMP_CWORD", "3")
+
+    assert rb()[1].split() == ["Default"]
+
+
+def test_a_wrong_password_asks_to_log_in(logged_in: System, tmp_path: Path) -> None:
+    """The session that there was stays."""
+    file = tmp_path / "password"
+    file.touch(mode=0o600)
+    file.write_text("wrong\n")
+
+    status, _, said = rb("login", "--password-file", str(file), "--user", "nobody-of-rb")
+
+    assert (status, "wrong" in said) == (5, False)
+    assert rb("whoami")[0] == 0
+
+
+def test_a_password_that_others_can_read_is_refused(logged_in: System, tmp_path: Path) -> None:
+    """Nothing is sent."""
+    file = tmp_path / "password"
+    file.write_text("open\n")
+    file.chmod(0o644)
+
+    assert rb("login", "--password-file", str(file))[0] == 2
+
+
+def test_a_role_that_may_not_is_told_apart(logged_in: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a token of an auditor, who sees everything and changes nothing."""
+    token = json.loads(rb("tokens", "create", "--name", "rb-auditor", "--roles", "auditor", "--json")[1])["token"]
+    file = tmp_path / "token"
+    file.touch(mode=0o600)
+    file.write_text(token)
+    monkeypatch.setenv(access.TOKEN_FILE, str(file))
+
+    assert rb("pools")[0] == 0
+    assert rb("client_group", "create", "--name", "rb-never")[0] == 6
+
+
+def test_nobody_there_and_nobody_trusted_are_no_answer(logged_in: System, tmp_path: Path) -> None:
+    """Exit status 3, before a password is sent."""
+    password = logged_in.facts["password_file"]
+    ca = logged_in.facts["ca_file"]
+
+    silent = rb("login", "https://localhost:1", "-u", "a", "--ca", ca, "--password-file", password)
+    strange = rb("--profile", "other", "login", logged_in.facts["api"], "-u", "a", "--password-file", password)
+
+    assert (silent[0], strange[0]) == (3, 3)
+    assert "certificate verify failed" in strange[2]

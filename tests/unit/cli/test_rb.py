@@ -1,0 +1,229 @@
+"""The command `rb` without an API: commands made from the description of the API, exit statuses, what is shown."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rubackup.cli.rb import access, bodies, tables
+from rubackup.cli.rb.generic import HIDDEN, FamilyGroup, show
+from rubackup.cli.rb.main import ALIASES, made
+from rubackup.cli.rb.status import exit_status
+from rubackup.cli.rb.tools import TOOLS, operation, tool_of
+from rubackup.sdk import Answer, LoggedOut, Misused, Refused, Unreachable
+from rubackup.sdk.operations import families
+from support.rb import rb
+
+CALLS = [(family, one["verb"]) for family, facts in families().items() for one in facts["operations"]]
+
+
+@pytest.fixture(autouse=True)
+def nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is logged in."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.setenv(access.PROFILE, "default")  # an option of `rb` sets it, too
+    for name in (access.API, access.CA, access.TOKEN_FILE):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_every_call_of_the_api_has_a_command() -> None:
+    """All families, all their verbs; many are deleted by the command that deletes one, and streams have their own."""
+    missing = []
+    for family, verb in CALLS:
+        found = made(family)
+        name = {"read": "get", "update": "patch", "delete_many": "delete"}.get(verb, verb)
+        if found is None or (verb not in HIDDEN - {"delete_many"} and found.get_command(None, name) is None):
+            missing.append((family, verb))
+
+    assert missing == []
+    assert len(CALLS) > 280
+
+
+@pytest.mark.parametrize("family", sorted(families()))
+def test_the_commands_of_a_family_explain_themselves(family: str) -> None:
+    """Every command can be made and shows its help."""
+    found = made(family)
+    assert isinstance(found, FamilyGroup)
+
+    for name in found.list_commands(None):
+        status, text, said = rb(family, name, "--help")
+        assert (status, said) == (0, ""), name
+        assert "--json" in text or name in {"kill", "pause", "continue", "download"}, name
+
+
+def test_no_secret_can_be_given_on_the_command_line() -> None:
+    """Passwords and keys come from files, standard input or a prompt."""
+    secrets = [
+        (family, one["verb"], bodies.flag(field, field["name"]))
+        for family, facts in families().items() for one in facts["operations"]
+        for field in one.get("body", {}).get("fields", ()) if field.get("secret")
+    ]  # fmt: skip
+
+    assert len(secrets) >= 5
+    assert all(flag.endswith("-file") for _, _, flag in secrets)
+    assert rb("login", "https://x", "--password", "y")[0] == 2
+
+
+def test_tools_show_columns_that_there_are() -> None:
+    """A column that the API loses is noticed here."""
+    wrong = [
+        (name, column)
+        for name, tool in TOOLS.items() for column in (*tool.columns, *tool.keys)
+        if (listed := operation(tool.family, "list")) and column not in {c["name"] for c in listed["columns"]}
+    ]  # fmt: skip
+
+    assert wrong == []
+
+
+def test_every_alias_is_installed() -> None:
+    """As a command of its own, which finds out by its name what it is."""
+    import tomllib
+
+    scripts = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]["scripts"]
+
+    aliases = {name for name, entry in scripts.items() if entry == "rubackup.cli.rb.main:alias"}
+    assert aliases == {f"rb_{name}" for name in ALIASES}
+    assert scripts["rb"] == "rubackup.cli.rb.main:main"
+
+
+def test_an_alias_is_its_command(tmp_path: Path) -> None:
+    """By the name that it was called by, with the product's flags."""
+    program = tmp_path / "rb_global_schedule"
+    program.write_text("from rubackup.cli.rb.main import alias\nalias()\n")
+
+    done = subprocess.run(
+        [sys.executable, str(program), "-x", "1"], capture_output=True, text=True, timeout=60, check=False,
+        env={**os.environ, "XDG_CONFIG_HOME": str(tmp_path)},
+    )  # fmt: skip
+
+    assert done.returncode == 5  # it has come as far as to need a login
+    assert done.stderr.startswith("rb_global_schedule: Nobody is logged in")
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("rb po", ["pools", "pool_substitution"]), ("rb pools cr", ["create"]), ("rb pools list --filter pool_n", ["pool_name"]),
+        ("rb pools list --columns id,used", ["id,used_bytes"]), ("rb pools create --ignore-free-space-check ", ["yes", "no"]),
+        ("rb storage_clouds create --object-lock g", ["governance"]), ("rb pools get ", []),
+    ],
+)  # fmt: skip
+def test_a_shell_completes(line: str, expected: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands, options' values and columns; names of rows only where the API can be asked."""
+    monkeypatch.setenv("_RB_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", line)
+    monkeypatch.setenv("COMP_CWORD", str(len(line.split(" ")) - 1))
+
+    status, text, said = rb()
+
+    assert (status, said) == (0, "")
+    assert text.split() == expected
+
+
+def test_a_family_is_found_by_both_names() -> None:
+    """The product's and the API's, with hyphens or underscores."""
+    assert made("pools").tool is made("pool_list").tool is tool_of("pools")
+    assert rb("pool-list", "--help")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (["pools"], 5), (["whoami"], 5), (["no-such-command"], 2), (["pools", "no-such-verb"], 2), (["call", "PUT", "/x"], 2),
+        (["pools", "list", "--columns", "nothing"], 2), (["global_config", "patch"], 2), (["completion", "tcsh"], 2),
+        (["pools", "create", "--max-tasks", "many"], 2), (["pools", "create", "--ignore-free-space-check", "maybe"], 2),
+        (["pools", "create", "--data", "/no/such/file"], 2), (["restore", "1"], 2), (["login"], 2), (["login", "http://x", "-u", "a"], 2),
+        (["--profile", "../x", "pools"], 2), (["login", "https://localhost:1", "-u", "a", "--ca", "/no/such/file"], 2),
+        (["version"], 0),
+    ],
+)  # fmt: skip
+def test_a_wrong_usage_is_told_apart(arguments: list[str], status: int) -> None:
+    """From having to log in, too."""
+    assert rb(*arguments)[0] == status
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (Refused("x", 400), 1), (Refused("x", 401), 5), (Refused("x", 403), 6), (Refused("x", 404), 7), (Refused("x", 409), 1),
+        (Refused("x", 429), 1), (Refused("x", 503), 3), (LoggedOut("x"), 5), (Unreachable("x"), 3), (Misused("x"), 2),
+    ],
+)  # fmt: skip
+def test_an_error_has_its_exit_status(error: Any, status: int) -> None:
+    """As docs/cli.md says."""
+    assert exit_status(error) == status
+
+
+def test_what_went_well_only_in_part_is_an_exit_status(capsys: pytest.CaptureFixture[str]) -> None:
+    """207: the table shows what did not."""
+    import typer
+
+    with pytest.raises(typer.Exit) as ended:
+        show(Answer(207, {"items": [{"id": 5, "problem": "is gone"}]}, "", {}), json=False)
+
+    assert ended.value.exit_code == 8
+    assert "is gone" in capsys.readouterr().out
+
+
+def test_a_token_file_that_others_can_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told by its name, without its content."""
+    file = tmp_path / "token"
+    file.write_text("rbt_secret")
+    file.chmod(0o644)
+    monkeypatch.setenv(access.TOKEN_FILE, str(file))
+    monkeypatch.setenv(access.API, "https://localhost:1")
+
+    status, _, said = rb("pools")
+
+    assert status == 2
+    assert str(file) in said
+    assert "rbt_secret" not in said
+
+
+def body_of(family: str, verb: str, **values: str) -> Any:
+    """What a command would send."""
+    facts = operation(family, verb)
+    assert facts is not None
+    return bodies.body(facts["body"], {bodies.parameter(name.replace("__", ".")): v for name, v in values.items()}, "")
+
+
+def test_options_become_the_body_that_the_api_takes() -> None:
+    """Dotted fields, numbers, names or ids, null and yes or no."""
+    assert body_of("pool_list", "create", pool_name="7", media_server="7", retention_period="null", max_tasks="3") == {
+        "data": {"pool_name": "7", "media_server": 7, "retention_period": None, "max_tasks": 3}
+    }
+    assert body_of("task_queue", "create", task__client="a (b)", task__archiving="no") == {
+        "data": {"task": {"client": "a (b)", "archiving": False}}
+    }
+    assert body_of("global_schedule", "set_status", id="5", status="run") == {"data": [{"id": 5, "status": "run"}]}
+
+
+def test_options_win_over_a_file(tmp_path: Path) -> None:
+    """The file may have `data` around it, as the API's examples do."""
+    file = tmp_path / "body.json"
+    file.write_text(json.dumps({"data": {"name": "file", "shared": True}}))
+    facts = operation("client_groups", "create")
+    assert facts is not None
+
+    sent = bodies.body(facts["body"], {"field_name": "option"}, str(file))
+
+    assert sent == {"data": {"name": "option", "shared": True}}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("used_bytes", 1536, "1.5 KiB"), ("used_bytes", 0, "0 B"), ("online", True, "yes"), ("x", None, ""), ("mode", 420, "0644"),
+        ("roles", ["a", "b"], "a, b"), ("x", {"a": 1}, '{"a": 1}'), ("at", "2026-01-02T03:04:05.678+03:00", "2026-01-02 03:04:05 +03:00"),
+        ("speed_bytes_per_second", 2048, "2.0 KiB/s"), ("used_bytes", 3 * 1024**5, "3.0 PiB"),
+    ],
+)  # fmt: skip
+def test_values_are_written_for_people(name: str, value: Any, text: str) -> None:
+    """Sizes, instants, flags; JSON has them as they came."""
+    assert tables.shown(name, value) == text
