@@ -64,7 +64,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     def resource(item: pytest.Item) -> str:
         parameters = getattr(item, "callspec", None)
         family = parameters.params.get("family") if parameters else None
-        return family.path if family else ""
+        return getattr(family, "path", "")
 
     suite = [number for number, item in enumerate(items) if resource(item)]
     for number, item in zip(suite, sorted((items[n] for n in suite), key=resource), strict=True):
