@@ -165,6 +165,21 @@ def test_a_read_past_the_end_is_damage(backend: Backend) -> None:
         backend.read(NAME, 3, 3)
 
 
+def test_a_file_that_goes_while_files_are_listed_is_no_error(backend: Backend) -> None:
+    """A copy may be dropped while a collection looks at the manifests."""
+    names = [f"manifests/{number}.manifest" for number in range(5)]
+    for name in names:
+        backend.put(name, b"x")
+    listed = backend.list("manifests")
+    first = next(listed)
+    for name in names:
+        if name != first.name:
+            backend.delete(name)
+
+    assert first.name in names
+    assert {item.name for item in listed} <= set(names)
+
+
 def test_files_are_listed_by_folder(backend: Backend) -> None:
     """Only what lies below the folder, with sizes."""
     for name in ("packs/aa/1.pack", "packs/bb/2.pack", "manifests/3.manifest"):

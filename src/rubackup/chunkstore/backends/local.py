@@ -183,7 +183,11 @@ class LocalBackend:
                 for file in files:
                     if not file.endswith(TEMPORARY):
                         path = Path(parent, file)
-                        yield Item(str(path.relative_to(self._root)), path.stat().st_size)
+                        try:
+                            size = path.stat().st_size
+                        except FileNotFoundError:  # it was deleted, or published, since the folder was read
+                            continue
+                        yield Item(str(path.relative_to(self._root)), size)
 
     def delete(self, name: str) -> None:
         """Remove a file durably; that it is gone already is no error."""
