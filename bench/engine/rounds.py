@@ -180,7 +180,7 @@ class Scenario:
             self._place.remove(target)
 
     def _operate(self, row: str, one: Contestant, target: Path) -> None:
-        if row in {FIRST, UNCHANGED, CHANGED}:
+        if row in COPIES:
             one.backup(self._tree.root)
         elif row in {VERIFY, COLD}:
             one.verify()

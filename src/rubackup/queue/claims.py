@@ -128,8 +128,7 @@ async def _block(db: Connection, blocked: dict[int, tuple[str, str]]) -> None:
     tasks = list(blocked)
     names, messages = [list(column) for column in zip(*blocked.values(), strict=True)]
     await db.execute(sql.MARK_BLOCKED, tasks, names, messages)
-    passed_on = {row[0] for row in await db.fetch(sql.RESERVED, tasks)} - set(names)
-    await wake(db, passed_on)
+    await pass_on(db, tasks, names)
 
 
 async def _block_alike(db: Connection, blocked: dict[int, tuple[str, str]]) -> None:
@@ -141,8 +140,13 @@ async def _block_alike(db: Connection, blocked: dict[int, tuple[str, str]]) -> N
         if count >= MANY and name.startswith("places:client:"):
             client = int(name.rpartition(":")[2])
             tasks = [row["id"] for row in await db.fetch(sql.BLOCK_ALIKE, client, name, message, HEAD, ALIKE)]
-            if tasks:
-                await wake(db, {row[0] for row in await db.fetch(sql.RESERVED, tasks)})
+            await pass_on(db, tasks)
+
+
+async def pass_on(db: Connection, tasks: Sequence[int], kept: Iterable[str] = ()) -> None:
+    """Wake who waits for what these tasks reserve, as they left the queue's head without holding it, but for the names `kept`."""
+    if tasks:
+        await wake(db, {row[0] for row in await db.fetch(sql.RESERVED, tasks)}.difference(kept))
 
 
 async def wake(db: Connection, names: Iterable[str]) -> None:

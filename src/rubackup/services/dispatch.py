@@ -115,9 +115,8 @@ async def claim(
             found += await _prepare(db, held, zone)
             if not held or len(found) >= limit:
                 break
-            if (
-                time.monotonic() > until
-            ):  # rows of hosts are locked until the claim ends; what is left comes with the next
+            # Rows of hosts are locked until the claim ends; what is left comes with the next.
+            if time.monotonic() > until:
                 await notify(db, "tasks")
                 break
         return found

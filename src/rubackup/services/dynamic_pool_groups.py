@@ -124,8 +124,8 @@ async def update(change: Change, group_id: int, wanted: DynamicGroupChange) -> N
     columns = given(**{name: getattr(wanted, name) for name in wanted.__struct_fields__})
     if "name" in columns:
         await pool_names.refuse_of_pool(change.db, columns["name"])
-    if "name" in columns and await change.db.fetchval(_NAMED, group_id, columns["name"]):
-        raise _taken(columns["name"])
+        if await change.db.fetchval(_NAMED, group_id, columns["name"]):
+            raise _taken(columns["name"])
     await update_columns(change.db, "dynamic_pool_groups", group_id, columns)
     await _tell_changed(change, group_id)
 

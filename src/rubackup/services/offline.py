@@ -9,7 +9,6 @@ from rubackup.catalog.database import Connection
 from rubackup.domain.lookups import TaskStatus
 from rubackup.domain.tasks import Verb
 from rubackup.queue import claims
-from rubackup.queue import statements as sql
 from rubackup.queue.postgres import PostgresQueue
 from rubackup.services import configuration, task_log
 
@@ -38,8 +37,7 @@ async def wait_too(db: Connection, client_id: int, on: str, message: str) -> int
     In a clustered group another member may do a task, so each is claimed by itself.
     """
     tasks = [row["id"] for row in await db.fetch(_WAIT, client_id, on, message, WAIT_AT_ONCE)]
-    if tasks:
-        await claims.wake(db, {row[0] for row in await db.fetch(sql.RESERVED, tasks)})
+    await claims.pass_on(db, tasks)
     return len(tasks)
 
 
