@@ -6,17 +6,31 @@ import contextlib
 import grp
 import os
 import pwd
-from collections.abc import Iterable, Iterator
+import re
+import stat
+import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from rubackup.roles.installed.bundle import put
 from rubackup.roles.installed.config_file import ALL
 from rubackup.roles.installed.layout import Layout
 from rubackup.roles.up.faults import explained
 
-USERS = {"api": "rubackup-api", "server": "rubackup-server", "media": "rubackup-media", "client": "root"}
+USERS = {
+    "api": "rubackup-api",
+    "server": "rubackup-server",
+    "media": "rubackup-media",
+    "client": "root",
+    "alone": "root",
+}
+Tell = Callable[[str], None]
+"""Is given a sentence that the administrator has to know."""
 CATALOGUE_GROUP = "rubackup"
 """Who may open the service database: the users of API and server are in it."""
+REMAINS_SECONDS = 60
+_REMAINS = re.compile(r"\..+\.[0-9a-f]{12}")  # as wire.pki names what it writes
 PUBLIC, GROUP, PRIVATE = 0o755, 0o750, 0o700
 
 
@@ -38,6 +52,9 @@ def folders(layout: Layout, roles: Iterable[str]) -> Iterator[Folder]:
     yield Folder(root / "keys/database", GROUP, group=CATALOGUE_GROUP)
     for role in sorted(roles):
         user = USERS[role]
+        if role == "alone":
+            yield Folder(layout.run(role), PUBLIC, user, user)
+            continue
         yield Folder(layout.key(role).parent, PRIVATE, user, user)
         yield Folder(layout.log(role), GROUP, user, user)
         yield Folder(layout.run(role), PUBLIC, user, user)
@@ -56,6 +73,24 @@ def make(layout: Layout, roles: Iterable[str]) -> None:
             folder.path.mkdir(mode=folder.mode, parents=True, exist_ok=True)
             folder.path.chmod(folder.mode)
             own(folder.path, folder.user, folder.group)
+
+
+def settle(target: Path, data: bytes, mode: int) -> None:
+    """Make a file have this content and mode; one that has both is left alone."""
+    try:
+        found = target.stat()
+        if stat.S_IMODE(found.st_mode) == mode and target.read_bytes() == data:
+            return
+    except OSError:
+        pass  # what cannot be read is written anew, and says why not
+    put(target, data, mode)
+
+
+def sweep(layout: Layout) -> None:
+    """Remove what a killed process left half written beside keys and settings, once nobody can be at it any more."""
+    for path in (*layout.root.glob("keys/**/.*"), *layout.root.glob("etc/.*")):
+        if _REMAINS.fullmatch(path.name) and time.time() - path.lstat().st_mtime > REMAINS_SECONDS:
+            path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

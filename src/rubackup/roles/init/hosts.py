@@ -5,7 +5,9 @@ On a server this is done straight in the catalogue, by the same use cases as an 
 
 from __future__ import annotations
 
+import contextlib
 import platform
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 from rubackup import __version__
@@ -55,13 +57,21 @@ class OwnHosts:
         self._hostname = hostname
         self._who = Principal(0, "rb_init", frozenset({Role.SUPERUSER}), address=hostname)
 
-    async def register(self, data_endpoint: str, storage: Path) -> None:
-        """Authorise media server and client with this host's keys, and make the pool when there is none at all."""
+    async def register(self, role: str, data_endpoint: str) -> None:
+        """Authorise media server or client with this host's key."""
+        async with self._opened():
+            await self._host(role, data_endpoint)
+
+    async def make_pool(self, storage: Path) -> None:
+        """Make the pool Default when there is none at all, and its storage when it has none."""
+        async with self._opened():
+            await self._pool(storage)
+
+    @contextlib.asynccontextmanager
+    async def _opened(self) -> AsyncIterator[None]:
         await self._database.open()
         try:
-            await self._host("media", data_endpoint)
-            await self._host("client", "")
-            await self._pool(storage)
+            yield
         finally:
             await self._database.close()
 
