@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,8 +29,10 @@ LOCAL = frozenset({"localhost", "127.0.0.1", "::1", str(SOCKETS)})
 class ServiceDatabase:
     """The service database that a plan wants. `inspect` comes first and changes nothing."""
 
-    def __init__(self, layout: Layout, plan: Plan, installation: Installation, password: str = "") -> None:
-        """`password` is the role's where a file for this host brought it."""
+    def __init__(
+        self, layout: Layout, plan: Plan, installation: Callable[[], Installation], password: str = ""
+    ) -> None:
+        """`installation` tells who asks, as it is then; `password` is the role's where a file for this host brought it."""
         self._layout = layout
         self._plan = plan
         self._installation = installation
@@ -46,11 +49,11 @@ class ServiceDatabase:
         if self._known_password() and self._usable():
             return
         if (administrator := self._administrator()) is not None:
-            asyncio.run(ownership.look(administrator, self.address(), self._installation))
+            asyncio.run(ownership.look(administrator, self.address(), self._installation()))
         elif self._over_socket():
-            as_administrator.ask(self._plan.db_admin, "look", self.address(), self._installation)
+            as_administrator.ask(self._plan.db_admin, "look", self.address(), self._installation())
         elif self._known_password():
-            asyncio.run(ownership.look_as_role(self.address(), self._installation))  # its error is the reason
+            asyncio.run(ownership.look_as_role(self.address(), self._installation()))  # its error is the reason
         else:
             raise StartupFault(
                 f"Nobody can make the role {self._plan.db_user} in the PostgreSQL at"
@@ -72,7 +75,7 @@ class ServiceDatabase:
         if (administrator := self._administrator()) is not None:
             asyncio.run(make_database(administrator, self.address()))
         elif self._over_socket():
-            as_administrator.ask(self._plan.db_admin, "make", self.address(), self._installation)
+            as_administrator.ask(self._plan.db_admin, "make", self.address(), self._installation())
 
     def bring_schema(self) -> str:
         """The schema of this version, and the mark of this installation; a sentence when an older one was brought forward.
@@ -83,7 +86,7 @@ class ServiceDatabase:
         before, used = asyncio.run(_state(address))
         asyncio.run(migrate(address, "pre" if used else "all"))
         after, _ = asyncio.run(_state(address))
-        asyncio.run(ownership.mark(address, self._installation))
+        asyncio.run(ownership.mark(address, self._installation()))
         if not used or before == after:
             return ""
         return (
@@ -111,7 +114,7 @@ class ServiceDatabase:
     def _usable(self) -> bool:
         """Whether the role gets in with the password that is known; Conflict when what is there is not ours."""
         try:
-            asyncio.run(ownership.look_as_role(self.address(), self._installation))
+            asyncio.run(ownership.look_as_role(self.address(), self._installation()))
         except StartupFault:
             return False
         return True

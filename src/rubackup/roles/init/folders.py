@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from rubackup.roles.installed.bundle import put
+from rubackup.roles.installed.bundle import READABLE_BY_ALL, READABLE_BY_GROUP, put
 from rubackup.roles.installed.config_file import ALL
 from rubackup.roles.installed.layout import Layout
 from rubackup.roles.up.faults import explained
@@ -32,11 +32,12 @@ CATALOGUE_GROUP = "rubackup"
 REMAINS_SECONDS = 60
 _REMAINS = re.compile(r"\..+\.[0-9a-f]{12}")  # as wire.pki names what it writes
 PUBLIC, GROUP, PRIVATE = 0o755, 0o750, 0o700
+OWN = 0o600
 
 
 @dataclass(frozen=True)
 class Folder:
-    """One folder; user and group as packages make them."""
+    """One folder or file; user and group as packages make them."""
 
     path: Path
     mode: int
@@ -66,9 +67,31 @@ def folders(layout: Layout, roles: Iterable[str]) -> Iterator[Folder]:
             yield Folder(layout.default_storage.parent, PUBLIC, user, user)
 
 
+def files(layout: Layout, roles: Iterable[str]) -> Iterator[Folder]:
+    """The files of keys that a host with these roles may have, with their modes and owners."""
+    yield Folder(layout.root_certificate, READABLE_BY_ALL)
+    yield Folder(layout.root_key, OWN)
+    yield Folder(layout.database_password, READABLE_BY_GROUP, group=CATALOGUE_GROUP)
+    for path in (layout.issuing_key, layout.issuing_certificate):
+        yield Folder(path, OWN, USERS["server"], USERS["server"])
+    for role in sorted(set(roles) - {"alone"}):
+        yield Folder(layout.hwid(role), READABLE_BY_GROUP, USERS[role], USERS[role])
+        for path in (layout.key(role), layout.certificate(role)):
+            yield Folder(path, OWN, USERS[role], USERS[role])
+
+
 def make(layout: Layout, roles: Iterable[str]) -> None:
-    """Make what is missing and put owners and modes right; users that this host has not keep nothing for themselves."""
+    """Make folders that are missing and put owners and modes right, of keys as well, which a kill may have left otherwise.
+
+    Users that this host has not keep nothing for themselves.
+    """
+    roles = frozenset(roles)
     with explained(f"Cannot make the folders of {layout.root}"):
+        for file in files(layout, roles):
+            if file.path.exists():
+                if stat.S_IMODE(file.path.stat().st_mode) != file.mode:
+                    file.path.chmod(file.mode)
+                own(file.path, file.user, file.group)
         for folder in folders(layout, roles):
             folder.path.mkdir(mode=folder.mode, parents=True, exist_ok=True)
             folder.path.chmod(folder.mode)

@@ -8,7 +8,7 @@ import fcntl
 import os
 import secrets
 import socket
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass
 
 from rubackup.catalog.database import DatabaseAddress
@@ -83,18 +83,12 @@ def _serve(layout: Layout, plan: Plan, tell: Tell) -> list[Step]:
             "A secondary server needs --bundle FILE, which rb_init --enroll-server NAME writes on the primary server."
         )
     service = ServiceDatabase(
-        layout, plan, _installation(layout, plan, bundle), bundle.database_password if bundle else ""
+        layout, plan, lambda: _installation(layout, plan, bundle), bundle.database_password if bundle else ""
     )
     service.inspect()
 
-    def database_again() -> ServiceDatabase:
-        """The same, now that there is a root."""
-        return ServiceDatabase(
-            layout, plan, _installation(layout, plan, bundle), bundle.database_password if bundle else ""
-        )
-
     def schema() -> None:
-        if sentence := database_again().bring_schema():
+        if sentence := service.bring_schema():
             tell(sentence)
 
     return [
@@ -104,14 +98,14 @@ def _serve(layout: Layout, plan: Plan, tell: Tell) -> list[Step]:
         Step("issuing CA", lambda: keys(layout)),
         Step("certificate of the server", lambda: _renewed(layout, "server", (), tell)),
         Step("certificate of the API", lambda: _renewed(layout, "api", (api_name(layout),), tell)),
-        Step("password of the database", lambda: database_again().keep_password()),
-        Step("role and database", lambda: database_again().make()),
+        Step("password of the database", service.keep_password),
+        Step("role and database", service.make),
         Step("schema", schema),
-        Step("superuser", lambda: database_again().make_superuser()),
+        Step("superuser", service.make_superuser),
         Step("config.file", lambda: write_config(layout, plan)),
         *(
             Step(name, lambda name=name: _register(layout, plan, service.address(), name))  # type: ignore[misc]
-            for name in ("media server", "client", "pool")
+            for name in (*(("place of a lost host",) if plan.adopt else ()), "media server", "client", "pool")
         ),
         Step("advice", lambda: _advise(layout, plan, service.address(), tell)),
     ]
@@ -144,7 +138,8 @@ def _renewed(layout: Layout, role: str, names: tuple[str, ...], tell: Tell) -> N
 def _register(layout: Layout, plan: Plan, address: DatabaseAddress, what: str) -> None:
     settings = ConfigFile.load(layout.config_file).settings("media", layout)
     hosts = OwnHosts(layout, address, keys(layout), settings.text("HOSTNAME"))
-    work = {
+    work: dict[str, Callable[[], Coroutine[None, None, None]]] = {
+        "place of a lost host": hosts.take_place,
         "media server": lambda: hosts.register("media", join.endpoint(settings)),
         "client": lambda: hosts.register("client", ""),
         "pool": lambda: hosts.make_pool(plan.storage or layout.default_storage),
