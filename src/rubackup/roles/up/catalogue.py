@@ -71,12 +71,7 @@ def embedded(state: State, administrator: DatabaseAddress) -> Catalogue:
 
 def prepare(state: State, catalogue: Catalogue) -> None:
     """Make role, database, schema and superuser where they are missing. StartupFault says what is not possible."""
-    prepare_with(catalogue, state.keep_secret(SUPERUSER_PASSWORD))
-
-
-def prepare_with(catalogue: Catalogue, superuser_password: str) -> None:
-    """The same, with the password that a superuser gets who has to be made."""
-    asyncio.run(_prepare(catalogue, superuser_password))
+    asyncio.run(_prepare(catalogue, state.keep_secret(SUPERUSER_PASSWORD)))
 
 
 async def _prepare(catalogue: Catalogue, password: str) -> None:
@@ -87,7 +82,7 @@ async def _prepare(catalogue: Catalogue, password: str) -> None:
     await check_version(catalogue.address)
     await migrate(catalogue.address)
     async with connected(catalogue.address) as connection:
-        await _make_superuser(connection, password)
+        await make_superuser(connection, password)
 
 
 async def make_database(administrator: DatabaseAddress, wanted: DatabaseAddress) -> None:
@@ -103,7 +98,7 @@ async def make_database(administrator: DatabaseAddress, wanted: DatabaseAddress)
         await connection.execute(f"REVOKE ALL ON DATABASE {database} FROM PUBLIC")
 
 
-async def _make_superuser(connection: Connection, password: str) -> None:
+async def make_superuser(connection: Connection, password: str) -> None:
     """The first superuser; an installation that has one keeps it, whatever it is called."""
     if await connection.fetchval("SELECT 1 FROM users WHERE is_superuser LIMIT 1"):
         return
