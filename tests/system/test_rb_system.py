@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from rubackup.cli.rb import access
+from rubackup.cli.rb import access, shells
 from rubackup.sdk import Client
 from rubackup.sdk.operations import families
 from support.rb import rb
@@ -95,9 +95,8 @@ def test_a_terminal_shows_a_bar(logged_in: System, tmp_path: Path) -> None:
 
 def test_a_shell_completes_names_that_there_are(logged_in: System, monkeypatch: pytest.MonkeyPatch) -> None:
     """Asked of the API."""
-    monkeypatch.setenv("_RB_COMPLETE", "complete_bash")
-    monkeypatch.setenv("COMP_WORDS", "rb pools get D")
-    monkeypatch.setenv("COMP_CWORD", "3")
+    monkeypatch.setenv(shells.VARIABLE, "bash")
+    monkeypatch.setenv(shells.LINE, "rb pools get D")
 
     assert rb()[1].split() == ["Default"]
 

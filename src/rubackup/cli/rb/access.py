@@ -59,7 +59,9 @@ def write_place(place: Place) -> None:
     """Keep where the profile logged in."""
     folder = profile_folder()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    (folder / "place.json").write_text(json.dumps(asdict(place)) + "\n", encoding="utf-8")
+    beside = folder / f".place.json.{os.getpid()}"
+    beside.write_text(json.dumps(asdict(place)) + "\n", encoding="utf-8")
+    beside.replace(folder / "place.json")
 
 
 def connect(timeout_seconds: float = TIMEOUT_SECONDS) -> Client:

@@ -18,7 +18,7 @@ from rubackup.cli import output
 from rubackup.cli.rb import bodies, completion, tables
 from rubackup.cli.rb.access import connect
 from rubackup.cli.rb.names import find
-from rubackup.cli.rb.status import PARTLY, REFUSED
+from rubackup.cli.rb.status import INTERRUPTED, PARTLY, REFUSED
 from rubackup.cli.rb.tools import Tool, default_columns, names_of_columns, operation
 from rubackup.cli.rb.waiting import wait_for
 from rubackup.sdk import Answer, Client
@@ -35,6 +35,9 @@ TASKS = {
     "/repository/{id}/moving", "/pool_list/{id}/cleaning", "/restart_task", "/global_schedule/{id}/execution",
 }  # fmt: skip
 """Calls whose tasks of the main queue can be waited for."""
+
+HELP = {"help_option_names": ["--help", "-h"]}
+"""What asks for help, everywhere."""
 
 Json = Annotated[bool, typer.Option("--json", help="JSON for scripts.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
@@ -53,7 +56,7 @@ class FamilyGroup(TyperGroup):
 
     def __init__(self, name: str, tool: Tool, own: dict[str, Callable[..., Any]]) -> None:
         self.tool, self._own = tool, own
-        super().__init__(name=name, help=summary(name, tool), rich_markup_mode=None)
+        super().__init__(name=name, help=summary(name, tool), rich_markup_mode=None, context_settings=HELP)
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - Typer's signature
         """Standard ones first."""
@@ -77,12 +80,15 @@ class FamilyGroup(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """The product's flags are commands; nothing at all is `list`, or `get` where there is one thing only."""
-        if not args and not ctx.resilient_parsing:
-            first = self.list_commands(ctx)[0]
-            args = [first] if first in {"list", "get"} else ["--help"]
         flags = dict(self.tool.flags)
         if args and args[0] in flags:
             args = [flags[args[0]], *args[1:]]
+        first = self.list_commands(ctx)[0]
+        option = bool(args) and args[0].startswith("-") and args[0] not in HELP["help_option_names"]
+        if first in {"list", "get"} and (option or not (args or ctx.resilient_parsing)):
+            args = [first, *args]
+        elif not args and not ctx.resilient_parsing:
+            args = ["--help"]
         return super().parse_args(ctx, args)
 
 
@@ -94,7 +100,9 @@ def summary(name: str, tool: Tool) -> str:
 
 def command(name: str, call: Callable[..., Any]) -> Any:
     """A function as a command."""
-    made = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    made = typer.Typer(
+        add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, context_settings=HELP
+    )
     made.command(name)(call)
     return get_command(made)
 
@@ -210,6 +218,7 @@ def calling(tool: Tool, facts: OperationFacts) -> Callable[..., None]:
     parameters: list[inspect.Parameter] = []
     if in_path or status_in_path:
         told = typer.Argument(
+            metavar="STATUS" if status_in_path else "ROW",
             help="Status: error, killed or obsoleted." if status_in_path else "Id of the row, or its name.",
             autocompletion=None if status_in_path else completion.names(tool),
         )
@@ -290,5 +299,9 @@ def confirm(question: str, *, yes: bool) -> None:
         return
     if not typer.get_text_stream("stdin").isatty():
         raise typer.BadParameter("there is no terminal to ask on: say --yes.")
-    if not typer.confirm(question, err=True):
+    try:
+        agreed = typer.confirm(question, err=True)
+    except typer.Abort:
+        raise typer.Exit(INTERRUPTED) from None
+    if not agreed:
         raise typer.Exit(REFUSED)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -50,10 +52,10 @@ def heading(name: str) -> str:
 
 
 def table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
-    """Rows below the names of their columns."""
-    output.columns(
-        [heading(name) for name in columns], [[shown(name, row.get(name)) for name in columns] for row in rows]
-    )
+    """Rows below the names of their columns, as wide as they are; on a terminal no wider than that."""
+    cells = [[shown(name, row.get(name)) for name in columns] for row in rows]
+    limit = shutil.get_terminal_size().columns if sys.stdout is not None and sys.stdout.isatty() else None
+    output.columns([heading(name) for name in columns], cells, limit=limit)
 
 
 def one(row: Mapping[str, Any]) -> None:
