@@ -28,6 +28,10 @@ class SmallApi(ThreadingHTTPServer):
         """Rows that were made, by the Idempotency-Key under which they were."""
         self.cut = 0
         """How many answers are still cut off before they are sent."""
+        self.busy: list[tuple[int, str]] = []
+        """Statuses, with Retry-After, that the next calls of `/rows` are refused by."""
+        self.seen_events: list[str] = []
+        """The Last-Event-ID of each stream; a stream tells two events, then ends."""
 
     @property
     def url(self) -> str:
@@ -66,6 +70,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def make_row(self) -> None:
         """One row for each key."""
+        if self.server.busy:
+            return self.refuse()
         key = self.headers["Idempotency-Key"] or "none"
         self.server.made[key] = self.server.made.get(key, 0) + 1
         if self.server.cut:
@@ -93,12 +99,32 @@ class Handler(BaseHTTPRequestHandler):
             return self.send_whole(200, b"<html>", {})
         if url.path == "/api/v1/repository/1/file":
             return self.send_whole(200, b"x" * 100, {"Content-Length": "200"})
+        if url.path == "/api/v1/events":
+            return self.tell_events()
+        if url.path == "/api/v1/rows" and self.server.busy:
+            return self.refuse()
         if url.path != "/api/v1/rows":
             return self.answer(404, {}, "The resource was not found.")
         start = int(parse_qs(url.query).get("cursor", ["0"])[0])
         rows = [{"id": number} for number in range(1, 6)]
         cursor = str(start + 2) if start + 2 < len(rows) else None
         return self.answer(200, {"items": rows[start : start + 2], "next_cursor": cursor})
+
+    def refuse(self) -> None:
+        """A refusal for lack of time."""
+        status, wait = self.server.busy.pop(0)
+        self.answer(status, {}, "Busy.", headers={"Retry-After": wait} if wait else {})
+
+    def tell_events(self) -> None:
+        """Two events after the last one that was seen; the first stream begins at 10, and breaks off."""
+        last = self.headers["Last-Event-ID"] or ""
+        self.server.seen_events.append(last)
+        number = int(last or 10)
+        lines = [f"retry: 1\nid: {number}\n\n: hello\n\n"]
+        lines += [f'id: {n}\ndata: {{"row_id":\ndata: {n}}}\n\n' for n in (number + 1, number + 2)]
+        lines += ['event: end\ndata: {"reason": "x"}\n\n'] if last else []
+        body = "".join(lines).encode()
+        self.send_whole(200, body, {"Content-Length": str(len(body) + (0 if last else 5))})
 
     def answer(
         self,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Generic, Protocol, Self, TypedDict, TypeVar
 from urllib.parse import quote
 
@@ -72,6 +73,12 @@ class Stream(Protocol):
 
     def read(self, size: int) -> bytes:
         """At most `size` bytes; none at the end. Unreachable when the answer breaks off before its end."""
+
+    def pieces(self, size: int = 1 << 20) -> Iterator[bytes]:
+        """All of it, in pieces of that size."""
+
+    def save(self, file: str | Path) -> int:
+        """Write all of it to a file, which is there under its name only when it is whole; how many bytes it has."""
 
     def lines(self) -> Iterator[str]:
         """The text line by line, without line ends."""

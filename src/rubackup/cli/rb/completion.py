@@ -57,7 +57,7 @@ def names(tool: Tool, column: str = "") -> Completer:
         if incomplete and key != "id":
             query["filter_data"] = condition(key, "~", incomplete)
         try:
-            with connect(timeout_seconds=SECONDS) as api:
+            with connect(timeout_seconds=SECONDS, patience_seconds=0) as api:
                 rows = api.call("GET", f"/{tool.family}", query=query).data["items"]
         except SdkError:  # a shell that completes has nowhere to tell it
             return []
