@@ -4,7 +4,7 @@ from rubackup.sdk.api import VERSION
 from rubackup.sdk.caller import Answer, Page, Stream, condition
 from rubackup.sdk.client import Client
 from rubackup.sdk.errors import BadAnswer, LoggedOut, Misused, Refused, SdkError, Unreachable
-from rubackup.sdk.events import Event
+from rubackup.sdk.events import Event, Events
 from rubackup.sdk.store import FileStore, MemoryStore, Session, Store
 
 __version__ = VERSION
@@ -14,6 +14,7 @@ __all__ = [
     "BadAnswer",
     "Client",
     "Event",
+    "Events",
     "FileStore",
     "LoggedOut",
     "MemoryStore",

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, Self, TypedDict, TypeVar
 from urllib.parse import quote
 
+from rubackup.sdk.errors import BadAnswer
+
 T = TypeVar("T")
 
 Query = Mapping[str, Any]
@@ -57,9 +59,16 @@ class Answer(Generic[T]):
 
     @property
     def row_id(self) -> int | None:
-        """Id of the row that the call made."""
+        """Id of the row that the call made; None when it made none."""
         last = self.headers.get("location", "").rpartition("/")[2]
         return int(last) if last.isdigit() else None
+
+    @property
+    def made(self) -> int:
+        """Id of the row that the call made; BadAnswer when it made none."""
+        if self.row_id is None:
+            raise BadAnswer("The call made no row.")
+        return self.row_id
 
 
 class Stream(Protocol):

@@ -13,7 +13,7 @@ from __future__ import annotations
 import random
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
@@ -24,7 +24,7 @@ from rubackup.sdk.api import Families
 from rubackup.sdk.caller import Answer, Query, Stream
 from rubackup.sdk.connection import Connection
 from rubackup.sdk.errors import BUSY, LoggedOut, Refused, Unreachable
-from rubackup.sdk.events import Event, followed
+from rubackup.sdk.events import Events
 from rubackup.sdk.store import MemoryStore, Session, Store
 
 DATABASE = "rubackup"
@@ -154,16 +154,14 @@ class Client(Families):
         sent = dict(headers or {})
         return self._patiently(lambda: self._stream(method, path, query, sent), again=method == "GET")
 
-    def follow(
-        self, families: Sequence[str] = (), *, after: str | None = None, reconnect: bool = True
-    ) -> Iterator[Event]:
+    def follow(self, families: Sequence[str] = (), *, after: str | None = None, reconnect: bool = True) -> Events:
         """What changes, as it happens: of some families, or of all that may be seen.
 
-        `after` is the id of the last event that was seen; unless given, it begins now. A stream that ended is gone on with where it
+        `after` is the id of the last event that was seen; unless given, it begins with this call. A stream that ended is gone on with where it
         was: nothing is lost and nothing comes twice. `reconnect=False` ends with the stream. An event named `reset` says that some
         were missed: read anew what is shown.
         """
-        return followed(self, families, after, reconnect=reconnect)
+        return Events(self, families, after, reconnect=reconnect)
 
     def _patiently(self, attempt: Callable[[], T], *, again: bool) -> T:
         """What an attempt gives; it is made again while that does no harm, may help, and patience lasts."""

@@ -7,9 +7,9 @@ import random
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
-from rubackup.sdk.caller import Caller
+from rubackup.sdk.caller import Caller, Stream
 from rubackup.sdk.errors import BUSY, Refused, Unreachable
 
 PAUSE_SECONDS = 1.0
@@ -26,27 +26,75 @@ class Event:
     """With `at`, `kind`, `family`, `row_id` and `data`."""
 
 
-def followed(caller: Caller, families: Sequence[str], after: str | None, *, reconnect: bool) -> Iterator[Event]:
-    """Events, for as long as they are asked for."""
-    pause = PAUSE_SECONDS
-    while True:
-        headers = {} if after is None else {"Last-Event-ID": after}
-        try:
-            with caller.stream("GET", "/events", query={"family": list(families) or None}, headers=headers) as stream:
-                for event in parsed(stream.lines()):
-                    after, pause = event.id or after, PAUSE_SECONDS
-                    if event.data and event.name != "end":
-                        yield event
-        except Unreachable:
-            if not reconnect:
-                raise
-        except Refused as refused:
-            if not reconnect or refused.status not in BUSY:
-                raise
+class Events(Iterator[Event]):
+    """Events, for as long as they are asked for; to be closed, or used in a `with`. It is for one thread."""
+
+    def __init__(self, caller: Caller, families: Sequence[str], after: str | None, *, reconnect: bool) -> None:
+        self._caller, self._query, self._reconnect = caller, {"family": list(families) or None}, reconnect
+        self._stream: Stream | None = None
+        self._told: Iterator[Event] = iter(())
+        self._first: Event | None = None
+        self._closed, self._pause = False, PAUSE_SECONDS
+        self.after = after
+        """Id of the last event: where to go on."""
+        self._open()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End it."""
+        self._closed = True
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
+    def __next__(self) -> Event:
+        while not self._closed:
+            try:
+                event = self._next()
+            except Unreachable:
+                if not self._reconnect:
+                    raise
+                event = None
+            if event is None:
+                self._again()
+                continue
+            self.after, self._pause = event.id or self.after, PAUSE_SECONDS
+            if event.data and event.name != "end":
+                return event
+        raise StopIteration
+
+    def _next(self) -> Event | None:
+        first, self._first = self._first, None
+        return first or next(self._told, None)
+
+    def _open(self) -> None:
+        headers = {} if self.after is None else {"Last-Event-ID": self.after}
+        self._stream = self._caller.stream("GET", "/events", query=self._query, headers=headers)
+        self._told = parsed(self._stream.lines())
+        self._first = next(self._told, None)  # it tells where the stream begins: from here on nothing is missed
+
+    def _again(self) -> None:
+        """Go on with a stream that ended, after a pause."""
+        reconnect, pause = self._reconnect, self._pause
+        self.close()
         if not reconnect:
             return
+        self._closed = False
         time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - so that clients do not come back all at once
-        pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+        self._pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+        try:
+            self._open()
+        except Unreachable:
+            self._told = iter(())
+        except Refused as refused:
+            if refused.status not in BUSY:
+                raise
+            self._told = iter(())
 
 
 def parsed(lines: Iterable[str]) -> Iterator[Event]:
