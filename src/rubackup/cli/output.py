@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import sys
 import unicodedata
 from collections.abc import Sequence
@@ -43,6 +44,13 @@ def cut(text: str, width: int) -> str:
     while cells(text) > width - 1:
         text = text[:-1]
     return text + "…"
+
+
+def terminal_width() -> int | None:
+    """How many columns the terminal has that is printed to; None where there is none, so that nothing need be cut."""
+    if sys.stdout is None or not sys.stdout.isatty():
+        return None
+    return shutil.get_terminal_size().columns
 
 
 def columns(headers: Sequence[str], rows: Sequence[Sequence[Any]], *, limit: int | None = None) -> None:

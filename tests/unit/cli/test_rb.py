@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from rubackup.cli import output
+from rubackup.cli import other_names, output
 from rubackup.cli.rb import access, bodies, shells, tables
 from rubackup.cli.rb.generic import HIDDEN, FamilyGroup, show
 from rubackup.cli.rb.main import ALIASES, made
@@ -90,6 +91,10 @@ def test_every_alias_is_installed() -> None:
 
     aliases = {name for name, entry in scripts.items() if entry == "rubackup.cli.rb.main:alias"}
     assert aliases == {f"rb_{name}" for name in ALIASES}
+    assert {n for n, entry in scripts.items() if entry.endswith("other_names:client_tool")} == set(
+        other_names.CLIENT_TOOLS
+    )
+    assert {n for n, entry in scripts.items() if entry.endswith("other_names:instead")} == set(other_names.INSTEAD)
     assert scripts["rb"] == "rubackup.cli.rb.main:main"
 
 
@@ -303,3 +308,34 @@ def test_a_place_that_is_damaged_is_written_anew_by_a_login(tmp_path: Path) -> N
         == "rb: There is no file /no/such/file.\n"
     )
     assert "is damaged" in rb("login", "--password-file", "-")[2]
+
+
+@pytest.mark.parametrize("program", sorted(other_names.INSTEAD))
+def test_a_name_with_nothing_behind_it_says_what_there_is(
+    program: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In one sentence of commands that there are; a script must not take it for done."""
+    monkeypatch.setattr(sys, "argv", [f"/opt/rubackup/bin/{program}", "-l"])
+    with pytest.raises(SystemExit) as ended:
+        other_names.instead()
+    told = capsys.readouterr().err
+
+    assert ended.value.code == 2
+    assert told.startswith(f"{program}: ")
+    assert told.count("\n") == 1
+    for name in re.findall(r"\brb (\w+)\b", told):
+        assert name == "does" or made(name) is not None
+
+
+@pytest.mark.parametrize(
+    ("program", "given", "expected"),
+    [
+        ("rb_tasks", [], ["tasks"]), ("rb_schedule", ["--json"], ["rules", "--json"]),
+        ("rb_archives", ["--state", "s", "--json"], ["--state", "s", "copies", "--json"]),
+        ("rb_archives", ["--socket=s", "delete-copy", "5"], ["--socket=s", "delete-copy", "5"]),
+        ("rb_archives", ["restore", "5"], ["restore", "5"]), ("rb_tasks", ["-h"], ["tasks", "-h"]),
+    ],
+)  # fmt: skip
+def test_tools_of_a_client_are_commands_of_rubackup_client(program: str, given: list[str], expected: list[str]) -> None:
+    """Under the names of the product."""
+    assert other_names.arguments(program, given) == expected

@@ -67,7 +67,8 @@ OWN |= {
     "verify": copies.verify, "copy2pool": copies.copy2pool, "log_viewer": tasks.log_viewer, "call": call,
     "completion": completion, "version": version,
 }  # fmt: skip
-ALIASES = (*TOOLS, "copy2pool", "log_viewer")
+CLOUD_TASKS = "cloud_task_queue"
+ALIASES = (*TOOLS, "copy2pool", "log_viewer", CLOUD_TASKS)
 """What is also a command by itself, `rb_` before it."""
 CALLS = "calls"
 """Calls that are no family's are commands by their own names, too."""
@@ -79,7 +80,7 @@ class RbGroup(TyperGroup):
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - Typer's signature
         """Families that have a tool are shown by its name."""
         covered = {tool.family for tool in TOOLS.values()}
-        return [*OWN, *TOOLS, *sorted(name for name in families() if name not in covered)]
+        return [*OWN, *sorted([*TOOLS, CLOUD_TASKS]), *sorted(name for name in families() if name not in covered)]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - Typer's signature
         """The command of this name, made now."""
@@ -90,6 +91,8 @@ def made(name: str) -> Any:
     """A command of `rb`; None when there is none of this name."""
     if name in OWN:
         return command(name, OWN[name])
+    if name == CLOUD_TASKS:
+        return FamilyGroup(name, TOOLS["task_queue"], tasks.commands() | {"list": tasks.cloud_list})
     tool = tool_of(name)
     if tool is None:
         alone = operation(CALLS, name)

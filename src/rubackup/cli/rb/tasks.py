@@ -12,7 +12,7 @@ from rubackup.cli.rb import completion, tables
 from rubackup.cli.rb.access import connect
 from rubackup.cli.rb.generic import Json, Wait, carry_out, show
 from rubackup.cli.rb.names import find
-from rubackup.cli.rb.tools import Tool, operation
+from rubackup.cli.rb.tools import TOOLS, Tool, operation
 from rubackup.cli.rb.waiting import wait_for
 from rubackup.sdk import Client, condition
 
@@ -101,6 +101,31 @@ def _log(of: str, which: str, limit: int, *, json: bool) -> None:
         tables.table(wanted, rows)
     if not rows:
         typer.echo("No lines.", err=True)
+
+
+def cloud_list(
+    conditions: Annotated[list[str], typer.Option(
+        "--filter", "-f", metavar="CONDITION", help='Such as status="Execution"; as of rb task_queue list. May repeat.')] = [],  # noqa: B006
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many are shown, the newest.")] = 50,
+    json: Json = False,
+) -> None:  # fmt: skip
+    """List the tasks of pools of the type Cloud."""
+    with connect() as api:
+        pools = [row["pool_name"] for row in api.pool_list.all(filter_data=condition("pool_type", "=", "Cloud"))]
+        found: list[dict[str, Any]] = []
+        for name in pools:
+            query = {
+                "filter_data": [condition("pool", "=", name), *conditions],
+                "sort_by": "id",
+                "sort_order": "desc",
+                "limit": limit,
+            }
+            found += api.call("GET", "/task_queue", query=query).data["items"]
+    rows = sorted(found, key=lambda row: int(row["id"]))[-limit:]
+    if json:
+        output.as_json(rows)
+    else:
+        tables.table(TOOLS["task_queue"].columns, rows)
 
 
 def starters(tool: Tool) -> dict[str, Callable[..., None]]:
