@@ -14,6 +14,12 @@ from urllib.parse import parse_qs, urlsplit
 
 from rubackup.wire import pki
 
+AT_WORK = {
+    "id": 7, "task_type": "Backup", "status": "Transmission", "percent": 40, "bytes_done": 400 << 20, "bytes_total": 1000 << 20,
+    "files_done": 3, "speed_bytes_per_second": 8 << 20, "eta_seconds": 75, "record": None, "message": "",
+}  # fmt: skip
+"""A task that does not end."""
+
 
 class SmallApi(ThreadingHTTPServer):
     """Hands tokens out and takes the latest only."""
@@ -43,7 +49,7 @@ class SmallApi(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """`/auth/login`, `/auth/refresh`, `/auth/logout`, `/rows` in pages of two, `/garbage` and `/file`."""
+    """`/auth/login`, `/auth/refresh`, `/auth/logout`, `/rows` in pages of two, `/garbage`, a task, events and a file."""
 
     protocol_version = "HTTP/1.1"
     server: SmallApi
@@ -99,6 +105,8 @@ class Handler(BaseHTTPRequestHandler):
             return self.send_whole(200, b"<html>", {})
         if url.path == "/api/v1/repository/1/file":
             return self.send_whole(200, b"x" * 100, {"Content-Length": "200"})
+        if url.path == "/api/v1/task_queue/7":
+            return self.answer(200, AT_WORK)
         if url.path == "/api/v1/events":
             return self.tell_events()
         if url.path == "/api/v1/rows" and self.server.busy:

@@ -114,15 +114,24 @@ class Connection:
     def lost(self, error: Exception) -> Unreachable:
         """What a failed exchange is told as."""
         if isinstance(error, ssl.SSLCertVerificationError):
+            hint = (
+                "Name the root certificate of its installation."
+                if self._ca_file is None
+                else f"Is {self._ca_file} the root certificate of its installation, and {self._host} the name in its certificate?"
+            )
             return Unreachable(
-                f"The API at {self.url} is not to be trusted: certificate verify failed: {error.verify_message}. "
-                "Is this the root certificate of its installation, and the name in its certificate?"
+                f"The API at {self.url} is not to be trusted: certificate verify failed: {error.verify_message}. {hint}"
             )
         broke = isinstance(error, (ConnectionError, http.client.HTTPException))
         return Unreachable(
-            f"The API at {self.url} does not answer: {error or type(error).__name__}.",
+            f"The API at {self.url} does not answer: {_reason(error)}.",
             lost=broke and not isinstance(error, ConnectionRefusedError),
         )
+
+
+def _reason(error: Exception) -> str:
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return text or type(error).__name__
 
 
 class Download:

@@ -16,6 +16,8 @@ from rubackup.sdk import Client, Misused
 from rubackup.sdk.client import DATABASE
 from rubackup.sdk.store import read_private
 
+INSTALLED_ROOT = Path("/opt/rubackup/keys/rootCA/serverRootCACert.crt")
+
 Json = Annotated[bool, typer.Option("--json", help="JSON for scripts.")]
 
 
@@ -47,7 +49,10 @@ def login(
     if state is not None:
         place, password_file = _place_of(state, password_file)
     elif url or last is not None or sys.stdin.isatty():
-        url = url or (last.url if last else ask("Address of the API", default="https://localhost:5656"))
+        if not url and last is None:
+            url = ask("Address of the API", default="https://localhost:5656")
+            ca = ca or _given(ask("Root certificate of the installation (none: the system's roots)", default=_root()))
+        url = url or (last.url if last else "")
         base = last if last is not None and url in {"", last.url} else access.Place(url, None, "", DATABASE)
         place = access.Place(base.url, str(ca.absolute()) if ca else base.ca_file, user or base.user, base.database)
     else:
@@ -111,6 +116,15 @@ def ask(question: str, **how: Any) -> str:
         return str(typer.prompt(question, err=True, **how))
     except typer.Abort:
         raise typer.Exit(INTERRUPTED) from None
+
+
+def _root() -> str:
+    """The root certificate of an installation on this host."""
+    return str(INSTALLED_ROOT) if INSTALLED_ROOT.exists() else "none"
+
+
+def _given(answer: str) -> Path | None:
+    return None if answer == "none" else Path(answer)
 
 
 def _last(*, needed: bool) -> access.Place | None:

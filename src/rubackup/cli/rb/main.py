@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 from typer.core import TyperGroup
@@ -17,7 +18,7 @@ from rubackup.cli import output
 from rubackup.cli.rb import access, bodies, copies, login, shells, tasks
 from rubackup.cli.rb import completion as words
 from rubackup.cli.rb.generic import HELP, FamilyGroup, Json, command, function, show
-from rubackup.cli.rb.status import USAGE, exit_status, tell
+from rubackup.cli.rb.status import READER_GONE, USAGE, exit_status, tell
 from rubackup.cli.rb.tools import TOOLS, Tool, operation, tool_of
 from rubackup.sdk import SdkError
 from rubackup.sdk.operations import families
@@ -138,15 +139,32 @@ def run(made_command: Any, program: str, arguments: list[str] | None = None) -> 
         sys.exit(shells.answer(made_command, program))
     output.survive_encoding()
     given = sys.argv[1:] if arguments is None else arguments
+    printed_to = sys.stdout
     try:
-        made_command.main(args=arguments, prog_name=program)
+        try:
+            made_command.main(args=arguments, prog_name=program)
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
+            if sys.stdout is not printed_to:  # Typer's way to put up with a reader that has gone
+                raise BrokenPipeError
+    except BrokenPipeError:
+        _print_nowhere(printed_to)
+        sys.exit(READER_GONE)
     except SdkError as error:
         tell(program, error, as_json="--json" in given)
         sys.exit(exit_status(error))
     except OSError as error:  # a file or folder of the user's
+        _print_nowhere(printed_to)
         where = f"{error.filename}: " if error.filename else ""
         print(f"{program}: {where}{error.strerror or error}.", file=sys.stderr)
         sys.exit(USAGE)
+
+
+def _print_nowhere(stream: TextIO | None) -> None:
+    """What could not be printed is given up: Python would try once more at its end."""
+    if isinstance(stream, io.TextIOWrapper):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def main() -> None:

@@ -10,7 +10,8 @@ from rubackup.cli.output import plain
 from rubackup.sdk import BadAnswer, LoggedOut, Misused, Refused, SdkError
 
 DONE, REFUSED, USAGE, UNREACHABLE, NOT_DONE, LOGIN, FORBIDDEN, MISSING, PARTLY = range(9)
-INTERRUPTED = 130
+INTERRUPTED, READER_GONE = 130, 141
+"""As shells tell of a program that SIGINT or SIGPIPE has ended."""
 _BY_STATUS = {
     HTTPStatus.UNAUTHORIZED: LOGIN, HTTPStatus.FORBIDDEN: FORBIDDEN, HTTPStatus.NOT_FOUND: MISSING,
     HTTPStatus.SERVICE_UNAVAILABLE: UNREACHABLE,

@@ -18,6 +18,8 @@ from rubackup.sdk import Client, Unreachable
 FINAL = frozenset({"Done", "Error", "Broken", "Killed"})
 POLL_SECONDS = (0.2, 2.0)
 """The first pause between two looks, and the longest."""
+WIDE = 110
+"""Columns of a terminal that has room for a bar beside what is told of a task."""
 LINE_SECONDS = 30.0
 """How often it is told how far a task is where there is no terminal."""
 PATIENCE_SECONDS = 120.0
@@ -75,12 +77,13 @@ class Bars:
     def show(self, task: Task) -> None:
         """Draw how far the task is."""
         number = task["id"]
-        if number not in self._bars:
-            self._bars[number] = self._progress.add_task("", total=100, status="", amount="")
-        self._progress.update(
-            self._bars[number], completed=task["percent"], status=f"{task['task_type']} {number} {task['status']}",
-            amount=amount(task),
-        )  # fmt: skip
+        facts = {
+            "completed": task["percent"], "status": f"{task['task_type']} {number} {task['status']}", "amount": amount(task),
+        }  # fmt: skip
+        if number in self._bars:
+            self._progress.update(self._bars[number], **facts)
+        else:
+            self._bars[number] = self._progress.add_task("", total=100, **facts)
 
 
 @contextlib.contextmanager
@@ -91,12 +94,16 @@ def view() -> Iterator[Lines | Bars]:
         return
     from rich.console import Console  # noqa: PLC0415 - takes longer to load than most commands take
     from rich.progress import BarColumn, Progress, TextColumn  # noqa: PLC0415
+    from rich.table import Column  # noqa: PLC0415
 
+    console = Console(stderr=True)
+    wraps = Column(no_wrap=False, overflow="fold")
     columns = (
-        TextColumn("{task.fields[status]}", markup=False), BarColumn(), TextColumn("{task.percentage:>3.0f} %", markup=False),
-        TextColumn("{task.fields[amount]}", markup=False),
+        TextColumn("{task.fields[status]}", markup=False), *([BarColumn()] if console.width >= WIDE else []),
+        TextColumn("{task.percentage:>3.0f} %", markup=False),
+        TextColumn("{task.fields[amount]}", markup=False, table_column=wraps),
     )  # fmt: skip
-    with Progress(*columns, console=Console(stderr=True), refresh_per_second=4) as progress:
+    with Progress(*columns, console=console, refresh_per_second=4) as progress:
         yield Bars(progress)
 
 
