@@ -47,6 +47,21 @@ def test_every_family_is_listed(logged_in: System) -> None:
     assert len(LISTED) > 55
 
 
+def test_other_lists_are_listed(logged_in: System) -> None:
+    """In numbered pages, or of one row of a family; none asks the API for what its call does not take."""
+    for line in (
+        "global_schedule calendar --all",
+        "clients resource_type vm",
+        "clients resource_type vm --json",
+        "cloud_task_queue",
+    ):
+        status, text, said = rb(
+            *line.replace(" vm", "").split(), *([logged_in.facts["client"]] if " vm" in line else [])
+        )
+        assert (status, said) == (0, ""), line
+        assert text
+
+
 def test_a_session_is_renewed_at_the_api(logged_in: System) -> None:
     """The new tokens are kept, and the old refresh token is not needed any more."""
     store = access.session_store()

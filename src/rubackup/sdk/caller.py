@@ -142,10 +142,18 @@ class Family:
         return rows(self._caller, path, query)
 
 
-def rows(caller: Caller, path: str, query: Query | None = None, *, limit: int = PAGE_ROWS) -> Iterator[Any]:
-    """Every row of a list, page by page behind a cursor."""
+def rows(
+    caller: Caller, path: str, query: Query | None = None, *, limit: int = PAGE_ROWS, numbered: bool = False
+) -> Iterator[Any]:
+    """Every row of a list, page by page: behind a cursor, or by its number where a list knows no cursor."""
+    number, pages = 0, 1
+    while numbered and number < pages:
+        number += 1
+        page = caller.call("GET", path, query={**(query or {}), "limit": limit, "page": number}).data
+        pages = page["pages"]
+        yield from page["items"]
     cursor: str | None = None
-    while True:
+    while not numbered:
         page = caller.call("GET", path, query={**(query or {}), "limit": limit, "cursor": cursor}).data
         yield from page["items"]
         cursor = page["next_cursor"]

@@ -59,6 +59,27 @@ def test_the_commands_of_a_family_explain_themselves(family: str) -> None:
         assert "--json" in text or name in {"kill", "pause", "continue", "download"}, name
 
 
+def test_lists_offer_what_their_calls_take() -> None:
+    """An option that the API refuses is none."""
+    lists = [
+        (family, one) for family, facts in families().items() for one in facts["operations"]
+        if one.get("listed") and one["method"] == "GET"
+    ]  # fmt: skip
+
+    for family, one in lists:
+        text = rb(family, {"read": "get"}.get(one["verb"], one["verb"]), "--help")[1]
+        offered = {
+            name
+            for name in ("--filter", "--sort", "--limit", "--all", "ROW")
+            if re.search(rf"^ .*{name}\b", text, re.MULTILINE)
+        }
+        takes = {"filter_data": {"--filter"}, "limit": {"--limit", "--all"}}
+        wanted = set().union(*(takes.get(name, set()) for name in one["lists_by"]))
+        wanted |= {"--sort"} if one["sorted_by"] else set()
+        assert offered == wanted | ({"ROW"} if "{id}" in one["path"] else set()), (family, one["verb"])
+    assert len(lists) > 60
+
+
 def test_no_secret_can_be_given_on_the_command_line() -> None:
     """Passwords and keys come from files, standard input or a prompt."""
     secrets = [

@@ -133,22 +133,25 @@ def one_parameter(name: str, annotation: Any, default: Any = inspect.Parameter.e
 
 
 def listing(tool: Tool, facts: OperationFacts) -> Callable[..., None]:
-    """`list`, and other lists of a family."""
+    """`list`, and other lists of a family: with the options that its call takes."""
     query = facts.get("query", [])
     names = {f["name"]: f["name"] for f in query}
     columns = names_of_columns(facts)
 
     def call(
-        *, conditions: list[str], sort: str, desc: bool, limit: int, every: bool, shown: str, json: bool, **rest: Any
-    ) -> None:
+        *, row: str = "", conditions: list[str] | None = None, sort: str = "", desc: bool = False, limit: int = 0,
+        every: bool = False, shown: str, json: bool, **rest: Any,
+    ) -> None:  # fmt: skip
         asked: dict[str, Any] = bodies.given(query, names, rest)
         asked |= {"filter_data": conditions or None, "sort_by": sort or None, "sort_order": "desc" if desc else None}
         wanted = chosen(shown, columns) or default_columns(tool, facts)
         with connect() as api:
+            path = facts["path"].replace("{id}", segment(find(api, tool, row))) if row else facts["path"]
             if every:
-                found, total = list(all_rows(api, facts["path"], asked)), 0
+                found = list(all_rows(api, path, asked, numbered="cursor" not in facts["lists_by"]))
+                total = len(found)
             else:
-                page = api.call("GET", facts["path"], query=asked | {"limit": limit}).data
+                page = api.call("GET", path, query=asked | {"limit": limit or None}).data
                 found, total = page["items"], page["total"]
         if json:
             output.as_json([{n: row[n] for n in wanted} for row in found] if shown else found)
@@ -157,20 +160,38 @@ def listing(tool: Tool, facts: OperationFacts) -> Callable[..., None]:
         if total > len(found):
             typer.echo(f"{len(found)} of {total}; --limit or --all shows more.", err=True)
 
-    complete = completion.of(facts.get("sorted_by", []))
     return signed(call, facts, [
-        one_parameter("conditions", Annotated[list[str], typer.Option(
-            "--filter", "-f", metavar="CONDITION", autocompletion=completion.of(columns),
-            help='Such as pool_name="Default"; = is, ~ contains, < and > compare. May repeat: all must hold.')], []),
-        one_parameter("sort", Annotated[str, typer.Option("--sort", help="Column to sort by.", autocompletion=complete)], ""),
-        one_parameter("desc", Annotated[bool, typer.Option("--desc", help="The greatest first.")], False),
-        one_parameter("limit", Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many are shown.")], 50),
-        one_parameter("every", Annotated[bool, typer.Option("--all", help="Show all, however many.")], False),
-        one_parameter("shown", Annotated[str, typer.Option(
-            "--columns", autocompletion=completion.of(columns), help="Columns to show, joined by commas; all: every one.")], ""),
-        one_parameter("json", Json, False),
+        *([_row(tool)] if "{id}" in facts["path"] else []), *_list_options(facts, columns), one_parameter("json", Json, False),
         *bodies.options(query, names),
     ])  # fmt: skip
+
+
+def _list_options(facts: OperationFacts, columns: list[str]) -> list[inspect.Parameter]:
+    takes, sorted_by = facts.get("lists_by", []), facts.get("sorted_by", [])
+    options = []
+    if "filter_data" in takes:
+        options.append(one_parameter("conditions", Annotated[list[str], typer.Option(
+            "--filter", "-f", metavar="CONDITION", autocompletion=completion.of(columns),
+            help='Such as pool_name="Default"; = is, ~ contains, < and > compare. May repeat: all must hold.')], []))  # fmt: skip
+    if sorted_by:
+        complete = completion.of(sorted_by)
+        options += [
+            one_parameter("sort", Annotated[str, typer.Option("--sort", help="Column to sort by.", autocompletion=complete)], ""),
+            one_parameter("desc", Annotated[bool, typer.Option("--desc", help="The greatest first.")], False),
+        ]  # fmt: skip
+    if "limit" in takes:
+        options += [
+            one_parameter("limit", Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many are shown.")], 50),
+            one_parameter("every", Annotated[bool, typer.Option("--all", help="Show all, however many.")], False),
+        ]  # fmt: skip
+    options.append(one_parameter("shown", Annotated[str, typer.Option(
+        "--columns", autocompletion=completion.of(columns), help="Columns to show, joined by commas; all: every one.")], ""))  # fmt: skip
+    return options
+
+
+def _row(tool: Tool) -> inspect.Parameter:
+    told = typer.Argument(metavar="ROW", help="Id of the row, or its name.", autocompletion=completion.names(tool))
+    return one_parameter("row", Annotated[str, told])
 
 
 def chosen(text: str, columns: list[str]) -> list[str]:
@@ -216,12 +237,13 @@ def calling(tool: Tool, facts: OperationFacts) -> Callable[..., None]:
                 wait_for(api, answer.tasks, json=json)
 
     parameters: list[inspect.Parameter] = []
-    if in_path or status_in_path:
+    if in_path:
+        parameters.append(_row(tool))
+    if status_in_path:
         told = typer.Argument(
-            metavar="STATUS" if status_in_path else "ROW",
-            help="Status: error, killed or obsoleted." if status_in_path else "Id of the row, or its name.",
-            autocompletion=None if status_in_path else completion.names(tool),
-        )
+            metavar="STATUS", help="Status: error, killed, broken or obsoleted.",
+            autocompletion=completion.of(["error", "killed", "broken", "obsoleted"]),
+        )  # fmt: skip
         parameters.append(one_parameter("row", Annotated[str, told]))
     clash = {bodies.parameter(f["name"]) for f in query}
     if taken:

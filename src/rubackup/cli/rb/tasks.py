@@ -121,7 +121,7 @@ def cloud_list(
                 "limit": limit,
             }
             found += api.call("GET", "/task_queue", query=query).data["items"]
-    rows = sorted(found, key=lambda row: int(row["id"]))[-limit:]
+    rows = sorted(found, key=lambda row: int(row["id"]), reverse=True)[:limit]
     if json:
         output.as_json(rows)
     else:
