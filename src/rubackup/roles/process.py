@@ -92,6 +92,11 @@ def _leaves(group: BaseExceptionGroup[Any]) -> Iterator[Any]:
 
 def run_role(name: str, serve: Callable[[Settings], Awaitable[None]]) -> None:
     """Run `serve` until SIGTERM or SIGINT with the settings of the file that `--config` names."""
+    run(name, configured(name), serve)
+
+
+def configured(name: str) -> Callable[[], Settings]:
+    """What loads the settings of the file that `--config` names, and logs to standard error."""
     parser = argparse.ArgumentParser(prog=name)
     parser.add_argument("--config", type=Path, required=True, help="settings, KEY=value lines")
     arguments = parser.parse_args()
@@ -101,7 +106,7 @@ def run_role(name: str, serve: Callable[[Settings], Awaitable[None]]) -> None:
         logging.basicConfig(level=settings.log_level(), format=LOG_FORMAT, stream=sys.stderr)
         return settings
 
-    run(name, load, serve)
+    return load
 
 
 def run(name: str, load: Callable[[], Settings], serve: Callable[[Settings], Awaitable[None]]) -> None:
@@ -109,13 +114,30 @@ def run(name: str, load: Callable[[], Settings], serve: Callable[[Settings], Awa
 
     `load` gives the settings and sets up the log.
     """
+    settings = loaded(name, load)
+    until_signal(name, lambda: serve(settings))
+
+
+def loaded(name: str, load: Callable[[], Settings]) -> Settings:
+    """The settings; exits with 78 when one is wrong."""
+    with exits(name):
+        try:
+            return load()
+        except ValueError as error:
+            raise ConfigurationFault(str(error)) from error
+
+
+def until_signal(name: str, work: Callable[[], Awaitable[None]]) -> None:
+    """Do the work in a loop until SIGTERM or SIGINT; exits as `run` says when anything else ends it."""
+    with exits(name):
+        uvloop.run(_until_signal(work()))
+
+
+@contextlib.contextmanager
+def exits(name: str) -> Iterator[None]:
+    """What ends a process is a sentence and an exit status."""
     try:
-        settings = load()
-    except (ConfigurationFault, ValueError) as error:
-        sys.stderr.write(f"{name}: {error}\n")
-        sys.exit(EXIT_CONFIGURATION)
-    try:
-        uvloop.run(_until_signal(serve(settings)))
+        yield
     except ConfigurationFault as error:
         sys.stderr.write(f"{name}: {error}\n")
         sys.exit(EXIT_CONFIGURATION)

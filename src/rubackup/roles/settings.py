@@ -79,11 +79,16 @@ class Settings:
         except ValueError:
             raise self._wrong(key, text, "a whole number") from None
 
-    def number(self, key: str, default: int, *, most: int) -> int:
-        """A whole number from 0 to `most`."""
-        number = self.integer(key, default)
-        if not 0 <= number <= most:
-            raise self._wrong(key, str(number), f"a whole number from 0 to {most}")
+    def number(self, key: str, default: int, *, least: int = 0, most: int) -> int:
+        """A whole number from `least` to `most`."""
+        wanted = f"a whole number from {least} to {most}"
+        text = self.text(key, str(default))
+        try:
+            number = int(text)
+        except ValueError:
+            raise self._wrong(key, text, wanted) from None
+        if not least <= number <= most:
+            raise self._wrong(key, text, wanted)
         return number
 
     def port(self, key: str, default: int | None = None) -> int:
