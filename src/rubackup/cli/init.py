@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from rubackup.catalog.encryption import MODES
 from rubackup.cli.init_questions import Questions, plan_of
 from rubackup.domain.errors import RubackupError
 from rubackup.roles.init import folders, further, nodes
@@ -111,6 +112,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--db-password", type=Path, metavar="FILE", help="file with that role's password, if it is there"
     )
+    parser.add_argument("--db-sslmode", metavar="MODE", help=f"how to encrypt the way to it: {', '.join(MODES)}")
+    parser.add_argument("--db-root-cert", metavar="FILE", type=Path, help="certificate of the CA of PostgreSQL's own")
     parser.add_argument(
         "--adopt-database", action="store_true", help="take the service database of a lost installation over"
     )

@@ -25,7 +25,7 @@ from rubackup.roles.expiry import days_left
 from rubackup.roles.hosts import RelayHosts
 from rubackup.roles.installed import logs
 from rubackup.roles.listening import listen, listen_each
-from rubackup.roles.process import configured, database_address, exits, loaded, ready, until_signal
+from rubackup.roles.process import configured, database_address, exits, loaded, ready, until_signal, workers
 from rubackup.roles.protocol import ApiProtocol
 from rubackup.roles.settings import ConfigurationFault, Settings, time_zone
 from rubackup.roles.workers import Keeper
@@ -36,7 +36,6 @@ log = logging.getLogger(__name__)
 SHUTDOWN_SECONDS = 10
 KEEP_ALIVE_SECONDS = 75
 MIN_METRICS_TOKEN = 16
-MOST_WORKERS = 64
 
 
 class _Server(uvicorn.Server):
@@ -160,11 +159,6 @@ def _teller(settings: Settings) -> Callable[[int], None]:
         log.info("RuBackup REST API is running on [%s]", address_of(settings, port).origin)
 
     return tell
-
-
-def workers(settings: Settings) -> int:
-    """How many processes serve."""
-    return settings.number("WORKERS", 1, least=1, most=MOST_WORKERS)
 
 
 async def _serve(app: Application, site: Site, files: pki.TlsFiles, port: int) -> None:
