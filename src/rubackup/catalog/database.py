@@ -79,6 +79,12 @@ def translated() -> Any:
     except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError, asyncpg.SerializationError) as error:
         raise Busy from error
     except (
+        asyncpg.InvalidAuthorizationSpecificationError,  # and its kind, a wrong password
+        asyncpg.InvalidCatalogNameError,
+        asyncpg.InsufficientPrivilegeError,
+    ) as error:
+        raise Unavailable("The service database does not let this process in: its role, password or right.") from error
+    except (
         asyncpg.PostgresConnectionError,
         asyncpg.CannotConnectNowError,
         asyncpg.AdminShutdownError,

@@ -10,7 +10,6 @@ import asyncio
 import base64
 import hashlib
 import hmac
-import os
 import re
 import secrets
 from collections.abc import Sequence
@@ -19,7 +18,9 @@ from dataclasses import dataclass, replace
 import asyncpg
 
 from rubackup.catalog.database import DatabaseAddress
-from rubackup.roles.init.database import API_CONNECTIONS, LOCAL, as_system_user, socket_of
+from rubackup.roles.init import as_administrator
+from rubackup.roles.init.advice import API_CONNECTIONS
+from rubackup.roles.init.database import over_socket
 from rubackup.roles.up.catalogue import connected, quoted
 from rubackup.roles.up.faults import StartupFault
 
@@ -136,8 +137,8 @@ def _administer(
     try:
         if administrator.password:
             asyncio.run(_run(replace(owner, user=administrator.name, password=administrator.password), statements))
-        elif owner.host in LOCAL and os.geteuid() == 0 and socket_of(owner.port).exists():
-            as_system_user(owner, administrator.name, statements)
+        elif over_socket(owner.host, owner.port):
+            as_administrator.execute(administrator.name, owner, statements)
         else:
             raise _Refused
     except _Refused as error:

@@ -57,6 +57,7 @@ def api_settings(layout: Layout, environment: Mapping[str, str] | None = None) -
     kept = {key: exported[key] for key in KNOWN if key in exported}
     settings = Settings(values, str(path), kept)
     app_host(settings)
+    _own_role(layout, settings)
     return settings
 
 
@@ -69,6 +70,16 @@ def _access(layout: Layout) -> dict[str, str]:
         return {}
     except OSError as error:
         raise ConfigurationFault(f"Cannot read {path}: {error.strerror}.") from error
+
+
+def _own_role(layout: Layout, settings: Settings) -> None:
+    """ConfigurationFault when another role is named than the one whose password the primary server's file brought."""
+    role, named = _access(layout).get("DB_USER"), settings.text("DB_USER", "")
+    if role and named != role and settings.path("DB_PASSWORD_FILE") == layout.database_password:
+        raise ConfigurationFault(
+            f"DB_USER is {named} ({settings.source}), but {layout.database_password} is the password of {role}, which"
+            " rb_init --enroll-api made for this host: leave DB_USER out."
+        )
 
 
 def app_host(settings: Settings) -> str:

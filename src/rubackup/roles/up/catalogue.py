@@ -88,7 +88,7 @@ async def _prepare(catalogue: Catalogue, password: str) -> None:
 async def make_database(administrator: DatabaseAddress, wanted: DatabaseAddress) -> None:
     """Make role and database, or give the role this password."""
     async with connected(administrator) as connection:
-        role, database = _quoted(wanted.user), _quoted(wanted.database)
+        role, database = quoted(wanted.user), quoted(wanted.database)
         if not await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", wanted.user):
             await connection.execute(f"CREATE ROLE {role} LOGIN")
         secret = await connection.fetchval("SELECT quote_literal($1::text)", wanted.password)
@@ -162,5 +162,6 @@ async def connected(address: DatabaseAddress) -> AsyncIterator[Connection]:
         await connection.close()
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
+    """A name as it stands in a statement."""
     return '"' + name.replace('"', '""') + '"'
