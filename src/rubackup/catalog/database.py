@@ -14,6 +14,7 @@ from typing import Any
 import asyncpg
 import msgspec
 
+from rubackup.catalog.versions import connection_name
 from rubackup.domain.errors import Busy, Conflict, Invalid, RubackupError, TooSlow, Unavailable
 
 Connection = Any
@@ -97,7 +98,7 @@ class Database:
 
     def _settings(self) -> dict[str, str]:
         return {
-            "application_name": self._application,
+            "application_name": connection_name(self._application),
             "timezone": "UTC",
             "statement_timeout": str(STATEMENT_TIMEOUT_MS),
             "jit": "off",  # it pays for reports over everything, which there are none of

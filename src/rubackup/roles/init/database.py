@@ -52,9 +52,8 @@ def prepare(layout: Layout, plan: Plan) -> DatabaseAddress:
         administrator = replace(wanted, user=plan.db_admin, password=plan.db_admin_password, database="postgres")
     elif plan.db_host in LOCAL and os.geteuid() == 0 and _socket(plan.db_port).exists():
         _make_as_system_user(wanted, plan.db_admin)
-    catalogue.prepare_with(
-        Catalogue(wanted, layout.database_password, administrator), _superuser_password(layout, plan)
-    )
+    found = Catalogue(wanted, layout.database_password, administrator)
+    catalogue.prepare_with(found, _superuser_password(layout, plan), alone=False)
     return wanted
 
 
