@@ -18,7 +18,7 @@ from rubackup.domain.errors import Invalid
 log = logging.getLogger(__name__)
 
 VARIABLE = "RUBACKUP_SCRIPT_UNITS"
-"""Set by the client's unit alone."""
+"""The client's own unit, which sets it: what ends that ends its scripts."""
 SPARE_SECONDS = 60
 """After its time systemd ends a program whose client has died."""
 ASK_SECONDS = 30.0
@@ -39,9 +39,10 @@ class Unit:
         self, arguments: Sequence[str], environment: Mapping[str, str], seconds: float, grace: float
     ) -> list[str]:
         """What starts the program, waits for it and passes its output on."""
+        own = os.environ[VARIABLE]
         properties = {
-            "WorkingDirectory": "/", "UMask": "0027", "RuntimeMaxSec": f"{seconds + SPARE_SECONDS:g}",
-            "TimeoutStopSec": f"{grace:g}",
+            "BindsTo": own, "After": own, "WorkingDirectory": "/", "UMask": "0027",
+            "RuntimeMaxSec": f"{seconds + SPARE_SECONDS:g}", "TimeoutStopSec": f"{grace:g}",
         }  # fmt: skip
         return [
             "systemd-run", "--quiet", "--wait", "--pipe", "--service-type=exec", f"--unit={self.name}",
@@ -62,6 +63,8 @@ class Unit:
         """How the program ended: minus the signal that ended it. Invalid when it was not run."""
         if returned == 0:
             return 0
+        if returned < 0:  # not the program was ended, but who waits for it
+            self.end()
         told = dict(
             line.partition("=")[::2]
             for line in _ask("show", "-p", "LoadState,ExecMainCode,ExecMainStatus", self.name).splitlines()
