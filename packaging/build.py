@@ -182,6 +182,16 @@ def describe(package: Package, stage: Path, work: Path, version: str, release: s
         }
         for name in programs(package)
     ]
+    # A timer starts only what is in a path of systemd's; what is enabled by its own path is linked there by that.
+    contents += [
+        {
+            "src": f"{UNITS}/{name}",
+            "dst": f"/usr/lib/systemd/system/{name}",
+            "type": "symlink",
+            "file_info": {"mtime": mtime(epoch)},
+        }
+        for name in timed(package)
+    ]
     ours = {
         "deb": [f"{name} (= {version}-{release})" for name in package.needs],
         "rpm": [f"{name} = {version}-{release}" for name in package.needs],
@@ -198,6 +208,11 @@ def describe(package: Package, stage: Path, work: Path, version: str, release: s
     }  # fmt: skip
 
 
+def timed(package: Package) -> list[str]:
+    """The services of a package that its timers start."""
+    return [name for name in package.units if name.removesuffix(".service") + ".timer" in package.units]
+
+
 def mtime(epoch: int) -> str:
     """The commit's time as nfpm reads it."""
     return dt.datetime.fromtimestamp(epoch, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -205,7 +220,7 @@ def mtime(epoch: int) -> str:
 
 def scripts(package: Package, work: Path) -> dict[str, str]:
     """The maintainer scripts of a package: its own names in front of the common text."""
-    services = " ".join(unit for unit in package.units if unit != "rubackup_renew.service")
+    services = " ".join(unit for unit in package.units if unit not in timed(package))
     head = (
         f"#!/bin/sh\nset -e\npackage={package.name}\nunits='{services}'\nroles='{' '.join(package.roles)}'\n"
         f"folders='{PREFIX}/bin/rb_init --folders'\n"

@@ -56,6 +56,13 @@ class Office:
         said = self.call("POST", "/task_queue/", {"data": {"task": task}})["message"]
         return int(said.rpartition("TASK WAS ADDED TO QUEUE:")[2])
 
+    def until_online(self, hosts: int, seconds: float = 60) -> None:
+        """Wait until so many clients and media servers are connected."""
+        deadline = time.monotonic() + seconds
+        while len(found := [r for f in ("/clients", "/media_servers") for r in self.items(f) if r["online"]]) < hosts:
+            assert time.monotonic() < deadline, f"only these are connected: {found}"
+            time.sleep(0.3)
+
     def newest_record(self) -> int:
         """The number of the copy that was made last."""
         return int(self.items("/repository?sort_by=id&sort_order=desc&limit=1")[0]["id"])

@@ -1,5 +1,7 @@
 """Run inside a container: makes files of every kind (`make`), describes them (`list`), or makes sure that they are there (`look`)."""
 
+# ruff: noqa: PTH, SIM115 - what is meant here are the system calls
+
 import hashlib
 import os
 import socket
@@ -33,7 +35,7 @@ def make(top):
     put("attributes", b"", 0o600)
     os.setxattr("attributes", "user.note", b"\x00\xff")
     os.setxattr("attributes", "trusted.note", b"of root")
-    if os.statvfs(".").f_flag is not None and can_acl():
+    if can_acl():
         os.setxattr(
             "attributes",
             "system.posix_acl_access",
