@@ -1,0 +1,122 @@
+"""Builds the manual as a site in two languages; scripts/build-manual calls it with the tools on its path.
+
+Each language is a site of its own, with its own search, made of the pages in that language; where there is
+none yet, of the English one, which says so. The Russian site lies in the folder `ru` of the English one.
+The same sources give the same bytes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import re
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import yaml
+from mkdocs.commands.build import build
+from mkdocs.config import load_config
+from mkdocs.exceptions import Abort, ConfigurationError
+
+SUFFIX = ".ru.md"
+RUN = re.compile(r"^<!-- run: .* -->\n", re.MULTILINE)
+"""Where a block is run says the source; readers need not know."""
+TITLE = re.compile(r"\A# .*\n")
+ONLY_ENGLISH = "\n*Эта страница есть только на английском языке.*\n"
+SECTIONS = {
+    "Setting up": "Установка", "Every day": "Повседневная работа", "Taking care": "Защита и обслуживание",
+    "Reference": "Справочник", "Development": "Для разработчиков", "Design": "Устройство", "Decisions": "Решения",
+}  # fmt: skip
+LEFT_OUT = ("404.html", "sitemap.xml", "sitemap.xml.gz")
+"""What only a web server would give out."""
+NOT_FOR_READERS = ("openapi.json",)
+"""The API gives it itself, as it is in that version."""
+
+
+def stage(source: Path, target: Path, language: str) -> None:
+    """Lay one language's pages into `target`, each under the name of the English one."""
+    shutil.copytree(
+        source / "docs",
+        target,
+        ignore=lambda _, names: [n for n in names if n.endswith(SUFFIX) or n in NOT_FOR_READERS],
+    )
+    shutil.copytree(source / "manual/assets", target / "assets")
+    for page in sorted(target.rglob("*.md")):
+        own = source / "docs" / page.relative_to(target).with_suffix(SUFFIX)
+        text = page.read_text(encoding="utf-8")
+        if language == "ru":
+            text = own.read_text(encoding="utf-8") if own.exists() else TITLE.sub(lambda m: m[0] + ONLY_ENGLISH, text)
+        page.write_text(RUN.sub("", text), encoding="utf-8")
+
+
+def navigation(told: list[Any], docs: Path, language: str) -> list[Any]:
+    """The menu: that of mkdocs.yml, with all developer pages in its last section, in the language."""
+    nav = [dict(entry) if isinstance(entry, dict) else entry for entry in told]
+    pages = nav[-1]["Development"]
+    for name, folder in (("Design", "design"), ("Decisions", "adr")):
+        found = sorted(path.name for path in (docs / folder).glob("*.md"))
+        pages = [*pages, {name: [f"{folder}/{file}" for file in sorted(found, key=lambda n: (n != "README.md", n))]}]
+    nav[-1] = {"Development": pages}
+    return translated(nav) if language == "ru" else nav
+
+
+def translated(nav: list[Any]) -> list[Any]:
+    """The menu with its sections in Russian; pages have their own titles."""
+    return [
+        {SECTIONS[name]: translated(pages) for name, pages in entry.items()} if isinstance(entry, dict) else entry
+        for entry in nav
+    ]
+
+
+def make(source: Path, out: Path, language: str) -> None:
+    """Build one language's site into `out`."""
+    with tempfile.TemporaryDirectory(prefix="rubackup-manual-") as name:
+        docs = Path(name) / "docs"
+        stage(source, docs, language)
+        told = yaml.safe_load((source / "mkdocs.yml").read_text(encoding="utf-8"))
+        told["docs_dir"], told["site_dir"] = str(docs), str(out)
+        told["hooks"] = [str(source / hook) for hook in told["hooks"]]
+        told["theme"]["language"] = language
+        if language == "ru":
+            next(plugin["search"] for plugin in told["plugins"] if "search" in plugin)["lang"] = ["ru", "en"]
+        told["nav"] = navigation(told["nav"], docs, language)
+        file = Path(name) / "mkdocs.yml"
+        file.write_text(yaml.safe_dump(told, allow_unicode=True, sort_keys=False), encoding="utf-8")
+        build(load_config(str(file)))
+    prune(out)
+
+
+def prune(out: Path) -> None:
+    """Take away what nothing opens."""
+    words = [out / "assets/javascripts/lunr/min" / f"lunr.{name}.min.js" for name in ("ru", "multi", "stemmer.support")]
+    unused = [path for path in out.glob("assets/javascripts/lunr/**/*.js") if path not in words]
+    for path in [*(out / name for name in LEFT_OUT), *out.glob("assets/**/*.map"), *unused]:
+        path.unlink(missing_ok=True)
+
+
+def main() -> int:
+    """Entry."""
+    parser = argparse.ArgumentParser(prog="scripts/build-manual", description=__doc__)
+    parser.add_argument("--out", type=Path, required=True, help="folder for the site; what is in it goes")
+    parser.add_argument("--source", type=Path, required=True, help="folder with mkdocs.yml, docs and manual")
+    arguments = parser.parse_args()
+    logging.basicConfig(format="build-manual: %(message)s", level=logging.WARNING)
+    out = arguments.out.absolute()
+    if out.exists() and any(out.iterdir()) and not (out / "search").is_dir():
+        print(f"build-manual: {out} is not empty and no manual; name another folder", file=sys.stderr)
+        return 2
+    try:
+        make(arguments.source.absolute(), out, "en")
+        make(arguments.source.absolute(), out / "ru", "ru")
+    except (Abort, ConfigurationError) as problem:
+        print(f"build-manual: {problem}", file=sys.stderr)
+        return 1
+    print(out / "index.html")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
