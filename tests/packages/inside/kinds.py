@@ -1,7 +1,5 @@
 """Run inside a container: makes files of every kind (`make`), describes them (`list`), or makes sure that they are there (`look`)."""
 
-# ruff: noqa: PTH, SIM115 - what is meant here are the system calls
-
 import hashlib
 import os
 import socket
