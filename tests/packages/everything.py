@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from packages.container import Container
-from packages.office import Office
 from packages.walk import Walk
 
 PLACES = ("/srv/kinds", "/usr/lib/modules/0-test", "/home/user", "/tmp/kinds", "/root/kinds")
@@ -16,10 +14,10 @@ HERE = Path(__file__).parent / "inside"
 class Everything:
     """One host whose client is tried."""
 
-    def __init__(self, site: Walk, office: Office) -> None:
+    def __init__(self, site: Walk) -> None:
         self._site = site
-        self._host: Container = site.host
-        self._office = office
+        self._host = site.host
+        self._office = site.office()
         self._host.bring(HERE / "kinds.py", "/root/kinds.py")
 
     def copy_and_back(self) -> None:

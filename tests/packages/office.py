@@ -56,16 +56,31 @@ class Office:
         said = self.call("POST", "/task_queue/", {"data": {"task": task}})["message"]
         return int(said.rpartition("TASK WAS ADDED TO QUEUE:")[2])
 
-    def until_online(self, hosts: int, seconds: float = 60) -> None:
-        """Wait until so many clients and media servers are connected."""
+    def until_online(self, hostname: str, seconds: float = 60) -> None:
+        """Wait until the client and the media server of a host are connected."""
         deadline = time.monotonic() + seconds
-        while len(found := [r for f in ("/clients", "/media_servers") for r in self.items(f) if r["online"]]) < hosts:
-            assert time.monotonic() < deadline, f"only these are connected: {found}"
+        while True:
+            rows = [row for family in ("/clients", "/media_servers") for row in self.items(family)]
+            if sum(row["online"] for row in rows if row["hostname"] == hostname) == len(("client", "media server")):
+                return
+            assert time.monotonic() < deadline, f"{hostname} is not connected: {rows}"
             time.sleep(0.3)
 
     def newest_record(self) -> int:
         """The number of the copy that was made last."""
         return int(self.items("/repository?sort_by=id&sort_order=desc&limit=1")[0]["id"])
+
+    def slow_backup(self, resource: str, client: str, kib: int, pool: str = "Default") -> int:
+        """Queue a backup on a narrow line (KiB a second) and wait until it has begun; the number of its task."""
+        limit = {"client": client, "backup_bandwidth": kib, "restore_bandwidth": 0,
+                 "window_start": "00:00:00", "window_end": "00:00:00"}  # fmt: skip
+        self.call("POST", "/client_bandwidth", {"data": limit})
+        task = self.backup(resource, client, pool)
+        deadline = time.monotonic() + 60
+        while self.call("GET", f"/task_queue/{task}")["data"]["status"] in {"New", "Assigned", "At_Client"}:
+            assert time.monotonic() < deadline, "the backup does not begin"
+            time.sleep(0.2)
+        return task
 
     def run_rule(self, resource: str, client: str, **fields: Any) -> int:
         """Make a rule and run it at once; the number of its task."""

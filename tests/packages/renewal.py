@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from packages.office import Office
-from packages.walk import NAME, PASSWORD, URL, Walk
+from packages.walk import NAME, Walk
 
 PYTHON = "/opt/rubackup/lib/venv/bin/python -I"
 STAMP = "/var/lib/systemd/timers/stamp-rubackup_renew.timer"
@@ -40,8 +39,8 @@ def renewal(site: Walk) -> None:
         host.until(f"openssl x509 -in {file} -noout -serial | grep -qx serial={serial(site, where)}")
         assert serial(site, where) != old[role], f"{role} goes on with the old certificate"
     assert host.run("systemctl show -P MainPID rubackup_api").strip() == pid, "the API was restarted, not reloaded"
-    office = Office(host, URL, PASSWORD)
-    office.until_online(2)
+    office = site.office()
+    office.until_online(host.name)
     office.done(office.backup("/etc", office.client()["client"]))
     site.step("renewed; the API took it without a restart, a backup works")
 
