@@ -202,7 +202,13 @@ def describe(package: Package, stage: Path, work: Path, version: str, release: s
         "version_schema": "none", "section": "admin", "priority": "optional", "maintainer": "RuBackup <root@localhost>",
         "description": package.summary, "mtime": mtime(epoch), "umask": OLD_FILES, "contents": contents,
         "scripts": scripts(package, work),
-        "overrides": {kind: {"depends": ours[kind] + (base[kind] if package.tree else [])} for kind in ("deb", "rpm")},
+        "overrides": {
+            kind: {
+                "depends": ours[kind] + (base[kind] if package.tree else []),
+                "suggests": list(package.suggests.get(kind, ())),
+            }
+            for kind in ("deb", "rpm")
+        },
         "deb": {"compression": "zstd"},
         "rpm": {"compression": "zstd", "buildhost": "rubackup", "summary": package.summary},
     }  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 PREFIX = "/opt/rubackup"
 VENV = f"{PREFIX}/lib/venv"
@@ -21,6 +21,8 @@ class Package:
     configuration: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     """Other packages of ours, of the same version."""
+    suggests: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Packages of the distribution that some hosts need, by kind."""
     roles: tuple[str, ...] = ()
     """Roles whose folders it makes."""
     tree: bool = False
@@ -36,10 +38,11 @@ PACKAGES = (
     Package(
         "rubackup-client",
         "RuBackup: client of a host that is backed up",
-        programs=("rubackup_client",),
-        units=("rubackup_client.service",),
+        programs=("rubackup_client", "rubackup_alone"),
+        units=("rubackup_client.service", "rubackup_alone.service"),
         needs=("rubackup-common",),
-        roles=("client",),
+        suggests={"deb": ("postgresql",), "rpm": ("postgresql-server",)},  # its programs, for an autonomous client
+        roles=("client", "alone"),
     ),
     Package(
         "rubackup-server",

@@ -212,34 +212,6 @@ def test_another_host_of_the_api_is_enrolled(site: Site, tmp_path: Path) -> None
         other.stop_all()
 
 
-def test_what_no_flag_says_is_asked(tmp_path: Path, postgres: DatabaseAddress) -> None:
-    """At a terminal: what the host is, the superuser's password twice and unseen, the interface."""
-    other = Installation.lay(tmp_path / "asked")
-    (tmp_path / "admin").write_text(postgres.password)
-    arguments = (
-        "-H", postgres.host, "--db-port", str(postgres.port), "--db-name", "asked", "--db-user", "asked",
-        "--db-admin", postgres.user, "-X", str(tmp_path / "admin"),
-    )  # fmt: skip
-    answers = [
-        ("What is this host (1 to 4)?", "5"),
-        ("One of primary-server,", "primary-server"),
-        ("Password of rubackup", "typed-password"),
-        ("The same again", "typed-passwort"),
-        ("Password of rubackup", "typed-password"),
-        ("The same again", "typed-password"),
-        ("Network interface or address", "lo"),
-    ]
-    try:
-        said = other.dialogue(answers, *arguments)
-        assert "This host is set up" in said
-        assert "typed-pass" not in said
-        text = other.layout.config_file.read_text()
-        assert "\nnode primary-server\n" in text
-        assert "\nserver-inet-interface lo\n" in text
-    finally:
-        execute(postgres, "DROP DATABASE IF EXISTS asked WITH (FORCE)", "DROP ROLE IF EXISTS asked")
-
-
 def test_a_secondary_server_joins_with_its_file(
     site: Site, system: System, tmp_path: Path, postgres: DatabaseAddress
 ) -> None:
@@ -277,7 +249,11 @@ def test_a_client_waits_for_an_administrator(site: Site, system: System, tmp_pat
 
     (waiting,) = system.call("GET", "/unauthorised_clients")["data"]["items"]
     assert f"its key: {waiting['fingerprint']}" in said
-    assert waiting["hwid"] == other.run("rubackup_client", "hwid").strip()
+    assert (
+        waiting["hwid"]
+        == other.run("rubackup_client", "hwid").splitlines()[2]
+        == other.run("rubackup_client", "--hwid").strip()
+    )
     assert other.layout.root_certificate.read_bytes() == site.installation.layout.root_certificate.read_bytes()
 
 

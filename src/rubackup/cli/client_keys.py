@@ -18,6 +18,8 @@ from rubackup.cli import output
 from rubackup.client import recovery_sheet
 from rubackup.client.keys import NAME, KeyStore
 from rubackup.domain.errors import Invalid, RubackupError, StorageFault
+from rubackup.roles.installed.alone import master_key as own_master_key
+from rubackup.roles.installed.alone import state_of
 from rubackup.roles.installed.layout import Layout
 from rubackup.roles.up.state import State
 
@@ -45,7 +47,9 @@ def place(
         path = State(given["state"].absolute()).master_key
     elif given.get("socket") is not None:
         path = given["socket"].absolute().with_name(NAME)
-    elif (installed := Layout.here()).hwid("client").exists():
+    elif (own := state_of(installed := Layout.here())) is not None:
+        path = own_master_key(installed, own)
+    elif installed.hwid("client").exists():
         path = installed.master_key
     else:
         raise typer.BadParameter("name the keys by --master-key, or by --state or --socket of the client.")

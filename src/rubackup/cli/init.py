@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import getpass
 import sys
 from pathlib import Path
 
+from rubackup.cli.init_questions import Questions, plan_of
 from rubackup.domain.errors import RubackupError
 from rubackup.roles.init import folders, further, nodes
-from rubackup.roles.init.plan import Plan, read_password
-from rubackup.roles.installed.config_file import NODES
+from rubackup.roles.init.plan import read_password
+from rubackup.roles.installed.config_file import NODES, ConfigFile
 from rubackup.roles.installed.layout import Layout
 from rubackup.roles.process import EXIT_CONFIGURATION
 from rubackup.roles.settings import ConfigurationFault
@@ -20,8 +20,8 @@ PROGRAM = "rb_init"
 
 def main(arguments: list[str] | None = None) -> int:
     """Entry of `rb_init`; what is wrong is one sentence on standard error."""
-    chosen = _parser().parse_args(arguments)
     try:
+        chosen = _parser().parse_args(arguments)
         return _act(Layout.here(), chosen)
     except ConfigurationFault as error:
         sys.stderr.write(f"{PROGRAM}: {error.message}\n")
@@ -29,8 +29,8 @@ def main(arguments: list[str] | None = None) -> int:
     except RubackupError as error:
         sys.stderr.write(f"{PROGRAM}: {error.message}\n")
         return 1
-    except (KeyboardInterrupt, EOFError):
-        sys.stderr.write(f"\n{PROGRAM}: nothing more was changed.\n")
+    except KeyboardInterrupt:
+        sys.stderr.write(f"\n{PROGRAM}: interrupted; run again, it goes on where it was.\n")
         return 130
 
 
@@ -38,8 +38,7 @@ def _act(layout: Layout, chosen: argparse.Namespace) -> int:
     if chosen.folders is not None:
         folders.make(layout, chosen.folders)
     elif chosen.passwd:
-        password = read_password(chosen.Y, "-Y") if chosen.Y else _new_password(chosen.user)
-        further.change_password(layout, chosen.user, password)
+        further.change_password(layout, chosen.user, _new_password(chosen))
         print(f"{chosen.user} has a new password; all of that user's sessions are over.")
     elif chosen.unlock:
         found = further.unlock(layout, chosen.unlock)
@@ -56,75 +55,37 @@ def _act(layout: Layout, chosen: argparse.Namespace) -> int:
         path = further.enroll(layout, role, chosen.enroll_api or chosen.enroll_server, chosen.to)
         print(f"{path}: carry it over a safe way, and delete it here and there once it was taken over.")
     else:
-        nodes.set_up(layout, _plan(chosen), print)
+        _set_up(layout, chosen)
         print("This host is set up; rubackup config check looks at its settings.")
     return 0
 
 
-def _plan(chosen: argparse.Namespace) -> Plan:
-    """The answers; questions are asked only at a terminal, and only for what no flag says."""
-    asks = chosen.node is None
-    if asks and not sys.stdin.isatty():
-        raise ConfigurationFault(f"Say with -n what this host is: {', '.join(NODES)}.")
-    node = chosen.node or _choice("What is this host", list(NODES))
-    serves = node in {"primary-server", "secondary-server"}
-    db_host = chosen.H or (_text("Host of PostgreSQL", "localhost") if asks and serves else "localhost")
-    admin = read_password(chosen.X, "-X") if chosen.X else ""
-    if asks and serves and not chosen.X and db_host != "localhost":
-        admin = getpass.getpass("Password of PostgreSQL's administrator (empty: role and database are there): ")
-    superuser = read_password(chosen.Y, "-Y") if chosen.Y else ""
-    if asks and node == "primary-server" and not chosen.Y:
-        superuser = _new_password(further.SUPERUSER, optional=True)
-    primary = chosen.primary or (_text("Host of the primary server", "") if asks and not serves else "localhost")
-    needs_root = asks and not serves and chosen.fingerprint is None and chosen.root_ca is None
-    interface = chosen.interface or ""
-    if asks and node != "client" and not interface:
-        interface = _text("Network interface or address on which others reach this host (empty: none)", "")
-    return Plan(
-        node=node,
-        db_host=db_host,
-        db_port=chosen.db_port,
-        db_name=chosen.db_name,
-        db_user=chosen.db_user,
-        db_admin=chosen.db_admin,
-        db_admin_password=admin,
-        superuser_password=superuser,
-        interface=interface,
-        storage=chosen.storage,
-        primary=primary,
-        fingerprint=chosen.fingerprint or (_text("Fingerprint of the root certificate", "") if needs_root else ""),
-        root_ca=chosen.root_ca,
-        bundle=chosen.bundle,
-        hostname=chosen.hostname or "",
-    )
+def _set_up(layout: Layout, chosen: argparse.Namespace) -> None:
+    kept = ConfigFile.load(layout.config_file).values if layout.config_file.exists() else {}
+    try:
+        plan = plan_of(chosen, kept)
+    except KeyboardInterrupt:
+        raise ConfigurationFault("Interrupted; nothing was changed.") from None
+    nodes.set_up(layout, plan, print)
 
 
-def _choice(question: str, answers: list[str]) -> str:
-    for number, answer in enumerate(answers, 1):
-        print(f"  {number}  {answer}")
-    while True:
-        text = input(f"{question} (1 to {len(answers)})? ").strip()
-        if text.isdigit() and 1 <= int(text) <= len(answers):
-            return answers[int(text) - 1]
-        if text in answers:
-            return text
-        print(f"One of {', '.join(answers)}, or its number.")
+def _new_password(chosen: argparse.Namespace) -> str:
+    """From the file of -Y, else asked for at a terminal."""
+    if chosen.Y:
+        return read_password(chosen.Y, "-Y")
+    asked = Questions()
+    if not asked.at:
+        raise ConfigurationFault("There is no terminal to ask for the password: name a file that has it with -Y.")
+    return asked.new_password(chosen.user, "-Y")
 
 
-def _text(question: str, default: str) -> str:
-    shown = f" [{default}]" if default else ""
-    return input(f"{question}{shown}: ").strip() or default
+class _Unknown(argparse.Action):
+    """A flag of the product of which only the name is known."""
 
-
-def _new_password(user: str, *, optional: bool = False) -> str:
-    hint = " (empty: a random one)" if optional else ""
-    while True:
-        first = getpass.getpass(f"Password of {user}{hint}: ")
-        if not first and optional:
-            return ""
-        if first and first == getpass.getpass("The same again: "):
-            return first
-        print("They are not the same, or empty.")
+    def __call__(self, _parser: object, _namespace: object, _values: object, option: str | None = None) -> None:
+        raise ConfigurationFault(
+            f"{option} stands in scripts for the product, but what it means is not known, and rb_init does not guess: leave it out."
+        )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -136,11 +97,26 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("-Y", metavar="FILE", type=Path, help="file with the password of the superuser rubackup")
     parser.add_argument("-i", dest="interface", metavar="NAME", help="network interface or address to listen on")
     parser.add_argument("-f", dest="storage", metavar="DIR", type=Path, help="folder of the pool Default")
+    parser.add_argument("-a", dest="alone", metavar="DIR", type=Path, help="folder of an autonomous client")
+    parser.add_argument(
+        "-l", dest="local", metavar="DIR", type=Path, help="folder in which this host's client keeps copies itself"
+    )
+    for flag in ("-r", "-R", "-g"):
+        parser.add_argument(flag, action=_Unknown, nargs="?", help=argparse.SUPPRESS)
     parser.add_argument("-c", dest="primary", metavar="HOST", help="the primary server, HOST or HOST:PORT")
-    parser.add_argument("--db-port", type=int, default=5432, help="port of PostgreSQL (5432)")
-    parser.add_argument("--db-name", default="rubackup", help="service database (rubackup)")
-    parser.add_argument("--db-user", default="rubackup", help="its role (rubackup)")
-    parser.add_argument("--db-admin", default="postgres", help="PostgreSQL's administrator (postgres)")
+    parser.add_argument("--db-port", type=int, help="port of PostgreSQL (5432)")
+    parser.add_argument("--db-name", help="service database (rubackup)")
+    parser.add_argument("--db-user", help="its role (rubackup)")
+    parser.add_argument("--db-admin", help="PostgreSQL's administrator (postgres)")
+    parser.add_argument(
+        "--db-password", type=Path, metavar="FILE", help="file with that role's password, if it is there"
+    )
+    parser.add_argument(
+        "--adopt-database", action="store_true", help="take the service database of a lost installation over"
+    )
+    parser.add_argument(
+        "--change-node", action="store_true", help="this host is something else already, and becomes this"
+    )
     parser.add_argument("--hostname", help="name of this host as administrators see it")
     parser.add_argument("--fingerprint", help="SHA-256 of the root certificate, as rb_init printed it on the server")
     parser.add_argument("--root-ca", type=Path, metavar="FILE", help="the root certificate itself")

@@ -16,7 +16,7 @@ from rubackup import __version__
 from rubackup.domain.errors import RubackupError
 from rubackup.roles.installed import certificate, logs, pidfile
 from rubackup.roles.installed.bundle import install_bundle
-from rubackup.roles.installed.config_file import ConfigFile, read_hwid
+from rubackup.roles.installed.config_file import ConfigFile
 from rubackup.roles.installed.environment import api_settings, app_host
 from rubackup.roles.installed.layout import Layout
 from rubackup.roles.installed.owners import become_owner_of
@@ -27,6 +27,8 @@ from rubackup.roles.settings import ConfigurationFault, Settings
 NOT_RUNNING = 3
 """Exit status of `--status`, as the Linux Standard Base has it."""
 ACTIONS = ("start", "stop", "restart", "status")
+_WORDS = {**{word: f"--{word}" for word in ACTIONS}, "hwid": "--hwid-lines"}
+"""Bare words, which scripts for the product use; of `hwid` they take the third line."""
 
 
 class Program:
@@ -77,7 +79,9 @@ class Program:
 
     def hwid(self) -> str:
         """The hardware id of this host in this role."""
-        return read_hwid(self.role, self._layout)
+        from rubackup.roles.installed.alone import own_hwid  # noqa: PLC0415 - services need no supervisor
+
+        return own_hwid(self.role, self._layout)
 
     def _unit(self) -> str:
         pid = pidfile.holder(self._pid)
@@ -110,12 +114,12 @@ def _systemctl(verb: str, unit: str) -> None:
         raise ConfigurationFault(f"systemctl {verb} {unit} failed: {result.stderr.strip()}")
 
 
-def main(role: str, arguments: list[str] | None = None) -> int:
+def main(role: str, arguments: list[str] | None = None, make: type[Program] | None = None) -> int:
     """The exit status of one call; what is wrong is one sentence on standard error."""
     name = f"rubackup_{role}"
     words = sys.argv[1:] if arguments is None else arguments
-    chosen = _parser(role).parse_args([f"--{word}" if word in {*ACTIONS, "hwid"} else word for word in words])
-    program = Program(role, Layout.here())
+    chosen = _parser(role).parse_args([_WORDS.get(word, word) for word in words])
+    program = (make or Program)(role, Layout.here())
     try:
         return _act(program, chosen)
     except ConfigurationFault as error:
@@ -131,6 +135,8 @@ def _act(program: Program, chosen: argparse.Namespace) -> int:
         return program.status()
     if chosen.action == "hwid":
         print(program.hwid())
+    elif chosen.action == "hwid-lines":
+        print(f"RuBackup {program.role} {__version__}\nHardware id:\n{program.hwid()}")
     elif chosen.action == "enroll":
         install_bundle(Layout.here(), chosen.enroll, app_host(api_settings(Layout.here())))
         print("This host has its certificate. Start the API: rubackup_api --start, or its service.")
@@ -153,6 +159,9 @@ def _parser(role: str) -> argparse.ArgumentParser:
         group.add_argument(f"--{action}", dest="action", action="store_const", const=action, help=text)
     if role != "api":
         group.add_argument("--hwid", dest="action", action="store_const", const="hwid", help="the hardware id")
+        group.add_argument(
+            "--hwid-lines", dest="action", action="store_const", const="hwid-lines", help="the same in the third line"
+        )
     else:
         group.add_argument(
             "--enroll", type=Path, metavar="FILE", help="take over what rb_init --enroll-api has written"

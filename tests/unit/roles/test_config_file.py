@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rubackup.roles.init.nodes import keep_hwid
+from rubackup.roles.init.nodes import keep_hwids
 from rubackup.roles.installed.config_file import KEYS, NAMES, NODES, ConfigFile, parse, render
 from rubackup.roles.installed.interfaces import address_of
 from rubackup.roles.installed.layout import Layout
@@ -19,7 +19,7 @@ def layout(tmp_path: Path) -> Layout:
     layout = Layout(tmp_path)
     for role in ("server", "media", "client"):
         layout.hwid(role).parent.mkdir(parents=True)
-        keep_hwid(layout, role)
+    keep_hwids(layout, ("server", "media", "client"))
     (tmp_path / "etc").mkdir()
     return layout
 
@@ -58,7 +58,7 @@ def test_a_wrong_line_is_named(line: str, told: str) -> None:
 
 def test_a_host_runs_what_its_node_says(layout: Layout) -> None:
     """A client runs no server; an unknown node is refused with those that there are."""
-    with pytest.raises(ConfigurationFault, match="A node that is a client runs no server process"):
+    with pytest.raises(ConfigurationFault, match="The node client runs no server process"):
         written(layout, "node client\n").settings("server", layout)
     with pytest.raises(ConfigurationFault, match="node must be one of primary-server, secondary-server, media-server"):
         written(layout, "node laptop\n").settings("client", layout)
@@ -106,7 +106,7 @@ def test_every_role_is_of_some_node() -> None:
     """And every key is read by a role that there is."""
     roles = frozenset().union(*NODES.values())
 
-    assert roles == {"server", "media", "client"}
+    assert roles == {"server", "media", "client", "alone"}
     assert [key.name for key in KEYS if not key.roles or not key.roles <= roles] == []
     assert len(NAMES) == len(KEYS) - 1
 

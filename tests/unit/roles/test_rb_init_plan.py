@@ -20,13 +20,18 @@ from rubackup.wire import pki
 @pytest.mark.parametrize(
     ("plan", "told"),
     [
-        (Plan("laptop"), "-n must be one of primary-server, secondary-server, media-server, client, not 'laptop'"),
+        (
+            Plan("laptop"),
+            "-n must be one of primary-server, secondary-server, media-server, client, autonomous-client, not 'laptop'",
+        ),
         (Plan("client", primary="a b"), "-c must be a list of addresses"),
         (Plan("client", fingerprint="12"), "--fingerprint must be the SHA-256 of the root certificate"),
         (Plan("primary-server", db_port=0), "--db-port must be a port from 1 to 65535"),
         (Plan("primary-server", superuser_password="short"), "must have 8 to 1024 characters"),
         (Plan("primary-server", storage=Path("pool")), "-f must be an absolute folder"),
-        (Plan("secondary-server"), "needs --bundle FILE, which rb_init --enroll-server NAME writes"),
+        (Plan("client", storage=Path("/srv")), "-f means nothing to the node client; it is for primary-server"),
+        (Plan("autonomous-client", alone=Path("/srv/../etc")), "-a must be an absolute folder"),
+        (Plan("client", local=Path("/etc/hosts")), "-l must be a folder, and /etc/hosts is something else"),
         (Plan("client", hostname="a b"), "--hostname must be a host name"),
     ],
 )

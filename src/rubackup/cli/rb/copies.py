@@ -75,7 +75,7 @@ def restore(
         target = client_name(api, CLIENTS, client) if client else _client_of(api, number)
         answer = api.repository.restoring(number, {
             "restore_task": {
-                "target_client": target, "destination_path": to or "/", "data_deployment": in_place,
+                "target_client": target, "destination_path": to or "", "data_deployment": in_place,
                 "granular_restore_files": file or [""],
             }
         })  # fmt: skip

@@ -11,6 +11,9 @@ import typer
 
 from rubackup.cli import output
 from rubackup.cli.rb import access
+from rubackup.domain.errors import RubackupError
+from rubackup.roles.installed.config_file import AUTONOMOUS, ConfigFile
+from rubackup.roles.installed.layout import Layout
 from rubackup.sdk import Client, LoggedOut, Misused
 from rubackup.sdk.client import DATABASE
 from rubackup.sdk.store import read_private
@@ -42,6 +45,7 @@ def login(
 ) -> None:
     """Begin a session. It lasts until `rb logout`, at most 24 hours."""
     last = access.read_place()
+    state = state or (None if url or last is not None else _own_state())
     if state is not None:
         place, password_file = _place_of(state, password_file)
     elif url or last is not None:
@@ -98,6 +102,15 @@ def password(file: str, question: str, *, new: bool = False) -> str:
     if not (text := text.rstrip("\r\n")):
         raise Misused("The password is empty.")
     return text
+
+
+def _own_state() -> Path | None:
+    """The folder of an autonomous client, when this host is one."""
+    try:
+        file = ConfigFile.load(Layout.here().config_file)
+        return Path(file.values["autonomous-directory"]) if file.node == AUTONOMOUS else None
+    except (RubackupError, KeyError):
+        return None
 
 
 def _place_of(state: Path, password_file: str) -> tuple[access.Place, str]:

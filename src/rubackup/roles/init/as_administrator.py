@@ -1,28 +1,60 @@
-"""Run by `rb_init` as PostgreSQL's system user: makes role and database over the socket. The wanted address is read from stdin."""
+"""Role and database over PostgreSQL's own socket, by a child that is PostgreSQL's system user and needs no password."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import pwd
+import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
+from typing import Literal
 
 from rubackup.catalog.database import DatabaseAddress
-from rubackup.domain.errors import RubackupError
+from rubackup.domain.errors import Conflict, RubackupError
+from rubackup.roles.init import ownership
+from rubackup.roles.init.ownership import Installation
 from rubackup.roles.up.catalogue import make_database
+from rubackup.roles.up.faults import StartupFault
+
+CONFLICT = 3
+"""Exit status of a child that met somebody else's database."""
+Work = Literal["look", "make"]
+
+
+def ask(user: str, work: Work, wanted: DatabaseAddress, installation: Installation) -> None:
+    """Let the system's user of that name look or make; its error is this one's."""
+    try:
+        account = pwd.getpwnam(user)
+    except KeyError as error:
+        raise StartupFault(f"There is no user {user} on this host; give PostgreSQL's password with -X.") from error
+    result = subprocess.run(
+        [sys.executable, "-m", "rubackup.roles.init.as_administrator", user, work],
+        input=json.dumps([asdict(wanted), installation.as_json()]),
+        capture_output=True, text=True, check=False, timeout=120, cwd="/",
+        user=account.pw_uid, group=account.pw_gid, extra_groups=[],
+    )  # fmt: skip
+    if result.returncode:
+        said = result.stderr.strip() or "Role and database could not be made."
+        raise Conflict(said) if result.returncode == CONFLICT else StartupFault(said)
 
 
 def main() -> int:
-    """Entry; what is wrong is a sentence on standard error."""
+    """Entry of the child; what is wrong is a sentence on standard error."""
     from rubackup.roles.init.database import SOCKETS  # noqa: PLC0415 - that module starts this one
 
-    wanted = DatabaseAddress(**json.load(sys.stdin))
-    administrator = replace(wanted, host=str(SOCKETS), user=sys.argv[1], password="", database="postgres")
+    address, who = json.load(sys.stdin)
+    user, work = sys.argv[1:]
+    wanted, installation = DatabaseAddress(**address), Installation(**who)
+    administrator = replace(wanted, host=str(SOCKETS), user=user, password="", database="postgres")
     try:
-        asyncio.run(make_database(administrator, wanted))
+        if work == "look":
+            asyncio.run(ownership.look(administrator, wanted, installation))
+        else:
+            asyncio.run(make_database(administrator, wanted))
     except RubackupError as error:
         sys.stderr.write(error.message + "\n")
-        return 1
+        return CONFLICT if isinstance(error, Conflict) else 1
     return 0
 
 

@@ -3,58 +3,142 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
-import pwd
 import secrets
-import subprocess
-import sys
-from dataclasses import asdict, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from rubackup.catalog.database import DatabaseAddress
+from rubackup.catalog.migrate import migrate, version
+from rubackup.roles.init import as_administrator, ownership
+from rubackup.roles.init.folders import settle
+from rubackup.roles.init.ownership import Installation
 from rubackup.roles.init.plan import Plan
-from rubackup.roles.installed.bundle import READABLE_BY_GROUP, put
+from rubackup.roles.installed.bundle import READABLE_BY_GROUP
 from rubackup.roles.installed.layout import Layout
-from rubackup.roles.up import catalogue
-from rubackup.roles.up.catalogue import Catalogue, connected
+from rubackup.roles.up.catalogue import connected, make_database, make_superuser
 from rubackup.roles.up.faults import StartupFault
 from rubackup.wire.pki import write_private
 
 SOCKETS = Path("/var/run/postgresql")
 """Where Debian's and Red Hat's PostgreSQL listens for users of its own host."""
 LOCAL = frozenset({"localhost", "127.0.0.1", "::1", str(SOCKETS)})
-API_CONNECTIONS = 12
-SERVER_CONNECTIONS = 16
-"""What a process opens at most: its pool, its listener, its lock."""
-RESERVED_ADVICE = 50
-"""The guide's value of superuser_reserved_connections."""
 
 
-def keep_password(layout: Layout) -> str:
-    """The password of the service database's role, made at random when there is none."""
-    path = layout.database_password
-    if not path.exists():
-        put(path, f"{secrets.token_urlsafe(24)}\n".encode(), READABLE_BY_GROUP)
-    return path.read_text(encoding="utf-8").strip()
+class ServiceDatabase:
+    """The service database that a plan wants. `inspect` comes first and changes nothing."""
+
+    def __init__(
+        self, layout: Layout, plan: Plan, installation: Callable[[], Installation], password: str = ""
+    ) -> None:
+        """`installation` tells who asks, as it is then; `password` is the role's where a file for this host brought it."""
+        self._layout = layout
+        self._plan = plan
+        self._installation = installation
+        self._password = plan.db_password or password
+
+    def address(self) -> DatabaseAddress:
+        """Where it is or will be."""
+        plan = self._plan
+        assert plan.db_port is not None, "the plan is completed"
+        return DatabaseAddress(plan.db_host, plan.db_port, plan.db_user, self._known_password(), plan.db_name)
+
+    def inspect(self) -> None:
+        """StartupFault or Conflict say why it can neither be made nor be this installation's."""
+        if self._known_password() and self._usable():
+            return
+        if (administrator := self._administrator()) is not None:
+            asyncio.run(ownership.look(administrator, self.address(), self._installation()))
+        elif self._over_socket():
+            as_administrator.ask(self._plan.db_admin, "look", self.address(), self._installation())
+        elif self._known_password():
+            asyncio.run(ownership.look_as_role(self.address(), self._installation()))  # its error is the reason
+        else:
+            raise StartupFault(
+                f"Nobody can make the role {self._plan.db_user} in the PostgreSQL at"
+                f" {self._plan.db_host}:{self._plan.db_port}: give the password of its administrator"
+                f" {self._plan.db_admin} in a file (-X), or make role and database there and give the role's (--db-password)."
+            )
+
+    def keep_password(self) -> None:
+        """The password of the role, where the programs read it; made at random when nobody gave one."""
+        path = self._layout.database_password
+        if self._password or not path.exists():
+            text = self._password or secrets.token_urlsafe(24)
+            settle(path, f"{text}\n".encode(), READABLE_BY_GROUP)
+
+    def make(self) -> None:
+        """Role and database; what can be used already stays as it is."""
+        if self._usable():
+            return
+        if (administrator := self._administrator()) is not None:
+            asyncio.run(make_database(administrator, self.address()))
+        elif self._over_socket():
+            as_administrator.ask(self._plan.db_admin, "make", self.address(), self._installation())
+
+    def bring_schema(self) -> str:
+        """The schema of this version, and the mark of this installation; a sentence when an older one was brought forward.
+
+        Of a service database that is in use only the half that processes of the version before can work with.
+        """
+        address = self.address()
+        before, used = asyncio.run(_state(address))
+        asyncio.run(migrate(address, "pre" if used else "all"))
+        after, _ = asyncio.run(_state(address))
+        asyncio.run(ownership.mark(address, self._installation()))
+        if not used or before == after:
+            return ""
+        return (
+            f"The service database was brought from schema {before} to {after}, with which processes of the version before"
+            " can work; once none of them runs, rb_init --finish-upgrade completes it."
+        )
+
+    def make_superuser(self) -> None:
+        """The first superuser, if there is none."""
+
+        async def work() -> None:
+            async with connected(self.address()) as connection:
+                await make_superuser(connection, _superuser_password(self._layout, self._plan))
+
+        asyncio.run(work())
+
+    # --- parts ---
+
+    def _known_password(self) -> str:
+        path = self._layout.database_password
+        if self._password or not path.exists():
+            return self._password
+        return path.read_text(encoding="utf-8").strip()
+
+    def _usable(self) -> bool:
+        """Whether the role gets in with the password that is known; Conflict when what is there is not ours."""
+        try:
+            asyncio.run(ownership.look_as_role(self.address(), self._installation()))
+        except StartupFault:
+            return False
+        return True
+
+    def _administrator(self) -> DatabaseAddress | None:
+        plan = self._plan
+        if not plan.db_admin_password:
+            return None
+        return replace(self.address(), user=plan.db_admin, password=plan.db_admin_password, database="postgres")
+
+    def _over_socket(self) -> bool:
+        socket = SOCKETS / f".s.PGSQL.{self._plan.db_port}"
+        return self._plan.db_host in LOCAL and os.geteuid() == 0 and socket.exists()
 
 
-def address(plan: Plan, password: str) -> DatabaseAddress:
-    """Where the service database is to be."""
-    return DatabaseAddress(plan.db_host, plan.db_port, plan.db_user, password, plan.db_name)
-
-
-def prepare(layout: Layout, plan: Plan) -> DatabaseAddress:
-    """Make what is missing; StartupFault or Conflict say what is not possible."""
-    wanted = address(plan, keep_password(layout))
-    administrator = None
-    if plan.db_admin_password:
-        administrator = replace(wanted, user=plan.db_admin, password=plan.db_admin_password, database="postgres")
-    elif plan.db_host in LOCAL and os.geteuid() == 0 and _socket(plan.db_port).exists():
-        _make_as_system_user(wanted, plan.db_admin)
-    found = Catalogue(wanted, layout.database_password, administrator)
-    catalogue.prepare_with(found, _superuser_password(layout, plan), alone=False)
-    return wanted
+async def _state(address: DatabaseAddress) -> tuple[str | None, bool]:
+    """The schema's version, and whether an installation has used it: there is a superuser."""
+    async with connected(address) as connection:
+        found = await version(connection)
+        used = bool(
+            await connection.fetchval("SELECT to_regclass('users') IS NOT NULL")
+            and await connection.fetchval("SELECT EXISTS (SELECT 1 FROM users WHERE is_superuser)")
+        )
+    return found, used
 
 
 def password_file(layout: Layout) -> Path:
@@ -69,50 +153,3 @@ def _superuser_password(layout: Layout, plan: Plan) -> str:
     if not path.exists():
         write_private(path, f"{secrets.token_urlsafe(18)}\n".encode())
     return path.read_text(encoding="utf-8").strip()
-
-
-def _socket(port: int) -> Path:
-    return SOCKETS / f".s.PGSQL.{port}"
-
-
-def _make_as_system_user(wanted: DatabaseAddress, user: str) -> None:
-    """Make role and database over PostgreSQL's own socket, which knows the system's user and wants no password."""
-    try:
-        account = pwd.getpwnam(user)
-    except KeyError as error:
-        raise StartupFault(f"There is no user {user} on this host; give PostgreSQL's password with -X.") from error
-    result = subprocess.run(
-        [sys.executable, "-m", "rubackup.roles.init.as_administrator", user],
-        input=json.dumps(asdict(wanted)), capture_output=True, text=True, check=False, timeout=120, cwd="/",
-        user=account.pw_uid, group=account.pw_gid, extra_groups=[],
-    )  # fmt: skip
-    if result.returncode:
-        raise StartupFault(result.stderr.strip() or "Role and database could not be made.")
-
-
-async def advice(wanted: DatabaseAddress) -> list[str]:
-    """What of PostgreSQL's settings an administrator should change, a sentence each."""
-    async with connected(wanted) as connection:
-        most = int(await connection.fetchval("SELECT setting FROM pg_settings WHERE name = 'max_connections'"))
-        reserved = int(
-            await connection.fetchval("SELECT setting FROM pg_settings WHERE name = 'superuser_reserved_connections'")
-        )
-    needed = API_CONNECTIONS + SERVER_CONNECTIONS
-    found = []
-    if reserved < RESERVED_ADVICE:
-        found.append(
-            f"superuser_reserved_connections is {reserved}; set it to {RESERVED_ADVICE} in postgresql.conf, so that"
-            " administrators get in when all other connections are taken."
-        )
-    free = most - max(reserved, RESERVED_ADVICE)
-    if free < 2 * needed:
-        found.append(
-            f"max_connections is {most}: with {RESERVED_ADVICE} reserved {max(free, 0)} are left, and one server and one"
-            f" API open up to {needed}. Set it to {RESERVED_ADVICE + 2 * needed} or more; PostgreSQL has to be restarted."
-        )
-    return found
-
-
-def advise(wanted: DatabaseAddress) -> list[str]:
-    """`advice`, for callers outside a loop."""
-    return asyncio.run(advice(wanted))

@@ -6,23 +6,38 @@ import contextlib
 import grp
 import os
 import pwd
-from collections.abc import Iterable, Iterator
+import re
+import stat
+import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from rubackup.roles.installed.bundle import READABLE_BY_ALL, READABLE_BY_GROUP, put
 from rubackup.roles.installed.config_file import ALL
 from rubackup.roles.installed.layout import Layout
 from rubackup.roles.up.faults import explained
 
-USERS = {"api": "rubackup-api", "server": "rubackup-server", "media": "rubackup-media", "client": "root"}
+USERS = {
+    "api": "rubackup-api",
+    "server": "rubackup-server",
+    "media": "rubackup-media",
+    "client": "root",
+    "alone": "root",
+}
+Tell = Callable[[str], None]
+"""Is given a sentence that the administrator has to know."""
 CATALOGUE_GROUP = "rubackup"
 """Who may open the service database: the users of API and server are in it."""
+REMAINS_SECONDS = 60
+_REMAINS = re.compile(r"\..+\.[0-9a-f]{12}")  # as wire.pki names what it writes
 PUBLIC, GROUP, PRIVATE = 0o755, 0o750, 0o700
+OWN = 0o600
 
 
 @dataclass(frozen=True)
 class Folder:
-    """One folder; user and group as packages make them."""
+    """One folder or file; user and group as packages make them."""
 
     path: Path
     mode: int
@@ -38,6 +53,9 @@ def folders(layout: Layout, roles: Iterable[str]) -> Iterator[Folder]:
     yield Folder(root / "keys/database", GROUP, group=CATALOGUE_GROUP)
     for role in sorted(roles):
         user = USERS[role]
+        if role == "alone":
+            yield Folder(layout.run(role), PUBLIC, user, user)
+            continue
         yield Folder(layout.key(role).parent, PRIVATE, user, user)
         yield Folder(layout.log(role), GROUP, user, user)
         yield Folder(layout.run(role), PUBLIC, user, user)
@@ -49,13 +67,53 @@ def folders(layout: Layout, roles: Iterable[str]) -> Iterator[Folder]:
             yield Folder(layout.default_storage.parent, PUBLIC, user, user)
 
 
+def files(layout: Layout, roles: Iterable[str]) -> Iterator[Folder]:
+    """The files of keys that a host with these roles may have, with their modes and owners."""
+    yield Folder(layout.root_certificate, READABLE_BY_ALL)
+    yield Folder(layout.root_key, OWN)
+    yield Folder(layout.database_password, READABLE_BY_GROUP, group=CATALOGUE_GROUP)
+    for path in (layout.issuing_key, layout.issuing_certificate):
+        yield Folder(path, OWN, USERS["server"], USERS["server"])
+    for role in sorted(set(roles) - {"alone"}):
+        yield Folder(layout.hwid(role), READABLE_BY_GROUP, USERS[role], USERS[role])
+        for path in (layout.key(role), layout.certificate(role)):
+            yield Folder(path, OWN, USERS[role], USERS[role])
+
+
 def make(layout: Layout, roles: Iterable[str]) -> None:
-    """Make what is missing and put owners and modes right; users that this host has not keep nothing for themselves."""
+    """Make folders that are missing and put owners and modes right, of keys as well, which a kill may have left otherwise.
+
+    Users that this host has not keep nothing for themselves.
+    """
+    roles = frozenset(roles)
     with explained(f"Cannot make the folders of {layout.root}"):
+        for file in files(layout, roles):
+            if file.path.exists():
+                if stat.S_IMODE(file.path.stat().st_mode) != file.mode:
+                    file.path.chmod(file.mode)
+                own(file.path, file.user, file.group)
         for folder in folders(layout, roles):
             folder.path.mkdir(mode=folder.mode, parents=True, exist_ok=True)
             folder.path.chmod(folder.mode)
             own(folder.path, folder.user, folder.group)
+
+
+def settle(target: Path, data: bytes, mode: int) -> None:
+    """Make a file have this content and mode; one that has both is left alone."""
+    try:
+        found = target.stat()
+        if stat.S_IMODE(found.st_mode) == mode and target.read_bytes() == data:
+            return
+    except OSError:
+        pass  # what cannot be read is written anew, and says why not
+    put(target, data, mode)
+
+
+def sweep(layout: Layout) -> None:
+    """Remove what a killed process left half written beside keys and settings, once nobody can be at it any more."""
+    for path in (*layout.root.glob("keys/**/.*"), *layout.root.glob("etc/.*")):
+        if _REMAINS.fullmatch(path.name) and time.time() - path.lstat().st_mtime > REMAINS_SECONDS:
+            path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -13,12 +13,16 @@ from rubackup.domain.errors import NotFound
 from rubackup.domain.identity import HOSTNAME
 from rubackup.domain.permissions import Principal, Role
 from rubackup.roles import authority
-from rubackup.roles.init.nodes import Tell, api_name, catalogue_address
+from rubackup.roles.init.folders import Tell
+from rubackup.roles.init.nodes import api_name, catalogue_address
 from rubackup.roles.init.plan import PASSWORD_LENGTHS
+from rubackup.roles.installed import alone
 from rubackup.roles.installed.bundle import Bundle, write_bundle
 from rubackup.roles.installed.certificate import renew
 from rubackup.roles.installed.layout import Layout
 from rubackup.roles.settings import ConfigurationFault
+from rubackup.roles.up.catalogue import SUPERUSER_PASSWORD
+from rubackup.roles.up.state import write_text
 from rubackup.services import users
 from rubackup.services.change import changing
 from rubackup.services.no_hosts import NoHosts
@@ -49,6 +53,8 @@ def change_password(layout: Layout, user: str, password: str) -> None:
             await database.close()
 
     asyncio.run(work())
+    if user == SUPERUSER and (state := alone.state_of(layout)) is not None:
+        write_text(state.secret(SUPERUSER_PASSWORD), password + "\n")  # with which this host's root logs in
 
 
 def unlock(layout: Layout, user: str) -> int:
@@ -58,8 +64,11 @@ def unlock(layout: Layout, user: str) -> int:
         database = Database(catalogue_address(layout), size=1, application="rb_init")
         await database.open()
         try:
-            async with database.connection() as db:
-                rows = await db.fetch("DELETE FROM login_failures WHERE name = $1 RETURNING network", user)
+            async with changing(
+                database, _WHO, NoHosts(), method="INIT", path="rb_init --unlock", resource="users"
+            ) as change:
+                rows = await change.db.fetch("DELETE FROM login_failures WHERE name = $1 RETURNING network", user)
+                change.before = {"username": user, "blocked_from": sorted(row["network"] for row in rows)}
                 return len(rows)
         finally:
             await database.close()

@@ -5,7 +5,9 @@ On a server this is done straight in the catalogue, by the same use cases as an 
 
 from __future__ import annotations
 
+import contextlib
 import platform
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 from rubackup import __version__
@@ -14,7 +16,7 @@ from rubackup.catalog.database import Database, DatabaseAddress
 from rubackup.domain.lookups import StorageType
 from rubackup.domain.permissions import Principal, Role
 from rubackup.roles.init.folders import PRIVATE, USERS, acting_as, own
-from rubackup.roles.installed.bundle import put
+from rubackup.roles.installed.bundle import READABLE_BY_GROUP, put
 from rubackup.roles.installed.config_file import read_hwid
 from rubackup.roles.installed.layout import Layout
 from rubackup.roles.up.faults import explained
@@ -25,6 +27,7 @@ from rubackup.services.no_hosts import NoHosts
 from rubackup.wire import pki
 
 POOL = "Default"
+_TABLES = {"media": "media_servers", "client": "clients"}
 _MADE = "Made by rb_init"
 
 
@@ -55,13 +58,53 @@ class OwnHosts:
         self._hostname = hostname
         self._who = Principal(0, "rb_init", frozenset({Role.SUPERUSER}), address=hostname)
 
-    async def register(self, data_endpoint: str, storage: Path) -> None:
-        """Authorise media server and client with this host's keys, and make the pool when there is none at all."""
+    async def register(self, role: str, data_endpoint: str) -> None:
+        """Authorise media server or client with this host's key."""
+        async with self._opened():
+            await self._host(role, data_endpoint)
+
+    async def make_pool(self, storage: Path) -> None:
+        """Make the pool Default when there is none at all, and its storage when it has none."""
+        async with self._opened():
+            await self._pool(storage)
+
+    async def take_place(self) -> None:
+        """Be the media server and the client that the catalogue knows under this host's name, with keys of our own.
+
+        For a host that replaces a lost one: pools, rules and copies stay those of the same media server and client.
+        """
+        async with self._opened():
+            for role, table in _TABLES.items():
+                await self._replace(role, table)
+
+    async def _replace(self, role: str, table: str) -> None:
+        async with changing(
+            self._database, self._who, NoHosts(), method="INIT", path="rb_init --adopt-database", resource=table
+        ) as change:
+            find = f"SELECT id, hwid, fingerprint FROM {table} WHERE hostname = $1"  # noqa: S608 - one of _TABLES
+            rows = await change.db.fetch(find, self._hostname)
+            if len(rows) != 1:
+                return
+            (row,), csr = rows, self._request(role)
+            fingerprint = pki.csr_fingerprint(csr)
+            put(self._layout.hwid(role), f"{row['hwid']}\n".encode(), READABLE_BY_GROUP)
+            change.row_ids.append(row["id"])
+            change.before, change.after = {"fingerprint": row["fingerprint"]}, {"fingerprint": fingerprint}
+            await change.db.execute(
+                f"UPDATE {table} SET csr_pem = $2, fingerprint = $3 WHERE id = $1", row["id"], csr, fingerprint  # noqa: S608
+            )  # fmt: skip
+
+    def _request(self, role: str) -> bytes:
+        key = self._layout.key(role)
+        if not key.exists():
+            put(key, pki.new_key_pem())
+        return pki.make_csr(key.read_bytes(), self._hostname)
+
+    @contextlib.asynccontextmanager
+    async def _opened(self) -> AsyncIterator[None]:
         await self._database.open()
         try:
-            await self._host("media", data_endpoint)
-            await self._host("client", "")
-            await self._pool(storage)
+            yield
         finally:
             await self._database.close()
 
@@ -77,10 +120,7 @@ class OwnHosts:
             put(chain, answer.chain_pem)
 
     async def _ask(self, role: str, data_endpoint: str) -> enrolment.Pending | enrolment.Granted:
-        key = self._layout.key(role)
-        if not key.exists():
-            put(key, pki.new_key_pem())
-        csr = pki.make_csr(key.read_bytes(), self._hostname)
+        csr = self._request(role)
         return await enrolment.ask(
             self._database, self._signer, role=role, hwid=read_hwid(role, self._layout), hostname=self._hostname,
             address="127.0.0.1", csr_pem=csr, fingerprint=pki.csr_fingerprint(csr), package_version=__version__,

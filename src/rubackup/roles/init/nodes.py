@@ -1,76 +1,177 @@
-"""Setting a host up as what it is to be: the steps of `rb_init`, each of which looks first."""
+"""Setting a host up as what it is to be: the steps of `rb_init`, each of which looks first and may be repeated."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
+import os
 import secrets
 import socket
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from dataclasses import dataclass
 
-from rubackup.agent.link import AgentHost
 from rubackup.catalog.database import DatabaseAddress
-from rubackup.domain.errors import RubackupError
+from rubackup.domain.errors import Conflict, RubackupError
 from rubackup.roles import authority
-from rubackup.roles.init import database, folders
+from rubackup.roles.init import advice, alone, database, folders, join
+from rubackup.roles.init.database import ServiceDatabase
+from rubackup.roles.init.folders import Tell
 from rubackup.roles.init.hosts import OwnHosts
+from rubackup.roles.init.ownership import Installation
 from rubackup.roles.init.plan import Plan
-from rubackup.roles.installed.bundle import READABLE_BY_ALL, READABLE_BY_GROUP, place, put, read_bundle
+from rubackup.roles.installed.bundle import READABLE_BY_ALL, READABLE_BY_GROUP, Bundle, place, read_bundle
 from rubackup.roles.installed.certificate import renew
-from rubackup.roles.installed.config_file import NODES, ConfigFile, render
+from rubackup.roles.installed.config_file import AUTONOMOUS, NODES, ConfigFile, read_hwid, render
 from rubackup.roles.installed.environment import api_settings, app_host
 from rubackup.roles.installed.interfaces import address_of
 from rubackup.roles.installed.layout import Layout
-from rubackup.roles.settings import ConfigurationFault, Settings
+from rubackup.roles.settings import ConfigurationFault
+from rubackup.roles.up.faults import explained
 from rubackup.wire import pki
-from rubackup.wire.certificates import load_certificates
-from rubackup.wire.control import enrol
-from rubackup.wire.messages import EnrolGranted
 
-Tell = Callable[[str], None]
+
+@dataclass(frozen=True)
+class Step:
+    """One step: killed after any of them, a host is completed by another run."""
+
+    name: str
+    work: Callable[[], object]
 
 
 def set_up(layout: Layout, plan: Plan, tell: Tell) -> None:
-    """Make this host what the plan says; `tell` is given a sentence for each thing that an administrator has to know."""
+    """Make this host what the plan says; `tell` is given a sentence for each thing that an administrator has to know.
+
+    Whatever can be found to be wrong is found before anything is changed.
+    """
     plan.check()
-    roles = set(NODES[plan.node]) | ({"api"} if plan.serves else set())
-    folders.make(layout, roles)
-    for role in sorted(roles):
-        keep_hwid(layout, role)
+    kept = ConfigFile.load(layout.config_file).values if layout.config_file.exists() else {}
+    plan = plan.completed(kept)
+    join.check_node(layout, plan)
     if plan.serves:
-        _serve(layout, plan, tell)
+        steps = _serve(layout, plan, tell)
+    elif plan.node == AUTONOMOUS:
+        steps = _alone(layout, plan, tell)
     else:
-        _join(layout, plan, tell)
+        steps = _join(layout, plan, tell)
+    with _by_one(layout):
+        folders.sweep(layout)
+        for step in steps:
+            step.work()
 
 
-def keep_hwid(layout: Layout, role: str) -> None:
-    """The hardware id of a role on this host, random at first and then kept."""
-    path = layout.hwid(role)
-    if not path.exists():
-        put(path, f"{secrets.token_hex(authority.HWID_BYTES[role])}\n".encode(), READABLE_BY_GROUP)
+@contextlib.contextmanager
+def _by_one(layout: Layout) -> Iterator[None]:
+    """Hold the installation for one `rb_init` at a time; Conflict when another is at work."""
+    folders.make(layout, ())
+    with explained(f"Cannot hold {layout.root}"):
+        descriptor = os.open(layout.root / "var/run/rb_init.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise Conflict("Another rb_init is at work on this host.") from None
+    finally:
+        os.close(descriptor)
 
 
-def _serve(layout: Layout, plan: Plan, tell: Tell) -> None:
-    if plan.bundle is not None:
-        place(layout, read_bundle(plan.bundle, "server"))
-    issuing = keys(layout)
-    for role, names in (("server", ()), ("api", (api_name(layout),))):
-        if renew(layout, role, names):
-            tell(f"A new certificate: {layout.certificate(role)}.")
-    address = database.prepare(layout, plan)
-    _write_config(layout, plan)
+def _serve(layout: Layout, plan: Plan, tell: Tell) -> list[Step]:
+    roles = NODES[plan.node] | {"api"}
+    bundle = read_bundle(plan.bundle, "server") if plan.bundle is not None else None
+    if plan.node == "secondary-server" and bundle is None and not layout.issuing_key.exists():
+        raise ConfigurationFault(
+            "A secondary server needs --bundle FILE, which rb_init --enroll-server NAME writes on the primary server."
+        )
+    service = ServiceDatabase(
+        layout, plan, lambda: _installation(layout, plan, bundle), bundle.database_password if bundle else ""
+    )
+    service.inspect()
+
+    def schema() -> None:
+        if sentence := service.bring_schema():
+            tell(sentence)
+
+    return [
+        Step("folders", lambda: folders.make(layout, roles)),
+        Step("bundle", lambda: _place(layout, bundle)),
+        Step("hardware ids", lambda: keep_hwids(layout, roles)),
+        Step("issuing CA", lambda: keys(layout)),
+        Step("certificate of the server", lambda: _renewed(layout, "server", (), tell)),
+        Step("certificate of the API", lambda: _renewed(layout, "api", (api_name(layout),), tell)),
+        Step("password of the database", service.keep_password),
+        Step("role and database", service.make),
+        Step("schema", schema),
+        Step("superuser", service.make_superuser),
+        Step("config.file", lambda: write_config(layout, plan)),
+        *(
+            Step(name, lambda name=name: _register(layout, plan, service.address(), name))  # type: ignore[misc]
+            for name in (*(("place of a lost host",) if plan.adopt else ()), "media server", "client", "pool")
+        ),
+        Step("advice", lambda: _advise(layout, plan, service.address(), tell)),
+    ]
+
+
+def _installation(layout: Layout, plan: Plan, bundle: Bundle | None) -> Installation:
+    root = layout.root_certificate
+    if bundle is not None:
+        fingerprint = pki.root_fingerprint(bundle.root.encode())
+    else:
+        fingerprint = pki.root_fingerprint(root.read_bytes()) if root.exists() else ""
+    media = read_hwid("media", layout) if layout.hwid("media").exists() else ""
+    return Installation(fingerprint, media, adopt=plan.adopt)
+
+
+def _place(layout: Layout, bundle: Bundle | None) -> None:
+    """What the file brought, unless the host has it: since then certificates may have been renewed."""
+    if bundle is None:
+        return
+    paths = (layout.issuing_certificate, layout.certificate("server"), layout.database_password)
+    if not all(path.exists() for path in paths) or layout.issuing_certificate.read_text() != bundle.issuing_certificate:
+        place(layout, bundle)
+
+
+def _renewed(layout: Layout, role: str, names: tuple[str, ...], tell: Tell) -> None:
+    if renew(layout, role, names):
+        tell(f"A new certificate: {layout.certificate(role)}.")
+
+
+def _register(layout: Layout, plan: Plan, address: DatabaseAddress, what: str) -> None:
     settings = ConfigFile.load(layout.config_file).settings("media", layout)
-    endpoint = f"{settings.text('DATA_NAME', settings.text('DATA_HOST'))}:{settings.port('DATA_PORT')}"
-    hosts = OwnHosts(layout, address, issuing, settings.text("HOSTNAME"))
-    asyncio.run(hosts.register(endpoint, plan.storage or layout.default_storage))
+    hosts = OwnHosts(layout, address, keys(layout), settings.text("HOSTNAME"))
+    work: dict[str, Callable[[], Coroutine[None, None, None]]] = {
+        "place of a lost host": hosts.take_place,
+        "media server": lambda: hosts.register("media", join.endpoint(settings)),
+        "client": lambda: hosts.register("client", ""),
+        "pool": lambda: hosts.make_pool(plan.storage or layout.default_storage),
+    }
+    asyncio.run(work[what]())
+
+
+def _advise(layout: Layout, plan: Plan, address: DatabaseAddress, tell: Tell) -> None:
     fingerprint = pki.root_fingerprint(layout.root_certificate.read_bytes())
     tell(f"The root certificate has the SHA-256 fingerprint {fingerprint}; further hosts are given it (--fingerprint).")
-    if not plan.superuser_password:
+    if database.password_file(layout).exists() and not plan.superuser_password:
         tell(f"The superuser is rubackup; a first password lies in {database.password_file(layout)}.")
-    for sentence in database.advise(address):
+    for sentence in advice.advise(address, api_workers(layout)):
         tell(f"PostgreSQL: {sentence}")
     if plan.db_host not in database.LOCAL:
         tell(f"Set DB_HOST={plan.db_host} in {layout.api_environment} as well: the API does not read config.file.")
+
+
+def api_workers(layout: Layout) -> int:
+    """How many processes the API of this host has."""
+    try:
+        return max(1, api_settings(layout).number("WORKERS", 1, most=1000))
+    except RubackupError:
+        return 1  # its own start tells what is wrong with the API's settings
+
+
+def keep_hwids(layout: Layout, roles: Iterable[str]) -> None:
+    """The hardware ids of roles on this host, random at first and then kept."""
+    for role in sorted(roles):
+        path = layout.hwid(role)
+        if not path.exists():
+            folders.settle(path, f"{secrets.token_hex(authority.HWID_BYTES[role])}\n".encode(), READABLE_BY_GROUP)
 
 
 def keys(layout: Layout) -> pki.Authority:
@@ -90,65 +191,47 @@ def api_name(layout: Layout) -> str:
     return app_host(api_settings(layout))
 
 
-def _join(layout: Layout, plan: Plan, tell: Tell) -> None:
-    """Tell the server of this host, whose administrator then authorises it."""
-    if plan.root_ca is not None:
-        put(layout.root_certificate, _certificate(plan.root_ca), READABLE_BY_ALL)
-    if not layout.root_certificate.exists() and not plan.fingerprint:
-        raise ConfigurationFault(
-            "Give --fingerprint (rb_init on the primary server prints it) or --root-ca FILE:"
-            " this host connects to no server that it cannot recognise."
-        )
-    _write_config(layout, plan)
-    for role in sorted(NODES[plan.node]):
-        _ask(layout, role, tell)
+def _join(layout: Layout, plan: Plan, tell: Tell) -> list[Step]:
+    roles = sorted(NODES[plan.node])
+    root = join.root(layout, plan)
+    return [
+        Step("folders", lambda: folders.make(layout, roles)),
+        Step("hardware ids", lambda: keep_hwids(layout, roles)),
+        Step("root certificate", lambda: _trust(layout, root)),
+        Step("config.file", lambda: write_config(layout, plan)),
+        *(Step(role, lambda role=role: join.ask(layout, role, tell)) for role in roles),  # type: ignore[misc]
+    ]
 
 
-def _certificate(path: Path) -> bytes:
-    try:
-        data = path.read_bytes()
-        load_certificates(data)
-    except OSError as error:
-        raise ConfigurationFault(f"--root-ca: cannot read {path}: {error.strerror}.") from error
-    except RubackupError as error:
-        raise ConfigurationFault(f"--root-ca: {path}: {error.message}") from error
-    return data
+def _trust(layout: Layout, root: bytes | None) -> None:
+    if root is not None:
+        folders.settle(layout.root_certificate, root, READABLE_BY_ALL)
 
 
-def _ask(layout: Layout, role: str, tell: Tell) -> None:
-    """The first request for a certificate, so that the administrator sees the host before its services run."""
-    settings = ConfigFile.load(layout.config_file).settings(role, layout)
-    if layout.certificate(role).exists():
-        return
-    host = AgentHost(
-        role=role, hwid=settings.text("HWID"), hostname=settings.text("HOSTNAME"), key=layout.key(role),
-        chain=layout.certificate(role), root=layout.root_certificate, servers=settings.servers(),
-        data_endpoint=_endpoint(settings) if role == "media" else "",
-    )  # fmt: skip
-    request = host.request()
-    folders.own(host.key, folders.USERS[role])
-    known = host.root if host.root.exists() else None
-    trust = pki.enrolment_context(known, None if known else settings.text("ROOT_CA_FINGERPRINT"))
-    where, port = host.servers[0]
-    answer = asyncio.run(enrol(where, port, trust, request))
-    if known is None and trust.root_pem is not None:
-        put(host.root, trust.root_pem, READABLE_BY_ALL)
-    if isinstance(answer, EnrolGranted):
-        put(host.chain, answer.chain_pem)
-        tell(f"The {role} of this host has its certificate.")
-    else:
-        tell(f"The {role} {host.hostname} ({host.hwid}) waits for an administrator; its key: {answer.fingerprint}.")
+def _alone(layout: Layout, plan: Plan, tell: Tell) -> list[Step]:
+    state = alone.check(plan)
+    return [
+        Step("folders", lambda: alone.make_folder(layout, state)),
+        Step("hardware ids", lambda: alone.keep_hwids(state)),
+        Step("password", lambda: alone.keep_password(state, plan, tell)),
+        Step("config.file", lambda: write_config(layout, plan)),
+        Step("farewell", lambda: alone.farewell(layout, state, tell)),
+    ]
 
 
-def _endpoint(settings: Settings) -> str:
-    return f"{settings.text('DATA_NAME', settings.text('DATA_HOST'))}:{settings.port('DATA_PORT')}"
-
-
-def _write_config(layout: Layout, plan: Plan) -> None:
+def write_config(layout: Layout, plan: Plan) -> None:
     """The configuration file: what an administrator has written there stays, unless the plan says otherwise."""
     path = layout.config_file
     kept = dict(ConfigFile.load(path).values) if path.exists() else {}
-    wanted = {"node": plan.node, "who-is-primary-server": plan.primary}
+    wanted = {"node": plan.node}
+    if plan.node == AUTONOMOUS:
+        assert plan.alone is not None
+        wanted["autonomous-directory"] = str(plan.alone)
+    else:
+        kept.pop("autonomous-directory", None)
+        wanted["who-is-primary-server"] = plan.primary
+    if plan.local is not None:
+        wanted["use-local-backup-directory"] = str(plan.local)
     if plan.hostname:
         wanted["hostname"] = plan.hostname
     if plan.fingerprint:
@@ -157,18 +240,23 @@ def _write_config(layout: Layout, plan: Plan) -> None:
         wanted |= {
             "dbhost": plan.db_host, "dbport": str(plan.db_port), "dbname": plan.db_name, "user": plan.db_user,
         }  # fmt: skip
-    if plan.interface and plan.node != "client":
+    if plan.interface and "media" in NODES[plan.node]:
         address = address_of(plan.interface, "-i")
         wanted["media-inet-interface"] = plan.interface
         wanted["media-name"] = plan.hostname or socket.gethostname() if address in {"0.0.0.0", "::"} else address  # noqa: S104
         if plan.serves:
             wanted["server-inet-interface"] = plan.interface
-    put(path, render({**kept, **wanted}).encode(), READABLE_BY_ALL)
+    folders.settle(path, render({**kept, **wanted}).encode(), READABLE_BY_ALL)
 
 
 def catalogue_address(layout: Layout) -> DatabaseAddress:
     """Where the service database of this server is, as its configuration file says."""
-    settings = ConfigFile.load(layout.config_file).settings("server", layout)
+    file = ConfigFile.load(layout.config_file)
+    if file.node == AUTONOMOUS:
+        return alone.catalogue_address(layout)
+    if "server" not in NODES[file.node]:
+        raise ConfigurationFault(f"This host is a {file.node}, which opens no service database: do this on a server.")
+    settings = file.settings("server", layout)
     return DatabaseAddress(
         host=settings.text("DB_HOST"), port=settings.port("DB_PORT"), user=settings.text("DB_USER"),
         password=settings.secret("DB_PASSWORD_FILE"), database=settings.text("DB_NAME"),

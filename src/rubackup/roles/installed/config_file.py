@@ -7,6 +7,7 @@ every error names the key that the administrator has written.
 from __future__ import annotations
 
 import difflib
+import shlex
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,12 +21,17 @@ ALL = frozenset({"server", "media", "client"})
 SERVER = frozenset({"server"})
 MEDIA = frozenset({"media"})
 CLIENT = frozenset({"client"})
+ALONE = frozenset({"alone"})
 
+LOCAL = "local"
+"""What a Client defined pool calls the storage of use-local-backup-directory."""
+AUTONOMOUS = "autonomous-client"
 NODES: dict[str, frozenset[str]] = {
     "primary-server": ALL,
     "secondary-server": ALL,
     "media-server": MEDIA | CLIENT,
     "client": CLIENT,
+    AUTONOMOUS: ALONE,
 }
 """Values of `node`, with the roles that such a host may run."""
 TUNING = ("MEMORY_STORAGES", "GC_GRACE_SECONDS", "RETENTION_SECONDS", "ROUNDS_SECONDS", "READY_FILE")
@@ -44,7 +50,7 @@ class Key:
 
 
 KEYS = (
-    Key("node", "", ALL, f"what this host is: {', '.join(NODES)}"),
+    Key("node", "", ALL | ALONE, f"what this host is: {', '.join(NODES)}"),
     Key("who-is-primary-server", "RB_SERVER_HOST", ALL, "servers to connect to, `host:port,host:port`", "localhost"),
     Key("hostname", "HOSTNAME", ALL, "name of this host as administrators see it"),
     Key("dbhost", "DB_HOST", SERVER, "host of PostgreSQL: name, address or folder of its socket", "localhost"),
@@ -63,12 +69,18 @@ KEYS = (
     ),
     Key("media-port", "DATA_PORT", MEDIA, "port of the same", "9993"),
     Key("media-name", "DATA_NAME", MEDIA, "name or address of the media server that clients are told"),
-    Key("parallelizm", "PARALLEL_TASKS", MEDIA | CLIENT, "how many tasks this host works on at a time, 1 to 64", "8"),
-    Key("timezone", "TIMEZONE", SERVER, "IANA name of the zone of schedules and times of day"),
-    Key("log-level", "LOG_LEVEL", ALL, "DEBUG, INFO, WARNING or ERROR", "INFO"),
+    Key("parallelizm", "PARALLEL_TASKS", MEDIA | CLIENT | ALONE, "how many tasks this host works on at a time, 1 to 64", "8"),
+    Key("timezone", "TIMEZONE", SERVER | ALONE, "IANA name of the zone of schedules and times of day"),
+    Key("log-level", "LOG_LEVEL", ALL | ALONE, "DEBUG, INFO, WARNING or ERROR", "INFO"),
     Key("root-ca-fingerprint", "ROOT_CA_FINGERPRINT", MEDIA | CLIENT, "SHA-256 of the root certificate, hex"),
-    Key("client-defined-storages", "CLIENT_DEFINED_STORAGES", CLIENT, "folders of Client defined pools, `name=/folder`"),
-    Key("snapshot-dir", "SNAPSHOT_DIR", CLIENT, "folder in which snapshots are mounted while they are read"),
+    Key("client-defined-storages", "CLIENT_DEFINED_STORAGES", CLIENT | ALONE, "folders of Client defined pools, `name=/folder`"),
+    Key(
+        "use-local-backup-directory", "LOCAL_BACKUP_DIRECTORY", CLIENT | ALONE,
+        f"folder in which this host's client keeps copies itself: storage `{LOCAL}` of a Client defined pool",
+    ),
+    Key("snapshot-dir", "SNAPSHOT_DIR", CLIENT | ALONE, "folder in which snapshots are mounted while they are read"),
+    Key("autonomous-directory", "ALONE_DIR", ALONE, "folder that holds everything of an autonomous client"),
+    Key("api-port", "APP_PORT", ALONE, "port of an autonomous client's API, on loopback", "5656"),
 )  # fmt: skip
 NAMES = {key.env: key.name for key in KEYS if key.env}
 _BY_NAME = {key.name: key for key in KEYS}
@@ -108,12 +120,15 @@ class ConfigFile:
     def settings(self, role: str, layout: Layout, environment: Mapping[str, str] | None = None) -> Settings:
         """The settings of a role's process on this host; ConfigurationFault when the node runs no such role."""
         if role not in NODES[self.node]:
-            raise ConfigurationFault(f"A node that is a {self.node} runs no {role} process ({self.path}).")
+            raise ConfigurationFault(f"The node {self.node} runs no {role} process of its own ({self.path}).")
         written = {key.env: self.values.get(key.name) or key.default for key in KEYS if key.env and role in key.roles}
         for env in _INTERFACES & written.keys():
             written[env] = address_of(written[env], NAMES[env])
         if role == "server" and written["CONTROL_HOST"] not in _EVERYWHERE:
             written["CONTROL_HOST"] = f"127.0.0.1,{written['CONTROL_HOST']}"  # this host's own programs dial localhost
+        if folder := written.pop("LOCAL_BACKUP_DIRECTORY", ""):
+            stored = f"{LOCAL}={folder}"
+            written["CLIENT_DEFINED_STORAGES"] = f"{written['CLIENT_DEFINED_STORAGES']} {shlex.quote(stored)}".strip()
         values = {**_places(role, layout), **{key: value for key, value in written.items() if value}}
         kept = {key: environment[key] for key in TUNING if key in environment} if environment else {}
         return Settings(values, str(self.path), kept, NAMES)
@@ -121,6 +136,8 @@ class ConfigFile:
 
 def _places(role: str, layout: Layout) -> dict[str, str]:
     """What follows from the layout and is not for an administrator to choose."""
+    if role == "alone":
+        return {}
     values = {
         "HOSTNAME": socket.gethostname(),
         "HWID": read_hwid(role, layout),

@@ -16,7 +16,7 @@ import asyncpg
 
 from rubackup.catalog import collation
 from rubackup.catalog.database import Connection, DatabaseAddress
-from rubackup.catalog.migrate import check_version, migrate, version
+from rubackup.catalog.migrate import check_version, migrate
 from rubackup.roles.settings import Settings
 from rubackup.roles.up.faults import StartupFault
 from rubackup.roles.up.state import State
@@ -71,28 +71,18 @@ def embedded(state: State, administrator: DatabaseAddress) -> Catalogue:
 
 def prepare(state: State, catalogue: Catalogue) -> None:
     """Make role, database, schema and superuser where they are missing. StartupFault says what is not possible."""
-    prepare_with(catalogue, state.keep_secret(SUPERUSER_PASSWORD))
+    asyncio.run(_prepare(catalogue, state.keep_secret(SUPERUSER_PASSWORD)))
 
 
-def prepare_with(catalogue: Catalogue, superuser_password: str, *, alone: bool = True) -> None:
-    """The same, with the password that a superuser gets who has to be made.
-
-    Not `alone`: other hosts may still run the version before, so the schema is not completed for this one.
-    """
-    asyncio.run(_prepare(catalogue, superuser_password, alone=alone))
-
-
-async def _prepare(catalogue: Catalogue, password: str, *, alone: bool) -> None:
+async def _prepare(catalogue: Catalogue, password: str) -> None:
     if catalogue.administrator is not None:
         await make_database(catalogue.administrator, catalogue.address)
     async with connected(catalogue.address):
         pass  # a wrong password or a database that is missing is told before anything is changed
     await check_version(catalogue.address)
+    await migrate(catalogue.address)
     async with connected(catalogue.address) as connection:
-        fresh = await version(connection) is None
-    await migrate(catalogue.address, "all" if alone or fresh else "pre")
-    async with connected(catalogue.address) as connection:
-        await _make_superuser(connection, password)
+        await make_superuser(connection, password)
 
 
 async def make_database(administrator: DatabaseAddress, wanted: DatabaseAddress) -> None:
@@ -108,7 +98,7 @@ async def make_database(administrator: DatabaseAddress, wanted: DatabaseAddress)
         await connection.execute(f"REVOKE ALL ON DATABASE {database} FROM PUBLIC")
 
 
-async def _make_superuser(connection: Connection, password: str) -> None:
+async def make_superuser(connection: Connection, password: str) -> None:
     """The first superuser; an installation that has one keeps it, whatever it is called."""
     if await connection.fetchval("SELECT 1 FROM users WHERE is_superuser LIMIT 1"):
         return

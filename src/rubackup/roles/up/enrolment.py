@@ -25,12 +25,13 @@ class Enrolment:
     client_hwid: str
     media_hwid: str
     storage: Path
+    own_tools: bool = False
     problem: str = "the API does not answer yet"
 
     def advance(self) -> bool:
         """Whether everything is there. Call it again until it is; `problem` tells what is missing."""
         try:
-            return self._media_server() and self._client() and self._pool() and self._storage()
+            return self._media_server() and self._client() and self._pool() and self._storage() and self._tools()
         except RubackupError as error:
             if not failed(error):
                 raise
@@ -75,6 +76,17 @@ class Enrolment:
             return self._waits("the media server is not connected yet")
         storage = {"path": str(folder), "pool": POOL, "description": "Made at the first start"}
         self.api.post("/storage_local_catalogs", {"data": storage})
+        return True
+
+    def _tools(self) -> bool:
+        """Let the client's own tools work as its administrator's do: there is no other on such a host."""
+        if self.own_tools:
+            wanted = {
+                "client_side_backup": True, "client_side_restore": True, "lrl_flag": True,
+                "lsf_flag": True, "ls_pool": POOL,
+            }  # fmt: skip
+            (own,) = self._rows("/clients", self.client_hwid)
+            self.api.call("PATCH", f"/clients/{own['id']}", {"data": wanted})
         return True
 
     def _has(self, path: str, hwid: str) -> bool:

@@ -16,6 +16,7 @@ from typing import Any
 
 from rubackup.domain.errors import RubackupError
 from rubackup.roles.up.faults import StartupFault, explained, reason
+from rubackup.roles.up.settings import AS_IT_IS, Wishes
 from rubackup.roles.up.state import State, locked, runtime_folder
 from rubackup.roles.up.supervisor import StopRequestedError, Supervisor
 from rubackup.roles.up.system import System
@@ -25,7 +26,7 @@ log = logging.getLogger(__name__)
 Announce = Callable[[dict[str, Any]], None]
 
 
-def serve(root: Path, *, port: int, log_level: str, announce: Announce) -> None:
+def serve(root: Path, *, port: int, log_level: str, announce: Announce, wishes: Wishes = AS_IT_IS) -> None:
     """Bring the system up on a state, announce it, and look after it until SIGTERM, SIGINT or SIGHUP.
 
     An error is a RubackupError whose message is a sentence for the administrator.
@@ -39,7 +40,8 @@ def serve(root: Path, *, port: int, log_level: str, announce: Announce) -> None:
         supervisor = Supervisor()
         with supervisor.signals():
             try:
-                announce(System(state, runtime, supervisor, port=port, log_level=log_level).bring_up())
+                system = System(state, runtime, supervisor, port=port, log_level=log_level, wishes=wishes)
+                announce(system.bring_up())
                 supervisor.run()
             except StopRequestedError:
                 log.info("asked to stop")

@@ -7,7 +7,7 @@ import errno
 import os
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rubackup.roles.settings import ConfigurationFault, Settings, render, render_folders
@@ -18,6 +18,19 @@ from rubackup.roles.up.state import State, write_text
 
 LOOPBACK = "127.0.0.1"
 _PORT_KEYS = {"api": "APP_PORT", "server": "CONTROL_PORT", "media": "DATA_PORT"}
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What an installation has otherwise than `rubackup up` by itself."""
+
+    settings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Settings by role, which win."""
+    own_tools: bool = False
+    """Whether the client's own tools may make copies, restore them and see rules (`rubackup client`)."""
+
+
+AS_IT_IS = Wishes()
 
 
 @dataclass(frozen=True)
@@ -96,7 +109,7 @@ def time_zone(environment: Mapping[str, str] = os.environ) -> str:
     return "UTC"
 
 
-def write_settings(state: State, catalogue: Catalogue, ports: Ports, log_level: str) -> None:
+def write_settings(state: State, catalogue: Catalogue, ports: Ports, log_level: str, wishes: Wishes = AS_IT_IS) -> None:
     """The env files of all roles."""
     for role, values in _values(state, catalogue, ports).items():
         common = {
@@ -107,7 +120,7 @@ def write_settings(state: State, catalogue: Catalogue, ports: Ports, log_level: 
             "LOG_LEVEL": log_level,
         }
         with explained("Cannot write the settings"):
-            write_text(state.settings(role), render(values | common))
+            write_text(state.settings(role), render({**values, **common, **wishes.settings.get(role, {})}))
 
 
 def _values(state: State, catalogue: Catalogue, ports: Ports) -> dict[str, dict[str, str]]:

@@ -22,7 +22,7 @@ from rubackup.roles.up.enrolment import Enrolment
 from rubackup.roles.up.faults import StartupFault, explained
 from rubackup.roles.up.postgres import EmbeddedPostgres
 from rubackup.roles.up.service import PostgresService, RoleService
-from rubackup.roles.up.settings import api_host, choose_ports, write_settings
+from rubackup.roles.up.settings import AS_IT_IS, Wishes, api_host, choose_ports, write_settings
 from rubackup.roles.up.state import State, write_json
 from rubackup.roles.up.supervisor import Supervisor
 
@@ -37,12 +37,22 @@ log = logging.getLogger(__name__)
 class System:
     """Brings everything up on a state; `ready` is what ready.json says."""
 
-    def __init__(self, state: State, runtime: Path, supervisor: Supervisor, *, port: int, log_level: str) -> None:
+    def __init__(
+        self,
+        state: State,
+        runtime: Path,
+        supervisor: Supervisor,
+        *,
+        port: int,
+        log_level: str,
+        wishes: Wishes = AS_IT_IS,
+    ) -> None:
         self._state = state
         self._runtime = runtime
         self._supervisor = supervisor
         self._port = port
         self._log_level = log_level
+        self._wishes = wishes
         self._url = ""
 
     def bring_up(self) -> dict[str, Any]:
@@ -53,7 +63,7 @@ class System:
             make_certificates(self._state, [api_host()])
         catalogue = self._catalogue()
         catalogues.prepare(self._state, catalogue)
-        write_settings(self._state, catalogue, ports, self._log_level)
+        write_settings(self._state, catalogue, ports, self._log_level, self._wishes)
         self._start_roles()
         self._complete(catalogue)
         self._wait_connected(catalogue)
@@ -112,8 +122,9 @@ class System:
             database=catalogue.address.database, timeout_seconds=10,
         )  # fmt: skip
         enrolment = Enrolment(
-            api, hwid(self._state, "client"), hwid(self._state, "media"), self._state.root / "pools/Default"
-        )
+            api, hwid(self._state, "client"), hwid(self._state, "media"), self._state.root / "pools/Default",
+            own_tools=self._wishes.own_tools,
+        )  # fmt: skip
         try:
             self._poll(
                 enrolment.advance, READY_SECONDS, lambda: f"The installation is not complete: {enrolment.problem}."

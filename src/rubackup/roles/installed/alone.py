@@ -1,0 +1,85 @@
+"""An autonomous client: the whole system on one host for itself, in one folder, as an installed service.
+
+It is `rubackup up` on the folder that `rb_init -a` names, with the settings of config.file. What
+belongs to the host and not to the folder lies where every client's does: socket, master key.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rubackup.roles.installed.config_file import AUTONOMOUS, ConfigFile, read_hwid
+from rubackup.roles.installed.layout import Layout
+from rubackup.roles.settings import ConfigurationFault, Settings, render_folders, time_zone
+from rubackup.roles.up.main import serve
+from rubackup.roles.up.settings import Wishes
+from rubackup.roles.up.state import State
+
+ROLE = "alone"
+_PASSED = {
+    "server": ("TIMEZONE",),
+    "api": ("TIMEZONE",),
+    "media": ("PARALLEL_TASKS",),
+    "client": ("PARALLEL_TASKS", "CLIENT_DEFINED_STORAGES", "SNAPSHOT_DIR"),
+}
+
+
+def state_of(layout: Layout) -> State | None:
+    """The folder of an autonomous client; None when this host is none."""
+    if not layout.config_file.exists():
+        return None
+    file = ConfigFile.load(layout.config_file)
+    return State(settings(layout).path("ALONE_DIR")) if file.node == AUTONOMOUS else None
+
+
+def own_hwid(role: str, layout: Layout) -> str:
+    """The hardware id of a role on this host; ConfigurationFault when it has none."""
+    state = state_of(layout)
+    if state is None:
+        return read_hwid(role, layout)
+    path = state.root / "keys" / ("client" if role == ROLE else role) / "hwid"
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ConfigurationFault(f"Cannot read {path}: {error.strerror}.") from error
+
+
+def settings(layout: Layout) -> Settings:
+    """What config.file says; ConfigurationFault when this host is no autonomous client."""
+    return ConfigFile.load(layout.config_file).settings(ROLE, layout, os.environ)
+
+
+def master_key(layout: Layout, state: State) -> Path:
+    """The key of encrypted copies: apart from the copies, unless it came with them."""
+    return state.master_key if state.master_key.exists() else layout.master_key
+
+
+def wishes(layout: Layout, found: Settings) -> Wishes:
+    """The settings of each process that follow from config.file; ConfigurationFault names the key that is wrong."""
+    time_zone(found)
+    state = State(found.path("ALONE_DIR"))
+    by_role = {role: {key: text for key in keys if (text := found.text(key, ""))} for role, keys in _PASSED.items()}
+    by_role["client"] |= {
+        "CLIENT_SOCKET": str(layout.client_socket),
+        "MASTER_KEY": str(master_key(layout, state)),
+        "PROTECTED_DIRS": render_folders([path.resolve() for path in (state.root, layout.root / "keys")]),
+    }
+    return Wishes(by_role, own_tools=True)
+
+
+def run(layout: Layout, announce: Callable[[dict[str, Any]], None]) -> None:
+    """Serve until a signal ends it."""
+    found = settings(layout)
+    state = State(found.path("ALONE_DIR"))
+    if not (state.root / "version").exists():
+        raise ConfigurationFault(
+            f"autonomous-directory names {state.root}, which holds no autonomous client: is its disk mounted?"
+            f" rb_init -n {AUTONOMOUS} -a DIR makes one."
+        )
+    serve(
+        state.root, port=found.port("APP_PORT"), log_level=found.log_level(), announce=announce,
+        wishes=wishes(layout, found),
+    )  # fmt: skip
