@@ -19,10 +19,10 @@ from packages.everything import Everything
 from packages.page import Page
 from packages.renewal import renewal
 from packages.rolling import Rolling
-from packages.walk import ORDER, Steps, Walk
+from packages.walk import ORDER, Steps, Walk, bring
 
 ROOT = Path(__file__).parents[2]
-PARTS = ("rpm", "one", "many")
+PARTS = ("rpm", "one", "alone", "many")
 
 
 def build(out: Path, source: Path = ROOT) -> Path:
@@ -65,6 +65,11 @@ def main() -> int:
             rpms.look(packages, newer, work / "rpm-root", step)
         if "one" in chosen.parts:
             one_host(packages, newer, lower, work, page, step)
+        if "alone" in chosen.parts:
+            with booted("rb-alone", lower, work) as host:
+                step("an autonomous client")
+                bring(host, packages)
+                page.take("Autonomous client", {"rb-alone": host})
         if "many" in chosen.parts:
             with dedicated.site(packages, lower, work / "dedicated", page, step) as site:
                 site.set_up()
