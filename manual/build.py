@@ -22,7 +22,7 @@ from mkdocs.config import load_config
 from mkdocs.exceptions import Abort, ConfigurationError
 
 SUFFIX = ".ru.md"
-RUN = re.compile(r"^<!-- run: .* -->\n", re.MULTILINE)
+RUN = re.compile(r"^<!-- (?:run|carry): .* -->\n", re.MULTILINE)
 """Where a block is run says the source; readers need not know."""
 TITLE = re.compile(r"\A# .*\n")
 ONLY_ENGLISH = "\n*Эта страница есть только на английском языке.*\n"
