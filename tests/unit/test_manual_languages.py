@@ -9,7 +9,7 @@ import pytest
 from support.manual import SUFFIX, fences, user_pages
 
 ENGLISH, RUSSIAN = user_pages(), user_pages(SUFFIX)
-ONLY_ENGLISH = {"api", "cli", "installation", "sdk"}
+ONLY_ENGLISH = {"api", "cli", "disaster-recovery", "installation", "sdk"}
 """Pages that nobody has put into Russian yet; the site says so on them."""
 FENCE = re.compile(r"^```.*?^```\n", re.MULTILINE | re.DOTALL)
 TABLE = re.compile(r"(?:^\|.*\|\n)+", re.MULTILINE)
@@ -39,7 +39,8 @@ def tables(text: str) -> list[list[list[str]]]:
 
 def test_every_page_is_there_in_russian() -> None:
     """But those that are said to be missing; no Russian page is without an English one."""
-    assert set(ENGLISH) - set(RUSSIAN) == ONLY_ENGLISH
+    assert set(ENGLISH) - set(RUSSIAN) <= ONLY_ENGLISH
+    assert not ONLY_ENGLISH & set(RUSSIAN)
     assert set(RUSSIAN) <= set(ENGLISH)
 
 
