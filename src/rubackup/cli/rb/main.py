@@ -83,6 +83,16 @@ class RbGroup(TyperGroup):
         covered = {tool.family for tool in TOOLS.values()}
         return [*OWN, *sorted([*TOOLS, CLOUD_TASKS]), *sorted(name for name in families() if name not in covered)]
 
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """In three parts: what is done most, the product's tools, and everything else that the API has."""
+        tools = sorted([*TOOLS, CLOUD_TASKS])
+        others = [name for name in self.list_commands(ctx) if name not in {*OWN, *tools}]
+        for title, found in (
+            ("Commands", list(OWN)), ("Tools of the product (each is a command rb_…, too)", tools), ("Other families of the API", others),
+        ):  # fmt: skip
+            with formatter.section(title):
+                formatter.write_dl([(name, made(name).get_short_help_str(limit=90)) for name in found])
+
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - Typer's signature
         """The command of this name, made now."""
         return made(cmd_name.replace("-", "_"))
