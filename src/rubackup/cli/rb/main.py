@@ -15,7 +15,7 @@ from typer.main import get_command
 
 from rubackup import __version__
 from rubackup.cli import output
-from rubackup.cli.rb import access, bodies, copies, login, shells, tasks
+from rubackup.cli.rb import access, bodies, copies, following, login, shells, tasks
 from rubackup.cli.rb import completion as words
 from rubackup.cli.rb.generic import HELP, FamilyGroup, Json, command, function, show
 from rubackup.cli.rb.status import READER_GONE, USAGE, exit_status, tell
@@ -65,7 +65,7 @@ def version() -> None:
 
 OWN |= {
     "login": login.login, "logout": login.logout, "whoami": login.whoami, "backup": copies.backup, "restore": copies.restore,
-    "verify": copies.verify, "copy2pool": copies.copy2pool, "log_viewer": tasks.log_viewer, "call": call,
+    "verify": copies.verify, "copy2pool": copies.copy2pool, "log_viewer": tasks.log_viewer, "events": following.events, "call": call,
     "completion": completion, "version": version,
 }  # fmt: skip
 CLOUD_TASKS = "cloud_task_queue"
