@@ -293,6 +293,9 @@ def test_a_table_fits_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     assert [output.cells(line) <= 40 for line in told] == [True, True]
     assert told[1].split() == ["1", "пул-xxxxxxxxxxxx…", "文" * 8 + "…"]
 
+    output.columns(["Id", "Note"], [["1", "long " * 200_000]], limit=40)
+    assert [len(line) for line in capsys.readouterr().out.splitlines()] == [8, 40]
+
     output.columns(["Id", "Name", "Note"], [row], limit=15)
     assert capsys.readouterr().out.splitlines() == [f"Id    {row[0]}", f"Name  {row[1]}", f"Note  {row[2]}"]
 
