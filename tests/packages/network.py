@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Iterator, Sequence
 
 NETWORK = "10.77.0"
-INTERFACE = "host0"
+INTERFACE = "eth0"
 
 
 def ip(*arguments: str) -> None:
@@ -18,7 +18,7 @@ def ip(*arguments: str) -> None:
 
 @contextlib.contextmanager
 def network(names: Sequence[str]) -> Iterator[dict[str, str]]:
-    """Namespaces `<name>`, each with an interface host0; their addresses by name."""
+    """Namespaces `<name>`, each with an interface eth0; their addresses by name."""
     hub = f"rbhub{os.getpid()}"
     made: list[str] = []
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import shlex
 import time
 from typing import Any
@@ -54,6 +55,55 @@ class Office:
         }  # fmt: skip
         said = self.call("POST", "/task_queue/", {"data": {"task": task}})["message"]
         return int(said.rpartition("TASK WAS ADDED TO QUEUE:")[2])
+
+    def until_online(self, hostname: str, seconds: float = 60) -> None:
+        """Wait until the client and the media server of a host are connected."""
+        deadline = time.monotonic() + seconds
+        while True:
+            rows = [row for family in ("/clients", "/media_servers") for row in self.items(family)]
+            if sum(row["online"] for row in rows if row["hostname"] == hostname) == len(("client", "media server")):
+                return
+            assert time.monotonic() < deadline, f"{hostname} is not connected: {rows}"
+            time.sleep(0.3)
+
+    def newest_record(self) -> int:
+        """The number of the copy that was made last."""
+        return int(self.items("/repository?sort_by=id&sort_order=desc&limit=1")[0]["id"])
+
+    def slow_backup(self, resource: str, client: str, kib: int, pool: str = "Default") -> int:
+        """Queue a backup on a narrow line (KiB a second) and wait until it has begun; the number of its task."""
+        limit = {"client": client, "backup_bandwidth": kib, "restore_bandwidth": 0,
+                 "window_start": "00:00:00", "window_end": "00:00:00"}  # fmt: skip
+        self.call("POST", "/client_bandwidth", {"data": limit})
+        task = self.backup(resource, client, pool)
+        deadline = time.monotonic() + 60
+        while self.call("GET", f"/task_queue/{task}")["data"]["status"] in {"New", "Assigned", "At_Client"}:
+            assert time.monotonic() < deadline, "the backup does not begin"
+            time.sleep(0.2)
+        return task
+
+    def run_rule(self, resource: str, client: str, **fields: Any) -> int:
+        """Make a rule and run it at once; the number of its task."""
+        name = f"rule-{secrets.token_hex(4)}"
+        rule = {
+            "name": name, "client_id": client, "resource_type": "File system", "resource": resource,
+            "backup_type": "full", "pool_id": "Default", "storage_duration": "1 day",
+        }  # fmt: skip
+        self.call("POST", "/global_schedule", {"data": {"global_schedule": rule | fields}})
+        (found,) = [row for row in self.items("/global_schedule?limit=1000") if row["name"] == name]
+        said = self.call("POST", f"/global_schedule/{found['id']}/execution")["message"]
+        return int(said.rpartition("TASK WAS ADDED TO QUEUE:")[2])
+
+    def log_with(self, task: int, words: str, seconds: float = 30) -> str:
+        """A task's log, a line each, once it has these words."""
+        deadline = time.monotonic() + seconds
+        while True:
+            rows = self.items("/task_log?limit=1000&sort_by=id")
+            found = "\n".join(row["text"] for row in rows if row["task_id"] == task)
+            if words in found:
+                return found
+            assert time.monotonic() < deadline, f"no {words!r} in\n{found}"
+            time.sleep(0.3)
 
     def restore(self, record: int, client: str, destination: str) -> int:
         """Queue a restore below another folder; the number of its task."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from packages.walk import ORDER
+from packages.walk import ORDER, Steps
 
 
 def query(rpm: Path, *what: str) -> str:
@@ -13,8 +13,9 @@ def query(rpm: Path, *what: str) -> str:
     return subprocess.run(["rpm", "-qp", *what, str(rpm)], check=True, capture_output=True, text=True).stdout
 
 
-def look(packages: Path, root: Path) -> None:
-    """Both kinds hold the same files; the scripts are the same; rpm finds its own installation in order."""
+def look(packages: Path, newer: Path, root: Path, step: Steps) -> None:
+    """Both kinds hold the same files; the scripts are the same; rpm installs, upgrades and erases below a root."""
+    step("rpm: the same files and scripts as the .deb")
     for name in ORDER:
         rpm, deb = packages / f"{name}.rpm", packages / f"{name}.deb"
         files = {line for line in query(rpm, "-l").splitlines() if line}
@@ -29,11 +30,35 @@ def look(packages: Path, root: Path) -> None:
     assert "rubackup-common = " in query(packages / "rubackup-server.rpm", "--requires")
     assert "python3.11" in query(packages / "rubackup-common.rpm", "--requires")
     assert "/opt/rubackup/etc/rubackup_api.env" in query(packages / "rubackup-rest-api.rpm", "-c")
-    root.mkdir()
+    step("rpm --root: -i, -U with a changed setting, -e")
+    _below(packages, newer, root)
+
+
+def _below(packages: Path, newer: Path, root: Path) -> None:
+    (root / "opt/rubackup").mkdir(parents=True)
     command = ["rpm", "--root", str(root), "--dbpath", "/var/lib/rpm"]
-    every = [str(packages / f"{name}.rpm") for name in ORDER]
+    rpms = [[str(folder / f"{name}.rpm") for name in ORDER] for folder in (packages, newer)]
+    without = ("--nodeps", "--noscripts")
     subprocess.run([*command, "--initdb"], check=True)
-    subprocess.run([*command, "-i", "--nodeps", "--noscripts", *every], check=True)
-    verified = subprocess.run([*command, "-V", "--nodeps", *ORDER], capture_output=True, text=True, check=False)
-    assert verified.returncode == 0, verified.stdout
-    print(f"          rpm: {len(every)} packages installed below a root, rpm -V finds nothing changed")
+    _run(*command, "-i", *without, *rpms[0])
+    _run(*command, "-V", "--nodeps", *ORDER)
+    settings, log = root / "opt/rubackup/etc/rubackup_api.env", root / "opt/rubackup/etc/rubackup_api_logger.conf"
+    settings.write_text(settings.read_text().replace("APP_HOST=localhost", "APP_HOST=api.example"))
+    before = _run(*command, "-q", "rubackup-server")
+    _run(*command, "-U", *without, *rpms[1])
+    assert _run(*command, "-q", "rubackup-server") != before
+    assert len(_run(*command, "-qa").split()) == len(ORDER), "an old version is still listed"
+    assert "APP_HOST=api.example" in settings.read_text(), "the upgrade has replaced a changed setting"
+    assert log.exists()
+    _run(*command, "-U", "--oldpackage", *without, *rpms[0])
+    assert _run(*command, "-q", "rubackup-server") == before
+    _run(*command, "-e", *without, *ORDER)
+    assert not log.exists(), "an unchanged setting is left"
+    left = sorted(str(path.relative_to(root)) for path in (root / "opt").rglob("*") if not path.is_dir())
+    assert left == ["opt/rubackup/etc/rubackup_api.env.rpmsave"], left
+
+
+def _run(*command: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+    return done.stdout

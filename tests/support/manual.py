@@ -23,7 +23,7 @@ UP = "up"
 HOSTS = ("rb-primary", "rb-secondary", "rb-media", "rb-api", "rb-db", "rb-client", "rb-alone")
 """Hosts of the walk through the packages, by tests/packages."""
 FENCE = re.compile(
-    r"^(?:<!-- run: (?P<where>.*) -->\n)?```(?P<language>\S*)\n(?P<text>.*?)^```\n", re.MULTILINE | re.DOTALL
+    r"^(?:<!-- run: (?P<where>[^\n]*) -->\n)?```(?P<language>\S*)\n(?P<text>.*?)^```\n", re.MULTILINE | re.DOTALL
 )
 MARK = "--- end of block"
 

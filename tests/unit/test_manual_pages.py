@@ -50,10 +50,10 @@ def test_pages_with_a_test_of_their_own_have_it(page: str, file: str) -> None:
 
 def test_blocks_are_read_with_their_place_and_what_they_print() -> None:
     """The line is that of the fence; text that is not directly below belongs to nobody."""
-    page = "# T\n\n<!-- run: up -->\n```sh\necho 1\n```\n```text\n1\n```\n\n```text\nelse\n```\n\n```sh\nx\n```\n"
+    page = "# T\n\n<!-- note -->\n\n<!-- run: up -->\n```sh\necho 1\n```\n```text\n1\n```\n\n```text\nelse\n```\n\n```sh\nx\n```\n"
 
     assert fences(page, "p") == [
-        Block("p", 4, "sh", "up", "echo 1\n", "1\n"), Block("p", 11, "text", "", "else\n"), Block("p", 15, "sh", "", "x\n"),
+        Block("p", 6, "sh", "up", "echo 1\n", "1\n"), Block("p", 13, "text", "", "else\n"), Block("p", 17, "sh", "", "x\n"),
     ]  # fmt: skip
 
 

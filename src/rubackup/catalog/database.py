@@ -15,6 +15,7 @@ import asyncpg
 import msgspec
 
 from rubackup.catalog import encryption
+from rubackup.catalog.versions import connection_name
 from rubackup.domain.errors import Busy, Conflict, Invalid, RubackupError, TooSlow, Unavailable
 
 Connection = Any
@@ -120,7 +121,7 @@ class Database:
 
     def _settings(self) -> dict[str, str]:
         return {
-            "application_name": self._application,
+            "application_name": connection_name(self._application),
             "timezone": "UTC",
             "statement_timeout": str(STATEMENT_TIMEOUT_MS),
             "jit": "off",  # it pays for reports over everything, which there are none of

@@ -9,35 +9,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Literal
 
-from rubackup.catalog import collation
+from rubackup import __version__
+from rubackup.catalog import collation, versions
 from rubackup.catalog.database import Connection, Database, DatabaseAddress, translated
+from rubackup.catalog.versions import newest, order, revisions
 from rubackup.domain.errors import Busy, Conflict, Unavailable
 
-FOLDER = Path(__file__).parent / "migrations"
 LOCK_KEY = 0x52_42_4D_49_47  # "RBMIG", one of the service database's advisory locks
 LOCK_WAIT_SECONDS = 120.0
-_NAME = re.compile(r"(\d{4})_(pre|post)")
 
 Phase = Literal["pre", "post", "all"]
 
 
-def revisions() -> list[str]:
-    """The revisions that this code knows, in the order in which they run."""
-    names = [path.stem for path in FOLDER.glob("*.sql") if _NAME.fullmatch(path.stem)]
-    return sorted(names, key=_order)
-
-
 def _last_pre() -> str:
     return next(name for name in reversed(revisions()) if name.endswith("pre"))
-
-
-def _order(name: str) -> tuple[int, bool]:
-    return int(name[:4]), name.endswith("post")
 
 
 async def version(connection: Connection) -> str | None:
@@ -54,10 +42,7 @@ async def check_version(address: DatabaseAddress) -> None:
     The pre file of the very next revision is safe for this code, so that state passes.
     """
     async with _direct(address) as connection:
-        found = await version(connection)
-    last = int(revisions()[-1][:4])
-    if found is not None and found not in revisions() and found != f"{last + 1:04}_pre":
-        raise _newer(found)
+        await _require_known(connection, await version(connection))
 
 
 async def check_ready(address: DatabaseAddress) -> None:
@@ -67,41 +52,66 @@ async def check_ready(address: DatabaseAddress) -> None:
         found = await version(connection)
     if found is None:
         raise Unavailable("The service database has no tables yet; run rb_init on the primary server.")
-    if found in revisions() and _order(found) < _order(_last_pre()):
+    if found in revisions() and order(found) < order(_last_pre()):
         raise Unavailable(
             f"The service database is of an older version (schema {found}); start the server of this version first."
         )
 
 
 async def migrate(address: DatabaseAddress, phase: Phase = "all") -> None:
-    """Bring the schema to this version; does nothing when it is there already.
+    """Bring the schema to this version; does nothing when it is there already, or one pre file ahead.
 
     Callers at the same time wait for each other. Conflict when the catalogue is newer, when it orders text
-    otherwise than by code point, or for `post` when the pre files have not all run.
+    otherwise than by code point, for `post` when the pre files have not all run, and when a post file would
+    run under a process that is too old for it.
     """
     async with _direct(address) as connection, _alone(connection):
         await collation.check(connection)
         found = await version(connection)
         known = revisions()
+        await _require_known(connection, found)
         if found is not None and found not in known:
-            raise _newer(found)
+            return
         last_pre = _last_pre()
-        if phase == "post" and (found is None or _order(found) < _order(last_pre)):
+        if phase == "post" and (found is None or order(found) < order(last_pre)):
             raise Conflict(f"The schema is at {found or 'nothing'}; run the phase 'pre' first.")
         target = last_pre if phase == "pre" else known[-1]
-        if found is not None and _order(found) >= _order(target):
+        if found is not None and order(found) >= order(target):
             return
+        await _require_new_enough(connection, found, target)
         from rubackup.catalog._alembic import upgrade  # noqa: PLC0415 - SQLAlchemy costs every process 27 MB
 
         await upgrade(address, target)
+        await versions.sign(connection)
 
 
-def _newer(found: str) -> Conflict:
-    return Conflict(
-        f"The service database is of a newer version (schema {found}, this version knows {revisions()[-1]});"
-        " install that version or restore an older backup of the database.",
+async def _require_known(connection: Connection, found: str | None) -> None:
+    """Conflict unless this code can work with the schema: it knows it, or is one pre file behind."""
+    if found is None or found in revisions() or found == f"{newest() + 1:04}_pre":
+        return
+    theirs = await versions.signed_by(connection)
+    raise Conflict(
+        f"The service database is of a newer version ({theirs or 'one that is not known'}, schema {found}) than this"
+        f" program ({__version__}, schema {newest():04}); install that version, or restore a copy of the service"
+        " database that was made before the upgrade.",
         found=found,
     )
+
+
+async def _require_new_enough(connection: Connection, found: str | None, target: str) -> None:
+    """Conflict when a server or API is connected that could not work with a post file that is to run."""
+    if found is None:
+        return
+    posts = [name for name in revisions() if name.endswith("post") and order(found) < order(name) <= order(target)]
+    if not posts:
+        return
+    older = await versions.older_than(connection, int(posts[-1][:4]))
+    if older:
+        raise Conflict(
+            f"The service database was not brought to schema {target} of version {__version__}: too old for that are"
+            f" {', '.join(map(str, older))}. Upgrade them, or stop them, and try again.",
+            found=found,
+        )
 
 
 @contextlib.asynccontextmanager

@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rubackup.client import transient
 from rubackup.domain.errors import Invalid
 
 OUTPUT_BYTES = 64 << 10
@@ -59,14 +60,16 @@ def run_program(
     and may raise, which ends the program.
     """
     program = trusted(path)
+    seen = {**ENVIRONMENT, **(environment or {})}
+    unit = transient.Unit(program) if transient.in_units() else None
     try:
         process = subprocess.Popen(
-            [program, *arguments],
+            unit.command(arguments, seen, timeout_seconds, GRACE_SECONDS) if unit else [program, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             cwd="/",
-            env={**ENVIRONMENT, **(environment or {})},
+            env=seen,
             start_new_session=True,
         )
     except (OSError, ValueError) as error:
@@ -76,18 +79,21 @@ def run_program(
     try:
         in_time = _wait(process, output, time.monotonic() + timeout_seconds, check)
         if not in_time:
-            _end(process, output)
+            _end(process, output, unit)
         output.drain()
     except BaseException:
-        _end(process, output)
+        _end(process, output, unit)
         raise
     finally:
         output.close()
         process.stdout.close()
     text = output.text()
+    code = -signal.SIGKILL if process.returncode is None else process.returncode
+    if unit:
+        code = unit.exit_code(code, text)
     if not in_time:
         text = f"{text}\nIt was ended after {timeout_seconds:g} s.".lstrip()
-    return Result(-signal.SIGKILL if process.returncode is None else process.returncode, text)
+    return Result(code, text)
 
 
 def trusted(path: str) -> str:
@@ -198,8 +204,10 @@ def _wait(process: subprocess.Popen[bytes], output: _Output, deadline: float, ch
     return True
 
 
-def _end(process: subprocess.Popen[bytes], output: _Output) -> None:
-    """End the program and everything in its session: politely, then not."""
+def _end(process: subprocess.Popen[bytes], output: _Output, unit: transient.Unit | None) -> None:
+    """End the program and everything in its unit or session: politely, then not."""
+    if unit:
+        unit.end()
     for number in (signal.SIGTERM, signal.SIGKILL):
         deadline = time.monotonic() + GRACE_SECONDS
         _signal(process.pid, number)

@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-from rubackup.catalog import migrate as module
+from rubackup import __version__
+from rubackup.catalog import versions
 from rubackup.catalog.database import Database, DatabaseAddress
 from rubackup.catalog.migrate import check_version, migrate, revisions, version
 from rubackup.domain.errors import Conflict
@@ -101,19 +102,85 @@ NEXT = len(revisions()) // 2 + 1
     ("found", "refused"), [(f"{NEXT:04}_pre", False), (f"{NEXT:04}_post", True), (f"{NEXT + 7:04}_pre", True)]
 )
 def test_a_newer_catalogue_is_refused(database: DatabaseAddress, found: str, refused: bool):
-    """Only the pre file of the very next revision may be ahead of the code; no older code migrates it."""
+    """Only the pre file of the very next revision may be ahead of the code; older code changes nothing in any case."""
 
     async def scenario():
         await value(database, f"UPDATE schema_version SET version_num = '{found}' RETURNING 1")
         if refused:
             with pytest.raises(Conflict, match=found):
                 await check_version(database)
+            with pytest.raises(Conflict, match="newer"):
+                await migrate(database)
         else:
             await check_version(database)
-        with pytest.raises(Conflict, match="newer"):
             await migrate(database)
+        assert await revision(database) == found
 
     asyncio.run(scenario())
+
+
+def test_the_refusal_names_both_versions(database: DatabaseAddress, monkeypatch: pytest.MonkeyPatch):
+    """The version that has changed the schema last is written down; who is too old reads it there, and says its own."""
+
+    async def scenario():
+        await value(database, f"UPDATE schema_version SET version_num = '{NEXT - 1:04}_pre' RETURNING 1")
+        monkeypatch.setattr(versions, "__version__", "3.1.0-9")
+        await migrate(database)
+        await value(database, f"UPDATE schema_version SET version_num = '{NEXT:04}_post' RETURNING 1")
+        with pytest.raises(Conflict, match=rf"newer version \(3\.1\.0-9, schema {NEXT:04}_post\).*{__version__}"):
+            await check_version(database)
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("program", ["rubackup_server", "rubackup_api"])
+def test_no_post_file_runs_under_an_older_process(
+    database: DatabaseAddress, program: str, monkeypatch: pytest.MonkeyPatch
+):
+    """A server or API of a version that does not know the revision is named; when it is gone the file runs."""
+
+    async def scenario():
+        before = f"{NEXT - 1:04}_pre"
+        await value(database, f"UPDATE schema_version SET version_num = '{before}' RETURNING 1")
+        monkeypatch.setattr(versions, "newest", lambda: NEXT - 2)
+        older = await Database(database, application=program).direct()
+        monkeypatch.undo()
+        other = await Database(database, application=program).direct()
+        with pytest.raises(Conflict, match=rf"too old for that are {program} {__version__} on \S+\. Upgrade"):
+            await migrate(database)
+        await migrate(database, "pre")
+        assert await revision(database) == before
+        await older.close()
+        await migrate(database)
+        assert await revision(database) == revisions()[-1]
+        await other.close()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("rubackup_api", versions.Process("rubackup_api", "", 0, "")),
+        ("rubackup_api 2.0.0-7 schema 21 on a b", versions.Process("rubackup_api", "2.0.0-7", 21, "a b")),
+        ("rubackup_apis", None),
+        ("rb_init", None),
+        ("psql", None),
+    ],
+)
+def test_names_of_connections_tell_versions(name: str, expected: versions.Process | None):
+    """Programs of a version that told nothing count as older than everything."""
+    assert versions.parse_name(name) == expected
+
+
+def test_a_connections_name_fits(monkeypatch: pytest.MonkeyPatch):
+    """However long the host's name is, the version stands in front of it."""
+    monkeypatch.setattr(versions.socket, "gethostname", lambda: "ü" * 64)
+    name = versions.connection_name("rubackup_server")
+    assert len(name.encode()) <= versions.NAME_BYTES
+    found = versions.parse_name(name)
+    assert found is not None
+    assert (found.program, found.version, found.schema) == ("rubackup_server", __version__, versions.newest())
 
 
 def test_an_empty_database_is_not_newer(empty_database: DatabaseAddress):
@@ -125,7 +192,7 @@ def test_files_and_modules_are_pairs():
     """Every revision has a pre and a post file, and each file a module in Alembic's chain."""
     names = revisions()
     assert names == [f"{n:04}_{half}" for n in range(1, len(names) // 2 + 1) for half in ("pre", "post")]
-    assert sorted(p.stem for p in (module.FOLDER / "versions").glob("r*.py")) == sorted(f"r{name}" for name in names)
+    assert sorted(p.stem for p in (versions.FOLDER / "versions").glob("r*.py")) == sorted(f"r{name}" for name in names)
 
 
 def test_long_lived_processes_do_not_load_alembic():

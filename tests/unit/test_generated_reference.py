@@ -1,0 +1,59 @@
+"""The tables of docs/reference.md that the code knows are those that scripts/generate-reference writes now."""
+
+from __future__ import annotations
+
+import importlib.machinery
+import importlib.util
+from types import ModuleType
+
+import pytest
+
+from support.manual import ROOT
+
+SCRIPT = ROOT / "scripts" / "generate-reference"
+
+
+@pytest.fixture(scope="module")
+def script() -> ModuleType:
+    """The script as a module."""
+    loader = importlib.machinery.SourceFileLoader("generate_reference", str(SCRIPT))
+    spec = importlib.util.spec_from_loader(loader.name, loader)
+    assert spec
+    module = importlib.util.module_from_spec(spec)
+    loader.exec_module(module)
+    return module
+
+
+def test_the_tables_are_those_of_the_code(script: ModuleType) -> None:
+    """Run scripts/generate-reference when this fails."""
+    assert [str(page) for page in script.stale()] == []
+
+
+def test_each_page_has_every_table_once(script: ModuleType) -> None:
+    """In the same order in both languages."""
+    found = {
+        language: script.PLACE.findall(page.read_text()) for language, page in script.PAGES.items() if page.exists()
+    }
+
+    assert all(sorted(name for _, name, _ in places) == sorted(script.TABLES) for places in found.values())
+
+
+def test_no_russian_sentence_is_left_over(script: ModuleType) -> None:
+    """A sentence that the code no longer has goes."""
+    said: set[str] = set()
+
+    def say(sentence: str) -> str:
+        said.add(sentence)
+        return sentence
+
+    for make in script.TABLES.values():
+        make(say)
+    assert sorted(set(script.RUSSIAN) - said) == []
+
+
+def test_a_change_of_the_code_is_noticed(script: ModuleType) -> None:
+    """A table that was edited by hand is not what would be written."""
+    text = script.PAGES["en"].read_text()
+
+    assert script.written(text, "en") == text
+    assert script.written(text.replace("| `New` |", "| `Newer` |"), "en") == text
