@@ -62,8 +62,9 @@ class Site:
         said = self.take("Encryption to PostgreSQL")["rb-api"]
         assert "Nothing is wrong." in said, said
         ways = self.database(
-            "SELECT DISTINCT a.application_name, a.usename, s.ssl FROM pg_stat_activity a JOIN pg_stat_ssl s USING (pid)"
-            " WHERE a.application_name IN ('rubackup_api', 'rubackup_server') ORDER BY 1"
+            "SELECT DISTINCT split_part(a.application_name, ' ', 1) AS program, a.usename, s.ssl"
+            " FROM pg_stat_activity a JOIN pg_stat_ssl s USING (pid)"
+            " WHERE split_part(a.application_name, ' ', 1) IN ('rubackup_api', 'rubackup_server') ORDER BY 1"
         )
         assert ways.splitlines() == ["rubackup_api|rubackup_api_api.example|t", "rubackup_server|rubackup|t"], ways
 

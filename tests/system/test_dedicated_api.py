@@ -144,7 +144,7 @@ def test_the_host_has_a_role_of_its_own(office: Office, host: Installation) -> N
 
     sessions = office.query(
         """SELECT a.usename, s.ssl FROM pg_stat_activity a JOIN pg_stat_ssl s USING (pid)
-           WHERE a.application_name = 'rubackup_api'"""
+           WHERE starts_with(a.application_name, 'rubackup_api')"""
     )
     assert {tuple(row) for row in sessions} == {(ROLE, True)}
     (role,) = office.query("SELECT * FROM pg_roles WHERE rolname = $1", ROLE)
