@@ -25,6 +25,8 @@ SUPERUSER_PASSWORD = "a-password-of-tests"
 PROGRAMS = {
     "rb_init": "rubackup.cli.init:main",
     "rubackup": "rubackup.cli.main:main",
+    "rb": "rubackup.cli.rb.main:main",
+    "rubackup_alone": "rubackup.cli.alone:alone",
     **{f"rubackup_{role}": f"rubackup.cli.programs:{role}" for role in ("api", "server", "media", "client")},
 }
 
