@@ -78,7 +78,7 @@ class Installation:
         assert "Traceback" not in result.stderr
         return result.stdout + result.stderr
 
-    def dialogue(self, answers: Sequence[tuple[str, str]], *arguments: str) -> str:
+    def dialogue(self, answers: Sequence[tuple[str, str]], *arguments: str, status: int = 0) -> str:
         """`rb_init` at a terminal: each answer is given when its question has been asked; everything that was said."""
         command = self.command("rb_init", *arguments)
         pid, terminal = pty.fork()
@@ -88,12 +88,12 @@ class Installation:
         try:
             for question, answer in answers:
                 said += _until(terminal, question.encode())
-                os.write(terminal, answer.encode() + b"\n")
+                os.write(terminal, answer.encode() + (b"" if answer < " " else b"\n"))  # a control key is a key alone
             said += _until(terminal, None)
         finally:
             os.close(terminal)
-        _, status = os.waitpid(pid, 0)
-        assert os.waitstatus_to_exitcode(status) == 0, said.decode()
+        _, ended = os.waitpid(pid, 0)
+        assert os.waitstatus_to_exitcode(ended) == status, said.decode()
         return said.decode()
 
     def start(self, role: str, **environment: str) -> None:
