@@ -88,8 +88,10 @@ class Installation:
         try:
             for question, answer in answers:
                 said += _until(terminal, question.encode())
-                os.write(terminal, answer.encode() + (b"" if answer < " " else b"\n"))  # a control key is a key alone
-            said += _until(terminal, None)
+                os.write(
+                    terminal, answer.encode() + (b"" if answer and answer < " " else b"\n")
+                )  # a control key is a key alone
+            said += _until(terminal, None, again=answers[-1][1] if "\x03" in answers[-1][1] else "")
         finally:
             os.close(terminal)
         _, ended = os.waitpid(pid, 0)
@@ -155,11 +157,16 @@ class Installation:
             yield client
 
 
-def _until(terminal: int, text: bytes | None, seconds: float = 60) -> bytes:
-    """What a terminal shows up to `text`, or to its end."""
+def _until(terminal: int, text: bytes | None, seconds: float = 60, again: str = "") -> bytes:
+    """What a terminal shows up to `text`, or to its end. `again` is typed once a second: Ctrl-C just before a read is lost."""
     shown = b""
     while text is None or text not in shown:
-        assert select.select([terminal], [], [], seconds)[0], shown
+        for _ in range(round(seconds)):
+            if select.select([terminal], [], [], 1)[0]:
+                break
+            os.write(terminal, again.encode())
+        else:
+            raise AssertionError(shown)
         try:
             part = os.read(terminal, 4096)
         except OSError:  # how Linux tells that the other side is closed
