@@ -38,7 +38,7 @@ class Alone:
         self._looks_in_order()
         self._step("a rule that runs every minute")
         host.run(MINUTELY)
-        host.until(f"{COPIES} | grep -q minutely", 150)
+        host.until(f"{COPIES} | jq -e 'any(.rule > 0)'", 150)
         before = host.run(COPIES)
         self._step("the power goes while a backup runs, and comes back")
         host.run("rubackup client backup /usr/lib")
@@ -73,7 +73,7 @@ class Alone:
         there = {copy["id"]: copy for copy in json.loads(host.run(COPIES))}
         for copy in json.loads(before):
             assert there[copy["id"]] == copy, there
-        made = next(copy["id"] for copy in there.values() if copy["rule"] == "minutely")
+        made = next(copy["id"] for copy in there.values() if copy["rule"])
         host.run(f"rm -rf /srv/restored && rubackup client restore {made} --to /srv/restored --wait")
         host.run(f"diff -r --no-dereference {SOURCE} /srv/restored{SOURCE}")
         host.run(f"rubackup client backup {SOURCE} --wait")
@@ -89,9 +89,7 @@ class Alone:
         host.run("systemctl disable --now rubackup_alone")
         assert host.run("pgrep -fc '[/]srv/backup' || true").strip() == "0"
         host.run("rubackup up --detach --state /srv/backup")
-        host.run(
-            "RB_PROFILE=old rb login --state /srv/backup && RB_PROFILE=old rb repository list | grep -q minutely -e perl5"
-        )
+        host.run("RB_PROFILE=old rb login --state /srv/backup && RB_PROFILE=old rb repository list | grep -q perl5")
         host.run("rubackup down --state /srv/backup")
         host.run("apt-get purge -y rubackup-client rubackup-common")
         assert host.run("ls /srv/backup/pools/Default").strip()
