@@ -17,7 +17,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from rubackup.api import app as application
-from rubackup.api import metrics
+from rubackup.api import board, metrics
+from rubackup.api.kernel import BASE
 from rubackup.api.resource import Source
 from rubackup.catalog import database as catalogue
 from rubackup.catalog.database import Database, DatabaseAddress
@@ -216,12 +217,12 @@ def test_series_are_bounded_by_the_declared_routes(local: Api, office: Api) -> N
             local.request(f"MADEUP{number}", path)
     for route in office.app.routes:
         for status in range(100, 600):
-            office.app.kernel.metrics.called(route.path, route.method, status, 0.1)
+            office.app.kernel.metrics.called(BASE + route.path, route.method, status, 0.1)
 
     found = samples(local)
     name = "rubackup_http_request_duration_seconds"
     labels = [dict(key) for key in found[f"{name}_count"]]
-    assert {one["method"] for one in labels} == metrics.METHODS - {"HEAD"} | {metrics.NO_ROUTE}
+    assert {one["method"] for one in labels} == {*board.METHODS, board.NO_ROUTE} - {"HEAD"}
     assert all(one.keys() == {"route", "method", "status"} for one in labels)
     most = 5 * len(office.app.routes) + 10
     assert 5 * len(office.app.routes) <= len(labels) <= most

@@ -14,6 +14,12 @@ from urllib.parse import parse_qs, urlsplit
 
 from rubackup.wire import pki
 
+AT_WORK = {
+    "id": 7, "task_type": "Backup", "status": "Transmission", "percent": 40, "bytes_done": 400 << 20, "bytes_total": 1000 << 20,
+    "files_done": 3, "speed_bytes_per_second": 8 << 20, "eta_seconds": 75, "record": None, "message": "",
+}  # fmt: skip
+"""A task that does not end."""
+
 
 class SmallApi(ThreadingHTTPServer):
     """Hands tokens out and takes the latest only."""
@@ -28,6 +34,10 @@ class SmallApi(ThreadingHTTPServer):
         """Rows that were made, by the Idempotency-Key under which they were."""
         self.cut = 0
         """How many answers are still cut off before they are sent."""
+        self.busy: list[tuple[int, str]] = []
+        """Statuses, with Retry-After, that the next calls of `/rows` are refused by."""
+        self.seen_events: list[str] = []
+        """The Last-Event-ID of each stream; a stream tells two events, then ends."""
 
     @property
     def url(self) -> str:
@@ -39,7 +49,7 @@ class SmallApi(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """`/auth/login`, `/auth/refresh`, `/auth/logout`, `/rows` in pages of two, `/garbage` and `/file`."""
+    """`/auth/login`, `/auth/refresh`, `/auth/logout`, `/rows` in pages of two, `/garbage`, a task, events and a file."""
 
     protocol_version = "HTTP/1.1"
     server: SmallApi
@@ -66,6 +76,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def make_row(self) -> None:
         """One row for each key."""
+        if self.server.busy:
+            return self.refuse()
         key = self.headers["Idempotency-Key"] or "none"
         self.server.made[key] = self.server.made.get(key, 0) + 1
         if self.server.cut:
@@ -93,12 +105,34 @@ class Handler(BaseHTTPRequestHandler):
             return self.send_whole(200, b"<html>", {})
         if url.path == "/api/v1/repository/1/file":
             return self.send_whole(200, b"x" * 100, {"Content-Length": "200"})
+        if url.path == "/api/v1/task_queue/7":
+            return self.answer(200, AT_WORK)
+        if url.path == "/api/v1/events":
+            return self.tell_events()
+        if url.path == "/api/v1/rows" and self.server.busy:
+            return self.refuse()
         if url.path != "/api/v1/rows":
             return self.answer(404, {}, "The resource was not found.")
         start = int(parse_qs(url.query).get("cursor", ["0"])[0])
         rows = [{"id": number} for number in range(1, 6)]
         cursor = str(start + 2) if start + 2 < len(rows) else None
         return self.answer(200, {"items": rows[start : start + 2], "next_cursor": cursor})
+
+    def refuse(self) -> None:
+        """A refusal for lack of time."""
+        status, wait = self.server.busy.pop(0)
+        self.answer(status, {}, "Busy.", headers={"Retry-After": wait} if wait else {})
+
+    def tell_events(self) -> None:
+        """Two events after the last one that was seen; the first stream begins at 10, and breaks off."""
+        last = self.headers["Last-Event-ID"] or ""
+        self.server.seen_events.append(last)
+        number = int(last or 10)
+        lines = [f"retry: 1\nid: {number}\n\n: hello\n\n"]
+        lines += [f'id: {n}\ndata: {{"row_id":\ndata: {n}}}\n\n' for n in (number + 1, number + 2)]
+        lines += ['event: end\ndata: {"reason": "x"}\n\n'] if last else []
+        body = "".join(lines).encode()
+        self.send_whole(200, body, {"Content-Length": str(len(body) + (0 if last else 5))})
 
     def answer(
         self,

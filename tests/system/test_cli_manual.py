@@ -29,7 +29,7 @@ pytestmark = pytest.mark.skipif(
 
 def test_the_manual_is_read_as_it_is_written() -> None:
     """No block of the manual is left out, and each shows what it prints."""
-    assert len(EXAMPLES) == TEXT.count("```sh") == TEXT.count("```text") - 1 > 10
+    assert len(EXAMPLES) == TEXT.count("```sh") == TEXT.count("```text") > 10
 
 
 @pytest.mark.parametrize("name", [*OWN, *TOOLS])
@@ -66,19 +66,3 @@ def test_every_example_does_what_the_manual_shows(system: System, tmp_path: Path
         pattern = re.escape(shown).replace("…", ".*")
         assert re.fullmatch(pattern, output), f"{code}\nprinted\n{output}\ninstead of\n{shown}\n{done.stderr}"
     assert (done.returncode, len(printed)) == (0, len(EXAMPLES) + 1), f"{printed[-1]}\n{done.stderr}"
-
-
-def test_the_program_in_python_does_what_the_manual_shows(system: System, tmp_path: Path) -> None:
-    """It is run as it stands, with a token."""
-    found = re.search(r"^```python\n(.*?)^```\n```text\n(.*?)^```\n", TEXT, re.MULTILINE | re.DOTALL)
-    assert found
-    made = system.call(
-        "POST", "/tokens", {"data": {"name": "cli-python", "roles": ["supervisor"]}}, status=201
-    )["data"]  # fmt: skip
-    given = f"API, CA, TOKEN = {system.facts['api']!r}, {system.facts['ca_file']!r}, {made['token']!r}\n"
-
-    done = subprocess.run(
-        [sys.executable, "-c", given + found[1]], capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path
-    )
-
-    assert (done.stdout, done.stderr) == (found[2], "")

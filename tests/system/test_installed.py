@@ -187,12 +187,12 @@ def test_stopping_leaves_nothing(site: Site) -> None:
     site.installation.start("client")
 
 
-def test_another_host_of_the_api_is_enrolled(site: Site, tmp_path: Path) -> None:
+def test_another_host_of_the_api_is_enrolled(site: Site, tmp_path: Path, postgres: DatabaseAddress) -> None:
     """A host without rb_init says in one sentence what it lacks; with the file of the primary server it serves."""
     primary = site.installation.layout
     other = Installation.lay(tmp_path / "other")
     other.run("rb_init", "--folders", "api")
-    environment = primary.api_environment.read_text()
+    environment = re.sub(r"DB_(?:NAME|USER)=.*\n", "", primary.api_environment.read_text())
     other.layout.api_environment.write_text(
         re.sub(r"APP_PORT=\d+", "APP_PORT=0", environment.replace("APP_HOST=localhost", "APP_HOST=127.0.0.2"))
     )
@@ -202,7 +202,9 @@ def test_another_host_of_the_api_is_enrolled(site: Site, tmp_path: Path) -> None
     assert len(said.splitlines()) == 2
 
     bundle = tmp_path / "bundle"
-    site.installation.run("rb_init", "--enroll-api", "127.0.0.2", "--to", str(bundle))
+    (tmp_path / "admin").write_text(postgres.password)
+    administrator = ("-X", str(tmp_path / "admin"), "--db-admin", postgres.user)
+    site.installation.run("rb_init", "--enroll-api", "127.0.0.2", "--to", str(bundle), *administrator)
     assert bundle.stat().st_mode & 0o777 == 0o600
     other.run("rubackup_api", "--enroll", str(bundle))
     try:

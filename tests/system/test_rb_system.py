@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from rubackup.cli.rb import access
+from rubackup.cli.rb import access, shells
 from rubackup.sdk import Client
 from rubackup.sdk.operations import families
 from support.rb import rb
@@ -45,6 +45,21 @@ def test_every_family_is_listed(logged_in: System) -> None:
             assert json.loads(rb(family, "get", str(found[0]["id"]), "--json")[1])["id"] == found[0]["id"]
 
     assert len(LISTED) > 55
+
+
+def test_other_lists_are_listed(logged_in: System) -> None:
+    """In numbered pages, or of one row of a family; none asks the API for what its call does not take."""
+    for line in (
+        "global_schedule calendar --all",
+        "clients resource_type vm",
+        "clients resource_type vm --json",
+        "cloud_task_queue",
+    ):
+        status, text, said = rb(
+            *line.replace(" vm", "").split(), *([logged_in.facts["client"]] if " vm" in line else [])
+        )
+        assert (status, said) == (0, ""), line
+        assert text
 
 
 def test_a_session_is_renewed_at_the_api(logged_in: System) -> None:
@@ -95,9 +110,8 @@ def test_a_terminal_shows_a_bar(logged_in: System, tmp_path: Path) -> None:
 
 def test_a_shell_completes_names_that_there_are(logged_in: System, monkeypatch: pytest.MonkeyPatch) -> None:
     """Asked of the API."""
-    monkeypatch.setenv("_RB_COMPLETE", "complete_bash")
-    monkeypatch.setenv("COMP_WORDS", "rb pools get D")
-    monkeypatch.setenv("COMP_CWORD", "3")
+    monkeypatch.setenv(shells.VARIABLE, "bash")
+    monkeypatch.setenv(shells.LINE, "rb pools get D")
 
     assert rb()[1].split() == ["Default"]
 

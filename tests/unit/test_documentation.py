@@ -19,7 +19,7 @@ MAP = (ROOT / "docs" / "architecture.md").read_text()
 LONGEST_MODULE = 600
 NOT_OVER_HTTP = {"configuration", "startup", "api_fault", "task_failed"}
 """Errors of processes that do not start, and of the command line."""
-SETTING = re.compile(r"""\.(?:text|integer|port|flag|path|secret)\(\s*["']([A-Z][A-Z_]+)["']""")
+SETTING = re.compile(r"""\.(?:text|integer|number|choice|port|flag|path|folders|secret)\(\s*["']([A-Z][A-Z_]+)["']""")
 
 
 def settings_keys() -> set[str]:

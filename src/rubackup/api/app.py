@@ -7,8 +7,9 @@ logged once, with a reference that the caller is given instead of the cause.
 from __future__ import annotations
 
 import logging
+import math
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import tzinfo
 from time import monotonic
 from typing import Protocol
@@ -19,11 +20,12 @@ from starlette.types import Receive, Scope, Send
 
 from rubackup.api import documents
 from rubackup.api.access import identify, permit, source_address
+from rubackup.api.board import NO_ROUTE, Board, Slot
 from rubackup.api.check import check
 from rubackup.api.envelope import SECURITY_HEADERS, failure, internal, success
 from rubackup.api.hub import EventHub
 from rubackup.api.kernel import BASE, ROUTE, Address, Asked, Kernel, Route
-from rubackup.api.metrics import CONTENT_TYPE, NO_ROUTE, Metrics
+from rubackup.api.metrics import CONTENT_TYPE, Metrics
 from rubackup.api.mutations import note_refusal
 from rubackup.api.resource import Resource
 from rubackup.api.router import MAX_ID, Match, Router
@@ -199,6 +201,21 @@ async def _lifespan(receive: Receive, send: Send) -> None:
             return
 
 
+def address_of(settings: Settings, port: int | None = None) -> Address:
+    """How callers reach the API; `port` is the one really listened on."""
+    return Address(
+        settings.text("APP_HOST", "localhost"),
+        port or settings.integer("APP_PORT", 5656),
+        settings.text("COOKIE_DOMAIN", ""),
+    )
+
+
+def board(resources: Iterable[Resource], workers: int = 1) -> Board:
+    """Where so many workers of an application of these resources count."""
+    paths = (BASE + route.path for route in routes_of(resources))
+    return Board([*documents.PATHS, "/", HEALTH, METRICS, *paths], workers)
+
+
 def build(
     database: Database,
     hosts: Hosts,
@@ -210,21 +227,21 @@ def build(
     sessions: Sessions | None = None,
     port: int | None = None,
     metrics_token: str = "",
+    slot: Slot | None = None,
+    days_left: Callable[[], float] = lambda: math.nan,
 ) -> Application:
     """The application over an open database. `secret` is random unless given: then tokens die with the process.
 
-    `port` is the one really listened on, where APP_PORT leaves the choice to the system.
+    `port` is the one really listened on, where APP_PORT leaves the choice to the system. `slot` is where it counts;
+    `days_left` how long its certificate is good.
     """
     secret = secret or secrets.token_bytes(32)
     sessions = sessions or Sessions(database, Tokens(secret), zone=zone)
-    address = Address(
-        settings.text("APP_HOST", "localhost"),
-        port or settings.integer("APP_PORT", 5656),
-        settings.text("COOKIE_DOMAIN", ""),
-    )
+    address = address_of(settings, port)
     server = settings.text("RB_SERVER_HOST", "localhost").split(",")[0].strip()
     resources = tuple(resources)
-    hub = EventHub(database, sessions, {resource.path: resource for resource in resources})
-    metrics = Metrics(FigureBook(database), hub.__len__, metrics_token)
+    slot = slot or board(resources).slot()
+    hub = EventHub(database, sessions, {resource.path: resource for resource in resources}, slot.streams)
+    metrics = Metrics(FigureBook(database), slot, metrics_token, days_left)
     kernel = Kernel(database, hosts, sessions, hub, metrics, FileLinks(database, secret), address, server, zone)
     return Application(kernel, resources)

@@ -52,6 +52,10 @@ def _page(body: bytes, kind: str) -> Page:
     return Page(body, kind, '"' + hashlib.blake2b(body, digest_size=12).hexdigest() + '"')
 
 
+PATHS = (*(f"{BASE}/swagger/{name}" for name in (*_ASSETS, "start.js")), BASE, f"{BASE}/openapi.json")
+"""Of every page."""
+
+
 def pages(routes: Sequence[Route]) -> dict[str, Page]:
     """Every page by its path, without a trailing slash."""
     found = {f"{BASE}/swagger/{name}": _page(_asset(name), kind) for name, kind in _ASSETS.items()}

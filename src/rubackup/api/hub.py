@@ -11,7 +11,7 @@ import asyncio
 import collections
 import contextlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -87,8 +87,16 @@ class Subscription:
 class EventHub:
     """The streams of one process, and what feeds them."""
 
-    def __init__(self, database: Database, sessions: Sessions, families: Mapping[str, Resource]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        sessions: Sessions,
+        families: Mapping[str, Resource],
+        counted: Callable[[int], None] = lambda _number: None,
+    ) -> None:
+        """`counted` is told how many streams there are whenever that changes."""
         self.database = database
+        self._counted = counted
         self.families = families
         self.log = ""
         self.place = events.START
@@ -108,6 +116,7 @@ class EventHub:
         """A new stream that goes on from now; Busy and TooManyAttempts when there are too many."""
         stream = self._admitted(credential, families)
         self._streams.add(stream)
+        self._counted(len(self))
         try:
             async with self._starting:
                 await self._run()
@@ -121,6 +130,7 @@ class EventHub:
         """A stream that will only read what there is; nothing feeds it."""
         stream = self._admitted(credential, families)
         self._glances.add(stream)
+        self._counted(len(self))
         try:
             async with self.database.connection() as db:
                 head = await events.head(db)
@@ -154,6 +164,7 @@ class EventHub:
         """Forget a stream; the last one stops the reader."""
         self._glances.discard(stream)
         self._streams.discard(stream)
+        self._counted(len(self))
         if not self._streams:
             self._stop()
 

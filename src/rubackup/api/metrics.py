@@ -1,35 +1,33 @@
-"""`/metrics`: what this process counts, and figures of the catalogue, in Prometheus' text form.
+"""`/metrics`: what this API counts, and figures of the catalogue, in Prometheus' text form.
 
-Every replica counts its own calls, logins and streams; figures of the catalogue are the same from each. When the
-catalogue does not answer, `rubackup_catalogue_up` is 0 and its figures are left out: what is unknown is not shown.
+Every replica counts its own calls, logins and streams, those of all its workers together (`api.board`); figures of the
+catalogue are the same from each. When the catalogue does not answer, `rubackup_catalogue_up` is 0 and its figures are left out: what is unknown is not shown.
 """
 
 from __future__ import annotations
 
 import hmac
 import ipaddress
+import math
 from collections.abc import Callable, Iterable, Iterator
+from itertools import accumulate
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
-from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client import CollectorRegistry, Gauge, disable_created_metrics, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 from starlette.requests import Request
 
 from rubackup import __version__
+from rubackup.api.board import LATENCY_BOUNDS_SECONDS, Board, Slot
 from rubackup.api.single import Single
 from rubackup.domain.errors import RubackupError, Unauthenticated
 from rubackup.domain.tasks import WAIT_BOUNDS_SECONDS
 from rubackup.services.figures import FigureBook, Figures
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-LATENCY_BOUNDS_SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0)
-"""Each is a series for each route and class of status."""
-METHODS = frozenset({"GET", "HEAD", "POST", "PATCH", "DELETE"})
 PROXY_HEADERS = ("x-forwarded-for", "forwarded", "via", "x-real-ip")
-LOGIN_REASONS = ("credentials", "blocked", "invalid", "busy")
-NO_ROUTE = "none"
 CATALOGUE_SECONDS = 3.0
 """How long figures of the catalogue are waited for."""
 
@@ -123,39 +121,77 @@ def _waits(figures: Figures) -> Metric:
     return family
 
 
+class _Own(Collector):
+    """What the workers of this API have counted."""
+
+    def __init__(self, board: Board, days_left: Callable[[], float]) -> None:
+        self._board = board
+        self._days_left = days_left
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing is counted yet when the collector is registered."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        """Calls, logins, streams; of several workers how many there are, and what each process takes."""
+        yield self._calls()
+        logins = CounterMetricFamily(
+            "rubackup_login_failures", "Logins that were refused, by reason.", labels=["reason"]
+        )
+        for reason, number in self._board.logins():
+            logins.add_metric([reason], number)
+        yield logins
+        yield GaugeMetricFamily("rubackup_event_streams", "Event streams that are open.", value=self._board.streams())
+        days = "Days until the certificate of this API ends."
+        yield GaugeMetricFamily("rubackup_certificate_days_left", days, value=self._days_left())
+        pids = [pid for pid in self._board.pids() if pid]
+        yield GaugeMetricFamily("rubackup_api_workers", "Processes that answer calls.", value=len(pids) or 1)
+        starts = max(self._board.starts(), 1)
+        yield CounterMetricFamily(
+            "rubackup_api_worker_starts", "Processes that were started to answer calls.", value=starts
+        )
+        yield from _processes(self._board.pids()) if pids else ProcessCollector(registry=None).collect()
+
+    def _calls(self) -> Metric:
+        family = HistogramMetricFamily(
+            "rubackup_http_request_duration_seconds", "Time until a call was answered, by route.",
+            labels=["route", "method", "status"],
+        )  # fmt: skip
+        bounds = (*(str(bound) for bound in LATENCY_BOUNDS_SECONDS), "+Inf")
+        for labels, counts, seconds in self._board.calls():
+            family.add_metric(list(labels), list(zip(bounds, accumulate(counts), strict=True)), seconds)
+        return family
+
+
+def _processes(pids: list[int]) -> Iterator[Metric]:
+    """The usual figures of a process for each worker; its place tells them apart."""
+    families: dict[str, Metric] = {}
+    for place, pid in enumerate(pids):
+        found = ProcessCollector(pid=lambda pid=pid: pid, registry=None).collect() if pid else ()  # type: ignore[misc]
+        for metric in found:
+            family = families.setdefault(metric.name, Metric(metric.name, metric.documentation, metric.type))
+            for sample in metric.samples:
+                family.add_sample(sample.name, {**sample.labels, "worker": str(place)}, sample.value)
+    yield from families.values()
+
+
 class Metrics:
     """What one process counts, and what it knows of the catalogue."""
 
-    def __init__(self, book: FigureBook, streams: Callable[[], int], token: str = "") -> None:
+    def __init__(
+        self, book: FigureBook, slot: Slot, token: str = "", days_left: Callable[[], float] = lambda: math.nan
+    ) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # when a series began is one more of each, and nobody asks
         self._figures = Single(book.now)
         self._token = token
         self._catalogue = _Catalogue()
+        self.called = slot.called
+        self.login_failed = slot.login_failed
         self.registry = CollectorRegistry()
         self.registry.register(self._catalogue)
-        ProcessCollector(registry=self.registry)
+        self.registry.register(_Own(slot.board, days_left))
         build = Gauge("rubackup_build_info", "Version of the API.", ["version"], registry=self.registry)
         build.labels(__version__).set(1)
-        self._calls = Histogram(
-            "rubackup_http_request_duration_seconds", "Time until a call was answered, by route.",
-            ["route", "method", "status"], buckets=LATENCY_BOUNDS_SECONDS, registry=self.registry,
-        )  # fmt: skip
-        self._logins = Counter(
-            "rubackup_login_failures", "Logins that were refused, by reason.", ["reason"], registry=self.registry
-        )
-        for reason in LOGIN_REASONS:
-            self._logins.labels(reason)
-        open_streams = Gauge("rubackup_event_streams", "Event streams that are open.", registry=self.registry)
-        open_streams.set_function(streams)
-
-    def called(self, route: str, method: str, status: int, seconds: float) -> None:
-        """Note a call; `route` is a declared path, never one that a caller made up, nor is a method told that is none here."""
-        known = method if route != NO_ROUTE and method in METHODS else NO_ROUTE
-        self._calls.labels(route, known, f"{status // 100}xx").observe(seconds)
-
-    def login_failed(self, reason: str) -> None:
-        """Note a refused login."""
-        self._logins.labels(reason).inc()
 
     def admit(self, request: Request) -> None:
         """Unauthenticated unless the call comes from this host itself, or with the token of the settings."""

@@ -22,9 +22,8 @@ async def upgrade(address: DatabaseAddress, target: str) -> None:
 
     async def connect() -> Any:
         return await asyncpg.connect(
-            host=address.host, port=address.port, user=address.user, password=address.password,
-            database=address.database, timeout=10, server_settings={"application_name": "rubackup migrate"},
-        )  # fmt: skip
+            **address.arguments(), timeout=10, server_settings={"application_name": "rubackup migrate"}
+        )
 
     engine = create_async_engine("postgresql+asyncpg://", async_creator=connect, poolclass=NullPool)
     with translated():

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
 import msgspec
 
+from rubackup.catalog import encryption
 from rubackup.catalog.versions import connection_name
 from rubackup.domain.errors import Busy, Conflict, Invalid, RubackupError, TooSlow, Unavailable
 
@@ -40,9 +41,25 @@ class DatabaseAddress:
     user: str
     password: str
     database: str
+    sslmode: str = "prefer"
+    """One of `encryption.MODES`."""
+    root_cert: str = ""
+    """The certificate that PostgreSQL's leads to, a file or PEM; empty: it is not checked."""
 
     def __repr__(self) -> str:
         return f"DatabaseAddress({self.user}@{self.host}:{self.port}/{self.database})"
+
+    def arguments(self) -> dict[str, Any]:
+        """What the driver is told of it; Invalid when the certificate cannot be read."""
+        try:
+            ssl = encryption.argument(self.host, self.sslmode, self.root_cert)
+        except OSError as error:
+            why = error.strerror or "it holds no certificate"
+            raise Invalid(f"The certificate {self.root_cert[:255]} cannot be used for PostgreSQL: {why}.") from error
+        return {
+            "host": self.host, "port": self.port, "user": self.user, "password": self.password,
+            "database": self.database, "ssl": ssl,
+        }  # fmt: skip
 
 
 @contextlib.contextmanager
@@ -62,6 +79,12 @@ def translated() -> Any:
         raise TooSlow from error
     except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError, asyncpg.SerializationError) as error:
         raise Busy from error
+    except (
+        asyncpg.InvalidAuthorizationSpecificationError,  # and its kind, a wrong password
+        asyncpg.InvalidCatalogNameError,
+        asyncpg.InsufficientPrivilegeError,
+    ) as error:
+        raise Unavailable("The service database does not let this process in: its role, password or right.") from error
     except (
         asyncpg.PostgresConnectionError,
         asyncpg.CannotConnectNowError,
@@ -110,23 +133,23 @@ class Database:
         }
 
     def _arguments(self) -> dict[str, Any]:
-        address = self.address
-        return {
-            "host": address.host,
-            "port": address.port,
-            "user": address.user,
-            "password": address.password,
-            "database": address.database,
-            "server_settings": self._settings(),
-            "timeout": 10,
-        }
+        return {**self.address.arguments(), "server_settings": self._settings(), "timeout": 10}
 
     async def open(self) -> None:
         """Connect; Unavailable when the catalogue does not answer."""
-        with translated():
+        with translated(), self._encrypted():
             self._pool = await asyncpg.create_pool(
                 **self._arguments(), min_size=1, max_size=self._size, init=_prepare, command_timeout=COMMAND_SECONDS
             )
+
+    @contextlib.contextmanager
+    def _encrypted(self) -> Iterator[None]:
+        """Unavailable with a sentence of its own when PostgreSQL does not encrypt as it is asked to."""
+        try:
+            yield
+        except OSError as error:
+            why = encryption.reason(self.address.host, error)
+            raise (Unavailable(why) if why else error) from error
 
     async def close(self) -> None:
         """Give every connection back; connections still busy after 5 s are cut."""
@@ -152,7 +175,7 @@ class Database:
 
     async def direct(self) -> Connection:
         """A connection of its own, outside the pool: for advisory locks and LISTEN. The caller closes it."""
-        with translated():
+        with translated(), self._encrypted():
             connection = await asyncpg.connect(**self._arguments())
             await _prepare(connection)
             return connection

@@ -17,6 +17,7 @@ import msgspec
 import typer
 
 from rubackup.cli import client_keys, output
+from rubackup.cli.rb.tables import instant, size
 from rubackup.client.tools.ask import ask
 from rubackup.domain.errors import RubackupError, TooManyAttempts, Unavailable
 from rubackup.domain.lookups import TaskStatus
@@ -95,8 +96,13 @@ def place(
         context.obj = socket.absolute()
     elif (installed := Layout.here().client_socket).exists():
         context.obj = installed
-    elif context.invoked_subcommand != "key":  # works on files, and finds them by itself
+
+
+def socket_of(context: typer.Context) -> Path:
+    """Where the client's process listens; a wrong usage when nothing tells."""
+    if not isinstance(context.obj, Path):
         raise typer.BadParameter("name the client's process by --state, --socket or RUBACKUP_CLIENT_SOCKET.")
+    return context.obj
 
 
 @contextlib.contextmanager
@@ -118,10 +124,10 @@ def asked(context: typer.Context, message: Message, kind: type[M]) -> M:
     with told():
         for _ in range(HELD_UP):
             try:
-                return ask(context.obj, message, kind)
+                return ask(socket_of(context), message, kind)
             except TooManyAttempts:  # nothing was done
                 time.sleep(POLL_SECONDS)
-        return ask(context.obj, message, kind)
+        return ask(socket_of(context), message, kind)
 
 
 # --- looking ---
@@ -134,7 +140,7 @@ def status(context: typer.Context, json: Json = False) -> None:
     own: OwnClient | None = None
     problem, code = "", 0
     try:
-        own = ask(context.obj, AskOwnClient(), OwnClient)
+        own = ask(socket_of(context), AskOwnClient(), OwnClient)
     except RubackupError as error:
         problem, code = error.message, _code(error)
     if json:
@@ -177,6 +183,7 @@ def rules(context: typer.Context, json: Json = False) -> None:
             (r.id, r.name, r.resource_type, r.resource, r.backup_type, r.pool, r.schedule, r.storage_duration, r.status)
             for r in found.rules
         ],
+        limit=output.terminal_width(),
     )
     if found.requests:
         print()
@@ -184,9 +191,10 @@ def rules(context: typer.Context, json: Json = False) -> None:
             ("Request", "Wanted", "Rule", "Resource", "By", "At", "Comment"),
             [
                 (r.id, "a new rule" if r.kind == "new" else f"no rule {r.rule}", r.name, r.resource, r.requested_by,
-                 r.requested_at, r.comment)
+                 instant(r.requested_at), r.comment)
                 for r in found.requests
             ],
+            limit=output.terminal_width(),
         )  # fmt: skip
 
 
@@ -211,12 +219,13 @@ def copies(
         return
     output.columns(
         ("Id", "Ref id", "Rule", "Resource type", "Resource", "Backup type", "Pool", "Created", "Kept until", "Crypto",
-         "Bytes", "Files", "Failed", "Verification"),
+         "Size", "Files", "Failed", "Verification"),
         [
-            (c.id, c.parent or "", c.rule or "", c.resource_type, c.resource, c.backup_type, c.pool, c.created_at,
-             c.store_until, c.crypto, c.size_bytes, c.files, c.files_failed, c.verification_status)
+            (c.id, c.parent or "", c.rule or "", c.resource_type, c.resource, c.backup_type, c.pool, instant(c.created_at),
+             instant(c.store_until), c.crypto, size(c.size_bytes), c.files, c.files_failed, c.verification_status)
             for c in found
         ],
+        limit=output.terminal_width(),
     )  # fmt: skip
 
 
@@ -235,9 +244,10 @@ def tasks(context: typer.Context, limit: Limit = 50, json: Json = False) -> None
     output.columns(
         ("Id", "Task type", "Resource", "Backup type", "Status", "Copy", "Created", "By", "Message"),
         [
-            (t.id, t.task_type, t.resource, t.backup_type, t.status, t.record or "", t.created_at, t.created_by, t.message)
+            (t.id, t.task_type, t.resource, t.backup_type, t.status, t.record or "", instant(t.created_at), t.created_by, t.message)
             for t in found
         ],
+        limit=output.terminal_width(),
     )  # fmt: skip
 
 
@@ -382,7 +392,7 @@ def _ended(context: typer.Context, number: int) -> OwnTask:
     while True:
         with told():
             try:
-                (task,) = ask(context.obj, AskOwnTasks(task=number, limit=1), OwnTasks).tasks
+                (task,) = ask(socket_of(context), AskOwnTasks(task=number, limit=1), OwnTasks).tasks
                 heard = time.monotonic()
                 if task.status in _FINAL:
                     return task

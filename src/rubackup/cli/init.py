@@ -6,13 +6,15 @@ import argparse
 import sys
 from pathlib import Path
 
+from rubackup.catalog.encryption import MODES
 from rubackup.cli.init_questions import Questions, plan_of
 from rubackup.domain.errors import RubackupError
-from rubackup.roles.init import folders, further, nodes
+from rubackup.roles.init import enrolling, folders, further, nodes
+from rubackup.roles.init.access import Administrator
 from rubackup.roles.init.plan import read_password
 from rubackup.roles.installed.config_file import NODES, ConfigFile
 from rubackup.roles.installed.layout import Layout
-from rubackup.roles.process import EXIT_CONFIGURATION
+from rubackup.roles.process import EXIT_CONFIGURATION, MOST_WORKERS
 from rubackup.roles.settings import ConfigurationFault
 
 PROGRAM = "rb_init"
@@ -50,14 +52,39 @@ def _act(layout: Layout, chosen: argparse.Namespace) -> int:
         renewed = further.renew_all(layout, print)
         if chosen.reload:
             further.use_new(renewed)
-    elif chosen.enroll_api or chosen.enroll_server:
-        role = "api" if chosen.enroll_api else "server"
-        path = further.enroll(layout, role, chosen.enroll_api or chosen.enroll_server, chosen.to)
+    elif chosen.expel_api:
+        enrolling.expel_api(layout, chosen.expel_api, _administrator(chosen), print)
+    elif path := _enrolled(layout, chosen):
         print(f"{path}: carry it over a safe way, and delete it here and there once it was taken over.")
     else:
         _set_up(layout, chosen)
         print("This host is set up; rubackup config check looks at its settings.")
     return 0
+
+
+def _enrolled(layout: Layout, chosen: argparse.Namespace) -> Path | None:
+    """What was written for another host, where that was asked for."""
+    if chosen.enroll_api:
+        return enrolling.enroll_api(layout, chosen.enroll_api, chosen.to, _administrator(chosen), chosen.workers, print)
+    if chosen.renew_api:
+        return enrolling.renew_api(layout, chosen.renew_api, chosen.to)
+    if chosen.enroll_server:
+        return enrolling.enroll_server(layout, chosen.enroll_server, chosen.to)
+    if chosen.enroll_database:
+        return enrolling.enroll_database(layout, chosen.enroll_database, chosen.to, print)
+    return None
+
+
+def _administrator(chosen: argparse.Namespace) -> Administrator:
+    """Who may change roles in PostgreSQL."""
+    password = read_password(chosen.X, "-X") if chosen.X else ""
+    return Administrator(chosen.db_admin or "postgres", password)
+
+
+def _workers(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= MOST_WORKERS:
+        raise ConfigurationFault(f"--workers must be a whole number from 1 to {MOST_WORKERS}, not {text!r}.")
+    return int(text)
 
 
 def _set_up(layout: Layout, chosen: argparse.Namespace) -> None:
@@ -111,6 +138,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--db-password", type=Path, metavar="FILE", help="file with that role's password, if it is there"
     )
+    parser.add_argument("--db-sslmode", metavar="MODE", help=f"how to encrypt the way to it: {', '.join(MODES)}")
+    parser.add_argument("--db-root-cert", metavar="FILE", type=Path, help="certificate of the CA of PostgreSQL's own")
     parser.add_argument(
         "--adopt-database", action="store_true", help="take the service database of a lost installation over"
     )
@@ -121,7 +150,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--fingerprint", help="SHA-256 of the root certificate, as rb_init printed it on the server")
     parser.add_argument("--root-ca", type=Path, metavar="FILE", help="the root certificate itself")
     parser.add_argument("--bundle", type=Path, metavar="FILE", help="what --enroll-server wrote")
-    parser.add_argument("--to", type=Path, metavar="FILE", help="where --enroll-api and --enroll-server write")
+    parser.add_argument("--to", type=Path, metavar="FILE", help="where --enroll-... and --renew-api write")
+    parser.add_argument("--workers", type=_workers, default=1, metavar="N", help="with --enroll-api: WORKERS there")
     parser.add_argument("--user", default=further.SUPERUSER, help="whose password --passwd changes (rubackup)")
     act = parser.add_mutually_exclusive_group()
     act.add_argument("--passwd", action="store_true", help="change the superuser's password")
@@ -132,6 +162,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--reload", action="store_true", help="with --renew: let the services take what is new")
     act.add_argument("--enroll-api", metavar="FQDN", help="write the file for a host of its own for the API")
+    act.add_argument("--renew-api", metavar="FQDN", help="write a file with a new certificate alone for such a host")
+    act.add_argument("--expel-api", metavar="FQDN", help="shut such a host out: its certificate and its role")
+    act.add_argument("--enroll-database", metavar="FQDN", help="write the certificate of PostgreSQL's host")
     act.add_argument("--enroll-server", metavar="FQDN", help="write the file for a secondary server")
     act.add_argument(
         "--folders", nargs="*", choices=sorted(folders.USERS), metavar="ROLE", help="only make folders (packages)"

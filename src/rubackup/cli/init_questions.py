@@ -101,6 +101,7 @@ def plan_of(chosen: argparse.Namespace, kept: Mapping[str, str]) -> Plan:
         db_admin=chosen.db_admin or "",
         db_admin_password=read_password(chosen.X, "-X") if chosen.X else "",
         db_password=read_password(chosen.db_password, "--db-password") if chosen.db_password else "",
+        db_sslmode=chosen.db_sslmode or "", db_root_cert=chosen.db_root_cert,
         superuser_password=read_password(chosen.Y, "-Y") if chosen.Y else "",
         interface=chosen.interface or "", storage=chosen.storage, primary=chosen.primary or "",
         fingerprint=chosen.fingerprint or "", root_ca=chosen.root_ca, bundle=chosen.bundle, hostname=chosen.hostname or "",

@@ -20,8 +20,8 @@ from rubackup.roles.installed.config_file import ConfigFile
 from rubackup.roles.installed.environment import api_settings, app_host
 from rubackup.roles.installed.layout import Layout
 from rubackup.roles.installed.owners import become_owner_of
-from rubackup.roles.installed.serving import serving
-from rubackup.roles.process import EXIT_CONFIGURATION, run
+from rubackup.roles.installed.serving import run_role
+from rubackup.roles.process import EXIT_CONFIGURATION
 from rubackup.roles.settings import ConfigurationFault, Settings
 
 NOT_RUNNING = 3
@@ -45,7 +45,7 @@ class Program:
         self._prepare()
         become_owner_of(self._layout.key(self.role).parent, self.name)
         with pidfile.held(self._pid, self.name):
-            run(self.name, self._load, serving(self.role))
+            run_role(self.name, self.role, self._load)
 
     def stop(self) -> None:
         """End the process that runs, if one does."""

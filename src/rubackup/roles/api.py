@@ -1,28 +1,34 @@
-"""`rubackup_api`: the REST API's process. One port, TLS in process, certificates reloaded on SIGHUP."""
+"""`rubackup_api`: the REST API's process. One port, TLS in process, certificates reloaded on SIGHUP; one process or several."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import gc
 import logging
+import secrets
 import signal
 import socket
 import ssl
-from collections.abc import Iterator
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import uvicorn
 
-from rubackup.api.app import Application, build
+from rubackup.api.app import Application, address_of, board, build
+from rubackup.api.board import Slot
 from rubackup.catalog.database import Database
-from rubackup.domain.errors import RubackupError
 from rubackup.resources import RESOURCES
+from rubackup.roles.expiry import days_left
 from rubackup.roles.hosts import RelayHosts
-from rubackup.roles.process import database_address, ready, run_role
+from rubackup.roles.installed import logs
+from rubackup.roles.listening import listen, listen_each
+from rubackup.roles.process import configured, database_address, exits, loaded, ready, until_signal, workers
 from rubackup.roles.protocol import ApiProtocol
 from rubackup.roles.settings import ConfigurationFault, Settings, time_zone
+from rubackup.roles.workers import Keeper
 from rubackup.wire import pki
 
 log = logging.getLogger(__name__)
@@ -50,42 +56,114 @@ class _Server(uvicorn.Server):
         self.serving.set()
 
 
+@dataclass(frozen=True)
+class Site:
+    """What a process is given that serves: alone, or as one of several workers."""
+
+    sockets: list[socket.socket]
+    secret: bytes
+    slot: Slot
+    tell: Callable[[int], None]
+    """Called once it serves, with its port."""
+
+    @property
+    def first(self) -> bool:
+        """Whether this one says and does what is said and done once for all."""
+        return self.slot.place == 0
+
+
 async def serve(settings: Settings) -> None:
+    """Serve until cancelled, alone."""
+    sockets = listen(settings.text("APP_HOST", "localhost"), settings.port("APP_PORT", 5656))
+    await serve_at(settings, Site(sockets, token_secret(settings), board(RESOURCES).slot(), _teller(settings)))
+
+
+async def serve_at(settings: Settings, site: Site) -> None:
     """Serve until cancelled."""
     files = pki.TlsFiles(
         key=settings.path("KEY_FILE"), chain=settings.path("CERT_FILE"), root=settings.path("ROOT_CA_FILE")
     )
     database = Database(database_address(settings), size=10, application="rubackup_api")
     hosts = RelayHosts(settings.servers(), files)
-    sockets = listen(settings.text("APP_HOST", "localhost"), settings.port("APP_PORT", 5656))
     try:
         await database.open()
-        await warn_before_first_login(database)
-        port = sockets[0].getsockname()[1]
-        zone, secret = time_zone(settings), token_secret(settings)
+        if site.first:
+            await warn_before_first_login(database)
+        port = site.sockets[0].getsockname()[1]
         app = build(
             database,
             hosts,
             settings,
             RESOURCES,
-            secret=secret,
-            zone=zone,
+            secret=site.secret,
+            zone=time_zone(settings),
             port=port,
             metrics_token=metrics_token(settings),
+            slot=site.slot,
+            days_left=lambda: days_left(files.chain),
         )
-        await _serve(app, settings, files, sockets, port)
+        await _serve(app, site, files, port)
     finally:
-        for listener in sockets:
+        for listener in site.sockets:
             listener.close()
         await hosts.close()
         await database.close()
 
 
-async def _serve(
-    app: Application, settings: Settings, files: pki.TlsFiles, sockets: list[socket.socket], port: int
-) -> None:
+def start(name: str, load: Callable[[], Settings], before: Callable[[Settings], Awaitable[None]] | None = None) -> None:
+    """Serve until SIGTERM or SIGINT, in WORKERS processes; `before` is done first in each. Exits as `process.run` says.
+
+    Of several, this process is their keeper, and what is made here reaches them in memory: the secret of the tokens,
+    the sockets, the board on which they count.
+    """
+    settings = loaded(name, load)
+
+    async def work(site: Site | None) -> None:
+        if before is not None:
+            await before(settings)
+        await (serve(settings) if site is None else serve_at(settings, site))
+
+    def keep() -> int:
+        count = workers(settings)
+        if count == 1:
+            until_signal(name, lambda: work(None))
+            return 0
+        return _keep(settings, count, lambda site: until_signal(name, lambda: work(site)))
+
+    with exits(name):
+        status = keep()
+    if status:
+        sys.exit(status)
+
+
+def _keep(settings: Settings, count: int, work: Callable[[Site], None]) -> int:
+    """Keep so many workers; the exit status."""
+    each = listen_each(settings.text("APP_HOST", "localhost"), settings.port("APP_PORT", 5656), count)
+    port = each[0][0].getsockname()[1]
+    secret, counts = token_secret(settings), board(RESOURCES, count)
+
+    def live(place: int) -> None:
+        logs.follow()
+        slot = counts.slot(place)
+        work(Site(each[place], secret, slot, lambda _port: slot.ready()))
+
+    keeper = Keeper(count, counts, live, idle=logs.turn_over)
+    gc.collect()
+    gc.freeze()  # what is there now is shared with every worker, as long as no collector writes into it
+    return keeper.run(lambda: _teller(settings)(port))
+
+
+def _teller(settings: Settings) -> Callable[[int], None]:
+    def tell(port: int) -> None:
+        ready(settings, port)
+        log.info("RuBackup REST API is running on [%s]", address_of(settings, port).origin)
+
+    return tell
+
+
+async def _serve(app: Application, site: Site, files: pki.TlsFiles, port: int) -> None:
     server = _Server(_config(app, files))
-    running = asyncio.create_task(server.serve(sockets=sockets))
+    running = asyncio.create_task(server.serve(sockets=site.sockets))
     serving = asyncio.create_task(server.serving.wait())
     try:
         await asyncio.wait({running, serving}, return_when=asyncio.FIRST_COMPLETED)
@@ -93,8 +171,7 @@ async def _serve(
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _reload, server, files)
             gc.collect()
             gc.freeze()  # what start-up made stays: the collector need not walk it again (8 % of a list call)
-            ready(settings, port)
-            log.info("RuBackup REST API is running on [%s]", app.kernel.address.origin)
+            site.tell(port)
         await running
     finally:
         serving.cancel()
@@ -147,11 +224,11 @@ async def warn_before_first_login(database: Database) -> None:
             log.warning("The rubackup database has not been initialized. Please authenticate")
 
 
-def token_secret(settings: Settings) -> bytes | None:
-    """The secret that replicas share, or None: a fresh one for this run."""
+def token_secret(settings: Settings) -> bytes:
+    """The secret that replicas share, or a fresh one for this run."""
     name = settings.text("TOKEN_SECRET_FILE", "")
     if not name:
-        return None
+        return secrets.token_bytes(32)
     try:
         secret = Path(name).read_bytes().strip()
     except OSError as error:
@@ -171,40 +248,9 @@ def metrics_token(settings: Settings) -> str:
     return token
 
 
-def listen(host: str, port: int) -> list[socket.socket]:
-    """Listening sockets on every address of the name, all on one port; an error says why there is none."""
-    try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except OSError as error:
-        raise ConfigurationFault(f"APP_HOST {host} has no address: {error.strerror}.") from error
-    sockets: list[socket.socket] = []
-    addresses = dict.fromkeys((family, str(address[0])) for family, _, _, _, address in found)
-    for family, address in sorted(addresses, key=lambda a: a[0] != socket.AF_INET):
-        listener = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            listener.bind((address, port))
-            listener.listen(2048)
-        except OSError as error:
-            listener.close()
-            if sockets and error.errno in {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}:
-                continue
-            raise _cannot_listen(error, address, port) from error
-        sockets.append(listener)
-        port = port or listener.getsockname()[1]
-    return sockets
-
-
-def _cannot_listen(error: OSError, address: str, port: int) -> RubackupError:
-    reason = "it is in use" if error.errno == errno.EADDRINUSE else error.strerror
-    return ConfigurationFault(f"The API cannot listen on port {port} of {address}: {reason}.")
-
-
 def main() -> None:
     """Entry of the process."""
-    run_role("rubackup_api", serve)
+    start("rubackup_api", configured("rubackup_api"))
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ def own_names() -> list[str]:
 
 def leaf(issuing: pki.Authority, role: str, hwid: str, key_pem: bytes, names: Iterable[str]) -> bytes:
     """A leaf for this key and these names, followed by its issuer's certificate."""
-    dns, addresses = _sorted(names)
+    dns, addresses = sorted_names(names)
     issued = pki.issue(
         issuing, pki.make_csr(key_pem, dns[0] if dns else role), role=role, hwid=hwid,
         now=datetime.now(UTC), dns_names=dns, addresses=addresses,
@@ -85,7 +85,7 @@ def names_of(chain: Path) -> list[str]:
     return [name.lower() for name in said.get_values_for_type(x509.DNSName)] + addresses
 
 
-def _sorted(names: Iterable[str]) -> tuple[list[str], list[str]]:
+def sorted_names(names: Iterable[str]) -> tuple[list[str], list[str]]:
     """Host names and addresses apart, each once."""
     dns: dict[str, None] = {}
     addresses: dict[str, None] = {}

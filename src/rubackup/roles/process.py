@@ -18,6 +18,7 @@ from typing import Any
 
 import uvloop
 
+from rubackup.catalog import encryption
 from rubackup.catalog.database import DatabaseAddress
 from rubackup.domain.errors import RubackupError
 from rubackup.roles.settings import ConfigurationFault, Settings
@@ -26,18 +27,39 @@ log = logging.getLogger(__name__)
 
 EXIT_CONFIGURATION = 78
 """sysexits.h EX_CONFIG: the supervisor does not start such a role again."""
+MOST_WORKERS = 64
 LOG_FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 
 
 def database_address(settings: Settings) -> DatabaseAddress:
-    """Where the catalogue is; the password comes from a file, never from the environment."""
+    """Where the catalogue is; the password comes from a file, never from the environment.
+
+    With a CA's certificate the way there is verified unless DB_SSLMODE says otherwise.
+    """
+    root = str(settings.path("DB_ROOT_CERT")) if settings.text("DB_ROOT_CERT", "") else ""
+    mode = settings.choice("DB_SSLMODE", encryption.MODES, "verify-full" if root else "prefer")
+    if mode in encryption.VERIFIED and not root:
+        raise settings.fault("DB_SSLMODE", f"is {mode}, so DB_ROOT_CERT has to name the certificate of PostgreSQL's CA")
+    if root:
+        try:
+            encryption.argument("", "verify-full", root)
+        except OSError as error:
+            why = error.strerror or "it holds no certificate"
+            raise settings.fault("DB_ROOT_CERT", f"names {root}, which cannot be used: {why}") from error
     return DatabaseAddress(
         host=settings.text("DB_HOST"),
         port=settings.port("DB_PORT", 5432),
         user=settings.text("DB_USER", "rubackup"),
         password=settings.secret("DB_PASSWORD_FILE"),
         database=settings.text("DB_NAME", "rubackup"),
+        sslmode=mode,
+        root_cert=root,
     )
+
+
+def workers(settings: Settings) -> int:
+    """How many processes serve."""
+    return settings.number("WORKERS", 1, least=1, most=MOST_WORKERS)
 
 
 def ready(settings: Settings, port: int = 0) -> None:
@@ -92,6 +114,11 @@ def _leaves(group: BaseExceptionGroup[Any]) -> Iterator[Any]:
 
 def run_role(name: str, serve: Callable[[Settings], Awaitable[None]]) -> None:
     """Run `serve` until SIGTERM or SIGINT with the settings of the file that `--config` names."""
+    run(name, configured(name), serve)
+
+
+def configured(name: str) -> Callable[[], Settings]:
+    """What loads the settings of the file that `--config` names, and logs to standard error."""
     parser = argparse.ArgumentParser(prog=name)
     parser.add_argument("--config", type=Path, required=True, help="settings, KEY=value lines")
     arguments = parser.parse_args()
@@ -101,7 +128,7 @@ def run_role(name: str, serve: Callable[[Settings], Awaitable[None]]) -> None:
         logging.basicConfig(level=settings.log_level(), format=LOG_FORMAT, stream=sys.stderr)
         return settings
 
-    run(name, load, serve)
+    return load
 
 
 def run(name: str, load: Callable[[], Settings], serve: Callable[[Settings], Awaitable[None]]) -> None:
@@ -109,13 +136,30 @@ def run(name: str, load: Callable[[], Settings], serve: Callable[[Settings], Awa
 
     `load` gives the settings and sets up the log.
     """
+    settings = loaded(name, load)
+    until_signal(name, lambda: serve(settings))
+
+
+def loaded(name: str, load: Callable[[], Settings]) -> Settings:
+    """The settings; exits with 78 when one is wrong."""
+    with exits(name):
+        try:
+            return load()
+        except ValueError as error:
+            raise ConfigurationFault(str(error)) from error
+
+
+def until_signal(name: str, work: Callable[[], Awaitable[None]]) -> None:
+    """Do the work in a loop until SIGTERM or SIGINT; exits as `run` says when anything else ends it."""
+    with exits(name):
+        uvloop.run(_until_signal(work()))
+
+
+@contextlib.contextmanager
+def exits(name: str) -> Iterator[None]:
+    """What ends a process is a sentence and an exit status."""
     try:
-        settings = load()
-    except (ConfigurationFault, ValueError) as error:
-        sys.stderr.write(f"{name}: {error}\n")
-        sys.exit(EXIT_CONFIGURATION)
-    try:
-        uvloop.run(_until_signal(serve(settings)))
+        yield
     except ConfigurationFault as error:
         sys.stderr.write(f"{name}: {error}\n")
         sys.exit(EXIT_CONFIGURATION)

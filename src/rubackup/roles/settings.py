@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -79,12 +79,28 @@ class Settings:
         except ValueError:
             raise self._wrong(key, text, "a whole number") from None
 
-    def number(self, key: str, default: int, *, most: int) -> int:
-        """A whole number from 0 to `most`."""
-        number = self.integer(key, default)
-        if not 0 <= number <= most:
-            raise self._wrong(key, str(number), f"a whole number from 0 to {most}")
+    def number(self, key: str, default: int, *, least: int = 0, most: int) -> int:
+        """A whole number from `least` to `most`."""
+        wanted = f"a whole number from {least} to {most}"
+        text = self.text(key, str(default))
+        try:
+            number = int(text)
+        except ValueError:
+            raise self._wrong(key, text, wanted) from None
+        if not least <= number <= most:
+            raise self._wrong(key, text, wanted)
         return number
+
+    def choice(self, key: str, allowed: Sequence[str], default: str) -> str:
+        """One of the allowed words."""
+        text = self.text(key, default)
+        if text not in allowed:
+            raise self._wrong(key, text, f"one of {', '.join(allowed)}")
+        return text
+
+    def fault(self, key: str, text: str) -> ConfigurationFault:
+        """What is wrong with a key: its name as the administrator knows it, and the text."""
+        return ConfigurationFault(f"{self._name(key)} {text} ({self._source}).")
 
     def port(self, key: str, default: int | None = None) -> int:
         """A TCP port; 0 lets the system choose."""

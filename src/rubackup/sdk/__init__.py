@@ -1,14 +1,20 @@
 """The Python client of the REST API, which needs nothing of the product and no other package."""
 
+from rubackup.sdk.api import VERSION
 from rubackup.sdk.caller import Answer, Page, Stream, condition
 from rubackup.sdk.client import Client
 from rubackup.sdk.errors import BadAnswer, LoggedOut, Misused, Refused, SdkError, Unreachable
+from rubackup.sdk.events import Event, Events
 from rubackup.sdk.store import FileStore, MemoryStore, Session, Store
+
+__version__ = VERSION
 
 __all__ = [
     "Answer",
     "BadAnswer",
     "Client",
+    "Event",
+    "Events",
     "FileStore",
     "LoggedOut",
     "MemoryStore",
@@ -20,5 +26,6 @@ __all__ = [
     "Store",
     "Stream",
     "Unreachable",
+    "__version__",
     "condition",
 ]

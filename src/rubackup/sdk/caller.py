@@ -8,8 +8,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Generic, Protocol, Self, TypedDict, TypeVar
 from urllib.parse import quote
+
+from rubackup.sdk.errors import BadAnswer
 
 T = TypeVar("T")
 
@@ -56,9 +59,16 @@ class Answer(Generic[T]):
 
     @property
     def row_id(self) -> int | None:
-        """Id of the row that the call made."""
+        """Id of the row that the call made; None when it made none."""
         last = self.headers.get("location", "").rpartition("/")[2]
         return int(last) if last.isdigit() else None
+
+    @property
+    def made(self) -> int:
+        """Id of the row that the call made; BadAnswer when it made none."""
+        if self.row_id is None:
+            raise BadAnswer("The call made no row.")
+        return self.row_id
 
 
 class Stream(Protocol):
@@ -72,6 +82,12 @@ class Stream(Protocol):
 
     def read(self, size: int) -> bytes:
         """At most `size` bytes; none at the end. Unreachable when the answer breaks off before its end."""
+
+    def pieces(self, size: int = 1 << 20) -> Iterator[bytes]:
+        """All of it, in pieces of that size."""
+
+    def save(self, file: str | Path) -> int:
+        """Write all of it to a file, which is there under its name only when it is whole; how many bytes it has."""
 
     def lines(self) -> Iterator[str]:
         """The text line by line, without line ends."""
@@ -126,10 +142,18 @@ class Family:
         return rows(self._caller, path, query)
 
 
-def rows(caller: Caller, path: str, query: Query | None = None, *, limit: int = PAGE_ROWS) -> Iterator[Any]:
-    """Every row of a list, page by page behind a cursor."""
+def rows(
+    caller: Caller, path: str, query: Query | None = None, *, limit: int = PAGE_ROWS, numbered: bool = False
+) -> Iterator[Any]:
+    """Every row of a list, page by page: behind a cursor, or by its number where a list knows no cursor."""
+    number, pages = 0, 1
+    while numbered and number < pages:
+        number += 1
+        page = caller.call("GET", path, query={**(query or {}), "limit": limit, "page": number}).data
+        pages = page["pages"]
+        yield from page["items"]
     cursor: str | None = None
-    while True:
+    while not numbered:
         page = caller.call("GET", path, query={**(query or {}), "limit": limit, "cursor": cursor}).data
         yield from page["items"]
         cursor = page["next_cursor"]

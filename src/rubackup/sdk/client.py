@@ -4,34 +4,43 @@
         for pool in api.pool_list.all():
             print(pool["pool_name"], pool["free_bytes"])
 
-A session's tokens are renewed by themselves; a call that changes something is sent again under its Idempotency-Key
-when its answer was lost. Not for several threads at a time.
+A session's tokens are renewed by themselves. A call whose answer was lost is sent again where that does no harm: it only reads,
+or goes under an Idempotency-Key. So is, after a pause, one that the API had no time for. Any number of threads may share a client.
 """
 
 from __future__ import annotations
 
+import random
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from rubackup.sdk.api import Families
 from rubackup.sdk.caller import Answer, Query, Stream
 from rubackup.sdk.connection import Connection
-from rubackup.sdk.errors import LoggedOut, Refused, Unreachable
+from rubackup.sdk.errors import BUSY, LoggedOut, Refused, Unreachable
+from rubackup.sdk.events import Events
 from rubackup.sdk.store import MemoryStore, Session, Store
 
 DATABASE = "rubackup"
 TIMEOUT_SECONDS = 60.0
+PATIENCE_SECONDS = 30.0
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.25, 8.0
 OVER = "The session is over: log in."
+
+T = TypeVar("T")
 
 
 class Client(Families):
-    """Whoever calls the API."""
+    """Whoever calls the API.
+
+    `timeout_seconds` bounds each wait for the network, `patience_seconds` how long a call is tried again in all: 0 is never.
+    """
 
     def __init__(
         self,
@@ -41,27 +50,42 @@ class Client(Families):
         store: Store | None = None,
         token: str | None = None,
         timeout_seconds: float = TIMEOUT_SECONDS,
+        patience_seconds: float = PATIENCE_SECONDS,
     ) -> None:
         super().__init__(self)
         self._ca_file = None if ca_file is None else str(Path(ca_file).absolute())
         self._connection = Connection(url, self._ca_file, timeout_seconds)
         self._store: Store = store or MemoryStore()
         self._token = token
+        self._patience = patience_seconds
 
     @classmethod
     def from_token(
-        cls, url: str, token: str, *, ca_file: str | Path | None = None, timeout_seconds: float = TIMEOUT_SECONDS
+        cls,
+        url: str,
+        token: str,
+        *,
+        ca_file: str | Path | None = None,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        patience_seconds: float = PATIENCE_SECONDS,
     ) -> Self:
         """A client with an API token (`rbt_…`), which needs no login."""
-        return cls(url, ca_file=ca_file, token=token, timeout_seconds=timeout_seconds)
+        return cls(
+            url, ca_file=ca_file, token=token, timeout_seconds=timeout_seconds, patience_seconds=patience_seconds
+        )  # fmt: skip
 
     @classmethod
-    def from_store(cls, store: Store, *, timeout_seconds: float = TIMEOUT_SECONDS) -> Self:
+    def from_store(
+        cls, store: Store, *, timeout_seconds: float = TIMEOUT_SECONDS, patience_seconds: float = PATIENCE_SECONDS
+    ) -> Self:
         """A client with a session that is kept, such as that of `rb login`; LoggedOut when there is none."""
         session = store.load()
         if session is None:
             raise LoggedOut("Nobody is logged in: log in.")
-        return cls(session.url, ca_file=session.ca_file, store=store, timeout_seconds=timeout_seconds)
+        return cls(
+            session.url, ca_file=session.ca_file, store=store, timeout_seconds=timeout_seconds,
+            patience_seconds=patience_seconds,
+        )  # fmt: skip
 
     def __enter__(self) -> Self:
         return self
@@ -77,7 +101,7 @@ class Client(Families):
         return self._connection.url
 
     def close(self) -> None:
-        """Close the connection; the session stays. The next call opens another connection."""
+        """Close connections; the session stays. The next call opens another connection."""
         self._connection.close()
 
     def login(self, user: str, password: str, *, database: str = DATABASE) -> dict[str, Any]:
@@ -121,25 +145,50 @@ class Client(Families):
         if repeatable:
             sent.setdefault("Idempotency-Key", str(uuid.uuid4()))
         again = method == "GET" or "Idempotency-Key" in sent
-        try:
-            return self._known(method, path, query, body, sent)
-        except Unreachable as unreachable:
-            if not (again and unreachable.lost):
-                raise
-        return self._known(method, path, query, body, sent)
+        return self._patiently(lambda: self._known(method, path, query, body, sent), again=again)
 
     def stream(
         self, method: str, path: str, *, query: Query | None = None, headers: Mapping[str, str] | None = None
     ) -> Stream:
         """The answer of a call that is no envelope."""
         sent = dict(headers or {})
+        return self._patiently(lambda: self._stream(method, path, query, sent), again=method == "GET")
+
+    def follow(self, families: Sequence[str] = (), *, after: str | None = None, reconnect: bool = True) -> Events:
+        """What changes, as it happens: of some families, or of all that may be seen.
+
+        `after` is the id of the last event that was seen; unless given, it begins with this call. A stream that ended is gone on with where it
+        was: nothing is lost and nothing comes twice. `reconnect=False` ends with the stream. An event named `reset` says that some
+        were missed: read anew what is shown.
+        """
+        return Events(self, families, after, reconnect=reconnect)
+
+    def _patiently(self, attempt: Callable[[], T], *, again: bool) -> T:
+        """What an attempt gives; it is made again while that does no harm, may help, and patience lasts."""
+        until = time.monotonic() + self._patience
+        pause = 0.0  # a connection that broke off is best tried again at once
+        while True:
+            try:
+                return attempt()
+            except Unreachable as unreachable:
+                if not (again and unreachable.lost and time.monotonic() + pause < until):
+                    raise
+            except Refused as refused:
+                harmless = again or refused.status == HTTPStatus.TOO_MANY_REQUESTS  # then nothing was done
+                pause = refused.retry_after if refused.retry_after is not None else max(pause, FIRST_PAUSE_SECONDS)
+                if refused.status not in BUSY or not harmless or time.monotonic() + pause > until:
+                    raise
+            time.sleep(pause * random.uniform(1.0, 1.2))  # noqa: S311 - so that clients do not come back all at once
+            pause = min(max(2 * pause, FIRST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS)
+
+    def _stream(self, method: str, path: str, query: Query | None, headers: dict[str, str]) -> Stream:
         session = self._session()
         try:
-            return self._connection.stream(method, path, sent | self._rights(session), query=query)
+            return self._connection.stream(method, path, headers | self._rights(session), query=query)
         except Refused as refused:
             if refused.status != HTTPStatus.UNAUTHORIZED or session is None:
                 raise
-        return self._connection.stream(method, path, sent | self._rights(self._renewed(session)), query=query)
+        return self._connection.stream(method, path, headers | self._rights(self._renewed(session)), query=query)
 
     def _known(self, method: str, path: str, query: Query | None, body: Any, headers: dict[str, str]) -> Answer[Any]:
         session = self._session()

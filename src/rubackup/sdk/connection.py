@@ -1,26 +1,30 @@
-"""One HTTPS connection to the API. The server is always verified: by a root certificate's file, else by the system's roots."""
+"""HTTPS connections to the API. The server is always verified: by a root certificate's file, else by the system's roots."""
 
 from __future__ import annotations
 
 import http.client
 import json
+import os
 import ssl
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote, urlencode, urlsplit
 
+from rubackup.sdk.api import VERSION
 from rubackup.sdk.caller import Answer, Query, flat
 from rubackup.sdk.errors import BadAnswer, Misused, Refused, Unreachable
 
 BASE = "/api/v1"
+AGENT = f"rubackup-sdk/{VERSION}"
 IDLE_SECONDS = 2.0
 """A connection that was idle for longer is not used again: the API may be closing it."""
 
 
 class Connection:
-    """Sends calls one after another. Not for several threads at a time."""
+    """Sends calls, each on a connection that is idle, else on a new one: for any number of threads."""
 
     def __init__(self, url: str, ca_file: str | Path | None, timeout_seconds: float) -> None:
         self._host, self._port = address(url)
@@ -29,8 +33,9 @@ class Connection:
         except OSError as error:  # ssl.SSLError is one, too
             raise Misused(f"{ca_file} is no file with a root certificate: {error.strerror or error}.") from error
         self._ca_file, self._timeout = ca_file, timeout_seconds
-        self._connection: http.client.HTTPSConnection | None = None
-        self._used_at = 0.0
+        self._idle: list[tuple[float, http.client.HTTPSConnection]] = []
+        """Connections that can be used again, and since when they are idle; the last one is the freshest."""
+        self._lock = threading.Lock()
 
     @property
     def url(self) -> str:
@@ -42,70 +47,100 @@ class Connection:
         self, method: str, path: str, headers: Mapping[str, str], *, query: Query | None = None, body: Any = None
     ) -> Answer[Any]:
         """The envelope of an answer that went well; else Refused, Unreachable or BadAnswer."""
-        answer = self.send(method, path, headers, query, body)
+        link, answer = self.send(method, path, headers, query, body)
         try:
             raw = answer.read()
         except (OSError, http.client.HTTPException) as error:
+            link.close()
             raise self.lost(error) from error
-        self._used_at = time.monotonic()
+        if answer.will_close:
+            link.close()
+        else:
+            with self._lock:
+                self._idle.append((time.monotonic(), link))
         return envelope(f"{method} {path}", answer, raw)
 
     def stream(self, method: str, path: str, headers: Mapping[str, str], *, query: Query | None = None) -> Download:
         """An answer to be read piece by piece, on a connection of its own."""
-        own = Connection(self.url, self._ca_file, self._timeout)
-        answer = own.send(method, path, headers, query, None)
+        link, answer = self.send(method, path, headers, query, None)
         if answer.status < http.client.BAD_REQUEST:
-            return Download(own, answer)
-        with Download(own, answer) as told:
+            return Download(self, link, answer)
+        with Download(self, link, answer) as told:
             envelope(f"{method} {path}", answer, told.read(1 << 20))
         raise BadAnswer(f"{method} {path} was answered by {answer.status}, which is called no error.")
 
     def close(self) -> None:
-        """Close the connection; the next call opens another."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        """Close what is idle; the next call opens another."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for _, link in idle:
+            link.close()
+
+    def _link(self) -> http.client.HTTPSConnection:
+        """A connection that was used a moment ago, else one that is opened when it is used."""
+        late: list[http.client.HTTPSConnection] = []
+        found = None
+        with self._lock:
+            while self._idle and found is None:
+                since, link = self._idle.pop()
+                if time.monotonic() - since > IDLE_SECONDS:
+                    late.append(link)
+                else:
+                    found = link
+        for link in late:
+            link.close()
+        return found or http.client.HTTPSConnection(
+            self._host, self._port, context=self._context, timeout=self._timeout
+        )
 
     def send(
         self, method: str, path: str, headers: Mapping[str, str], query: Query | None, body: Any
-    ) -> http.client.HTTPResponse:
-        """The answer's head; Unreachable when there is none."""
-        if time.monotonic() - self._used_at > IDLE_SECONDS:
-            self.close()
+    ) -> tuple[http.client.HTTPSConnection, http.client.HTTPResponse]:
+        """The answer's head, and the connection that it came by; Unreachable when there is none."""
         raw = None if body is None else json.dumps(body).encode()
-        kinds = {"Accept": "application/json"} | ({} if raw is None else {"Content-Type": "application/json"})
+        kinds = {"Accept": "application/json", "User-Agent": AGENT} | (
+            {} if raw is None else {"Content-Type": "application/json"}
+        )
         asked = urlencode(flat(query or {}), quote_via=quote)
+        target = f"{BASE}{path}?{asked}" if asked else f"{BASE}{path}"
+        link = self._link()
         try:
-            if self._connection is None:
-                self._connection = http.client.HTTPSConnection(
-                    self._host, self._port, context=self._context, timeout=self._timeout
-                )
-            target = f"{BASE}{path}?{asked}" if asked else f"{BASE}{path}"
-            self._connection.request(method, target, body=raw, headers={**kinds, **headers})
-            return self._connection.getresponse()
+            link.request(method, target, body=raw, headers={**kinds, **headers})
+            return link, link.getresponse()
         except (OSError, http.client.HTTPException) as error:
+            link.close()
             raise self.lost(error) from error
 
     def lost(self, error: Exception) -> Unreachable:
-        """What a failed exchange is told as; the connection is closed."""
-        self.close()
+        """What a failed exchange is told as."""
         if isinstance(error, ssl.SSLCertVerificationError):
+            hint = (
+                "Name the root certificate of its installation."
+                if self._ca_file is None
+                else f"Is {self._ca_file} the root certificate of its installation, and {self._host} the name in its certificate?"
+            )
             return Unreachable(
-                f"The API at {self.url} is not to be trusted: certificate verify failed: {error.verify_message}. "
-                "Is this the root certificate of its installation, and the name in its certificate?"
+                f"The API at {self.url} is not to be trusted: certificate verify failed: {error.verify_message}. {hint}"
             )
         broke = isinstance(error, (ConnectionError, http.client.HTTPException))
         return Unreachable(
-            f"The API at {self.url} does not answer: {error or type(error).__name__}.",
+            f"The API at {self.url} does not answer: {_reason(error)}.",
             lost=broke and not isinstance(error, ConnectionRefusedError),
         )
+
+
+def _reason(error: Exception) -> str:
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return text or type(error).__name__
 
 
 class Download:
     """An answer that is read piece by piece."""
 
-    def __init__(self, connection: Connection, answer: http.client.HTTPResponse) -> None:
-        self._connection, self._answer = connection, answer
+    def __init__(
+        self, connection: Connection, link: http.client.HTTPSConnection, answer: http.client.HTTPResponse
+    ) -> None:
+        self._connection, self._link, self._answer = connection, link, answer
         self.status = answer.status
         self.headers: Mapping[str, str] = _headers(answer)
 
@@ -127,6 +162,25 @@ class Download:
             )
         return piece
 
+    def pieces(self, size: int = 1 << 20) -> Iterator[bytes]:
+        """All of it, in pieces of that size."""
+        while piece := self.read(size):
+            yield piece
+
+    def save(self, file: str | Path) -> int:
+        """Write all of it to a file, which is there under its name only when it is whole; how many bytes it has."""
+        target = Path(file)
+        beside = target.with_name(f".{target.name}.{os.getpid()}.{threading.get_ident()}")
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        try:
+            with os.fdopen(descriptor, "wb") as opened:
+                size = sum(opened.write(piece) for piece in self.pieces())
+            beside.replace(target)
+        except BaseException:
+            beside.unlink(missing_ok=True)
+            raise
+        return size
+
     def lines(self) -> Iterator[str]:
         """The text line by line, without line ends."""
         try:
@@ -138,7 +192,7 @@ class Download:
     def close(self) -> None:
         """End it."""
         self._answer.close()
-        self._connection.close()
+        self._link.close()
 
 
 def address(url: str) -> tuple[str, int]:

@@ -55,6 +55,8 @@ class OperationFacts(TypedDict):
     body: NotRequired[BodyFacts]
     listed: NotRequired[bool]
     """Whether it is a list in pages."""
+    lists_by: NotRequired[list[Literal["filter_data", "page", "limit", "cursor"]]]
+    """What a list can be asked for by."""
     sorted_by: NotRequired[list[str]]
     columns: NotRequired[list[ColumnFacts]]
     if_match: NotRequired[bool]

@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import stat
+import threading
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -54,6 +55,7 @@ class MemoryStore:
 
     def __init__(self, session: Session | None = None) -> None:
         self._session = session
+        self._lock = threading.RLock()
 
     def load(self) -> Session | None:
         """The session; None when there is none."""
@@ -69,8 +71,9 @@ class MemoryStore:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Nobody else has it."""
-        yield
+        """Hold other threads off."""
+        with self._lock:
+            yield
 
 
 class FileStore:
@@ -95,7 +98,7 @@ class FileStore:
     def save(self, session: Session) -> None:
         """Keep this session: the file is replaced as a whole, and never readable by others."""
         self._folder()
-        beside = self.file.with_name(f".{self.file.name}.{os.getpid()}")
+        beside = self.file.with_name(f".{self.file.name}.{os.getpid()}.{threading.get_ident()}")
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from rubackup.catalog.database import Database
 from rubackup.domain.errors import Busy, Refused, RubackupError, Unavailable
 from rubackup.server.registry import Registry
-from rubackup.services import enrolment, host_log, presence
+from rubackup.services import api_hosts, enrolment, host_log, presence
 from rubackup.wire import pki
 from rubackup.wire.control import ControlPeer
 from rubackup.wire.messages import PROTOCOL_VERSION, Enrol, EnrolGranted, EnrolPending, Hello, Welcome
@@ -81,7 +81,9 @@ class ControlPlane:
         """Refused when the certificate was revoked, or the host is not in the catalogue any more."""
         if identity.role in {"client", "media"}:
             await self._admit_host(identity, hello.hostname, address)
-        elif identity.role != "api":
+        elif identity.role == "api":
+            await api_hosts.admit(self._database, identity.serial)
+        else:
             raise Refused("This role does not connect to a server.")
         return Welcome(
             version=PROTOCOL_VERSION,
@@ -104,6 +106,7 @@ class ControlPlane:
         """The host is online: its waiting tasks may run."""
         role, hwid = peer.identity.role, peer.identity.hwid
         if role == "api":
+            self._registry.add_api(peer)
             return
         self._registry.add(peer)
         log.info("%s %s (%s) is connected from %s", role, hello.hostname, hwid, peer.address)
@@ -157,7 +160,10 @@ class ControlPlane:
     async def gone(self, peer: ControlPeer) -> None:
         """The host is offline, unless it has already come back on another connection."""
         role, hwid = peer.identity.role, peer.identity.hwid
-        if role == "api" or not self._registry.remove(peer):
+        if role == "api":
+            self._registry.remove_api(peer)
+            return
+        if not self._registry.remove(peer):
             return
         log.info("%s %s is gone", role, hwid)
         mark = presence.client_offline if role == "client" else presence.media_offline

@@ -12,6 +12,19 @@ class Registry:
     def __init__(self) -> None:
         self._peers: dict[tuple[str, str], ControlPeer] = {}
         self._noted: set[ControlPeer] = set()
+        self._apis: set[ControlPeer] = set()
+
+    def add_api(self, peer: ControlPeer) -> None:
+        """Enter a connection of an API, each of whose workers has one."""
+        self._apis.add(peer)
+
+    def remove_api(self, peer: ControlPeer) -> None:
+        """Take it out."""
+        self._apis.discard(peer)
+
+    def apis(self) -> list[ControlPeer]:
+        """Every connection of an API."""
+        return list(self._apis)
 
     def add(self, peer: ControlPeer) -> None:
         """Enter a host."""

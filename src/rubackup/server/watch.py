@@ -13,7 +13,7 @@ from rubackup.server.dispatcher import Dispatcher
 from rubackup.server.pools import PoolSync
 from rubackup.server.registry import Registry
 from rubackup.server.scheduler import Scheduler
-from rubackup.services import bandwidth, enrolment
+from rubackup.services import api_hosts, bandwidth, enrolment
 
 log = logging.getLogger(__name__)
 
@@ -85,3 +85,9 @@ class CatalogueWatch:
                 if peer.identity.hwid in gone:
                     log.info("%s %s loses its connection: it is not authorised any more", role, peer.identity.hwid)
                     peer.close()
+        apis = self._registry.apis()
+        revoked = await api_hosts.revoked(self._database, [peer.identity.serial for peer in apis])
+        for peer in apis:
+            if peer.identity.serial in revoked:
+                log.info("the API %s loses its connection: its certificate was revoked", peer.identity.hwid)
+                peer.close()

@@ -90,7 +90,8 @@ class Sessions:
             raise Busy("Too many logins are waiting; try again later.")
         self._waiting += 1
         try:
-            # one at a time for each pair: right passwords that come at once do not count against each other
+            # one at a time for each pair, here and, by `take_turn`, in other workers: right passwords that come at once
+            # do not count against each other; and two at most wait with a connection in their hands
             async with self._pairs.setdefault((name, network), asyncio.Lock()), self._turns:
                 return await self._login(database_name == self._database.address.database, name, password, network)
         finally:
@@ -98,19 +99,20 @@ class Sessions:
 
     async def _login(self, right_database: bool, name: str, password: str, network: str) -> Issued:
         async with self._database.connection() as db:
+            await lockout.take_turn(db, name, network)
             await lockout.reserve(db, name, network, self._instant())
             user = await db.fetchrow(
                 "SELECT id, password_hash, last_success_login_at, last_fail_login_at FROM users WHERE username = $1",
                 name,
             )
-        usable = user["password_hash"] if user is not None and right_database else None
-        verified = await verify_password(usable, password)
-        now = self._instant()
-        async with self._database.transaction() as db:
-            if verified:
-                await lockout.forgive(db, name, network, now)
-                return await self._begin(db, user, name, now)
-            await db.execute("UPDATE users SET last_fail_login_at = $2 WHERE username = $1", name, now)
+            usable = user["password_hash"] if user is not None and right_database else None
+            verified = await verify_password(usable, password)
+            now = self._instant()
+            async with db.transaction():
+                if verified:
+                    await lockout.forgive(db, name, network, now)
+                    return await self._begin(db, user, name, now)
+                await db.execute("UPDATE users SET last_fail_login_at = $2 WHERE username = $1", name, now)
         raise Unauthenticated
 
     async def _begin(self, db: Connection, user: Any, name: str, now: datetime) -> Issued:

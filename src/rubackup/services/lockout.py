@@ -63,6 +63,11 @@ async def delay_seconds(db: Connection, name: str, now: datetime) -> float:
     return min(FIRST_DELAY_SECONDS * 2.0 ** min(failures - 1, 16), MAX_DELAY_SECONDS) if failures else 0.0
 
 
+async def take_turn(db: Connection, name: str, network: str) -> None:
+    """Wait until no other process looks at a password of this pair, until the connection is given back; Busy after 10 s."""
+    await db.execute("SELECT pg_advisory_lock(hashtextextended($1, 0))", f"login:{name}\x1f{network}")
+
+
 async def reserve(db: Connection, name: str, network: str, now: datetime) -> None:
     """Count an attempt as failed before its password is looked at; TooManyAttempts when the pair is blocked.
 

@@ -11,7 +11,7 @@ from msgspec import Meta
 from rubackup import __version__
 from rubackup.catalog.database import Connection
 from rubackup.domain.permissions import Permission, Principal
-from rubackup.services import configuration, rule_log, rule_requests, scopes
+from rubackup.services import api_hosts, configuration, rule_log, rule_requests, scopes
 from rubackup.services.change import Change
 
 _SERVERS = """
@@ -112,6 +112,10 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
         list[rule_requests.RequestState],
         Meta(description="Rules that clients ask to have deleted, oldest first, at most 1,000."),
     ]
+    ending_certificates: Annotated[
+        list[api_hosts.EndingCertificate],
+        Meta(description="Certificates of APIs on hosts of their own that end within 30 days."),
+    ]
 
 
 async def hello(change: Change, timezone: str) -> Hello:
@@ -144,6 +148,7 @@ async def state(change: Change) -> State:
         ],
         new_rule_requests=new,
         delete_rule_requests=deletions,
+        ending_certificates=await api_hosts.ending(db),
     )
 
 

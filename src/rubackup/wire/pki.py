@@ -132,30 +132,55 @@ def issue(
     Invalid when the request is not signed by its own key, or a name cannot stand in a certificate;
     SystemFault when the issuing CA has expired.
     """
-    uri = identity_uri(role, hwid)
+    uri = x509.UniformResourceIdentifier(identity_uri(role, hwid))
+    usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+    names = [uri, *_alternative_names(dns_names, addresses)]
+    return _leaf(issuing, csr_pem, hwid, names, usages, now, days)
+
+
+def issue_foreign(
+    issuing: Authority,
+    csr_pem: bytes,
+    *,
+    name: str,
+    now: datetime,
+    days: float,
+    dns_names: Iterable[str],
+    addresses: Iterable[str],
+) -> Issued:
+    """A leaf for a server that is none of ours, as PostgreSQL: it names no role, so with it nobody is a host of this system."""
+    names = _alternative_names(dns_names, addresses)
+    return _leaf(issuing, csr_pem, name[:64], names, [ExtendedKeyUsageOID.SERVER_AUTH], now, days)
+
+
+def _leaf(
+    issuing: Authority,
+    csr_pem: bytes,
+    subject: str,
+    names: Sequence[x509.GeneralName],
+    usages: Sequence[x509.ObjectIdentifier],
+    now: datetime,
+    days: float,
+) -> Issued:
     key = require_p256(load_csr(csr_pem).public_key())
     signer = load_certificates(issuing.cert_pem)[0]
     if signer.not_valid_after_utc <= now:
         raise SystemFault("The issuing CA has expired; no certificate can be signed.")
     signer_key = load_key(issuing.key_pem)
     until = min(now + timedelta(days=days), signer.not_valid_after_utc)
-    builder = _builder(_name(hwid), signer.subject, key, signer_key.public_key(), now, until)
+    builder = _builder(_name(subject), signer.subject, key, signer_key.public_key(), now, until)
     builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
     builder = builder.add_extension(_usage(signature=True), critical=True)
-    builder = builder.add_extension(
-        x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False
-    )
-    names = _alternative_names(uri, dns_names, addresses)
+    builder = builder.add_extension(x509.ExtendedKeyUsage(usages), critical=False)
     builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
     leaf = builder.sign(signer_key, hashes.SHA256())
     chain = leaf.public_bytes(serialization.Encoding.PEM) + issuing.cert_pem
     return Issued(chain, serial_text(leaf), leaf.not_valid_after_utc, key_fingerprint(key))
 
 
-def _alternative_names(uri: str, dns_names: Iterable[str], addresses: Iterable[str]) -> Sequence[x509.GeneralName]:
+def _alternative_names(dns_names: Iterable[str], addresses: Iterable[str]) -> list[x509.GeneralName]:
     try:
         return [
-            x509.UniformResourceIdentifier(uri),
             *(x509.DNSName(name) for name in dns_names),
             *(x509.IPAddress(ipaddress.ip_address(address)) for address in addresses),
         ]

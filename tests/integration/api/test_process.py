@@ -4,28 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 import signal
 import socket
 import ssl
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
-from pathlib import Path
 
 import httpx
 import pytest
 
 from rubackup.catalog.database import DatabaseAddress
-from rubackup.roles.api import listen
+from rubackup.roles.listening import listen
 from rubackup.roles.settings import ConfigurationFault
-from rubackup.wire import pki
-from support.api import PASSWORD, password_hash
-from support.databases import execute
+from support.api import PASSWORD
+from support.api_process import Authority, connected, fingerprint, process
 from support.system import eventually
 
 CURL = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
@@ -37,78 +30,6 @@ LOGIN = """curl -k --cookie-jar - -X POST
 """.replace("POST\n", "POST \\\n")
 
 
-class Authority:
-    """A CA of the test, and the API's files made by it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        root = pki.make_root(datetime.now(UTC))
-        self.issuing = pki.make_issuing(root, datetime.now(UTC))
-        (folder / "root.crt").write_bytes(root.cert_pem)
-        self.renew()
-
-    def renew(self) -> None:
-        """A new leaf under a new key."""
-        key = pki.new_key_pem()
-        leaf = pki.issue(
-            self.issuing, pki.make_csr(key, "localhost"), role="api", hwid="a" * 64, now=datetime.now(UTC),
-            dns_names=["localhost"], addresses=["127.0.0.1"],
-        )  # fmt: skip
-        (self.folder / "api.key").write_bytes(key)
-        (self.folder / "api.crt").write_bytes(leaf.chain_pem)
-
-
-@contextmanager
-def process(folder: Path, database: DatabaseAddress, **more: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """A running API process and its port."""
-    (folder / "password").write_text(database.password)
-    values = {
-        "APP_HOST": "localhost", "APP_PORT": "0", "DB_HOST": database.host, "DB_PORT": str(database.port),
-        "DB_USER": database.user, "DB_NAME": database.database, "DB_PASSWORD_FILE": str(folder / "password"),
-        "CERT_FILE": str(folder / "api.crt"), "KEY_FILE": str(folder / "api.key"),
-        "ROOT_CA_FILE": str(folder / "root.crt"), "RB_SERVER_HOST": "127.0.0.1:1",
-        "READY_FILE": str(folder / "ready"),
-    } | more  # fmt: skip
-    (folder / "ready").unlink(missing_ok=True)
-    config = folder / "api.env"
-    config.write_text("".join(f"{key}={value}\n" for key, value in values.items()))
-    with (folder / "log").open("wb") as log:
-        command = [sys.executable, "-m", "rubackup.roles.api", "--config", str(config)]
-        running = subprocess.Popen(command, stderr=log, env={"PATH": os.environ["PATH"]})
-    try:
-        ready = folder / "ready"
-        eventually(lambda: ready.exists() or running.poll() is not None, 30)
-        assert ready.exists(), (folder / "log").read_text()
-        yield running, json.loads(ready.read_text())["port"]
-    finally:
-        running.kill()
-        running.wait(10)
-
-
-@pytest.fixture
-def authority(tmp_path: Path) -> Authority:
-    """Certificates in the test's folder."""
-    return Authority(tmp_path)
-
-
-@pytest.fixture
-def superuser(database: DatabaseAddress) -> DatabaseAddress:
-    """A catalogue with the guide's superuser."""
-    sql = "INSERT INTO users (username, password_hash, group_id, is_superuser) VALUES ('rubackup', '{}', 1, true)"
-    execute(database, sql.format(password_hash()))
-    return database
-
-
-@contextmanager
-def connected(port: int) -> Iterator[ssl.SSLSocket]:
-    """A TLS connection to the API."""
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    with socket.create_connection(("127.0.0.1", port), 10) as raw, context.wrap_socket(raw) as tls:
-        yield tls
-
-
 def answered(tls: ssl.SSLSocket) -> bytes:
     """Everything until the API closes the connection."""
     parts = []
@@ -116,12 +37,6 @@ def answered(tls: ssl.SSLSocket) -> bytes:
         while part := tls.recv(65536):
             parts.append(part)
     return b"".join(parts)
-
-
-def fingerprint(port: int) -> bytes:
-    """The certificate that the API shows at a handshake."""
-    with connected(port) as tls:
-        return tls.getpeercert(binary_form=True) or b""
 
 
 def shell(line: str) -> str:

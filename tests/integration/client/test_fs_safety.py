@@ -458,3 +458,19 @@ def test_links_in_a_circle(tmp_path: Path) -> None:
 
     with pytest.raises(Invalid, match="too many links"):
         open_anchor(os.fsencode(tmp_path / "circle"))
+
+
+def test_two_restores_make_one_destination(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that another restore makes between the look and the making is taken as it is."""
+    mkdir = os.mkdir
+
+    def second(name: bytes, mode: int, *, dir_fd: int) -> None:
+        mkdir(name, mode, dir_fd=dir_fd)
+        mkdir(name, mode, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "mkdir", second)
+    fd, made = open_anchor(os.fsencode(tmp_path / "one" / "two"))
+    os.close(fd)
+
+    assert made == []
+    assert (tmp_path / "one" / "two").is_dir()

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from rubackup.sdk import BadAnswer, Client, FileStore, LoggedOut, Misused, Refused, Unreachable, condition
+from rubackup.sdk import BadAnswer, Client, FileStore, LoggedOut, Misused, Refused, Unreachable, condition, events
+from rubackup.sdk import client as client_module
 from rubackup.sdk.caller import rows
 from support.small_api import SmallApi, certificates, small_api
 
@@ -187,3 +188,78 @@ def test_a_root_certificate_is_one(tmp_path: Path):
 def test_a_condition_is_escaped():
     """A name cannot become another condition."""
     assert condition("name", "=", 'a"b\\c') == 'name="a\\"b\\\\c"'
+
+
+def test_many_threads_share_a_client(api: SmallApi, tmp_path: Path):
+    """Each call gets its own answer, and one of them renews the tokens for all."""
+    with Client(api.url, ca_file=tmp_path / "root") as client, ThreadPoolExecutor(8) as pool:
+        client.login("rubackup", "right")
+        api.issued += 1  # the access token has run out
+
+        found = list(pool.map(lambda _: [row["id"] for row in rows(client, "/rows")], range(40)))
+
+        assert found == [[1, 2, 3, 4, 5]] * 40
+        assert api.calls.count("/api/v1/auth/refresh") == 1
+        assert len(client._connection._idle) <= 8
+
+
+@pytest.mark.parametrize(("status", "wait"), [(503, ""), (503, "0"), (429, "0")])
+def test_a_busy_api_is_asked_again(
+    api: SmallApi, client: Client, status: int, wait: str, monkeypatch: pytest.MonkeyPatch
+):
+    """After as long as it says, else after a pause that grows."""
+    monkeypatch.setattr(client_module, "FIRST_PAUSE_SECONDS", 0.01)
+    api.busy = [(status, wait)] * 3
+
+    assert client.call("GET", "/rows").data["items"]
+    assert client.call("POST", "/rows", body={}, repeatable=True).status == 201
+    assert api.busy == []
+
+
+def test_patience_is_bounded(api: SmallApi, client: Client, store: FileStore):
+    """A wait that is longer than it is not begun; none at all is a choice."""
+    api.busy = [(503, "3600"), (503, "0")]
+
+    with pytest.raises(Refused) as caught:
+        client.call("GET", "/rows")
+    assert (caught.value.status, caught.value.retry_after) == (503, 3600)
+    with Client.from_store(store, patience_seconds=0) as hasty, pytest.raises(Refused):
+        hasty.call("GET", "/rows")
+    assert api.busy == []
+
+
+def test_what_may_have_been_done_is_not_done_again(api: SmallApi, client: Client):
+    """A 503 may come after the deed, so that without a key it is the caller's to decide; a 429 comes before it."""
+    api.busy = [(503, "0")]
+    with pytest.raises(Refused):
+        client.call("POST", "/rows", body={})
+
+    api.busy = [(429, "0")]
+    assert client.call("POST", "/rows", body={}).status == 201
+    assert api.made == {"none": 1}
+
+
+def test_events_are_followed_over_streams_that_end(api: SmallApi, client: Client, monkeypatch: pytest.MonkeyPatch):
+    """None is lost, none comes twice, and where a silent stream was is remembered, too."""
+    monkeypatch.setattr(events, "PAUSE_SECONDS", 0.01)
+    following = client.follow()
+
+    found = [next(following).data["row_id"] for _ in range(5)]
+    following.close()
+
+    assert found == [11, 12, 13, 14, 15]
+    assert api.seen_events == ["", "12", "14"]
+    once = client.follow(after="20", reconnect=False)
+    assert [event.id for event in once] == ["21", "22"]
+
+
+def test_a_download_is_there_only_when_it_is_whole(client: Client, tmp_path: Path):
+    """Half a file is not taken for a whole one, and what was there stays."""
+    target = tmp_path / "kept" / "file"
+    target.write_text("before")
+
+    with client.repository.file(1, path="/x") as stream, pytest.raises(Unreachable):
+        stream.save(target)
+
+    assert target.read_text() == "before"
+    assert sorted(file.name for file in target.parent.iterdir()) == ["file", "session.json"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from rubackup.cli.rb import access, bodies, tables
+from rubackup.cli import other_names, output
+from rubackup.cli.rb import access, bodies, shells, tables
 from rubackup.cli.rb.generic import HIDDEN, FamilyGroup, show
 from rubackup.cli.rb.main import ALIASES, made
 from rubackup.cli.rb.status import exit_status
@@ -57,6 +59,27 @@ def test_the_commands_of_a_family_explain_themselves(family: str) -> None:
         assert "--json" in text or name in {"kill", "pause", "continue", "download"}, name
 
 
+def test_lists_offer_what_their_calls_take() -> None:
+    """An option that the API refuses is none."""
+    lists = [
+        (family, one) for family, facts in families().items() for one in facts["operations"]
+        if one.get("listed") and one["method"] == "GET"
+    ]  # fmt: skip
+
+    for family, one in lists:
+        text = rb(family, {"read": "get"}.get(one["verb"], one["verb"]), "--help")[1]
+        offered = {
+            name
+            for name in ("--filter", "--sort", "--limit", "--all", "ROW")
+            if re.search(rf"^ .*{name}\b", text, re.MULTILINE)
+        }
+        takes = {"filter_data": {"--filter"}, "limit": {"--limit", "--all"}}
+        wanted = set().union(*(takes.get(name, set()) for name in one["lists_by"]))
+        wanted |= {"--sort"} if one["sorted_by"] else set()
+        assert offered == wanted | ({"ROW"} if "{id}" in one["path"] else set()), (family, one["verb"])
+    assert len(lists) > 60
+
+
 def test_no_secret_can_be_given_on_the_command_line() -> None:
     """Passwords and keys come from files, standard input or a prompt."""
     secrets = [
@@ -89,6 +112,10 @@ def test_every_alias_is_installed() -> None:
 
     aliases = {name for name, entry in scripts.items() if entry == "rubackup.cli.rb.main:alias"}
     assert aliases == {f"rb_{name}" for name in ALIASES}
+    assert {n for n, entry in scripts.items() if entry.endswith("other_names:client_tool")} == set(
+        other_names.CLIENT_TOOLS
+    )
+    assert {n for n, entry in scripts.items() if entry.endswith("other_names:instead")} == set(other_names.INSTEAD)
     assert scripts["rb"] == "rubackup.cli.rb.main:main"
 
 
@@ -116,14 +143,32 @@ def test_an_alias_is_its_command(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_a_shell_completes(line: str, expected: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Commands, options' values and columns; names of rows only where the API can be asked."""
-    monkeypatch.setenv("_RB_COMPLETE", "complete_bash")
-    monkeypatch.setenv("COMP_WORDS", line)
-    monkeypatch.setenv("COMP_CWORD", str(len(line.split(" ")) - 1))
+    monkeypatch.setenv(shells.VARIABLE, "bash")
+    monkeypatch.setenv(shells.LINE, line)
 
     status, text, said = rb()
 
-    assert (status, said) == (0, "")
+    assert (status, said) == (shells.NO_FILES, "")
     assert text.split() == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "words", "quoted"),
+    [
+        ("rb pools ", ["rb", "pools", ""], False), ("rb po", ["rb", "po"], False), ("rb x\\ y", ["rb", "x y"], False),
+        ("rb x\\ ", ["rb", "x "], False), ('rb "x y', ["rb", "x y"], True), ("rb 'x y", ["rb", "x y"], True), ("rb '", ["rb", ""], True),
+        ('rb "x y" ', ["rb", "x y", ""], False),
+    ],
+)  # fmt: skip
+def test_a_line_is_split_as_bash_splits_it(line: str, words: list[str], quoted: bool) -> None:
+    """The last word is what is being typed."""
+    assert shells.split(line) == (words, quoted)
+
+
+def test_a_name_cannot_become_a_command_when_it_is_completed() -> None:
+    """Whoever may name a pool must not have the administrator's shell run it."""
+    assert shells.escaped("$(id) `id`;x'\"*|&<>") == r"\$\(id\)\ \`id\`\;x\'\"\*\|\&\<\>"
+    assert shells.escaped("Пул-1_a.b/c:d@e") == "Пул-1_a.b/c:d@e"
 
 
 def test_a_family_is_found_by_both_names() -> None:
@@ -140,7 +185,8 @@ def test_a_family_is_found_by_both_names() -> None:
         (["pools", "create", "--max-tasks", "many"], 2), (["pools", "create", "--ignore-free-space-check", "maybe"], 2),
         (["pools", "create", "--data", "/no/such/file"], 2), (["restore", "1"], 2), (["login"], 2), (["login", "http://x", "-u", "a"], 2),
         (["--profile", "../x", "pools"], 2), (["login", "https://localhost:1", "-u", "a", "--ca", "/no/such/file"], 2),
-        (["version"], 0),
+        (["version"], 0), (["--version"], 0), (["-h"], 0), (["pools", "-h"], 0), (["pools", "--json", "x"], 2), ([], 2),
+        (["pools", "--limit", "0"], 2), (["pools", "--limit", "1"], 5), (["login", "--state", "/no/such/folder"], 2),
     ],
 )  # fmt: skip
 def test_a_wrong_usage_is_told_apart(arguments: list[str], status: int) -> None:
@@ -227,3 +273,90 @@ def test_options_win_over_a_file(tmp_path: Path) -> None:
 def test_values_are_written_for_people(name: str, value: Any, text: str) -> None:
     """Sizes, instants, flags; JSON has them as they came."""
     assert tables.shown(name, value) == text
+
+
+def test_a_table_fits_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """The widest column gives way; where that is not enough, rows are told one by one. Elsewhere nothing is cut."""
+    row = ["1", "пул-" + "x" * 40, "文" * 20]
+
+    output.columns(["Id", "Name", "Note"], [row], limit=40)
+    told = capsys.readouterr().out.splitlines()
+    assert [output.cells(line) <= 40 for line in told] == [True, True]
+    assert told[1].split() == ["1", "пул-xxxxxxxxxxxx…", "文" * 8 + "…"]
+
+    output.columns(["Id", "Name", "Note"], [row], limit=15)
+    assert capsys.readouterr().out.splitlines() == [f"Id    {row[0]}", f"Name  {row[1]}", f"Note  {row[2]}"]
+
+    output.columns(["Id", "Name", "Note"], [row])
+    assert capsys.readouterr().out.splitlines()[1].split() == row
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "koi8-r", "iso8859-1"])
+def test_what_an_encoding_does_not_have_is_escaped(encoding: str, tmp_path: Path) -> None:
+    """JSON stays JSON, and a table is shown."""
+    program = (
+        "from rubackup.cli import output\noutput.survive_encoding()\n"
+        "output.as_json({'имя': '文é😀'})\noutput.columns(['имя'], [['文é😀']])\n"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, timeout=60, check=True, env={**os.environ, "PYTHONIOENCODING": encoding}
+    )  # fmt: skip
+
+    lines = done.stdout.decode(encoding).splitlines()
+    assert json.loads("".join(lines[:-2])) == {"имя": "文é😀"}
+    assert "\\u6587" in lines[-1]
+
+
+def test_an_error_is_json_where_json_is_asked_for() -> None:
+    """On stderr, with what the API's envelope said."""
+    status, text, said = rb("pools", "--json")
+
+    assert (status, text) == (5, "")
+    assert json.loads(said) | {"message": ""} == {
+        "is_error": True, "message": "", "errors": {}, "status": None, "retry_after": None, "exit_status": 5
+    }  # fmt: skip
+
+
+def test_a_place_that_is_damaged_is_written_anew_by_a_login(tmp_path: Path) -> None:
+    """That names the API; one that relies on it says what is wrong."""
+    file = access.profile_folder() / "place.json"
+    file.parent.mkdir(parents=True)
+    file.write_text("{")
+
+    assert (
+        rb("login", "https://localhost:1", "-u", "a", "--password-file", "/no/such/file")[2]
+        == "rb: There is no file /no/such/file.\n"
+    )
+    assert "is damaged" in rb("login", "--password-file", "-")[2]
+
+
+@pytest.mark.parametrize("program", sorted(other_names.INSTEAD))
+def test_a_name_with_nothing_behind_it_says_what_there_is(
+    program: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In one sentence of commands that there are; a script must not take it for done."""
+    monkeypatch.setattr(sys, "argv", [f"/opt/rubackup/bin/{program}", "-l"])
+    with pytest.raises(SystemExit) as ended:
+        other_names.instead()
+    told = capsys.readouterr().err
+
+    assert ended.value.code == 2
+    assert told.startswith(f"{program}: ")
+    assert told.count("\n") == 1
+    for name in re.findall(r"\brb (\w+)\b", told):
+        assert name == "does" or made(name) is not None
+
+
+@pytest.mark.parametrize(
+    ("program", "given", "expected"),
+    [
+        ("rb_tasks", [], ["tasks"]), ("rb_schedule", ["--json"], ["rules", "--json"]),
+        ("rb_archives", ["--state", "s", "--json"], ["--state", "s", "copies", "--json"]),
+        ("rb_archives", ["--socket=s", "delete-copy", "5"], ["--socket=s", "delete-copy", "5"]),
+        ("rb_archives", ["restore", "5"], ["restore", "5"]), ("rb_tasks", ["-h"], ["tasks", "-h"]),
+    ],
+)  # fmt: skip
+def test_tools_of_a_client_are_commands_of_rubackup_client(program: str, given: list[str], expected: list[str]) -> None:
+    """Under the names of the product."""
+    assert other_names.arguments(program, given) == expected

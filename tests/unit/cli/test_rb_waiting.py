@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 from typing import Any
 
@@ -89,3 +90,37 @@ def test_an_interrupt_leaves_the_task_at_work(capsys: pytest.CaptureFixture[str]
 
     assert ended.value.exit_code == 130
     assert "rb task_queue wait 7" in capsys.readouterr().err
+
+
+def test_now_and_then_it_is_told_how_far_a_task_is(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there is no terminal, such as in the mail of cron: bytes, rate and what is left."""
+    monkeypatch.setattr(waiting, "LINE_SECONDS", 0.0)
+    at_work = task(
+        "Execution", percent=40, bytes_done=4 << 20, bytes_total=10 << 20, speed_bytes_per_second=1 << 20, eta_seconds=65
+    )  # fmt: skip
+
+    waiting.follow(api(at_work, at_work, task("Done")), [7])
+
+    assert capsys.readouterr().err.splitlines() == [
+        "task 7: Execution", "task 7: Execution  40 %  4.0 MiB of 10.0 MiB, 1.0 MiB/s, 1 min 5 s left", "task 7: Done"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.4, "0 s"), (59, "59 s"), (60, "1 min"), (7800, "2 h 10 min"), (180_000, "2 d 2 h")]
+)
+def test_times_are_written_for_people(seconds: float, text: str) -> None:
+    """To two places."""
+    assert waiting.duration(seconds) == text
+
+
+@pytest.mark.parametrize(("many", "kind"), [(False, dict), (True, list)])
+def test_the_shape_of_json_does_not_depend_on_how_many_there_are(
+    many: bool, kind: type, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Commands that take several tasks give a list, the others an object."""
+    waiting.wait_for(api(task("Done")), [7], json=True, many=many)
+
+    assert isinstance(json.loads(capsys.readouterr().out), kind)

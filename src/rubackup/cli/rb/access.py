@@ -17,6 +17,8 @@ from rubackup.sdk.client import TIMEOUT_SECONDS
 from rubackup.sdk.store import read_private
 
 PROFILE, API, CA, TOKEN_FILE = "RB_PROFILE", "RUBACKUP_API", "RUBACKUP_CA", "RUBACKUP_TOKEN_FILE"
+PATIENCE_SECONDS = 10.0
+"""How long a command tries again when the API is busy; somebody may be looking at it."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -59,20 +61,23 @@ def write_place(place: Place) -> None:
     """Keep where the profile logged in."""
     folder = profile_folder()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    (folder / "place.json").write_text(json.dumps(asdict(place)) + "\n", encoding="utf-8")
+    beside = folder / f".place.json.{os.getpid()}"
+    beside.write_text(json.dumps(asdict(place)) + "\n", encoding="utf-8")
+    beside.replace(folder / "place.json")
 
 
-def connect(timeout_seconds: float = TIMEOUT_SECONDS) -> Client:
+def connect(timeout_seconds: float = TIMEOUT_SECONDS, patience_seconds: float = PATIENCE_SECONDS) -> Client:
     """The API, with a token where a variable names one, else with the profile's session."""
+    how = {"timeout_seconds": timeout_seconds, "patience_seconds": patience_seconds}
     token_file = os.environ.get(TOKEN_FILE)
     if not token_file:
-        return Client.from_store(session_store(), timeout_seconds=timeout_seconds)
+        return Client.from_store(session_store(), **how)
     token = (read_private(Path(token_file)) or "").strip()
     if not token:
         raise Misused(f"{token_file} ({TOKEN_FILE}) has no token in it.")
     url, place = os.environ.get(API), read_place()
     if url:
-        return Client.from_token(url, token, ca_file=os.environ.get(CA) or None, timeout_seconds=timeout_seconds)
+        return Client.from_token(url, token, ca_file=os.environ.get(CA) or None, **how)
     if place is None:
         raise LoggedOut(f"{TOKEN_FILE} is set: say in {API} where the API is, and in {CA} its root certificate.")
-    return Client.from_token(place.url, token, ca_file=place.ca_file, timeout_seconds=timeout_seconds)
+    return Client.from_token(place.url, token, ca_file=place.ca_file, **how)

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
+from rubackup.cli.rb import completion
 from rubackup.cli.rb.login import password
 from rubackup.sdk.operations import BodyFacts, FieldFacts
 
@@ -64,11 +65,10 @@ def _option(field: FieldFacts, name: str) -> inspect.Parameter:
         notes.append("May repeat.")
     if field["required"]:
         notes.append("Required.")
-    choices = [str(c) for c in field.get("choices", ())] + (["yes", "no"] if field["type"] == "boolean" else [])
     told = typer.Option(
         flag(field, name), metavar="FILE" if field.get("secret") else _METAVARS[field["type"]],
         help=" ".join(note for note in notes if note), show_default=False,
-        autocompletion=(lambda incomplete: [c for c in choices if c.startswith(incomplete)]) if choices else None,
+        autocompletion=None if field.get("secret") else completion.field(field),
     )  # fmt: skip
     kind: Any = list[str] | None if field.get("many") else str | None
     return inspect.Parameter(

@@ -6,13 +6,22 @@ import re
 from collections.abc import Callable, Sequence
 
 from rubackup.cli.rb.access import connect
-from rubackup.cli.rb.tools import Tool, keys_of
+from rubackup.cli.rb.tools import TOOLS, Tool, keys_of, tool_of
 from rubackup.sdk import SdkError, condition
+from rubackup.sdk.operations import FieldFacts
 
 Completer = Callable[[str], list[str]]
+_LOOKUP = re.compile(r"\b[Aa] name of (\w+)")
+_TOOLS = {
+    "pool": "pools", "client": "clients", "client group": "client_group", "user group": "user_groups", "user": "users",
+    "media server": "media_servers", "strategy": "strategies",
+}  # fmt: skip
+_KIND = re.compile(rf"(?:The )?({'|'.join(sorted(_TOOLS, key=len, reverse=True))})\b", re.IGNORECASE)
+"""How the description of a field that takes a name or an id begins."""
 SOME = 50
-_PLAIN = re.compile(r"[\w./:@%+,-]+")
-"""What a shell takes without quotes: others it would take for something else."""
+"""How many names are offered."""
+SECONDS = 3.0
+"""How long the API may take; who types waits for it."""
 
 
 def of(words: Sequence[str]) -> Completer:
@@ -25,20 +34,33 @@ def of(words: Sequence[str]) -> Completer:
     return complete
 
 
-def names(tool: Tool) -> Completer:
+def field(facts: FieldFacts) -> Completer | None:
+    """What can be given for a field, where that is known: its choices, or the names that the API has now."""
+    choices = [str(c) for c in facts.get("choices", ())] + (["yes", "no"] if facts["type"] == "boolean" else [])
+    if choices:
+        return of(choices)
+    text = facts.get("text", "")
+    if (named := _LOOKUP.search(text)) and (tool := tool_of(named[1])):
+        return names(tool)
+    if facts["type"] == "id" and (said := _KIND.match(text)):
+        name = _TOOLS[said[1].lower()]
+        return names(TOOLS[name], "client" if name == "clients" else "")
+    return None
+
+
+def names(tool: Tool, column: str = "") -> Completer:
     """Names of a family's rows, or ids where nothing names them. Nothing at all when the API is not to be had."""
 
     def complete(incomplete: str) -> list[str]:
-        key = next(iter(keys_of(tool)), "id")
+        key = column or next(iter(keys_of(tool)), "id")
         query = {"limit": SOME, "sort_by": key}
         if incomplete and key != "id":
             query["filter_data"] = condition(key, "~", incomplete)
         try:
-            with connect(timeout_seconds=3.0) as api:
+            with connect(timeout_seconds=SECONDS, patience_seconds=0) as api:
                 rows = api.call("GET", f"/{tool.family}", query=query).data["items"]
         except SdkError:  # a shell that completes has nowhere to tell it
             return []
-        found = [str(row[key]) for row in rows]
-        return [text for text in found if text.startswith(incomplete) and _PLAIN.fullmatch(text)]
+        return [text for row in rows if (text := str(row[key])).startswith(incomplete)]
 
     return complete

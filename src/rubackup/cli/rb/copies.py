@@ -22,13 +22,20 @@ from rubackup.sdk import Answer, Client
 CLIENTS, POOLS, REPOSITORY = TOOLS["clients"], TOOLS["pools"], TOOLS["repository"]
 PIECE = 1 << 20
 
-Record = Annotated[str, typer.Argument(help="Id or uuid of the copy.")]
-Records = Annotated[list[str], typer.Argument(metavar="COPY...", help="Ids or uuids of copies.")]
-ToPool = Annotated[str, typer.Argument(help="Pool that it goes to.", autocompletion=completion.names(POOLS))]
+Record = Annotated[
+    str, typer.Argument(metavar="COPY", help="Id or uuid of the copy.", autocompletion=completion.names(REPOSITORY))
+]
+Records = Annotated[
+    list[str],
+    typer.Argument(metavar="COPY", help="Ids or uuids of copies.", autocompletion=completion.names(REPOSITORY)),
+]
+ToPool = Annotated[
+    str, typer.Argument(metavar="POOL", help="Pool that it goes to.", autocompletion=completion.names(POOLS))
+]
 
 
 def backup(
-    resource: Annotated[str, typer.Argument(help="What to back up; for File system an absolute path.")],
+    resource: Annotated[str, typer.Argument(metavar="RESOURCE", help="What to back up; for File system an absolute path.")],
     client: Annotated[
         str, typer.Option("--client", "-c", help="The client: host name, hwid, id or `hostname (hwid)`.",
                           autocompletion=completion.names(CLIENTS))],
@@ -75,7 +82,7 @@ def restore(
         target = client_name(api, CLIENTS, client) if client else _client_of(api, number)
         answer = api.repository.restoring(number, {
             "restore_task": {
-                "target_client": target, "destination_path": to or "", "data_deployment": in_place,
+                "target_client": target, "destination_path": to, "data_deployment": in_place,
                 "granular_restore_files": file or [""],
             }
         })  # fmt: skip
@@ -86,7 +93,7 @@ def verify(records: Records, wait: Wait = False, json: Json = False) -> None:
     """Read copies and compare every sum."""
     with connect() as api:
         answers = [api.repository.verification(find(api, REPOSITORY, record)) for record in records]
-        _begun(api, answers, wait=wait, json=json)
+        _begun(api, answers, wait=wait, json=json, many=True)
 
 
 def copy2pool(record: Record, pool: ToPool, wait: Wait = False, json: Json = False) -> None:
@@ -104,7 +111,9 @@ def move(record: Record, pool: ToPool, wait: Wait = False, json: Json = False) -
 
 
 def files(
-    record: Record, path: Annotated[str, typer.Argument(help="Folder in the copy.")] = "", json: Json = False
+    record: Record,
+    path: Annotated[str, typer.Argument(metavar="[FOLDER]", help="Folder in the copy.")] = "",
+    json: Json = False,
 ) -> None:
     """List a folder of a copy."""
     with connect() as api:
@@ -127,7 +136,7 @@ def files(
 
 def download(
     record: Record,
-    path: Annotated[str, typer.Argument(help="Absolute path of a file in the copy.")],
+    path: Annotated[str, typer.Argument(metavar="FILE", help="Absolute path of a file in the copy.")],
     to: Annotated[str, typer.Option("--to", help="File to write, -: standard output; its own name unless given.")] = "",
 ) -> None:
     """Fetch one file of a copy to this machine. A file that is there already is not replaced."""
@@ -184,10 +193,10 @@ def _client_of(api: Client, record: int) -> str:
     return client
 
 
-def _begun(api: Client, answers: list[Answer[Any]], *, wait: bool, json: bool) -> None:
+def _begun(api: Client, answers: list[Answer[Any]], *, wait: bool, json: bool, many: bool = False) -> None:
     tasks = [number for answer in answers for number in answer.tasks]
     if wait:
-        wait_for(api, tasks, json=json)
+        wait_for(api, tasks, json=json, many=many)
     elif json:
         output.as_json({"tasks": tasks})
     else:

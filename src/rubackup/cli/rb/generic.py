@@ -18,7 +18,7 @@ from rubackup.cli import output
 from rubackup.cli.rb import bodies, completion, tables
 from rubackup.cli.rb.access import connect
 from rubackup.cli.rb.names import find
-from rubackup.cli.rb.status import PARTLY, REFUSED
+from rubackup.cli.rb.status import INTERRUPTED, PARTLY, REFUSED
 from rubackup.cli.rb.tools import Tool, default_columns, names_of_columns, operation
 from rubackup.cli.rb.waiting import wait_for
 from rubackup.sdk import Answer, Client
@@ -35,6 +35,9 @@ TASKS = {
     "/repository/{id}/moving", "/pool_list/{id}/cleaning", "/restart_task", "/global_schedule/{id}/execution",
 }  # fmt: skip
 """Calls whose tasks of the main queue can be waited for."""
+
+HELP = {"help_option_names": ["--help", "-h"]}
+"""What asks for help, everywhere."""
 
 Json = Annotated[bool, typer.Option("--json", help="JSON for scripts.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
@@ -53,7 +56,7 @@ class FamilyGroup(TyperGroup):
 
     def __init__(self, name: str, tool: Tool, own: dict[str, Callable[..., Any]]) -> None:
         self.tool, self._own = tool, own
-        super().__init__(name=name, help=summary(name, tool), rich_markup_mode=None)
+        super().__init__(name=name, help=summary(name, tool), rich_markup_mode=None, context_settings=HELP)
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - Typer's signature
         """Standard ones first."""
@@ -77,12 +80,15 @@ class FamilyGroup(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """The product's flags are commands; nothing at all is `list`, or `get` where there is one thing only."""
-        if not args and not ctx.resilient_parsing:
-            first = self.list_commands(ctx)[0]
-            args = [first] if first in {"list", "get"} else ["--help"]
         flags = dict(self.tool.flags)
         if args and args[0] in flags:
             args = [flags[args[0]], *args[1:]]
+        first = self.list_commands(ctx)[0]
+        option = bool(args) and args[0].startswith("-") and args[0] not in HELP["help_option_names"]
+        if first in {"list", "get"} and (option or not (args or ctx.resilient_parsing)):
+            args = [first, *args]
+        elif not args and not ctx.resilient_parsing:
+            args = ["--help"]
         return super().parse_args(ctx, args)
 
 
@@ -94,7 +100,9 @@ def summary(name: str, tool: Tool) -> str:
 
 def command(name: str, call: Callable[..., Any]) -> Any:
     """A function as a command."""
-    made = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    made = typer.Typer(
+        add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, context_settings=HELP
+    )
     made.command(name)(call)
     return get_command(made)
 
@@ -125,22 +133,25 @@ def one_parameter(name: str, annotation: Any, default: Any = inspect.Parameter.e
 
 
 def listing(tool: Tool, facts: OperationFacts) -> Callable[..., None]:
-    """`list`, and other lists of a family."""
+    """`list`, and other lists of a family: with the options that its call takes."""
     query = facts.get("query", [])
     names = {f["name"]: f["name"] for f in query}
     columns = names_of_columns(facts)
 
     def call(
-        *, conditions: list[str], sort: str, desc: bool, limit: int, every: bool, shown: str, json: bool, **rest: Any
-    ) -> None:
+        *, row: str = "", conditions: list[str] | None = None, sort: str = "", desc: bool = False, limit: int = 0,
+        every: bool = False, shown: str, json: bool, **rest: Any,
+    ) -> None:  # fmt: skip
         asked: dict[str, Any] = bodies.given(query, names, rest)
         asked |= {"filter_data": conditions or None, "sort_by": sort or None, "sort_order": "desc" if desc else None}
         wanted = chosen(shown, columns) or default_columns(tool, facts)
         with connect() as api:
+            path = facts["path"].replace("{id}", segment(find(api, tool, row))) if row else facts["path"]
             if every:
-                found, total = list(all_rows(api, facts["path"], asked)), 0
+                found = list(all_rows(api, path, asked, numbered="cursor" not in facts["lists_by"]))
+                total = len(found)
             else:
-                page = api.call("GET", facts["path"], query=asked | {"limit": limit}).data
+                page = api.call("GET", path, query=asked | {"limit": limit or None}).data
                 found, total = page["items"], page["total"]
         if json:
             output.as_json([{n: row[n] for n in wanted} for row in found] if shown else found)
@@ -149,20 +160,38 @@ def listing(tool: Tool, facts: OperationFacts) -> Callable[..., None]:
         if total > len(found):
             typer.echo(f"{len(found)} of {total}; --limit or --all shows more.", err=True)
 
-    complete = completion.of(facts.get("sorted_by", []))
     return signed(call, facts, [
-        one_parameter("conditions", Annotated[list[str], typer.Option(
-            "--filter", "-f", metavar="CONDITION", autocompletion=completion.of(columns),
-            help='Such as pool_name="Default"; = is, ~ contains, < and > compare. May repeat: all must hold.')], []),
-        one_parameter("sort", Annotated[str, typer.Option("--sort", help="Column to sort by.", autocompletion=complete)], ""),
-        one_parameter("desc", Annotated[bool, typer.Option("--desc", help="The greatest first.")], False),
-        one_parameter("limit", Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many are shown.")], 50),
-        one_parameter("every", Annotated[bool, typer.Option("--all", help="Show all, however many.")], False),
-        one_parameter("shown", Annotated[str, typer.Option(
-            "--columns", autocompletion=completion.of(columns), help="Columns to show, joined by commas; all: every one.")], ""),
-        one_parameter("json", Json, False),
+        *([_row(tool)] if "{id}" in facts["path"] else []), *_list_options(facts, columns), one_parameter("json", Json, False),
         *bodies.options(query, names),
     ])  # fmt: skip
+
+
+def _list_options(facts: OperationFacts, columns: list[str]) -> list[inspect.Parameter]:
+    takes, sorted_by = facts.get("lists_by", []), facts.get("sorted_by", [])
+    options = []
+    if "filter_data" in takes:
+        options.append(one_parameter("conditions", Annotated[list[str], typer.Option(
+            "--filter", "-f", metavar="CONDITION", autocompletion=completion.of(columns),
+            help='Such as pool_name="Default"; = is, ~ contains, < and > compare. May repeat: all must hold.')], []))  # fmt: skip
+    if sorted_by:
+        complete = completion.of(sorted_by)
+        options += [
+            one_parameter("sort", Annotated[str, typer.Option("--sort", help="Column to sort by.", autocompletion=complete)], ""),
+            one_parameter("desc", Annotated[bool, typer.Option("--desc", help="The greatest first.")], False),
+        ]  # fmt: skip
+    if "limit" in takes:
+        options += [
+            one_parameter("limit", Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many are shown.")], 50),
+            one_parameter("every", Annotated[bool, typer.Option("--all", help="Show all, however many.")], False),
+        ]  # fmt: skip
+    options.append(one_parameter("shown", Annotated[str, typer.Option(
+        "--columns", autocompletion=completion.of(columns), help="Columns to show, joined by commas; all: every one.")], ""))  # fmt: skip
+    return options
+
+
+def _row(tool: Tool) -> inspect.Parameter:
+    told = typer.Argument(metavar="ROW", help="Id of the row, or its name.", autocompletion=completion.names(tool))
+    return one_parameter("row", Annotated[str, told])
 
 
 def chosen(text: str, columns: list[str]) -> list[str]:
@@ -208,11 +237,13 @@ def calling(tool: Tool, facts: OperationFacts) -> Callable[..., None]:
                 wait_for(api, answer.tasks, json=json)
 
     parameters: list[inspect.Parameter] = []
-    if in_path or status_in_path:
+    if in_path:
+        parameters.append(_row(tool))
+    if status_in_path:
         told = typer.Argument(
-            help="Status: error, killed or obsoleted." if status_in_path else "Id of the row, or its name.",
-            autocompletion=None if status_in_path else completion.names(tool),
-        )
+            metavar="STATUS", help="Status: error, killed, broken or obsoleted.",
+            autocompletion=completion.of(["error", "killed", "broken", "obsoleted"]),
+        )  # fmt: skip
         parameters.append(one_parameter("row", Annotated[str, told]))
     clash = {bodies.parameter(f["name"]) for f in query}
     if taken:
@@ -290,5 +321,9 @@ def confirm(question: str, *, yes: bool) -> None:
         return
     if not typer.get_text_stream("stdin").isatty():
         raise typer.BadParameter("there is no terminal to ask on: say --yes.")
-    if not typer.confirm(question, err=True):
+    try:
+        agreed = typer.confirm(question, err=True)
+    except typer.Abort:
+        raise typer.Exit(INTERRUPTED) from None
+    if not agreed:
         raise typer.Exit(REFUSED)

@@ -10,13 +10,13 @@ from typing import Annotated, Any
 import typer
 
 from rubackup.cli import output
-from rubackup.cli.rb import access
-from rubackup.domain.errors import RubackupError
-from rubackup.roles.installed.config_file import AUTONOMOUS, ConfigFile
-from rubackup.roles.installed.layout import Layout
-from rubackup.sdk import Client, LoggedOut, Misused
+from rubackup.cli.rb import access, tables
+from rubackup.cli.rb.status import INTERRUPTED
+from rubackup.sdk import Client, Misused
 from rubackup.sdk.client import DATABASE
 from rubackup.sdk.store import read_private
+
+INSTALLED_ROOT = Path("/opt/rubackup/keys/rootCA/serverRootCACert.crt")
 
 Json = Annotated[bool, typer.Option("--json", help="JSON for scripts.")]
 
@@ -44,17 +44,23 @@ def login(
     json: Json = False,
 ) -> None:
     """Begin a session. It lasts until `rb logout`, at most 24 hours."""
-    last = access.read_place()
+    last = _last(needed=not url and state is None)
     state = state or (None if url or last is not None else _own_state())
     if state is not None:
         place, password_file = _place_of(state, password_file)
-    elif url or last is not None:
+    elif url or last is not None or sys.stdin.isatty():
+        if not url and last is None:
+            url = ask("Address of the API", default="https://localhost:5656")
+            ca = ca or _given(ask("Root certificate of the installation (none: the system's roots)", default=_root()))
+        url = url or (last.url if last else "")
         base = last if last is not None and url in {"", last.url} else access.Place(url, None, "", DATABASE)
         place = access.Place(base.url, str(ca.absolute()) if ca else base.ca_file, user or base.user, base.database)
     else:
         raise typer.BadParameter("say where the API is, such as https://backup.example:5656.")
     if database:
         place = access.Place(place.url, place.ca_file, place.user, database)
+    if not place.user and sys.stdin.isatty():
+        place = access.Place(place.url, place.ca_file, ask("User"), place.database)
     if not place.user:
         raise typer.BadParameter("say who logs in: --user.")
     with Client(place.url, ca_file=place.ca_file, store=access.session_store()) as api:
@@ -96,7 +102,7 @@ def password(file: str, question: str, *, new: bool = False) -> str:
             raise Misused(f"There is no file {file}.")
         text = found
     elif sys.stdin.isatty():
-        text = str(typer.prompt(question, hide_input=True, confirmation_prompt=new, err=True))
+        text = ask(question, hide_input=True, confirmation_prompt=new)
     else:
         raise Misused("There is no terminal to ask for the password: name a file, or - for standard input.")
     if not (text := text.rstrip("\r\n")):
@@ -104,8 +110,38 @@ def password(file: str, question: str, *, new: bool = False) -> str:
     return text
 
 
+def ask(question: str, **how: Any) -> str:
+    """What somebody answers at the terminal; Ctrl-C and Ctrl-D end the program."""
+    try:
+        return str(typer.prompt(question, err=True, **how))
+    except typer.Abort:
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def _root() -> str:
+    """The root certificate of an installation on this host."""
+    return str(INSTALLED_ROOT) if INSTALLED_ROOT.exists() else "none"
+
+
+def _given(answer: str) -> Path | None:
+    return None if answer == "none" else Path(answer)
+
+
+def _last(*, needed: bool) -> access.Place | None:
+    try:
+        return access.read_place()
+    except Misused:
+        if needed:
+            raise
+        return None  # it is written anew
+
+
 def _own_state() -> Path | None:
     """The folder of an autonomous client, when this host is one."""
+    from rubackup.domain.errors import RubackupError  # noqa: PLC0415 - nothing else of `rb` needs the product
+    from rubackup.roles.installed.config_file import AUTONOMOUS, ConfigFile  # noqa: PLC0415
+    from rubackup.roles.installed.layout import Layout  # noqa: PLC0415
+
     try:
         file = ConfigFile.load(Layout.here().config_file)
         return Path(file.values["autonomous-directory"]) if file.node == AUTONOMOUS else None
@@ -117,7 +153,7 @@ def _place_of(state: Path, password_file: str) -> tuple[access.Place, str]:
     try:
         ready: dict[str, Any] = json_text.loads((state / "ready.json").read_text(encoding="utf-8"))
     except OSError as error:
-        raise LoggedOut(
+        raise Misused(
             f"Nothing tells where the API of {state} is ({error.strerror}): does `rubackup up` run?"
         ) from error
     return (
@@ -131,5 +167,7 @@ def _show(place: access.Place, user: str, roles: list[str], json: bool, told: di
     if json:
         output.as_json({**told, **facts})
         return
-    earlier = [(name, told[name]) for name in ("last_success_login", "last_fail_login") if told.get(name)]
+    earlier = [
+        (name, tables.shown(name, told[name])) for name in ("last_success_login", "last_fail_login") if told.get(name)
+    ]
     output.facts([("api", place.url), ("user", user), ("roles", ", ".join(roles)), *earlier])

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
+import io
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
 from rubackup import __version__
-from rubackup.cli.rb import access, bodies, copies, login, tasks
-from rubackup.cli.rb.generic import FamilyGroup, Json, command, function, show
-from rubackup.cli.rb.status import USAGE, exit_status, tell
+from rubackup.cli import output
+from rubackup.cli.rb import access, bodies, copies, login, shells, tasks
+from rubackup.cli.rb import completion as words
+from rubackup.cli.rb.generic import HELP, FamilyGroup, Json, command, function, show
+from rubackup.cli.rb.status import READER_GONE, USAGE, exit_status, tell
 from rubackup.cli.rb.tools import TOOLS, Tool, operation, tool_of
 from rubackup.sdk import SdkError
 from rubackup.sdk.operations import families
@@ -40,28 +42,20 @@ def call(
 
 
 def completion(
-    shell: Annotated[str, typer.Argument(help="bash, zsh or fish.")],
+    shell: Annotated[
+        str, typer.Argument(metavar="SHELL", help="bash, zsh or fish.", autocompletion=words.of(shells.SHELLS))
+    ],
     program: Annotated[
         str, typer.Option("--program", help="Only for this command, such as rb_pools; else for all.")
     ] = "",
 ) -> None:
     """Print what a shell needs to complete `rb` and its aliases, for `eval "$(rb completion bash)"`."""
-    if shell not in {"bash", "zsh", "fish"}:
+    if shell not in shells.SHELLS:
         raise typer.BadParameter(f"{shell} is not bash, zsh or fish.")
     every = ["rb", *(f"rb_{name}" for name in ALIASES)]
     if program and program not in every:
         raise typer.BadParameter(f"{program} is not one of {', '.join(every)}.")
-    for name in [program] if program else every:
-        variable = completion_variable(name)
-        os.environ[variable] = f"source_{shell}"
-        with contextlib.suppress(SystemExit):  # Typer's way to end after it has printed the script
-            run(group(), name)
-        del os.environ[variable]
-
-
-def completion_variable(program: str) -> str:
-    """The variable by which a shell asks a command for completions."""
-    return f"_{program.upper()}_COMPLETE"
+    print(shells.script(shell, [program] if program else every), end="")
 
 
 def version() -> None:
@@ -74,7 +68,8 @@ OWN |= {
     "verify": copies.verify, "copy2pool": copies.copy2pool, "log_viewer": tasks.log_viewer, "call": call,
     "completion": completion, "version": version,
 }  # fmt: skip
-ALIASES = (*TOOLS, "copy2pool", "log_viewer")
+CLOUD_TASKS = "cloud_task_queue"
+ALIASES = (*TOOLS, "copy2pool", "log_viewer", CLOUD_TASKS)
 """What is also a command by itself, `rb_` before it."""
 CALLS = "calls"
 """Calls that are no family's are commands by their own names, too."""
@@ -86,7 +81,7 @@ class RbGroup(TyperGroup):
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - Typer's signature
         """Families that have a tool are shown by its name."""
         covered = {tool.family for tool in TOOLS.values()}
-        return [*OWN, *TOOLS, *sorted(name for name in families() if name not in covered)]
+        return [*OWN, *sorted([*TOOLS, CLOUD_TASKS]), *sorted(name for name in families() if name not in covered)]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - Typer's signature
         """The command of this name, made now."""
@@ -97,6 +92,8 @@ def made(name: str) -> Any:
     """A command of `rb`; None when there is none of this name."""
     if name in OWN:
         return command(name, OWN[name])
+    if name == CLOUD_TASKS:
+        return FamilyGroup(name, TOOLS["task_queue"], tasks.commands() | {"list": tasks.cloud_list})
     tool = tool_of(name)
     if tool is None:
         alone = operation(CALLS, name)
@@ -116,8 +113,12 @@ def root(
         str,
         typer.Option("--profile", help=f"Which of several installations, each with its own login ({access.PROFILE})."),
     ] = "",
+    show_version: Annotated[bool, typer.Option("--version", "-V", help="Show the version.", is_eager=True)] = False,
 ) -> None:
     """RuBackup's tools, through the REST API. Log in first: rb login."""
+    if show_version:
+        version()
+        raise typer.Exit
     if profile:
         os.environ[access.PROFILE] = profile
 
@@ -125,26 +126,45 @@ def root(
 def group() -> Any:
     """The whole of `rb`."""
     app = typer.Typer(
-        cls=RbGroup, add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False
-    )
+        cls=RbGroup, add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False,
+        invoke_without_command=True, context_settings=HELP,
+    )  # fmt: skip
     app.callback()(root)
     return get_command(app)
 
 
 def run(made_command: Any, program: str, arguments: list[str] | None = None) -> None:
     """Carry a command line out. Errors are told on stderr, and by the exit status."""
-    if completion_variable(program) in os.environ:
-        completable = typer.Typer(add_completion=True)  # making its command is what teaches Typer the shells
-        completable.command()(version)
-        get_command(completable)
+    if shells.asked():
+        sys.exit(shells.answer(made_command, program))
+    output.survive_encoding()
+    given = sys.argv[1:] if arguments is None else arguments
+    printed_to = sys.stdout
     try:
-        made_command.main(args=arguments, prog_name=program)
+        try:
+            made_command.main(args=arguments, prog_name=program)
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
+            if sys.stdout is not printed_to:  # Typer's way to put up with a reader that has gone
+                raise BrokenPipeError
+    except BrokenPipeError:
+        _print_nowhere(printed_to)
+        sys.exit(READER_GONE)
     except SdkError as error:
-        tell(program, error)
+        tell(program, error, as_json="--json" in given)
         sys.exit(exit_status(error))
     except OSError as error:  # a file or folder of the user's
-        print(f"{program}: {error}", file=sys.stderr)
+        _print_nowhere(printed_to)
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"{program}: {where}{error.strerror or error}.", file=sys.stderr)
         sys.exit(USAGE)
+
+
+def _print_nowhere(stream: TextIO | None) -> None:
+    """What could not be printed is given up: Python would try once more at its end."""
+    if isinstance(stream, io.TextIOWrapper):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from http import HTTPStatus
 
@@ -9,7 +10,8 @@ from rubackup.cli.output import plain
 from rubackup.sdk import BadAnswer, LoggedOut, Misused, Refused, SdkError
 
 DONE, REFUSED, USAGE, UNREACHABLE, NOT_DONE, LOGIN, FORBIDDEN, MISSING, PARTLY = range(9)
-INTERRUPTED = 130
+INTERRUPTED, READER_GONE = 130, 141
+"""As shells tell of a program that SIGINT or SIGPIPE has ended."""
 _BY_STATUS = {
     HTTPStatus.UNAUTHORIZED: LOGIN, HTTPStatus.FORBIDDEN: FORBIDDEN, HTTPStatus.NOT_FOUND: MISSING,
     HTTPStatus.SERVICE_UNAVAILABLE: UNREACHABLE,
@@ -33,8 +35,17 @@ def exit_status(error: SdkError) -> int:
     return REFUSED if isinstance(error, BadAnswer) else UNREACHABLE
 
 
-def tell(program: str, error: SdkError) -> None:
-    """An error on stderr: its sentence, then a line for each wrong field."""
+def tell(program: str, error: SdkError, *, as_json: bool = False) -> None:
+    """An error on stderr: its sentence, then a line for each wrong field; or all that is known of it as JSON, in a line."""
+    if as_json:
+        refused = error if isinstance(error, Refused) else None
+        told = {
+            "is_error": True, "message": error.message, "errors": refused.errors if refused else {},
+            "status": refused.status if refused else None, "retry_after": refused.retry_after if refused else None,
+            "exit_status": exit_status(error),
+        }  # fmt: skip
+        print(json.dumps(told), file=sys.stderr)
+        return
     hint = " (rb login)" if isinstance(error, LoggedOut) else ""
     fields = isinstance(error, Refused) and error.errors  # they say what the message says
     print(f"{program}: {'refused' if fields else plain(error.message)}{hint}", file=sys.stderr)

@@ -39,9 +39,16 @@ def shown(name: str, value: Any) -> str:
         return ", ".join(str(one) for one in value)
     if isinstance(value, (list, dict)):
         return json.dumps(value, ensure_ascii=False)
-    text = str(value)
-    instant = _INSTANT.fullmatch(text)
-    return f"{instant[1]} {instant[2]}{f' {instant[3]}' if instant[3] else ''}" if instant else text
+    return instant(str(value))
+
+
+def instant(text: str) -> str:
+    """An instant for people, to the second; another text as it is."""
+    found = _INSTANT.fullmatch(text)
+    if found is None:
+        return text
+    zone = "Z" if found[3] in {"+00:00", "-00:00"} else found[3]
+    return f"{found[1]} {found[2]}{f' {zone}' if zone else ''}"
 
 
 def heading(name: str) -> str:
@@ -50,10 +57,9 @@ def heading(name: str) -> str:
 
 
 def table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
-    """Rows below the names of their columns."""
-    output.columns(
-        [heading(name) for name in columns], [[shown(name, row.get(name)) for name in columns] for row in rows]
-    )
+    """Rows below the names of their columns, as wide as they are; on a terminal no wider than that."""
+    cells = [[shown(name, row.get(name)) for name in columns] for row in rows]
+    output.columns([heading(name) for name in columns], cells, limit=output.terminal_width())
 
 
 def one(row: Mapping[str, Any]) -> None:

@@ -8,11 +8,11 @@ from typing import Annotated, Any
 import typer
 
 from rubackup.cli import output
-from rubackup.cli.rb import tables
+from rubackup.cli.rb import completion, tables
 from rubackup.cli.rb.access import connect
 from rubackup.cli.rb.generic import Json, Wait, carry_out, show
 from rubackup.cli.rb.names import find
-from rubackup.cli.rb.tools import Tool, operation
+from rubackup.cli.rb.tools import TOOLS, Tool, operation
 from rubackup.cli.rb.waiting import wait_for
 from rubackup.sdk import Client, condition
 
@@ -27,7 +27,7 @@ LOGS = {
 def wait(tasks: Numbers, json: Json = False) -> None:
     """Show progress until tasks have ended; exit status 4 unless all are Done."""
     with connect() as api:
-        wait_for(api, tasks, json=json)
+        wait_for(api, tasks, json=json, many=True)
 
 
 def _each(call: Callable[[Client, int], Any]) -> Callable[..., None]:
@@ -52,20 +52,26 @@ def restart(tasks: Numbers, wait: Wait = False, json: Json = False) -> None:
     with connect() as api:
         answer = api.calls.restart_task({"tasks_ids": tasks})
         if wait:
-            wait_for(api, answer.tasks, json=json)
+            wait_for(api, answer.tasks, json=json, many=True)
         else:
             show(answer, json=json)
 
 
-def log(task: Annotated[int, typer.Argument(help="Number of the task.")], json: Json = False) -> None:
+def log(task: Annotated[int, typer.Argument(metavar="TASK", help="Number of the task.")], json: Json = False) -> None:
     """Show the log of a task."""
     _log("task", str(task), 0, json=json)
 
 
 def log_viewer(
-    of: Annotated[str, typer.Argument(help=f"Which log: {', '.join(LOGS)}.")],
+    of: Annotated[
+        str,
+        typer.Argument(metavar="LOG", help=f"Which log: {', '.join(LOGS)}.", autocompletion=completion.of(list(LOGS))),
+    ],
     which: Annotated[
-        str, typer.Argument(help="Number of the task, rule or copy, or name of the host; all unless given.")
+        str,
+        typer.Argument(
+            metavar="[WHICH]", help="Number of the task, rule or copy, or name of the host; all unless given."
+        ),
     ] = "",
     limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many lines, the newest.")] = 100,
     json: Json = False,
@@ -83,16 +89,43 @@ def _log(of: str, which: str, limit: int, *, json: bool) -> None:
         query["filter_data"] = condition(column, "=", which)
     with connect() as api:
         rows = api.call("GET", path, query=query).data["items"][::-1]
+        if of == "task" and which and not rows:
+            api.task_queue.read(int(which) if which.isdigit() else 0)  # is there such a task at all?
     if json:
         output.as_json(rows)
     elif of == "task":
         for row in rows:
             print(f"{tables.shown('at', row['at'])}  {row['level']}  {output.plain(row['text'])}")
-    else:
-        wanted = [
-            name for name in (rows[0] if rows else ()) if name not in {"id", "hwid"} and not name.endswith("_ref")
-        ]
+    elif rows:
+        wanted = [name for name in rows[0] if name not in {"id", "hwid"} and not name.endswith("_ref")]
         tables.table(wanted, rows)
+    if not rows:
+        typer.echo("No lines.", err=True)
+
+
+def cloud_list(
+    conditions: Annotated[list[str], typer.Option(
+        "--filter", "-f", metavar="CONDITION", help='Such as status="Execution"; as of rb task_queue list. May repeat.')] = [],  # noqa: B006
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many are shown, the newest.")] = 50,
+    json: Json = False,
+) -> None:  # fmt: skip
+    """List the tasks of pools of the type Cloud."""
+    with connect() as api:
+        pools = [row["pool_name"] for row in api.pool_list.all(filter_data=condition("pool_type", "=", "Cloud"))]
+        found: list[dict[str, Any]] = []
+        for name in pools:
+            query = {
+                "filter_data": [condition("pool", "=", name), *conditions],
+                "sort_by": "id",
+                "sort_order": "desc",
+                "limit": limit,
+            }
+            found += api.call("GET", "/task_queue", query=query).data["items"]
+    rows = sorted(found, key=lambda row: int(row["id"]), reverse=True)[:limit]
+    if json:
+        output.as_json(rows)
+    else:
+        tables.table(TOOLS["task_queue"].columns, rows)
 
 
 def starters(tool: Tool) -> dict[str, Callable[..., None]]:

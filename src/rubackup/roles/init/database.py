@@ -10,15 +10,19 @@ from dataclasses import replace
 from pathlib import Path
 
 from rubackup.catalog.database import DatabaseAddress
+from rubackup.catalog.encryption import VERIFIED
 from rubackup.catalog.migrate import migrate, version
+from rubackup.domain.errors import RubackupError
 from rubackup.roles.init import as_administrator, ownership
 from rubackup.roles.init.folders import settle
 from rubackup.roles.init.ownership import Installation
 from rubackup.roles.init.plan import Plan
-from rubackup.roles.installed.bundle import READABLE_BY_GROUP
+from rubackup.roles.installed.bundle import READABLE_BY_ALL, READABLE_BY_GROUP
 from rubackup.roles.installed.layout import Layout
+from rubackup.roles.settings import ConfigurationFault
 from rubackup.roles.up.catalogue import connected, make_database, make_superuser
 from rubackup.roles.up.faults import StartupFault
+from rubackup.wire.certificates import load_certificates
 from rubackup.wire.pki import write_private
 
 SOCKETS = Path("/var/run/postgresql")
@@ -30,19 +34,32 @@ class ServiceDatabase:
     """The service database that a plan wants. `inspect` comes first and changes nothing."""
 
     def __init__(
-        self, layout: Layout, plan: Plan, installation: Callable[[], Installation], password: str = ""
+        self,
+        layout: Layout,
+        plan: Plan,
+        installation: Callable[[], Installation],
+        password: str = "",
+        root: str = "",
     ) -> None:
-        """`installation` tells who asks, as it is then; `password` is the role's where a file for this host brought it."""
+        """`installation` tells who asks, as it is then; `password` is the role's, `root` the certificate of PostgreSQL's CA,
+        where a file for this host brought them.
+        """
         self._layout = layout
         self._plan = plan
         self._installation = installation
         self._password = plan.db_password or password
+        self._root = certificate_of(plan.db_root_cert, "--db-root-cert").decode() if plan.db_root_cert else root
 
     def address(self) -> DatabaseAddress:
         """Where it is or will be."""
         plan = self._plan
         assert plan.db_port is not None, "the plan is completed"
-        return DatabaseAddress(plan.db_host, plan.db_port, plan.db_user, self._known_password(), plan.db_name)
+        root = self._root or (str(self._layout.database_root) if self._layout.database_root.exists() else "")
+        mode = plan.db_sslmode or ("verify-full" if root else "prefer")
+        if mode in VERIFIED and not root:
+            raise ConfigurationFault(f"--db-sslmode {mode} needs --db-root-cert, the certificate of PostgreSQL's CA.")
+        password = self._known_password()
+        return DatabaseAddress(plan.db_host, plan.db_port, plan.db_user, password, plan.db_name, mode, root)
 
     def inspect(self) -> None:
         """StartupFault or Conflict say why it can neither be made nor be this installation's."""
@@ -67,6 +84,11 @@ class ServiceDatabase:
         if self._password or not path.exists():
             text = self._password or secrets.token_urlsafe(24)
             settle(path, f"{text}\n".encode(), READABLE_BY_GROUP)
+
+    def keep_root(self) -> None:
+        """The certificate of PostgreSQL's CA, where the programs read it."""
+        if self._root:
+            settle(self._layout.database_root, self._root.encode(), READABLE_BY_ALL)
 
     def make(self) -> None:
         """Role and database; what can be used already stays as it is."""
@@ -126,8 +148,25 @@ class ServiceDatabase:
         return replace(self.address(), user=plan.db_admin, password=plan.db_admin_password, database="postgres")
 
     def _over_socket(self) -> bool:
-        socket = SOCKETS / f".s.PGSQL.{self._plan.db_port}"
-        return self._plan.db_host in LOCAL and os.geteuid() == 0 and socket.exists()
+        assert self._plan.db_port is not None, "the plan is completed"
+        return over_socket(self._plan.db_host, self._plan.db_port)
+
+
+def over_socket(host: str, port: int) -> bool:
+    """Whether this process may become PostgreSQL's system user on this host, which needs no password."""
+    return host in LOCAL and os.geteuid() == 0 and (SOCKETS / f".s.PGSQL.{port}").exists()
+
+
+def certificate_of(path: Path, flag: str) -> bytes:
+    """The certificates in a file; ConfigurationFault names the flag."""
+    try:
+        data = path.read_bytes()
+        load_certificates(data)
+    except OSError as error:
+        raise ConfigurationFault(f"{flag}: cannot read {path}: {error.strerror}.") from error
+    except RubackupError as error:
+        raise ConfigurationFault(f"{flag}: {path}: {error.message}") from error
+    return data
 
 
 async def _state(address: DatabaseAddress) -> tuple[str | None, bool]:

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 import subprocess
-from pathlib import Path
 
 from rubackup.catalog.database import Database
 from rubackup.catalog.migrate import migrate
 from rubackup.domain.errors import NotFound
-from rubackup.domain.identity import HOSTNAME
 from rubackup.domain.permissions import Principal, Role
-from rubackup.roles import authority
 from rubackup.roles.init.folders import Tell
 from rubackup.roles.init.nodes import api_name, catalogue_address
 from rubackup.roles.init.plan import PASSWORD_LENGTHS
 from rubackup.roles.installed import alone
-from rubackup.roles.installed.bundle import Bundle, write_bundle
 from rubackup.roles.installed.certificate import renew
 from rubackup.roles.installed.layout import Layout
 from rubackup.roles.settings import ConfigurationFault
@@ -26,7 +21,6 @@ from rubackup.roles.up.state import write_text
 from rubackup.services import users
 from rubackup.services.change import changing
 from rubackup.services.no_hosts import NoHosts
-from rubackup.wire import pki
 
 SUPERUSER = "rubackup"
 _WHO = Principal(0, "rb_init", frozenset({Role.SUPERUSER}), address="localhost")
@@ -101,32 +95,3 @@ def use_new(renewed: list[str]) -> None:
     for role in renewed:
         verb = "try-reload-or-restart" if role == "api" else "try-restart"  # a server reads its own when it starts
         subprocess.run(["systemctl", verb, f"rubackup_{role}.service"], check=False)
-
-
-def enroll(layout: Layout, role: str, name: str, target: Path | None) -> Path:
-    """Write the file that makes another host an API or a secondary server under this name; the file."""
-    if not HOSTNAME.fullmatch(name) and ":" not in name:
-        raise ConfigurationFault(f"The name of a host or its address is wanted, not {name!r}.")
-    if not layout.issuing_key.exists():
-        raise ConfigurationFault("Certificates are signed on the primary server: run this there.")
-    address = catalogue_address(layout)
-    issuing_key, issuing_cert = layout.issuing_key.read_bytes(), layout.issuing_certificate.read_bytes()
-    hwid, key = secrets.token_hex(authority.HWID_BYTES[role]), pki.new_key_pem()
-    chain = authority.leaf(pki.Authority(issuing_key, issuing_cert), role, hwid, key, [name, "localhost", "127.0.0.1"])
-    serves = role == "server"
-    bundle = Bundle(
-        role="server" if serves else "api",
-        host=name,
-        hwid=hwid,
-        key=key.decode(),
-        certificate=chain.decode(),
-        root=layout.root_certificate.read_text(),
-        database=address.database,
-        database_user=address.user,
-        database_password=address.password,
-        issuing_key=issuing_key.decode() if serves else "",
-        issuing_certificate=issuing_cert.decode() if serves else "",
-    )
-    path = target or layout.root / "keys" / f"{role}-{name}.bundle"
-    write_bundle(path, bundle)
-    return path

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 
 from rubackup.agent.link import AgentHost
-from rubackup.domain.errors import Conflict, RubackupError
+from rubackup.domain.errors import Conflict
 from rubackup.roles.init import folders
+from rubackup.roles.init.database import certificate_of
 from rubackup.roles.init.plan import Plan
 from rubackup.roles.installed.bundle import READABLE_BY_ALL, put
 from rubackup.roles.installed.config_file import AUTONOMOUS, ConfigFile
 from rubackup.roles.installed.layout import Layout
 from rubackup.roles.settings import ConfigurationFault, Settings
 from rubackup.wire import pki
-from rubackup.wire.certificates import load_certificates
 from rubackup.wire.control import enrol
 from rubackup.wire.messages import EnrolGranted
 
@@ -70,7 +70,7 @@ def _services(node: str) -> str:
 def root(layout: Layout, plan: Plan) -> bytes | None:
     """The root certificate that the plan brings; ConfigurationFault when it brings none or another than this host has."""
     there = layout.root_certificate.read_bytes() if layout.root_certificate.exists() else None
-    given = _certificate(plan) if plan.root_ca is not None else None
+    given = certificate_of(plan.root_ca, "--root-ca") if plan.root_ca is not None else None
     if given is None and there is None and not plan.fingerprint:
         raise ConfigurationFault(
             "Give --fingerprint (rb_init on the primary server prints it) or --root-ca FILE:"
@@ -84,19 +84,6 @@ def root(layout: Layout, plan: Plan) -> bytes | None:
             f" {layout.root / 'keys'}, and run this again."
         )
     return given
-
-
-def _certificate(plan: Plan) -> bytes:
-    path = plan.root_ca
-    assert path is not None
-    try:
-        data = path.read_bytes()
-        load_certificates(data)
-    except OSError as error:
-        raise ConfigurationFault(f"--root-ca: cannot read {path}: {error.strerror}.") from error
-    except RubackupError as error:
-        raise ConfigurationFault(f"--root-ca: {path}: {error.message}") from error
-    return data
 
 
 def ask(layout: Layout, role: str, tell: folders.Tell) -> None:

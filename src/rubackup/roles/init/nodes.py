@@ -9,7 +9,7 @@ import os
 import secrets
 import socket
 from collections.abc import Callable, Coroutine, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rubackup.catalog.database import DatabaseAddress
 from rubackup.domain.errors import Conflict, RubackupError
@@ -26,6 +26,7 @@ from rubackup.roles.installed.config_file import AUTONOMOUS, NODES, ConfigFile, 
 from rubackup.roles.installed.environment import api_settings, app_host
 from rubackup.roles.installed.interfaces import address_of
 from rubackup.roles.installed.layout import Layout
+from rubackup.roles.process import database_address, workers
 from rubackup.roles.settings import ConfigurationFault
 from rubackup.roles.up.faults import explained
 from rubackup.wire import pki
@@ -82,9 +83,12 @@ def _serve(layout: Layout, plan: Plan, tell: Tell) -> list[Step]:
         raise ConfigurationFault(
             "A secondary server needs --bundle FILE, which rb_init --enroll-server NAME writes on the primary server."
         )
+    if bundle is not None and not plan.db_sslmode:
+        plan = replace(plan, db_sslmode=bundle.database_sslmode)
     service = ServiceDatabase(
-        layout, plan, lambda: _installation(layout, plan, bundle), bundle.database_password if bundle else ""
-    )
+        layout, plan, lambda: _installation(layout, plan, bundle),
+        bundle.database_password if bundle else "", bundle.database_root if bundle else "",
+    )  # fmt: skip
     service.inspect()
 
     def schema() -> None:
@@ -99,6 +103,7 @@ def _serve(layout: Layout, plan: Plan, tell: Tell) -> list[Step]:
         Step("certificate of the server", lambda: _renewed(layout, "server", (), tell)),
         Step("certificate of the API", lambda: _renewed(layout, "api", (api_name(layout),), tell)),
         Step("password of the database", service.keep_password),
+        Step("root of the database", service.keep_root),
         Step("role and database", service.make),
         Step("schema", schema),
         Step("superuser", service.make_superuser),
@@ -161,7 +166,7 @@ def _advise(layout: Layout, plan: Plan, address: DatabaseAddress, tell: Tell) ->
 def api_workers(layout: Layout) -> int:
     """How many processes the API of this host has."""
     try:
-        return max(1, api_settings(layout).number("WORKERS", 1, most=1000))
+        return workers(api_settings(layout))
     except RubackupError:
         return 1  # its own start tells what is wrong with the API's settings
 
@@ -240,6 +245,8 @@ def write_config(layout: Layout, plan: Plan) -> None:
         wanted |= {
             "dbhost": plan.db_host, "dbport": str(plan.db_port), "dbname": plan.db_name, "user": plan.db_user,
         }  # fmt: skip
+        if plan.db_sslmode:
+            wanted["db-sslmode"] = plan.db_sslmode
     if plan.interface and "media" in NODES[plan.node]:
         address = address_of(plan.interface, "-i")
         wanted["media-inet-interface"] = plan.interface
@@ -257,7 +264,4 @@ def catalogue_address(layout: Layout) -> DatabaseAddress:
     if "server" not in NODES[file.node]:
         raise ConfigurationFault(f"This host is a {file.node}, which opens no service database: do this on a server.")
     settings = file.settings("server", layout)
-    return DatabaseAddress(
-        host=settings.text("DB_HOST"), port=settings.port("DB_PORT"), user=settings.text("DB_USER"),
-        password=settings.secret("DB_PASSWORD_FILE"), database=settings.text("DB_NAME"),
-    )  # fmt: skip
+    return database_address(settings)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from rubackup.catalog.encryption import MODES
 from rubackup.domain.identity import HOSTNAME
 from rubackup.roles.installed.config_file import AUTONOMOUS, NODES
 from rubackup.roles.installed.interfaces import address_of
@@ -28,6 +29,8 @@ FLAGS: dict[str, tuple[str, frozenset[str]]] = {
     "db_admin": ("--db-admin", SERVERS),
     "db_admin_password": ("-X", SERVERS),
     "db_password": ("--db-password", SERVERS),
+    "db_sslmode": ("--db-sslmode", SERVERS),
+    "db_root_cert": ("--db-root-cert", SERVERS),
     "adopt": ("--adopt-database", SERVERS),
     "superuser_password": ("-Y", frozenset({"primary-server", AUTONOMOUS})),
     "interface": ("-i", MEDIA | {"client"}),
@@ -45,6 +48,7 @@ _KEPT = {
     "db_port": ("dbport", "5432"),
     "db_name": ("dbname", "rubackup"),
     "db_user": ("user", "rubackup"),
+    "db_sslmode": ("db-sslmode", ""),
     "primary": ("who-is-primary-server", "localhost"),
     "alone": ("autonomous-directory", ""),
 }
@@ -65,6 +69,9 @@ class Plan:
     """Empty: this host's own PostgreSQL, asked as the system's user of that name; or role and database are there."""
     db_password: str = ""
     """Of the service database's role, where it is there already."""
+    db_sslmode: str = ""
+    """Empty: verified where there is a root certificate, else encrypted where PostgreSQL offers it."""
+    db_root_cert: Path | None = None
     superuser_password: str = ""
     """Empty: made at random and written into a file."""
     interface: str = ""
@@ -102,6 +109,8 @@ class Plan:
                 raise ConfigurationFault(f"{flag} means nothing to the node {self.node}; it is for {allowed}.")
         if self.db_port is not None and not 0 < self.db_port < 65536:
             raise ConfigurationFault(f"--db-port must be a port from 1 to 65535, not {self.db_port}.")
+        if self.db_sslmode and self.db_sslmode not in MODES:
+            raise ConfigurationFault(f"--db-sslmode must be one of {', '.join(MODES)}, not {self.db_sslmode!r}.")
         for part, look in (("hostname", hostname), ("superuser_password", password), ("primary", servers),
                            ("fingerprint", fingerprint)):  # fmt: skip
             if text := getattr(self, part):

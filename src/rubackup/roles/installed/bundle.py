@@ -15,7 +15,7 @@ from cryptography.exceptions import InvalidSignature
 from rubackup.domain.errors import Conflict
 from rubackup.roles.installed.layout import Layout
 from rubackup.roles.installed.owners import give_to_owner_of
-from rubackup.roles.settings import ConfigurationFault
+from rubackup.roles.settings import ConfigurationFault, render
 from rubackup.wire import pki
 
 VERSION = 1
@@ -39,6 +39,11 @@ class Bundle(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Name of the service database."""
     database_user: str
     database_password: str
+    """Of an API its own role's; empty: the password that the host has stays good."""
+    database_sslmode: str = ""
+    """How the way to PostgreSQL is encrypted; empty: as is usual."""
+    database_root: str = ""
+    """Certificate that PostgreSQL's leads to, where one is checked."""
     issuing_key: str = ""
     """The key that signs certificates of hosts; of servers only."""
     issuing_certificate: str = ""
@@ -89,11 +94,16 @@ def place(layout: Layout, bundle: Bundle) -> None:
     role = bundle.role
     parts = [
         (layout.root_certificate, bundle.root, READABLE_BY_ALL),
-        (layout.database_password, bundle.database_password + "\n", READABLE_BY_GROUP),
         (layout.hwid(role), bundle.hwid + "\n", READABLE_BY_GROUP),
         (layout.key(role), bundle.key, 0),
         (layout.certificate(role), bundle.certificate, 0),
     ]
+    if bundle.database_password:
+        parts.append((layout.database_password, bundle.database_password + "\n", READABLE_BY_GROUP))
+    if bundle.database_root:
+        parts.append((layout.database_root, bundle.database_root, READABLE_BY_ALL))
+    if role == "api":
+        parts.append((layout.database_access, render(_access(bundle)), READABLE_BY_GROUP))
     if bundle.issuing_key:
         parts += [
             (layout.issuing_key, bundle.issuing_key, 0),
@@ -101,6 +111,12 @@ def place(layout: Layout, bundle: Bundle) -> None:
         ]
     for target, text, mode in parts:
         put(target, text.encode(), mode)
+
+
+def _access(bundle: Bundle) -> dict[str, str]:
+    """What `rubackup_api.env` need not say, in its form."""
+    found = {"DB_NAME": bundle.database, "DB_USER": bundle.database_user}
+    return found | ({"DB_SSLMODE": bundle.database_sslmode} if bundle.database_sslmode else {})
 
 
 def put(target: Path, data: bytes, mode: int = 0) -> None:

@@ -58,6 +58,8 @@ KEYS = (
     Key("dbname", "DB_NAME", SERVER, "the service database", "rubackup"),
     Key("user", "DB_USER", SERVER, "role of the service database", "rubackup"),
     Key("password-file", "DB_PASSWORD_FILE", SERVER, "file with that role's password"),
+    Key("db-sslmode", "DB_SSLMODE", SERVER, "how the way to PostgreSQL is encrypted: disable, prefer, require, verify-ca, verify-full"),
+    Key("db-root-cert", "DB_ROOT_CERT", SERVER, "certificate of the CA of PostgreSQL's certificate"),
     Key(
         "server-inet-interface", "CONTROL_HOST", SERVER,
         "where hosts and APIs connect to this server: an address, a name, or a network interface", "127.0.0.1",
@@ -152,6 +154,8 @@ def _places(role: str, layout: Layout) -> dict[str, str]:
             "ISSUING_KEY_FILE": str(layout.issuing_key),
             "ISSUING_CERT_FILE": str(layout.issuing_certificate),
         }
+        if layout.database_root.exists():
+            values["DB_ROOT_CERT"] = str(layout.database_root)
     if role == "client":
         own = [layout.root / "keys", layout.root / "var"]
         values |= {

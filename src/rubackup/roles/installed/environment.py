@@ -21,8 +21,8 @@ GUIDE = {
 }
 """The guide's variables with its defaults."""
 OURS = (
-    "DB_NAME", "DB_USER", "DB_PASSWORD_FILE", "KEY_FILE", "CERT_FILE", "ROOT_CA_FILE", "TOKEN_SECRET_FILE",
-    "METRICS_TOKEN_FILE", "COOKIE_DOMAIN", "TIMEZONE", "READY_FILE",
+    "DB_NAME", "DB_USER", "DB_PASSWORD_FILE", "DB_SSLMODE", "DB_ROOT_CERT", "KEY_FILE", "CERT_FILE", "ROOT_CA_FILE", "TOKEN_SECRET_FILE",
+    "METRICS_TOKEN_FILE", "COOKIE_DOMAIN", "TIMEZONE", "WORKERS", "READY_FILE",
 )  # fmt: skip
 KNOWN = (*GUIDE, *OURS)
 _ADDRESS = re.compile(r"[0-9A-Fa-f:.]+")
@@ -50,12 +50,36 @@ def api_settings(layout: Layout, environment: Mapping[str, str] | None = None) -
         "CERT_FILE": str(layout.certificate("api")),
         "ROOT_CA_FILE": str(layout.root_certificate),
     }
-    values = {**GUIDE, **places, **{key: value for key, value in written.items() if value}}
+    if layout.database_root.exists():
+        places["DB_ROOT_CERT"] = str(layout.database_root)
+    values = {**GUIDE, **places, **_access(layout), **{key: value for key, value in written.items() if value}}
     exported = os.environ if environment is None else environment
     kept = {key: exported[key] for key in KNOWN if key in exported}
     settings = Settings(values, str(path), kept)
     app_host(settings)
+    _own_role(layout, settings)
     return settings
+
+
+def _access(layout: Layout) -> dict[str, str]:
+    """What the primary server's file told of the service database."""
+    path = layout.database_access
+    try:
+        return parse(path.read_text(encoding="utf-8"), str(path))
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise ConfigurationFault(f"Cannot read {path}: {error.strerror}.") from error
+
+
+def _own_role(layout: Layout, settings: Settings) -> None:
+    """ConfigurationFault when another role is named than the one whose password the primary server's file brought."""
+    role, named = _access(layout).get("DB_USER"), settings.text("DB_USER", "")
+    if role and named != role and settings.path("DB_PASSWORD_FILE") == layout.database_password:
+        raise ConfigurationFault(
+            f"DB_USER is {named} ({settings.source}), but {layout.database_password} is the password of {role}, which"
+            " rb_init --enroll-api made for this host: leave DB_USER out."
+        )
 
 
 def app_host(settings: Settings) -> str:

@@ -73,6 +73,16 @@ class Layout:
         return self.root / "keys/database/password"
 
     @property
+    def database_root(self) -> Path:
+        """The certificate that PostgreSQL's leads to, where one was given."""
+        return self.root / "keys/database/root.crt"
+
+    @property
+    def database_access(self) -> Path:
+        """What the file of a dedicated API host said of the service database: its name, this host's role, the encryption."""
+        return self.root / "keys/database/access"
+
+    @property
     def master_key(self) -> Path:
         """The key of this host's encrypted copies, once there are some."""
         return self.root / "keys/master-key"

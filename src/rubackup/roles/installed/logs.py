@@ -1,14 +1,19 @@
 """Logging of installed programs: the API by the guide's INI file, the others each into a file of its own.
 
-Logs rotate at midnight; 15 files are kept, the current one among them.
+Logs rotate at midnight; 15 files are kept, the current one among them. Of several workers, which are forks of their
+keeper, each appends to the same files; the keeper alone turns them over.
 """
 
 from __future__ import annotations
 
 import configparser
+import contextlib
+import locale
 import logging
 import logging.config
 import logging.handlers
+import os
+import time
 from pathlib import Path
 
 from rubackup.roles.process import LOG_FORMAT
@@ -75,3 +80,83 @@ def configure_file(path: Path, level: str) -> None:
     except OSError as error:
         raise ConfigurationFault(f"The log {path} cannot be written: {error.strerror}.") from error
     logging.basicConfig(level=level, format=LOG_FORMAT, handlers=[logging.StreamHandler(), handler])
+
+
+class Follower(logging.Handler):
+    """Appends to a file that another process turns over: each line is one write, to whatever has the name now."""
+
+    def __init__(self, file: logging.FileHandler) -> None:
+        super().__init__(file.level)
+        self.setFormatter(file.formatter)
+        for one in file.filters:
+            self.addFilter(one)
+        self._path = file.baseFilename
+        named = file.encoding not in {None, "locale"}  # the second is how Python notes that no encoding was given
+        self._encoding = str(file.encoding) if named else locale.getpreferredencoding(do_setlocale=False)
+        self._descriptor = -1
+        self._known = (0, 0)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line. One that is written while the file is renamed stands at the end of the older one."""
+        try:
+            text = (self.format(record) + "\n").encode(self._encoding, "backslashreplace")
+            os.write(self._current(), text)
+        except Exception:  # as every handler of logging: what is wrong with a log ends no call
+            self.handleError(record)
+
+    def _current(self) -> int:
+        try:
+            found = Path(self._path).stat()
+        except FileNotFoundError:
+            found = None
+        if found is None or (found.st_dev, found.st_ino) != self._known:
+            self._open()
+        return self._descriptor
+
+    def _open(self) -> None:
+        descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+        opened = os.fstat(descriptor)
+        self._descriptor, self._known = descriptor, (opened.st_dev, opened.st_ino)
+
+
+def follow() -> None:
+    """In a worker: leave turning files over to the keeper."""
+    for logger in _loggers():
+        for handler in list(logger.handlers):
+            if isinstance(handler, logging.FileHandler):
+                logger.removeHandler(handler)
+                logger.addHandler(_followers.setdefault(id(handler), Follower(handler)))
+
+
+_followers: dict[int, Follower] = {}
+"""By the handler that each replaces, which several loggers may share."""
+
+
+def turn_over() -> float | None:
+    """In the keeper: turn over the files whose time or size is reached; seconds until the next has its time."""
+    waits = []
+    for handler in {handler for logger in _loggers() for handler in logger.handlers}:
+        if not isinstance(handler, logging.handlers.BaseRotatingHandler):
+            continue
+        with handler.lock or contextlib.nullcontext():
+            if _is_due(handler):
+                handler.doRollover()  # type: ignore[attr-defined]
+        if isinstance(handler, logging.handlers.TimedRotatingFileHandler):
+            waits.append(handler.rolloverAt - time.time())
+    return min(waits, default=None)
+
+
+def _is_due(handler: logging.handlers.BaseRotatingHandler) -> bool:
+    if isinstance(handler, logging.handlers.TimedRotatingFileHandler):
+        return time.time() >= handler.rolloverAt
+    if isinstance(handler, logging.handlers.RotatingFileHandler) and handler.maxBytes > 0:
+        with contextlib.suppress(FileNotFoundError):
+            return Path(handler.baseFilename).stat().st_size >= handler.maxBytes
+    return False
+
+
+def _loggers() -> list[logging.Logger]:
+    named = [one for one in logging.Logger.manager.loggerDict.values() if isinstance(one, logging.Logger)]
+    return [logging.getLogger(), *named]

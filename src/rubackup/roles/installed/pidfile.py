@@ -17,6 +17,7 @@ from pathlib import Path
 from rubackup.domain.errors import Conflict, Unavailable
 from rubackup.roles.settings import ConfigurationFault
 
+_held: set[int] = set()
 STOP_SECONDS = 30.0
 """More than a role takes to end its calls and close its pools."""
 
@@ -37,10 +38,22 @@ def held(path: Path, program: str) -> Iterator[None]:
         os.ftruncate(descriptor, 0)
         os.fchmod(descriptor, 0o644)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        _held.add(descriptor)
         yield
         os.ftruncate(descriptor, 0)
     finally:
+        _held.discard(descriptor)
         os.close(descriptor)
+
+
+def _let_go() -> None:
+    """A fork would hold the lock as long as it lives, though it is not the program's process."""
+    for descriptor in _held:
+        os.close(descriptor)
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_let_go)
 
 
 def holder(path: Path) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Awaitable, Callable
 
-from rubackup.roles.process import database_address
+from rubackup.roles.process import database_address, run
 from rubackup.roles.settings import Settings
 
 Serve = Callable[[Settings], Awaitable[None]]
@@ -16,14 +16,21 @@ def serving(role: str) -> Serve:
     if role in {"media", "client"}:
         importlib.import_module("rubackup.roles.tuning").tune_for_bulk()
     found: Serve = importlib.import_module(f"rubackup.roles.{role}").serve
-    before = {"server": _bring_schema, "api": _require_schema}.get(role)
 
     async def serve(settings: Settings) -> None:
-        if before is not None:
-            await before(settings)
+        if role == "server":
+            await _bring_schema(settings)
         await found(settings)
 
     return serve
+
+
+def run_role(name: str, role: str, load: Callable[[], Settings]) -> None:
+    """Serve until a signal ends it; exits as `process.run` says. The API may be several processes."""
+    if role == "api":
+        importlib.import_module("rubackup.roles.api").start(name, load, _require_schema)
+    else:
+        run(name, load, serving(role))
 
 
 async def _bring_schema(settings: Settings) -> None:

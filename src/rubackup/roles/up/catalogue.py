@@ -14,7 +14,7 @@ from pathlib import Path
 
 import asyncpg
 
-from rubackup.catalog import collation
+from rubackup.catalog import collation, encryption
 from rubackup.catalog.database import Connection, DatabaseAddress
 from rubackup.catalog.migrate import check_version, migrate
 from rubackup.roles.settings import Settings
@@ -88,7 +88,7 @@ async def _prepare(catalogue: Catalogue, password: str) -> None:
 async def make_database(administrator: DatabaseAddress, wanted: DatabaseAddress) -> None:
     """Make role and database, or give the role this password."""
     async with connected(administrator) as connection:
-        role, database = _quoted(wanted.user), _quoted(wanted.database)
+        role, database = quoted(wanted.user), quoted(wanted.database)
         if not await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", wanted.user):
             await connection.execute(f"CREATE ROLE {role} LOGIN")
         secret = await connection.fetchval("SELECT quote_literal($1::text)", wanted.password)
@@ -141,10 +141,7 @@ async def connected(address: DatabaseAddress) -> AsyncIterator[Connection]:
     """A connection of its own; StartupFault when there is none to be had."""
     where = f"the PostgreSQL at {address.host}:{address.port}"
     try:
-        connection = await asyncpg.connect(
-            host=address.host, port=address.port, user=address.user, password=address.password,
-            database=address.database, timeout=15,
-        )  # fmt: skip
+        connection = await asyncpg.connect(**address.arguments(), timeout=15)
     except asyncpg.InvalidPasswordError as error:
         raise StartupFault(f"The password of {address.user} is refused by {where}.") from error
     except asyncpg.InvalidCatalogNameError as error:
@@ -152,6 +149,8 @@ async def connected(address: DatabaseAddress) -> AsyncIterator[Connection]:
             f"There is no database {address.database} in {where}; make it, or give DB_ADMIN_USER."
         ) from error
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+        if why := encryption.reason(address.host, error):
+            raise StartupFault(why) from error
         raise StartupFault(f"Cannot connect to {where} as {address.user}: {error}.") from error
     try:
         yield connection
@@ -163,5 +162,6 @@ async def connected(address: DatabaseAddress) -> AsyncIterator[Connection]:
         await connection.close()
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
+    """A name as it stands in a statement."""
     return '"' + name.replace('"', '""') + '"'

@@ -70,12 +70,17 @@ def _before_exec(program: Program, parent: int) -> Callable[[], None]:
     def prepare() -> None:
         if program.identity is Identity.NAMESPACE:
             _enter_namespace()
-        if _libc.prctl(_PR_SET_PDEATHSIG, int(program.death_signal), 0, 0, 0):
-            raise OSError(ctypes.get_errno(), "prctl")
-        if os.getppid() != parent:
-            os._exit(1)
+        end_with_parent(parent, program.death_signal)
 
     return prepare
+
+
+def end_with_parent(parent: int, sign: signal.Signals) -> None:
+    """In a child: be signalled when the parent's main thread ends, whatever ends it; end now if it has already."""
+    if _libc.prctl(_PR_SET_PDEATHSIG, int(sign), 0, 0, 0):
+        raise OSError(ctypes.get_errno(), "prctl")
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def spawn(program: Program, output: IO[bytes] | int) -> subprocess.Popen[bytes]:

@@ -77,6 +77,10 @@ if TYPE_CHECKING:
     from rubackup.sdk.api.verification_status import VerificationStatus
 
 
+VERSION = "2.0.0"
+"""Version of the API that it was made for."""
+
+
 class Families:
     """Every family as an attribute."""
 

@@ -90,7 +90,10 @@ def _step(current: int, name: bytes, *, make: bool) -> tuple[int | bytes | None,
     except FileNotFoundError:
         if not make:
             return None, False
-        os.mkdir(name, 0o777, dir_fd=current)
+        try:
+            os.mkdir(name, 0o777, dir_fd=current)
+        except FileExistsError:  # another restore was first
+            return _step(current, name, make=make)
         return os.open(name, FOLDER | os.O_NOFOLLOW, dir_fd=current), True
     if stat.S_ISLNK(st.st_mode):
         _check_link(current, st)

@@ -1,0 +1,46 @@
+"""How the way to PostgreSQL is encrypted: libpq's modes, and what is said when PostgreSQL does not hold to one."""
+
+from __future__ import annotations
+
+import ssl
+from typing import Any
+
+MODES = ("disable", "prefer", "require", "verify-ca", "verify-full")
+"""libpq's names. `prefer` encrypts where PostgreSQL does and checks nothing; with a CA `require` checks as `verify-ca`."""
+_PEM = "-----BEGIN"
+VERIFIED = frozenset({"verify-ca", "verify-full"})
+_WRONG_NAME = frozenset({62, 64})
+"""X509_V_ERR_HOSTNAME_MISMATCH and _IP_ADDRESS_MISMATCH of OpenSSL."""
+
+
+def argument(host: str, mode: str, root: str) -> Any:
+    """What asyncpg is given as `ssl`. `root` is a file, or the certificate itself (PEM); OSError when it cannot be used."""
+    if host.startswith("/") or mode == "disable":
+        return False
+    if mode == "prefer":
+        return mode
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.check_hostname = mode == "verify-full"
+    if mode in VERIFIED or root:
+        context.verify_mode = ssl.CERT_REQUIRED
+        if root.startswith(_PEM):
+            context.load_verify_locations(cadata=root)
+        else:
+            context.load_verify_locations(cafile=root)
+    else:
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def reason(host: str, error: BaseException) -> str:
+    """The sentence for an error that is about encryption; '' for any other."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        if error.verify_code in _WRONG_NAME:
+            return f"PostgreSQL at {host} shows a certificate that is not for this name: {error.verify_message}."
+        return f"PostgreSQL at {host} shows a certificate that is not to be trusted: {error.verify_message}."
+    if isinstance(error, ssl.SSLError):
+        return f"PostgreSQL at {host} and this host find no way to encrypt: {error.reason}."
+    if isinstance(error, ConnectionError) and "SSL upgrade" in str(error):
+        return f"PostgreSQL at {host} does not encrypt (ssl = off there), which is required here."
+    return ""

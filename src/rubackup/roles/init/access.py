@@ -1,0 +1,167 @@
+"""Roles in PostgreSQL for APIs on hosts of their own: what each may, and who makes them.
+
+Such a role may read and change rows, and neither tables nor roles; it is logged in by a password that only its host
+has, for so many connections as its workers need. So one host can be shut out, and no other one notices.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import asyncpg
+
+from rubackup.catalog.database import DatabaseAddress
+from rubackup.roles.init import as_administrator
+from rubackup.roles.init.advice import API_CONNECTIONS
+from rubackup.roles.init.database import over_socket
+from rubackup.roles.up.catalogue import connected, quoted
+from rubackup.roles.up.faults import StartupFault
+
+LONGEST_NAME = 63
+"""Bytes that PostgreSQL keeps of a name."""
+ITERATIONS = 4096
+TERMINATE_MS = 5000
+_PLAIN = re.compile(r"[\x21-\x7e]+")
+
+
+@dataclass(frozen=True)
+class Administrator:
+    """Who may make roles: a name with its password; without one, on PostgreSQL's own host, the system's user of that name."""
+
+    name: str = "postgres"
+    password: str = ""
+
+    def __repr__(self) -> str:
+        return f"Administrator({self.name})"
+
+
+class NoAdministrator(StartupFault):
+    """This process may not change roles; the message says what is to be typed instead."""
+
+    code = "startup"
+
+
+def group_of(common: str) -> str:
+    """The role that holds the rights of all APIs on hosts of their own."""
+    return f"{common}_api"
+
+
+def role_of(common: str, host: str) -> str:
+    """The role of one such host."""
+    name = f"{group_of(common)}_{host.lower()}"
+    if len(name) <= LONGEST_NAME:
+        return name
+    return f"{name[: LONGEST_NAME - 9]}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def verifier(password: str, salt: bytes | None = None) -> str:
+    """What PostgreSQL keeps of a password, so that the password itself stands in no statement and no log (RFC 5803)."""
+    if not _PLAIN.fullmatch(password):
+        raise ValueError("only printable ASCII is the same with and without SASLprep")
+    salt = salt or secrets.token_bytes(16)
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, ITERATIONS)
+    stored = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
+    server = hmac.digest(salted, b"Server Key", "sha256")
+    salt64, stored64, server64 = (base64.b64encode(part).decode() for part in (salt, stored, server))
+    return f"SCRAM-SHA-256${ITERATIONS}:{salt64}${stored64}:{server64}"
+
+
+def grant(owner: DatabaseAddress, administrator: Administrator, role: str, password: str, workers: int) -> None:
+    """Make the role, or give it this password and the rights of today. NoAdministrator says what to type."""
+    group, limit = quoted(group_of(owner.user)), (workers + 1) * API_CONNECTIONS
+    options = (
+        f"LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION CONNECTION LIMIT {limit}"
+        f" PASSWORD '{verifier(password)}'"
+    )
+    made = [
+        _unless_there(group_of(owner.user), f"CREATE ROLE {group} NOLOGIN"),
+        _unless_there(role, f"CREATE ROLE {quoted(role)}"),
+        f"ALTER ROLE {quoted(role)} {options}",
+        f"GRANT {group} TO {quoted(role)}",
+    ]
+    granted = [
+        f"GRANT CONNECT ON DATABASE {quoted(owner.database)} TO {group}",
+        f"GRANT USAGE ON SCHEMA public TO {group}",
+        f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {group}",
+        f"REVOKE INSERT, UPDATE, DELETE ON schema_version, api_hosts FROM {group}",
+        f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {group}",
+        f"ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {group}",
+        f"ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT USAGE ON SEQUENCES TO {group}",
+    ]
+    by_hand = [*made, f"SET ROLE {quoted(owner.user)}", *granted]
+    _administer(owner, administrator, made, f"in {owner.database}, before that API is started", by_hand)
+    asyncio.run(_run(owner, granted))
+
+
+def revoke(owner: DatabaseAddress, administrator: Administrator, role: str) -> None:
+    """Remove the role and end its connections. NoAdministrator says what to type."""
+    name = quoted(role)
+    literal = "'" + role.replace("'", "''") + "'"
+    ended = [
+        f"ALTER ROLE {name} NOLOGIN",
+        f"SELECT pg_terminate_backend(pid, {TERMINATE_MS}) FROM pg_stat_activity WHERE usename = {literal}",  # noqa: S608 - quoted
+        f"DROP ROLE {name}",
+    ]
+    if not asyncio.run(_exists(owner, role)):
+        return
+    _administer(owner, administrator, ended, "at once", ended)
+
+
+def limit_of(owner: DatabaseAddress) -> int:
+    """How many connections this role may open; -1: as many as PostgreSQL has."""
+
+    async def ask() -> int:
+        async with connected(owner) as connection:
+            return int(await connection.fetchval("SELECT rolconnlimit FROM pg_roles WHERE rolname = current_user"))
+
+    return asyncio.run(ask())
+
+
+def _unless_there(role: str, statement: str) -> str:
+    literal = "'" + role.replace("'", "''") + "'"
+    return (
+        f"DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = {literal}) THEN {statement}; END IF; END $$"
+    )
+
+
+def _administer(
+    owner: DatabaseAddress, administrator: Administrator, statements: Sequence[str], when: str, by_hand: Sequence[str]
+) -> None:
+    try:
+        if administrator.password:
+            asyncio.run(_run(replace(owner, user=administrator.name, password=administrator.password), statements))
+        elif over_socket(owner.host, owner.port):
+            as_administrator.execute(administrator.name, owner, statements)
+        else:
+            raise _Refused
+    except _Refused as error:
+        typed = "\n".join(f"  {statement};" for statement in by_hand)
+        raise NoAdministrator(
+            "rb_init may not change roles in PostgreSQL (give its administrator's password with -X, and --db-admin NAME)."
+            f" Or type there, as its administrator, {when}:\n{typed}"
+        ) from error
+
+
+class _Refused(Exception):
+    """PostgreSQL lets this process change no roles."""
+
+
+async def _run(address: DatabaseAddress, statements: Sequence[str]) -> None:
+    async with connected(address) as connection:
+        try:
+            for statement in statements:
+                await connection.execute(statement)
+        except asyncpg.InsufficientPrivilegeError as error:
+            raise _Refused from error
+
+
+async def _exists(owner: DatabaseAddress, role: str) -> bool:
+    async with connected(owner) as connection:
+        return bool(await connection.fetchval("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)", role))

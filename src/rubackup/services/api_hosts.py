@@ -1,0 +1,112 @@
+"""Hosts of the API alone: which there are, with which certificate and which role of the service database each comes in.
+
+A host that is expelled has its certificates revoked: no server takes it in any more. Its role in PostgreSQL is
+the business of whoever may change roles there (`roles.init.access`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from rubackup.catalog.database import Connection, Database
+from rubackup.domain.errors import NotFound, Refused
+from rubackup.services.change import Change
+
+ENDS_SOON = dt.timedelta(days=30)
+"""So long before its end a certificate is spoken of."""
+FAMILY = "server_state"
+"""Where an administrator sees what waits for somebody."""
+
+_FIND = "SELECT name, hwid, database_role FROM api_hosts WHERE name = $1 FOR UPDATE"
+_ISSUED = "INSERT INTO issued_certificates (serial, role, hwid, not_after) VALUES ($1, 'api', $2, $3)"
+_KEEP = """
+INSERT INTO api_hosts (name, hwid, database_role, certificate_serial, certificate_not_after)
+VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (name) DO UPDATE SET hwid = excluded.hwid, database_role = excluded.database_role,
+    certificate_serial = excluded.certificate_serial, certificate_not_after = excluded.certificate_not_after,
+    enrolled_at = now()"""
+_REVOKE = """
+INSERT INTO revoked_certificates (serial, role, hwid, reason)
+SELECT serial, role, hwid, $2 FROM issued_certificates WHERE role = 'api' AND hwid = $1
+ON CONFLICT (serial) DO NOTHING"""
+_FORGET = "DELETE FROM api_hosts WHERE name = $1"
+_NAMES = "SELECT name FROM api_hosts ORDER BY name"
+_REVOKED = "SELECT serial FROM revoked_certificates WHERE role = 'api' AND serial = ANY ($1::text[])"
+_ENDING = """
+SELECT name, certificate_not_after AS ends_at FROM api_hosts WHERE certificate_not_after < now() + $1
+ORDER BY certificate_not_after, name"""
+
+
+class ApiHost(msgspec.Struct, frozen=True, kw_only=True):
+    """A host of the API as the catalogue knows it."""
+
+    name: str
+    hwid: str
+    database_role: str
+
+
+class EndingCertificate(msgspec.Struct, frozen=True, kw_only=True):
+    """A certificate that somebody has to renew by hand."""
+
+    name: Annotated[str, Meta(description="APP_HOST of an API on a host of its own.")]
+    ends_at: Annotated[dt.datetime, Meta(description="When its certificate ends.")]
+
+
+async def find(db: Connection, name: str) -> ApiHost | None:
+    """The host that was enrolled under this name, locked."""
+    row = await db.fetchrow(_FIND, name)
+    return None if row is None else ApiHost(**row)
+
+
+async def keep(change: Change, host: ApiHost, serial: str, not_after: dt.datetime) -> None:
+    """Note a certificate that was signed for a host. One that was enrolled anew loses what it had before."""
+    before = await find(change.db, host.name)
+    if before is not None and before.hwid != host.hwid:
+        await _revoke(change, before, "enrolled anew")
+    await change.db.execute(_ISSUED, serial, host.hwid, not_after)
+    await change.db.execute(_KEEP, host.name, host.hwid, host.database_role, serial, not_after)
+    change.after = {"name": host.name, "hwid": host.hwid, "database_role": host.database_role, "serial": serial}
+
+
+async def expel(change: Change, name: str) -> ApiHost:
+    """Shut a host out: its certificates are revoked and it is forgotten. NotFound names those that there are."""
+    host = await find(change.db, name)
+    if host is None:
+        known = ", ".join(row["name"] for row in await change.db.fetch(_NAMES)) or "none"
+        raise NotFound(f"No API was enrolled as {name}; there are: {known}.")
+    await _revoke(change, host, "expelled")
+    await change.db.execute(_FORGET, name)
+    change.before = {"name": host.name, "hwid": host.hwid, "database_role": host.database_role}
+    return host
+
+
+async def _revoke(change: Change, host: ApiHost, reason: str) -> None:
+    await change.db.execute(_REVOKE, host.hwid, reason)
+    await change.wake("certificates")
+
+
+async def revoked(database: Database, serials: Sequence[str]) -> set[str]:
+    """Which of these certificates of APIs were revoked."""
+    async with database.connection() as db:
+        return {row["serial"] for row in await db.fetch(_REVOKED, list(serials))}
+
+
+async def admit(database: Database, serial: str) -> None:
+    """Refused when the certificate of an API was revoked."""
+    if await revoked(database, [serial]):
+        raise Refused("The certificate was revoked.")
+
+
+async def ending(db: Connection) -> list[EndingCertificate]:
+    """Certificates of APIs that end soon, the first to end first."""
+    return [EndingCertificate(**row) for row in await db.fetch(_ENDING, ENDS_SOON)]
+
+
+async def tell_end(change: Change, name: str, days: int, message: str) -> None:
+    """An event about a certificate that ends soon, for all who may see what waits for somebody."""
+    await change.event("certificate", FAMILY, 0, data={"name": name, "days_left": days, "message": message})

@@ -1,0 +1,286 @@
+"""An API on a host of its own: a role of PostgreSQL that is its alone, encrypted and verified, and shut out at once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from rubackup.catalog.database import DatabaseAddress
+from rubackup.domain.errors import RubackupError
+from rubackup.roles.installed.layout import Layout
+from rubackup.wire import pki
+from rubackup.wire.control import dial_control
+from rubackup.wire.messages import PROTOCOL_VERSION, Hello
+from support.databases import execute
+from support.installed import SUPERUSER_PASSWORD, Installation
+from support.system import eventually
+from support.tls_postgres import tls_postgres
+
+NAME = "dedicated"
+HOST = "127.0.0.2"
+ROLE = f"{NAME}_api_{HOST}"
+
+
+@dataclass
+class Office:
+    """A primary server whose PostgreSQL encrypts, and its administrator."""
+
+    primary: Installation
+    ports: dict[str, int]
+    admin: DatabaseAddress
+    root: Path
+
+    def rb_init(self, *arguments: str, status: int = 0) -> str:
+        """What `rb_init` says on the primary server when PostgreSQL's administrator asks."""
+        (self.root / "admin").write_text(self.admin.password)
+        return self.primary.run(
+            "rb_init", *arguments, "-X", str(self.root / "admin"), "--db-admin", self.admin.user, status=status
+        )
+
+    def query(self, sql: str, *arguments: object) -> list[Any]:
+        """Rows of the service database, as its administrator sees them."""
+
+        async def ask() -> list[Any]:
+            connection = await asyncpg.connect(**replace(self.admin, database=NAME).arguments())
+            try:
+                return list(await connection.fetch(sql, *arguments))
+            finally:
+                await connection.close()
+
+        return asyncio.run(ask())
+
+
+@pytest.fixture(scope="module")
+def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
+    """The server alone runs; what it speaks with PostgreSQL is verified."""
+    root = tmp_path_factory.mktemp("office")
+    with tls_postgres(["localhost"], ["127.0.0.1"]) as tls:
+        primary = Installation.lay(root / "primary")
+        primary.init_primary(root, tls.address, NAME, "--db-root-cert", str(tls.root))
+        ports = primary.set_ports(tls.address, NAME)
+        primary.start("server")
+        try:
+            yield Office(primary, ports, tls.address, root)
+        finally:
+            primary.stop_all()
+
+
+def lay(office: Office, folder: Path, host: str = HOST, **more: str) -> Installation:
+    """A host with the packages alone; its settings name neither the database nor a role."""
+    other = Installation.lay(folder)
+    other.run("rb_init", "--folders", "api")
+    values = {
+        "APP_HOST": host, "APP_PORT": "0", "DB_HOST": office.admin.host, "DB_PORT": str(office.admin.port),
+        "RB_SERVER_HOST": f"localhost:{office.ports['server']}", "DEBUG": "True", **more,
+    }  # fmt: skip
+    other.layout.api_environment.write_text("".join(f"{key}={value}\n" for key, value in values.items()))
+    return other
+
+
+@pytest.fixture
+def host(office: Office, tmp_path: Path) -> Iterator[Installation]:
+    """A host of the API with two workers, enrolled and running."""
+    other = lay(office, tmp_path / "api", WORKERS="2")
+    office.rb_init("--enroll-api", HOST, "--to", str(tmp_path / "bundle"), "--workers", "2")
+    other.run("rubackup_api", "--enroll", str(tmp_path / "bundle"))
+    other.start("api")
+    try:
+        yield other
+    finally:
+        other.stop_all()
+        if office.query("SELECT 1 FROM api_hosts WHERE name = $1", HOST):
+            office.rb_init("--expel-api", HOST)
+
+
+def logged_in(other: Installation, *, asks: bool = False) -> int:
+    """The status of a call that follows a login there; that of the login when it fails. `asks`: a call that asks a host."""
+    port = json.loads((other.layout.root / "api.ready").read_text())["port"]
+    body = {"rubackup_database": NAME, "rubackup_user": "rubackup", "password": SUPERUSER_PASSWORD}
+    with other.api(port) as http:
+        http.base_url = f"https://{HOST}:{port}/api/v1"
+        answer = http.post("/auth/login", json=body)
+        if answer.status_code == 200:
+            data = answer.json()["data"]
+            http.headers.update({"Authorization": f"Bearer {data['access_token']}", "X-CSRF-TOKEN": data["csrf_token"]})
+            new = {"data": {"path": "/nowhere", "pool": "Default"}}
+            answer = http.post("/storage_local_catalogs", json=new) if asks else http.get("/server_state")
+        return int(answer.status_code)
+
+
+def dial(layout: Layout, port: int) -> None:
+    """Connect to the server with the certificate of an API."""
+
+    async def refuse(_peer: object, _message: object) -> Any:
+        raise AssertionError
+
+    async def work() -> None:
+        files = pki.TlsFiles(layout.key("api"), layout.certificate("api"), layout.root_certificate)
+        hello = Hello(version=PROTOCOL_VERSION, hostname=HOST, package_version="0")
+        peer, _ = await dial_control("127.0.0.1", port, pki.client_context(files), hello, refuse)
+        peer.close()
+
+    asyncio.run(work())
+
+
+def access(layout: Layout) -> str:
+    """What the bundle said of the service database."""
+    return layout.database_access.read_text()
+
+
+def test_the_host_has_a_role_of_its_own(office: Office, host: Installation) -> None:
+    """It logs in as that, encrypted and verified, with rights on rows alone and no more connections than its workers need."""
+    assert logged_in(host) == 200
+    assert access(host.layout) == f"DB_NAME={NAME}\nDB_USER={ROLE}\nDB_SSLMODE=verify-full\n"
+    assert host.layout.database_password.read_text() != office.primary.layout.database_password.read_text()
+
+    sessions = office.query(
+        """SELECT a.usename, s.ssl FROM pg_stat_activity a JOIN pg_stat_ssl s USING (pid)
+           WHERE a.application_name = 'rubackup_api'"""
+    )
+    assert {tuple(row) for row in sessions} == {(ROLE, True)}
+    (role,) = office.query("SELECT * FROM pg_roles WHERE rolname = $1", ROLE)
+    assert (role["rolconnlimit"], role["rolsuper"], role["rolcreaterole"], role["rolcreatedb"]) == (
+        36,
+        False,
+        False,
+        False,
+    )
+    may = office.query(
+        """SELECT count(*) FILTER (WHERE has_table_privilege($1, c.oid, 'SELECT')) AS read,
+                  count(*) FILTER (WHERE has_table_privilege($1, c.oid, 'INSERT, UPDATE, DELETE')) AS written,
+                  count(*) FILTER (WHERE has_table_privilege($1, c.oid, 'TRUNCATE, TRIGGER, REFERENCES')) AS more,
+                  has_schema_privilege($1, 'public', 'CREATE') AS made, count(*) AS tables
+           FROM pg_class c WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace""",
+        ROLE,
+    )[0]
+    assert (may["read"], may["written"], may["more"], may["made"]) == (may["tables"], may["tables"] - 2, 0, False)
+
+
+def test_tables_of_a_later_version_are_the_roles_too(office: Office, host: Installation) -> None:
+    """The server that brings the schema forward makes them; nobody has to be enrolled anew."""
+    owner = replace(
+        office.admin, user=NAME, password=office.primary.layout.database_password.read_text().strip(), database=NAME
+    )
+    execute(owner, "CREATE TABLE later (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, text text)")
+    try:
+        own = replace(owner, user=ROLE, password=host.layout.database_password.read_text().strip())
+        execute(own, "INSERT INTO later (text) VALUES ('x')", "UPDATE later SET text = 'y'", "DELETE FROM later")
+    finally:
+        execute(owner, "DROP TABLE later")
+
+
+def test_an_expelled_host_is_out_at_once(office: Office, host: Installation, tmp_path: Path) -> None:
+    """Its connections end, its role is gone, servers refuse its certificate; another host of the API notices nothing."""
+    office.primary.start("api")
+    assert logged_in(host, asks=True) == 503  # the media server does not run; the server that was asked does
+
+    said = office.rb_init("--expel-api", HOST)
+
+    assert f"The role {ROLE} is gone" in said
+    assert office.query("SELECT 1 FROM pg_stat_activity WHERE usename = $1", ROLE) == []
+    assert office.query("SELECT 1 FROM pg_roles WHERE rolname = $1", ROLE) == []
+    assert logged_in(host) == 503
+    eventually(lambda: "loses its connection: its certificate was revoked" in office.primary.output("server"), 10)
+    with pytest.raises(RubackupError, match="The certificate was revoked"):
+        dial(host.layout, office.ports["server"])
+    assert {row["reason"] for row in office.query("SELECT reason FROM revoked_certificates WHERE role = 'api'")} >= {
+        "expelled"
+    }
+    host.stop_all()
+    assert "The service database does not let this process in" in host.run("rubackup_api", "--start", status=1)
+    with office.primary.api(office.ports["api"]) as http:
+        body = {"rubackup_database": NAME, "rubackup_user": "rubackup", "password": SUPERUSER_PASSWORD}
+        assert http.post("/auth/login", json=body).status_code == 200
+    office.primary.run("rubackup_api", "--stop")
+    office.primary.running.pop("api").wait(20)
+    said = office.rb_init("--expel-api", HOST, status=1)
+    assert f"No API was enrolled as {HOST}; there are: none." in said
+
+
+def test_a_new_certificate_needs_no_outage(office: Office, host: Installation, tmp_path: Path) -> None:
+    """`--renew-api` writes it alone: role and password stay, the one in use stays good, SIGHUP takes the new one."""
+    before, password = host.layout.certificate("api").read_bytes(), host.layout.database_password.read_bytes()
+    time.sleep(1.1)  # instants of certificates have no fractions
+
+    office.rb_init("--renew-api", HOST, "--to", str(tmp_path / "renewed"))
+
+    assert json.loads((tmp_path / "renewed").read_text())["database_password"] == ""
+    assert logged_in(host) == 200
+    host.run("rubackup_api", "--enroll", str(tmp_path / "renewed"))
+    assert host.layout.certificate("api").read_bytes() != before
+    assert host.layout.database_password.read_bytes() == password
+    host.running["api"].send_signal(1)
+    eventually(lambda: host.output("api").count("the certificate was reloaded") == 2, 10)
+    assert logged_in(host) == 200
+    assert office.query("SELECT count(*) AS n FROM revoked_certificates WHERE reason = 'enrolled anew'")[0]["n"] == 0
+
+
+def test_enrolling_anew_ends_what_was_before(office: Office, host: Installation, tmp_path: Path) -> None:
+    """Another password, and the certificate of the file that may have been lost is revoked."""
+    old = host.layout.database_password.read_text().strip()
+
+    office.rb_init("--enroll-api", HOST, "--to", str(tmp_path / "anew"))
+
+    owner = replace(office.admin, user=ROLE, password=old, database=NAME)
+    with pytest.raises(asyncpg.InvalidPasswordError):
+        execute(owner, "SELECT 1")
+    (row,) = office.query("SELECT serial FROM revoked_certificates WHERE reason = 'enrolled anew'")
+    assert row["serial"]
+    execute(replace(office.admin, database=NAME), "DELETE FROM revoked_certificates")
+
+
+def test_without_the_right_the_statements_are_told(office: Office, tmp_path: Path) -> None:
+    """With no word that is a secret; typed by PostgreSQL's administrator they let the host in."""
+    bundle = tmp_path / "bundle"
+    said = office.primary.run("rb_init", "--enroll-api", HOST, "--to", str(bundle))
+    password = json.loads(bundle.read_text())["database_password"]
+    assert "rb_init may not change roles in PostgreSQL" in said
+    assert password not in said
+
+    statements = [line.strip() for line in said.splitlines() if line.startswith("  ")]
+    execute(replace(office.admin, database=NAME), *statements)
+    other = lay(office, tmp_path / "api")
+    other.run("rubackup_api", "--enroll", str(bundle))
+    other.start("api")
+    try:
+        assert logged_in(other) == 200
+        said = office.primary.run("rb_init", "--expel-api", HOST, status=1)
+        assert f'DROP ROLE "{ROLE}";' in said
+        assert office.query("SELECT 1 FROM api_hosts") == []
+    finally:
+        other.stop_all()
+        execute(office.admin, f'DROP ROLE "{ROLE}"')
+
+
+def test_another_role_than_the_files_is_told(office: Office, tmp_path: Path) -> None:
+    """A setting of an older installation: the password that came is not that role's."""
+    other = lay(office, tmp_path / "api", DB_USER=NAME)
+    other.layout.database_access.write_text(f"DB_NAME={NAME}\nDB_USER={ROLE}\n")
+
+    said = other.run("rubackup_api", "--start", status=78)
+
+    assert f"DB_USER is {NAME}" in said
+    assert f"the password of {ROLE}" in said
+    assert "leave DB_USER out" in said
+
+
+def test_a_certificate_for_postgresql_is_signed(office: Office, tmp_path: Path) -> None:
+    """It is for that name, ends when it says, and makes nobody a host of this system."""
+    said = office.primary.run("rb_init", "--enroll-database", "db.example", "--to", str(tmp_path / "db"))
+
+    assert "ssl = on" in said
+    assert re.search(r"The certificate ends on \d{4}-\d\d-\d\d", said)
+    files = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "db").iterdir()}
+    assert files == {"server.key": 0o600, "server.crt": 0o600, "root.crt": 0o600}
+    assert "There is" in office.primary.run(
+        "rb_init", "--enroll-database", "db.example", "--to", str(tmp_path / "db"), status=1
+    )

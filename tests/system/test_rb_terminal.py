@@ -1,0 +1,152 @@
+"""`rb` as somebody at a terminal has it: completion in three shells, questions, and a running system behind them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rubackup.cli.rb import shells
+from support.system import System
+from support.terminal import Terminal
+
+BIN = Path(sys.executable).parent
+NAME = "Группа с пробелом"
+WICKED = "x'y \"$(touch taken)`touch taken`;touch taken"
+START = {
+    "bash": (["bash", "--norc", "--noprofile", "-i"], "PS1='ready> '; eval \"$(rb completion bash)\"\r"),
+    "zsh": (
+        ["zsh", "-f", "-i"],
+        "unsetopt PROMPT_SP; PS1='ready> '; autoload -Uz compinit; compinit -u -D; eval \"$(rb completion zsh)\"\r",
+    ),
+    "fish": (["fish", "--no-config", "-i"], "rb completion fish | source; function fish_prompt; echo 'ready> '; end\r"),
+}
+
+
+@pytest.fixture(scope="module")
+def home(system: System, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home of an administrator who has logged in, where two groups have names that a shell must quote."""
+    folder = tmp_path_factory.mktemp("home")
+    for name in (NAME, WICKED):
+        system.call("POST", "/client_groups", {"data": {"name": name}}, status=201)
+    subprocess.run(
+        [BIN / "rb", "login", "--state", system.state], env=environment(folder), check=True, timeout=60, stdout=subprocess.DEVNULL
+    )  # fmt: skip
+    return folder
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """Nothing of this process' own but the path."""
+    return {"HOME": str(folder), "PATH": f"{BIN}:{os.environ['PATH']}"}
+
+
+@pytest.fixture
+def shell(request: pytest.FixtureRequest, home: Path, tmp_path: Path) -> Iterator[Terminal]:
+    """A shell that has loaded the completion."""
+    arguments, start = START[request.param]
+    if shutil.which(arguments[0]) is None:
+        pytest.skip(f"{arguments[0]} is not installed")
+    with Terminal(arguments, env=environment(home), columns=200, cwd=tmp_path) as terminal:
+        terminal.type(start)
+        terminal.expect(r"(?s)completion.*ready> ")
+        yield terminal
+
+
+@pytest.mark.parametrize("shell", list(START), indirect=True)
+def test_a_shell_completes_what_there_is(shell: Terminal, tmp_path: Path) -> None:
+    """Commands, options, values and names of rows; quoted so that the shell takes them for one word, whatever is in them."""
+    shell.type("rb_task_q\tli\t--so\tstat\t--lim\t3\r")
+    shell.expect("Task type")
+    shell.type("rb pools get Def\t\r")
+    shell.expect(r"pool_name +Default\n")
+    shell.type("rb client_group get Г\t\r")
+    shell.expect(rf"name +{NAME}\n")
+    shell.type('rb client_group get "Г\t\r')
+    shell.expect(rf"name +{NAME}\n")
+    shell.type("rb client_group get x\t\r")
+    assert WICKED in shell.expect(r"name +(x.*)\n")[1]
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "root.crt").touch()
+    shell.type("rb login --ca ro\t https://localhost:1 -u a --password-file none\r")
+    shell.expect("root.crt is no file with a root certificate|There is no file none")
+
+
+def test_completion_is_quick(home: Path) -> None:
+    """Names of the API are there within half a second."""
+    taken = []
+    for _ in range(5):
+        begun = time.perf_counter()
+        done = subprocess.run(
+            [BIN / "rb", "pools", "get", "D"], env={**environment(home), shells.VARIABLE: "fish"}, capture_output=True,
+            text=True, timeout=30, check=False,
+        )  # fmt: skip
+        taken.append(time.perf_counter() - begun)
+        assert done.stdout == "Default\n"
+
+    assert min(taken) < 0.5
+
+
+def test_who_is_not_logged_in_is_not_bothered(tmp_path: Path) -> None:
+    """While a line is being typed there is nowhere to tell it."""
+    done = subprocess.run(
+        [BIN / "rb", "pools", "get", "D"], env={**environment(tmp_path), shells.VARIABLE: "fish"}, capture_output=True,
+        text=True, timeout=30, check=False,
+    )  # fmt: skip
+
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_a_login_asks_for_what_it_does_not_know(system: System, tmp_path: Path) -> None:
+    """Address, root certificate, user, and the password, which is not shown."""
+    password = Path(system.facts["password_file"]).read_text().strip()
+    with Terminal([BIN / "rb", "login"], env=environment(tmp_path)) as terminal:
+        for question, answer in (
+            ("Address of the API", system.facts["api"]), ("Root certificate", system.facts["ca_file"]), ("User", "rubackup"),
+            ("Password of rubackup", password),
+        ):  # fmt: skip
+            terminal.expect(rf"{question}[^\n]*: $")
+            terminal.type(f"{answer}\r")
+        terminal.expect("superuser")
+        assert terminal.status() == 0
+
+    assert password not in terminal.shown
+    with Terminal([BIN / "rb", "login"], env=environment(tmp_path)) as terminal:  # now it knows all but the password
+        terminal.expect("Password of rubackup: ")
+        terminal.type("\x03")
+        assert terminal.status() == 130
+
+
+def test_a_new_password_is_asked_for_twice(system: System, home: Path) -> None:
+    """And not sent when the answers differ."""
+    with Terminal([BIN / "rb", "users", "change_password"], env=environment(home)) as terminal:
+        terminal.expect("assword.*: ")
+        for answer in ("One-password-1", "Another-password-1"):
+            terminal.type(f"{answer}\r")
+            terminal.expect("(?s).+")
+            time.sleep(0.2)
+        terminal.expect("(?i)do not match")
+        terminal.type("\x03")
+        assert terminal.status() == 130
+
+    assert "ne-password-1" not in terminal.shown
+
+
+@pytest.mark.parametrize(("answer", "status"), [("n\r", 1), ("\x03", 130), ("y\r", 0)])
+def test_a_deletion_is_confirmed(system: System, home: Path, answer: str, status: int) -> None:
+    """By a plain yes; anything else deletes nothing."""
+    name = f"to be deleted {status}"
+    system.call("POST", "/client_groups", {"data": {"name": name}}, status=201)
+
+    with Terminal([BIN / "rb", "client_group", "delete", name], env=environment(home)) as terminal:
+        terminal.expect(rf"Delete {name} of client_groups\? \[y/N\]: ")
+        terminal.type(answer)
+        assert terminal.status() == status
+
+    left = system.call("GET", "/client_groups", filter_data=f'name="{name}"')["data"]["total"]
+    assert left == (0 if status == 0 else 1)
