@@ -59,6 +59,13 @@ class Site:
         self._same_key(said["rb-media"], "media", said["rb-primary"])
         said = self.take("A client")
         self._same_key(said["rb-client"], "client", said["rb-primary"])
+        said = self.take("Encryption to PostgreSQL")["rb-api"]
+        assert "Nothing is wrong." in said, said
+        ways = self.database(
+            "SELECT DISTINCT a.application_name, a.usename, s.ssl FROM pg_stat_activity a JOIN pg_stat_ssl s USING (pid)"
+            " WHERE a.application_name IN ('rubackup_api', 'rubackup_server') ORDER BY 1"
+        )
+        assert ways.splitlines() == ["rubackup_api|rubackup_api_api.example|t", "rubackup_server|rubackup|t"], ways
 
     def _api(self) -> None:
         host = self.hosts["rb-api"]
@@ -118,7 +125,10 @@ class Site:
         host.run("sed -i 's/^APP_HOST=.*/APP_HOST=rb-api/' /opt/rubackup/etc/rubackup_api.env")
         host.run("systemctl restart rubackup_api", status=1)
         assert "is not for APP_HOST rb-api" in host.run("journalctl -u rubackup_api --no-pager -o cat -n 20")
-        primary.run("rm -f /root/api.bundle && rb_init --enroll-api rb-api --to /root/api.bundle")
+        administrator = self.hosts["rb-db"].root / "root/postgres-password"
+        primary.bring(administrator, "/root/postgres-password")
+        enroll = "rb_init --enroll-api rb-api --to /root/api.bundle -X /root/postgres-password"
+        primary.run(f"rm -f /root/api.bundle && {enroll} && rb_init --expel-api api.example -X /root/postgres-password")
         host.bring(primary.root / "root/api.bundle", "/root/api.bundle")
         host.run("rubackup_api --enroll /root/api.bundle && rm /root/api.bundle")
         host.run("systemctl restart rubackup_api")

@@ -28,11 +28,11 @@ class Authority:
         (folder / "root.crt").write_bytes(root.cert_pem)
         self.renew()
 
-    def renew(self) -> None:
+    def renew(self, days: float = 365) -> None:
         """A new leaf under a new key."""
         key = pki.new_key_pem()
         leaf = pki.issue(
-            self.issuing, pki.make_csr(key, "localhost"), role="api", hwid="a" * 64, now=datetime.now(UTC),
+            self.issuing, pki.make_csr(key, "localhost"), role="api", hwid="a" * 64, now=datetime.now(UTC), days=days,
             dns_names=["localhost"], addresses=["127.0.0.1"],
         )  # fmt: skip
         (self.folder / "api.key").write_bytes(key)

@@ -165,6 +165,21 @@ def test_the_host_has_a_role_of_its_own(office: Office, host: Installation) -> N
     assert (may["read"], may["written"], may["more"], may["made"]) == (may["tables"], may["tables"] - 2, 0, False)
 
 
+def test_the_settings_of_the_host_are_looked_at(office: Office, host: Installation) -> None:
+    """What PostgreSQL lets this host's workers do is counted: more than its role may is told, with what to type."""
+    fine = host.run("rubackup", "config", "check")
+    assert "Nothing is wrong." in fine
+    assert "may open" not in fine
+
+    more = host.run("rubackup", "config", "check", WORKERS="5")
+
+    assert (
+        f"the role {ROLE} may open 36 connections, and 5 workers need 60: rb_init --enroll-api {HOST} --workers 5"
+        in more
+    )
+    assert "one server and one API with 5 workers open up to 76" in more
+
+
 def test_tables_of_a_later_version_are_the_roles_too(office: Office, host: Installation) -> None:
     """The server that brings the schema forward makes them; nobody has to be enrolled anew."""
     owner = replace(

@@ -18,6 +18,8 @@ def check() -> None:
         print(path)
     for problem in report.problems:
         print(f"  {problem}")
+    for note in report.notes:
+        print(f"  Note: {note}")
     if report.problems:
         raise typer.Exit(1)
     print("Nothing is wrong.")

@@ -139,7 +139,9 @@ def _act(program: Program, chosen: argparse.Namespace) -> int:
         print(f"RuBackup {program.role} {__version__}\nHardware id:\n{program.hwid()}")
     elif chosen.action == "enroll":
         install_bundle(Layout.here(), chosen.enroll, app_host(api_settings(Layout.here())))
-        print("This host has its certificate. Start the API: rubackup_api --start, or its service.")
+        print(
+            "This host has its certificate. Start the API: rubackup_api --start, or its service; restart one that runs."
+        )
     else:
         {"start": program.start, "stop": program.stop, "restart": program.restart}[chosen.action]()
     return 0

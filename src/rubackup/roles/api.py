@@ -21,7 +21,7 @@ from rubackup.api.app import Application, address_of, board, build
 from rubackup.api.board import Slot
 from rubackup.catalog.database import Database
 from rubackup.resources import RESOURCES
-from rubackup.roles.expiry import days_left
+from rubackup.roles.expiry import days_left, watch
 from rubackup.roles.hosts import RelayHosts
 from rubackup.roles.installed import logs
 from rubackup.roles.listening import listen, listen_each
@@ -85,10 +85,13 @@ async def serve_at(settings: Settings, site: Site) -> None:
     )
     database = Database(database_address(settings), size=10, application="rubackup_api")
     hosts = RelayHosts(settings.servers(), files)
+    once: list[asyncio.Task[None]] = []
     try:
         await database.open()
         if site.first:
             await warn_before_first_login(database)
+            host = settings.text("APP_HOST", "localhost")
+            once.append(asyncio.create_task(watch(database, files.chain, host)))
         port = site.sockets[0].getsockname()[1]
         app = build(
             database,
@@ -104,6 +107,8 @@ async def serve_at(settings: Settings, site: Site) -> None:
         )
         await _serve(app, site, files, port)
     finally:
+        for task in once:
+            task.cancel()
         for listener in site.sockets:
             listener.close()
         await hosts.close()

@@ -8,10 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rubackup.domain.errors import RubackupError
+from rubackup.roles import expiry
+from rubackup.roles.init import access, advice
 from rubackup.roles.installed import certificate, logs
 from rubackup.roles.installed.config_file import NODES, ConfigFile
 from rubackup.roles.installed.environment import api_settings, app_host
 from rubackup.roles.installed.layout import Layout
+from rubackup.roles.process import database_address, workers
 from rubackup.roles.settings import ConfigurationFault, Settings, time_zone
 
 Question = Callable[[Settings], object]
@@ -23,6 +26,8 @@ class Report:
 
     files: list[Path] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """What is not wrong yet, or what another host has to change."""
 
     def ask(self, question: Callable[[], object]) -> None:
         """Note what the question raises."""
@@ -68,7 +73,7 @@ def _questions(role: str) -> Iterator[Question]:
     if role == "server":
         yield lambda found: found.port("CONTROL_PORT")
         yield lambda found: found.port("DB_PORT")
-        yield lambda found: found.secret("DB_PASSWORD_FILE")
+        yield database_address
         yield lambda found: resolved(found, "DB_HOST", "dbhost")
         yield time_zone
     else:
@@ -96,12 +101,40 @@ def _api(layout: Layout, report: Report) -> None:
         time_zone,
         lambda found: resolved(found, "APP_HOST", "APP_HOST"),
         lambda found: resolved(found, "DB_HOST", "DB_HOST"),
+        workers,
         certificate.require_api,
-        lambda found: found.secret("DB_PASSWORD_FILE"),
+        database_address,
         app_host,
     ]
     for question in questions:
         report.ask(lambda question=question: question(settings))  # type: ignore[misc]
+    _note_end(settings, report)
+    if not report.problems:
+        _note_connections(settings, report)
+
+
+def _note_end(settings: Settings, report: Report) -> None:
+    """That a certificate has ended is wrong, that it will soon is to be known."""
+    chain = settings.path("CERT_FILE")
+    if text := expiry.warning(chain, settings.text("APP_HOST")):
+        (report.problems if expiry.days_left(chain) < 0 else report.notes).append(text)
+
+
+def _note_connections(settings: Settings, report: Report) -> None:
+    """Whether PostgreSQL lets as many in as this API's workers need."""
+    count, address = workers(settings), database_address(settings)
+    try:
+        report.notes += [f"PostgreSQL: {sentence}" for sentence in advice.advise(address, count)]
+        most = access.limit_of(address)
+    except RubackupError as error:
+        report.notes.append(f"PostgreSQL was not asked: {error.message}")
+        return
+    if 0 <= most < count * advice.API_CONNECTIONS:
+        report.notes.append(
+            f"PostgreSQL: the role {address.user} may open {most} connections, and {count} workers need"
+            f" {count * advice.API_CONNECTIONS}: rb_init --enroll-api {settings.text('APP_HOST')} --workers {count} on the"
+            " primary server, or ALTER ROLE ... CONNECTION LIMIT."
+        )
 
 
 def resolved(settings: Settings, key: str, name: str) -> None:

@@ -76,6 +76,15 @@ class DeviceQuery(TypedDict):
     """/dev/, a folder below it or one device."""
 
 
+class EndingCertificate(TypedDict):
+    """A certificate that somebody has to renew by hand."""
+
+    name: str
+    """APP_HOST of an API on a host of its own."""
+    ends_at: str
+    """When its certificate ends."""
+
+
 class ExpiredRule(TypedDict):
     """A rule of the global schedule whose validity has ended."""
 
@@ -222,6 +231,8 @@ class State(TypedDict):
     """Rules that clients ask for, oldest first, at most 1,000."""
     delete_rule_requests: list[RequestState]
     """Rules that clients ask to have deleted, oldest first, at most 1,000."""
+    ending_certificates: list[EndingCertificate]
+    """Certificates of APIs on hosts of their own that end within 30 days."""
 
 
 class StatusCount(TypedDict):

@@ -1,0 +1,83 @@
+"""A certificate that ends soon: an administrator hears of it in the log, by an event, in figures and in the state."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+
+from rubackup.catalog.database import DatabaseAddress
+from rubackup.roles.expiry import days_left, warning
+from support.api import PASSWORD
+from support.api_process import Authority, process
+from support.databases import execute
+
+
+def rows(address: DatabaseAddress, query: str) -> list[Any]:
+    """What a query finds."""
+
+    async def ask() -> list[Any]:
+        connection = await asyncpg.connect(**address.arguments())
+        try:
+            return list(await connection.fetch(query))
+        finally:
+            await connection.close()
+
+    return asyncio.run(ask())
+
+
+@pytest.mark.parametrize(
+    ("days", "told"), [(31.5, ""), (29.5, "ends in 29 days"), (0.5, "ends in 0 days"), (-0.5, "has ended")]
+)
+def test_what_is_said_and_when(authority: Authority, days: float, told: str) -> None:
+    """From 30 days before the end, with what to type; nothing before."""
+    authority.renew(days=10)
+    chain = authority.folder / "api.crt"
+
+    said = warning(chain, "api.example", datetime.now(UTC) + timedelta(days=10 - days))
+
+    assert told in said
+    assert bool(said) == bool(told) == ("rb_init --renew-api api.example" in said)
+
+
+def test_a_file_that_is_none_has_no_end(tmp_path: Path) -> None:
+    """Its own fault is told where it is read."""
+    (tmp_path / "x").write_text("no certificate")
+
+    assert days_left(tmp_path / "x") != days_left(tmp_path / "x")
+    assert warning(tmp_path / "x", "h") == ""
+
+
+def test_an_administrator_hears_of_it(authority: Authority, superuser: DatabaseAddress) -> None:
+    """One of two workers says it at the start; the event log and `/metrics` have it; the state shows hosts that were enrolled."""
+    authority.renew(days=12)
+    execute(
+        superuser,
+        """INSERT INTO api_hosts (name, hwid, database_role, certificate_serial, certificate_not_after)
+           VALUES ('api.example', 'a', 'r', '1', now() + interval '12 days'),
+                  ('far.example', 'b', 'r', '2', now() + interval '40 days')""",
+    )
+    context = ssl.create_default_context(cafile=str(authority.folder / "root.crt"))
+    body = {"rubackup_database": superuser.database, "rubackup_user": "rubackup", "password": PASSWORD}
+    with (
+        process(authority.folder, superuser, WORKERS="2") as (_, port),
+        httpx.Client(base_url=f"https://localhost:{port}", verify=context, timeout=20) as http,
+    ):
+        data = http.post("/api/v1/auth/login", json=body).json()["data"]
+        http.headers.update({"Authorization": f"Bearer {data['access_token']}", "X-CSRF-TOKEN": data["csrf_token"]})
+        state = http.get("/api/v1/server_state").json()["data"]
+        figures = http.get("/metrics").text
+        (event,) = rows(superuser, "SELECT family, data FROM events WHERE kind = 'certificate'")
+
+    assert event["family"] == "server_state"
+    assert '"name": "localhost"' in event["data"]
+    assert [one["name"] for one in state["ending_certificates"]] == ["api.example"]
+    assert "rubackup_certificate_days_left 11.9" in figures
+    log = (authority.folder / "log").read_text()
+    assert log.count("ends in 11 days. On the primary server: rb_init --renew-api localhost") == 1
