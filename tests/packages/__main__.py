@@ -95,6 +95,7 @@ def one_host(packages: Path, newer: Path, lower: Path, work: Path, page: Page, s
         client = Everything(walk)
         client.copy_and_back()
         client.scripts()
+        client.limits()
         renewal(walk)
         walk.upgrade(newer)
         walk.remove_and_purge()
