@@ -41,7 +41,9 @@ class Login:
     user: str
 
 
-StateOption = Annotated[Path | None, typer.Option("--state", help="State of a system that runs on this machine.")]
+StateOption = Annotated[
+    Path | None, typer.Option("--state", envvar="RUBACKUP_STATE", help="State of a system that runs on this machine.")
+]
 ApiOption = Annotated[str, typer.Option("--api", help="Address of the API, such as https://backup.example:5656.")]
 CaOption = Annotated[Path | None, typer.Option("--ca", help="Root certificate that the API is verified by.")]
 UserOption = Annotated[str, typer.Option("--user", help=f"Who logs in; the password is read from {PASSWORD}.")]

@@ -15,7 +15,10 @@ from rubackup.roles.recovery import homes, rebuilding, safekeeping
 from rubackup.roles.recovery.homes import Home
 
 StateOption = Annotated[
-    Path | None, typer.Option("--state", help="State of `rubackup up`; without it the installation of this host.")
+    Path | None,
+    typer.Option(
+        "--state", envvar="RUBACKUP_STATE", help="State of `rubackup up`; without it the installation of this host."
+    ),
 ]
 PassphraseOption = Annotated[
     Path | None, typer.Option("--passphrase-file", help="File with the passphrase that encrypts the backup.")
@@ -90,7 +93,7 @@ def rebuild_catalogue(
     """Fill the catalogue out of what lies in pools, when it and all its backups are lost. May be run again."""
     wanted = [_named(text) for text in pool or []]
     with administration.session(administration.Login(state, api, ca, user)) as client:
-        found = rebuilding.rebuild(client, wanted, media_server, print)
+        found = rebuilding.rebuild(client, wanted, media_server, lambda text: typer.echo(output.plain(text), err=True))
     for name, answer in found.pools.items():
         reconciliation.tell(name, answer)
     for hwid, number in found.strangers.items():

@@ -18,8 +18,9 @@ from rubackup.roles.init import folders, ownership
 from rubackup.roles.init.database import ServiceDatabase
 from rubackup.roles.init.nodes import catalogue_address
 from rubackup.roles.init.plan import Plan
+from rubackup.roles.installed.alone import state_of
 from rubackup.roles.installed.bundle import put
-from rubackup.roles.installed.config_file import AUTONOMOUS, NODES, ConfigFile, read_hwid
+from rubackup.roles.installed.config_file import NODES, ConfigFile, read_hwid
 from rubackup.roles.installed.layout import Layout
 from rubackup.roles.process import database_address
 from rubackup.roles.settings import Settings
@@ -108,11 +109,8 @@ class Home:
 def here() -> Home:
     """The installation of this host; of an autonomous client the state in its folder."""
     layout = Layout.here()
-    if layout.config_file.exists():
-        file = ConfigFile.load(layout.config_file)
-        if file.node == AUTONOMOUS:
-            return of_state(Path(file.values.get("autonomous-directory", "")))
-    return installed(layout)
+    alone = state_of(layout)
+    return installed(layout) if alone is None else of_state(alone.root)
 
 
 def installed(layout: Layout) -> Home:
