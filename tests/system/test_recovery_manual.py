@@ -87,10 +87,10 @@ class Office:
 
 
 def _differs(block: Block, printed: str) -> bool:
-    """As the manual's reader has it; a line `…` stands for any number of lines."""
+    """As the manual's reader has it; `…` at the end of a line stands for further lines, too."""
     if block.shown is None:
         return False
-    pattern = re.escape(block.shown).replace("…\n", "(?s:.*)\n").replace("…", ".*")
+    pattern = re.escape(block.shown).replace("…\\\n", "(?s:.*)\n").replace("…", ".*")
     return not re.fullmatch(pattern, printed.lstrip("\n"))
 
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,8 +39,8 @@ _UP_FILES: Final = ("keys", "secrets/superuser-password", "etc/complete")
 _INSTALLED_FILES: Final = (
     "keys", "etc/config.file", "etc/rubackup_api.env", "etc/rubackup_api_logger.conf",
 )  # fmt: skip
-_PASSING: Final = (".bundle",)
-"""Files that are there only to be carried to another host."""
+_LEFT_OUT: Final = re.compile(r"\..*|.*\.bundle|catalogue-passphrase")
+"""Files that were not finished, that are there only to be carried to another host, and the timer's passphrase, which opens the backup."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ class Home:
             found = sorted(path.rglob("*")) if path.is_dir() else [path]
             yield from (
                 one for one in found
-                if one.is_file() and not one.is_symlink() and one.suffix not in _PASSING and not one.name.startswith(".")
+                if one.is_file() and not one.is_symlink() and not _LEFT_OUT.fullmatch(one.name)
             )  # fmt: skip
 
     def _may_be(self, name: str) -> bool:
