@@ -12,7 +12,8 @@ PAGES = user_pages()
 RUNNERS = {
     UP: "tests/system/test_manual.py",
     RECOVERY: "tests/system/test_recovery_manual.py",
-    **dict.fromkeys(HOSTS, "tests/packages")}
+    **dict.fromkeys(HOSTS, "tests/packages"),
+}
 
 
 def runs(where: str) -> bool:

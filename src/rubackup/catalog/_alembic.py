@@ -22,9 +22,7 @@ async def upgrade(address: DatabaseAddress, target: str, schema: str = "") -> No
     settings = {"application_name": "rubackup migrate", **({"search_path": schema} if schema else {})}
 
     async def connect() -> Any:
-        return await asyncpg.connect(
-            **address.arguments(), timeout=10, server_settings=settings
-        )
+        return await asyncpg.connect(**address.arguments(), timeout=10, server_settings=settings)
 
     engine = create_async_engine("postgresql+asyncpg://", async_creator=connect, poolclass=NullPool)
     with translated():

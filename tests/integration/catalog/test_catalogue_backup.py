@@ -17,7 +17,7 @@ from rubackup.catalog.backup.file import KeyFile, Reader, check, key_files
 from rubackup.catalog.backup.restoring import STAGING, restore
 from rubackup.catalog.backup.taking import take
 from rubackup.catalog.database import Database, DatabaseAddress
-from rubackup.catalog.migrate import revisions
+from rubackup.catalog.versions import revisions
 from rubackup.domain.errors import Conflict, Corrupt, Invalid, StorageFault
 from support.catalogue import World
 from support.databases import execute, fresh_database
@@ -194,7 +194,7 @@ def test_only_a_catalogue_that_nobody_uses_is_replaced(
         finally:
             await db.close()
 
-    with pytest.raises(Conflict, match=r"rubackup_server from 127\.0\.0\.1 \(1\)"):
+    with pytest.raises(Conflict, match=r"rubackup_server .*from 127\.0\.0\.1 \(1\)"):
         asyncio.run(connected())
     assert everything(database) == before
 

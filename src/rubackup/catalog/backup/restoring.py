@@ -20,7 +20,8 @@ from rubackup.catalog.backup.file import END, ROWS, SEQUENCES, TABLE, Header, Re
 from rubackup.catalog.backup.taking import APPLICATION, PLAIN, SCHEMA
 from rubackup.catalog.database import Connection, Database, DatabaseAddress, translated
 from rubackup.catalog.locks import LEADER_LOCK
-from rubackup.catalog.migrate import LOCK_KEY, check_version, is_known, revisions, version
+from rubackup.catalog.migrate import LOCK_KEY, check_version, is_known, version
+from rubackup.catalog.versions import revisions
 from rubackup.domain.errors import Busy, Conflict, Corrupt, StorageFault
 
 STAGING = "rubackup_restore"
@@ -168,13 +169,13 @@ async def _swap(db: Connection, step: Step) -> None:
 @contextlib.contextmanager
 def _explained() -> Iterator[None]:
     """Sentences for what an administrator can mend; nothing of the catalogue was changed then."""
-    try:
-        with translated():
+    with translated():
+        try:
             yield
-    except asyncpg.DiskFullError as error:
-        raise StorageFault("The disk of PostgreSQL is full; the catalogue was not changed.") from error
-    except asyncpg.InsufficientPrivilegeError as error:
-        raise Conflict(
-            f"PostgreSQL does not let the service database's role do this ({error}): it has to own the database and"
-            " everything in its schema public. The catalogue was not changed."
-        ) from error
+        except asyncpg.DiskFullError as error:
+            raise StorageFault("The disk of PostgreSQL is full; the catalogue was not changed.") from error
+        except asyncpg.InsufficientPrivilegeError as error:
+            raise Conflict(
+                f"PostgreSQL does not let the service database's role do this ({error}): it has to own the database and"
+                " everything in its schema public. The catalogue was not changed."
+            ) from error

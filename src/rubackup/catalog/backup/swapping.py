@@ -44,6 +44,10 @@ SELECT CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END AS kind, quote_i
 FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) a LEFT JOIN pg_roles r ON r.oid = a.grantee
 WHERE c.relnamespace = $1::regnamespace AND c.relkind IN ('r', 'p', 'v', 'S') AND a.grantee <> c.relowner"""
 
+_NAMES = """
+SELECT quote_ident(c.relname) AS name FROM pg_class c
+WHERE c.relnamespace = $1::regnamespace AND c.relkind IN ('r', 'p', 'v', 'S')"""
+
 
 async def bare(db: Connection, schema: str) -> list[str]:
     """Take keys to other tables, triggers and indexes from all tables; the statements that bring them back."""
@@ -79,10 +83,9 @@ async def swap(db: Connection, source: str, target: str) -> None:
 
 
 async def _grant(db: Connection, schema: str, grants: Sequence[Any]) -> None:
-    there = {(one["kind"], one["name"]) for one in await db.fetch(_OBJECTS, schema)}
-    there |= {("TABLE", name) for kind, name in there if kind == "VIEW"}
+    there = {row["name"] for row in await db.fetch(_NAMES, schema)}
     for one in grants:
-        if (one["kind"], one["name"]) in there:
+        if one["name"] in there:
             option = " WITH GRANT OPTION" if one["grantable"] else ""
             await db.execute(
                 f"GRANT {one['privilege']} ON {one['kind']} {quoted(schema)}.{one['name']} TO {one['grantee']}{option}"
