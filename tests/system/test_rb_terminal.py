@@ -134,8 +134,7 @@ def test_a_login_asks_for_what_it_does_not_know(system: System, tmp_path: Path) 
     assert password not in terminal.shown
     with Terminal([BIN / "rb", "login"], env=environment(tmp_path)) as terminal:  # now it knows all but the password
         terminal.expect("Password of rubackup: ")
-        terminal.type("\x03")
-        assert terminal.status() == 130
+        assert terminal.interrupt() == 130
 
 
 def test_a_new_password_is_asked_for_twice(system: System, home: Path) -> None:
@@ -146,8 +145,7 @@ def test_a_new_password_is_asked_for_twice(system: System, home: Path) -> None:
         terminal.expect("Repeat.*: $")
         terminal.type("Another-password-1\r")
         terminal.expect("(?i)do not match(?s:.*): $")
-        terminal.type("\x03")
-        assert terminal.status() == 130
+        assert terminal.interrupt() == 130
 
     assert "ne-password-1" not in terminal.shown
 
@@ -160,8 +158,11 @@ def test_a_deletion_is_confirmed(system: System, home: Path, answer: str, status
 
     with Terminal([BIN / "rb", "client_group", "delete", name], env=environment(home)) as terminal:
         terminal.expect(rf"Delete {name} of client_groups\? \[y/N\]: ")
-        terminal.type(answer)
-        assert terminal.status() == status
+        if answer == "\x03":
+            assert terminal.interrupt() == status
+        else:
+            terminal.type(answer)
+            assert terminal.status() == status
 
     left = system.call("GET", "/client_groups", filter_data=f'name="{name}"')["data"]["total"]
     assert left == (0 if status == 0 else 1)
