@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import pty
@@ -68,6 +69,15 @@ class Terminal:
         while self._read(until - time.monotonic()):
             pass
         return self._process.wait(max(until - time.monotonic(), 1))
+
+    def interrupt(self, seconds: float = 20) -> int:
+        """Ctrl-C until the program ends; its exit status. One that comes just before a read is seen by the next one only."""
+        until = time.monotonic() + seconds
+        while self._process.poll() is None and time.monotonic() < until:
+            self.type("\x03")
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(5)  # a second one while it ends would kill it
+        return self.status(max(until - time.monotonic(), 1))
 
     @property
     def raw(self) -> str:

@@ -62,6 +62,15 @@ def test_other_lists_are_listed(logged_in: System) -> None:
         assert text
 
 
+def test_of_several_tasks_each_is_asked_by_itself(logged_in: System) -> None:
+    """One that there is not keeps nobody from the others; what came of each is told."""
+    single, several = rb("task_queue", "kill", "999998"), rb("task_queue", "kill", "999998", "999999", "--json")
+
+    assert (single[0], single[2]) == (7, "rb: No such task in the queue: 999998.\n")
+    assert several[0] == 7
+    assert [(one["task"], one["done"]) for one in json.loads(several[1])] == [(999998, False), (999999, False)]
+
+
 def test_a_session_is_renewed_at_the_api(logged_in: System) -> None:
     """The new tokens are kept, and the old refresh token is not needed any more."""
     store = access.session_store()

@@ -54,27 +54,43 @@ def shell(request: pytest.FixtureRequest, home: Path, tmp_path: Path) -> Iterato
         pytest.skip(f"{arguments[0]} is not installed")
     with Terminal(arguments, env=environment(home), columns=200, cwd=tmp_path) as terminal:
         terminal.type(start)
-        terminal.expect(r"(?s)completion.*ready> ")
+        terminal.expect(r"(?s)completion.*ready> ", 60)
         yield terminal
 
 
 @pytest.mark.parametrize("shell", list(START), indirect=True)
 def test_a_shell_completes_what_there_is(shell: Terminal, tmp_path: Path) -> None:
     """Commands, options, values and names of rows; quoted so that the shell takes them for one word, whatever is in them."""
-    shell.type("rb_task_q\tli\t--so\tstat\t--lim\t3\r")
-    shell.expect("Task type")
-    shell.type("rb pools get Def\t\r")
-    shell.expect(r"pool_name +Default\n")
-    shell.type("rb client_group get Г\t\r")
-    shell.expect(rf"name +{NAME}\n")
-    shell.type('rb client_group get "Г\t\r')
-    shell.expect(rf"name +{NAME}\n")
-    shell.type("rb client_group get x\t\r")
-    assert WICKED in shell.expect(r"name +(x.*)\n")[1]
+    complete(shell, [("rb_task_q", "ueue"), ("li", "st"), ("--so", "rt"), ("stat", "us"), ("--lim", "it")])
+    assert enter(shell, " 3\r", "Task type")
+    complete(shell, [("rb pools get Def", "ault")])
+    assert enter(shell, "\r", r"pool_name +Default\n")
+    for typed in ("Г", '"Г'):
+        complete(shell, [(f"rb client_group get {typed}", "пробелом")])
+        assert enter(shell, "\r", rf"name +{NAME}\n")
+    complete(shell, [("rb client_group get x", "taken")])
+    assert WICKED in enter(shell, "\r", r"name +(x.*)\n")
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "root.crt").touch()
-    shell.type("rb login --ca ro\t https://localhost:1 -u a --password-file none\r")
-    shell.expect("root.crt is no file with a root certificate|There is no file none")
+    complete(shell, [("rb login --ca ro", "ot.crt")])
+    assert enter(
+        shell, " https://localhost:1 -u a --password-file none\r", "root.crt is no file with a root certificate"
+    )
+
+
+def complete(shell: Terminal, parts: list[tuple[str, str]]) -> None:
+    """Type each part and the tabulator, and wait until the rest of it is there: keys that wait would change what it does."""
+    for typed, rest in parts:
+        shell.type(f"{typed}\t")
+        shell.expect(rest, 60)
+
+
+def enter(shell: Terminal, text: str, pattern: str) -> str:
+    """End the line; what matches in its output, before the next prompt."""
+    shell.type(text)
+    found = shell.expect(pattern, 60)[0]
+    shell.expect("ready> ", 60)
+    return found
 
 
 def test_completion_is_quick(home: Path) -> None:
@@ -118,21 +134,18 @@ def test_a_login_asks_for_what_it_does_not_know(system: System, tmp_path: Path) 
     assert password not in terminal.shown
     with Terminal([BIN / "rb", "login"], env=environment(tmp_path)) as terminal:  # now it knows all but the password
         terminal.expect("Password of rubackup: ")
-        terminal.type("\x03")
-        assert terminal.status() == 130
+        assert terminal.interrupt() == 130
 
 
 def test_a_new_password_is_asked_for_twice(system: System, home: Path) -> None:
     """And not sent when the answers differ."""
     with Terminal([BIN / "rb", "users", "change_password"], env=environment(home)) as terminal:
-        terminal.expect("assword.*: ")
-        for answer in ("One-password-1", "Another-password-1"):
-            terminal.type(f"{answer}\r")
-            terminal.expect("(?s).+")
-            time.sleep(0.2)
-        terminal.expect("(?i)do not match")
-        terminal.type("\x03")
-        assert terminal.status() == 130
+        terminal.expect("assword.*: $")
+        terminal.type("One-password-1\r")
+        terminal.expect("Repeat.*: $")
+        terminal.type("Another-password-1\r")
+        terminal.expect("(?i)do not match(?s:.*): $")
+        assert terminal.interrupt() == 130
 
     assert "ne-password-1" not in terminal.shown
 
@@ -145,8 +158,11 @@ def test_a_deletion_is_confirmed(system: System, home: Path, answer: str, status
 
     with Terminal([BIN / "rb", "client_group", "delete", name], env=environment(home)) as terminal:
         terminal.expect(rf"Delete {name} of client_groups\? \[y/N\]: ")
-        terminal.type(answer)
-        assert terminal.status() == status
+        if answer == "\x03":
+            assert terminal.interrupt() == status
+        else:
+            terminal.type(answer)
+            assert terminal.status() == status
 
     left = system.call("GET", "/client_groups", filter_data=f'name="{name}"')["data"]["total"]
     assert left == (0 if status == 0 else 1)

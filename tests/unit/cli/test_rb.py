@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -12,9 +13,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import typer
 
 from rubackup.cli import other_names, output
-from rubackup.cli.rb import access, bodies, names, shells, tables
+from rubackup.cli.rb import access, bodies, names, shells, tables, tasks
 from rubackup.cli.rb.generic import HIDDEN, FamilyGroup, show
 from rubackup.cli.rb.main import ALIASES, made
 from rubackup.cli.rb.status import exit_status
@@ -57,7 +59,7 @@ def test_the_commands_of_a_family_explain_themselves(family: str) -> None:
     for name in found.list_commands(None):
         status, text, said = rb(family, name, "--help")
         assert (status, said) == (0, ""), name
-        assert "--json" in text or name in {"kill", "pause", "continue", "download"}, name
+        assert "--json" in text or name == "download", name
 
 
 def test_lists_offer_what_their_calls_take() -> None:
@@ -217,8 +219,6 @@ def test_an_error_has_its_exit_status(error: Any, status: int) -> None:
 
 def test_what_went_well_only_in_part_is_an_exit_status(capsys: pytest.CaptureFixture[str]) -> None:
     """207: the table shows what did not."""
-    import typer
-
     with pytest.raises(typer.Exit) as ended:
         show(Answer(207, {"items": [{"id": 5, "problem": "is gone"}]}, "", {}), json=False)
 
@@ -384,3 +384,25 @@ def test_a_name_that_several_rows_have_names_none() -> None:
     with pytest.raises(Misused, match=r"Several of clients have hostname web: name one of them by its id \(3, 5\)"):
         names.find(api, TOOLS["clients"], "web")
     assert names.find(api, TOOLS["clients"], "7") == 7
+
+
+def test_some_tasks_that_allow_it_are_done_in_part(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit status 8. A refusal that is not about the task ends all."""
+    answers: list[Any] = [Answer(200, {}, "Killed.", {}), Refused("It has ended.", 400), Refused("Log in.", 401)]
+
+    def kill(_: dict[str, int]) -> Answer[Any]:
+        answer = answers.pop(0)
+        if isinstance(answer, Refused):
+            raise answer
+        return answer
+
+    api = SimpleNamespace(calls=SimpleNamespace(kill_task=kill))
+    monkeypatch.setattr(tasks, "connect", lambda: contextlib.nullcontext(api))
+
+    with pytest.raises(typer.Exit) as ended:
+        tasks.kill([1, 2])
+    assert (ended.value.exit_code, capsys.readouterr().out) == (8, "task 1: Killed.\ntask 2: It has ended.\n")
+    with pytest.raises(Refused):
+        tasks.kill([1, 2])

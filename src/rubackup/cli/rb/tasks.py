@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Annotated, Any
 
 import typer
@@ -12,9 +13,10 @@ from rubackup.cli.rb import completion, tables
 from rubackup.cli.rb.access import connect
 from rubackup.cli.rb.generic import Json, Wait, carry_out, show
 from rubackup.cli.rb.names import find
+from rubackup.cli.rb.status import PARTLY, exit_status
 from rubackup.cli.rb.tools import TOOLS, Tool, operation
 from rubackup.cli.rb.waiting import wait_for
-from rubackup.sdk import Client, condition
+from rubackup.sdk import Client, Refused, condition
 
 Numbers = Annotated[list[int], typer.Argument(metavar="TASK", help="Numbers of tasks.")]
 LOGS = {
@@ -22,6 +24,8 @@ LOGS = {
     "rule": ("/global_schedule_log", "rule_ref"), "copy": ("/repository_log", "record"),
 }  # fmt: skip
 """Logs by what they are about, and the column that names it."""
+OF_THE_TASK = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT})
+"""Refusals that say nothing of other tasks."""
 
 
 def wait(tasks: Numbers, json: Json = False) -> None:
@@ -31,10 +35,24 @@ def wait(tasks: Numbers, json: Json = False) -> None:
 
 
 def _each(call: Callable[[Client, int], Any]) -> Callable[..., None]:
-    def run(tasks: Numbers) -> None:
+    def run(tasks: Numbers, json: Json = False) -> None:
+        told: list[dict[str, Any]] = []
+        refused: list[Refused] = []
         with connect() as api:
-            for number in tasks:
-                print(f"task {number}: {output.plain(call(api, number).message)}")
+            for number in dict.fromkeys(tasks):
+                try:
+                    told.append({"task": number, "done": True, "message": call(api, number).message})
+                except Refused as error:
+                    if len(tasks) == 1 or error.status not in OF_THE_TASK:
+                        raise
+                    refused.append(error)  # the other tasks may allow it
+                    told.append({"task": number, "done": False, "message": error.message})
+        if json:
+            output.as_json(told)
+        for row in () if json else told:
+            print(f"task {row['task']}: {output.plain(row['message'])}")
+        if refused:
+            raise typer.Exit(PARTLY if len(refused) < len(told) else exit_status(refused[0]))
 
     return run
 
