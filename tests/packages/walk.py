@@ -161,4 +161,4 @@ class Walk:
         left = host.run("cd /opt/rubackup && find . -type f | grep -v ^./var/pools/Default/ || true").split()
         assert left == ["./keys/master-key"], left
         assert host.run("ls /opt/rubackup/var/pools/Default").strip()
-        assert host.run("find /etc/systemd /usr/lib/systemd -name 'rubackup*'").strip() == ""
+        assert host.run("find /etc/systemd /usr/lib/systemd -type l -name 'rubackup*'").strip() == ""
