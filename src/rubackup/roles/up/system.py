@@ -112,6 +112,8 @@ class System:
         if found:
             return found
         server = EmbeddedPostgres(self._state.root, self._runtime)
+        if not server.data.exists():  # a catalogue begins, whatever else of the state is there already
+            (self._state.root / "etc/complete").unlink(missing_ok=True)
         self._supervisor.start(PostgresService(server))
         return catalogues.embedded(self._state, server.address())
 
