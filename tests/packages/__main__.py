@@ -63,7 +63,7 @@ def main() -> int:
         step = Steps()
         page = Page("installation")
         if "rpm" in chosen.parts:
-            rpms.look(packages, newer, work / "rpm-root", step)
+            rpms.look(packages, newer, lower, work / "rpm-root", step)
         if "one" in chosen.parts:
             one_host(packages, newer, lower, work, page, step)
         if "alone" in chosen.parts:
