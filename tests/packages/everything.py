@@ -91,7 +91,7 @@ class Everything:
         told = host.run("journalctl -u within --no-pager -o cat")
         assert "mounted" in told, told
         assert "open: " not in told, told
-        assert host.run("mountpoint /mnt/within", status=32), "a snapshot was mounted for the whole host"
+        assert "is not a mountpoint" in host.run("mountpoint /mnt/within", status=None), "mounted for the whole host"
         host.run("rm /etc/systemd/system/within.service && systemctl daemon-reload")
 
     def _run(self, script: str, client: str, wanted: str) -> str:

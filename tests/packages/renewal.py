@@ -45,6 +45,15 @@ def renewal(site: Walk) -> None:
     site.step("renewed; the API took it without a restart, a backup works")
 
 
+def catalogue(site: Walk) -> None:
+    """The other timer's service writes the service database into a file that only root may read."""
+    site.step("the service of the other timer backs the service database up")
+    site.host.run("systemctl enable --now /opt/rubackup/etc/systemd/system/rubackup_catalogue.timer")
+    site.host.run("systemctl start rubackup_catalogue || (journalctl -u rubackup_catalogue --no-pager; exit 1)")
+    found = site.host.run("find /opt/rubackup/var/catalogue -type f -size +10k -printf '%m %u\\n'")
+    assert found == "600 root\n", found
+
+
 def serial(site: Walk, where: str) -> str:
     """The serial number of the certificate that is served."""
     said = site.host.run(f"openssl s_client -connect {where} </dev/null 2>/dev/null | openssl x509 -noout -serial")

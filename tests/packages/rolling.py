@@ -84,7 +84,9 @@ class Rolling:
         for name in (*SERVERS, "rb-media", "rb-client"):
             packages = ["rubackup-common", "rubackup-client", *(["rubackup-server"] if name != "rb-client" else [])]
             site.hosts[name].run(f"cd /root/new && dpkg -i {' '.join(f'{one}.deb' for one in packages)}")
-        assert site.office().call("GET", "/clients")["data"]["total"]
+        office = site.office()
+        asked = {"data": [{"client_hwid": office.client("host1.example")["hwid"], "path": "/srv"}]}
+        assert "large" in str(office.call("POST", "/list_client_filesystem", asked)["data"])
         said = site.hosts["rb-primary"].run("rb_init --finish-upgrade", status=1)
         assert f"too old for that are rubackup_api {self.old} on rb-api." in said, said
         assert self._schema() == f"{self._revision}_pre"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+from packages.container import copy
 from packages.walk import ORDER, Steps
 
 
@@ -13,7 +14,7 @@ def query(rpm: Path, *what: str) -> str:
     return subprocess.run(["rpm", "-qp", *what, str(rpm)], check=True, capture_output=True, text=True).stdout
 
 
-def look(packages: Path, newer: Path, root: Path, step: Steps) -> None:
+def look(packages: Path, newer: Path, lower: Path, work: Path, step: Steps) -> None:
     """Both kinds hold the same files; the scripts are the same; rpm installs, upgrades and erases below a root."""
     step("rpm: the same files and scripts as the .deb")
     for name in ORDER:
@@ -30,35 +31,46 @@ def look(packages: Path, newer: Path, root: Path, step: Steps) -> None:
     assert "rubackup-common = " in query(packages / "rubackup-server.rpm", "--requires")
     assert "python3.11" in query(packages / "rubackup-common.rpm", "--requires")
     assert "/opt/rubackup/etc/rubackup_api.env" in query(packages / "rubackup-rest-api.rpm", "-c")
-    step("rpm --root: -i, -U with a changed setting, -e")
-    _below(packages, newer, root)
+    step("rpm --root: -i, -U with a changed setting, back, -e, with all scripts")
+    with copy(lower, work) as root:
+        _below(packages, newer, root)
 
 
 def _below(packages: Path, newer: Path, root: Path) -> None:
-    (root / "opt/rubackup").mkdir(parents=True)
+    """Below a Debian that does not run: its scripts make users and folders, and leave systemd alone."""
     command = ["rpm", "--root", str(root), "--dbpath", "/var/lib/rpm"]
     rpms = [[str(folder / f"{name}.rpm") for name in ORDER] for folder in (packages, newer)]
-    without = ("--nodeps", "--noscripts")
-    subprocess.run([*command, "--initdb"], check=True)
-    _run(*command, "-i", *without, *rpms[0])
+    _run(*command, "--initdb")
+    _run(*command, "-i", "--nodeps", *rpms[0])
     _run(*command, "-V", "--nodeps", *ORDER)
-    settings, log = root / "opt/rubackup/etc/rubackup_api.env", root / "opt/rubackup/etc/rubackup_api_logger.conf"
+    ours = root / "opt/rubackup"
+    owners = {
+        line.split(":")[2]: line.split(":")[0] for line in (root / "etc/passwd").read_text().splitlines()
+    }  # fmt: skip
+    for role in ("server", "media", "api"):
+        assert owners[str((ours / f"keys/{role}").stat().st_uid)] == f"rubackup-{role}"
+    settings, log = ours / "etc/rubackup_api.env", ours / "etc/rubackup_api_logger.conf"
     settings.write_text(settings.read_text().replace("APP_HOST=localhost", "APP_HOST=api.example"))
+    (ours / "keys/server/serverKey.key").write_text("a key\n")
     before = _run(*command, "-q", "rubackup-server")
-    _run(*command, "-U", *without, *rpms[1])
+    _run(*command, "-U", "--nodeps", *rpms[1])
     assert _run(*command, "-q", "rubackup-server") != before
-    assert len(_run(*command, "-qa").split()) == len(ORDER), "an old version is still listed"
+    assert len([one for one in _run(*command, "-qa").split() if "rubackup" in one]) == len(ORDER), (
+        "an old one is listed"
+    )
     assert "APP_HOST=api.example" in settings.read_text(), "the upgrade has replaced a changed setting"
     assert log.exists()
-    _run(*command, "-U", "--oldpackage", *without, *rpms[0])
+    _run(*command, "-U", "--oldpackage", "--nodeps", *rpms[0])
     assert _run(*command, "-q", "rubackup-server") == before
-    _run(*command, "-e", *without, *ORDER)
+    _run(*command, "-V", "--nodeps", "rubackup-common", "rubackup-client", "rubackup-server")
+    _run(*command, "-e", "--nodeps", *ORDER)
     assert not log.exists(), "an unchanged setting is left"
-    left = sorted(str(path.relative_to(root)) for path in (root / "opt").rglob("*") if not path.is_dir())
-    assert left == ["opt/rubackup/etc/rubackup_api.env.rpmsave"], left
+    left = sorted(str(path.relative_to(ours)) for path in ours.rglob("*") if not path.is_dir())
+    assert left == ["etc/rubackup_api.env.rpmsave", "keys/server/serverKey.key"], left
 
 
 def _run(*command: str) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+    assert "scriptlet failed" not in done.stderr, done.stderr
     return done.stdout

@@ -9,7 +9,7 @@ import pytest
 from support.manual import SUFFIX, fences, user_pages
 
 ENGLISH, RUSSIAN = user_pages(), user_pages(SUFFIX)
-ONLY_ENGLISH = {"cli", "disaster-recovery", "installation", "sdk"}
+ONLY_ENGLISH: set[str] = set()
 """Pages that nobody has put into Russian yet; the site says so on them."""
 FENCE = re.compile(r"^```.*?^```\n", re.MULTILINE | re.DOTALL)
 TABLE = re.compile(r"(?:^\|.*\|\n)+", re.MULTILINE)
@@ -77,7 +77,7 @@ def test_code_in_the_text_is_the_same(page: str) -> None:
 @both
 def test_russian_pages_are_in_russian(page: str) -> None:
     """Each paragraph outside of tables and blocks."""
-    text = TABLE.sub("", prose(RUSSIAN[page].read_text()))
+    text = re.sub(r"^    .*\n", "", TABLE.sub("", prose(RUSSIAN[page].read_text())), flags=re.MULTILINE)
     paragraphs = [part for part in re.split(r"\n\s*\n", text) if len(re.findall("[A-Za-zА-Яа-яё]", part)) > 40]
 
     assert [part for part in paragraphs if not CYRILLIC.search(part)] == []

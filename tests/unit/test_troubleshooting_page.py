@@ -36,7 +36,9 @@ def said(node: ast.AST) -> str | None:
 def texts() -> tuple[str, ...]:
     """Every text of the product that may be a sentence."""
     found: set[str] = set()
-    for file in Path(ROOT / "src" / "rubackup").rglob("*.py"):
+    for file in (
+        f for f in Path(ROOT / "src" / "rubackup").rglob("*.py") if "sdk" not in f.parts or f.parent.name != "api"
+    ):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if (text := said(node)) and " " in text:
                 found.add(re.sub("…+", "…", " ".join(text.split())))

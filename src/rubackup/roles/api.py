@@ -160,8 +160,8 @@ def _keep(settings: Settings, count: int, work: Callable[[Site], None]) -> int:
 
 def _teller(settings: Settings) -> Callable[[int], None]:
     def tell(port: int) -> None:
-        ready(settings, port)
         log.info("RuBackup REST API is running on [%s]", address_of(settings, port).origin)
+        ready(settings, port)
 
     return tell
 
