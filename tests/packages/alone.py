@@ -15,7 +15,7 @@ SOURCE = "/usr/share/perl5"
 MINUTELY = (
     "rb global_schedule create --name minutely --client-id $(rb clients list --json | jq '.[0].id')"
     f" --resource-type 'File system' --resource {SOURCE} --backup-type incremental --pool-id Default --status run"
-    " --storage-duration '1 month' --priority 100 --crypto nocrypt"
+    " --storage-duration '1 month' --priority 100 --crypto nocrypt --min '*' --hour '*'"
 )
 COPIES = "rubackup client copies --json | jq -c '[.copies[] | {id, rule, resource}]'"
 

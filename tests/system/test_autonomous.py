@@ -124,10 +124,7 @@ def test_it_is_nothing_else(alone: Host) -> None:
     assert "runs no client process of its own" in installation.run("rubackup_client", "--start", status=78)
     said = installation.run("rb_init", "-n", "client", "-c", "backup.example", "--fingerprint", "0" * 64, status=1)
     assert f"rubackup up --state {alone.folder}" in said
-    said = installation.run("rb_init", "-n", "primary-server", status=1)
-    assert "cannot become a primary-server" in said
     assert "is already running" in installation.run("rubackup_alone", "--start", status=1)
-    assert "rubackup_alone is running" in installation.run("rubackup_alone", "--status")
     assert "Nothing is wrong." in installation.run("rubackup", "config", "check")
 
 

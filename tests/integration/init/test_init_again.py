@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from pathlib import Path
 
 import pytest
 
 from rubackup.catalog.database import DatabaseAddress
+from rubackup.domain.errors import Conflict
 from rubackup.roles.init import folders, nodes
+from rubackup.roles.init.plan import Plan
+from rubackup.roles.installed.layout import Layout
 from support.initialised import Place, empty_place, in_child, killed_after_step, killed_at_write, pause, rows, tree
 
+ABSENT = DatabaseAddress("", 0, "", "", "")
+STRIDE = 1 if os.environ.get("INIT_EACH_WRITE") == "1" else 4
+"""Every change of the file system in `scripts/nightly init`, each fourth in CI."""
 AGAIN = {"issued_certificates", "clients_log"}
 """A certificate that was signed and not written yet is signed once more, and both are noted."""
 KEY_PATHS = {
@@ -48,11 +55,11 @@ def test_killed_after_each_step(tmp_path: Path, postgres: DatabaseAddress, whole
 
 
 def test_killed_before_each_write(tmp_path: Path, postgres: DatabaseAddress, whole: Place) -> None:
-    """The same for every single change of the file system."""
+    """The same for changes of the file system."""
     with empty_place(tmp_path / "opt", postgres, "init_writes") as place:
         number = 1
         while (ended := killed_at_write(place.layout, place.plan, number)) == -9:
-            number += 1
+            number += STRIDE
 
         assert ended == 0
         assert number > 60
@@ -101,3 +108,30 @@ def test_remains_of_a_kill_are_removed(whole: Place) -> None:
     assert in_child(lambda: nodes.set_up(whole.layout, whole.plan, lambda _sentence: None)) == 0
 
     assert [path.exists() for path in (old, fresh, other)] == [False, True, True]
+
+
+def test_one_runs_at_a_time(whole: Place) -> None:
+    """A second one says so and changes nothing."""
+    lock = whole.layout.root / "var/run/rb_init.lock"
+    with lock.open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(Conflict, match="Another rb_init is at work on this host"):
+            nodes.set_up(whole.layout, whole.plan, lambda _sentence: None)
+
+
+def test_an_autonomous_client_killed_before_each_write(tmp_path: Path) -> None:
+    """It needs no database to be set up; ids, password and settings are those of one run however often it was killed."""
+    wholes, chain = (Place(Layout(tmp_path / name / "opt"), alone(tmp_path / name), ABSENT) for name in ("one", "many"))
+    assert in_child(lambda: nodes.set_up(wholes.layout, wholes.plan, lambda _sentence: None)) == 0
+    number = 1
+    while (ended := killed_at_write(chain.layout, chain.plan, number)) == -9:
+        number += STRIDE
+
+    assert ended == 0
+    assert number > 40
+    assert tree(tmp_path / "many") == tree(tmp_path / "one")
+
+
+def alone(place: Path) -> Plan:
+    """A plan for a host with everything below a folder."""
+    return Plan("autonomous-client", alone=place / "disk", superuser_password="a-password-of-tests")
