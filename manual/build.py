@@ -20,12 +20,20 @@ import yaml
 from mkdocs.commands.build import build
 from mkdocs.config import load_config
 from mkdocs.exceptions import Abort, ConfigurationError
+from pymdownx.slugs import slugify
 
 SUFFIX = ".ru.md"
-RUN = re.compile(r"^<!-- run: .* -->\n", re.MULTILINE)
+RUN = re.compile(r"^<!-- (?:run|carry): .* -->\n", re.MULTILINE)
 """Where a block is run says the source; readers need not know."""
+FENCE = re.compile(r"^```.*?^```\n", re.MULTILINE | re.DOTALL)
+HEADING = re.compile(r"^#+ +(.*)$", re.MULTILINE)
+LINK = re.compile(r"\]\(([^)#:\s]+\.md)#([^)\s]+)\)")
+ROW = re.compile(r"^\|.*$", re.MULTILINE)
+CODE = re.compile(r"`[^`]*`")
 TITLE = re.compile(r"\A# .*\n")
 ONLY_ENGLISH = "\n*Эта страница есть только на английском языке.*\n"
+WIDE = "---\nhide: [toc]\n---\n"
+"""A page without sections needs no list of them beside it."""
 SECTIONS = {
     "Setting up": "Установка", "Every day": "Повседневная работа", "Taking care": "Защита и обслуживание",
     "Reference": "Справочник", "Development": "Для разработчиков", "Design": "Устройство", "Decisions": "Решения",
@@ -47,20 +55,56 @@ def stage(source: Path, target: Path, language: str) -> None:
     for page in sorted(target.rglob("*.md")):
         own = source / "docs" / page.relative_to(target).with_suffix(SUFFIX)
         text = page.read_text(encoding="utf-8")
-        if language == "ru":
-            text = own.read_text(encoding="utf-8") if own.exists() else TITLE.sub(lambda m: m[0] + ONLY_ENGLISH, text)
-        page.write_text(RUN.sub("", text), encoding="utf-8")
+        if language == "ru" and own.exists():
+            text = own.read_text(encoding="utf-8")
+        elif language == "ru":
+            text = TITLE.sub(lambda m: m[0] + ONLY_ENGLISH, led(text, own.parent))
+        head = "" if "\n## " in text else WIDE
+        page.write_text(head + ROW.sub(bars, RUN.sub("", text)), encoding="utf-8")
+
+
+def bars(row: re.Match[str]) -> str:
+    """A row of a table as the site's Markdown reads it: a bar within code needs no backslash there, and would keep it."""
+    return CODE.sub(lambda code: code[0].replace("\\|", "|"), row[0])
+
+
+def anchors(page: Path) -> list[str]:
+    """What the headings of a page are linked by."""
+    text = FENCE.sub("", page.read_text(encoding="utf-8"))
+    return [slugify(case="lower")(title.replace("`", ""), "-") for title in HEADING.findall(text)]
+
+
+def led(text: str, folder: Path) -> str:
+    """An English page within the Russian site: what it links to is called otherwise there, at the same place in its page."""
+
+    def link(match: re.Match[str]) -> str:
+        english, anchor = folder / match[1], match[2]
+        russian = english.with_suffix(SUFFIX)
+        if english.exists() and russian.exists() and anchor in (found := anchors(english)):
+            anchor = anchors(russian)[found.index(anchor)]
+        return f"]({match[1]}#{anchor})"
+
+    return LINK.sub(link, text)
 
 
 def navigation(told: list[Any], docs: Path, language: str) -> list[Any]:
     """The menu: that of mkdocs.yml, with all developer pages in its last section, in the language."""
-    nav = [dict(entry) if isinstance(entry, dict) else entry for entry in told]
+    nav = present(told, docs)
     pages = nav[-1]["Development"]
     for name, folder in (("Design", "design"), ("Decisions", "adr")):
         found = sorted(path.name for path in (docs / folder).glob("*.md"))
         pages = [*pages, {name: [f"{folder}/{file}" for file in sorted(found, key=lambda n: (n != "README.md", n))]}]
     nav[-1] = {"Development": pages}
     return translated(nav) if language == "ru" else nav
+
+
+def present(nav: list[Any], docs: Path) -> list[Any]:
+    """The menu without pages that are still to be written; a name that is wrong leaves its page out, which is an error."""
+    return [
+        {name: present(pages, docs) for name, pages in entry.items()} if isinstance(entry, dict) else entry
+        for entry in nav
+        if isinstance(entry, dict) or (docs / entry).exists()
+    ]
 
 
 def translated(nav: list[Any]) -> list[Any]:

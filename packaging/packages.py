@@ -51,6 +51,8 @@ PACKAGES = (
         units=(
             "rubackup_server.service",
             "rubackup_media.service",
+            "rubackup_catalogue.service",
+            "rubackup_catalogue.timer",
             "rubackup_renew.service",
             "rubackup_renew.timer",
         ),

@@ -43,6 +43,26 @@ def test_a_taken_name_is_409(office: Api) -> None:
     assert office.patch(f"/pool_list/{second}", {"data": {"pool_name": "one"}}).status_code == 409
 
 
+def test_a_pool_is_made_again_with_its_uuid(office: Api, rows: Stock) -> None:
+    """When its catalogue was lost: it waits to be reconciled, and tasks get numbers above those that it may have seen."""
+    old = "0123456789abcdef0123456789abcdef"
+    fence = "SELECT last_value, (SELECT last_value FROM task_queue_id_seq) AS tasks FROM task_fence"
+    assert rows.row(fence)["tasks"] < 1_000_000
+    assert office.post("/pool_list", new_pool(office, pool_name="again", uuid=old)).status_code == 201
+    row = office.get("/pool_list", params={"filter_data": 'pool_name="again"'}).json()["data"]["items"][0]
+    after = rows.row(fence)
+
+    assert (row["uuid"].replace("-", ""), row["reconciled"]) == (old, False)
+    assert (after["tasks"], after["last_value"] > 1 << 50) == (1_000_000, True)
+    taken = office.post("/pool_list", new_pool(office, pool_name="twice", uuid=old))
+    assert (taken.status_code, "again" in taken.json()["message"]) == (409, True)
+    wrong = office.post("/pool_list", new_pool(office, pool_name="third", uuid="x"))
+    assert wrong.json()["errors"].keys() == {"data.uuid"}
+    assert office.delete(f"/pool_list/{row['id']}").status_code == 200
+    assert office.post("/pool_list", new_pool(office, pool_name="next", uuid=old)).status_code == 201
+    assert rows.row(fence)["tasks"] == 1_000_000
+
+
 def test_a_pool_in_use_is_not_deleted(office: Api, rows: Stock) -> None:
     """Storages, copies and unfinished tasks keep it, and are named; an empty pool goes."""
     with_storage, with_record, with_task, empty = rows.pool_with_storage(), rows.pool(), rows.pool(), rows.pool()

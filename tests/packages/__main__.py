@@ -14,12 +14,13 @@ from pathlib import Path
 
 from packages import clone as clones
 from packages import dedicated, rpms
+from packages.alone import Alone
 from packages.container import base, booted
 from packages.everything import Everything
 from packages.page import Page
 from packages.renewal import renewal
 from packages.rolling import Rolling
-from packages.walk import ORDER, Steps, Walk, bring
+from packages.walk import ORDER, Steps, Walk
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("rpm", "one", "alone", "many")
@@ -67,9 +68,7 @@ def main() -> int:
             one_host(packages, newer, lower, work, page, step)
         if "alone" in chosen.parts:
             with booted("rb-alone", lower, work) as host:
-                step("an autonomous client")
-                bring(host, packages)
-                page.take("Autonomous client", {"rb-alone": host})
+                Alone(host, page, step).walk(packages)
         if "many" in chosen.parts:
             with dedicated.site(packages, lower, work / "dedicated", page, step) as site:
                 site.set_up()
@@ -96,6 +95,7 @@ def one_host(packages: Path, newer: Path, lower: Path, work: Path, page: Page, s
         client = Everything(walk)
         client.copy_and_back()
         client.scripts()
+        client.limits()
         renewal(walk)
         walk.upgrade(newer)
         walk.remove_and_purge()

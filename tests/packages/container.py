@@ -136,6 +136,7 @@ def booted(name: str, lower: Path, work: Path, network: str = "") -> Iterator[Co
     (root / "etc/hosts").write_text(f"127.0.0.1 localhost\n127.0.1.1 {name}\n")
     (root / "etc/machine-id").write_text("")
     (root / "usr/sbin/policy-rc.d").unlink(missing_ok=True)
+    (root / "etc/dpkg/dpkg.cfg.d/no-sync").write_text("force-unsafe-io\n")  # a host that is thrown away
     container = Container(name, root, work / name / "console", network)
     try:
         container.boot()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import re
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from packages.container import Container, booted
-from packages.network import network
+from packages.network import INTERFACE, network
 from packages.office import Office
 from packages.page import Page
 from packages.walk import PASSWORD_FILE, Steps, bring
@@ -62,9 +63,8 @@ class Site:
         said = self.take("Encryption to PostgreSQL")["rb-api"]
         assert "Nothing is wrong." in said, said
         ways = self.database(
-            "SELECT DISTINCT split_part(a.application_name, ' ', 1) AS program, a.usename, s.ssl"
-            " FROM pg_stat_activity a JOIN pg_stat_ssl s USING (pid)"
-            " WHERE split_part(a.application_name, ' ', 1) IN ('rubackup_api', 'rubackup_server') ORDER BY 1"
+            "SELECT DISTINCT split_part(a.application_name, ' ', 1), a.usename, s.ssl FROM pg_stat_activity a"
+            " JOIN pg_stat_ssl s USING (pid) WHERE a.application_name ~ '^rubackup_(api|server) ' ORDER BY 1"
         )
         assert ways.splitlines() == ["rubackup_api|rubackup_api_api.example|t", "rubackup_server|rubackup|t"], ways
 
@@ -102,7 +102,8 @@ class Site:
         primary, office = self.hosts["rb-primary"], self.office()
         client = office.client("host1.example")["client"]
         assert self.leader() == "backup1.example", self.leader()
-        self.step("rb-primary dies")
+        self.step("rb-primary loses network and power at once")
+        subprocess.run(["ip", "-n", primary.name, "link", "set", INTERFACE, "down"], check=True)
         primary.crash()
         until(lambda: self.leader() == "backup2.example")
         self.step("rb-secondary leads; a backup and a restore of rb-client")
@@ -113,6 +114,7 @@ class Site:
             "diff -r --no-dereference /usr/share/perl5 /srv/led-by-the-secondary/usr/share/perl5"
         )
         self.step("rb-primary boots again; a backup to its own media server")
+        subprocess.run(["ip", "-n", primary.name, "link", "set", INTERFACE, "up"], check=True)
         primary.boot()
         office.until_online("backup1.example")
         office.done(office.backup("/usr/share/perl5", client, "Default"))

@@ -9,6 +9,19 @@ from packages.walk import Walk
 PLACES = ("/srv/kinds", "/usr/lib/modules/0-test", "/home/user", "/tmp/kinds", "/root/kinds")
 """Where a unit's protections might hide or lock something."""
 HERE = Path(__file__).parent / "inside"
+WITHIN = """set -e
+mkdir -p /mnt/within
+mount -t tmpfs -o ro,nosuid,nodev,noexec none /mnt/within
+mountpoint -q /mnt/within && echo mounted
+runuser -u postgres -- true && echo open: another user
+unshare --net true && echo open: namespaces
+test -n "$(pgrep -u postgres)" && echo open: processes
+echo 1 2>/dev/null >/proc/sys/kernel/sysrq && echo open: kernel settings
+head -c1 /dev/kmsg && echo open: kernel log
+mkdir /sys/fs/cgroup/within && echo open: control groups
+umount /mnt/within
+"""
+"""What bash does in such a unit; `&&` after a failure does not end it."""
 
 
 class Everything:
@@ -60,6 +73,26 @@ class Everything:
         host.run(f"test ! -e /proc/{pid}")
         left = host.run("systemctl list-units --all --no-legend 'rubackup-script-*'")
         assert left.strip() == "", left
+
+    def limits(self) -> None:
+        """In a unit with the client's own limits: a snapshot could be mounted, and what is said to be closed is closed."""
+        self._site.step(
+            "within the limits of the client's unit: mount works; runuser, unshare and /proc of others do not"
+        )
+        host = self._host
+        unit = host.read("/opt/rubackup/etc/systemd/system/rubackup_client.service")
+        kept = [line for line in unit.splitlines() if not line.startswith(("ExecStart=", "Type=", "Restart"))]
+        kept.insert(kept.index("[Service]") + 1, "Type=oneshot\nExecStart=/bin/bash /root/within")
+        host.write("/etc/systemd/system/within.service", "\n".join(kept) + "\n")
+        host.write("/root/within", WITHIN)
+        host.run(
+            "systemctl daemon-reload && systemctl start within || (journalctl -u within --no-pager -o cat; exit 1)"
+        )
+        told = host.run("journalctl -u within --no-pager -o cat")
+        assert "mounted" in told, told
+        assert "open: " not in told, told
+        assert host.run("mountpoint /mnt/within", status=32), "a snapshot was mounted for the whole host"
+        host.run("rm /etc/systemd/system/within.service && systemctl daemon-reload")
 
     def _run(self, script: str, client: str, wanted: str) -> str:
         """Copy something small by a rule with this script; the task's log once it has the wanted words."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 from packages.clone import NAME as COLUMN
 from packages.dedicated import POOL, Site, until
+from packages.office import FINAL
 from packages.walk import bring
 
-LIMIT_KIB = 8_000
+LIMIT_KIB = 2_000
 SERVERS = ("rb-secondary", "rb-primary")
 MESSAGE = "systemctl is-active -q {unit} || (journalctl -u {unit} --no-pager -n 20; exit 1)"
 
@@ -19,63 +21,84 @@ class Rolling:
     def __init__(self, site: Site, packages: Path, newer: Path, revision: int) -> None:
         self._site = site
         self._revision = f"{revision:04}"
+        self.client = site.office().client("host1.example")["client"]
+        self.record = 0
+        self.old, self.new = (
+            subprocess.run(
+                ["dpkg-deb", "-f", str(folder / "rubackup-common.deb"), "Version"],
+                check=True,
+                capture_output=True,
+                text=True,
+            ).stdout.strip()
+            for folder in (packages, newer)
+        )
         for host in site.hosts.values():
             bring(host, packages, "/root/old")
             bring(host, newer, "/root/new")
 
     def walk(self) -> None:
         """Up with a backup running, down, up again, finished; then the old version is refused."""
-        site = self._site
-        old = self._version("rb-primary")
-        client = site.office().client("host1.example")["client"]
-        site.hosts["rb-client"].run("mkdir -p /srv/large && head -c 400M /dev/urandom | split -b 20M - /srv/large/part")
+        self.up()
+        self.back()
+        self.again()
+        self.refused()
+
+    def up(self) -> None:
+        """In the order of the page, while a backup runs."""
+        site, old, client = self._site, self.old, self.client
+        site.hosts["rb-client"].run("mkdir -p /srv/large && head -c 300M /dev/urandom | split -b 20M - /srv/large/part")
         site.step("a backup begins that outlasts the upgrade of all hosts but its client's")
         task = site.office().slow_backup("/srv/large", client, LIMIT_KIB, POOL)
         site.take("Several hosts")
-        new = self._version("rb-primary")
-        assert new != old
         assert self._schema() == f"{self._revision}_pre"
         assert self._version("rb-client") == old, "the client was to stay old"
+        self._alive()
         office = site.office()
         status = office.call("GET", f"/task_queue/{task}")["data"]["status"]
-        site.step(f"all but the client are of {new}; the backup is {status}")
-        assert status not in {"Done", "Error", "Broken", "Killed"}, status
+        site.step(f"all but the client are of {self.new}; the backup is {status}")
+        assert status not in FINAL, status
+        office.unlimited()
         office.done(task, 300)
-        self._restore(office.newest_record(), client, "/srv/large-1")
-        self._told_versions(client, old, new)
-        site.step(f"back to {old}")
-        record = office.newest_record()
+        self.record = office.newest_record()
+        self._restore("/srv/large-1")
+        told = {row["hostname"]: row["package_version"] for row in office.items("/clients")}
+        assert told["host1.example"] == old, told
+        assert told["media1.example"] == self.new, told
+
+    def back(self) -> None:
+        """The old packages again, before the upgrade is finished."""
+        site = self._site
+        site.step(f"back to {self.old}")
         site.take("Back to the old version")
-        assert {self._version(name) for name in site.hosts if name != "rb-db"} == {old}
+        assert {self._version(name) for name in site.hosts if name != "rb-db"} == {self.old}
         assert self._schema() == f"{self._revision}_pre"
         self._alive()
-        self._restore(record, client, "/srv/large-2")
+        self._restore("/srv/large-2")
         office = site.office()
-        office.done(office.backup("/usr/share/perl5", client, POOL))
-        self._again(old, new, client, record)
-        self._refused(old, new)
+        office.done(office.backup("/usr/share/perl5", self.client, POOL))
 
-    def _again(self, old: str, new: str, client: str, record: int) -> None:
+    def again(self) -> None:
+        """For good, the API last: meanwhile the old API works, and nothing can be finished."""
         site = self._site
-        site.step("upgrade again, the API last: meanwhile the old API works, and the upgrade cannot be finished")
+        site.step("upgrade again, the API last: until then the old API works, and the upgrade cannot be finished")
         for name in (*SERVERS, "rb-media", "rb-client"):
-            packages = "rubackup-common rubackup-client" + ("" if name == "rb-client" else " rubackup-server")
-            site.hosts[name].run(f"cd /root/new && dpkg -i {' '.join(f'{one}.deb' for one in packages.split())}")
+            packages = ["rubackup-common", "rubackup-client", *(["rubackup-server"] if name != "rb-client" else [])]
+            site.hosts[name].run(f"cd /root/new && dpkg -i {' '.join(f'{one}.deb' for one in packages)}")
         assert site.office().call("GET", "/clients")["data"]["total"]
         said = site.hosts["rb-primary"].run("rb_init --finish-upgrade", status=1)
-        assert f"too old for that are rubackup_api {old} on rb-api." in said, said
+        assert f"too old for that are rubackup_api {self.old} on rb-api." in said, said
         assert self._schema() == f"{self._revision}_pre"
         site.hosts["rb-api"].run("cd /root/new && dpkg -i rubackup-common.deb rubackup-rest-api.deb")
         self._alive()
         site.take("Finish")
         assert self._schema() == f"{self._revision}_post"
-        empty = site.database(f"SELECT count(*) FROM servers WHERE {COLUMN} IS NULL OR {COLUMN} <> '{new}'")
-        assert empty == "0", empty
-        self._restore(record, client, "/srv/large-3")
+        wrong = site.database(f"SELECT hostname FROM servers WHERE {COLUMN} IS DISTINCT FROM '{self.new}'")
+        assert wrong == "", wrong
+        self._restore("/srv/large-3")
 
-    def _refused(self, old: str, new: str) -> None:
+    def refused(self) -> None:
         """What the old version says to the new schema."""
-        site = self._site
+        site, old, new = self._site, self.old, self.new
         for name, package, program in (
             ("rb-api", "rubackup-rest-api", "rubackup_api"), ("rb-secondary", "rubackup-client.deb rubackup-server", "rubackup_server"),
         ):  # fmt: skip
@@ -108,16 +131,8 @@ class Rolling:
             office.until_online(name)
         until(lambda: office.client("host1.example")["online"])
 
-    def _restore(self, record: int, client: str, target: str) -> None:
+    def _restore(self, target: str) -> None:
+        """The copy that was made while hosts were upgraded is whole."""
         office = self._site.office()
-        office.done(office.restore(record, client, target), 300)
+        office.done(office.restore(self.record, self.client, target), 300)
         self._site.hosts["rb-client"].run(f"diff -r /srv/large {target}/srv/large && rm -rf {target}")
-
-    def _told_versions(self, client: str, old: str, new: str) -> None:
-        """The API shows which version each host runs."""
-        office = self._site.office()
-        rows = office.items("/clients")
-        told = {row["hostname"]: row["package_version"] for row in rows}
-        assert told["host1.example"] == old, told
-        assert told["media1.example"] == new, told
-        self._site.step(f"a client of {old} works with servers of {new}: {client}")

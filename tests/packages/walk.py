@@ -16,7 +16,7 @@ HOST = "rb-primary"
 UNITS = ("rubackup_server", "rubackup_media", "rubackup_client", "rubackup_api")
 ORDER = ("rubackup-common", "rubackup-client", "rubackup-server", "rubackup-rest-api")
 PASSWORD_FILE = "/opt/rubackup/keys/superuser-password"
-LIMIT_KIB = 20_000
+LIMIT_KIB = 5_000
 """Bandwidth of the backup that an upgrade meets: it must not be over before."""
 
 
@@ -118,7 +118,7 @@ class Walk:
         """A newer build comes while a backup runs: the backup ends as Done, settings stay."""
         host = self.host
         self.step("upgrade with a backup running")
-        host.run("mkdir -p /srv/large && head -c 500M /dev/urandom | split -b 20M - /srv/large/part")
+        host.run("mkdir -p /srv/large && head -c 300M /dev/urandom | split -b 20M - /srv/large/part")
         office = self.office()
         client = office.client()["client"]
         task = office.slow_backup("/srv/large", client, LIMIT_KIB)
@@ -135,6 +135,7 @@ class Walk:
         status = office.call("GET", f"/task_queue/{task}")["data"]["status"]
         self.step(f"upgraded from {before} to {after}; the backup is {status}")
         assert status != "Done", "the backup was over before the upgrade was"
+        office.unlimited()
         office.done(task, 300)
         office.done(office.restore(office.newest_record(), client, "/srv/large-restored"), 300)
         host.run("diff -r /srv/large /srv/large-restored/srv/large")

@@ -25,6 +25,8 @@ SUPERUSER_PASSWORD = "a-password-of-tests"
 PROGRAMS = {
     "rb_init": "rubackup.cli.init:main",
     "rubackup": "rubackup.cli.main:main",
+    "rb": "rubackup.cli.rb.main:main",
+    "rubackup_alone": "rubackup.cli.alone:alone",
     **{f"rubackup_{role}": f"rubackup.cli.programs:{role}" for role in ("api", "server", "media", "client")},
 }
 
@@ -76,7 +78,7 @@ class Installation:
         assert "Traceback" not in result.stderr
         return result.stdout + result.stderr
 
-    def dialogue(self, answers: Sequence[tuple[str, str]], *arguments: str) -> str:
+    def dialogue(self, answers: Sequence[tuple[str, str]], *arguments: str, status: int = 0) -> str:
         """`rb_init` at a terminal: each answer is given when its question has been asked; everything that was said."""
         command = self.command("rb_init", *arguments)
         pid, terminal = pty.fork()
@@ -86,12 +88,14 @@ class Installation:
         try:
             for question, answer in answers:
                 said += _until(terminal, question.encode())
-                os.write(terminal, answer.encode() + b"\n")
-            said += _until(terminal, None)
+                os.write(
+                    terminal, answer.encode() + (b"" if answer and answer < " " else b"\n")
+                )  # a control key is a key alone
+            said += _until(terminal, None, again=answers[-1][1] if "\x03" in answers[-1][1] else "")
         finally:
             os.close(terminal)
-        _, status = os.waitpid(pid, 0)
-        assert os.waitstatus_to_exitcode(status) == 0, said.decode()
+        _, ended = os.waitpid(pid, 0)
+        assert os.waitstatus_to_exitcode(ended) == status, said.decode()
         return said.decode()
 
     def start(self, role: str, **environment: str) -> None:
@@ -153,11 +157,16 @@ class Installation:
             yield client
 
 
-def _until(terminal: int, text: bytes | None, seconds: float = 60) -> bytes:
-    """What a terminal shows up to `text`, or to its end."""
+def _until(terminal: int, text: bytes | None, seconds: float = 60, again: str = "") -> bytes:
+    """What a terminal shows up to `text`, or to its end. `again` is typed once a second: Ctrl-C just before a read is lost."""
     shown = b""
     while text is None or text not in shown:
-        assert select.select([terminal], [], [], seconds)[0], shown
+        for _ in range(round(seconds)):
+            if select.select([terminal], [], [], 1)[0]:
+                break
+            os.write(terminal, again.encode())
+        else:
+            raise AssertionError(shown)
         try:
             part = os.read(terminal, 4096)
         except OSError:  # how Linux tells that the other side is closed

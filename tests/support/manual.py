@@ -20,6 +20,8 @@ OWN_TEST = {"api": "tests/system/test_api_examples.py", "cli": "tests/system/tes
 """Pages with a test of their own, which runs every block of them."""
 UP = "up"
 """Run against `rubackup up`, by tests/system/test_manual.py."""
+RECOVERY = "recovery"
+"""Run by tests/system/test_recovery_manual.py, which loses what each section is about first."""
 HOSTS = ("rb-primary", "rb-secondary", "rb-media", "rb-api", "rb-db", "rb-client", "rb-alone")
 """Hosts of the walk through the packages, by tests/packages."""
 FENCE = re.compile(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ import pytest
 from rubackup.catalog.database import DatabaseAddress
 from rubackup.roles.authority import names_of
 from support.databases import execute
+from support.initialised import rows
 from support.installed import SUPERUSER_PASSWORD, Installation
 from support.system import System
 
@@ -222,9 +223,15 @@ def test_a_secondary_server_joins_with_its_file(
     site.installation.run("rb_init", "--enroll-server", "second.example", "--to", str(bundle))
     second = Installation.lay(tmp_path / "second")
 
-    second.run(
-        "rb_init", "-n", "secondary-server", "-H", postgres.host, "--db-port", str(postgres.port), "--db-name", NAME,
-        "--db-user", NAME, "--bundle", str(bundle), "--hostname", "second.example",
+    second.dialogue(
+        [
+            ("What is this host (1 to 5)?", "2"),
+            ("File that rb_init --enroll-server wrote: ", str(tmp_path / "none")),
+            ("--bundle must be a file, and there is no", str(bundle)),
+            ("Host of PostgreSQL [localhost]: ", postgres.host),
+            ("Network interface or address", ""),
+        ],
+        "--db-port", str(postgres.port), "--db-name", NAME, "--db-user", NAME, "--hostname", "second.example",
         "-c", f"localhost:{site.ports['server']}",
     )  # fmt: skip
 
@@ -247,7 +254,16 @@ def test_a_client_waits_for_an_administrator(site: Site, system: System, tmp_pat
     found = re.search(r"fingerprint ([0-9a-f]{64})", site.said)
     assert found is not None
 
-    said = other.run("rb_init", "-n", "client", "-c", primary, "--fingerprint", found[1], "--hostname", "new.example")
+    said = other.dialogue(
+        [
+            ("What is this host (1 to 5)?", "client"),
+            ("Host of the primary server: ", "a b"),
+            ("-c must be a list of addresses", primary),
+            ("Fingerprint of the root certificate: ", found[1][:-1]),
+            ("--fingerprint must be the SHA-256 of the root certificate: 64 hex digits.", found[1]),
+        ],
+        "--hostname", "new.example", "-l", str(tmp_path),
+    )  # fmt: skip
 
     (waiting,) = system.call("GET", "/unauthorised_clients")["data"]["items"]
     assert f"its key: {waiting['fingerprint']}" in said
@@ -259,8 +275,35 @@ def test_a_client_waits_for_an_administrator(site: Site, system: System, tmp_pat
     assert other.layout.root_certificate.read_bytes() == site.installation.layout.root_certificate.read_bytes()
 
 
-def test_a_password_is_changed_and_a_block_is_lifted(site: Site, system: System, tmp_path: Path) -> None:
-    """`--passwd` ends the user's sessions; `--unlock` says whether there was a block."""
+def test_a_media_server_waits_for_an_administrator(site: Site, system: System, tmp_path: Path) -> None:
+    """It is asked where others reach it; a host that belongs to another installation is told so."""
+    other = Installation.lay(tmp_path / "media")
+    found = re.search(r"fingerprint ([0-9a-f]{64})", site.said)
+    assert found is not None
+
+    said = other.dialogue(
+        [
+            ("What is this host (1 to 5)?", "3"),
+            ("Host of the primary server: ", f"localhost:{site.ports['server']}"),
+            ("Fingerprint of the root certificate: ", found[1]),
+            ("Network interface or address", "127.0.0.9"),
+        ],
+        "--hostname", "media.example",
+    )  # fmt: skip
+
+    (waiting,) = system.call("GET", "/unauthorised_media_servers")["data"]["items"]
+    assert f"its key: {waiting['fingerprint']}" in said
+    assert "\nmedia-name 127.0.0.9\n" in other.layout.config_file.read_text()
+    said = other.run("rb_init", "-n", "media-server", "--fingerprint", "0" * 64, status=1)
+    assert f"This host belongs to the installation whose root is {found[1]}" in said
+    assert "add --change-node: it becomes a client" in other.run("rb_init", "-n", "client", status=1)
+    assert "cannot become a primary-server" in other.run("rb_init", "-n", "primary-server", status=1)
+
+
+def test_a_password_is_changed_and_a_block_is_lifted(
+    site: Site, system: System, tmp_path: Path, postgres: DatabaseAddress
+) -> None:
+    """`--passwd` ends the user's sessions; `--unlock` says whether there was a block; both are in the audit."""
     other = tmp_path / "password"
     other.write_text("another-password")
 
@@ -273,6 +316,12 @@ def test_a_password_is_changed_and_a_block_is_lifted(site: Site, system: System,
             client.post("/auth/login", json=body | {"rubackup_user": "nobody-there"})
         assert "may log in again" in site.installation.run("rb_init", "--unlock", "nobody-there")
         assert "was not blocked" in site.installation.run("rb_init", "--unlock", "nobody-there")
+        audit = [row for row in rows(replace(postgres, database=NAME))["audit"] if "rb_init --" in row]
+        assert [sum(f"rb_init --{act}" in row for row in audit) for act in ("passwd", "unlock")] == [1, 2]
+        assert "another-password" not in str(audit)
+        other.write_text("short")
+        assert "8 to 1024 characters" in site.installation.run("rb_init", "--passwd", "-Y", str(other), status=78)
+        other.write_text("another-password")
         assert "There is no user nobody" in site.installation.run(
             "rb_init", "--passwd", "--user", "nobody", "-Y", str(other), status=1
         )

@@ -150,3 +150,17 @@ def test_a_deletion_is_confirmed(system: System, home: Path, answer: str, status
 
     left = system.call("GET", "/client_groups", filter_data=f'name="{name}"')["data"]["total"]
     assert left == (0 if status == 0 else 1)
+
+
+def test_a_client_shows_how_far_its_own_task_is(system: System, tmp_path: Path) -> None:
+    """Whoever backs up by the client's tools sees as much as an administrator."""
+    (tmp_path / "documents").mkdir()
+    (tmp_path / "documents" / "one").write_bytes(os.urandom(1_000_000))
+    system.done(system.backup(tmp_path / "documents"))  # without a copy in the pool its tools may not use it
+    arguments = ["client", "--state", system.state, "backup", tmp_path / "documents", "--pool", "Default", "--wait"]
+
+    with Terminal([BIN / "rubackup", *arguments], env=environment(tmp_path)) as terminal:
+        terminal.expect(r"Backup \d+ Done")
+        terminal.expect(r"100 % +976\.6 KiB of 976\.6 KiB")
+        terminal.expect(r"Task \d+: Done")
+        assert terminal.status() == 0

@@ -6,17 +6,22 @@ import re
 
 import pytest
 
-from support.manual import HOSTS, OWN_TEST, ROOT, UP, Block, blocks, fences, parts, script, user_pages
+from support.manual import HOSTS, OWN_TEST, RECOVERY, ROOT, UP, Block, blocks, fences, parts, script, user_pages
 
 PAGES = user_pages()
-RUNNERS = {UP: "tests/system/test_manual.py", **dict.fromkeys(HOSTS, "tests/packages")}
+RUNNERS = {
+    UP: "tests/system/test_manual.py",
+    RECOVERY: "tests/system/test_recovery_manual.py",
+    **dict.fromkeys(HOSTS, "tests/packages"),
+}
 
 
 def runs(where: str) -> bool:
     """Whether a test reads the manual for the blocks of a place."""
     runner = ROOT / RUNNERS[where]
     texts = [file.read_text() for file in ([runner] if runner.is_file() else runner.rglob("*.py"))]
-    named = any(re.search(rf'"{where}"|\b{"UP" if where == UP else "HOSTS"}\b', text) for text in texts)
+    constant = {UP: "UP", RECOVERY: "RECOVERY"}.get(where, "HOSTS")
+    named = any(re.search(rf'"{where}"|\b{constant}\b', text) for text in texts)
     return named and any("support.manual" in text for text in texts)
 
 

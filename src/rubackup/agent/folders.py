@@ -155,8 +155,8 @@ def _check_marker(folder: Path, content: bytes, pool: str, storages: list[str]) 
         raise Conflict(f"The folder {folder} carries a damaged marker of a pool: {folder}/{MARKER}.")
     if marker[0].hex() != pool:
         raise Conflict(
-            f"The folder {folder} belongs to another pool ({marker[0].hex()}). If nothing in it is needed any more, "
-            "empty it on the media server."
+            f"The folder {folder} belongs to another pool ({marker[0].hex()}). To take it over after the catalogue was lost, make the "
+            "pool with this uuid; if nothing in it is needed any more, empty it on the media server."
         )
     twin = next((one for one in storages if _marker(Path(one)) == content), None)
     if twin is not None:
@@ -174,6 +174,12 @@ def _marker(folder: Path) -> bytes | None:
     finally:
         os.close(handle)
     return content if content.startswith(b"rubackup pool") else None
+
+
+def pool_of(folder: Path) -> str:
+    """Uuid in hex of the pool whose folder it is; '' when it is none's, or its marker is damaged."""
+    marker = parse_marker(_marker(folder) or b"")
+    return marker[0].hex() if marker else ""
 
 
 def plain(text: str) -> str:

@@ -17,13 +17,12 @@ from rubackup.catalog.database import DatabaseAddress, translated
 FOLDER = Path(__file__).parent / "migrations"
 
 
-async def upgrade(address: DatabaseAddress, target: str) -> None:
-    """Run the chain up to `target`, each revision in a transaction of its own."""
+async def upgrade(address: DatabaseAddress, target: str, schema: str = "") -> None:
+    """Run the chain up to `target`, each revision in a transaction of its own; in `schema` instead of the usual one."""
+    settings = {"application_name": "rubackup migrate", **({"search_path": schema} if schema else {})}
 
     async def connect() -> Any:
-        return await asyncpg.connect(
-            **address.arguments(), timeout=10, server_settings={"application_name": "rubackup migrate"}
-        )
+        return await asyncpg.connect(**address.arguments(), timeout=10, server_settings=settings)
 
     engine = create_async_engine("postgresql+asyncpg://", async_creator=connect, poolclass=NullPool)
     with translated():

@@ -28,6 +28,11 @@ def _last_pre() -> str:
     return next(name for name in reversed(revisions()) if name.endswith("pre"))
 
 
+def is_known(revision: str) -> bool:
+    """Whether this code can bring a catalogue of that revision to its own."""
+    return revision in revisions()
+
+
 async def version(connection: Connection) -> str | None:
     """The revision that the catalogue is at; None for an empty database."""
     if await connection.fetchval("SELECT to_regclass('schema_version')") is None:

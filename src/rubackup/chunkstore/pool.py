@@ -12,7 +12,7 @@ import threading
 import time
 import uuid as uuids
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import msgspec
 
@@ -508,6 +508,11 @@ class Pool(Members):
 
     def _dropped(self, record: str) -> bool:
         return any(one.has(seals.tombstone_name(record)) for one in self._storages.all)
+
+    def with_locks(self) -> set[str]:
+        """The records that have a lock, whether it holds still or not; of storages that are there."""
+        names = (PurePosixPath(item.name) for one in self._storages.all for item in one.backend.list("manifests"))
+        return {path.stem for path in names if path.suffix == ".lock"}
 
     def drop(self, record: str, *, zeroing: bool = False) -> None:
         """Remove a record for good: tombstone first, then its manifest. Repeating it changes nothing.

@@ -16,6 +16,7 @@ import typer
 from rubackup.cli import output, reconciliation
 from rubackup.domain.errors import Invalid, Unavailable
 from rubackup.domain.lookups import TaskStatus
+from rubackup.domain.pools import WRITTEN
 from rubackup.domain.tasks import FINAL
 from rubackup.roles.rest import RestClient
 from rubackup.roles.up import background
@@ -40,7 +41,9 @@ class Login:
     user: str
 
 
-StateOption = Annotated[Path | None, typer.Option("--state", help="State of a system that runs on this machine.")]
+StateOption = Annotated[
+    Path | None, typer.Option("--state", envvar="RUBACKUP_STATE", help="State of a system that runs on this machine.")
+]
 ApiOption = Annotated[str, typer.Option("--api", help="Address of the API, such as https://backup.example:5656.")]
 CaOption = Annotated[Path | None, typer.Option("--ca", help="Root certificate that the API is verified by.")]
 UserOption = Annotated[str, typer.Option("--user", help=f"Who logs in; the password is read from {PASSWORD}.")]
@@ -66,11 +69,11 @@ def session(login: Login) -> Iterator[RestClient]:
 
 
 def pools_of(api: RestClient, name: str = "") -> list[dict[str, Any]]:
-    """The pools that data is written to, or the one of this name; Invalid when there is none."""
+    """The pools that data is written to, of whatever type, or the one of this name; Invalid when there is none."""
     found = [row for row in api.items("/pool_list") if name in {"", row["pool_name"]}]
     if name and not found:
         raise Invalid(f"There is no pool {name}.")
-    return [row for row in found if name or row["pool_type"] == "File system"]
+    return [row for row in found if name or row["pool_type"] in WRITTEN]
 
 
 @pool_app.command()

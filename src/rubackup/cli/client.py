@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,8 @@ import msgspec
 import typer
 
 from rubackup.cli import client_keys, output
+from rubackup.cli.rb import waiting
+from rubackup.cli.rb.status import INTERRUPTED
 from rubackup.cli.rb.tables import instant, size
 from rubackup.client.tools.ask import ask
 from rubackup.domain.errors import RubackupError, TooManyAttempts, Unavailable
@@ -378,7 +381,11 @@ def _queued(context: typer.Context, number: int, *, wait: bool, json: bool) -> N
         else:
             print(f"Task {number} was added to the queue.")
         return
-    task = _ended(context, number)
+    try:
+        task = _ended(context, number)
+    except KeyboardInterrupt:
+        print("\nThe task goes on: rubackup client tasks shows it.", file=sys.stderr)
+        raise typer.Exit(INTERRUPTED) from None
     if json:
         output.as_json(task)
     else:
@@ -388,18 +395,30 @@ def _queued(context: typer.Context, number: int, *, wait: bool, json: bool) -> N
 
 
 def _ended(context: typer.Context, number: int) -> OwnTask:
-    heard = time.monotonic()
-    while True:
-        with told():
-            try:
-                (task,) = ask(socket_of(context), AskOwnTasks(task=number, limit=1), OwnTasks).tasks
-                heard = time.monotonic()
-                if task.status in _FINAL:
-                    return task
-            except Unavailable:
-                if time.monotonic() - heard > PATIENCE_SECONDS:
-                    raise
-        time.sleep(POLL_SECONDS)
+    heard = begun = time.monotonic()
+    with waiting.view() as view:
+        while True:
+            with told():
+                try:
+                    (task,) = ask(socket_of(context), AskOwnTasks(task=number, limit=1), OwnTasks).tasks
+                    heard = time.monotonic()
+                    view.show(_seen(task, heard - begun))
+                    if task.status in _FINAL:
+                        return task
+                except Unavailable:
+                    if time.monotonic() - heard > PATIENCE_SECONDS:
+                        raise
+            time.sleep(POLL_SECONDS)
+
+
+def _seen(task: OwnTask, seconds: float) -> dict[str, Any]:
+    """A task as it is shown while it is waited for; the server does not tell a client's tools how fast it is."""
+    rate = task.bytes_done / seconds if seconds > 1 else 0
+    left = (task.bytes_total - task.bytes_done) / rate if rate and task.bytes_total else None
+    return msgspec.structs.asdict(task) | {
+        "percent": 100 * task.bytes_done // task.bytes_total if task.bytes_total else 0,
+        "speed_bytes_per_second": rate, "eta_seconds": left,
+    }  # fmt: skip
 
 
 def _tree(message: Message) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from rubackup import __version__
-from rubackup.cli import administration, client, configuration, media
+from rubackup.cli import administration, catalogue, client, configuration, media
 from rubackup.cli.demo.run import default_folder, demonstrate
 from rubackup.domain.errors import RubackupError
 from rubackup.roles.up import background
@@ -22,8 +22,13 @@ app.add_typer(media.app, name="media")
 app.add_typer(administration.pool_app, name="pool")
 app.add_typer(configuration.app, name="config")
 app.add_typer(administration.repository_app, name="repository")
+app.command("backup-catalogue")(catalogue.backup_catalogue)
+app.command("restore-catalogue")(catalogue.restore_catalogue)
+app.command("rebuild-catalogue")(catalogue.rebuild_catalogue)
 
-StateOption = Annotated[Path, typer.Option("--state", help="Folder that holds everything of the installation.")]
+StateOption = Annotated[
+    Path, typer.Option("--state", envvar="RUBACKUP_STATE", help="Folder that holds everything of the installation.")
+]
 PortOption = Annotated[int, typer.Option("--port", min=0, max=65535, help="Port of the API; 0: a free one.")]
 
 
@@ -56,7 +61,7 @@ def demo(
     once: Annotated[
         bool, typer.Option("--once", help="Stop everything afterwards; exit 0 only if all matched.")
     ] = False,
-    state: StateOption = Path("demo-state"),
+    state: Annotated[Path, typer.Option("--state", help="Folder of the demonstration.")] = Path("demo-state"),
     port: PortOption = 0,
 ) -> None:
     """Back a folder up, list, verify and restore it, compare every byte, and leave the system running."""

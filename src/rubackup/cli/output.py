@@ -41,9 +41,10 @@ def cut(text: str, width: int) -> str:
     """A text that takes no more columns of a terminal than that; what is missing is an ellipsis."""
     if cells(text) <= width:
         return text
-    while cells(text) > width - 1:
-        text = text[:-1]
-    return text + "…"
+    kept, room = 0, width - 1
+    while (room := room - cells(text[kept])) >= 0:
+        kept += 1
+    return text[:kept] + "…"
 
 
 def terminal_width() -> int | None:
@@ -75,7 +76,7 @@ def columns(headers: Sequence[str], rows: Sequence[Sequence[Any]], *, limit: int
 
 def fitting(widths: Sequence[int], limit: int) -> list[int]:
     """The widths, the greatest made smaller until they fit, none of them narrower than `NARROW`."""
-    found = list(widths)
+    found = [min(width, max(limit, NARROW)) for width in widths]
     while sum(found) > limit and max(found) > NARROW:
         found[found.index(max(found))] -= 1
     return found

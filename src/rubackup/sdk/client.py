@@ -154,14 +154,16 @@ class Client(Families):
         sent = dict(headers or {})
         return self._patiently(lambda: self._stream(method, path, query, sent), again=method == "GET")
 
-    def follow(self, families: Sequence[str] = (), *, after: str | None = None, reconnect: bool = True) -> Events:
+    def follow(
+        self, families: Sequence[str] = (), *, after: str | None = None, reconnect: bool = True, once: bool = False
+    ) -> Events:
         """What changes, as it happens: of some families, or of all that may be seen.
 
-        `after` is the id of the last event that was seen; unless given, it begins with this call. A stream that ended is gone on with where it
-        was: nothing is lost and nothing comes twice. `reconnect=False` ends with the stream. An event named `reset` says that some
-        were missed: read anew what is shown.
+        `after` is the id of the last event that was seen; unless given, it begins with this call. A stream that ended is
+        gone on with where it was: nothing is lost and nothing comes twice. `reconnect=False` ends with the stream, `once=True`
+        when what there is has been told. An event named `reset` says that some were missed: read anew what is shown.
         """
-        return Events(self, families, after, reconnect=reconnect)
+        return Events(self, families, after, reconnect=reconnect and not once, once=once)
 
     def _patiently(self, attempt: Callable[[], T], *, again: bool) -> T:
         """What an attempt gives; it is made again while that does no harm, may help, and patience lasts."""

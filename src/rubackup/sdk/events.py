@@ -29,8 +29,11 @@ class Event:
 class Events(Iterator[Event]):
     """Events, for as long as they are asked for; to be closed, or used in a `with`. It is for one thread."""
 
-    def __init__(self, caller: Caller, families: Sequence[str], after: str | None, *, reconnect: bool) -> None:
-        self._caller, self._query, self._reconnect = caller, {"family": list(families) or None}, reconnect
+    def __init__(
+        self, caller: Caller, families: Sequence[str], after: str | None, *, reconnect: bool, once: bool = False
+    ) -> None:
+        self._caller, self._reconnect = caller, reconnect
+        self._query = {"family": list(families) or None, "follow": "no" if once else None}
         self._stream: Stream | None = None
         self._told: Iterator[Event] = iter(())
         self._first: Event | None = None

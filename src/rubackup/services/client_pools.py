@@ -65,7 +65,7 @@ WITH now AS (
     SELECT id, problem, free_bytes, used_bytes, total_bytes, now() FROM now
     ON CONFLICT (pool_id) DO UPDATE SET problem = excluded.problem, free_bytes = excluded.free_bytes,
         used_bytes = excluded.used_bytes, total_bytes = excluded.total_bytes, reported_at = excluded.reported_at,
-        reconciled = true, reconcile_wanted = false
+        reconciled = state.reconciled OR state.reconcile_wanted, reconcile_wanted = false
 )
 INSERT INTO events (kind, family, row_id, media_server_id, data)
 SELECT 'changed', 'pool_list', id, media_server_id, jsonb_build_object('problem', problem) FROM now

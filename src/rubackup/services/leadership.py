@@ -14,11 +14,11 @@ import contextlib
 import logging
 
 from rubackup.catalog.database import DRIVER_ERRORS, Connection, Database, translated
+from rubackup.catalog.locks import LEADER_LOCK
 from rubackup.domain.errors import Fenced
 
 log = logging.getLogger(__name__)
 
-LEADER_LOCK = 0x52_42_4C_45_41  # "RBLEA"
 ANSWER_SECONDS = 5.0
 SILENT_SECONDS = 15.0
 """A leader that has not asked so long for what it holds hangs: it asks every two seconds, and waits at most five for the answer."""

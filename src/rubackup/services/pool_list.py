@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from rubackup.catalog import numbers
 from rubackup.domain.errors import Conflict
 from rubackup.domain.lookups import CompressionType, StorageType
 from rubackup.domain.names import NAME
@@ -19,9 +21,13 @@ from rubackup.services.pool_uses import refuse_used
 
 _INSERT = """
 INSERT INTO pools (pool_name, pool_type, media_server_id, compression_type, description, retention_period,
-    ignore_free_space_check, algorithm, hash_length, block_size, meta_data_pool_id, max_tasks)
-VALUES ($1, $2, $3, $4, $5, $6::text::interval, $7, $8, $9, $10, $11, $12) ON CONFLICT (pool_name) DO NOTHING RETURNING id"""
+    ignore_free_space_check, algorithm, hash_length, block_size, meta_data_pool_id, max_tasks, uuid)
+VALUES ($1, $2, $3, $4, $5, $6::text::interval, $7, $8, $9, $10, $11, $12, coalesce($13, gen_random_uuid()))
+ON CONFLICT (pool_name) DO NOTHING RETURNING id"""
 _STATE = "INSERT INTO pool_state (pool_id) VALUES ($1)"
+_STATE_OF_OLD = "INSERT INTO pool_state (pool_id, reconciled, contact) VALUES ($1, false, 2)"
+"""A pool that another catalogue knew: not by the number of its contacts either can it take this one for that."""
+_NAMED = "SELECT pool_name FROM pools WHERE uuid = $1"
 _READ = "SELECT media_server_id, pool_type FROM pools WHERE id = $1"
 _RETENTION = "UPDATE pools SET retention_period = $2::text::interval WHERE id = $1"
 _DELETE = "DELETE FROM pools WHERE id = ANY ($1::bigint[]) RETURNING id, media_server_id"
@@ -68,6 +74,15 @@ _META_DATA_POOL = Meta(
 )
 
 
+_UUID = Meta(
+    description=(
+        "Uuid of an existing pool, whose catalogue was lost: its storages are taken over with what lies in them. It stands in the "
+        "file `pool` of a folder, and in the refusal of a storage that belongs to another pool. Null: a new pool."
+    ),
+    extra_json_schema={"type": ["string", "null"]},
+)
+
+
 class NewPool(msgspec.Struct, kw_only=True):
     """A pool to be made. What does not fit its type is ignored, as the guide says."""
 
@@ -83,6 +98,7 @@ class NewPool(msgspec.Struct, kw_only=True):
     block_size: Annotated[Any, _BLOCK_SIZE] = None
     hash_length: Annotated[Any, _HASH_LENGTH] = None
     meta_data_pool: Annotated[Any, _META_DATA_POOL] = None
+    uuid: Annotated[str | None, _UUID] = None
 
 
 class PoolChange(msgspec.Struct, kw_only=True):
@@ -97,7 +113,7 @@ class PoolChange(msgspec.Struct, kw_only=True):
 
 
 async def create(change: Change, new: NewPool) -> int:
-    """A new pool; the id. Conflict when the name is taken."""
+    """A new pool; the id. Conflict when the name or the uuid is taken."""
     problems = Problems()
     pool_type = problems.label(StorageType, new.pool_type, "data.pool_type")
     limit = scopes.storage(change.principal, "x.id", write=True)
@@ -110,20 +126,40 @@ async def create(change: Change, new: NewPool) -> int:
     )  # fmt: skip
     limit = scopes.storage(change.principal, write=True)
     blocks = await _pool_types.blocks(change.db, problems, pool_type, wanted, media, limit)
+    known = _uuid(problems, new.uuid)
     problems.raise_any()
     await pool_names.refuse_of_group(change.db, new.pool_name)
+    if known is not None:
+        await _refuse_known(change, known)
     pool_id: int | None = await change.db.fetchval(
         _INSERT, new.pool_name, pool_type, media["id"], compression, new.description, period,
         new.ignore_free_space_check, blocks.algorithm, blocks.hash_length, blocks.block_size, blocks.meta_data_pool_id,
-        new.max_tasks,
+        new.max_tasks, known,
     )  # fmt: skip
     if pool_id is None:
         raise Conflict(f"A pool with the name {new.pool_name} exists already.")
     if pool_type in WRITTEN:
-        await change.db.execute(_STATE, pool_id)
+        await change.db.execute(_STATE if known is None else _STATE_OF_OLD, pool_id)
     await change.event("created", "pool_list", pool_id, media_server_id=media["id"])
     await change.wake("pools")
     return pool_id
+
+
+async def _refuse_known(change: Change, known: uuid.UUID) -> None:
+    named = await change.db.fetchval(_NAMED, known)
+    if named is not None:
+        raise Conflict(f"The uuid {known.hex} is that of the pool {named}.")
+    await numbers.leap_beyond(change.db, numbers.TASKS_AHEAD - 1)
+
+
+def _uuid(problems: Problems, text: str | None) -> uuid.UUID | None:
+    if not text:
+        return None
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        problems.add("data.uuid", "must be a uuid: 32 hex digits.")
+        return None
 
 
 async def update(change: Change, pool_id: int, wanted: PoolChange) -> None:

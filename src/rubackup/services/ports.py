@@ -182,6 +182,8 @@ class PoolRecord(msgspec.Struct, frozen=True, kw_only=True):
     crypto: str = ""
     """Cipher of an encrypted record, else ''."""
     key_id: str = ""
+    locked_until_ns: int = 0
+    """Unix time until when it cannot be dropped; 0 when it never was locked."""
 
 
 class StorageNeed(msgspec.Struct, frozen=True, kw_only=True):

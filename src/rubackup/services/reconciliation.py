@@ -9,12 +9,13 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import Meta
 
+from rubackup.catalog import numbers
 from rubackup.catalog.database import Connection
 from rubackup.domain.lookups import VerificationStatus
 from rubackup.domain.pools import CLIENT_DEFINED
@@ -24,6 +25,8 @@ from rubackup.services.change import Change
 from rubackup.services.ports import Hosts, PoolRecord
 
 Source = Literal["task", "rule", "pool", "nothing"]
+T = TypeVar("T")
+BATCH = 5000
 NAMED = 1000
 """Copies that an answer names at most of each kind; all are counted."""
 
@@ -42,13 +45,17 @@ SELECT r.id, r.uuid FROM repository r WHERE r.pool_id = $1 AND r.uuid <> ALL ($2
     AND NOT EXISTS (SELECT 1 FROM repository_log l WHERE l.record_id = r.id AND l.action = 'created' AND l.at >= $3)
 ORDER BY r.id FOR NO KEY UPDATE"""
 _ADOPT = """
-INSERT INTO repository (uuid, parent_id, parent_uuid, task_id, client_id, client_hostname, client_hwid, client_group_id,
+INSERT INTO repository (uuid, parent_uuid, task_id, client_id, client_hostname, client_hwid, client_group_id,
     pool_id, resource_type, resource, backup_type, crypto, size_bytes, stored_bytes, files, files_failed, created_at,
-    key_id, store_until)
-SELECT $1, (SELECT r.id FROM repository r WHERE r.uuid = $2), $2, $3, c.id, coalesce(c.hostname, $4), $4, c.group_id,
-    $5, $6, $7, $8, coalesce(nullif($14, ''), 'nocrypt'), $9, $10, $11, $12,
-    least($13, now()), $15, $16
-FROM (SELECT 1) AS one LEFT JOIN clients c ON c.hwid = $4 RETURNING id"""
+    key_id, store_until, locked_until, pool_locked_until)
+SELECT f.uuid, f.parent, f.task, c.id, coalesce(c.hostname, f.hwid), f.hwid, c.group_id, $1, f.resource_type, f.resource,
+    f.backup_type, coalesce(nullif(f.crypto, ''), 'nocrypt'), f.size, f.stored, f.files, f.failed, least(f.at, now()),
+    f.key, f.until, f.locked, f.locked
+FROM unnest($2::uuid[], $3::uuid[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
+    $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::timestamptz[], $15::text[], $16::timestamptz[], $17::timestamptz[])
+    WITH ORDINALITY AS f (uuid, parent, task, hwid, resource_type, resource, backup_type, crypto, size, stored, files, failed, at,
+    key, until, locked, place)
+LEFT JOIN clients c ON c.hwid = f.hwid ORDER BY f.place RETURNING id, uuid"""
 _KEPT = """
 SELECT f.uuid, k.source, least(f.at + k.duration, f.at + p.retention_period) AS until
 FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::timestamptz[]) AS f (uuid, hwid, resource_type, resource, at)
@@ -65,7 +72,11 @@ CROSS JOIN LATERAL (
     ORDER BY rank LIMIT 1) k"""
 _PARENTS = """
 UPDATE repository r SET parent_id = p.id FROM repository p
-WHERE r.pool_id = $1 AND r.parent_id IS NULL AND p.uuid = r.parent_uuid"""
+WHERE r.pool_id = $1 AND r.id = ANY ($2::bigint[]) AND r.parent_id IS NULL AND p.uuid = r.parent_uuid"""
+_ORPHANS = """
+SELECT r.id FROM repository r JOIN repository p ON p.uuid = r.parent_uuid
+WHERE r.pool_id = $1 AND r.parent_id IS NULL ORDER BY r.id"""
+"""Whose parents are there now; those that were adopted earlier, too."""
 _BREAK = "UPDATE repository SET verification_status = $2, verified_at = now() WHERE id = ANY ($1::bigint[])"
 _WANTED = """
 INSERT INTO pool_state (pool_id, reconcile_wanted) VALUES ($1, true)
@@ -187,29 +198,47 @@ def _sealed_at(one: PoolRecord) -> dt.datetime:
     return dt.datetime.fromtimestamp(one.sealed_at_ns / 1e9, dt.UTC)
 
 
+def _locked_until(one: PoolRecord) -> dt.datetime | None:
+    return dt.datetime.fromtimestamp(one.locked_until_ns / 1e9, dt.UTC) if one.locked_until_ns else None
+
+
 async def _kept(db: Connection, pool_id: int, found: Sequence[PoolRecord]) -> dict[str, Kept]:
     """Until when each of these is kept, and what says so; as for a new copy no longer than the pool keeps any."""
-    rows = await db.fetch(
-        _KEPT, pool_id, [uuid.UUID(one.record) for one in found], [one.client_hwid for one in found],
-        [one.resource_type for one in found], [one.resource for one in found], [_sealed_at(one) for one in found],
-    )  # fmt: skip
-    return {row["uuid"].hex: Kept(row["source"], row["until"]) for row in rows}
+    kept: dict[str, Kept] = {}
+    for batch in _batches(found):
+        rows = await db.fetch(
+            _KEPT, pool_id, [uuid.UUID(one.record) for one in batch], [one.client_hwid for one in batch],
+            [one.resource_type for one in batch], [one.resource for one in batch], [_sealed_at(one) for one in batch],
+        )  # fmt: skip
+        kept |= {row["uuid"].hex: Kept(row["source"], row["until"]) for row in rows}
+    return kept
 
 
 async def _adopt(change: Change, pool_id: int, found: Sequence[PoolRecord], kept: Mapping[str, Kept]) -> None:
-    ids: defaultdict[Source, list[int]] = defaultdict(list)
-    for one in found:
-        parent = uuid.UUID(one.parent) if one.parent else None
-        ids[kept[one.record].source].append(
-            await change.db.fetchval(
-                _ADOPT, uuid.UUID(one.record), parent, one.task_id, one.client_hwid, pool_id, one.resource_type,
-                one.resource, one.backup_type, one.size_bytes, one.stored_bytes, one.files, one.files_failed,
-                _sealed_at(one), one.crypto, one.key_id, kept[one.record].until,
-            )
+    """The oldest first, so that ids ascend with time as those of copies that were made here."""
+    await numbers.leap_beyond(change.db, max((one.task_id for one in found), default=0))
+    for batch in _batches(sorted(found, key=lambda one: (one.sealed_at_ns, one.record))):
+        rows = await change.db.fetch(
+            _ADOPT, pool_id, [uuid.UUID(one.record) for one in batch],
+            [uuid.UUID(one.parent) if one.parent else None for one in batch], [one.task_id for one in batch],
+            [one.client_hwid for one in batch], [one.resource_type for one in batch], [one.resource for one in batch],
+            [one.backup_type for one in batch], [one.crypto for one in batch], [one.size_bytes for one in batch],
+            [one.stored_bytes for one in batch], [one.files for one in batch], [one.files_failed for one in batch],
+            [_sealed_at(one) for one in batch], [one.key_id for one in batch], [kept[one.record].until for one in batch],
+            [_locked_until(one) for one in batch],
         )  # fmt: skip
-    await change.db.execute(_PARENTS, pool_id)
-    for source, adopted in ids.items():
-        await _say(change, adopted, "created", "created", f"{_FOUND} {_KEPT_BY[source]}")
+        ids: defaultdict[Source, list[int]] = defaultdict(list)
+        for row in rows:
+            ids[kept[row["uuid"].hex].source].append(row["id"])
+        for source, adopted in ids.items():
+            await _say(change, adopted, "created", "created", f"{_FOUND} {_KEPT_BY[source]}")
+    for orphans in _batches([row["id"] for row in await change.db.fetch(_ORPHANS, pool_id)]):
+        await change.db.execute(_PARENTS, pool_id, orphans)
+
+
+def _batches(rows: Sequence[T]) -> Iterator[Sequence[T]]:
+    """So many at a time that no statement takes long."""
+    return (rows[at : at + BATCH] for at in range(0, len(rows), BATCH))
 
 
 async def _mark(change: Change, ids: Sequence[int]) -> None:

@@ -130,6 +130,11 @@ def _refuse_unfit(path: str, device: DeviceFacts, *, overwrite: bool) -> None:
         raise Invalid(
             fields={"data.device": f"has {device.size_bytes} bytes; at least {LEAST_BYTES} bytes are needed."}
         )
+    if device.pool and not overwrite:
+        raise Conflict(
+            f"{path} is a storage of another pool ({device.pool}). To take it over after the catalogue was lost, make the pool "
+            "with this uuid; if nothing on it is needed any more, set overwrite_file_system."
+        )
     if device.signature and not overwrite:
         raise Conflict(f"{path} carries {device.signature}; set overwrite_file_system to take it all the same.")
 

@@ -153,7 +153,9 @@ async def _probe(change: Change, cloud_id: int, hwid: str, pool: str, where: Buc
             fields[f"data.{field}"] = " ".join(part for part in (fields.get(f"data.{field}", ""), text) if part)
         raise Invalid(fields=fields)
     if found.pool not in {"", pool}:
-        raise Conflict(f"Another pool ({found.pool}) keeps its data at this place.")
+        raise Conflict(
+            f"Another pool ({found.pool}) keeps its data at this place; to take it over after the catalogue was lost, make the pool with this uuid."
+        )
     await change.db.execute(
         _PROBED, cloud_id, " ".join(found.notes), found.conditional_writes, found.conditional_parts, found.versioning,
         found.lockable, found.clock_ahead_seconds,

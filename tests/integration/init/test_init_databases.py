@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from rubackup.catalog.database import DatabaseAddress
+from rubackup.catalog.migrate import revisions
 from rubackup.domain.errors import Conflict, RubackupError
 from rubackup.roles.init import nodes
 from rubackup.roles.up.faults import StartupFault
@@ -93,7 +94,7 @@ def test_a_newer_schema(other: Place, first: Place, postgres: DatabaseAddress) -
     try:
         refused(first, Conflict, "is of a newer version")
     finally:
-        execute(first.address, "UPDATE schema_version SET version_num = '0020_post'")
+        execute(first.address, f"UPDATE schema_version SET version_num = '{revisions()[-1]}'")
 
 
 def test_an_administrator_without_the_rights(other: Place, postgres: DatabaseAddress) -> None:
@@ -145,8 +146,9 @@ def test_a_lost_installation_is_replaced(other: Place, first: Place, postgres: D
 
 def test_a_database_that_is_used_gets_the_first_half(first: Place) -> None:
     """Of an older version: processes of the version before can go on working."""
-    execute(first.address, "UPDATE schema_version SET version_num = '0020_pre'")
+    before = revisions()[-2]
+    execute(first.address, f"UPDATE schema_version SET version_num = '{before}'")
 
     assert not [sentence for sentence in set_up(first) if "brought from schema" in sentence]
-    assert rows(first.address)["schema_version"] == ["(0020_pre)"]
-    execute(first.address, "UPDATE schema_version SET version_num = '0020_post'")
+    assert rows(first.address)["schema_version"] == [f"({before})"]
+    execute(first.address, f"UPDATE schema_version SET version_num = '{revisions()[-1]}'")

@@ -241,3 +241,20 @@ def test_no_process_outlives_a_supervisor_that_was_killed(tmp_path: Path):
 
     assert len(pids) == 2
     assert all(ended(pid) for pid in pids)
+
+
+def test_what_is_due_is_done_each_time(tmp_path: Path):
+    """Not before its time, once when several are over, and again although it failed."""
+    now, done = [0.0], []
+    supervisor = Supervisor(clock=lambda: now[0])
+
+    def work() -> None:
+        done.append(now[0])
+        raise StartupFault("It does not go.")
+
+    supervisor.each(60, work)
+    for moment in (0.0, 59.0, 61.0, 62.0, 300.0, 301.0):
+        now[0] = moment
+        supervisor.step(0)
+
+    assert done == [61.0, 300.0]

@@ -8,16 +8,17 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from rubackup.cli import other_names, output
-from rubackup.cli.rb import access, bodies, shells, tables
+from rubackup.cli.rb import access, bodies, names, shells, tables
 from rubackup.cli.rb.generic import HIDDEN, FamilyGroup, show
 from rubackup.cli.rb.main import ALIASES, made
 from rubackup.cli.rb.status import exit_status
-from rubackup.cli.rb.tools import TOOLS, operation, tool_of
+from rubackup.cli.rb.tools import ABOUT, TOOLS, operation, tool_of
 from rubackup.sdk import Answer, LoggedOut, Misused, Refused, Unreachable
 from rubackup.sdk.operations import families
 from support.rb import rb
@@ -102,6 +103,14 @@ def test_tools_show_columns_that_there_are() -> None:
     ]  # fmt: skip
 
     assert wrong == []
+
+
+def test_every_tool_says_what_it_is_for() -> None:
+    """In the help and in shells that show it."""
+    text = rb("--help")[1]
+
+    assert set(ABOUT) == {*TOOLS, "cloud_task_queue"}
+    assert all(sentence.split(";")[0].split(":")[0].rstrip(".") in text for sentence in ABOUT.values())
 
 
 def test_every_alias_is_installed() -> None:
@@ -284,6 +293,9 @@ def test_a_table_fits_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     assert [output.cells(line) <= 40 for line in told] == [True, True]
     assert told[1].split() == ["1", "пул-xxxxxxxxxxxx…", "文" * 8 + "…"]
 
+    output.columns(["Id", "Note"], [["1", "long " * 200_000]], limit=40)
+    assert [len(line) for line in capsys.readouterr().out.splitlines()] == [8, 40]
+
     output.columns(["Id", "Name", "Note"], [row], limit=15)
     assert capsys.readouterr().out.splitlines() == [f"Id    {row[0]}", f"Name  {row[1]}", f"Note  {row[2]}"]
 
@@ -360,3 +372,15 @@ def test_a_name_with_nothing_behind_it_says_what_there_is(
 def test_tools_of_a_client_are_commands_of_rubackup_client(program: str, given: list[str], expected: list[str]) -> None:
     """Under the names of the product."""
     assert other_names.arguments(program, given) == expected
+
+
+def test_a_name_that_several_rows_have_names_none() -> None:
+    """Their ids are told instead of one being taken."""
+    found = [{"id": 3}, {"id": 5}]
+    api: Any = SimpleNamespace(
+        call=lambda *_, query: Answer(200, {"items": found if "hostname" in query["filter_data"] else []}, "", {})
+    )
+
+    with pytest.raises(Misused, match=r"Several of clients have hostname web: name one of them by its id \(3, 5\)"):
+        names.find(api, TOOLS["clients"], "web")
+    assert names.find(api, TOOLS["clients"], "7") == 7

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from rubackup.roles.client import own_storages
 from rubackup.roles.init.nodes import keep_hwids
 from rubackup.roles.installed.config_file import KEYS, NAMES, NODES, ConfigFile, parse, render
 from rubackup.roles.installed.interfaces import address_of
@@ -119,3 +120,12 @@ def test_an_interface_stands_for_its_address() -> None:
         "backup.example",
         "::",
     ]
+
+
+def test_a_folder_for_copies_of_its_own(layout: Layout) -> None:
+    """use-local-backup-directory is the client's storage `local`, beside those that are named."""
+    text = "node client\nuse-local-backup-directory /srv/my copies\nclient-defined-storages nas=/mnt/nas\n"
+
+    found = written(layout, text).settings("client", layout)
+
+    assert own_storages(found) == {"nas": Path("/mnt/nas"), "local": Path("/srv/my copies")}

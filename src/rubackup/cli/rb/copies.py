@@ -17,6 +17,7 @@ from rubackup.cli.rb.names import client_name, find
 from rubackup.cli.rb.status import REFUSED
 from rubackup.cli.rb.tools import TOOLS
 from rubackup.cli.rb.waiting import wait_for
+from rubackup.domain.pools import WRITTEN
 from rubackup.sdk import Answer, Client
 
 CLIENTS, POOLS, REPOSITORY = TOOLS["clients"], TOOLS["pools"], TOOLS["repository"]
@@ -175,7 +176,7 @@ def reconcile(
         told = {
             row["pool_name"]: api.pool_list.reconciliation(row["id"], apply=apply).data
             for row in wanted
-            if pool or row["pool_type"] == "File system"
+            if pool or row["pool_type"] in WRITTEN
         }
     if json:
         output.as_json(told)

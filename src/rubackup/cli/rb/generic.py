@@ -19,7 +19,7 @@ from rubackup.cli.rb import bodies, completion, tables
 from rubackup.cli.rb.access import connect
 from rubackup.cli.rb.names import find
 from rubackup.cli.rb.status import INTERRUPTED, PARTLY, REFUSED
-from rubackup.cli.rb.tools import Tool, default_columns, names_of_columns, operation
+from rubackup.cli.rb.tools import ABOUT, Tool, default_columns, names_of_columns, operation
 from rubackup.cli.rb.waiting import wait_for
 from rubackup.sdk import Answer, Client
 from rubackup.sdk.caller import rows as all_rows
@@ -94,6 +94,8 @@ class FamilyGroup(TyperGroup):
 
 def summary(name: str, tool: Tool) -> str:
     """What a family's command is for."""
+    if name in ABOUT:
+        return ABOUT[name]
     title = families()[tool.family]["title"]
     return f"{title}." if name == tool.family else f"{title} ({tool.family} of the API)."
 

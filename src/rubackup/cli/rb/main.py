@@ -15,7 +15,7 @@ from typer.main import get_command
 
 from rubackup import __version__
 from rubackup.cli import output
-from rubackup.cli.rb import access, bodies, copies, login, shells, tasks
+from rubackup.cli.rb import access, bodies, copies, following, login, shells, tasks
 from rubackup.cli.rb import completion as words
 from rubackup.cli.rb.generic import HELP, FamilyGroup, Json, command, function, show
 from rubackup.cli.rb.status import READER_GONE, USAGE, exit_status, tell
@@ -65,7 +65,7 @@ def version() -> None:
 
 OWN |= {
     "login": login.login, "logout": login.logout, "whoami": login.whoami, "backup": copies.backup, "restore": copies.restore,
-    "verify": copies.verify, "copy2pool": copies.copy2pool, "log_viewer": tasks.log_viewer, "call": call,
+    "verify": copies.verify, "copy2pool": copies.copy2pool, "log_viewer": tasks.log_viewer, "events": following.events, "call": call,
     "completion": completion, "version": version,
 }  # fmt: skip
 CLOUD_TASKS = "cloud_task_queue"
@@ -82,6 +82,16 @@ class RbGroup(TyperGroup):
         """Families that have a tool are shown by its name."""
         covered = {tool.family for tool in TOOLS.values()}
         return [*OWN, *sorted([*TOOLS, CLOUD_TASKS]), *sorted(name for name in families() if name not in covered)]
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """In three parts: what is done most, the product's tools, and everything else that the API has."""
+        tools = sorted([*TOOLS, CLOUD_TASKS])
+        others = [name for name in self.list_commands(ctx) if name not in {*OWN, *tools}]
+        for title, found in (
+            ("Commands", list(OWN)), ("Tools of the product (each is a command rb_…, too)", tools), ("Other families of the API", others),
+        ):  # fmt: skip
+            with formatter.section(title):
+                formatter.write_dl([(name, made(name).get_short_help_str(limit=90)) for name in found])
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - Typer's signature
         """The command of this name, made now."""

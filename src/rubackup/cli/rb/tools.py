@@ -111,6 +111,33 @@ TOOLS: dict[str, Tool] = {
 }  # fmt: skip
 
 
+ABOUT = {
+    "bandwidth": "Limits of how fast clients send and receive; those of rules: rule_bandwidth.",
+    "block_devices": "Block devices that pools lie on.",
+    "client_group": "Groups of clients.",
+    "clients": "Clients; those that wait to be let in: unauthorised_clients.",
+    "cloud_task_queue": "Tasks of pools of the type Cloud.",
+    "clouds": "Buckets that pools lie in.",
+    "global_config": "The global configuration, and service_mode.",
+    "global_schedule": "Rules: what is backed up when, how and where to; -x carries one out.",
+    "inventory": "Servers, with their hardware ids, licences and versions.",
+    "local_filesystems": "Folders that pools lie in.",
+    "media_servers": "Media servers.",
+    "modules": "Kinds of what can be backed up.",
+    "notifications": "What was told to whom.",
+    "pools": "Pools.",
+    "repository": "Copies: verify, restore, copy, move, delete them, look into them.",
+    "strategies": "Strategies: rules that several clients share.",
+    "tape_cartriges": "Tapes.",
+    "tape_libraries": "Robots with tapes.",
+    "task_queue": "Tasks: kill, pause, continue, restart, wait for them.",
+    "tl_task_queue": "Tasks of tape libraries.",
+    "user_groups": "Groups of users that are told things.",
+    "users": "Users; change_password of your own.",
+}
+"""What each of the product's tools is for."""
+
+
 def tool_of(name: str) -> Tool | None:
     """The tool of a command: one of the product's, or a family of the API."""
     if found := TOOLS.get(name):

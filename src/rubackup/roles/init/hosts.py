@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from rubackup import __version__
-from rubackup.agent.folders import Ground, check_folder
+from rubackup.agent.folders import Ground, check_folder, pool_of
 from rubackup.catalog.database import Database, DatabaseAddress
 from rubackup.domain.lookups import StorageType
 from rubackup.domain.permissions import Principal, Role
@@ -146,8 +146,9 @@ class OwnHosts:
             self._database, self._who, _ThisHost(self._layout), method="INIT", path="rb_init", resource="pool_list"
         ) as change:
             new = pool_list.NewPool(
-                pool_name=POOL, pool_type=StorageType.FILE_SYSTEM.label, media_server=self._hostname, description=_MADE
-            )
+                pool_name=POOL, pool_type=StorageType.FILE_SYSTEM.label, media_server=self._hostname, description=_MADE,
+                uuid=pool_of(storage),  # copies that lie there outlive a catalogue
+            )  # fmt: skip
             await pool_list.create(change, new)
             place = storage_local_catalogs.NewStorage(path=str(storage.resolve()), pool=POOL, description=_MADE)
             await storage_local_catalogs.create(change, place)

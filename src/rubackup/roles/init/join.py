@@ -86,9 +86,8 @@ def root(layout: Layout, plan: Plan) -> bytes | None:
     return given
 
 
-def ask(layout: Layout, role: str, tell: folders.Tell) -> None:
+def ask(layout: Layout, role: str, settings: Settings, tell: folders.Tell) -> None:
     """The first request for a certificate, so that the administrator sees the host before its services run."""
-    settings = ConfigFile.load(layout.config_file).settings(role, layout)
     if layout.certificate(role).exists():
         return
     host = AgentHost(

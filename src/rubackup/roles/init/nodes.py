@@ -203,8 +203,13 @@ def _join(layout: Layout, plan: Plan, tell: Tell) -> list[Step]:
         Step("folders", lambda: folders.make(layout, roles)),
         Step("hardware ids", lambda: keep_hwids(layout, roles)),
         Step("root certificate", lambda: _trust(layout, root)),
-        Step("config.file", lambda: write_config(layout, plan)),
-        *(Step(role, lambda role=role: join.ask(layout, role, tell)) for role in roles),  # type: ignore[misc]
+        *(
+            Step(role, lambda role=role: join.ask(layout, role, config(layout, plan).settings(role, layout), tell))  # type: ignore[misc]
+            for role in roles
+        ),
+        Step(
+            "config.file", lambda: write_config(layout, plan)
+        ),  # last: a server that was not reached is not written down
     ]
 
 
@@ -224,8 +229,8 @@ def _alone(layout: Layout, plan: Plan, tell: Tell) -> list[Step]:
     ]
 
 
-def write_config(layout: Layout, plan: Plan) -> None:
-    """The configuration file: what an administrator has written there stays, unless the plan says otherwise."""
+def config(layout: Layout, plan: Plan) -> ConfigFile:
+    """The configuration file as it is to be."""
     path = layout.config_file
     kept = dict(ConfigFile.load(path).values) if path.exists() else {}
     wanted = {"node": plan.node}
@@ -253,7 +258,12 @@ def write_config(layout: Layout, plan: Plan) -> None:
         wanted["media-name"] = plan.hostname or socket.gethostname() if address in {"0.0.0.0", "::"} else address  # noqa: S104
         if plan.serves:
             wanted["server-inet-interface"] = plan.interface
-    folders.settle(path, render({**kept, **wanted}).encode(), READABLE_BY_ALL)
+    return ConfigFile({**kept, **wanted}, path)
+
+
+def write_config(layout: Layout, plan: Plan) -> None:
+    """The configuration file: what an administrator has written there stays, unless the plan says otherwise."""
+    folders.settle(layout.config_file, render(config(layout, plan).values).encode(), READABLE_BY_ALL)
 
 
 def catalogue_address(layout: Layout) -> DatabaseAddress:

@@ -70,15 +70,21 @@ def wishes(layout: Layout, found: Settings) -> Wishes:
     return Wishes(by_role, own_tools=True)
 
 
-def run(layout: Layout, announce: Callable[[dict[str, Any]], None]) -> None:
-    """Serve until a signal ends it."""
-    found = settings(layout)
+def folder_of(found: Settings) -> State:
+    """The folder of these settings; ConfigurationFault when it is not there, or is none."""
     state = State(found.path("ALONE_DIR"))
     if not (state.root / "version").exists():
         raise ConfigurationFault(
             f"autonomous-directory names {state.root}, which holds no autonomous client: is its disk mounted?"
             f" rb_init -n {AUTONOMOUS} -a DIR makes one."
         )
+    return state
+
+
+def run(layout: Layout, announce: Callable[[dict[str, Any]], None]) -> None:
+    """Serve until a signal ends it."""
+    found = settings(layout)
+    state = folder_of(found)
     serve(
         state.root, port=found.port("APP_PORT"), log_level=found.log_level(), announce=announce,
         wishes=wishes(layout, found),

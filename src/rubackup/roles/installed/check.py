@@ -11,7 +11,7 @@ from rubackup.domain.errors import RubackupError
 from rubackup.roles import expiry
 from rubackup.roles.init import access, advice
 from rubackup.roles.installed import certificate, logs
-from rubackup.roles.installed.config_file import NODES, ConfigFile
+from rubackup.roles.installed.config_file import AUTONOMOUS, NODES, ConfigFile
 from rubackup.roles.installed.environment import api_settings, app_host
 from rubackup.roles.installed.layout import Layout
 from rubackup.roles.process import database_address, workers
@@ -44,6 +44,8 @@ def check(layout: Layout) -> Report:
     if layout.config_file.exists():
         report.files.append(layout.config_file)
         report.ask(lambda: _config_file(layout, report))
+    if _is_alone(layout):
+        return report  # the API of an autonomous client reads neither
     if layout.api_environment.exists():
         report.files.append(layout.api_environment)
         report.ask(lambda: _api(layout, report))
@@ -53,6 +55,13 @@ def check(layout: Layout) -> Report:
     if not report.files:
         report.problems.append(f"There is no {layout.config_file} and no {layout.api_environment}; run rb_init first.")
     return report
+
+
+def _is_alone(layout: Layout) -> bool:
+    try:
+        return ConfigFile.load(layout.config_file).node == AUTONOMOUS
+    except RubackupError:
+        return False
 
 
 def _config_file(layout: Layout, report: Report) -> None:
@@ -69,7 +78,12 @@ def _role(file: ConfigFile, role: str, layout: Layout, report: Report) -> None:
 
 def _questions(role: str) -> Iterator[Question]:
     yield Settings.log_level
-    yield Settings.servers
+    if role == "alone":
+        yield _alone
+        yield lambda found: found.port("APP_PORT")
+        yield time_zone
+    else:
+        yield Settings.servers
     if role == "server":
         yield lambda found: found.port("CONTROL_PORT")
         yield lambda found: found.port("DB_PORT")
@@ -80,8 +94,14 @@ def _questions(role: str) -> Iterator[Question]:
         yield _parallel
     if role == "media":
         yield lambda found: found.port("DATA_PORT")
-    if role == "client":
+    if role in {"client", "alone"}:
         yield lambda found: found.path("SNAPSHOT_DIR", Path("/run/rubackup/snapshots"))
+
+
+def _alone(settings: Settings) -> None:
+    from rubackup.roles.installed.alone import folder_of  # noqa: PLC0415 - other hosts need no supervisor
+
+    folder_of(settings)
 
 
 def _parallel(settings: Settings) -> None:

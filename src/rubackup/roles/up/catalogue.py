@@ -74,6 +74,12 @@ def prepare(state: State, catalogue: Catalogue) -> None:
     asyncio.run(_prepare(catalogue, state.keep_secret(SUPERUSER_PASSWORD)))
 
 
+def make(catalogue: Catalogue) -> None:
+    """Make role and database where they are missing; without an administrator they have to be there."""
+    if catalogue.administrator is not None:
+        asyncio.run(make_database(catalogue.administrator, catalogue.address))
+
+
 async def _prepare(catalogue: Catalogue, password: str) -> None:
     if catalogue.administrator is not None:
         await make_database(catalogue.administrator, catalogue.address)

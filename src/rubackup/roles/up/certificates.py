@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
 
 from rubackup.roles import authority
 from rubackup.roles.authority import HWID_BYTES
@@ -19,12 +21,24 @@ def hwid(state: State, role: str) -> str:
 
 
 def make_certificates(state: State, api_names: Sequence[str]) -> None:
-    """Make what is missing, and new leaves for server and API, which thereby never expire between starts."""
+    """Make what is missing, and new leaves for server and API."""
     keys = state.root / "keys"
     root = authority.keep_root(keys / "rootCA/serverRootCAKey.key", state.root_certificate)
     issuing = authority.keep_issuing(keys / "server/issuingCAKey.key", keys / "server/issuingCACert.crt", lambda: root)
-    for role, names in (("server", ()), ("api", api_names)):
-        folder = keys / role
-        authority.write_leaf(
-            issuing, role, hwid(state, role), folder / f"{role}Key.key", folder / f"{role}Cert.crt", names
-        )
+    for role, names in _leaves(api_names):
+        authority.write_leaf(issuing, role, hwid(state, role), *_paths(state, role), names)
+
+
+def are_due(state: State, api_names: Sequence[str], now: datetime | None = None) -> bool:
+    """Whether a leaf of server or API has to be made anew, as two thirds of its life are over."""
+    leaves = [(_paths(state, role), names) for role, names in _leaves(api_names)]
+    return not all(authority.covers(chain, key, names, now) for (key, chain), names in leaves)
+
+
+def _leaves(api_names: Sequence[str]) -> tuple[tuple[str, Sequence[str]], ...]:
+    return (("server", ()), ("api", api_names))
+
+
+def _paths(state: State, role: str) -> tuple[Path, Path]:
+    folder = state.root / "keys" / role
+    return folder / f"{role}Key.key", folder / f"{role}Cert.crt"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rubackup.agent.folders import pool_of
 from rubackup.domain.errors import RubackupError
 from rubackup.roles.rest import RestClient, failed
 
@@ -64,6 +65,7 @@ class Enrolment:
             "media_server": socket.gethostname(),
             "compression_type": "fast",
             "description": "Made at the first start",
+            "uuid": pool_of(self.storage),  # copies that lie there outlive a catalogue
         }
         self.api.post("/pool_list", {"data": pool})
         return True

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import NoReturn
 
+from rubackup.domain.errors import RubackupError
 from rubackup.roles.process import EXIT_CONFIGURATION
 from rubackup.roles.up.faults import StartupFault
 from rubackup.roles.up.logs import rotate
@@ -46,6 +47,13 @@ class _Watched:
     again_at: float | None = None
 
 
+@dataclass
+class _Round:
+    seconds: float
+    work: Callable[[], object]
+    due_at: float
+
+
 class Supervisor:
     """The processes in the order in which they were started. `changed` is called when one was started again."""
 
@@ -55,6 +63,7 @@ class Supervisor:
         self._stop = False
         self._wake = -1
         self._rotated_at = 0.0
+        self._rounds: list[_Round] = []
         self.changed: Callable[[], object] = lambda: None
 
     # --- signals ---
@@ -105,6 +114,10 @@ class Supervisor:
                 raise StartupFault(complaint())
             self.step(TICK_SECONDS / 10)
 
+    def each(self, seconds: float, work: Callable[[], object]) -> None:
+        """Do something each time that so many seconds are over; what fails is told and tried again then."""
+        self._rounds.append(_Round(seconds, work, self._clock() + seconds))
+
     def run(self) -> NoReturn:
         """Look after the processes; ends with StopRequestedError or StartupFault."""
         while True:
@@ -122,6 +135,13 @@ class Supervisor:
         for watched in self._watched:
             self._look(watched)
         self._rotate()
+        for turn in self._rounds:
+            if self._clock() >= turn.due_at:
+                turn.due_at = self._clock() + turn.seconds
+                try:
+                    turn.work()
+                except (RubackupError, OSError):
+                    log.exception("what is done every %g s failed", turn.seconds)
 
     def stop(self) -> None:
         """Stop everything, the last started first; a repeated signal changes nothing."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 import time
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from rubackup.domain.identity import client_label
 from rubackup.roles.rest import RestClient
 from rubackup.roles.up import catalogue as catalogues
 from rubackup.roles.up.catalogue import Catalogue
-from rubackup.roles.up.certificates import hwid, make_certificates
+from rubackup.roles.up.certificates import are_due, hwid, make_certificates
 from rubackup.roles.up.enrolment import Enrolment
 from rubackup.roles.up.faults import StartupFault, explained
 from rubackup.roles.up.postgres import EmbeddedPostgres
@@ -30,6 +31,7 @@ ROLES = ("api", "server", "media", "client")
 READY_SECONDS = 60.0
 POLL_SECONDS = 0.2
 POOL_SECONDS = 10.0
+RENEW_SECONDS = 86_400.0
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +70,19 @@ class System:
         self._complete(catalogue)
         self._wait_connected(catalogue)
         self._supervisor.changed = self.write_ready
+        self._supervisor.each(RENEW_SECONDS, self.renew)
         return self.write_ready()
+
+    def renew(self) -> None:
+        """New leaves where they are due, for a system that runs for months; server and API take them."""
+        if not are_due(self._state, [api_host()]):
+            return
+        make_certificates(self._state, [api_host()])
+        pids = self._supervisor.pids()
+        log.info("server and API have new certificates")
+        for role, sign in (("api", signal.SIGHUP), ("server", signal.SIGTERM)):  # a server reads its own when it starts
+            if role in pids:
+                os.kill(pids[role], sign)
 
     def write_ready(self) -> dict[str, Any]:
         """Write ready.json, whole, as things are now."""
@@ -98,6 +112,8 @@ class System:
         if found:
             return found
         server = EmbeddedPostgres(self._state.root, self._runtime)
+        if not server.data.exists():  # a catalogue begins, whatever else of the state is there already
+            (self._state.root / "etc/complete").unlink(missing_ok=True)
         self._supervisor.start(PostgresService(server))
         return catalogues.embedded(self._state, server.address())
 

@@ -62,6 +62,8 @@ class NewPool(TypedDict):
     """For the type Block device, else ignored: length of the hash in bits, 160 for sha1, 256 or 512 for the others."""
     meta_data_pool: NotRequired[str | int | None]
     """For the type Block device, which needs it, else ignored: pool of the type File system on the same media server that keeps the metadata of copies, name or id."""
+    uuid: NotRequired[str | None]
+    """Uuid of an existing pool, whose catalogue was lost: its storages are taken over with what lies in them. It stands in the file `pool` of a folder, and in the refusal of a storage that belongs to another pool. Null: a new pool."""
 
 
 class PoolChange(TypedDict):

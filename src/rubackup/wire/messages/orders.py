@@ -392,6 +392,8 @@ class PoolRecord(msgspec.Struct, frozen=True, kw_only=True):
     sealed_at_ns: int
     crypto: str = ""
     key_id: str = ""
+    locked_until_ns: int = 0
+    """Unix time until when it cannot be dropped; 0 when it never was locked."""
 
 
 class PoolRecords(Message, tag="pool_records"):

@@ -1,0 +1,1 @@
+"""Keeping the catalogue safe, and bringing it back. Design: `docs/design/catalogue-backup.md`; use: `docs/disaster-recovery.md`."""

@@ -1,0 +1,130 @@
+"""Filling an empty catalogue out of what lies in pools. Every step looks first; a run that was ended is completed by the next.
+
+Done through the API, so pools of any media server can be taken over. Nothing of a pool is removed by it.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from rubackup.domain.errors import Conflict, Invalid, SystemFault
+from rubackup.domain.pools import FILE_SYSTEM, WRITTEN
+from rubackup.roles.rest import ApiFault, RestClient
+
+_OWNER = re.compile(r"another pool \(([0-9a-f]{32})\)")
+_MADE: Final = "Taken over by rebuild-catalogue"
+_OPEN_SECONDS: Final = 3600.0
+"""A pool whose index is gone is read from its storages first."""
+_POLL_SECONDS: Final = 1.0
+_CONFLICT: Final = 409
+
+
+class Rebuilt(msgspec.Struct, kw_only=True):
+    """What came of it."""
+
+    pools: dict[str, dict[str, Any]]
+    """By name what the reconciliation of each pool said."""
+    strangers: dict[str, int]
+    """Hardware ids of clients that are not authorised, with how many of the copies that were named are theirs."""
+
+
+def rebuild(
+    api: RestClient, wanted: Sequence[tuple[str, str]], media_server: str, tell: Callable[[str], None]
+) -> Rebuilt:
+    """Take over the pools in these folders (name, folder), then adopt what lies in every pool of the catalogue.
+
+    Invalid or Conflict name a folder that is no pool's, or a pool that cannot be used.
+    """
+    server = media_server or _only_media_server(api) if wanted else ""
+    for name, folder in wanted:
+        _take_over(api, name, folder, server)
+    pools = {}
+    for row in api.items("/pool_list", sort_by="id"):
+        if row["pool_type"] in WRITTEN:
+            _wait_open(api, row, tell)
+            answer = api.post(f"/pool_list/{row['id']}/reconciliation?apply=true")["data"]
+            pools[row["pool_name"]] = answer
+    known = {row["hwid"] for row in api.items("/clients")}
+    found = Counter(one["client_hwid"] for answer in pools.values() for one in answer["found_records"])
+    return Rebuilt(pools=pools, strangers={hwid: number for hwid, number in sorted(found.items()) if hwid not in known})
+
+
+def _only_media_server(api: RestClient) -> str:
+    names = [row["hostname"] for row in api.items("/media_servers")]
+    if len(names) != 1:
+        told = f"there are {', '.join(sorted(names))}" if names else "none is authorised"
+        raise Invalid(f"Say by --media-server which media server has the folders: {told}.")
+    return str(names[0])
+
+
+def _take_over(api: RestClient, name: str, folder: str, server: str) -> None:
+    storages = list(api.items("/storage_local_catalogs"))
+    held = next((row["pool"] for row in storages if row["path"] == folder), None)
+    if held == name:
+        return
+    if held is not None:
+        raise Conflict(f"{folder} is a storage of the pool {held} already.")
+    pool = _pool(api, name)
+    if pool is None:
+        pool = _make(api, name, server)
+    elif pool["description"] != _MADE and not any(row["pool"] == name for row in storages):
+        raise Conflict(f"There is a pool {name} already, without storages: delete it, or choose another name.")
+    uuid = _owner(api, name, folder)
+    if uuid is None:  # the pool was made for it by an earlier run, or has another folder of the same pool
+        return
+    if any(row["pool"] == name for row in storages):
+        raise Conflict(f"{folder} belongs to the pool {uuid}, the pool {name} is another one.")
+    api.call("DELETE", f"/pool_list/{pool['id']}")
+    _make(api, name, server, uuid)
+    _add(api, name, folder)
+
+
+def _pool(api: RestClient, name: str) -> dict[str, Any] | None:
+    return next((row for row in api.items("/pool_list") if row["pool_name"] == name), None)
+
+
+def _make(api: RestClient, name: str, server: str, uuid: str = "") -> dict[str, Any]:
+    body = {"pool_name": name, "pool_type": FILE_SYSTEM, "media_server": server, "description": _MADE}
+    api.post("/pool_list", {"data": body | ({"uuid": uuid} if uuid else {})})
+    made = _pool(api, name)
+    if made is None:
+        raise SystemFault(f"The pool {name} was deleted just now.")
+    return made
+
+
+def _owner(api: RestClient, name: str, folder: str) -> str | None:
+    """Uuid of another pool whose folder it is; None when it is this one's, and a storage of it now."""
+    try:
+        _add(api, name, folder)
+    except ApiFault as error:
+        found = _OWNER.search(error.message)
+        if error.status != _CONFLICT or found is None:
+            raise
+        return found[1]
+    return None
+
+
+def _add(api: RestClient, name: str, folder: str) -> None:
+    api.post("/storage_local_catalogs", {"data": {"path": folder, "pool": name, "description": _MADE}})
+
+
+def _wait_open(api: RestClient, row: dict[str, Any], tell: Callable[[str], None]) -> None:
+    """Return once the pool is open; its index may have to be made anew from its storages."""
+    deadline, said = time.monotonic() + _OPEN_SECONDS, ""
+    while True:
+        now = api.get(f"/pool_list/{row['id']}")
+        problem = now["problem"]
+        if not problem:
+            return
+        if time.monotonic() > deadline:
+            raise SystemFault(f"The pool {row['pool_name']} cannot be used: {problem}")
+        if problem != said:
+            tell(f"Pool {row['pool_name']}: {problem}")
+            said = problem
+        time.sleep(_POLL_SECONDS)

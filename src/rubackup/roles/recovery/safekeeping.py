@@ -1,0 +1,121 @@
+"""`backup-catalogue` and `restore-catalogue`: what is written where, what is kept, what is refused."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime as dt
+import fcntl
+import os
+import re
+import socket
+import stat
+from pathlib import Path
+from typing import Final
+
+from rubackup.catalog.backup.file import SUFFIX, Header, key_files
+from rubackup.catalog.backup.file import check as check_file
+from rubackup.catalog.backup.restoring import restore
+from rubackup.catalog.backup.taking import Taken, take
+from rubackup.domain.errors import Conflict, Invalid
+from rubackup.roles.init.plan import Plan
+from rubackup.roles.recovery.homes import INSTALLED, Home, reading, replacing
+
+_NAME = re.compile(r"rubackup-catalogue-\d{8}T\d{6}Z" + re.escape(SUFFIX))
+_PART = re.compile(r"\.rubackup-catalogue-.*\.part")
+_SHORTEST: Final = 12
+
+
+def backup(home: Home, target: Path, *, keep: int = 0, passphrase: bytes = b"", with_keys: bool = False) -> Taken:
+    """Write a backup: into a file of this name, or into a folder under a name with the time.
+
+    `keep`: so many of the folder's are left, the newest. Invalid when keys would be written without a passphrase.
+    """
+    if with_keys and not passphrase:
+        raise Invalid("Keys are written with --passphrase-file only: whoever has them can read and sign everything.")
+    if keep and not target.is_dir():
+        raise Invalid(f"--keep is for a folder; {target} is none.")
+    files = home.files() if with_keys else []
+    path = (
+        target / f"rubackup-catalogue-{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%SZ}{SUFFIX}" if target.is_dir() else target
+    )
+    if target.is_dir():
+        _sweep(target)
+    with reading(home) as address:
+        work = take(
+            address,
+            path,
+            server=socket.gethostname(),
+            root=home.fingerprint,
+            home=home.kind,
+            keys=files,
+            passphrase=passphrase,
+        )
+        taken = asyncio.run(work)
+    if keep:
+        for old in sorted(one for one in target.iterdir() if _NAME.fullmatch(one.name))[:-keep]:
+            old.unlink()
+    return taken
+
+
+def bring_back(
+    home: Home,
+    path: Path,
+    *,
+    replace: bool = False,
+    passphrase: bytes = b"",
+    with_keys: bool = False,
+    other_ca: bool = False,
+    plan: Plan | None = None,
+) -> Header:
+    """Make the catalogue of this host what the file says; its header. All that is refused is refused before anything is changed."""
+    header, _, _ = check_file(path, passphrase)
+    if with_keys and not header.keys:
+        raise Invalid(f"{path} carries no keys: it was written without --with-keys.")
+    if with_keys and header.home != home.kind:
+        raise Conflict(
+            f"{path} is of {_KINDS[header.home]}, whose keys lie elsewhere than those of {_KINDS[home.kind]}: restore it there."
+        )
+    here = home.fingerprint
+    if not with_keys and not other_ca and header.root and here != header.root:
+        found = f"another installation: root certificate {here}" if here else "no certificates yet"
+        hint = "add --with-keys" if header.keys else "bring its folder keys here first"
+        raise Conflict(
+            f"{path} is of the installation with the root certificate {header.root}; here is {found}. Its hosts would not be"
+            f" recognised: {hint}, or say --other-ca when those keys are lost, and enrol its hosts again."
+        )
+    files = key_files(path, passphrase) if with_keys else []
+    with replacing(home, files, replace=replace, plan=plan) as address:
+        return asyncio.run(restore(address, path, replace=replace, passphrase=passphrase))
+
+
+def read_passphrase(path: Path | None) -> bytes:
+    """The passphrase in a file that only its owner may read; b'' without a file."""
+    if path is None:
+        return b""
+    try:
+        mode, found = path.stat().st_mode, path.read_bytes().strip(b"\r\n")
+    except OSError as error:
+        raise Invalid(f"--passphrase-file: {path}: {error.strerror}.") from error
+    if stat.S_ISREG(mode) and mode & 0o077:
+        raise Invalid(f"--passphrase-file: {path} can be read by others (mode {mode & 0o777:o}): chmod 600 {path}.")
+    if len(found) < _SHORTEST:
+        raise Invalid(f"--passphrase-file: the passphrase in {path} must have {_SHORTEST} characters or more.")
+    return found
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed backups left; one that is being written is locked."""
+    for one in folder.iterdir():
+        if not _PART.fullmatch(one.name):
+            continue
+        with contextlib.suppress(OSError):
+            handle = os.open(one, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                one.unlink()
+            finally:
+                os.close(handle)
+
+
+_KINDS: Final = {"up": "a state of `rubackup up`", INSTALLED: "an installation", "": "an unknown place"}
