@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import ssl
+import struct
 import subprocess
 import time
 from collections.abc import Iterator
@@ -213,7 +215,10 @@ def test_no_secret_is_in_arguments_or_environment(site: Site) -> None:
 
 
 def test_ending_the_keeper_ends_all_workers(authority: Authority, superuser: DatabaseAddress) -> None:
-    """SIGTERM in order and with status 0, SIGKILL at once: nobody is left who listens on the port."""
+    """SIGTERM in order and with status 0, SIGKILL at once: nobody is left who listens on the port, so the next start has it.
+
+    Systemd is told once, by the process that it knows.
+    """
     with process(authority.folder, superuser, WORKERS=str(WORKERS)) as (keeper, port):
         site = Site(keeper, port, authority.folder, authority, superuser)
         children = site.children()
@@ -226,8 +231,16 @@ def test_ending_the_keeper_ends_all_workers(authority: Authority, superuser: Dat
         keeper.kill()
         keeper.wait(5)
         eventually(lambda: not any(_runs(pid) for pid in children), 5)
-    with process(authority.folder, superuser, WORKERS=str(WORKERS), APP_PORT=str(port)):
-        pass
+    told = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    told.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+    told.bind(str(authority.folder / "notify"))
+    more = {"WORKERS": "2", "APP_PORT": str(port), "notified": str(authority.folder / "notify")}
+    with told, process(authority.folder, superuser, **more) as (keeper, _):
+        told.setblocking(False)
+        message, control, *_ = told.recvmsg(100, socket.CMSG_SPACE(12))
+        assert (message, struct.unpack("3i", control[0][2])[0]) == (b"READY=1", keeper.pid)
+        with pytest.raises(BlockingIOError):
+            told.recv(100)
 
 
 def _runs(pid: int) -> bool:
