@@ -40,8 +40,10 @@ class Authority:
 
 
 @contextmanager
-def process(folder: Path, database: DatabaseAddress, **more: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """A running API process and its port."""
+def process(
+    folder: Path, database: DatabaseAddress, *, notified: str = "", **more: str
+) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """A running API process and its port; `notified` is the socket that it tells when it serves, as it would tell systemd."""
     (folder / "password").write_text(database.password)
     values = {
         "APP_HOST": "localhost", "APP_PORT": "0", "DB_HOST": database.host, "DB_PORT": str(database.port),
@@ -55,7 +57,7 @@ def process(folder: Path, database: DatabaseAddress, **more: str) -> Iterator[tu
     config.write_text("".join(f"{key}={value}\n" for key, value in values.items()))
     with (folder / "log").open("wb") as log:
         command = [sys.executable, "-m", "rubackup.roles.api", "--config", str(config)]
-        running = subprocess.Popen(command, stderr=log, env={"PATH": os.environ["PATH"]})
+        running = subprocess.Popen(command, stderr=log, env={"PATH": os.environ["PATH"], "NOTIFY_SOCKET": notified})
     try:
         ready = folder / "ready"
         eventually(lambda: ready.exists() or running.poll() is not None, 30)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import ssl
+import struct
 import subprocess
 import time
 from collections.abc import Iterator
@@ -18,6 +20,8 @@ import httpx
 import pytest
 
 from rubackup.catalog.database import DatabaseAddress
+from rubackup.roles.process import workers
+from rubackup.roles.settings import ConfigurationFault, Settings
 from support.api import PASSWORD, password_hash
 from support.api_process import Authority, fingerprint, process
 from support.databases import execute, fresh_database
@@ -211,21 +215,32 @@ def test_no_secret_is_in_arguments_or_environment(site: Site) -> None:
 
 
 def test_ending_the_keeper_ends_all_workers(authority: Authority, superuser: DatabaseAddress) -> None:
-    """SIGTERM in order and with status 0, SIGKILL at once: nobody is left who listens on the port."""
+    """SIGTERM in order and with status 0, SIGKILL at once: nobody is left who listens on the port, so the next start has it.
+
+    Systemd is told once, by the process that it knows.
+    """
     with process(authority.folder, superuser, WORKERS=str(WORKERS)) as (keeper, port):
         site = Site(keeper, port, authority.folder, authority, superuser)
-        workers = site.children()
+        children = site.children()
         keeper.terminate()
         assert keeper.wait(20) == 0
-        eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers), 5)
+        eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in children), 5)
 
     with process(authority.folder, superuser, WORKERS=str(WORKERS), APP_PORT=str(port)) as (keeper, _):
-        workers = Site(keeper, port, authority.folder, authority, superuser).children()
+        children = Site(keeper, port, authority.folder, authority, superuser).children()
         keeper.kill()
         keeper.wait(5)
-        eventually(lambda: not any(_runs(pid) for pid in workers), 5)
-    with process(authority.folder, superuser, WORKERS=str(WORKERS), APP_PORT=str(port)):
-        pass
+        eventually(lambda: not any(_runs(pid) for pid in children), 5)
+    told = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    told.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+    told.bind(str(authority.folder / "notify"))
+    more = {"WORKERS": "2", "APP_PORT": str(port), "notified": str(authority.folder / "notify")}
+    with told, process(authority.folder, superuser, **more) as (keeper, _):
+        told.setblocking(False)
+        message, control, *_ = told.recvmsg(100, socket.CMSG_SPACE(12))
+        assert (message, struct.unpack("3i", control[0][2])[0]) == (b"READY=1", keeper.pid)
+        with pytest.raises(BlockingIOError):
+            told.recv(100)
 
 
 def _runs(pid: int) -> bool:
@@ -252,11 +267,8 @@ def test_what_is_wrong_is_said_once(authority: Authority, superuser: DatabaseAdd
     assert time.monotonic() - began < 15
 
 
-@pytest.mark.parametrize("wrong", ["0", "65", "many", "-1"])
-def test_a_wrong_number_of_workers_is_told(authority: Authority, superuser: DatabaseAddress, wrong: str) -> None:
+@pytest.mark.parametrize("wrong", ["0", "65", "many", "-1", "auto"])
+def test_a_wrong_number_of_workers_is_told(wrong: str) -> None:
     """With what is allowed."""
-    with (
-        pytest.raises(AssertionError, match=f"WORKERS must be a whole number from 1 to 64, not '{wrong}'"),
-        process(authority.folder, superuser, WORKERS=wrong),
-    ):
-        pass
+    with pytest.raises(ConfigurationFault, match=f"WORKERS must be a whole number from 1 to 64, not '{wrong}'"):
+        workers(Settings({"WORKERS": wrong}, "test.env"))

@@ -76,10 +76,7 @@ def verifier(password: str, salt: bytes | None = None) -> str:
 def grant(owner: DatabaseAddress, administrator: Administrator, role: str, password: str, workers: int) -> None:
     """Make the role, or give it this password and the rights of today. NoAdministrator says what to type."""
     group, limit = quoted(group_of(owner.user)), (workers + 1) * API_CONNECTIONS
-    options = (
-        f"LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION CONNECTION LIMIT {limit}"
-        f" PASSWORD '{verifier(password)}'"
-    )
+    options = f"LOGIN CONNECTION LIMIT {limit} PASSWORD '{verifier(password)}'"
     made = [
         _unless_there(group_of(owner.user), f"CREATE ROLE {group} NOLOGIN"),
         _unless_there(role, f"CREATE ROLE {quoted(role)}"),
