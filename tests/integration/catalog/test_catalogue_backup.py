@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import resource
 import signal
 import subprocess
@@ -264,7 +265,9 @@ def test_a_passphrase_hides_everything_but_the_header(database: DatabaseAddress,
 
 
 STEPS = ("settle", "commit")
-"""Where everything is filled, and where the change is made but not yet committed; all steps: `tests/recovery`."""
+"""Where everything is filled, and where the change is made but not yet committed; all steps by `scripts/nightly recovery`."""
+if os.environ.get("RECOVERY"):
+    STEPS = ("check", "schema", "load", "migrate", "settle", "swap", "commit")
 _KILLED = """
 import asyncio, os, signal, sys
 from pathlib import Path
