@@ -25,6 +25,7 @@ from support.databases import execute, fresh_database
 
 pytestmark = pytest.mark.postgres
 FILL = Path(__file__).parents[3] / "bench" / "api_rows.sql"
+OLD = Path(__file__).parents[2] / "data" / "catalogue"
 PHRASE = b"a passphrase of some length"
 _EVERYTHING = """
 SELECT c.relname AS name, (xpath('/row/h/text()', query_to_xml(format(
@@ -344,3 +345,14 @@ def test_what_others_were_granted_they_have_again(
         assert not value(database, "SELECT has_table_privilege('reader', 'users', 'SELECT')")
     finally:
         execute(admin, "DROP OWNED BY reader")
+
+
+@pytest.mark.parametrize("name", ["format-1", "format-1-encrypted"])
+def test_files_of_earlier_versions_are_read(empty_database: DatabaseAddress, name: str) -> None:
+    """Each format that was ever written stays readable; its schema is brought forward."""
+    phrase = PHRASE if "encrypted" in name else b""
+    header = asyncio.run(restore(empty_database, OLD / f"{name}.rbcat", replace=False, passphrase=phrase))
+
+    assert (header.format, header.server, header.schema) == (1, "backup1", "0021_post")
+    assert value(empty_database, "SELECT hostname FROM clients") == "workstation"
+    assert value(empty_database, "SELECT version_num FROM schema_version") == revisions()[-1]
