@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -90,6 +91,7 @@ def test_a_lost_server_comes_back_from_one_file(site: Installation, tmp_path: Pa
     assert "is in use: rubackup_server" in used
 
 
+@pytest.mark.skipif(not os.environ.get("RECOVERY"), reason="RECOVERY is not set: scripts/nightly recovery")
 def test_another_installation_is_not_made_this_one(
     site: Installation, tmp_path: Path, postgres: DatabaseAddress
 ) -> None:

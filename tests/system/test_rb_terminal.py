@@ -72,7 +72,7 @@ def test_a_shell_completes_what_there_is(shell: Terminal, tmp_path: Path) -> Non
     assert WICKED in enter(shell, "\r", r"name +(x.*)\n")
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "root.crt").touch()
-    complete(shell, [("rb login --ca ro", "ot.crt")])
+    complete(shell, [("rb login --ca root", ".crt")])
     assert enter(
         shell, " https://localhost:1 -u a --password-file none\r", "root.crt is no file with a root certificate"
     )
