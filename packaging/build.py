@@ -128,6 +128,14 @@ def completions(stage: Path, names: Iterable[str]) -> None:
                 (target.parent / name).symlink_to("rb")
 
 
+def manual(target: Path) -> None:
+    """The manual of the commit, as a site that a browser reads from the files."""
+    run(
+        str(ROOT / "scripts/build-manual"), "--out", str(target), "--commit",
+        env={**os.environ, "PYTHON": sys.executable}, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
 def prune(site: Path) -> None:
     """Leave out what nothing of ours opens, and symbols for debuggers."""
     shutil.rmtree(site / "drf_spectacular_sidecar/static/drf_spectacular_sidecar/redoc", ignore_errors=True)
@@ -179,7 +187,7 @@ def fill(package: Package, stage: Path) -> None:
         "RuBackup. Licences of what it contains lie beside it, in the folders *.dist-info.\n"
     )
     if package.tree:
-        (notes / "installation.md").write_text(git("show", "HEAD:docs/installation.md") + "\n")
+        manual(notes / "manual")
 
 
 def describe(package: Package, stage: Path, work: Path, version: str, release: str, epoch: int) -> dict[str, object]:

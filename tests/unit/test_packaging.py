@@ -82,3 +82,12 @@ def test_every_flag_of_rb_init_is_explained() -> None:
     flags = {flag for action in _parser()._actions for flag in action.option_strings} - {"-h", "--help", "--folders"}
 
     assert sorted(flag for flag in flags if not re.search(rf"`[^`]*{flag}\b", MANUAL)) == []
+
+
+@pytest.mark.parametrize("unit", sorted((PACKAGING / "units").glob("*.service")), ids=lambda path: path.name)
+def test_units_name_the_manual_where_the_packages_have_it(unit: Path) -> None:
+    """`systemctl help` and `status` lead to it."""
+    places = re.findall(r"^Documentation=(.*)$", unit.read_text(), re.MULTILINE)
+
+    assert all(place == "file:///usr/share/doc/rubackup-common/manual/index.html" for place in places)
+    assert places or unit.stem == "rubackup_renew"
