@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import os
 import resource
 import signal
@@ -199,6 +200,23 @@ def test_only_a_catalogue_that_nobody_uses_is_replaced(
     with pytest.raises(Conflict, match=r"rubackup_server .*from 127\.0\.0\.1 \(1\)"):
         asyncio.run(connected())
     assert everything(database) == before
+
+
+def test_a_connection_of_another_role_is_seen_too(
+    database: DatabaseAddress, backup: Path, postgres: DatabaseAddress
+) -> None:
+    """Although PostgreSQL shows this role neither its program nor from where it is; housekeeping of PostgreSQL itself is none."""
+
+    async def connected() -> None:
+        admin = dataclasses.replace(postgres, database=database.database)
+        db = await Database(admin, application="rubackup_api").direct()
+        try:
+            await restore(database, backup, replace=True)
+        finally:
+            await db.close()
+
+    with pytest.raises(Conflict, match="is in use: rubackup_api"):
+        asyncio.run(connected())
 
 
 def test_a_file_that_is_damaged_anywhere_is_refused_before_anything_is_touched(
