@@ -28,6 +28,8 @@ RUN = re.compile(r"^<!-- (?:run|carry): .* -->\n", re.MULTILINE)
 FENCE = re.compile(r"^```.*?^```\n", re.MULTILINE | re.DOTALL)
 HEADING = re.compile(r"^#+ +(.*)$", re.MULTILINE)
 LINK = re.compile(r"\]\(([^)#:\s]+\.md)#([^)\s]+)\)")
+TWIN = re.compile(r"\]\(([^)#:\s]+)\.ru\.md(?=[)#])")
+"""Russian pages lead to Russian ones, which have the English names within their site."""
 ROW = re.compile(r"^\|.*$", re.MULTILINE)
 CODE = re.compile(r"`[^`]*`")
 TITLE = re.compile(r"\A# .*\n")
@@ -56,7 +58,7 @@ def stage(source: Path, target: Path, language: str) -> None:
         own = source / "docs" / page.relative_to(target).with_suffix(SUFFIX)
         text = page.read_text(encoding="utf-8")
         if language == "ru" and own.exists():
-            text = own.read_text(encoding="utf-8")
+            text = TWIN.sub(r"](\1.md", own.read_text(encoding="utf-8"))
         elif language == "ru":
             text = TITLE.sub(lambda m: m[0] + ONLY_ENGLISH, led(text, own.parent))
         head = "" if "\n## " in text else WIDE
