@@ -148,6 +148,7 @@ def test_the_page_brings_everything_back(office: Office, tmp_path: Path) -> None
     made = _made(office, source)
     shutil.copy(office.state / "keys/client/master-key", office.folder / "master-key")
     office.type(shown["What to keep"])
+    assert _kept_in_a_pool(office, tmp_path / "kept")
     (source / "later").write_text("made after the backup")
     office.system.done(office.system.backup(source, pool="Vault"))
     later = office.system.records(source)[-1]["uuid"]
@@ -178,6 +179,13 @@ def test_the_page_brings_everything_back(office: Office, tmp_path: Path) -> None
     office.type(shown["What to keep"])
     office.type(shown["The service database is damaged"])
     assert set(found) < {row["uuid"] for row in office.again().records(source)}
+
+
+def _kept_in_a_pool(office: Office, target: Path) -> bool:
+    """Whether an ordinary backup of the folder with the files gives them back: the page's second way."""
+    safe = office.folder / "safe"
+    office.system.done(office.system.backup(safe))
+    return office.system.gives_back(office.system.records(safe)[-1]["id"], safe, target)
 
 
 def _told(rows: Iterable[dict[str, Any]]) -> dict[str, tuple[Any, ...]]:

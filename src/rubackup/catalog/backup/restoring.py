@@ -29,6 +29,7 @@ _OTHERS = """
 SELECT coalesce(nullif(application_name, ''), 'a program without a name') AS program,
     coalesce(host(client_addr), 'this host') AS host, count(*) AS connections
 FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
+    AND usesysid IS NOT NULL  -- that of autovacuum is null
     AND coalesce(backend_type, 'client backend') = 'client backend'  -- null: of a role that this one may not look at
 GROUP BY 1, 2 ORDER BY 1, 2"""
 Step = Callable[[str], None]

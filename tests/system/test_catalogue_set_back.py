@@ -1,0 +1,63 @@
+"""A catalogue that is set back under pools that know better: nothing of theirs goes before they were reconciled. RECOVERY=1 runs it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.system import RUBACKUP, System, down, eventually, up
+
+pytestmark = pytest.mark.skipif(not os.environ.get("RECOVERY"), reason="RECOVERY is not set: scripts/nightly recovery")
+
+
+def rubackup(*arguments: str) -> str:
+    """What a command says; it must end well."""
+    return subprocess.run([*RUBACKUP, *arguments], check=True, capture_output=True, text=True, timeout=100).stdout
+
+
+def test_a_catalogue_of_a_moment_ago_deletes_nothing_before_it_was_reconciled(tmp_path: Path) -> None:
+    """Neither by hand nor by a cleaning; backups and restores go on meanwhile, and numbers do not come again."""
+    state, source, safe = tmp_path / "state", tmp_path / "source", tmp_path / "one.rbcat"
+    source.mkdir()
+    (source / "file").write_bytes(os.urandom(100_000))
+    system = up(state)
+    try:
+        system.done(system.backup(source))
+        rubackup("backup-catalogue", "--state", str(state), "--to", str(safe))
+        later = system.backup(source)  # a moment later: far less than the number of contacts would tell
+        system.done(later)
+        pack_files = sorted(path.name for path in (state / "pools").rglob("*.pack"))
+        system.http.close()
+        down(state)
+        rubackup("restore-catalogue", str(safe), "--state", str(state), "--replace")
+        system = up(state)
+        (first,) = system.records(source)
+
+        assert _pool(system)["reconciled"] is False
+        refused = system.call("DELETE", f"/repository/{first['id']}", status=409)["message"]
+        assert "reconcile" in refused
+        system.call("POST", f"/pool_list/{_pool(system)['id']}/cleaning", status=409)
+        again = system.backup(source)
+        assert again > later + 100_000
+        system.done(again)
+        assert system.gives_back(first["id"], source, tmp_path / "target")
+        assert {row["id"] for row in system.records(source)} >= {first["id"]}
+
+        assert "1 copies adopted" in rubackup("repository", "reconcile", "--state", str(state), "--apply")
+        eventually(lambda: _pool(system)["reconciled"], 40)
+        assert len(system.records(source)) == 3
+        assert set(pack_files) <= {path.name for path in (state / "pools").rglob("*.pack")}
+        system.call("DELETE", f"/repository/{first['id']}")
+    finally:
+        system.http.close()
+        down(state)
+
+
+def _pool(system: System) -> dict[str, Any]:
+    found: dict[str, Any]
+    (found,) = system.call("GET", "/pool_list")["data"]["items"]
+    return found
