@@ -87,7 +87,7 @@ def test_no_page_names_another_host_to_fetch_from(site: Path) -> None:
 @pytest.mark.parametrize(
     ("start", "word", "found", "shot"),
     [
-        ("index.html", "restori", "Restoring", "manual-en.png"),
+        ("index.html", "restoring", "Restoring", "manual-en.png"),
         ("ru/index.html", "восстан", "Восстановление", "manual-ru.png"),
     ],
 )
