@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +12,13 @@ from rubackup.catalog.database import DatabaseAddress
 from support.databases import fresh_database, running_postgres
 from support.radosgw import Radosgw, missing
 from support.s3server import S3Server
+
+
+def pytest_configure() -> None:
+    """Programs that tests start end at Ctrl-C, also where whoever started the tests in the background ignores it."""
+    for number in (signal.SIGINT, signal.SIGQUIT):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 
 @pytest.hookimpl(trylast=True)

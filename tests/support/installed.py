@@ -6,6 +6,7 @@ import contextlib
 import os
 import pty
 import select
+import signal
 import socket
 import ssl
 import subprocess
@@ -92,9 +93,12 @@ class Installation:
                     terminal, answer.encode() + (b"" if answer and answer < " " else b"\n")
                 )  # a control key is a key alone
             said += _until(terminal, None, again=answers[-1][1] if "\x03" in answers[-1][1] else "")
+        except BaseException:
+            os.kill(pid, signal.SIGKILL)
+            raise
         finally:
             os.close(terminal)
-        _, ended = os.waitpid(pid, 0)
+            _, ended = os.waitpid(pid, 0)
         assert os.waitstatus_to_exitcode(ended) == status, said.decode()
         return said.decode()
 
@@ -160,13 +164,12 @@ class Installation:
 def _until(terminal: int, text: bytes | None, seconds: float = 60, again: str = "") -> bytes:
     """What a terminal shows up to `text`, or to its end. `again` is typed once a second: Ctrl-C just before a read is lost."""
     shown = b""
+    until = time.monotonic() + seconds
     while text is None or text not in shown:
-        for _ in range(round(seconds)):
-            if select.select([terminal], [], [], 1)[0]:
-                break
+        assert time.monotonic() < until, shown
+        if not select.select([terminal], [], [], 1)[0]:
             os.write(terminal, again.encode())
-        else:
-            raise AssertionError(shown)
+            continue
         try:
             part = os.read(terminal, 4096)
         except OSError:  # how Linux tells that the other side is closed
