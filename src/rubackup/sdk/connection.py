@@ -202,6 +202,8 @@ class Download:
                 yield line.decode().rstrip("\r\n")
         except (OSError, http.client.HTTPException) as error:
             raise self._connection.lost(error) from error
+        except UnicodeDecodeError as error:
+            raise BadAnswer("What was answered is no text.") from error
 
     def close(self) -> None:
         """End it."""

@@ -7,12 +7,14 @@ import os
 import stat
 import traceback
 from collections.abc import Callable, Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from rubackup.sdk import Client, FileStore, Misused, SdkError, Session, files
+from rubackup.sdk import BadAnswer, Client, FileStore, Misused, SdkError, Session, files
+from rubackup.sdk.events import parsed
 from support.small_api import SmallApi, small_api
 
 TOKEN = "rbt_0123456789abcdef"
@@ -142,6 +144,21 @@ def test_after_its_with_a_client_is_closed(api: SmallApi, client: Client, tmp_pa
     assert api.calls == sent
     with Client.from_store(store) as other:
         assert other.call("GET", "/rows").data["items"]
+
+
+@pytest.mark.parametrize("data", ["{", "[]", "7", "no"])
+def test_an_event_that_is_none_is_told(data: str) -> None:
+    """Not as an error of a parser."""
+    with pytest.raises(BadAnswer, match="not from this API"):
+        list(parsed([f"data: {data}", ""]))
+
+
+def test_lines_that_are_no_text_are_told(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stream of bytes read as one of lines."""
+    with client.repository.file(1, path="/x") as stream:
+        monkeypatch.setattr(stream, "_answer", BytesIO(b"one\n\xff\n"))
+        with pytest.raises(BadAnswer, match="no text"):
+            list(stream.lines())
 
 
 # --- files ---

@@ -14,9 +14,12 @@ from rubackup.cli.rb.access import connect
 from rubackup.cli.rb.generic import IfMatch, Json, Yes, confirm
 from rubackup.cli.rb.names import find
 from rubackup.cli.rb.tools import TOOLS
-from rubackup.sdk import Client, Refused
+from rubackup.sdk import Client, Refused, SdkError
+from rubackup.sdk.api.repository import RecordRow
 
 REPOSITORY = TOOLS["repository"]
+AT_ONCE = 1000
+"""How many copies the API takes in a question."""
 SOME = 20
 """How many copies are named."""
 
@@ -42,24 +45,37 @@ def delete(
             answer = api.repository.delete(ids[0], if_match=if_match or None)
         else:
             answer = api.repository.delete_many({"ids": ids})
-        gone = [one for one in building if _is_gone(api, one)]
+        gone = _gone(api, building)
     if json:
-        output.as_json(
-            {"message": answer.message, "id": None, "tasks": [], "deleted": [*ids, *gone], "with_them": gone}
-        )
+        told = {"message": answer.message, "id": None, "tasks": [], "deleted": [*ids, *(gone or ())], "with_them": gone}
+        output.as_json(told)
         return
     print(output.plain(answer.message))
     if gone:
-        print(
-            f"With {'it' if len(ids) == 1 else 'them'} went what builds on {'it' if len(ids) == 1 else 'them'}: {_named(gone)}."
+        them = "it" if len(ids) == 1 else "them"
+        print(f"With {them} went what builds on {them}: {_named(gone)}.")
+
+
+def _gone(api: Client, building: Sequence[int]) -> list[int] | None:
+    """Those that are not there any more; None when that cannot be found out, which says nothing of the deletion itself."""
+    try:
+        return [one for one in building if _row(api, one) is None]
+    except SdkError as error:
+        typer.echo(
+            f"What was named is deleted; whether what builds on it is, too, is not known: {output.plain(error.message)}",
+            err=True,
         )
+        return None
 
 
 def _building_on(api: Client, ids: Sequence[int]) -> list[int]:
     """Copies that would go with these: all that build on them but archives."""
-    rows = api.repository.deletion_reference_chain({"ids": list(ids)}).data["items"]
-    found = sorted({row["id"] for row in rows} - set(ids))
-    return [one for one in found if not api.repository.read(one).data["archiving"]]
+    chain: set[int] = set()
+    for start in range(0, len(ids), AT_ONCE):
+        asked = list(ids[start : start + AT_ONCE])
+        chain |= {row["id"] for row in api.repository.deletion_reference_chain({"ids": asked}).data["items"]}
+    found = sorted(chain - set(ids))
+    return [one for one in found if (row := _row(api, one)) is not None and not row["archiving"]]
 
 
 def _warning(api: Client, building: Sequence[int]) -> str:
@@ -83,11 +99,11 @@ def _named(ids: Sequence[int]) -> str:
     return f"{count} {', '.join(map(str, ids[:SOME]))}{more}"
 
 
-def _is_gone(api: Client, copy: int) -> bool:
+def _row(api: Client, copy: int) -> RecordRow | None:
+    """A copy; None when there is none."""
     try:
-        api.repository.read(copy)
+        return api.repository.read(copy).data
     except Refused as refused:
         if refused.status != HTTPStatus.NOT_FOUND:
             raise
-        return True
-    return False
+        return None
