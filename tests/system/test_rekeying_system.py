@@ -128,8 +128,8 @@ def host(request: pytest.FixtureRequest, system: System, tmp_path: Path) -> Iter
         yield one
     finally:
         one.stop_all()
-        for row in one.rows("clients"):
-            system.call("DELETE", f"/clients/{row['id']}")
+        for row in one.rows():
+            system.call("DELETE", f"/{FAMILIES[one.role]}/{row['id']}")
         for row in one.rows(f"unauthorised_{FAMILIES[one.role]}"):
             system.call("DELETE", f"/unauthorised_{FAMILIES[one.role]}/{row['id']}")
 
@@ -193,3 +193,9 @@ def test_a_media_server_with_pools_gets_a_new_key(system: System, host: Host, tm
     host.start("old")
     host.turned_away("old")
     assert host.online("new")["fingerprint"] == key
+    (own,) = system.call("GET", "/pool_list", filter_data=f'pool_name="{pool}"')["data"]["items"]
+    assert own["reconciled"] is False
+    system.call("POST", f"/pool_list/{own['id']}/reconciliation", status=200, apply="true")
+    (storage,) = system.call("GET", "/storage_local_catalogs", filter_data=f'pool="{pool}"')["data"]["items"]
+    for path in (f"/repository/{copy['id']}", f"/storage_local_catalogs/{storage['id']}", f"/pool_list/{own['id']}"):
+        eventually(lambda path=path: system.http.delete(path).status_code == 200, 60)
