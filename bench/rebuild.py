@@ -53,6 +53,8 @@ def main() -> None:
         shutil.rmtree(folder, ignore_errors=True)
     if chosen.json:
         chosen.json.write_text(json.dumps(found, indent=1) + "\n")
+    if found["listed"] != chosen.copies:
+        raise SystemExit(f"{found['listed']} of {chosen.copies} copies are listed.")
 
 
 def measure(system: System, vault: Path) -> dict[str, object]:

@@ -21,7 +21,7 @@ def tell(pool: str, found: Mapping[str, Any]) -> None:
     for one in found["lost_records"]:
         print(f"  - {one['uuid']}  copy {one['id']}")
     more = found["found"] + found["lost"] - len(found["found_records"]) - len(found["lost_records"])
-    if more:
+    if more > 0:
         print(f"  … and {more} more")
 
 

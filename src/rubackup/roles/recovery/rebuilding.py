@@ -21,8 +21,8 @@ from rubackup.roles.rest import ApiFault, RestClient, failed
 
 _OWNER = re.compile(r"another pool \(([0-9a-f]{32})\)")
 _MADE: Final = "Taken over by rebuild-catalogue"
-_OPEN_SECONDS: Final = 3600.0
-"""A pool whose index is gone is read from its storages first."""
+_OPEN_SECONDS: Final = 12 * 3600.0
+"""A pool whose index is gone is read from its storages first: millions of lists of files take hours."""
 _POLL_SECONDS: Final = 1.0
 _CONFLICT: Final = 409
 
@@ -51,14 +51,21 @@ def rebuild(
     for row in api.items("/pool_list", sort_by="id"):
         if row["pool_type"] in WRITTEN:
             _wait_open(api, row, tell)
-            walked = reconcile(api, row, tell, apply=True)
+            walked = reconcile(api, row, tell, apply=True, patience_seconds=_OPEN_SECONDS)
             pools[row["pool_name"]] = walked.answer
             found += walked.owners
     known = {row["hwid"] for row in api.items("/clients")}
     return Rebuilt(pools=pools, strangers={hwid: number for hwid, number in sorted(found.items()) if hwid not in known})
 
 
-def reconcile(api: RestClient, pool: dict[str, Any], tell: Callable[[str], None], *, apply: bool) -> reconciling.Walked:
+def reconcile(
+    api: RestClient,
+    pool: dict[str, Any],
+    tell: Callable[[str], None],
+    *,
+    apply: bool,
+    patience_seconds: float = reconciling.PATIENCE_SECONDS,
+) -> reconciling.Walked:
     """One pool, however many copies it has. Calls that nobody answers are made again for a while."""
 
     def ask(after: str) -> dict[str, Any]:
@@ -70,6 +77,7 @@ def reconcile(api: RestClient, pool: dict[str, Any], tell: Callable[[str], None]
         ask,
         lambda error: isinstance(error, RubackupError) and failed(error),
         lambda text: tell(f"Pool {pool['pool_name']}: {text}"),
+        patience_seconds,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -13,7 +14,7 @@ COPIES: Final = 1000
 """Of one call: so many it names, and they take a few seconds at most."""
 NAMED: Final = 1000
 _TELL_SECONDS: Final = 5.0
-_PATIENCE_SECONDS: Final = 180.0
+PATIENCE_SECONDS: Final = 180.0
 """How long a call is tried again while nobody answers; hosts that were started again are there much sooner."""
 _AGAIN_SECONDS: Final = 1.0
 
@@ -28,7 +29,10 @@ class Walked(msgspec.Struct, kw_only=True):
 
 
 def walk(
-    ask: Callable[[str], Mapping[str, Any]], failed: Callable[[Exception], bool], tell: Callable[[str], None]
+    ask: Callable[[str], Mapping[str, Any]],
+    failed: Callable[[Exception], bool],
+    tell: Callable[[str], None],
+    patience_seconds: float = PATIENCE_SECONDS,
 ) -> Walked:
     """Everything of one pool. `ask` makes the call that goes on behind its argument; `failed`: it may be made again."""
     whole: dict[str, Any] = {"applied": False, "found": 0, "lost": 0, "found_records": [], "lost_records": []}
@@ -36,7 +40,7 @@ def walk(
     seen, said = 0, time.monotonic()
     after: str | None = ""
     while after is not None:
-        part = _patiently(ask, after, failed, tell)
+        part = _patiently(partial(ask, after), failed, tell, patience_seconds)
         owners.update(one["client_hwid"] for one in part["found_records"])
         seen += part["seen"]
         whole["applied"] = part["applied"]
@@ -56,19 +60,19 @@ def walk(
 
 
 def _patiently(
-    ask: Callable[[str], Mapping[str, Any]],
-    after: str,
+    ask: Callable[[], Mapping[str, Any]],
     failed: Callable[[Exception], bool],
     tell: Callable[[str], None],
+    patience_seconds: float,
 ) -> Mapping[str, Any]:
-    deadline, said = time.monotonic() + _PATIENCE_SECONDS, ""
+    deadline, said = time.monotonic() + patience_seconds, ""
     while True:
         try:
-            return ask(after)
+            return ask()
         except Exception as error:
             if not failed(error) or time.monotonic() > deadline:
                 raise
             if str(error) != said:
                 said = str(error)
-                tell(f"Tried again: {said}")
+                tell(f"It is asked again: {said}")
         time.sleep(_AGAIN_SECONDS)
