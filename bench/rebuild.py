@@ -46,9 +46,8 @@ def main() -> None:
                 print(step, json.dumps(found[step], indent=1), flush=True)
             system.login()
             total = system.call("GET", "/repository", limit=1)["data"]["total"]
-            linked = system.call("GET", "/repository", limit=1, filter_data='parent_id>"0"')["data"]["total"]
-            print("listed:", total, "linked:", linked, flush=True)
-            found |= {"listed": total, "linked": linked}
+            print("listed:", total, flush=True)
+            found["listed"] = total
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     if chosen.json:
