@@ -211,9 +211,7 @@ class Members(Mending):
         And the last one that was looked at; '' when there are no more.
         """
         away = self.away()
-        rows = sorted(
-            (row for row in self._index.records() if row.sealed.record > after), key=lambda r: r.sealed.record
-        )
+        rows = self._index.records_behind(after, limit + 1)
         found = [row.sealed.record for row in rows[:limit] if away and self._unavailable(row, away)]
         return found, rows[limit - 1].sealed.record if len(rows) > limit else ""
 

@@ -18,6 +18,7 @@ from rubackup.domain.errors import Invalid, Unavailable
 from rubackup.domain.lookups import TaskStatus
 from rubackup.domain.pools import WRITTEN
 from rubackup.domain.tasks import FINAL
+from rubackup.roles.recovery import rebuilding
 from rubackup.roles.rest import RestClient
 from rubackup.roles.up import background
 
@@ -114,8 +115,8 @@ def reconcile(
     """Make the catalogue agree with what lies in the pools, after it was restored or rebuilt."""
     with session(Login(state, api, ca, user)) as client:
         for row in pools_of(client, pool):
-            answer = client.post(f"/pool_list/{row['id']}/reconciliation?apply={str(apply).lower()}")["data"]
-            reconciliation.tell(row["pool_name"], answer)
+            walked = rebuilding.reconcile(client, row, reconciliation.progress, apply=apply)
+            reconciliation.tell(row["pool_name"], walked.answer)
     if not apply:
         print("Nothing was changed. Run it again with --apply.")
 

@@ -19,10 +19,12 @@ from rubackup.cli.rb.status import REFUSED, naming
 from rubackup.cli.rb.tools import TOOLS
 from rubackup.cli.rb.waiting import wait_for
 from rubackup.domain.pools import WRITTEN
-from rubackup.sdk import Answer, Client
+from rubackup.roles.recovery import reconciling
+from rubackup.sdk import Answer, Client, Refused, Unreachable
 
 CLIENTS, POOLS, REPOSITORY = TOOLS["clients"], TOOLS["pools"], TOOLS["repository"]
 PIECE = 1 << 20
+UNWELL = 500
 _BACKUP = {
     "data.task.resource": "RESOURCE", "data.task.client": "--client", "data.task.backup_type": "--type", "data.task.pool": "--pool",
     "data.task.resource_type": "--resource-type", "data.task.storage_duration": "--keep", "data.task.crypto": "--crypto",
@@ -190,7 +192,15 @@ def reconcile(
     with connect() as api:
         wanted = [api.pool_list.read(find(api, POOLS, pool)).data] if pool else list(api.pool_list.all())
         told = {
-            row["pool_name"]: api.pool_list.reconciliation(row["id"], apply=apply).data
+            row["pool_name"]: reconciling.walk(
+                lambda after, number=row["id"]: (
+                    api.pool_list.reconciliation(  # type: ignore[misc]
+                        number, apply=apply, limit=reconciling.COPIES, after=after
+                    ).data
+                ),
+                lambda error: isinstance(error, Unreachable) or (isinstance(error, Refused) and error.status >= UNWELL),
+                reconciliation.progress,
+            ).answer
             for row in wanted
             if pool or row["pool_type"] in WRITTEN
         }

@@ -10,17 +10,19 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Final
+from urllib.parse import urlencode
 
 import msgspec
 
-from rubackup.domain.errors import Conflict, Invalid, SystemFault
+from rubackup.domain.errors import Conflict, Invalid, RubackupError, SystemFault
 from rubackup.domain.pools import FILE_SYSTEM, WRITTEN
-from rubackup.roles.rest import ApiFault, RestClient
+from rubackup.roles.recovery import reconciling
+from rubackup.roles.rest import ApiFault, RestClient, failed
 
 _OWNER = re.compile(r"another pool \(([0-9a-f]{32})\)")
 _MADE: Final = "Taken over by rebuild-catalogue"
-_OPEN_SECONDS: Final = 3600.0
-"""A pool whose index is gone is read from its storages first."""
+_OPEN_SECONDS: Final = 12 * 3600.0
+"""A pool whose index is gone is read from its storages first: millions of lists of files take hours."""
 _POLL_SECONDS: Final = 1.0
 _CONFLICT: Final = 409
 
@@ -31,7 +33,7 @@ class Rebuilt(msgspec.Struct, kw_only=True):
     pools: dict[str, dict[str, Any]]
     """By name what the reconciliation of each pool said."""
     strangers: dict[str, int]
-    """Hardware ids of clients that are not authorised, with how many of the copies that were named are theirs."""
+    """Hardware ids of clients that are not authorised, with how many of the copies that were found are theirs."""
 
 
 def rebuild(
@@ -45,14 +47,38 @@ def rebuild(
     for name, folder in wanted:
         _take_over(api, name, folder, server)
     pools = {}
+    found: Counter[str] = Counter()
     for row in api.items("/pool_list", sort_by="id"):
         if row["pool_type"] in WRITTEN:
             _wait_open(api, row, tell)
-            answer = api.post(f"/pool_list/{row['id']}/reconciliation?apply=true")["data"]
-            pools[row["pool_name"]] = answer
+            walked = reconcile(api, row, tell, apply=True, patience_seconds=_OPEN_SECONDS)
+            pools[row["pool_name"]] = walked.answer
+            found += walked.owners
     known = {row["hwid"] for row in api.items("/clients")}
-    found = Counter(one["client_hwid"] for answer in pools.values() for one in answer["found_records"])
     return Rebuilt(pools=pools, strangers={hwid: number for hwid, number in sorted(found.items()) if hwid not in known})
+
+
+def reconcile(
+    api: RestClient,
+    pool: dict[str, Any],
+    tell: Callable[[str], None],
+    *,
+    apply: bool,
+    patience_seconds: float = reconciling.PATIENCE_SECONDS,
+) -> reconciling.Walked:
+    """One pool, however many copies it has. Calls that nobody answers are made again for a while."""
+
+    def ask(after: str) -> dict[str, Any]:
+        query = urlencode({"apply": str(apply).lower(), "limit": reconciling.COPIES, "after": after})
+        found: dict[str, Any] = api.post(f"/pool_list/{pool['id']}/reconciliation?{query}")["data"]
+        return found
+
+    return reconciling.walk(
+        ask,
+        lambda error: isinstance(error, RubackupError) and failed(error),
+        lambda text: tell(f"Pool {pool['pool_name']}: {text}"),
+        patience_seconds,
+    )
 
 
 def _only_media_server(api: RestClient) -> str:
