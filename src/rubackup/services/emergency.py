@@ -12,7 +12,7 @@ _EVENT = """
 INSERT INTO events (kind, family, row_id, media_server_id, data)
 SELECT 'emergency', 'pool_list', p.id, p.media_server_id, $2 FROM pools p WHERE p.id = $1"""
 _PLACE = """
-INSERT INTO global_configuration (key, value) VALUES ($1, $2) ON CONFLICT (key) DO NOTHING"""
+INSERT INTO global_configuration (key, value) VALUES ($1, to_jsonb($2::text)) ON CONFLICT (key) DO NOTHING"""
 
 
 async def place(db: Connection, folder: str) -> None:
