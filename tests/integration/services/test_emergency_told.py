@@ -120,7 +120,7 @@ def test_the_place_of_an_installation_gives_way_to_an_administrators(run):
     """It is kept at the first start; a folder that was named stays, and so does none."""
 
     async def scenario(database: Database):
-        world = await World.build(database)
+        await World.build(database)
 
         async def place(folder: str) -> object:
             async with database.transaction() as db:
