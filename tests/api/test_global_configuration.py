@@ -47,6 +47,19 @@ def test_the_guides_own_body_is_taken_and_read_back(office: Api) -> None:
     assert len(GUIDES_CONFIGURATION) == 54
 
 
+def test_an_emergency_storage_that_hosts_empty_is_taken_with_a_warning(office: Api) -> None:
+    """The guide's own value is one; the answer says what it means."""
+    field = "emergency_storage_local_catalog"
+    answer = office.patch("/global_configuration", {"data": {field: GUIDES_CONFIGURATION[field]}})
+    assert answer.status_code == 200
+    assert answer.json()["message"].startswith(
+        "Resource with name 'Global Configuration' was updated successfully! But:"
+    )
+    assert "Hosts empty /tmp when they boot" in answer.json()["message"]
+    lasting = office.patch("/global_configuration", {"data": {field: "/srv/spare"}})
+    assert lasting.json()["message"] == "Resource with name 'Global Configuration' was updated successfully!"
+
+
 def test_what_is_read_can_be_sent_back(office: Api) -> None:
     """The defaults are good values."""
     data = office.get("/global_configuration").json()["data"]

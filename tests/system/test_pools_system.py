@@ -97,7 +97,8 @@ def test_an_ext4_that_is_full_and_then_gone(system: System, tmp_path: Path, disk
     pool = system.add_pool(disk / "pool")
     configure(system, emergency_storage_local_catalog=str(emergency))
     try:
-        system.done(system.backup(source, pool=pool))
+        task = system.backup(source, pool=pool)
+        system.done(task)
         (copy,) = system.records(source)
         spare = look(
             system,
@@ -108,6 +109,11 @@ def test_an_ext4_that_is_full_and_then_gone(system: System, tmp_path: Path, disk
             ],
         )
         assert spare[0]["path"].startswith(f"{emergency}/")
+        (shown,) = [
+            one for one in system.call("GET", "/pool_list", limit=1000)["data"]["items"] if one["pool_name"] == pool
+        ]
+        assert (shown["emergency_path"], shown["emergency_used_bytes"] > 30 * MEGABYTE) == (spare[0]["path"], True)
+        assert any(spare[0]["path"] in line and "emergency storage" in line for line in system.log(task))
         assert emergency.stat().st_mode & 0o777 == 0o700
         assert system.gives_back(copy["id"], source, tmp_path / "target")
 

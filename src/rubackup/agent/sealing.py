@@ -8,7 +8,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from rubackup.agent.seals import Note, SealBook
-from rubackup.chunkstore.pool import Pool, SealedRecord
+from rubackup.chunkstore.pool import NOT_SPARED, Pool, SealedRecord, Spared
 from rubackup.domain.errors import NotFound, RubackupError, WireFault
 from rubackup.wire.messages import Message, RecordSealed, SealVerdict
 
@@ -79,7 +79,8 @@ class SealReporter:
             return
         if not await self._prepare(note, record, call):
             return
-        verdict = await call(sealed_message(note.pool_id, record), 15.0, 0.0)
+        spared = await asyncio.to_thread(pool.spared, note.record)
+        verdict = await call(sealed_message(note.pool_id, record, spared), 15.0, 0.0)
         if not isinstance(verdict, SealVerdict):
             raise WireFault("The server answered a seal with something else.")
         if not verdict.keep:
@@ -88,12 +89,13 @@ class SealReporter:
         self._seals.settle(note)
 
 
-def sealed_message(pool_id: int, record: SealedRecord) -> RecordSealed:
+def sealed_message(pool_id: int, record: SealedRecord, spared: Spared = NOT_SPARED) -> RecordSealed:
     """What the server must know of a record."""
     return RecordSealed(
         task_id=record.task_id, fence=record.fence, pool_id=pool_id, record=record.record, parent=record.parent,
         client_hwid=record.owner, resource_type=record.resource_type, resource=record.resource,
         backup_type=record.backup_type, files=record.files, files_failed=record.files_failed,
         size_bytes=record.size_bytes, stored_bytes=record.stored_bytes, sealed_at_ns=record.sealed_at_ns,
-        crypto=record.crypto, key_id=record.key_id,
+        crypto=record.crypto, key_id=record.key_id, emergency=spared.path, emergency_bytes=spared.size_bytes,
+        emergency_reason=spared.reason,
     )  # fmt: skip

@@ -13,7 +13,7 @@ from rubackup.chunkstore import kept, metafiles, seals
 from rubackup.chunkstore._mending import Mending
 from rubackup.chunkstore._packset import PackSet
 from rubackup.chunkstore._presence import closed_or_open
-from rubackup.chunkstore._usage import Fill, fill_of
+from rubackup.chunkstore._usage import NOT_SPARED, Fill, Spared, fill_of, reason_of
 from rubackup.chunkstore._wholeness import whole_packs
 from rubackup.chunkstore.backends.local import LocalBackend
 from rubackup.chunkstore.backends.opening import Backends
@@ -46,6 +46,9 @@ class Members(Mending):
     _backends: Backends
     level: int | None
     problems: list[str]
+    _untold: bool
+    """A folder may not know yet which storages the pool has."""
+    _tell: Callable[[Sequence[Storage]], None]
     _enrol: Callable[[Sequence[Storage], Sequence[Storage]], None]
     reconfigure: Callable[..., None]
     _holds: Callable[[Storage], bool]
@@ -65,6 +68,8 @@ class Members(Mending):
                     self._find_again(one)
                 if one.fault:
                     one.probe()
+            if self._untold:  # a folder that comes back must know where the pool's packs went meanwhile
+                self._tell(self._storages.all)
 
     def _let_go(self) -> None:
         """Close what failed for good while it was open: it is opened, and recovered, as one that comes back."""
@@ -228,17 +233,39 @@ class Members(Mending):
         except (Corrupt, Invalid, NotFound, StorageFault):  # damage is for verifications to find
             return ""
 
+    def spared(self, record: str) -> Spared:
+        """What of a record lies in the emergency storage; NotFound."""
+        spare = {one.id: one for one in self._storages.all if one.emergency}
+        if not spare:
+            return NOT_SPARED
+        row = self._row(record)
+        needed = self._packs_of(record)
+        packs = [
+            one for one in self._index.packs() if one.storage in spare and (needed is None or one.number in needed)
+        ]
+        found = {pack.storage for pack in packs} | ({row.storage} & spare.keys())
+        if not found:
+            return NOT_SPARED
+        paths = ", ".join(sorted(spare[one].backend.label for one in found))
+        manifest = row.file_bytes if row.storage in spare else 0
+        size = sum(pack.indexed_bytes for pack in packs) + manifest
+        return Spared(paths, size, reason_of(self.fills(), self._storages.reserve_bytes))
+
     def _touches(self, row: RecordRow) -> bool:
         """Whether a pack that the record needs, as far as the index tells, lies in a storage that is away."""
-        value = self._index.record_packs(row.sealed.record)
-        try:
-            packs = PackSet.decode(value) if value is not None else None
-        except Corrupt:
-            packs = None
+        packs = self._packs_of(row.sealed.record)
         if packs is None:
             return True
         rows = map(self._index.pack, packs)
         return any(pack is None or self._storages.get(pack.storage) is None for pack in rows)
+
+    def _packs_of(self, record: str) -> PackSet | None:
+        """Numbers of the packs that a record needs; None when the index does not tell."""
+        value = self._index.record_packs(record)
+        try:
+            return PackSet.decode(value) if value is not None else None
+        except Corrupt:
+            return None
 
     # --- the emergency storage ---
 

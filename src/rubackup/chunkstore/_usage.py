@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from rubackup.chunkstore.storage import Storage, Storages
@@ -29,6 +31,27 @@ class Fill(msgspec.Struct, frozen=True):
     total_bytes: int
     emergency: bool = False
     """Whether it is the emergency storage."""
+
+
+class Spared(msgspec.Struct, frozen=True):
+    """What of a record lies in the emergency storage: its path, '' when nothing does."""
+
+    path: str = ""
+    size_bytes: int = 0
+    """Size of the packs there that the record needs."""
+    reason: str = ""
+    """Why the pool's own storages did not take them, as they are now."""
+
+
+NOT_SPARED = Spared()
+
+
+def reason_of(fills: Iterable[Fill], reserve_bytes: int) -> str:
+    """Why a pool's own storages take nothing: what each says, or its room."""
+    told = [
+        one.problem.rstrip(".") or f"{one.path} has {one.free_bytes} bytes free" for one in fills if not one.emergency
+    ]
+    return f"{'; '.join(told)}; {reserve_bytes} bytes are kept in reserve." if told else ""
 
 
 def fill_of(storage: Storage) -> Fill:

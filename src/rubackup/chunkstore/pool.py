@@ -25,7 +25,7 @@ from rubackup.chunkstore._members import Emergency, Members, same
 from rubackup.chunkstore._opening import open_index, take_lock
 from rubackup.chunkstore._packset import PackSet
 from rubackup.chunkstore._presence import Presence
-from rubackup.chunkstore._usage import Fill, Usage, usage_of
+from rubackup.chunkstore._usage import NOT_SPARED, Fill, Spared, Usage, usage_of
 from rubackup.chunkstore._walk import each_record
 from rubackup.chunkstore._wholeness import whole_packs
 from rubackup.chunkstore.backends.local import LocalBackend
@@ -60,12 +60,14 @@ from rubackup.domain.errors import (
 )
 
 __all__ = [
+    "NOT_SPARED",
     "Fill",
     "GcResult",
     "GcSafety",
     "Pool",
     "ReadSession",
     "SealedRecord",
+    "Spared",
     "Usage",
     "VerifyResult",
     "WriteSession",
@@ -99,6 +101,7 @@ class Pool(Members):
         self._given: Sequence[Location] = ()
         self._prepare: Emergency | None = None
         self._roster = Roster(pool)
+        self._untold = False
         self._fences = Fences(metadata, pool)
         self._unreadable: list[str] = []
         self._closed = False
@@ -253,9 +256,14 @@ class Pool(Members):
         for one in former:
             if not self._holds(one):
                 self._roster.leave(one.id)
+        self._tell(bound)
+
+    def _tell(self, storages: Sequence[Storage]) -> None:
+        """Tell every folder of every storage, or note that it has to be done again."""
         # Not into the empty folder that an unmounted disk leaves.
-        there = (one.backend for one in bound if one.bound)
-        self._roster.write_where_possible([LocalBackend(self._metadata), *there])
+        there = [one.backend for one in storages if one.bound]
+        whole = self._roster.write_where_possible([LocalBackend(self._metadata), *there])
+        self._untold = not whole or len(there) < len(storages)
 
     def _holds(self, storage: Storage) -> bool:
         """Whether something of the pool lies in a storage, or may."""

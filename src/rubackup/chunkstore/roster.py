@@ -88,13 +88,16 @@ class Roster:
         # A row that a crash cut off goes.
         add_durably(backend, FILE, None if content is None else content.rfind(b"\n") + 1, b"".join(rows))
 
-    def write_where_possible(self, backends: Iterable[Backend]) -> None:
-        """As `write`; a folder that cannot take it (no room, say) is told at the next opening or change."""
+    def write_where_possible(self, backends: Iterable[Backend]) -> bool:
+        """As `write`; whether each has it now. A folder that cannot take it (no room, say) is told later."""
+        whole = True
         for backend in backends:
             try:
                 self.write(backend)
             except StorageFault as error:
+                whole = False
                 log.warning("%s/%s does not tell of every storage: %s", backend.label, FILE, error.message)
+        return whole
 
     def _next(self) -> int:
         return 1 + max((one.number for one in self._members.values()), default=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from dataclasses import dataclass
 
@@ -27,6 +28,12 @@ OWNERS_ONLY = "Copies in a pool of the type Client defined lie in a storage of t
 UNCOMPRESSED = frozenset({BLOCK_DEVICE, CLIENT_DEFINED})
 """Types of pools without a compression type, says the guide."""
 
+_CLEARED = re.compile(r"/(?:dev/shm|run|tmp|var/(?:lock|run|tmp))(?=/|\Z)")
+CLEARED = (
+    "Hosts empty {} when they boot, or clear it of old files: packs that lie there are lost with it. Name a folder of a disk "
+    "that stays: emergency_storage_local_catalog."
+)
+
 HASH_LENGTHS: dict[str, tuple[int, ...]] = {
     HashAlgorithm.SHA1.label: (160,),
     HashAlgorithm.SHA2.label: (256, 512),
@@ -49,6 +56,12 @@ class PoolFacts:
     algorithm: str | None = None
     hash_length: int | None = None
     block_size: int | None = None
+
+
+def cleared(path: str) -> str:
+    """That hosts clear the place by themselves, as a sentence; '' when it lasts, as far as its name tells."""
+    found = _CLEARED.match(path)
+    return CLEARED.format(found.group()) if found else ""
 
 
 def not_written(pool_type: str) -> str:

@@ -1,34 +1,47 @@
-"""The folder for packs of pools without room: `emergency_storage_local_catalog`, and in it one folder a pool.
+"""The folder for packs of pools without room: `emergency_storage_local_catalog`, in it one folder a media server, in that one a pool.
 
-It lies below /tmp by default, where every user of the host can make names: nothing is used that another user made or could
-replace, and no link is followed.
+It may lie below /tmp, where every user of the host can make names: nothing is used that another user made or could
+replace, and no link is followed. Media servers of several installations may share the folder, on one host or a network
+file system.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
 
-from rubackup.agent.folders import Ground, check_folder
+from rubackup.agent.folders import Ground, check_folder, pool_of
 from rubackup.domain.errors import RubackupError, StorageFault
+from rubackup.domain.pools import cleared
+
+log = logging.getLogger(__name__)
+OWNER_DIGITS = 16
+"""So much of a media server's hardware id names its folder."""
 
 
 def emergency_folder(
-    base: str, pool: str, storages: Callable[[], list[str]], ground: Ground
+    base: str, owner: str, pool: str, storages: Callable[[], list[str]], ground: Ground
 ) -> Callable[[bool], Path | None]:
-    """What `Pool.open` wants: gives the pool's folder below `base`, and makes both when it is told to.
+    """What `Pool.open` wants: gives the pool's folder below that of `owner`, this media server, and makes them when it is told to.
 
+    A pool whose packs lie where earlier versions put them, directly below `base`, goes on there until they are back.
     `storages` gives the folders that this media server serves. StorageFault when the folder cannot be trusted.
     """
 
     def folder(make: bool) -> Path | None:
-        path = Path(base, pool)
+        former = Path(base, pool)
+        path = former if pool_of(former) == pool else Path(base, owner, pool)
         if not make and not os.path.lexists(path):
             return None
+        if make and not os.path.lexists(path) and (danger := cleared(base)):
+            log.warning("the emergency storage %s is made. %s", path, danger)
         try:
             _own(Path(base), make=make)
+            if path is not former:
+                _own(path.parent, make=make)
             if make:
                 check_folder(str(path), pool, storages(), ground)
             _own(path, make=False)

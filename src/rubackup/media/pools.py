@@ -20,7 +20,7 @@ from rubackup.chunkstore.digests import DigestSpec
 from rubackup.chunkstore.pool import GcSafety, Pool
 from rubackup.domain.errors import Busy, Conflict, RubackupError, StorageFault
 from rubackup.domain.pools import NOT_RECONCILED
-from rubackup.media.emergency import emergency_folder
+from rubackup.media.emergency import OWNER_DIGITS, emergency_folder
 from rubackup.media.history import KNOWN, UNKNOWN, History, Standing
 from rubackup.media.lanes import WAIT_SECONDS, Lanes
 from rubackup.media.places import Places
@@ -54,8 +54,10 @@ class PoolKeeper:
         ground: Ground | None = None,
         safety: GcSafety | None = None,
         key: Path | None = None,
+        hwid: str = "media",
     ) -> None:
         """`key`: the media server's private key, which opens the sealed keys of buckets."""
+        self._hwid = hwid
         self.safety = safety or GcSafety()
         self._metadata = metadata
         self._ground = ground or Ground((metadata,))
@@ -279,7 +281,7 @@ class PoolKeeper:
         """Where what no storage of the pool has room for goes; None when that is off."""
         if not config.emergency:
             return None
-        return emergency_folder(config.emergency, config.uuid, self._folders, self._ground)
+        return emergency_folder(config.emergency, self._hwid[:OWNER_DIGITS], config.uuid, self._folders, self._ground)
 
     def _folders(self) -> list[str]:
         """Without the lock: sessions ask while pools are repaired."""

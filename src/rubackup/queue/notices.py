@@ -1,8 +1,8 @@
 """Who is told that a task has ended: a row of `notifications` in the transaction of the task's last move.
 
 A task that came from somewhere which says whom to tell makes at most one row of each kind: `normal` when it is Done,
-`exception` when it is Error or Broken, `verify` for a verification that ended in either way. A task that an operator
-killed tells nobody. Sending is for others: a row begins as New.
+`exception` when it is Error or Broken or when its copy is not where it should be, `verify` for a verification that ended
+in either way. A task that an operator killed tells nobody. Sending is for others: a row begins as New.
 """
 
 from __future__ import annotations
@@ -57,12 +57,22 @@ async def ended(db: Connection, task_id: int, status: TaskStatus) -> None:
     task = await db.fetchrow(_READ, task_id)
     if task is None:
         return
-    kind = _kind(task["task_type"], status)
+    await _note(db, task, _kind(task["task_type"], status), _subject(task, status.label), status)
+
+
+async def warned(db: Connection, task_id: int, what: str) -> None:
+    """Note for those who want to know of failures that a task is Done, but not as it should be; its message says how."""
+    task = await db.fetchrow(_READ, task_id)
+    if task is not None:
+        await _note(db, task, "exception", _subject(task, f"Done, {what}"), TaskStatus.DONE)
+
+
+async def _note(db: Connection, task: Any, kind: str, subject: str, status: TaskStatus) -> None:
     group_id, cc = task[f"{kind}_group_id"], task[f"{kind}_cc"]
     if group_id in {None, task["nobody_id"]} and not cc.strip():
         return
     notice_id = await db.fetchval(
-        _WRITE, kind, NotificationStatus.NEW.label, group_id, cc, _subject(task, status), _text(task, status), task_id,
+        _WRITE, kind, NotificationStatus.NEW.label, group_id, cc, subject, _text(task, status), task["task_id"],
         task["client"], task["client_id"], task["client_group_id"], task["media_server_id"], task["rule_id"],
         task["strategy_id"],
     )  # fmt: skip
@@ -76,10 +86,10 @@ def _kind(task_type: str, status: TaskStatus) -> str:
     return "normal" if status is TaskStatus.DONE else "exception"
 
 
-def _subject(task: Any, status: TaskStatus) -> str:
+def _subject(task: Any, how: str) -> str:
     """One line: what of whom, and how it ended."""
     whose = f" of {task['client']}" if task["client"] else ""
-    line = f"{task['task_type']} {status.label}: {task['resource']}{whose}"
+    line = f"{task['task_type']} {how}: {task['resource']}{whose}"
     return " ".join(line.split())
 
 

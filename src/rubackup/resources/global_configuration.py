@@ -33,7 +33,7 @@ GLOBAL_CONFIGURATION = Resource(
             body=Body(
                 global_configuration.ConfigurationChange, example={"data": global_configuration.EXAMPLE}
             ),
-            message="Resource with name 'Global Configuration' was updated successfully!",
+            message=global_configuration.UPDATED,
         ),
         Action(
             "PATCH", "service_mode", "Switch the service mode", Permission.WRITE_CONFIGURATION,

@@ -50,6 +50,10 @@ class PoolRow(msgspec.Struct, kw_only=True):
     free_bytes: Annotated[int, Meta(description="Free space of its storages in bytes.")]
     used_bytes: Annotated[int, Meta(description="What the pool's data takes in bytes.")]
     total_bytes: Annotated[int, Meta(description="Size of its storages in bytes.")]
+    emergency_path: Annotated[
+        str, Meta(description="Its emergency storage, in which something of it lies; empty: nothing does.")
+    ]
+    emergency_used_bytes: Annotated[int, Meta(description="What the pool's data takes in it in bytes.")]
     chunks: Annotated[int, Meta(description="How many different chunks it holds.")]
     reconciled: Annotated[
         bool, Meta(description="Whether the pool knows this catalogue; if not, nothing is deleted or collected in it.")
@@ -72,6 +76,8 @@ _COLUMNS = {
     "problem": pools.PROBLEM,
     "free_bytes": "coalesce(s.free_bytes, 0)", "used_bytes": "coalesce(s.used_bytes, 0)",
     "total_bytes": pools.TOTAL_BYTES, "chunks": "coalesce(s.chunks, 0)",
+    "emergency_path": "coalesce(s.emergency_path, '')",
+    "emergency_used_bytes": "coalesce(s.emergency_used_bytes, 0)",
     "reconciled": "coalesce(s.reconciled, true)", "reported_at": "s.reported_at",
     "created_at": "p.created_at",
 }  # fmt: skip

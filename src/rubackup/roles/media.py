@@ -41,7 +41,7 @@ async def serve(settings: Settings) -> None:
         agent_host(settings, "media", data_endpoint=f"{settings.text('DATA_NAME', host_name)}:{port}"),
         sessions=SESSIONS - OTHER_SESSIONS,
     )
-    pools = PoolKeeper(state / "pools", ground(settings, host), safety(settings), host.key)
+    pools = PoolKeeper(state / "pools", ground(settings, host), safety(settings), host.key, host.hwid)
     seals = SealBook(state / "unreported")
     link = ServerLink(host)
     runner = TaskRunner(link.call, host.parallel_tasks)

@@ -20,6 +20,7 @@ from rubackup.wire.messages import (
     AskUnavailable,
     ConfigurePools,
     DropRecord,
+    EmergencyState,
     KeepKey,
     LockRecord,
     Message,
@@ -208,9 +209,7 @@ class PoolSync:
                     chunks=state.chunks,
                     reconciled=state.reconciled,
                     contact=state.contact,
-                    emergency=next(
-                        (pools.EmergencyReport(**msgspec.structs.asdict(one)) for one in state.emergency), None
-                    ),
+                    emergency=_emergency(state.emergency),
                     away=tuple(state.away),
                     storages=tuple(
                         pools.StorageReport(
@@ -283,3 +282,16 @@ async def _done(peer: ControlPeer, order: Message, problem: str) -> bool:
         log.error("%s: %s", problem, error)
         return False
     return True
+
+
+def _emergency(found: Sequence[EmergencyState]) -> pools.EmergencyReport | None:
+    """The emergency storages of a pool as one: there are two for a while when another folder was named."""
+    if not found:
+        return None
+    return pools.EmergencyReport(
+        path=", ".join(one.path for one in found),
+        problem=" ".join(one.problem for one in found if one.problem),
+        free_bytes=max(one.free_bytes for one in found),
+        used_bytes=sum(one.used_bytes for one in found),
+        total_bytes=max(one.total_bytes for one in found),
+    )

@@ -224,6 +224,9 @@ class Reports:
                 stored_bytes=message.stored_bytes,
                 sealed_at=dt.datetime.fromtimestamp(message.sealed_at_ns / 1e9, dt.UTC),
                 key_id=message.key_id,
+                emergency=message.emergency,
+                emergency_bytes=message.emergency_bytes,
+                emergency_reason=message.emergency_reason,
             ),
         )
         if own and not keep:

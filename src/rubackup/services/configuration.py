@@ -1,8 +1,9 @@
 """The global configuration: one typed default a key, overlaid by what administrators stored.
 
-Keys and defaults are the guide's example body (its misspelt keys are the contract), save two: `immutable_archives`
+Keys and defaults are the guide's example body (its misspelt keys are the contract), save three: `immutable_archives`
 ships off (design section 8), and `dedup_verify_only_meta_data` too, as only a verification that reads contents
-finds what rotted. A change acts on what starts afterwards.
+finds what rotted. The emergency storage does not lie below /tmp, which hosts empty; each installation keeps its own
+folder at its first start (`services.emergency`). A change acts on what starts afterwards.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ DEFAULTS: MappingProxyType[str, Value] = MappingProxyType(
     {
         "file_transfer_block_size": 16384,
         "data_spred_into_pool": "sequentially",
-        "emergency_storage_local_catalog": "/tmp/rubackup_emergency_storage_local_catalog",  # noqa: S108 - the guide's
+        "emergency_storage_local_catalog": "/opt/rubackup/var/emergency",
         "done_tasks_remove_period": 1440,
         "error_tasks_remove_period": 10080,
         "broken_tasks_remove_period": 10080,

@@ -6,6 +6,7 @@ what it will act. A change acts on what starts afterwards. Design section 9.
 
 from __future__ import annotations
 
+import logging
 import re
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -14,11 +15,14 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from rubackup.catalog.database import Connection
-from rubackup.services import bandwidth, service_window
+from rubackup.domain.pools import cleared
+from rubackup.services import bandwidth, emergency, service_window
 from rubackup.services.change import Change
 from rubackup.services.configuration import DEFAULTS, Value
 from rubackup.services.fields import Problems
 
+log = logging.getLogger(__name__)
+UPDATED = "Resource with name 'Global Configuration' was updated successfully!"
 _READ = "SELECT key, value FROM global_configuration"
 _WRITE = """
 INSERT INTO global_configuration (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value"""
@@ -87,7 +91,7 @@ KEYS: dict[str, Key] = {
         choices=("sequentially", "evenly"),
     ),
     "emergency_storage_local_catalog": Key(
-        "Folder on each media server for what no storage of a File system pool has room for; empty: none", True,
+        "Folder on each media server for what no storage of a File system pool has room for; a lasting one, as hosts empty /tmp; empty: none", True,
         form=_FOLDER_OR_NONE,
     ),
     "done_tasks_remove_period": Key(f"{_MINUTES} tasks that are Done stay in the queue", True, *_PERIOD),
@@ -234,6 +238,7 @@ ConfigurationChange.__doc__ = "What to change of the global configuration."
 
 EXAMPLE: dict[str, Value] = {name: DEFAULTS[name] for name in KEYS} | {
     "immutable_archives": True, "dedup_verify_only_meta_data": "yes",
+    "emergency_storage_local_catalog": "/tmp/rubackup_emergency_storage_local_catalog",  # noqa: S108
 }  # fmt: skip
 """The guide's own body."""
 
@@ -254,8 +259,8 @@ async def _values(db: Connection) -> dict[str, Value]:
     return {name: stored.get(name, DEFAULTS[name]) for name in KEYS}
 
 
-async def update(change: Change, wanted: Any) -> None:
-    """Change what is given. Invalid names every value that is out of its limits."""
+async def update(change: Change, wanted: Any) -> str | None:
+    """Change what is given; a sentence when something is to be thought of. Invalid names every value out of its limits."""
     problems = Problems()
     await change.db.execute(_LOCK)
     before = await _values(change.db)
@@ -274,6 +279,11 @@ async def update(change: Change, wanted: Any) -> None:
         await change.wake("tasks")
     await change.wake("pools")
     await change.wake(bandwidth.CHANNEL)
+    folder = str(values.get(emergency.KEY, ""))
+    if not cleared(folder):
+        return None
+    log.warning("emergency_storage_local_catalog is %s: %s", folder, cleared(folder))
+    return f"{UPDATED} But: {cleared(folder)}"
 
 
 def _check(problems: Problems, name: str, value: Value) -> None:

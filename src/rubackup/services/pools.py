@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from rubackup.catalog.database import Connection, Database
-from rubackup.domain.pools import BLOCK_DEVICE, CLIENT_DEFINED, FILE_SYSTEM, NOT_WRITTEN, SERVED
+from rubackup.domain.pools import BLOCK_DEVICE, CLIENT_DEFINED, FILE_SYSTEM, NOT_WRITTEN, SERVED, cleared
 from rubackup.services import configuration as settings
 from rubackup.services.ports import BucketPlace
 from rubackup.services.storage_kinds import CLOUD_LABEL, STATES
@@ -61,7 +61,7 @@ ON CONFLICT (pool_id) DO UPDATE SET problem = excluded.problem, free_bytes = exc
     emergency_used_bytes = excluded.emergency_used_bytes, emergency_total_bytes = excluded.emergency_total_bytes,
     away = excluded.away"""
 _PROBLEMS = """
-SELECT s.pool_id, s.problem, s.emergency_path, s.away FROM pool_state s
+SELECT s.pool_id, p.pool_name, s.problem, s.emergency_path, s.emergency_used_bytes, s.away FROM pool_state s
 JOIN pools p ON p.id = s.pool_id JOIN media_servers m ON m.id = p.media_server_id WHERE m.hwid = $1"""
 _REPORT_STORAGES = """
 INSERT INTO {state} AS state (storage_id, problem, free_bytes, used_bytes, total_bytes, reported_at)
@@ -246,4 +246,13 @@ def _news(before: Any, row: Any) -> dict[str, Any]:
         data["away"] = list(row["away"])
     if row["emergency_path"] != (before["emergency_path"] if before else ""):
         data["emergency_storage"] = row["emergency_path"]
+        data["message"] = _of_emergency(row)
     return data
+
+
+def _of_emergency(row: Any) -> str:
+    path, pool = row["emergency_path"], row["pool_name"]
+    if not path:
+        return f"Nothing of pool {pool} lies in the emergency storage any more."
+    used = f"{row['emergency_used_bytes']} bytes of pool {pool} lie in the emergency storage {path}."
+    return f"{used} {cleared(path)}".rstrip()

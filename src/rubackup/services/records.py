@@ -15,8 +15,9 @@ from rubackup.catalog.database import Connection, Database, notify
 from rubackup.domain.errors import NotFound
 from rubackup.domain.lookups import TaskStatus, TaskType
 from rubackup.domain.tasks import HELD, Verb
+from rubackup.queue import notices
 from rubackup.queue.postgres import PostgresQueue
-from rubackup.services import configuration, copying, jobs, presence, record_history, task_log, verifications
+from rubackup.services import configuration, copying, emergency, jobs, presence, record_history, task_log, verifications
 from rubackup.services.sealed import Sealed
 
 __all__ = [
@@ -96,11 +97,16 @@ async def seal(database: Database, sealed: Sealed) -> bool:
         else:
             record_id = await _insert(db, sealed, record)
             text = f"Copy {record_id}: {_summary(sealed)}"
+        spared = await emergency.told(db, sealed)
+        text = f"{text} {spared}".rstrip()
         await record_history.note(db, [record_id], "created", _summary(sealed), task_id=sealed.task_id)
         await record_history.tell(db, [record_id], "created")
         await PostgresQueue(db).step(sealed.task_id, sealed.fence, Verb.FINISH, text)
         await db.execute(_FIGURES, sealed.task_id, sealed.files, sealed.size_bytes)
-        await task_log.say(db, sealed.task_id, f"{text} It is in the repository.")
+        await task_log.say(db, sealed.task_id, f"{text} It is in the repository.", "warning" if spared else "info")
+        if spared:
+            await notices.warned(db, sealed.task_id, "in the emergency storage")
+            await emergency.event(db, record_id, sealed, spared)
         await _follow_up(db, record_id, task)
         return True
 

@@ -27,3 +27,8 @@ class Sealed(msgspec.Struct, frozen=True, kw_only=True):
     stored_bytes: int
     sealed_at: dt.datetime
     key_id: str = ""
+    emergency: str = ""
+    """The emergency storage in which packs lie that it needs; '' when none does."""
+    emergency_bytes: int = 0
+    emergency_reason: str = ""
+    """Why they lie there."""

@@ -129,10 +129,11 @@ def test_resource_that_is_one_file(source: Path, target: Path) -> None:
 def test_resource_that_is_a_link(source: Path, target: Path) -> None:
     """A resource that is a symbolic link is copied as the link, and the log says so."""
     copies = Copies()
-    copies.backup(source / "dangling")
-    copies.restore(source / "dangling", target)
+    (source / "a link").symlink_to("../source")
+    copies.backup(source / "a link")
+    copies.restore(source / "a link", target)
 
-    assert (landed(target, source) / "dangling").readlink() == Path("/nowhere/at all")
+    assert (landed(target, source) / "a link").readlink() == Path("../source")
     assert any("symbolic link" in text for text in copies.watch.texts("info"))
 
 

@@ -42,6 +42,13 @@ def assert_same(place: Place, whole: Place) -> None:
     assert [table for table in AGAIN if not wanted[table] <= found[table] <= wanted[table] + 2] == []
 
 
+def test_the_emergency_storage_lies_in_the_installation(whole: Place) -> None:
+    """Its folder is made, for the media server alone, and the catalogue names it."""
+    folder = whole.layout.root / "var/emergency"
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert any(str(folder) in str(row) for row in rows(whole.address)["global_configuration"])
+
+
 def test_killed_after_each_step(tmp_path: Path, postgres: DatabaseAddress, whole: Place) -> None:
     """Run after run gets one step further, however each ends; what the last one leaves is whole."""
     with empty_place(tmp_path / "opt", postgres, "init_steps") as place:

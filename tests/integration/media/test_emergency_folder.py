@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from rubackup.agent.folders import Ground
+from rubackup.chunkstore.pool import NOT_SPARED
 from rubackup.domain.errors import StorageFault
 from rubackup.media.emergency import emergency_folder
 from rubackup.media.pools import PoolKeeper
@@ -23,7 +26,7 @@ TREE = {f"/{i}": noise(40_000, i) for i in range(4)}
 
 def folder_of(base: Path, **ground: object):
     """What the pool is given."""
-    return emergency_folder(str(base), UUID, list, Ground(memory=True, **ground))  # type: ignore[arg-type]
+    return emergency_folder(str(base), "media", UUID, list, Ground(memory=True, **ground))  # type: ignore[arg-type]
 
 
 def test_it_is_made_for_the_media_server_alone(tmp_path: Path) -> None:
@@ -38,8 +41,8 @@ def test_it_is_made_for_the_media_server_alone(tmp_path: Path) -> None:
     finally:
         os.umask(old)
 
-    assert made == base / UUID
-    assert [stat.S_IMODE(one.stat().st_mode) for one in (base, made)] == [0o700, 0o700]
+    assert made == base / "media" / UUID
+    assert [stat.S_IMODE(one.stat().st_mode) for one in (base, made.parent, made)] == [0o700] * 3
     assert folder(False) == made
     assert folder(True) == made
 
@@ -52,7 +55,8 @@ def _link(base: Path) -> None:
 def _inner_link(base: Path) -> None:
     base.mkdir(mode=0o700)
     (base.parent / "elsewhere").mkdir(mode=0o700)
-    (base / UUID).symlink_to(base.parent / "elsewhere")
+    (base / "media").mkdir(mode=0o700)
+    (base / "media" / UUID).symlink_to(base.parent / "elsewhere")
 
 
 def _open_to_all(base: Path) -> None:
@@ -66,9 +70,10 @@ def _of_another(base: Path) -> None:
 
 
 def _inner_of_another(base: Path) -> None:
-    (base / UUID).mkdir(mode=0o700, parents=True)
+    (base / "media" / UUID).mkdir(mode=0o700, parents=True)
     base.chmod(0o700)
-    os.chown(base / UUID, 1234, 1234)
+    (base / "media").chmod(0o700)
+    os.chown(base / "media" / UUID, 1234, 1234)
 
 
 def _file(base: Path) -> None:
@@ -76,9 +81,10 @@ def _file(base: Path) -> None:
 
 
 def _full_of_others(base: Path) -> None:
-    (base / UUID).mkdir(mode=0o700, parents=True)
+    (base / "media" / UUID).mkdir(mode=0o700, parents=True)
     base.chmod(0o700)
-    (base / UUID / "something").write_text("")
+    (base / "media").chmod(0o700)
+    (base / "media" / UUID / "something").write_text("")
 
 
 @pytest.mark.parametrize(
@@ -125,7 +131,7 @@ def test_memory_is_no_place_for_copies(tmp_path: Path) -> None:
     """A restart would empty it; MEMORY_STORAGES allows it, as for every storage."""
     mountinfo = tmp_path / "mountinfo"
     mountinfo.write_text(f"1 1 0:1 / {tmp_path} rw - tmpfs tmpfs rw\n")
-    refusing = emergency_folder(str(tmp_path / "emergency"), UUID, list, Ground(mountinfo=mountinfo))
+    refusing = emergency_folder(str(tmp_path / "emergency"), "media", UUID, list, Ground(mountinfo=mountinfo))
     with pytest.raises(StorageFault, match="does not keep data"):
         refusing(True)
 
@@ -158,7 +164,7 @@ def test_a_pool_without_room_goes_on_there(keeper: PoolKeeper, tmp_path: Path) -
 
     (state,) = keeper.states()
     (emergency,) = state.emergency
-    assert emergency.path == str(tmp_path / "emergency" / UUID)
+    assert emergency.path == str(tmp_path / "emergency" / "media" / UUID)
     assert emergency.used_bytes > 50_000
     assert state.away == [str(tmp_path / "storage")]
     assert "marker" in state.storages[0].problem
@@ -200,3 +206,90 @@ def test_the_reserve_is_kept_unless_the_pool_ignores_it(keeper: PoolKeeper, tmp_
     keeper.configure(config(tmp_path, reserve_bytes=0))
     Client().backup(begin(keeper.get(1), 2), TREE)
     assert keeper.states()[0].problem == ""
+
+
+def keeper_of(folder: Path, hwid: str, metadata: str = "metadata") -> PoolKeeper:
+    """The keeper of a media server with this hardware id."""
+    return PoolKeeper(folder / metadata, Ground((folder / metadata,), memory=True), hwid=hwid)
+
+
+def pull_out(folder: Path) -> None:
+    """The disk of the pool's storage is unmounted."""
+    (folder / "storage").rename(folder / "disk")
+    (folder / "storage").mkdir()
+
+
+def plug_in(folder: Path) -> None:
+    """It is back."""
+    (folder / "storage").rmdir()
+    (folder / "disk").rename(folder / "storage")
+
+
+def test_media_servers_that_share_the_folder_keep_apart(tmp_path: Path) -> None:
+    """Each has a folder of its own, named by its hardware id."""
+    for digit in "ab":
+        home = tmp_path / digit
+        home.mkdir()
+        keeper = keeper_of(home, digit * 64)
+        keeper.configure(config(home, emergency=str(tmp_path / "emergency"), reserve_bytes=0))
+        Client().backup(begin(keeper.get(1), 1), TREE)
+        pull_out(home)
+        Client().backup(begin(keeper.get(1), 2), {"/more": noise(60_000, 9)})
+        keeper.close()
+    assert {one.name for one in (tmp_path / "emergency").iterdir()} == {"a" * 16, "b" * 16}
+
+
+@pytest.mark.parametrize("lost", ["nothing", "the index"])
+def test_packs_in_the_folder_of_before_are_found(tmp_path: Path, lost: str) -> None:
+    """Directly below the folder, or below one that is not configured any more: they restore, and a cleaning brings them back."""
+    more = {"/more": noise(60_000, 9)}
+    before = keeper_of(tmp_path, "")  # earlier versions had no folder for each media server
+    before.configure(config(tmp_path, emergency=str(tmp_path / "old")))
+    Client().backup(begin(before.get(1), 1), TREE)
+    pull_out(tmp_path)
+    Client().backup(begin(before.get(1), 2), more)
+    assert before.get(1).spared(record_id(2)).path == str(tmp_path / "old" / UUID)
+    plug_in(tmp_path)
+    assert before.states()[0].away == []
+    before.close()
+
+    again = keeper_of(tmp_path, "a" * 64, "metadata" if lost == "nothing" else "new")
+    again.configure(config(tmp_path, emergency=str(tmp_path / "new-emergency")))
+    assert restore(again.get(1), record_id(2)) == more
+    pull_out(tmp_path)
+    Client().backup(begin(again.get(1), 3), {"/third": noise(60_000, 11)})
+    new = tmp_path / "new-emergency" / ("a" * 16) / UUID
+    assert {one.path for one in again.states()[0].emergency} == {str(new), str(tmp_path / "old" / UUID)}
+    again.configure(config(tmp_path, emergency=str(tmp_path / "old")))
+    Client().backup(begin(again.get(1), 4), {"/fourth": noise(60_000, 12)})
+    assert not (tmp_path / "old" / ("a" * 16)).exists()  # a pool goes on where its packs are
+    again.close()
+
+
+def test_a_copy_says_what_of_it_lies_there_and_why(keeper: PoolKeeper, tmp_path: Path) -> None:
+    """Bytes, place and reason; of a copy that lies in the pool nothing."""
+    keeper.configure(config(tmp_path, emergency=str(tmp_path / "emergency")))
+    pool = keeper.get(1)
+    Client().backup(begin(pool, 1), TREE)
+    assert pool.spared(record_id(1)) == NOT_SPARED
+    pull_out(tmp_path)
+    Client().backup(begin(keeper.get(1), 2), {"/more": noise(60_000, 9)})
+
+    spared = keeper.get(1).spared(record_id(2))
+    assert spared.path == str(tmp_path / "emergency" / "media" / UUID)
+    assert 60_000 < spared.size_bytes < 90_000
+    assert "storage" in spared.reason
+    assert "bytes are kept in reserve" in spared.reason
+    plug_in(tmp_path)
+    keeper.states()
+    assert keeper.get(1).spared(record_id(1)) == NOT_SPARED
+
+
+def test_a_place_that_hosts_empty_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    """In the media server's log, when it is made."""
+    base = Path(tempfile.mkdtemp(dir="/tmp", prefix="rubackup-test-"))
+    try:
+        assert emergency_folder(str(base), "media", UUID, list, Ground(memory=True))(True) is not None
+        assert "Hosts empty /tmp when they boot" in caplog.text
+    finally:
+        shutil.rmtree(base)

@@ -76,6 +76,13 @@ def test_role_database_schema_and_superuser_are_made(state: State, environment: 
     assert asyncio.run(verify_password(stored, state.secret("superuser-password").read_text().strip()))
 
 
+def test_the_emergency_storage_is_in_the_state(state: State, environment: dict[str, str]):
+    """No installation shares it with another, and no boot empties it."""
+    address = made(state, environment)
+    query = "SELECT value #>> '{}' FROM global_configuration WHERE key = 'emergency_storage_local_catalog'"
+    assert value(address, query) == str(state.root / "emergency")
+
+
 def test_everything_may_be_repeated(state: State, environment: dict[str, str]):
     """A second start changes nothing, the superuser's password neither."""
     address = made(state, environment)

@@ -82,7 +82,10 @@ TOOLS: dict[str, Tool] = {
     "modules": Tool("resource_types", ("id", "name", "description"), ("name",)),
     "notifications": Tool("notifications", ("id", "created_at", "kind", "status", "user_group", "subject")),
     "pools": Tool(
-        "pool_list", ("id", "pool_name", "pool_type", "media_server", "used_bytes", "free_bytes", "total_bytes", "problem"),
+        "pool_list",
+        (
+            "id", "pool_name", "pool_type", "media_server", "used_bytes", "free_bytes", "total_bytes", "emergency_used_bytes", "problem",
+        ),
         ("pool_name",),
     ),
     "repository": Tool(

@@ -22,6 +22,7 @@ from rubackup.roles.installed.layout import Layout
 from rubackup.roles.settings import ConfigurationFault
 from rubackup.roles.up.catalogue import connected, make_database, make_superuser
 from rubackup.roles.up.faults import StartupFault
+from rubackup.services import emergency
 from rubackup.wire.certificates import load_certificates
 from rubackup.wire.pki import write_private
 
@@ -117,11 +118,12 @@ class ServiceDatabase:
         )
 
     def make_superuser(self) -> None:
-        """The first superuser, if there is none."""
+        """The first superuser, if there is none, and the folder of the emergency storage, unless one was named."""
 
         async def work() -> None:
             async with connected(self.address()) as connection:
                 await make_superuser(connection, _superuser_password(self._layout, self._plan))
+                await emergency.place(connection, str(self._layout.emergency))
 
         asyncio.run(work())
 

@@ -65,6 +65,7 @@ def folders(layout: Layout, roles: Iterable[str]) -> Iterator[Folder]:
             yield Folder(layout.state(role), PRIVATE, user, user)
         if role == "media":
             yield Folder(layout.default_storage.parent, PUBLIC, user, user)
+            yield Folder(layout.emergency, PRIVATE, user, user)
 
 
 def files(layout: Layout, roles: Iterable[str]) -> Iterator[Folder]:

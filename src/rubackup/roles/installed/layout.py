@@ -8,6 +8,7 @@ keys/{rootCA,server,client,media,api}   keys and certificates; keys/database/pas
 log/rubackup_<program>       a folder a program, its own user's
 mnt                          where cartridges are mounted
 var/{media,client,pools}     indexes and notes; the first storage
+var/emergency                for pools without room
 var/run/<program>            process id, socket of the client's tools
 """
 
@@ -91,6 +92,11 @@ class Layout:
     def default_storage(self) -> Path:
         """The first storage of the pool Default."""
         return self.root / "var/pools/Default"
+
+    @property
+    def emergency(self) -> Path:
+        """What pools without room write to, unless an administrator has named another folder."""
+        return self.root / "var/emergency"
 
     def key(self, role: str) -> Path:
         """The private key of a role."""

@@ -20,6 +20,7 @@ from rubackup.catalog.migrate import check_version, migrate
 from rubackup.roles.settings import Settings
 from rubackup.roles.up.faults import StartupFault
 from rubackup.roles.up.state import State
+from rubackup.services import emergency
 from rubackup.services.passwords import hash_password
 
 DATABASE = "rubackup"
@@ -70,8 +71,8 @@ def embedded(state: State, administrator: DatabaseAddress) -> Catalogue:
 
 
 def prepare(state: State, catalogue: Catalogue) -> None:
-    """Make role, database, schema and superuser where they are missing. StartupFault says what is not possible."""
-    asyncio.run(_prepare(catalogue, state.keep_secret(SUPERUSER_PASSWORD)))
+    """Make role, database, schema, superuser and the place of the emergency storage where they are missing. StartupFault says what is not possible."""
+    asyncio.run(_prepare(catalogue, state.keep_secret(SUPERUSER_PASSWORD), state.emergency))
 
 
 def make(catalogue: Catalogue) -> None:
@@ -80,7 +81,7 @@ def make(catalogue: Catalogue) -> None:
         asyncio.run(make_database(catalogue.administrator, catalogue.address))
 
 
-async def _prepare(catalogue: Catalogue, password: str) -> None:
+async def _prepare(catalogue: Catalogue, password: str, spare: Path) -> None:
     if catalogue.administrator is not None:
         await make_database(catalogue.administrator, catalogue.address)
     async with connected(catalogue.address):
@@ -89,6 +90,7 @@ async def _prepare(catalogue: Catalogue, password: str) -> None:
     await migrate(catalogue.address)
     async with connected(catalogue.address) as connection:
         await make_superuser(connection, password)
+        await emergency.place(connection, str(spare))
 
 
 async def make_database(administrator: DatabaseAddress, wanted: DatabaseAddress) -> None:

@@ -5,7 +5,7 @@ etc/<role>.env            settings of each process, written anew at each start
 keys/rootCA keys/server keys/api keys/client keys/media
 secrets/                  passwords, one a file
 postgres/data             the embedded PostgreSQL
-media/                    the media server's indexes; pools/Default: its first storage
+media/                    the media server's indexes; pools/Default: its first storage; emergency/: for pools without room
 log/<process>.log  run/<process>.ready  run/client.sock
 """
 
@@ -59,6 +59,11 @@ class State:
     def master_key(self) -> Path:
         """The key of this machine's encrypted copies, once there are some: beside the client's own (MASTER_KEY)."""
         return self.root / "keys/client/master-key"
+
+    @property
+    def emergency(self) -> Path:
+        """The emergency storage of this machine's pools, made when it is needed."""
+        return self.root / "emergency"
 
     def secret(self, name: str) -> Path:
         """The file of a secret."""

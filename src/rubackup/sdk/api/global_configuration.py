@@ -15,7 +15,7 @@ class Configuration(TypedDict):
     data_spred_into_pool: str
     """How data is spread over the storages of a pool: one after another, or always to the one with most room; sequentially or evenly."""
     emergency_storage_local_catalog: str
-    """Folder on each media server for what no storage of a File system pool has room for; empty: none."""
+    """Folder on each media server for what no storage of a File system pool has room for; a lasting one, as hosts empty /tmp; empty: none."""
     done_tasks_remove_period: int
     """For how many minutes tasks that are Done stay in the queue."""
     error_tasks_remove_period: int
@@ -128,7 +128,7 @@ class ConfigurationChange(TypedDict):
     data_spred_into_pool: NotRequired[str]
     """How data is spread over the storages of a pool: one after another, or always to the one with most room; sequentially or evenly."""
     emergency_storage_local_catalog: NotRequired[str]
-    """Folder on each media server for what no storage of a File system pool has room for; empty: none."""
+    """Folder on each media server for what no storage of a File system pool has room for; a lasting one, as hosts empty /tmp; empty: none."""
     done_tasks_remove_period: NotRequired[int]
     """For how many minutes tasks that are Done stay in the queue."""
     error_tasks_remove_period: NotRequired[int]

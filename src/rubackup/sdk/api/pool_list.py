@@ -125,6 +125,10 @@ class PoolRow(TypedDict):
     """What the pool's data takes in bytes."""
     total_bytes: int
     """Size of its storages in bytes."""
+    emergency_path: str
+    """Its emergency storage, in which something of it lies; empty: nothing does."""
+    emergency_used_bytes: int
+    """What the pool's data takes in it in bytes."""
     chunks: int
     """How many different chunks it holds."""
     reconciled: bool
@@ -157,15 +161,15 @@ class Reconciliation(TypedDict):
 ListColumn = Literal[
     "id", "uuid", "pool_name", "pool_type", "media_server", "media_server_ref", "compression_type", "description",
     "retention_period", "ignore_free_space_check", "max_tasks", "algorithm", "hash_length", "block_size",
-    "meta_data_pool", "meta_data_pool_ref", "problem", "free_bytes", "used_bytes", "total_bytes", "chunks",
-    "reconciled", "reported_at", "created_at",
+    "meta_data_pool", "meta_data_pool_ref", "problem", "free_bytes", "used_bytes", "total_bytes", "emergency_path",
+    "emergency_used_bytes", "chunks", "reconciled", "reported_at", "created_at",
 ]  # fmt: skip
 
 AvailableForCopyOrMoveColumn = Literal[
     "id", "uuid", "pool_name", "pool_type", "media_server", "media_server_ref", "compression_type", "description",
     "retention_period", "ignore_free_space_check", "max_tasks", "algorithm", "hash_length", "block_size",
-    "meta_data_pool", "meta_data_pool_ref", "problem", "free_bytes", "used_bytes", "total_bytes", "chunks",
-    "reconciled", "reported_at", "created_at",
+    "meta_data_pool", "meta_data_pool_ref", "problem", "free_bytes", "used_bytes", "total_bytes", "emergency_path",
+    "emergency_used_bytes", "chunks", "reconciled", "reported_at", "created_at",
 ]  # fmt: skip
 
 

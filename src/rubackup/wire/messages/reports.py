@@ -127,6 +127,12 @@ class RecordSealed(Message, tag="record_sealed"):
     """Name of its cipher, '' when it is in clear."""
     key_id: str = ""
     """Which key of the client opens it, 32 hex digits."""
+    emergency: str = ""
+    """The emergency storage, '' when nothing that the record needs lies there."""
+    emergency_bytes: int = 0
+    """Size of the packs there that it needs."""
+    emergency_reason: str = ""
+    """Why the pool's own storages did not take them."""
 
 
 class SealVerdict(Message, tag="seal_verdict"):

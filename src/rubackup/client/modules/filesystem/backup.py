@@ -24,6 +24,7 @@ from rubackup.client.modules.filesystem.copier import Copier
 from rubackup.client.modules.filesystem.count import Counter
 from rubackup.client.modules.filesystem.early import SMALL_BYTES, EarlyReader
 from rubackup.client.modules.filesystem.folders import Folders, open_following
+from rubackup.client.modules.filesystem.kind import check_kind
 from rubackup.client.modules.filesystem.metadata import forget_names, read_xattrs
 from rubackup.client.modules.filesystem.options import BackupOptions
 from rubackup.client.modules.filesystem.parent import Parent
@@ -134,16 +135,18 @@ class Backup:
             tree.close()
 
     def _open(self) -> tuple[Folders, bool]:
-        """The tree, and whether the resource is a folder. Invalid when it is not there or cannot be read."""
+        """The tree, and whether the resource is a folder. Invalid when it is not there, is of another kind or cannot be read."""
         folder, name = split(self._resource)
         try:
             tree = self._source.open()
             try:
-                st = os.stat(name or b".", dir_fd=tree.open(folder), follow_symlinks=False)
+                above = tree.open(folder)
+                st = os.stat(name or b".", dir_fd=above, follow_symlinks=False)
+                check_kind(self._resource, st, lambda: os.stat(name, dir_fd=above))
                 if stat.S_ISDIR(st.st_mode):
                     tree.open(self._resource)
                 return tree, stat.S_ISDIR(st.st_mode)
-            except OSError:
+            except (OSError, Invalid):
                 tree.close()
                 raise
         except OSError as error:
