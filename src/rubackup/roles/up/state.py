@@ -60,6 +60,11 @@ class State:
         """The key of this machine's encrypted copies, once there are some: beside the client's own (MASTER_KEY)."""
         return self.root / "keys/client/master-key"
 
+    @property
+    def complete(self) -> Path:
+        """There since hosts and pool were made: the state has a catalogue, or had one."""
+        return self.root / "etc/complete"
+
     def secret(self, name: str) -> Path:
         """The file of a secret."""
         return self.root / "secrets" / name
