@@ -108,6 +108,14 @@ class Members(Mending):
         """Paths of the pool's storages that are not there."""
         return self._roster.away(one.id for one in self._storages.all if one.bound)
 
+    def must_be_there(self) -> None:
+        """Look now; StorageFault when no storage of the pool is there, so that what the index says of it cannot be compared."""
+        self.look()
+        with self._lock:
+            if not any(one.bound for one in self._storages.regular):
+                there = ", ".join(one.backend.label for one in self._storages.regular)
+                raise StorageFault(f"No storage of the pool is there: {there or 'it has none'}.")
+
     def _keep_apart(self, bound: Bound, current: Mapping[bytes, Storage]) -> None:
         """A storage comes back only after the sessions ended that wrote there before: their packs may still be open."""
         for one in list(bound.storages):

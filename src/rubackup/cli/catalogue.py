@@ -32,7 +32,9 @@ def backup_catalogue(
     with_keys: Annotated[
         bool, typer.Option("--with-keys", help="Keys and settings of this host, too; needs a passphrase.")
     ] = False,
-    keep: Annotated[int, typer.Option("--keep", min=0, help="Leave so many in the folder, the newest; 0: all.")] = 0,
+    keep: Annotated[
+        int, typer.Option("--keep", min=0, help="Leave so many of this kind in the folder, the newest; 0: all.")
+    ] = 0,
 ) -> None:
     """Write the service database into one file, as it is at one moment; everything may run meanwhile."""
     taken = safekeeping.backup(
@@ -100,6 +102,9 @@ def rebuild_catalogue(
         print(
             f"Client {hwid} is not authorised: {number} copies of it are listed, and can be restored to another client."
         )
+    for name, problem in found.unusable.items():
+        typer.echo(f"{output.plain(name)}: NOT looked at: {output.plain(problem)}", err=True)
+    reconciliation.finish(apply=True, whole=not found.unusable)
 
 
 def _named(text: str) -> tuple[str, str]:

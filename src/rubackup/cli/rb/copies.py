@@ -18,7 +18,8 @@ from rubackup.cli.rb.status import REFUSED
 from rubackup.cli.rb.tools import TOOLS
 from rubackup.cli.rb.waiting import wait_for
 from rubackup.domain.pools import WRITTEN
-from rubackup.sdk import Answer, Client
+from rubackup.sdk import Answer, Client, Refused
+from rubackup.sdk.caller import rows
 
 CLIENTS, POOLS, REPOSITORY = TOOLS["clients"], TOOLS["pools"], TOOLS["repository"]
 PIECE = 1 << 20
@@ -173,18 +174,17 @@ def reconcile(
     """Make the catalogue agree with what lies in the pools, after it was restored or rebuilt."""
     with connect() as api:
         wanted = [api.pool_list.read(find(api, POOLS, pool)).data] if pool else list(api.pool_list.all())
-        told = {
-            row["pool_name"]: api.pool_list.reconciliation(row["id"], apply=apply).data
-            for row in wanted
-            if pool or row["pool_type"] in WRITTEN
-        }
+        told, whole = reconciliation.each(
+            [row for row in wanted if pool or row["pool_type"] in WRITTEN],
+            lambda path: rows(api, path, {}),
+            lambda row: api.pool_list.reconciliation(row["id"], apply=apply).data,
+            Refused,
+        )
     if json:
         output.as_json(told)
-        return
-    for name, found in told.items():
+    for name, found in () if json else told.items():
         reconciliation.tell(name, found)
-    if not apply:
-        print("Nothing was changed. Run it again with --apply.")
+    reconciliation.finish(apply=apply or json, whole=whole)
 
 
 def _client_of(api: Client, record: int) -> str:
