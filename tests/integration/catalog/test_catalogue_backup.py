@@ -9,6 +9,7 @@ import resource
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -180,6 +181,19 @@ def test_what_went_on_is_over_and_the_past_is_refused(database: DatabaseAddress,
     assert tuple(rows(database, "SELECT reconciled, contact FROM pool_state")[0]) == (False, 5)
     assert value(database, "SELECT count(*) FROM client_presence WHERE online") == 0
     assert value(database, "SELECT path FROM audit ORDER BY id DESC LIMIT 1") == "restore-catalogue"
+
+
+def test_a_second_restore_of_the_same_backup_gives_no_number_twice(database: DatabaseAddress, backup: Path) -> None:
+    """Neither of a task nor of a copy: what was made between the two may be remembered by people and pools."""
+    given: dict[str, list[int]] = {"task_queue": [], "repository": []}
+    for _ in range(2):
+        asyncio.run(restore(database, backup, replace=True))
+        for table, numbers in given.items():
+            numbers.append(value(database, f"SELECT nextval(pg_get_serial_sequence('{table}', 'id'))"))
+        time.sleep(1)
+    for table, (first, second) in given.items():
+        assert first > value(database, f"SELECT max(id) FROM {table}") + 900_000
+        assert second >= first + 10
 
 
 def test_only_a_catalogue_that_nobody_uses_is_replaced(
