@@ -73,6 +73,7 @@ def restore_catalogue(
     )
     print(f"The catalogue is that of {header.taken_at:%Y-%m-%d %H:%M:%S} UTC from {header.server}.")
     print("Tasks that ran or waited then are over, sessions and API tokens are withdrawn.")
+    print("Nothing is deleted by time for 7 days: look whether copies were prolonged, and pools made, since then.")
     print(
         "Start the services; nothing is deleted in a pool until it was reconciled: rubackup repository reconcile --apply."
     )
