@@ -384,6 +384,27 @@ def tasks(api: Api, numbers: list[int]) -> list[dict[str, Any]]:
     return [api.get(f"/task_queue/{number}").json()["data"] for number in numbers]
 
 
+def test_a_machine_with_a_new_key_gets_its_copies_back_too(office: Api, rows: Stock) -> None:
+    """It stays the client that it was, and what its entries name is restored as if it had been authorised again."""
+    client, pool = rows.client(), healthy_pool(rows)
+    record = rows.record(client=client, pool=pool, resource="/home", created_at=at(1))
+    rows.recovery_plan(client=client, resource="/home", autorun=True)
+    rows.recovery_plan(resource="/home", autorun=True)
+    key = "cd" * 32
+    waiting = rows.insert(
+        "unauthorised_clients", hwid=rows.named("clients", client, "hwid"), hostname="replacement", csr_pem=b"csr",
+        fingerprint=key,
+    )  # fmt: skip
+
+    body = {"clients_ids": [waiting], "replace_key": True, "fingerprint": key}
+    answer = office.post("/clients/authorize", {"data": body})
+
+    assert answer.status_code == 201, answer.text
+    (task,) = tasks(office, [int(answer.json()["message"].rpartition("TASK WAS ADDED TO QUEUE:")[2])])
+    assert (task["client_ref"], task["record"]) == (client, record)
+    assert office.get(f"/clients/{client}").json()["data"]["fingerprint"] == key
+
+
 def test_a_replaced_machine_gets_its_copies_back_by_itself(office: Api, rows: Stock) -> None:
     """Newest good copies, by priority, only what is missing; entries without autorun wait for somebody."""
     client, pool = rows.client(), healthy_pool(rows)

@@ -32,3 +32,27 @@ def test_a_superuser_reconciles_a_pool(office: Api, rows: Stock, monkeypatch: py
     assert none == 0
     assert office.get("/repository").json()["data"]["items"][0]["resource"] == "/home"
     assert rows.maintainer(media).post(f"/pool_list/{pool}/reconciliation").status_code == 403
+
+
+def test_a_pool_is_reconciled_call_by_call(office: Api, rows: Stock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each answer says where the next one goes on; what no answer said is refused, and names what is wrong."""
+    pool = rows.pool_with_storage(media=rows.media_server())
+    lies = [
+        PoolRecord(
+            record=uuid.uuid4().hex, parent="", task_id=7, client_hwid="f" * 16, resource_type="File system", resource="/many",
+            backup_type="full", files=1, files_failed=0, size_bytes=5, stored_bytes=5, sealed_at_ns=10**18 + at,
+        )
+        for at in range(3)
+    ]  # fmt: skip
+    monkeypatch.setattr(hosts, "RECORDS", lies)
+    path = f"/pool_list/{pool}/reconciliation"
+    found, after = [], ""
+    while after is not None:
+        data = office.post(path, params={"apply": "true", "limit": 2, "after": after}).json()["data"]
+        found.append((data["found"], data["seen"]))
+        after = data["after"]
+    assert found == [(2, 2), (1, 1), (0, 2), (0, 1)]
+    assert office.post(path, params={"limit": 1001}).status_code == 400
+    for query in ({"after": "x"}, {"after": "x", "limit": 2}):
+        refused = office.post(path, params=query)
+        assert (refused.status_code, "after must" in refused.text) == (400, True)

@@ -20,6 +20,7 @@ from rubackup.services.ports import (
     FilePart,
     FolderEntry,
     PoolRecord,
+    RecordsPage,
     Resource,
     StorageNeed,
     TapeDevice,
@@ -171,6 +172,16 @@ class AnsweringHosts:
     async def pool_records(self, media_hwid: str, pool_id: int, kept_of: str = "") -> list[PoolRecord]:
         """What the test says that lies in pools."""
         return list(RECORDS)
+
+    async def pool_page(self, media_hwid: str, pool_id: int, page: RecordsPage) -> tuple[list[PoolRecord], bool]:
+        """These, in order."""
+        if page.by_time:
+            behind = sorted((one.sealed_at_ns, one.record) for one in RECORDS)
+            names = [name for at, name in behind if (at, name) > (page.after_ns, page.after) or not page.after]
+        else:
+            names = sorted(one.record for one in RECORDS if one.record > page.after)
+        held = {one.record: one for one in RECORDS}
+        return [held[name] for name in names[: page.limit]], len(names) > page.limit
 
     async def storage_need(self, media_hwid: str, pool_id: int, storage_id: int) -> StorageNeed:
         """Every storage holds data, but those of `EMPTY` and of `LEFT_OUT`."""

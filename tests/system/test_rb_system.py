@@ -10,10 +10,11 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from rubackup.cli.rb import access, shells
+from rubackup.cli.rb import access, generic, shells
 from rubackup.sdk import Client
 from rubackup.sdk.operations import families
 from support.rb import rb
@@ -168,3 +169,121 @@ def test_nobody_there_and_nobody_trusted_are_no_answer(logged_in: System, tmp_pa
 
     assert (silent[0], strange[0]) == (3, 3)
     assert "certificate verify failed" in strange[2]
+
+
+def back_up(system: System, folder: Path, *options: str) -> int:
+    """The copy that a backup made."""
+    status, text, said = rb("backup", str(folder), "-c", system.facts["client"], *options, "--wait", "--json")
+    assert status == 0, said
+    return int(json.loads(text)["record"])
+
+
+def test_what_goes_with_a_deleted_copy_is_told(
+    logged_in: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before, where it is asked, and after; archives stay."""
+    folder = tmp_path / "documents"
+    folder.mkdir()
+    (folder / "one").write_text("one")
+    full = back_up(logged_in, folder)
+    first = back_up(logged_in, folder, "-t", "incremental")
+    archive = back_up(logged_in, folder, "-t", "incremental", "--archive")
+    asked: list[str] = []
+    monkeypatch.setattr(generic.typer, "confirm", lambda question, **_: asked.append(question))
+    monkeypatch.setattr(generic.typer, "get_text_stream", lambda _: SimpleNamespace(isatty=lambda: True))
+
+    assert rb("repository", "delete", str(full))[0] == 1
+    rb("global_config", "patch", "--repository-remove-chain", "no")
+    assert rb("repository", "delete", str(full))[0] == 1
+    rb("global_config", "patch", "--repository-remove-chain", "yes")
+    assert rb("repository", "delete", str(first))[0] == 1
+
+    assert asked == [
+        f"Delete copy {full}? What builds on it goes, too (repository_remove_chain): copy {first}.",
+        f"Delete copy {full}? What builds on it stays, and restores by itself: copy {first}.",
+        f"Delete copy {first}?",
+    ]
+    status, text, said = rb("repository", "delete", str(full), "--yes")
+    assert (status, said) == (0, "")
+    assert text.splitlines()[1:] == [f"With it went what builds on it: copy {first}."]
+    assert rb("repository", "get", str(first))[0] == 7
+    assert rb("repository", "get", str(archive))[0] == 0
+    told = json.loads(rb("repository", "delete", str(archive), "--yes", "--json")[1])
+    assert (told["deleted"], told["with_them"]) == ([archive], [])
+    assert "repository_remove_chain" in rb("repository", "delete", "--help")[1]
+
+
+def test_names_that_are_no_text_can_be_given_as_they_are_and_as_they_are_shown(
+    logged_in: System, tmp_path: Path
+) -> None:
+    """Bytes that are not UTF-8, line ends, and blanks that nobody sees."""
+    folder = tmp_path / "documents"
+    folder.mkdir()
+    names = [b"bad\xff\xfe", b"nl\nname", "nb\u00a0sp".encode(), b"back\\x41slash"]
+    for name in names:
+        Path(os.fsdecode(os.fsencode(folder) + b"/" + name)).write_bytes(name)
+    copy = str(back_up(logged_in, folder))
+    listed = rb("repository", "files", copy, str(folder))[1].splitlines()[1:]
+    shown = [line[line.index(str(folder)) :].rstrip() for line in listed]
+
+    assert sorted(Path(name).name for name in shown) == [
+        "back\\x41slash",
+        "bad\\xff\\xfe",
+        "nb\\xc2\\xa0sp",
+        "nl\\x0aname",
+    ]
+    given = [f"{folder}/{os.fsdecode(name)}" for name in names]
+    for number, path in enumerate([*shown, *given]):
+        target = tmp_path / f"fetched{number}"
+        assert rb("repository", "download", copy, path, "--to", str(target))[::2] == (0, ""), path
+    assert sorted(file.read_bytes() for file in tmp_path.glob("fetched*")) == sorted(names * 2)
+    for number, paths in enumerate([shown[1:], given[1:]]):
+        restored = tmp_path / f"restored{number}"
+        wanted = [word for path in paths for word in ("--file", path)]
+        assert rb("restore", copy, "--to", str(restored), *wanted, "--wait")[0] == 0
+        found = list(Path(f"{restored}{folder}").iterdir())
+        assert [file.read_bytes() for file in found] == [os.fsencode(file.name) for file in found]
+        assert len(found) == len(names) - 1
+    for line in (
+        ["clients", "list", "--filter", 'hostname="\udcff"'], ["backup", "/bad\udcff", "-c", "x"], ["repository", "get", "\udcff"],
+        ["restore", copy, "--to", "/bad\udcff"], ["call", "GET", "/pools list"], ["client_group", "create", "--name", "\udcff"],
+    ):  # fmt: skip
+        status, text, said = rb(*line)
+        assert (status, text) == (2, ""), line
+        assert "UTF-8" in said or "no path" in said
+
+
+def test_a_wrong_field_is_told_by_its_option(logged_in: System) -> None:
+    """And by its name in the API, for who sends a file."""
+    refused = rb("pools", "create", "--pool-type", "nothing")[2]
+    assert "\n  --pool-name (data.pool_name): " in refused
+    assert "\n  --media-server (data.media_server): " in refused
+    refused = rb("backup", "relative", "-c", logged_in.facts["client"], "-t", "sometimes", "--pool", "none")[2]
+    assert (
+        {"RESOURCE", "--type", "--pool"} >= set(re.findall(r"^  (\S+) \(data\.task\.", refused, re.MULTILINE)) != set()
+    )
+    assert "  --filter (filter_data" in rb("pools", "list", "--filter", 'nothing="x"')[2]
+    errors = json.loads(rb("pools", "create", "--json")[2])["errors"]
+    assert "data.pool_name" in errors
+
+
+def test_a_rule_without_an_hour_runs_at_midnight(logged_in: System, tmp_path: Path) -> None:
+    """As the help says; and what is created by an option is changed by the same."""
+    text = " ".join(rb("global_schedule", "create", "--help")[1].split())
+    assert re.search(r"--min NAME\|ID Minute: [^-]* Unless given: 0\.", text)
+    assert re.search(r"--hour NAME\|ID Hour: [^-]* Unless given: 0\.", text)
+    client = json.loads(rb("clients", "get", logged_in.facts["client"], "--json")[1])["id"]
+    made = rb(
+        "global_schedule", "create", "--name", "midnight", "--client-id", str(client), "--resource-type", "File system", "--resource",
+        str(tmp_path), "--backup-type", "full", "--pool-id", "Default", "--crypto", "nocrypt", "--storage-duration", "1 day", "--json",
+    )  # fmt: skip
+    rule = str(json.loads(made[1])["id"])
+
+    def when() -> list[int]:
+        row = json.loads(rb("global_schedule", "get", rule, "--json")[1])
+        return [row["hour"], row["min"]]
+
+    assert when() == [0, 0]
+    assert rb("global_schedule", "patch", rule, "--hour", "3", "--min", "30")[0] == 0
+    assert when() == [3, 30]
+    assert rb("global_schedule", "delete", rule, "--yes")[0] == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import stat
 import subprocess
 import sys
 import venv
@@ -39,6 +40,38 @@ def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     pip = [sys.executable, "-m", "pip", "--python", found, "--disable-pip-version-check", "install", "--quiet"]
     subprocess.run([*pip, "--no-index", wheel], timeout=120, check=True)
     return found
+
+
+def test_it_is_built_by_any_python(wheel: Path, tmp_path: Path) -> None:
+    """One that has nothing beside it takes the checkout's; others can read what was built."""
+    bare = tmp_path / "bare"
+    venv.create(bare, with_pip=False)
+
+    subprocess.run(
+        [bare / "bin" / "python", ROOT / "scripts" / "build-sdk", "--out", tmp_path / "dist"], timeout=60, check=True
+    )
+
+    built = next((tmp_path / "dist").iterdir())
+    assert built.read_bytes() == wheel.read_bytes()
+    assert stat.S_IMODE(built.stat().st_mode) == 0o644
+    assert "/dist/" in (ROOT / ".gitignore").read_text().splitlines()
+
+
+def test_without_what_builds_it_the_way_is_told(tmp_path: Path) -> None:
+    """Not a traceback."""
+    checkout, bare = tmp_path / "checkout", tmp_path / "bare"
+    (checkout / "scripts").mkdir(parents=True)
+    script = checkout / "scripts" / "build-sdk"
+    script.write_bytes((ROOT / "scripts" / "build-sdk").read_bytes())
+    venv.create(bare, with_pip=False)
+
+    done = subprocess.run(
+        [bare / "bin" / "python", script, "--out", tmp_path], capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("build-sdk:")
+    assert "scripts/setup" in done.stderr
 
 
 def test_the_same_source_gives_the_same_wheel(wheel: Path, tmp_path: Path) -> None:

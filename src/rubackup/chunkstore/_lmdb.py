@@ -1,7 +1,8 @@
 """An LMDB environment that grows, and whose errors are ours.
 
 The map must not be resized while a transaction of this process is open: readers hold the gate
-for one batch, growing waits for them. Transactions are synced at commit.
+for one batch, growing waits for them. Transactions are synced at commit, but those of an environment that is new: it is
+filled from storages, and filled again when that is cut off, so they are synced all at once (`settle`).
 """
 
 from __future__ import annotations
@@ -55,25 +56,44 @@ class Environment:
         self._gate = threading.Condition()
         self._readers = 0
         self._writing = threading.Lock()
+        self.databases: dict[str, lmdb._Database] = {}
+        self._names = databases
+        self._relaxed = not file.exists()
         with self._translated():
-            self._env = lmdb.open(
-                str(folder),
-                map_size=self._map_bytes,
-                max_dbs=len(databases),
-                max_readers=1024,
-                readahead=False,
-                meminit=False,
-                mode=0o600,
-            )
-            try:
-                # Pages beyond the end of a cut file would kill the process when they are touched.
-                used = (self._env.info()["last_pgno"] + 1) * self._env.stat()["psize"]
-                if size and used > size:
-                    raise Corrupt(f"The index in {folder} is cut off.")
-                self.databases = {name: self._env.open_db(name.encode()) for name in databases}
-            except BaseException:
+            self._open(size)
+
+    def _open(self, size: int) -> None:
+        self._env = lmdb.open(
+            str(self.folder),
+            map_size=self._map_bytes,
+            max_dbs=len(self._names),
+            max_readers=1024,
+            readahead=False,
+            meminit=False,
+            mode=0o600,
+            sync=not self._relaxed,
+        )
+        try:
+            # Pages beyond the end of a cut file would kill the process when they are touched.
+            used = (self._env.info()["last_pgno"] + 1) * self._env.stat()["psize"]
+            if size and used > size:
+                raise Corrupt(f"The index in {self.folder} is cut off.")
+            self.databases.update({name: self._env.open_db(name.encode()) for name in self._names})
+        except BaseException:
+            self._env.close()
+            raise
+
+    def settle(self) -> None:
+        """Make everything durable; from now on each commit is. Does nothing when they were from the beginning."""
+        with self._writing, self._gate:
+            self._gate.wait_for(lambda: not self._readers)
+            if not self._relaxed:
+                return
+            with self._translated():
+                self._env.sync(True)
                 self._env.close()
-                raise
+                self._relaxed = False
+                self._open((self.folder / "data.mdb").stat().st_size)
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

@@ -23,7 +23,7 @@ from rubackup.chunkstore.read import StoredManifest
 from rubackup.chunkstore.recovery import Recovery
 from rubackup.chunkstore.roster import FILE, Roster
 from rubackup.chunkstore.storage import MARKER, Bound, Storage, Storages, belongs_to, bind
-from rubackup.domain.errors import Corrupt, Invalid, NotFound, RubackupError, StorageFault
+from rubackup.domain.errors import Conflict, Corrupt, Invalid, NotFound, RubackupError, StorageFault
 
 log = logging.getLogger(__name__)
 Emergency = Callable[[bool], Path | None]
@@ -109,12 +109,12 @@ class Members(Mending):
         return self._roster.away(one.id for one in self._storages.all if one.bound)
 
     def must_be_there(self) -> None:
-        """Look now; StorageFault when no storage of the pool is there, so that what the index says of it cannot be compared."""
+        """Look now; Conflict when no storage of the pool is there, so that what the index says of it cannot be compared."""
         self.look()
         with self._lock:
             if not any(one.bound for one in self._storages.regular):
                 there = ", ".join(one.backend.label for one in self._storages.regular)
-                raise StorageFault(f"No storage of the pool is there: {there or 'it has none'}.")
+                raise Conflict(f"No storage of the pool is there: {there or 'it has none'}.")
 
     def _keep_apart(self, bound: Bound, current: Mapping[bytes, Storage]) -> None:
         """A storage comes back only after the sessions ended that wrote there before: their packs may still be open."""
@@ -219,9 +219,7 @@ class Members(Mending):
         And the last one that was looked at; '' when there are no more.
         """
         away = self.away()
-        rows = sorted(
-            (row for row in self._index.records() if row.sealed.record > after), key=lambda r: r.sealed.record
-        )
+        rows = self._index.records_behind(after, limit + 1)
         found = [row.sealed.record for row in rows[:limit] if away and self._unavailable(row, away)]
         return found, rows[limit - 1].sealed.record if len(rows) > limit else ""
 

@@ -20,7 +20,7 @@ from typing import Final
 import lmdb
 import msgspec
 
-from rubackup.chunkstore import _index_check, _marks
+from rubackup.chunkstore import _index_check, _marks, _walk
 from rubackup.chunkstore._fill import Fill
 from rubackup.chunkstore._lmdb import Environment
 from rubackup.chunkstore._marks import Mark, Marks, Moved
@@ -166,6 +166,7 @@ class Index:
 
         Its names become durable: an older index that it took the place of would know packs that are removed later.
         """
+        self._env.settle()
         with translated(str(self._folder), ""):
             for folder in (self._folder, self._folder.parent):
                 sync_folder(folder)
@@ -516,6 +517,10 @@ class Index:
         with self._env.read() as txn:
             values = list(txn.cursor(self._db["records"]).iternext(keys=False))
         return [self._decoded(value) for value in values]
+
+    def records_behind(self, after: str, limit: int) -> list[RecordRow]:
+        """At most so many sealed records, in the order of their ids, all greater than `after` ('': from the first)."""
+        return [self._decoded(value) for value in _walk.behind(self._env, self._db["records"], after, limit)]
 
     def record(self, record: str) -> RecordRow | None:
         """One sealed record."""

@@ -11,7 +11,7 @@ import os
 import threading
 import time
 import uuid as uuids
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 import msgspec
@@ -26,6 +26,7 @@ from rubackup.chunkstore._opening import open_index, take_lock
 from rubackup.chunkstore._packset import PackSet
 from rubackup.chunkstore._presence import Presence
 from rubackup.chunkstore._usage import Fill, Usage, usage_of
+from rubackup.chunkstore._walk import each_record
 from rubackup.chunkstore._wholeness import whole_packs
 from rubackup.chunkstore.backends.local import LocalBackend
 from rubackup.chunkstore.backends.opening import Backends, MakeBackend, open_backend
@@ -179,7 +180,7 @@ class Pool(Members):
 
     def _trim_fences(self) -> None:
         try:
-            self._fences.trim({row.sealed.task_id for row in self._index.records()})
+            self._fences.trim({row.sealed.task_id for row in each_record(self._index)})
         except StorageFull as error:
             log.warning("The list of fences stays long: %s", error.message)
 
@@ -425,6 +426,16 @@ class Pool(Members):
         """Every record that is listed, in no order."""
         return [row.sealed for row in self._index.records()]
 
+    def records_behind(self, after: str, limit: int) -> list[SealedRecord]:
+        """At most so many records that are listed, in the order of their ids, all greater than `after` ('': from the first)."""
+        if after:
+            seals.check_record_id(after)
+        return [row.sealed for row in self._index.records_behind(after, limit)]
+
+    def each_record(self) -> Iterator[SealedRecord]:
+        """As `records`, few at a time in memory; what is sealed or dropped meanwhile may be left out."""
+        return (row.sealed for row in each_record(self._index))
+
     def sealed(self, record: str) -> SealedRecord:
         """One record; NotFound when it was never sealed or is dropped."""
         return self._row(record).sealed
@@ -508,6 +519,11 @@ class Pool(Members):
 
     def _dropped(self, record: str) -> bool:
         return any(one.has(seals.tombstone_name(record)) for one in self._storages.all)
+
+    @property
+    def locks_are_near(self) -> bool:
+        """Whether the lock of one record is looked up faster than all files are listed: in folders, not in buckets."""
+        return all(isinstance(one.backend, LocalBackend) for one in self._storages.all)
 
     def with_locks(self) -> set[str]:
         """The records that have a lock, whether it holds still or not; of storages that are there."""

@@ -16,6 +16,7 @@ from typing import Final
 from rubackup.chunkstore import astray, group, kept, pack, seals
 from rubackup.chunkstore._hash_files import HashFiles
 from rubackup.chunkstore._packset import PackSet
+from rubackup.chunkstore._walk import each_record
 from rubackup.chunkstore.backends.base import Item
 from rubackup.chunkstore.backends.oserrors import is_bad_sector
 from rubackup.chunkstore.group import Head
@@ -322,7 +323,7 @@ class Recovery:
                 storage.count(item.size_bytes)
                 self._take_manifest(storage, item, record)
         present = {storage.id for storage in storages}
-        for row in self._index.records():
+        for row in each_record(self._index):
             gone = row.storage in present and row.sealed.record not in listed
             if gone and row.sealed.record not in tombstones:
                 self._problem(f"The manifest of record {row.sealed.record} is missing: the record is lost.")

@@ -18,6 +18,7 @@ from rubackup.domain.errors import Invalid, Unavailable
 from rubackup.domain.lookups import TaskStatus
 from rubackup.domain.pools import WRITTEN
 from rubackup.domain.tasks import FINAL
+from rubackup.roles.recovery import rebuilding
 from rubackup.roles.rest import ApiFault, RestClient
 from rubackup.roles.up import background
 
@@ -115,10 +116,7 @@ def reconcile(
     with session(Login(state, api, ca, user)) as client:
 
         def ask(row: Mapping[str, Any]) -> Mapping[str, Any]:
-            found: Mapping[str, Any] = client.post(f"/pool_list/{row['id']}/reconciliation?apply={str(apply).lower()}")[
-                "data"
-            ]
-            return found
+            return rebuilding.reconcile(client, row, reconciliation.progress, apply=apply).answer
 
         told, whole = reconciliation.each(pools_of(client, pool), client.items, ask, ApiFault)
     for name, found in told.items():

@@ -96,7 +96,7 @@ def rebuild_catalogue(
     """Fill the catalogue out of what lies in pools, when it and all its backups are lost. May be run again."""
     wanted = [_named(text) for text in pool or []]
     with administration.session(administration.Login(state, api, ca, user)) as client:
-        found = rebuilding.rebuild(client, wanted, media_server, lambda text: typer.echo(output.plain(text), err=True))
+        found = rebuilding.rebuild(client, wanted, media_server, reconciliation.progress)
     for name, answer in found.pools.items():
         reconciliation.tell(name, answer)
     for hwid, number in found.strangers.items():

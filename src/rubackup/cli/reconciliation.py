@@ -63,3 +63,11 @@ def tell(pool: str, found: Mapping[str, Any]) -> None:
         print(f"  + {one['uuid']}  {one['client_hwid']}  {one['size_bytes']}  {output.plain(one['resource'])}  {until}")
     for one in found["lost_records"]:
         print(f"  - {one['uuid']}  copy {one['id']}")
+    more = found["found"] + found["lost"] - len(found["found_records"]) - len(found["lost_records"])
+    if more > 0:
+        print(f"  … and {more} more")
+
+
+def progress(text: str) -> None:
+    """How far it is, beside what is printed at the end."""
+    print(output.plain(text), file=sys.stderr, flush=True)

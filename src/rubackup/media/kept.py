@@ -9,11 +9,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+import time
+from bisect import bisect_right
 from collections.abc import Iterator
 from typing import Final
 
 from rubackup.agent import record_listing
 from rubackup.chunkstore.kept import KeptManifests, KeptWriting
+from rubackup.chunkstore.pool import Pool
 from rubackup.domain.errors import Busy, Conflict, Corrupt, NotFound, Refused, RubackupError, WireFault
 from rubackup.media.listing import pool_record
 from rubackup.media.pools import PoolKeeper
@@ -38,6 +41,7 @@ from rubackup.wire.tickets import Ticket
 log = logging.getLogger(__name__)
 LISTED: Final = 1000
 """Records in one answer."""
+LISTED_SECONDS: Final = 120.0
 
 
 class KeptDesk:
@@ -47,6 +51,8 @@ class KeptDesk:
         self._pools = pools
         self._lock = threading.Lock()
         self._writing: set[tuple[str, str]] = set()
+        self._listing = threading.Lock()
+        self._listed: dict[tuple[int, str], tuple[float, list[tuple[str, str]]]] = {}
 
     def find(self, first: int, folder: str, record: str) -> KeptManifests | None:
         """Where the manifest of a record is kept: pool `first` is asked first. None when nobody keeps it."""
@@ -72,17 +78,30 @@ class KeptDesk:
     def list_records(self, message: AskRecords) -> PoolRecords:
         """The records of a Client defined pool behind `after`, in order, by the manifests that are kept in this one."""
         pool = self._pools.wait_for(message.pool_id)
-        folders = pool.kept_folders(message.kept_of)
-        names = sorted((record, folder) for folder in folders for record in pool.kept_manifests(folder).records())
-        behind = [one for one in names if one[0] > message.after]
-        found = behind[: max(1, min(message.limit, LISTED))]
+        names = self._names(message, pool)
+        first = bisect_right(names, message.after, key=lambda one: one[0]) if message.after else 0
+        found = names[first : first + max(1, min(message.limit, LISTED))]
         records = []
         for record, folder in found:
             try:
                 records.append(pool_record(pool.kept_manifests(folder).sealed(record)))
             except (Corrupt, NotFound) as error:  # dropped just now, or damaged: it tells nothing
                 log.warning("the kept manifest of record %s is not listed: %s", record, error)
-        return PoolRecords(records=records, more=len(found) < len(behind))
+        return PoolRecords(records=records, more=first + len(found) < len(names))
+
+    def _names(self, message: AskRecords, pool: Pool) -> list[tuple[str, str]]:
+        """Records in order, and their folders: listed when a walk begins, and again when it has taken long."""
+        walk = (message.pool_id, message.kept_of)
+        with self._listing:
+            at, names = self._listed.pop(walk, (0.0, []))
+            if not message.after or time.monotonic() - at > LISTED_SECONDS:
+                folders = pool.kept_folders(message.kept_of)
+                names = sorted(
+                    (record, folder) for folder in folders for record in pool.kept_manifests(folder).records()
+                )
+                at = time.monotonic()
+            self._listed = {walk: (at, names)}  # of the last walk alone: it may be long
+        return names
 
     def drop(self, folder: str, record: str) -> None:
         """Keep a record's manifest no more, in whatever pool it is."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from typing import Final
 from weakref import WeakKeyDictionary
@@ -13,39 +14,49 @@ from rubackup.agent import record_listing
 from rubackup.chunkstore.manifest import ManifestReader
 from rubackup.chunkstore.pool import Pool, SealedRecord
 from rubackup.domain.errors import Conflict, RubackupError
+from rubackup.media.time_order import TimeOrders
 from rubackup.wire.messages import AskRecords, PoolRecord, PoolRecords, RecordListing
 
 log = logging.getLogger(__name__)
 _LOCKS_SECONDS: Final = 60.0
 _known_locks: WeakKeyDictionary[Pool, tuple[float, set[str]]] = WeakKeyDictionary()
+_listing_locks = threading.Lock()
+_in_time = TimeOrders()
 _RECORDS = 1000
 _RECORD_BYTES = 256 << 10
 """Records, and bytes of what they are of, in one answer."""
 
 
 def list_records(pool: Pool, asked: AskRecords) -> PoolRecords:
-    """The records of a pool behind `after`, in the order of their ids; as many as fit into an answer."""
-    behind = sorted((one for one in pool.records() if one.record > asked.after), key=lambda one: one.record)
+    """The records of a pool behind `after`, in the order of their ids or of time; as many as fit into an answer."""
+    limit = max(1, min(asked.limit, _RECORDS))
+    if asked.by_time:
+        behind, more = _in_time.behind(pool, asked.after_ns, asked.after, limit)
+    else:
+        behind = pool.records_behind(asked.after, limit + 1)
+        behind, more = behind[:limit], len(behind) > limit
     found: list[PoolRecord] = []
     size = 0
-    locks = _with_locks(pool)
-    for one in behind[: max(1, min(asked.limit, _RECORDS))]:
-        until = _locked_until(pool, one.record) if one.record in locks else 0
+    locks = None if pool.locks_are_near else _with_locks(pool)
+    for one in behind:
+        until = _locked_until(pool, one.record) if locks is None or one.record in locks else 0
         found.append(msgspec.structs.replace(pool_record(one), locked_until_ns=until))
         size += len(one.resource)
         if size > _RECORD_BYTES:
             break
-    return PoolRecords(records=found, more=len(found) < len(behind))
+    return PoolRecords(records=found, more=more or len(found) < len(behind))
 
 
 def _with_locks(pool: Pool) -> set[str]:
-    """The records that have a lock; storages are listed once for all pages of an answer."""
-    now = time.monotonic()
-    at, known = _known_locks.get(pool, (-_LOCKS_SECONDS, set()))
-    if now - at >= _LOCKS_SECONDS:
-        known = pool.with_locks()
-        _known_locks[pool] = now, known
-    return known
+    """The records that have a lock; storages are listed once for many pages, by one who asks while others wait."""
+    with _listing_locks:
+        until, known = _known_locks.get(pool, (0.0, set()))
+        begun = time.monotonic()
+        if begun >= until:
+            known = pool.with_locks()
+            now = time.monotonic()
+            _known_locks[pool] = now + max(_LOCKS_SECONDS, 20 * (now - begun)), known
+        return known
 
 
 def _locked_until(pool: Pool, record: str) -> int:

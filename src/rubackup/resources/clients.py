@@ -13,6 +13,7 @@ from rubackup.api.resource import LOG, Action, Answer, Body, Call, Created, Late
 from rubackup.domain.permissions import Permission
 from rubackup.resources._adapters import limited, whole, with_body
 from rubackup.services import browse, clients, scopes, trees, unauthorised
+from rubackup.services.unauthorised import REPLACES_KEY, replaces_key
 
 
 class ClientRow(msgspec.Struct, kw_only=True):
@@ -142,6 +143,7 @@ class UnauthorisedClientRow(msgspec.Struct, kw_only=True):
     os_version: Annotated[str, Meta(description="Version of the operating system.")]
     package_version: Annotated[str, Meta(description="Version of its software.")]
     fingerprint: Annotated[str, Meta(description="SHA-256 fingerprint of its key; compare it with the host's.")]
+    replaces_key: Annotated[bool, Meta(description=REPLACES_KEY)]
     first_seen_at: Annotated[datetime, Meta(description="When it asked first.")]
     last_seen_at: Annotated[datetime, Meta(description="When it asked last.")]
 
@@ -158,7 +160,12 @@ UNAUTHORISED_CLIENTS = Resource(
     read=Permission.READ_CLIENTS,
     write=Permission.AUTHORISE_CLIENTS,
     row=UnauthorisedClientRow,
-    source=Source("unauthorised_clients u", "u.id", {one: f"u.{one}" for one in _WAITING}, frozenset({"id", "hwid"})),
+    source=Source(
+        "unauthorised_clients u",
+        "u.id",
+        {**{one: f"u.{one}" for one in _WAITING}, "replaces_key": replaces_key("clients")},
+        frozenset({"id", "hwid"}),
+    ),
     ops=LOG | Op.DELETE | Op.BULK_DELETE,
     delete=unauthorised.forget_clients,
 )

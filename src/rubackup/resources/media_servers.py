@@ -12,6 +12,7 @@ from rubackup.api.resource import LOG, Action, Answer, Body, Call, Created, Op, 
 from rubackup.domain.permissions import Permission
 from rubackup.resources._adapters import limited, made
 from rubackup.services import media_servers, scopes, storage_tree, unauthorised
+from rubackup.services.unauthorised import REPLACES_KEY, replaces_key
 
 
 class MediaServerRow(msgspec.Struct, kw_only=True):
@@ -117,6 +118,7 @@ class UnauthorisedMediaServerRow(msgspec.Struct, kw_only=True):
     package_version: Annotated[str, Meta(description="Version of its software.")]
     data_endpoint: Annotated[str, Meta(description="Where clients would send their data, `host:port`.")]
     fingerprint: Annotated[str, Meta(description="SHA-256 fingerprint of its key; compare it with the host's.")]
+    replaces_key: Annotated[bool, Meta(description=REPLACES_KEY)]
     first_seen_at: Annotated[datetime, Meta(description="When it asked first.")]
     last_seen_at: Annotated[datetime, Meta(description="When it asked last.")]
 
@@ -134,9 +136,11 @@ UNAUTHORISED_MEDIA_SERVERS = Resource(
     write=Permission.AUTHORISE_MEDIA,
     row=UnauthorisedMediaServerRow,
     source=Source(
-        "unauthorised_media_servers u", "u.id", {one: f"u.{one}" for one in _WAITING}, frozenset({"id", "hwid"})
+        "unauthorised_media_servers u", "u.id",
+        {**{one: f"u.{one}" for one in _WAITING}, "replaces_key": replaces_key("media_servers")},
+        frozenset({"id", "hwid"}),
     ),
     ops=LOG | Op.DELETE | Op.BULK_DELETE,
     scope=limited(scopes.authorises_media),
     delete=unauthorised.forget_media_servers,
-)
+)  # fmt: skip

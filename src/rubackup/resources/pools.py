@@ -10,9 +10,19 @@ from msgspec import Meta
 
 from rubackup.api.resource import CRUD, Action, Answer, Body, Call, Clause, Created, Later, Op, Resource, Source
 from rubackup.catalog.database import Connection
+from rubackup.domain.errors import Invalid
 from rubackup.domain.permissions import Permission, Principal
 from rubackup.resources._adapters import limited, making, queued
-from rubackup.services import cleanings, pool_fit, pool_list, pools, reconciliation, scopes, storage_local_catalogs
+from rubackup.services import (
+    cleanings,
+    pool_fit,
+    pool_list,
+    pools,
+    reconciliation,
+    reconciliation_pages,
+    scopes,
+    storage_local_catalogs,
+)
 
 
 class PoolRow(msgspec.Struct, kw_only=True):
@@ -77,11 +87,19 @@ async def _clean(call: Call) -> Created:
 async def _ask(call: Call) -> Later:
     assert call.id is not None
     pool = await reconciliation.facts(call.change.db, call.id)
+    query = call.query
+    if query.limit is not None:
+        cursor = await reconciliation_pages.begin(call.change.db, pool, query.after, apply=query.apply)
+        return Later(lambda: reconciliation_pages.examine(call.change.hosts, pool, cursor, query.limit))
+    if query.after:
+        raise Invalid("after must come with limit.")
     return Later(lambda: reconciliation.examine(call.change.hosts, pool))
 
 
 async def _reconcile(call: Call) -> reconciliation.Reconciliation:
     assert call.id is not None
+    if call.query.limit is not None:
+        return await reconciliation_pages.reconcile(call.change, call.id, call.told, apply=call.query.apply)
     return await reconciliation.reconcile(call.change, call.id, call.told, apply=call.query.apply)
 
 

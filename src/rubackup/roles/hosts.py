@@ -173,6 +173,14 @@ class RelayHosts:
             if not answer.more or not answer.records:
                 return found
 
+    async def pool_page(
+        self, media_hwid: str, pool_id: int, page: ports.RecordsPage
+    ) -> tuple[list[ports.PoolRecord], bool]:
+        """At most so many records of a pool, and whether there are others; one question."""
+        asked = AskRecords(pool_id=pool_id, **msgspec.structs.asdict(page))
+        answer = await self._request("media", media_hwid, asked, PoolRecords)
+        return [ports.PoolRecord(**msgspec.structs.asdict(one)) for one in answer.records], answer.more
+
     async def storage_need(self, media_hwid: str, pool_id: int, storage_id: int) -> ports.StorageNeed:
         """Whether a pool can do without one of its folders."""
         asked = AskStorage(pool_id=pool_id, storage_id=storage_id)

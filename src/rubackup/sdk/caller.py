@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, Self, TypedDict, TypeVar
 from urllib.parse import quote
 
-from rubackup.sdk.errors import BadAnswer
+from rubackup.sdk.errors import BadAnswer, Misused
 
 T = TypeVar("T")
 
@@ -86,8 +86,11 @@ class Stream(Protocol):
     def pieces(self, size: int = 1 << 20) -> Iterator[bytes]:
         """All of it, in pieces of that size."""
 
-    def save(self, file: str | Path) -> int:
-        """Write all of it to a file, which is there under its name only when it is whole; how many bytes it has."""
+    def save(self, file: str | Path, *, replace: bool = False) -> int:
+        """Write all of it to a file, which is there under its name only when it is whole; how many bytes it has.
+
+        A file that is there already is replaced only when told so; what is no ordinary file (a link, a device, a folder) never.
+        """
 
     def lines(self) -> Iterator[str]:
         """The text line by line, without line ends."""
@@ -162,8 +165,11 @@ def rows(
 
 
 def segment(value: str | int) -> str:
-    """A value as one part of a path."""
-    return quote(str(value), safe="")
+    """A value as one part of a path; Misused where it is no text."""
+    try:
+        return quote(str(value), safe="")
+    except UnicodeEncodeError as error:
+        raise Misused(f"{value!r} is no text.") from error
 
 
 def condition(column: str, operator: str, value: object) -> str:

@@ -11,6 +11,7 @@ or goes under an Idempotency-Key. So is, after a pause, one that the API had no 
 from __future__ import annotations
 
 import random
+import re
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +24,7 @@ from typing import Any, Self, TypeVar
 from rubackup.sdk.api import Families
 from rubackup.sdk.caller import Answer, Query, Stream
 from rubackup.sdk.connection import Connection
-from rubackup.sdk.errors import BUSY, LoggedOut, Refused, Unreachable
+from rubackup.sdk.errors import BUSY, LoggedOut, Misused, Refused, Unreachable
 from rubackup.sdk.events import Events
 from rubackup.sdk.store import MemoryStore, Session, Store
 
@@ -32,6 +33,7 @@ TIMEOUT_SECONDS = 60.0
 PATIENCE_SECONDS = 30.0
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.25, 8.0
 OVER = "The session is over: log in."
+_TOKEN = re.compile(r"[!-~]+")
 
 T = TypeVar("T")
 
@@ -53,6 +55,10 @@ class Client(Families):
         patience_seconds: float = PATIENCE_SECONDS,
     ) -> None:
         super().__init__(self)
+        if token is not None and not _TOKEN.fullmatch(token):
+            raise Misused("This is no token: a token is ASCII letters, digits and signs, with no blank or line break.")
+        if not patience_seconds >= 0:
+            raise Misused(f"patience_seconds is {patience_seconds}: it must be 0 (never again) or more.")
         self._ca_file = None if ca_file is None else str(Path(ca_file).absolute())
         self._connection = Connection(url, self._ca_file, timeout_seconds)
         self._store: Store = store or MemoryStore()
@@ -101,7 +107,7 @@ class Client(Families):
         return self._connection.url
 
     def close(self) -> None:
-        """Close connections; the session stays. The next call opens another connection."""
+        """End this client: its calls are Misused from now on. A session that is kept stays."""
         self._connection.close()
 
     def login(self, user: str, password: str, *, database: str = DATABASE) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
+import re
 import ssl
 import threading
 import time
@@ -16,11 +16,18 @@ from urllib.parse import quote, urlencode, urlsplit
 from rubackup.sdk.api import VERSION
 from rubackup.sdk.caller import Answer, Query, flat
 from rubackup.sdk.errors import BadAnswer, Misused, Refused, Unreachable
+from rubackup.sdk.files import save
 
 BASE = "/api/v1"
 AGENT = f"rubackup-sdk/{VERSION}"
 IDLE_SECONDS = 2.0
 """A connection that was idle for longer is not used again: the API may be closing it."""
+LONGEST_TIMEOUT_SECONDS = 1_000_000
+"""More than that the system's own calls do not take."""
+ESCAPED = "To restore or fetch a file of such a name write it as lists show it: \\xff for a byte."
+_METHOD = re.compile(r"[A-Z]+")
+_VALUE = re.compile(r"[\t -~]*")
+_TARGET = re.compile(r"[!-~]+")
 
 
 class Connection:
@@ -28,14 +35,20 @@ class Connection:
 
     def __init__(self, url: str, ca_file: str | Path | None, timeout_seconds: float) -> None:
         self._host, self._port = address(url)
+        if not 0 < timeout_seconds <= LONGEST_TIMEOUT_SECONDS:
+            raise Misused(
+                f"timeout_seconds is {timeout_seconds}: it must be above 0, and {LONGEST_TIMEOUT_SECONDS} at most."
+            )
         try:
             self._context = ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
-        except OSError as error:  # ssl.SSLError is one, too
-            raise Misused(f"{ca_file} is no file with a root certificate: {error.strerror or error}.") from error
+        except (OSError, ValueError) as error:  # ssl.SSLError is an OSError, too; no name of a file is a ValueError
+            reason = (error.strerror if isinstance(error, OSError) else "") or error
+            raise Misused(f"{ca_file} is no file with a root certificate: {reason}.") from error
         self._ca_file, self._timeout = ca_file, timeout_seconds
         self._idle: list[tuple[float, http.client.HTTPSConnection]] = []
         """Connections that can be used again, and since when they are idle; the last one is the freshest."""
         self._lock = threading.Lock()
+        self._closed = False
 
     @property
     def url(self) -> str:
@@ -53,11 +66,12 @@ class Connection:
         except (OSError, http.client.HTTPException) as error:
             link.close()
             raise self.lost(error) from error
-        if answer.will_close:
-            link.close()
-        else:
-            with self._lock:
+        with self._lock:
+            keeps = not (answer.will_close or self._closed)
+            if keeps:
                 self._idle.append((time.monotonic(), link))
+        if not keeps:
+            link.close()
         return envelope(f"{method} {path}", answer, raw)
 
     def stream(self, method: str, path: str, headers: Mapping[str, str], *, query: Query | None = None) -> Download:
@@ -70,8 +84,9 @@ class Connection:
         raise BadAnswer(f"{method} {path} was answered by {answer.status}, which is called no error.")
 
     def close(self) -> None:
-        """Close what is idle; the next call opens another."""
+        """Close what is idle, and send nothing any more."""
         with self._lock:
+            self._closed = True
             idle, self._idle = self._idle, []
         for _, link in idle:
             link.close()
@@ -81,6 +96,8 @@ class Connection:
         late: list[http.client.HTTPSConnection] = []
         found = None
         with self._lock:
+            if self._closed:
+                raise Misused("This client is closed: make another one.")
             while self._idle and found is None:
                 since, link = self._idle.pop()
                 if time.monotonic() - since > IDLE_SECONDS:
@@ -96,13 +113,17 @@ class Connection:
     def send(
         self, method: str, path: str, headers: Mapping[str, str], query: Query | None, body: Any
     ) -> tuple[http.client.HTTPSConnection, http.client.HTTPResponse]:
-        """The answer's head, and the connection that it came by; Unreachable when there is none."""
-        raw = None if body is None else json.dumps(body).encode()
+        """The answer's head, and the connection that it came by; Unreachable when there is none.
+
+        What HTTP cannot carry is Misused, and not sent.
+        """
+        raw = None if body is None else _encoded(body)
         kinds = {"Accept": "application/json", "User-Agent": AGENT} | (
             {} if raw is None else {"Content-Type": "application/json"}
         )
-        asked = urlencode(flat(query or {}), quote_via=quote)
+        asked = _asked(query or {})
         target = f"{BASE}{path}?{asked}" if asked else f"{BASE}{path}"
+        _check(method, target, headers)
         link = self._link()
         try:
             link.request(method, target, body=raw, headers={**kinds, **headers})
@@ -167,19 +188,12 @@ class Download:
         while piece := self.read(size):
             yield piece
 
-    def save(self, file: str | Path) -> int:
-        """Write all of it to a file, which is there under its name only when it is whole; how many bytes it has."""
-        target = Path(file)
-        beside = target.with_name(f".{target.name}.{os.getpid()}.{threading.get_ident()}")
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        try:
-            with os.fdopen(descriptor, "wb") as opened:
-                size = sum(opened.write(piece) for piece in self.pieces())
-            beside.replace(target)
-        except BaseException:
-            beside.unlink(missing_ok=True)
-            raise
-        return size
+    def save(self, file: str | Path, *, replace: bool = False) -> int:
+        """Write all of it to a file, which is there under its name only when it is whole; how many bytes it has.
+
+        A file that is there already is replaced only when told so; what is no ordinary file (a link, a device, a folder) never.
+        """
+        return save(self.pieces(), Path(file), replace=replace)
 
     def lines(self) -> Iterator[str]:
         """The text line by line, without line ends."""
@@ -188,6 +202,8 @@ class Download:
                 yield line.decode().rstrip("\r\n")
         except (OSError, http.client.HTTPException) as error:
             raise self._connection.lost(error) from error
+        except UnicodeDecodeError as error:
+            raise BadAnswer("What was answered is no text.") from error
 
     def close(self) -> None:
         """End it."""
@@ -197,14 +213,46 @@ class Download:
 
 def address(url: str) -> tuple[str, int]:
     """Host and port of an https address, with or without `/api/v1` behind it; Misused says what is wrong."""
+    if "@" in url:  # what is before it may be a password
+        raise Misused("An address has no name or password in it: it must be like https://backup.example:5656.")
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
-    except ValueError as error:
-        raise Misused(f"{url} is no address: {error}.") from error
-    if parts.scheme != "https" or not host or parts.username or parts.path.rstrip("/") not in {"", BASE}:
-        raise Misused(f"{url} is not the address of an API: it must be like https://backup.example:5656.")
-    return host, port or 443
+        (host or "").encode("idna")
+    except ValueError as error:  # UnicodeError is one, too
+        raise Misused(f"{url!r} is no address: {error}.") from error
+    fits = host and host.isprintable() and " " not in host
+    if parts.scheme != "https" or not host or not fits or parts.path.rstrip("/") not in {"", BASE}:
+        raise Misused(f"{url!r} is not the address of an API: it must be like https://backup.example:5656.")
+    return host, 443 if port is None else port
+
+
+def _asked(query: Query) -> str:
+    try:
+        return urlencode(flat(query), quote_via=quote)
+    except UnicodeEncodeError as error:
+        raise Misused(f"{error.object!r} is not UTF-8. {ESCAPED}") from error
+
+
+def _encoded(body: Any) -> bytes:
+    try:
+        return json.dumps(body, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:  # the rest of the body may be secret
+        raise Misused(f"The body has a text in it that is not UTF-8. {ESCAPED}") from error
+
+
+def _check(method: str, target: str, headers: Mapping[str, str]) -> None:
+    """Misused where HTTP cannot carry it. What a header has is not told: it may be a token."""
+    if not _METHOD.fullmatch(method):
+        raise Misused(f"{method!r} is no method: there are GET, POST, PATCH and DELETE.")
+    if not _TARGET.fullmatch(target):
+        raise Misused(f"{target!r} is no path: blanks and what is not ASCII are written as %20, or given in the query.")
+    for name, value in headers.items():
+        if not _VALUE.fullmatch(value):
+            raise Misused(
+                f"The header {name} must be one line of ASCII"
+                f"{'; a token has no line break, not even at its end' if name.startswith('Authorization') else ''}."
+            )
 
 
 def envelope(call: str, answer: http.client.HTTPResponse, raw: bytes) -> Answer[Any]:

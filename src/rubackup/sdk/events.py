@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from rubackup.sdk.caller import Caller, Stream
-from rubackup.sdk.errors import BUSY, Refused, Unreachable
+from rubackup.sdk.errors import BUSY, BadAnswer, Refused, Unreachable
 
 PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 30.0
@@ -106,9 +106,19 @@ def parsed(lines: Iterable[str]) -> Iterator[Event]:
     for line in lines:
         if not line:
             if told:
-                yield Event(told.get("id", ""), told.get("event", ""), json.loads(told.get("data") or "{}"))
+                yield Event(told.get("id", ""), told.get("event", ""), _data(told.get("data") or "{}"))
             told = {}
         elif not line.startswith(":"):
             name, _, value = line.partition(":")
             value = value.removeprefix(" ")
             told[name] = f"{told[name]}\n{value}" if name == "data" and name in told else value
+
+
+def _data(text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise BadAnswer("An event came that is not from this API.") from error
+    if not isinstance(found, dict):
+        raise BadAnswer("An event came that is not from this API.")
+    return found

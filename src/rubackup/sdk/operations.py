@@ -22,6 +22,8 @@ class FieldFacts(TypedDict):
     choices: NotRequired[list[str]]
     secret: NotRequired[bool]
     """Whether it belongs into no command line and no log."""
+    default: NotRequired[str | int | float | bool]
+    """What it is where it is not given; none where that is nothing."""
     text: NotRequired[str]
 
 

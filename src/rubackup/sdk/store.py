@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from rubackup.sdk.errors import Misused
+from rubackup.sdk.files import ours
 
 
 @dataclass(frozen=True)
@@ -97,28 +98,30 @@ class FileStore:
 
     def save(self, session: Session) -> None:
         """Keep this session: the file is replaced as a whole, and never readable by others."""
-        self._folder()
         beside = self.file.with_name(f".{self.file.name}.{os.getpid()}.{threading.get_ident()}")
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                json.dump(asdict(session), file)
-            beside.replace(self.file)
-        except BaseException:
-            beside.unlink(missing_ok=True)
-            raise
+        with ours(self.file):
+            self._folder()
+            descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+            try:
+                with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                    json.dump(asdict(session), file)
+                beside.replace(self.file)
+            except BaseException:
+                beside.unlink(missing_ok=True)
+                raise
 
     def drop(self) -> None:
         """Forget the session."""
-        self.file.unlink(missing_ok=True)
+        with ours(self.file):
+            self.file.unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the lock beside the file."""
-        self._folder()
-        descriptor = os.open(
-            self.file.with_name(f"{self.file.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
-        )
+        with ours(self.file):
+            self._folder()
+            lock = self.file.with_name(f"{self.file.name}.lock")
+            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield

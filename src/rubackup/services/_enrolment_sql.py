@@ -19,14 +19,14 @@ class Table:
     wait: str
 
 
-_FIND = "SELECT id, fingerprint, certificate_serial FROM FAMILY WHERE hwid = $1 FOR UPDATE"
+_FIND = "SELECT id, certificate_serial FROM FAMILY WHERE hwid = $1 AND fingerprint = $2 FOR UPDATE"
 _ADMIT = "SELECT id FROM FAMILY WHERE hwid = $1"
 _STRANGERS = """
 SELECT h.hwid FROM unnest($1::text[], $2::text[]) AS h (hwid, serial)
 WHERE NOT EXISTS (SELECT 1 FROM FAMILY f WHERE f.hwid = h.hwid)
     OR EXISTS (SELECT 1 FROM revoked_certificates r WHERE r.serial = h.serial)"""
 _SIGN = "UPDATE FAMILY SET certificate_serial = $2, certificate_not_after = $3, csr_pem = $4 WHERE id = $1"
-_COUNT = "SELECT count(*) FROM unauthorised_FAMILY"
+_COUNT = "SELECT count(*) AS hosts, count(*) FILTER (WHERE hwid = $1) AS keys FROM unauthorised_FAMILY"
 _SEEN = """
 UPDATE unauthorised_FAMILY SET last_seen_at = now(), hostname = $2, address = $3, os_type = $4, os_version = $5,
     package_version = $6, csr_pem = $7 /* more */
@@ -34,7 +34,8 @@ WHERE hwid = $1 AND fingerprint = $8 RETURNING id"""
 _WAIT = """
 INSERT INTO unauthorised_FAMILY (hwid, hostname, address, os_type, os_version, package_version, csr_pem, fingerprint
     /* more */)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8 /* value */)
+SELECT $1, $2, $3, $4, $5, $6, $7, $8 /* value */
+WHERE NOT EXISTS (SELECT 1 FROM FAMILY WHERE hwid = $1 AND fingerprint = $8)
 ON CONFLICT (hwid, fingerprint) DO UPDATE SET last_seen_at = now() RETURNING id"""
 
 
@@ -58,7 +59,7 @@ ISSUED = "INSERT INTO issued_certificates (serial, role, hwid, not_after) VALUES
 SIGNS_WITH = "SELECT EXISTS (SELECT 1 FROM servers WHERE issuing_key_hash = $1)"
 REVOKED_HOSTS = """
 SELECT serial FROM revoked_certificates WHERE role IN ('client', 'media') ORDER BY revoked_at DESC LIMIT $1"""
-IS_REVOKED = "SELECT EXISTS (SELECT 1 FROM revoked_certificates WHERE serial = $1)"
+WHY_REVOKED = "SELECT reason FROM revoked_certificates WHERE serial = $1"
 REVOKE = """
 INSERT INTO revoked_certificates (serial, role, hwid, reason)
 SELECT serial, role, hwid, $3 FROM issued_certificates WHERE role = $1 AND hwid = $2

@@ -13,6 +13,7 @@ from rubackup.services import disaster_recovery_plan, enrolment, host_log, recov
 from rubackup.services.change import Change
 from rubackup.services.fields import Problems, Ref, given, update_columns
 from rubackup.services.host_log import Happened
+from rubackup.services.rekeying import FINGERPRINT, REPLACE_KEY, Expected
 
 _READ = """
 SELECT c.group_id, c.lsf_flag, c.ls_pool_id, c.lrl_flag, c.storage_capacity, c.max_tasks, c.description, c.centralized_restore,
@@ -84,6 +85,8 @@ class ClientIds(msgspec.Struct):
         list[Annotated[int, Meta(ge=1)]],
         Meta(description="Ids of unauthorised clients: all of them or none.", min_length=1, max_length=1000),
     ]
+    replace_key: REPLACE_KEY = False
+    fingerprint: FINGERPRINT = ""
 
 
 async def update(change: Change, client_id: int, wanted: ClientChange) -> None:
@@ -135,8 +138,9 @@ async def delete(change: Change, ids: Sequence[int]) -> None:
 
 async def authorise(change: Change, wanted: ClientIds) -> tuple[list[int], list[int]]:
     """Authorise clients that wait; the ids of the clients that they become, and of the restores that this starts."""
-    created = await enrolment.authorise_clients(change, wanted.clients_ids)
-    return created, await recovery_run.clients_are_back(change, created)
+    expected = Expected(wanted.replace_key, wanted.fingerprint)
+    ids = await enrolment.authorise_clients(change, wanted.clients_ids, expected)
+    return ids, await recovery_run.clients_are_back(change, ids, replaced=wanted.replace_key)
 
 
 async def resource_types(change: Change, client_id: int) -> list[ResourceType]:

@@ -21,15 +21,19 @@ from rubackup.domain.permissions import Permission, Principal
 from rubackup.domain.tasks import FINAL, Verb
 from rubackup.queue.postgres import PostgresQueue
 from rubackup.services import _enrolment_sql as sql
-from rubackup.services import configuration, global_schedule, host_log, scopes
+from rubackup.services import configuration, global_schedule, host_log, rekeying, scopes
 from rubackup.services.change import Change
 from rubackup.services.host_log import Happened
+from rubackup.services.rekeying import Expected
 
 WAITING_LIMIT = 1000
+KEYS_OF_ONE = 10
+"""So many keys wait under one hardware id. Later ones are sent away: who came first is not displaced."""
 REVOKED_AT_ONCE = 50_000
 RETRY_AFTER_SECONDS = 60
 _COUNT_LOCK = 0x52_42_45_4E_52  # "RBENR"
 _BACK = "Its certificates are revoked; it waits for authorisation again."
+_REPLACED = "The certificate was revoked: a host with another key took the place of this one."
 _HWIDS = {"client": CLIENT_HWID, "media": SERVER_HWID}
 
 
@@ -82,8 +86,8 @@ async def ask(
     """A certificate if this key is authorised for the hardware id, signed anew each time; else the host waits.
 
     `fingerprint` is that of the key in `csr_pem`, whose signature the caller has checked. Another
-    key for a known hwid waits in a row of its own. Invalid for a malformed name, TooManyAttempts
-    when 1,000 hosts of the role are waiting, Refused when this server's key is not the one of `rb_key_hash`.
+    key for a known hwid waits in a row of its own, and nothing of the known host is touched or locked. Invalid for a
+    malformed name, TooManyAttempts when 1,000 hosts of the role or 10 keys of the hwid are waiting, Refused when this server's key is not the one of `rb_key_hash`.
     """
     if role not in _HWIDS or not _HWIDS[role].fullmatch(hwid):
         raise Invalid(fields={"hwid": "is not a hardware id of this role."})
@@ -91,8 +95,8 @@ async def ask(
         raise Invalid(fields={"hostname": "is not a host name."})
     table = sql.TABLES[role]
     async with database.transaction() as db:
-        known = await db.fetchrow(table.find, hwid)
-        if known is None or known["fingerprint"] != fingerprint:
+        known = await db.fetchrow(table.find, hwid, fingerprint)
+        if known is None:
             facts = [hwid, hostname, address, os_type, os_version, package_version, csr_pem, fingerprint]
             await _wait(db, role, [*facts, data_endpoint] if role == "media" else facts)
             return Pending(fingerprint)
@@ -114,31 +118,44 @@ async def _wait(db: Connection, role: str, facts: list[Any]) -> None:
     if seen is not None:
         return
     await db.execute("SELECT pg_advisory_xact_lock($1)", _COUNT_LOCK)
-    if await db.fetchval(table.count) >= WAITING_LIMIT:
+    waiting = await db.fetchrow(table.count, facts[0])
+    if waiting["hosts"] >= WAITING_LIMIT:
         raise TooManyAttempts("Too many hosts wait for authorisation.", retry_after_seconds=RETRY_AFTER_SECONDS)
+    if waiting["keys"] >= KEYS_OF_ONE:
+        text = f"{waiting['keys']} keys wait under the hardware id {facts[0]}; an administrator has to delete others."
+        raise TooManyAttempts(text, retry_after_seconds=RETRY_AFTER_SECONDS)
     row_id = await db.fetchval(table.wait, *facts)
+    if row_id is None:  # authorised since it was looked for
+        return
     await db.execute(sql.EVENT, "created", f"unauthorised_{table.family}", row_id, None, None)
     await host_log.note_waiting(db, role, [row_id], Happened.WAITING, f"From {facts[2]}, with the key {facts[7]}.")
 
 
-async def authorise_clients(change: Change, ids: Sequence[int]) -> list[int]:
+async def authorise_clients(change: Change, ids: Sequence[int], expected: Expected = Expected()) -> list[int]:  # noqa: B008 - frozen
     """Authorise these waiting clients; the ids of the clients that they become, in the order of `ids`.
 
     An administrator's clients land in his first group, others' in 'No group'. Earlier copies of the
     hardware id become the client's where the caller may dispose of them; copies of other groups
     stay with those groups: a hardware id is no proof that they were this host's. NotFound names
-    missing ids; Conflict when a hardware id is authorised already.
+    missing ids; Conflict when a hardware id is authorised already, unless it is said that the key replaces the other, or
+    when the key is another than the one named.
     """
     _require(change.principal, Permission.AUTHORISE_CLIENTS)
     db = change.db
     await _refuse_without_key(db)
     wanted = list(dict.fromkeys(ids))
+    expected.check(len(wanted))
     rows = {row["id"]: row for row in await db.fetch(sql.CLIENTS_WAITING, wanted)}
     missing = [i for i in wanted if i not in rows]
     if missing:
         raise NotFound(f"No such unauthorised clients: {_join(missing)}.", ids=missing)
-    group_id = await _group(db, change.principal)
-    created = [await _authorise_client(change, rows[i], group_id) for i in wanted]
+    if not all(expected.fits(row) for row in rows.values()):
+        raise Conflict("The client that waits has another key than the one named; compare fingerprints again.")
+    if expected.replace_key:
+        created = [await rekeying.replace(change, "client", rows[i]) for i in wanted]
+    else:
+        group_id = await _group(db, change.principal)
+        created = [await _authorise_client(change, rows[i], group_id) for i in wanted]
     change.row_ids.extend(created)
     change.after = [_public(rows[i]) for i in wanted]
     await change.wake("certificates")
@@ -149,7 +166,7 @@ async def _authorise_client(change: Change, row: Any, group_id: int) -> int:
     db = change.db
     client_id: int | None = await db.fetchval(sql.CLIENT_FROM_WAITING, row["id"], group_id)
     if client_id is None:
-        raise Conflict(f"The hardware id {row['hwid']} is already authorised with another key.", hwid=row["hwid"])
+        raise rekeying.taken(row["hwid"])
     await db.execute(sql.CLIENT_PRESENCE, client_id)
     await db.execute(sql.CLIENT_RECORDS, client_id, row["hwid"], *_reach(change.principal))
     await db.execute("DELETE FROM unauthorised_clients WHERE id = $1", row["id"])
@@ -172,31 +189,50 @@ async def _group(db: Connection, principal: Principal) -> int:
     return found
 
 
-async def authorise_media_server(change: Change, hostname: str) -> int:
-    """Authorise the media server that waits under this host name; its id.
+async def authorise_media_server(change: Change, hostname: str, expected: Expected = Expected()) -> int:  # noqa: B008 - frozen
+    """Authorise the media server that waits under this host name, with the key named if one is; its id.
 
-    NotFound when none waits; Conflict when several do, or when the host name or the hardware id
-    is in use.
+    NotFound when none waits; Conflict when several do and no key is named, or when the host name is in use, or the
+    hardware id and it is not said that the key replaces the other.
     """
     _require(change.principal, Permission.AUTHORISE_MEDIA)
     await _refuse_without_key(change.db)
-    rows = await change.db.fetch(sql.MEDIA_WAITING, hostname)
-    if not rows:
+    expected.check(1)
+    row = await _waiting_media(change.db, hostname, expected)
+    if expected.replace_key:
+        media_id = await rekeying.replace(change, "media", row)
+    else:
+        media_id = await _authorise_media(change, row)
+    change.row_ids.append(media_id)
+    change.after = _public(row)
+    await change.wake("certificates")
+    return media_id
+
+
+async def _waiting_media(db: Connection, hostname: str, expected: Expected) -> Any:
+    found = await db.fetch(sql.MEDIA_WAITING, hostname)
+    if not found:
         raise NotFound(f"No media server with host name {hostname} waits for authorisation.")
+    rows = [row for row in found if expected.fits(row)]
+    if not rows:
+        raise Conflict("The media server that waits has another key than the one named; compare fingerprints again.")
     if len(rows) > 1:
-        raise Conflict(f"{len(rows)} keys wait under the host name {hostname}; delete those that are not yours.")
-    row = rows[0]
+        raise Conflict(f"{len(rows)} keys wait under the host name {hostname}; name one, or delete those not yours.")
+    return rows[0]
+
+
+async def _authorise_media(change: Change, row: Any) -> int:
+    hostname = row["hostname"]
     media_id: int | None = await change.db.fetchval(sql.MEDIA_FROM_WAITING, row["id"])
     if media_id is None:
-        raise Conflict(f"The host name {hostname} or the hardware id {row['hwid']} is already authorised.")
+        if await change.db.fetchval(sql.TABLES["media"].admit, row["hwid"]) is not None:
+            raise rekeying.taken(row["hwid"])
+        raise Conflict(f"The host name {hostname} is that of another media server.")
     await change.db.execute(sql.MEDIA_PRESENCE, media_id)
     await change.db.execute("DELETE FROM unauthorised_media_servers WHERE id = $1", row["id"])
     await change.event("deleted", "unauthorised_media_servers", row["id"])
     await change.event("created", "media_servers", media_id, media_server_id=media_id)
     await _note(change, "media", media_id, Happened.AUTHORISED, f"With the key {row['fingerprint']}.")
-    change.row_ids.append(media_id)
-    change.after = _public(row)
-    await change.wake("certificates")
     return media_id
 
 
@@ -205,8 +241,10 @@ async def admit(database: Database, *, role: str, hwid: str, serial: str) -> int
     if role not in sql.TABLES:
         raise Refused("This role is not in the catalogue.")
     async with database.connection() as db:
-        if await db.fetchval(sql.IS_REVOKED, serial):
-            raise Refused("The certificate was revoked.")
+        reason = await db.fetchval(sql.WHY_REVOKED, serial)
+        if reason is not None:
+            replaced = reason.startswith(rekeying.REPLACED)
+            raise Refused(_REPLACED if replaced else "The certificate was revoked.")
         row = await db.fetchrow(sql.TABLES[role].admit, hwid)
     if row is None:
         raise Refused(f"The hardware id {hwid} is not authorised.")

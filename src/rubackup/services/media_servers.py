@@ -12,6 +12,7 @@ from rubackup.services import enrolment, host_log
 from rubackup.services.change import Change
 from rubackup.services.fields import given, update_columns
 from rubackup.services.host_log import Happened
+from rubackup.services.rekeying import FINGERPRINT, REPLACE_KEY, Expected
 
 _READ = "SELECT description, local_service_mode, max_tasks FROM media_servers WHERE id = $1"
 
@@ -43,6 +44,8 @@ class MediaServerName(msgspec.Struct):
     hostname: Annotated[
         str, Meta(description="Host name of an unauthorised media server.", min_length=1, max_length=253)
     ]
+    replace_key: REPLACE_KEY = False
+    fingerprint: FINGERPRINT = ""
 
 
 async def update(change: Change, media_id: int, wanted: MediaServerChange) -> None:
@@ -67,4 +70,5 @@ async def delete(change: Change, ids: Sequence[int]) -> None:
 
 async def authorise(change: Change, wanted: MediaServerName) -> int:
     """Authorise the media server that waits under this host name; its id."""
-    return await enrolment.authorise_media_server(change, wanted.hostname)
+    expected = Expected(wanted.replace_key, wanted.fingerprint)
+    return await enrolment.authorise_media_server(change, wanted.hostname, expected)

@@ -15,6 +15,7 @@ from rubackup.services.ports import (
     FilePart,
     FolderEntry,
     PoolRecord,
+    RecordsPage,
     Resource,
     StorageNeed,
     TapeDevice,
@@ -74,6 +75,10 @@ class NoHosts:
         raise _silent(media_hwid)
 
     async def pool_records(self, media_hwid: str, pool_id: int, kept_of: str = "") -> list[PoolRecord]:  # noqa: ARG002
+        """Nobody answers."""
+        raise _silent(media_hwid)
+
+    async def pool_page(self, media_hwid: str, pool_id: int, page: RecordsPage) -> tuple[list[PoolRecord], bool]:  # noqa: ARG002
         """Nobody answers."""
         raise _silent(media_hwid)
 

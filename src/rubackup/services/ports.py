@@ -186,6 +186,18 @@ class PoolRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Unix time until when it cannot be dropped; 0 when it never was locked."""
 
 
+class RecordsPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Which records are asked for: so many behind `after` ('': from the first), by their ids or in the order of time."""
+
+    limit: int
+    after: str = ""
+    by_time: bool = False
+    after_ns: int = 0
+    """When `after` was sealed; counts with `by_time`."""
+    kept_of: str = ""
+    """As of `pool_records`; these come by their ids always."""
+
+
 class StorageNeed(msgspec.Struct, frozen=True, kw_only=True):
     """What a pool has in one of its storages."""
 
@@ -254,6 +266,10 @@ class Hosts(Protocol):
 
     async def pool_records(self, media_hwid: str, pool_id: int, kept_of: str = "") -> list[PoolRecord]:
         """Every record that a pool has, by uuid; `kept_of`: those of this Client defined pool whose manifests it keeps."""
+        ...
+
+    async def pool_page(self, media_hwid: str, pool_id: int, page: RecordsPage) -> tuple[list[PoolRecord], bool]:
+        """At most so many records that a pool has, and whether there are others behind the last."""
         ...
 
     async def scan_tape(self, media_hwid: str) -> list[TapeDevice]:

@@ -29,6 +29,8 @@ T = TypeVar("T")
 BATCH = 5000
 NAMED = 1000
 """Copies that an answer names at most of each kind; all are counted."""
+FIRST, LAST = uuid.UUID(int=0), uuid.UUID(int=2**128 - 1)
+"""Before and at the end of all uuids; that of zeros is none."""
 
 _POOL = """
 SELECT p.id, p.pool_name, p.media_server_id, m.hwid, now() AS asked_at, p.pool_type, p.uuid,
@@ -41,9 +43,10 @@ WHERE NOT EXISTS (SELECT 1 FROM repository r WHERE r.uuid = u.uuid)
     AND NOT EXISTS (SELECT 1 FROM task_queue q WHERE q.record_uuid = u.uuid AND q.status <> ALL ($2::text[]))
 ORDER BY u.uuid"""
 _MISSING = """
-SELECT r.id, r.uuid FROM repository r WHERE r.pool_id = $1 AND r.uuid <> ALL ($2::uuid[])
+SELECT r.id, r.uuid FROM repository r
+WHERE r.pool_id = $1 AND r.uuid > $4 AND r.uuid <= $5 AND NOT EXISTS (SELECT 1 FROM unnest($2::uuid[]) AS u (uuid) WHERE u.uuid = r.uuid)
     AND NOT EXISTS (SELECT 1 FROM repository_log l WHERE l.record_id = r.id AND l.action = 'created' AND l.at >= $3)
-ORDER BY r.id FOR NO KEY UPDATE"""
+ORDER BY r.id FOR NO KEY UPDATE OF r"""
 _ADOPT = """
 INSERT INTO repository (uuid, parent_uuid, task_id, client_id, client_hostname, client_hwid, client_group_id,
     pool_id, resource_type, resource, backup_type, crypto, size_bytes, stored_bytes, files, files_failed, created_at,
@@ -78,6 +81,9 @@ SELECT r.id FROM repository r JOIN repository p ON p.uuid = r.parent_uuid
 WHERE r.pool_id = $1 AND r.parent_id IS NULL ORDER BY r.id"""
 """Whose parents are there now; those that were adopted earlier, too."""
 _BREAK = "UPDATE repository SET verification_status = $2, verified_at = now() WHERE id = ANY ($1::bigint[])"
+_LINKED = """
+UPDATE repository r SET parent_id = p.id FROM repository p
+WHERE r.uuid = ANY ($2::uuid[]) AND r.pool_id = $1 AND r.parent_id IS NULL AND p.uuid = r.parent_uuid"""
 _WANTED = """
 INSERT INTO pool_state (pool_id, reconcile_wanted) VALUES ($1, true)
 ON CONFLICT (pool_id) DO UPDATE SET reconcile_wanted = true"""
@@ -95,6 +101,20 @@ class ReconciliationQuery(msgspec.Struct, kw_only=True):
     """Whether to do it."""
 
     apply: Annotated[bool, Meta(description="Whether it is done; otherwise it is only told what would be.")] = False
+    limit: (
+        Annotated[
+            int,
+            Meta(
+                description="How many copies of the pool are looked at by this call, for pools of very many; without it all are.",
+                ge=1,
+                le=NAMED,
+            ),
+        ]
+        | None
+    ) = None
+    after: Annotated[
+        str, Meta(description="With `limit`: what the answer before said; empty for the first call.", max_length=200)
+    ] = ""
 
 
 class FoundRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,6 +151,13 @@ class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):
     lost: Annotated[int, Meta(description="How many copies of the catalogue the pool does not have.")]
     found_records: Annotated[list[FoundRecord], Meta(description="The first thousand of those found.")]
     lost_records: Annotated[list[LostRecord], Meta(description="The first thousand of those lost.")]
+    after: Annotated[
+        str | None,
+        Meta(
+            description="Where the next call goes on; null when all copies are through. Until then the pool is not reconciled."
+        ),
+    ] = None
+    seen: Annotated[int, Meta(description="How many copies of the pool this call has looked at.")] = 0
 
 
 class Kept(NamedTuple):
@@ -164,18 +191,29 @@ async def examine(hosts: Hosts, pool: Any) -> Listing:
 
 async def reconcile(change: Change, pool_id: int, listing: Listing, *, apply: bool) -> Reconciliation:
     """What differs; with `apply` it is put right, and the pool may be cleaned again. Repeating it changes nothing."""
+    answer = await part(change, pool_id, listing, (FIRST, LAST), apply=apply)
+    if apply:
+        await finish(change, pool_id)
+    return answer
+
+
+async def part(
+    change: Change, pool_id: int, listing: Listing, within: tuple[uuid.UUID, uuid.UUID] | None, *, apply: bool
+) -> Reconciliation:
+    """As `reconcile` for these records; `within`: behind the first uuid up to the second they are all that the pool has."""
     db = change.db
     held = {uuid.UUID(one.record): one for one in listing.records}
     rows = await db.fetch(_UNKNOWN, list(held), [status.label for status in FINAL])
     found = [held[row["uuid"]] for row in rows]
-    lost = await db.fetch(_MISSING, pool_id, list(held), listing.asked_at)
+    lost = await db.fetch(_MISSING, pool_id, list(held), listing.asked_at, *within) if within else []
     kept = await _kept(db, pool_id, found)
     if apply:
         await _adopt(change, pool_id, found, kept)
+        for names in _batches(list(held)):
+            await db.execute(_LINKED, pool_id, names)
         await _mark(change, [row["id"] for row in lost])
-        await db.execute(_WANTED, pool_id)
-        await change.wake("pools")
     return Reconciliation(
+        seen=len(held),
         applied=apply,
         found=len(found),
         lost=len(lost),
@@ -192,6 +230,14 @@ async def reconcile(change: Change, pool_id: int, listing: Listing, *, apply: bo
         ],
         lost_records=[LostRecord(id=row["id"], uuid=row["uuid"].hex) for row in lost[:NAMED]],
     )
+
+
+async def finish(change: Change, pool_id: int) -> None:
+    """Everything of the pool was gone through: link what is left of chains, and let the pool be cleaned again."""
+    for orphans in _batches([row["id"] for row in await change.db.fetch(_ORPHANS, pool_id)]):
+        await change.db.execute(_PARENTS, pool_id, orphans)
+    await change.db.execute(_WANTED, pool_id)
+    await change.wake("pools")
 
 
 def _sealed_at(one: PoolRecord) -> dt.datetime:
@@ -232,8 +278,6 @@ async def _adopt(change: Change, pool_id: int, found: Sequence[PoolRecord], kept
             ids[kept[row["uuid"].hex].source].append(row["id"])
         for source, adopted in ids.items():
             await _say(change, adopted, "created", "created", f"{_FOUND} {_KEPT_BY[source]}")
-    for orphans in _batches([row["id"] for row in await change.db.fetch(_ORPHANS, pool_id)]):
-        await change.db.execute(_PARENTS, pool_id, orphans)
 
 
 def _batches(rows: Sequence[T]) -> Iterator[Sequence[T]]:

@@ -19,6 +19,9 @@ _BACK = """
 UPDATE disaster_recovery_plan d SET client_id = c.id, client_hostname = c.hostname, client_group_id = c.group_id
 FROM clients c WHERE c.id = ANY ($1::bigint[]) AND d.client_id IS NULL AND d.client_hwid = c.hwid
     AND ($2 OR d.client_group_id = ANY ($3::bigint[])) RETURNING d.id"""
+_THEIRS = """
+SELECT id FROM disaster_recovery_plan d
+WHERE d.client_id = ANY ($1::bigint[]) AND ($2 OR d.client_group_id = ANY ($3::bigint[]))"""
 _RUN = """
 SELECT d.id, d.resource_type, d.resource, d.restore_destination, d.priority, c.id AS client_id, c.hwid, c.hostname,
     c.group_id, c.centralized_restore
@@ -35,10 +38,13 @@ SELECT * FROM (
 _FAILED = "UPDATE disaster_recovery_plan SET status = $2, problem = $3, checked_at = now() WHERE id = $1"
 
 
-async def clients_are_back(change: Change, clients: Sequence[int]) -> list[int]:
-    """The entries of these clients are theirs again, and those with autorun are started; the numbers of the restores."""
+async def clients_are_back(change: Change, clients: Sequence[int], *, replaced: bool = False) -> list[int]:
+    """The entries of these clients are theirs again, and those with autorun are started; the numbers of the restores.
+
+    Of clients that were `replaced` by a host with another key the entries are theirs still.
+    """
     reach = scopes.changes_all(change.principal), list(change.principal.client_group_ids)
-    entries = [row["id"] for row in await change.db.fetch(_BACK, list(clients), *reach)]
+    entries = [row["id"] for row in await change.db.fetch(_THEIRS if replaced else _BACK, list(clients), *reach)]
     queued: dict[tuple[int, str], int] = {}
     for plan in await change.db.fetch(_RUN, entries):
         await _start(change, plan, queued)

@@ -8,6 +8,16 @@ from rubackup.services import host_log
 from rubackup.services.change import Change
 from rubackup.services.host_log import Happened
 
+REPLACES_KEY = (
+    "Whether a host is known under this hardware id with another key: it lost that one, or somebody poses as it. "
+    "Authorising then needs `replace_key`."
+)
+
+
+def replaces_key(family: str) -> str:
+    """The column that says so of a row `u` that waits; `family` is clients or media_servers."""
+    return f"EXISTS (SELECT 1 FROM {family} k WHERE k.hwid = u.hwid AND k.fingerprint <> u.fingerprint)"  # noqa: S608
+
 
 async def forget_clients(change: Change, ids: Sequence[int]) -> None:
     """Delete clients that wait."""

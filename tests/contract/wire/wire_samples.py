@@ -363,7 +363,7 @@ SAMPLES: tuple[Message, ...] = (
         ]
     ),
     AskPools(contacts=[(1, 7), (2, 1 << 40)]),
-    AskRecords(pool_id=1, after=RECORD, limit=10, kept_of="00" * 16),
+    AskRecords(pool_id=1, after=RECORD, limit=10, kept_of="00" * 16, by_time=True, after_ns=9),
     PoolRecords(
         records=[
             PoolRecord(

@@ -259,7 +259,7 @@ def test_a_download_is_there_only_when_it_is_whole(client: Client, tmp_path: Pat
     target.write_text("before")
 
     with client.repository.file(1, path="/x") as stream, pytest.raises(Unreachable):
-        stream.save(target)
+        stream.save(target, replace=True)
 
     assert target.read_text() == "before"
     assert sorted(file.name for file in target.parent.iterdir()) == ["file", "session.json"]

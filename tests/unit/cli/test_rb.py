@@ -16,10 +16,10 @@ import pytest
 import typer
 
 from rubackup.cli import other_names, output
-from rubackup.cli.rb import access, bodies, names, shells, tables, tasks
+from rubackup.cli.rb import access, bodies, deleting, names, shells, tables, tasks
 from rubackup.cli.rb.generic import HIDDEN, FamilyGroup, show
 from rubackup.cli.rb.main import ALIASES, made
-from rubackup.cli.rb.status import exit_status
+from rubackup.cli.rb.status import Named, exit_status
 from rubackup.cli.rb.tools import ABOUT, TOOLS, operation, tool_of
 from rubackup.sdk import Answer, LoggedOut, Misused, Refused, Unreachable
 from rubackup.sdk.operations import families
@@ -406,3 +406,34 @@ def test_some_tasks_that_allow_it_are_done_in_part(
     assert (ended.value.exit_code, capsys.readouterr().out) == (8, "task 1: Killed.\ntask 2: It has ended.\n")
     with pytest.raises(Refused):
         tasks.kill([1, 2])
+
+
+def test_a_deletion_is_none_the_less_done_where_the_api_goes_away_after_it(capsys: pytest.CaptureFixture[str]) -> None:
+    """What went with it is not known then, which is told."""
+
+    def read(_: int) -> Any:
+        raise Unreachable("The API does not answer.")
+
+    api: Any = SimpleNamespace(repository=SimpleNamespace(read=read))
+
+    assert deleting._gone(api, [5]) is None
+    assert "The API does not answer." in capsys.readouterr().err
+
+
+def test_many_copies_are_counted_and_some_named() -> None:
+    """A question that fits a terminal."""
+    assert deleting._named([7]) == "copy 7"
+    assert deleting._named([7, 8]) == "2 copies: 7, 8"
+    assert deleting._named(range(1, 24)).endswith(" 19, 20 and 3 more")
+
+
+@pytest.mark.parametrize(
+    ("field", "told"),
+    [
+        ("data.pool_name", "--pool-name (data.pool_name)"), ("data.0.pool_name", "--pool-name (data.0.pool_name)"),
+        ("data.pool_name.3.x", "--pool-name (data.pool_name.3.x)"), ("data.other", "data.other"), ("", ""),
+    ],
+)  # fmt: skip
+def test_a_wrong_field_is_found_by_its_option(field: str, told: str) -> None:
+    """In rows, and inside of what an option takes as a whole."""
+    assert Named(Refused("x", 400), {"data.pool_name": "--pool-name"}).label(field) == told

@@ -1,4 +1,4 @@
 """The command `rb`: the tools of an administrator, through the REST API alone.
 
-Nothing of the product is used but the API's client (`rubackup.sdk`) and how commands print.
+Nothing of the product is used but the API's client (`rubackup.sdk`), how commands print, and how a pool is reconciled call by call.
 """

@@ -32,6 +32,9 @@ _METAVARS = {
 def short_names(fields: Sequence[FieldFacts]) -> dict[str, str]:
     """Fields with their options' names: the object that all of a body is about is not named, where nothing else is meant."""
     prefixes = {f["name"].partition(".")[0] for f in fields if f["required"] and "." in f["name"]}
+    if not any(f["required"] for f in fields):  # what is changed is what is made
+        prefixes = {f["name"].partition(".")[0] for f in fields if "." in f["name"]}
+        prefixes = {name for name in prefixes if not name.endswith("_extensions")}
     main = f"{next(iter(prefixes))}." if len(prefixes) == 1 else ""
     names = [f["name"] for f in fields]
     shortened = {n: n.removeprefix(main) for n in names if main and n.removeprefix(main) not in names}
@@ -41,6 +44,16 @@ def short_names(fields: Sequence[FieldFacts]) -> dict[str, str]:
 def flag(field: FieldFacts, name: str) -> str:
     """The option of a field. A secret is given by a file."""
     return f"--{name.replace('_', '-')}{'-file' if field.get('secret') else ''}"
+
+
+def flags(query: Sequence[FieldFacts], body: BodyFacts | None) -> dict[str, str]:
+    """Options by the names that the API has for their fields where it tells what is wrong."""
+    found = {field["name"]: flag(field, field["name"]) for field in query}
+    if body is not None:
+        names = short_names(body["fields"])
+        before = "data." if body["wrapped"] else ""
+        found |= {f"{before}{field['name']}": flag(field, names[field["name"]]) for field in body["fields"]}
+    return found
 
 
 def parameter(name: str) -> str:
@@ -61,6 +74,9 @@ def _option(field: FieldFacts, name: str) -> inspect.Parameter:
         notes.append("File with it, -: standard input; asked for when it is needed and left out.")
     if field.get("nullable"):
         notes.append("null: none.")
+    if (default := field.get("default")) is not None:
+        shown = ("no", "yes")[default] if isinstance(default, bool) else default
+        notes.append(f"Unless given: {shown}.")
     if field.get("many"):
         notes.append("May repeat.")
     if field["required"]:

@@ -4,25 +4,39 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, cast
 
 import typer
 
 from rubackup.cli import output, reconciliation
-from rubackup.cli.rb import completion, tables
+from rubackup.cli.rb import completion, filenames, tables
 from rubackup.cli.rb.access import connect
+from rubackup.cli.rb.deleting import delete
 from rubackup.cli.rb.generic import Json, Wait
 from rubackup.cli.rb.names import client_name, find
-from rubackup.cli.rb.status import REFUSED
+from rubackup.cli.rb.status import REFUSED, naming
 from rubackup.cli.rb.tools import TOOLS
 from rubackup.cli.rb.waiting import wait_for
 from rubackup.domain.pools import WRITTEN
-from rubackup.sdk import Answer, Client, Refused
+from rubackup.roles.recovery import reconciling
+from rubackup.sdk import Answer, Client, Refused, Unreachable
 from rubackup.sdk.caller import rows
 
 CLIENTS, POOLS, REPOSITORY = TOOLS["clients"], TOOLS["pools"], TOOLS["repository"]
 PIECE = 1 << 20
+UNWELL = 500
+_BACKUP = {
+    "data.task.resource": "RESOURCE", "data.task.client": "--client", "data.task.backup_type": "--type", "data.task.pool": "--pool",
+    "data.task.resource_type": "--resource-type", "data.task.storage_duration": "--keep", "data.task.crypto": "--crypto",
+    "data.task.priority": "--priority", "data.task.archiving": "--archive",
+}  # fmt: skip
+_RESTORE = {
+    "data.restore_task.target_client": "--client", "data.restore_task.destination_path": "--to",
+    "data.restore_task.data_deployment": "--in-place", "data.restore_task.granular_restore_files": "--file",
+}  # fmt: skip
+"""Fields of the API with the options that they are given by."""
 
 Record = Annotated[
     str, typer.Argument(metavar="COPY", help="Id or uuid of the copy.", autocompletion=completion.names(REPOSITORY))
@@ -55,7 +69,9 @@ def backup(
     json: Json = False,
 ) -> None:  # fmt: skip
     """Back up a resource of a client now."""
-    with connect() as api:
+    if not filenames.is_text(resource):
+        raise typer.BadParameter("its name is not UTF-8: name a folder above it.", param_hint="RESOURCE")
+    with connect() as api, naming(_BACKUP):
         answer = api.task_queue.create({
             "task": {
                 "resource_type": resource_type, "resource": resource, "client": client_name(api, CLIENTS, client),
@@ -79,13 +95,15 @@ def restore(
     """Restore a copy, or files of it."""
     if bool(to) == in_place:
         raise typer.BadParameter("say where to: --to FOLDER, or --in-place.")
-    with connect() as api:
+    if not filenames.is_text(to):
+        raise typer.BadParameter("its name is not UTF-8: name another folder.", param_hint="--to")
+    with connect() as api, naming(_RESTORE):
         number = find(api, REPOSITORY, record)
         target = client_name(api, CLIENTS, client) if client else _client_of(api, number)
         answer = api.repository.restoring(number, {
             "restore_task": {
                 "target_client": target, "destination_path": to, "data_deployment": in_place,
-                "granular_restore_files": file or [""],
+                "granular_restore_files": [filenames.as_listed(name) for name in file or [""]],
             }
         })  # fmt: skip
         _begun(api, [answer], wait=wait, json=json)
@@ -123,7 +141,7 @@ def files(
         page = 1
         number = find(api, REPOSITORY, record)
         while True:
-            query = {"id": number, "path": path or None, "page": page, "limit": 1000}
+            query = {"id": number, "path": filenames.as_listed(path) or None, "page": page, "limit": 1000}
             data = api.call("GET", "/repository_record_file_list", query=query).data
             found += data["items"]
             if page >= data["pages"]:
@@ -133,7 +151,7 @@ def files(
         output.as_json(found)
     elif found:
         wanted = [name for name in ("type", "mode", "size_bytes", "mtime", "path", "name") if name in found[0]]
-        tables.table(wanted, found)
+        tables.table(wanted, [row | {"path": filenames.shown(row["path"])} for row in found])
 
 
 def download(
@@ -142,7 +160,8 @@ def download(
     to: Annotated[str, typer.Option("--to", help="File to write, -: standard output; its own name unless given.")] = "",
 ) -> None:
     """Fetch one file of a copy to this machine. A file that is there already is not replaced."""
-    with connect() as api, api.repository.file(find(api, REPOSITORY, record), path=path) as stream:
+    asked = filenames.as_listed(path)
+    with connect() as api, api.repository.file(find(api, REPOSITORY, record), path=asked) as stream:
         if to == "-":
             while piece := stream.read(PIECE):
                 sys.stdout.buffer.write(piece)
@@ -174,12 +193,18 @@ def reconcile(
     """Make the catalogue agree with what lies in the pools, after it was restored or rebuilt."""
     with connect() as api:
         wanted = [api.pool_list.read(find(api, POOLS, pool)).data] if pool else list(api.pool_list.all())
-        told, whole = reconciliation.each(
-            [row for row in wanted if pool or row["pool_type"] in WRITTEN],
-            lambda path: rows(api, path, {}),
-            lambda row: api.pool_list.reconciliation(row["id"], apply=apply).data,
-            Refused,
-        )
+
+        def ask(row: Mapping[str, Any]) -> Mapping[str, Any]:
+            return reconciling.walk(
+                lambda after: (
+                    api.pool_list.reconciliation(row["id"], apply=apply, limit=reconciling.COPIES, after=after).data
+                ),
+                lambda error: isinstance(error, Unreachable) or (isinstance(error, Refused) and error.status >= UNWELL),
+                reconciliation.progress,
+            ).answer
+
+        chosen = [row for row in wanted if pool or row["pool_type"] in WRITTEN]
+        told, whole = reconciliation.each(chosen, lambda path: rows(api, path, {}), ask, Refused)
     if json:
         output.as_json(told)
     for name, found in () if json else told.items():
@@ -210,5 +235,5 @@ def commands() -> dict[str, Any]:
     return cast(
         "dict[str, Any]",
         {"restore": restore, "verify": verify, "copy": copy2pool, "move": move, "files": files, "download": download,
-         "reconcile": reconcile},
+         "reconcile": reconcile, "delete": delete},
     )  # fmt: skip

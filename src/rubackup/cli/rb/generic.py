@@ -18,7 +18,7 @@ from rubackup.cli import output
 from rubackup.cli.rb import bodies, completion, tables
 from rubackup.cli.rb.access import connect
 from rubackup.cli.rb.names import find
-from rubackup.cli.rb.status import INTERRUPTED, PARTLY, REFUSED
+from rubackup.cli.rb.status import INTERRUPTED, PARTLY, REFUSED, naming
 from rubackup.cli.rb.tools import ABOUT, Tool, default_columns, names_of_columns, operation
 from rubackup.cli.rb.waiting import wait_for
 from rubackup.sdk import Answer, Client
@@ -133,6 +133,8 @@ def one_parameter(name: str, annotation: Any, default: Any = inspect.Parameter.e
 
 # --- lists ---
 
+_LIST_FLAGS = {"filter_data": "--filter", "sort_by": "--sort", "limit": "--limit"}
+
 
 def listing(tool: Tool, facts: OperationFacts) -> Callable[..., None]:
     """`list`, and other lists of a family: with the options that its call takes."""
@@ -147,7 +149,7 @@ def listing(tool: Tool, facts: OperationFacts) -> Callable[..., None]:
         asked: dict[str, Any] = bodies.given(query, names, rest)
         asked |= {"filter_data": conditions or None, "sort_by": sort or None, "sort_order": "desc" if desc else None}
         wanted = chosen(shown, columns) or default_columns(tool, facts)
-        with connect() as api:
+        with connect() as api, naming(_LIST_FLAGS | bodies.flags(query, None)):
             path = facts["path"].replace("{id}", segment(find(api, tool, row))) if row else facts["path"]
             if every:
                 found = list(all_rows(api, path, asked, numbered="cursor" not in facts["lists_by"]))
@@ -227,7 +229,7 @@ def calling(tool: Tool, facts: OperationFacts) -> Callable[..., None]:
         sent = bodies.body(taken, rest, data) if taken else None
         if facts["verb"] == "update" and not (data or _told(sent)):
             raise typer.BadParameter("say what is to be changed: an option for each field, or --data.")
-        with connect() as api:
+        with connect() as api, naming(bodies.flags(query, taken)):
             path = facts["path"]
             if in_path:
                 path = path.replace("{id}", segment(find(api, tool, row)))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
+from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 
 from rubackup.cli.output import plain
@@ -20,6 +22,32 @@ _BY_STATUS = {
 
 class NotFound(SdkError):
     """Nothing has the name that was given."""
+
+
+class Named(Refused):
+    """A refusal, and the option that each wrong field was given by."""
+
+    def __init__(self, refused: Refused, options: Mapping[str, str]) -> None:
+        super().__init__(refused.message, refused.status, refused.errors, refused.retry_after)
+        self.options = options
+
+    def label(self, name: str) -> str:
+        """A field as the API calls it, after its option."""
+        parts = [part for part in name.split(".") if not part.isdigit()]
+        while parts:
+            if option := self.options.get(".".join(parts)):
+                return f"{option} ({name})"
+            parts.pop()
+        return name
+
+
+@contextlib.contextmanager
+def naming(options: Mapping[str, str]) -> Iterator[None]:
+    """What is refused meanwhile is told by these options, whose keys are the API's names of fields."""
+    try:
+        yield
+    except Refused as refused:
+        raise Named(refused, options) from refused
 
 
 def exit_status(error: SdkError) -> int:
@@ -51,6 +79,7 @@ def tell(program: str, error: SdkError, *, as_json: bool = False) -> None:
     print(f"{program}: {'refused' if fields else plain(error.message)}{hint}", file=sys.stderr)
     if isinstance(error, Refused):
         for name, text in error.errors.items():
-            print(f"  {plain(name)}: {plain(text)}", file=sys.stderr)
+            label = error.label(name) if isinstance(error, Named) else name
+            print(f"  {plain(label)}: {plain(text)}", file=sys.stderr)
         if error.retry_after is not None:
             print(f"  Try again in {error.retry_after} seconds.", file=sys.stderr)

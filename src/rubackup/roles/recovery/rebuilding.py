@@ -11,20 +11,22 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
+from urllib.parse import urlencode
 
 import msgspec
 
 from rubackup.domain.errors import Conflict, Invalid, RubackupError, SystemFault
 from rubackup.domain.pools import FILE_SYSTEM, WRITTEN
 from rubackup.media.pools import WAITING
-from rubackup.roles.rest import ApiFault, RestClient
+from rubackup.roles.recovery import reconciling
+from rubackup.roles.rest import ApiFault, RestClient, failed
 from rubackup.services.pools import UNREPORTED
 from rubackup.services.storage_kinds import FAMILIES
 
 _OWNER = re.compile(r"another pool \(([0-9a-f]{32})\)")
 _MADE: Final = "Taken over by rebuild-catalogue"
-_OPEN_SECONDS: Final = 3600.0
-"""A pool whose index is gone is read from its storages first."""
+_OPEN_SECONDS: Final = 12 * 3600.0
+"""A pool whose index is gone is read from its storages first: millions of lists of files take hours."""
 _SETTLE_SECONDS: Final = 45.0
 """A disk that is not there does not come by waiting."""
 _PASSING: Final = frozenset({WAITING, UNREPORTED})
@@ -38,7 +40,7 @@ class Rebuilt(msgspec.Struct, kw_only=True):
     pools: dict[str, dict[str, Any]]
     """By name what the reconciliation of each pool said."""
     strangers: dict[str, int]
-    """Hardware ids of clients that are not authorised, with how many of the copies that were named are theirs."""
+    """Hardware ids of clients that are not authorised, with how many of the copies that were found are theirs."""
     unusable: dict[str, str]
     """By name what keeps a pool from being looked at."""
 
@@ -54,7 +56,9 @@ def rebuild(
     for name, folder in wanted:
         _take_over(api, name, folder, server)
     stored = with_storages(api.items)
-    pools, unusable = {}, {}
+    pools: dict[str, dict[str, Any]] = {}
+    unusable: dict[str, str] = {}
+    found: Counter[str] = Counter()
     for row in api.items("/pool_list", sort_by="id"):
         if row["pool_type"] in WRITTEN:
             if row["pool_name"] not in stored:
@@ -63,10 +67,10 @@ def rebuild(
             if problem := _wait_open(api, row, tell):
                 unusable[row["pool_name"]] = problem
                 continue
-            answer = api.post(f"/pool_list/{row['id']}/reconciliation?apply=true")["data"]
-            pools[row["pool_name"]] = answer
+            walked = reconcile(api, row, tell, apply=True, patience_seconds=_OPEN_SECONDS)
+            pools[row["pool_name"]] = walked.answer
+            found += walked.owners
     known = {row["hwid"] for row in api.items("/clients")}
-    found = Counter(one["client_hwid"] for answer in pools.values() for one in answer["found_records"])
     strangers = {hwid: number for hwid, number in sorted(found.items()) if hwid not in known}
     return Rebuilt(pools=pools, strangers=strangers, unusable=unusable)
 
@@ -74,6 +78,29 @@ def rebuild(
 def with_storages(items: Callable[[str], Iterable[Mapping[str, Any]]]) -> set[str]:
     """Names of the pools that have a storage, of whatever type; `items` reads a list of the API."""
     return {row["pool"] for family in FAMILIES.values() for row in items(f"/{family}")}
+
+
+def reconcile(
+    api: RestClient,
+    pool: Mapping[str, Any],
+    tell: Callable[[str], None],
+    *,
+    apply: bool,
+    patience_seconds: float = reconciling.PATIENCE_SECONDS,
+) -> reconciling.Walked:
+    """One pool, however many copies it has. Calls that nobody answers are made again for a while."""
+
+    def ask(after: str) -> dict[str, Any]:
+        query = urlencode({"apply": str(apply).lower(), "limit": reconciling.COPIES, "after": after})
+        found: dict[str, Any] = api.post(f"/pool_list/{pool['id']}/reconciliation?{query}")["data"]
+        return found
+
+    return reconciling.walk(
+        ask,
+        lambda error: isinstance(error, RubackupError) and failed(error),
+        lambda text: tell(f"Pool {pool['pool_name']}: {text}"),
+        patience_seconds,
+    )
 
 
 def _only_media_server(api: RestClient) -> str:

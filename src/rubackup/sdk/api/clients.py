@@ -38,6 +38,10 @@ class ClientIds(TypedDict):
 
     clients_ids: list[int]
     """Ids of unauthorised clients: all of them or none."""
+    replace_key: NotRequired[bool]
+    """Whether the key takes the place of the one of the host that is known under this hardware id, which lost it. What belongs to the host stays; certificates of the other key are revoked. Needs `fingerprint`."""
+    fingerprint: NotRequired[str]
+    """Fingerprint of the one key that is meant: another one is refused. Empty: any."""
 
 
 class ClientLeaf(TypedDict):

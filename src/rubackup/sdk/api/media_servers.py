@@ -25,6 +25,10 @@ class MediaServerName(TypedDict):
 
     hostname: str
     """Host name of an unauthorised media server."""
+    replace_key: NotRequired[bool]
+    """Whether the key takes the place of the one of the host that is known under this hardware id, which lost it. What belongs to the host stays; certificates of the other key are revoked. Needs `fingerprint`."""
+    fingerprint: NotRequired[str]
+    """Fingerprint of the one key that is meant: another one is refused. Empty: any."""
 
 
 class MediaServerNode(TypedDict):

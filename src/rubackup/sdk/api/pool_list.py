@@ -148,6 +148,10 @@ class Reconciliation(TypedDict):
     """The first thousand of those found."""
     lost_records: list[LostRecord]
     """The first thousand of those lost."""
+    after: NotRequired[str | None]
+    """Where the next call goes on; null when all copies are through. Until then the pool is not reconciled."""
+    seen: NotRequired[int]
+    """How many copies of the pool this call has looked at."""
 
 
 ListColumn = Literal[
@@ -256,13 +260,20 @@ class PoolList(Family):
         )
 
     def reconciliation(
-        self, row_id: int, *, apply: bool | None = None, if_match: str | None = None, idempotency_key: str | None = None
+        self,
+        row_id: int,
+        *,
+        apply: bool | None = None,
+        limit: int | None = None,
+        after: str | None = None,
+        if_match: str | None = None,
+        idempotency_key: str | None = None,
     ) -> Answer[Reconciliation]:
         """Make the catalogue agree with what lies in the pool. Permission: Change the global configuration and the service mode."""
         return self._call(
             "POST",
             f"/pool_list/{segment(row_id)}/reconciliation",
-            query={"apply": apply},
+            query={"apply": apply, "limit": limit, "after": after},
             if_match=if_match,
             idempotency_key=idempotency_key,
             repeatable=True,

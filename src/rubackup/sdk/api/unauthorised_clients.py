@@ -28,6 +28,8 @@ class UnauthorisedClientRow(TypedDict):
     """Version of its software."""
     fingerprint: str
     """SHA-256 fingerprint of its key; compare it with the host's."""
+    replaces_key: bool
+    """Whether a host is known under this hardware id with another key: it lost that one, or somebody poses as it. Authorising then needs `replace_key`."""
     first_seen_at: str
     """When it asked first."""
     last_seen_at: str
@@ -35,7 +37,7 @@ class UnauthorisedClientRow(TypedDict):
 
 
 ListColumn = Literal[
-    "id", "hostname", "hwid", "address", "os_type", "os_version", "package_version", "fingerprint",
+    "id", "hostname", "hwid", "address", "os_type", "os_version", "package_version", "fingerprint", "replaces_key",
     "first_seen_at", "last_seen_at",
 ]  # fmt: skip
 

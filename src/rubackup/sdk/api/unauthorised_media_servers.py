@@ -30,6 +30,8 @@ class UnauthorisedMediaServerRow(TypedDict):
     """Where clients would send their data, `host:port`."""
     fingerprint: str
     """SHA-256 fingerprint of its key; compare it with the host's."""
+    replaces_key: bool
+    """Whether a host is known under this hardware id with another key: it lost that one, or somebody poses as it. Authorising then needs `replace_key`."""
     first_seen_at: str
     """When it asked first."""
     last_seen_at: str
@@ -38,7 +40,7 @@ class UnauthorisedMediaServerRow(TypedDict):
 
 ListColumn = Literal[
     "id", "hostname", "hwid", "address", "os_type", "os_version", "package_version", "data_endpoint",
-    "fingerprint", "first_seen_at", "last_seen_at",
+    "fingerprint", "replaces_key", "first_seen_at", "last_seen_at",
 ]  # fmt: skip
 
 

@@ -366,13 +366,16 @@ class UnavailableRecords(Message, tag="unavailable_records"):
 
 
 class AskRecords(Message, tag="ask_records"):
-    """Ask which records a pool has: those behind `after`, in the order of their ids."""
+    """Ask which records a pool has: those behind `after`, in the order of their ids or `by_time`."""
 
     pool_id: int
     after: str = ""
     limit: int = 1000
     kept_of: str = ""
     """Uuid of a Client defined pool: its records are asked for, by the manifests that are kept here."""
+    by_time: bool = False
+    """In the order in which they were sealed, then of their ids; not with `kept_of`. `after` was sealed at `after_ns`."""
+    after_ns: int = 0
 
 
 class PoolRecord(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,71 @@
+"""The command goes over a pool call by call, and goes on when something was started again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from rubackup.domain.errors import Unavailable
+from rubackup.roles.recovery import reconciling
+
+
+def answer(number: int, after: str | None, hwid: str = "a") -> dict[str, Any]:
+    """A call that has found a thousand copies and lost one."""
+    found = [{"client_hwid": hwid, "uuid": f"{number}-{at}"} for at in range(1000)]
+    return {
+        "applied": True, "found": 1000, "lost": 1, "seen": 1000, "after": after,
+        "found_records": found, "lost_records": [{"id": number, "uuid": "u"}],
+    }  # fmt: skip
+
+
+def test_the_counts_of_all_calls_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first thousand copies are named, whose they are is counted of all; how far it is is said on the way."""
+    monkeypatch.setattr(reconciling, "_TELL_SECONDS", -1.0)
+    asked: list[str] = []
+    told: list[str] = []
+    pages = {
+        "": answer(1, "adopt.t.5.x"), "adopt.t.5.x": answer(2, "compare.t.0."), "compare.t.0.": answer(3, None, "b")
+    }  # fmt: skip
+
+    def ask(after: str) -> dict[str, Any]:
+        asked.append(after)
+        return pages[after]
+
+    found = reconciling.walk(ask, lambda _: False, told.append)
+    assert asked == list(pages)
+    assert (found.answer["found"], found.answer["lost"], found.answer["applied"]) == (3000, 3, True)
+    assert [one["uuid"] for one in found.answer["found_records"]] == [f"1-{at}" for at in range(1000)]
+    assert [one["id"] for one in found.answer["lost_records"]] == [1, 2, 3]
+    assert found.owners == {"a": 2000, "b": 1000}
+    assert told[0] == "1000 copies looked at, 1000 adopted, 1 lost."
+    assert len(told) == 3
+
+
+def test_a_call_that_nobody_answers_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same one, for a while; a refusal is told at once."""
+    monkeypatch.setattr(reconciling, "_AGAIN_SECONDS", 0.0)
+    told: list[str] = []
+    tries: list[str] = []
+
+    def ask(after: str) -> dict[str, Any]:
+        tries.append(after)
+        if len(tries) in {2, 3}:
+            raise Unavailable("Nobody answers.")
+        return answer(1, "more" if len(tries) == 1 else None)
+
+    reconciling.walk(ask, lambda error: isinstance(error, Unavailable), told.append)
+    assert tries == ["", "more", "more", "more"]
+    assert told == ["It is asked again: Nobody answers."]
+    with pytest.raises(Unavailable):
+        reconciling.walk(lambda _: _silent(), lambda error: isinstance(error, Unavailable), told.append, -1.0)
+    with pytest.raises(ValueError, match="refused"):
+        reconciling.walk(lambda _: _refuse(), lambda error: isinstance(error, Unavailable), told.append)
+
+
+def _silent() -> dict[str, Any]:
+    raise Unavailable("Nobody answers.")
+
+
+def _refuse() -> dict[str, Any]:
+    raise ValueError("refused")
