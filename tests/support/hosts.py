@@ -160,8 +160,10 @@ class AnsweringHosts:
         """The same file, read by the client."""
         return await self.read_file(client_hwid, pool_id, record_uuid, path, offset, length)
 
-    async def check_folder(self, media_hwid: str, path: str, pool_uuid: str) -> None:
-        """Every folder can become a storage, but two."""
+    async def check_folder(self, media_hwid: str, path: str, pool_uuid: str, *, existing: bool = False) -> None:
+        """Every folder can become a storage, but two; none is a pool's already."""
+        if existing:
+            raise Invalid("is the folder of no pool on the media server.")
         if path == "/refused":
             raise Invalid("The folder /refused cannot be written.")
         if path == "/foreign":

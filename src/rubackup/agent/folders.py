@@ -49,10 +49,10 @@ class Ground:
     """Whose host it is, for what is told."""
 
 
-def check_folder(path: str, pool: str, storages: Iterable[str], ground: Ground) -> None:
+def check_folder(path: str, pool: str, storages: Iterable[str], ground: Ground, *, existing: bool = False) -> None:
     """Return when the folder can become a storage of the pool (its uuid); it is there then, and can be written.
 
-    Invalid, or Conflict when it belongs to a pool: `storages` are the folders that this host serves.
+    `existing`: only one that is the folder of a pool already, so that a disk that is not mounted is no new storage. Invalid, or Conflict when it belongs to a pool: `storages` are the folders that this host serves.
     """
     if not path.startswith("/") or any(ord(sign) < 32 or ord(sign) == 127 for sign in path):
         raise Invalid(f"must be an absolute path on the {ground.host}, without control characters.")
@@ -62,6 +62,10 @@ def check_folder(path: str, pool: str, storages: Iterable[str], ground: Ground) 
         there = next(one for one in (folder, *folder.parents) if os.path.lexists(one))
         if not there.is_dir():
             raise Invalid(f"{there} is not a folder on the {ground.host}.")
+        if existing and (there != folder or _marker(folder) is None):
+            raise Invalid(
+                f"is the folder of no pool on the {ground.host}: no file `{MARKER}` of a pool is in it. Is its disk mounted?"
+            )
         _check_file_system(str(there), ground)
         others = [one for one in storages if one != path]
         _check_apart(folder, there, others)

@@ -1,4 +1,4 @@
-"""Numbers that hosts and pools remember longer than a catalogue that is set back, or begun anew, does."""
+"""Numbers that hosts, pools and people remember longer than a catalogue that is set back, or begun anew, does."""
 
 from __future__ import annotations
 
@@ -6,29 +6,40 @@ from typing import Final
 
 from rubackup.catalog.database import Connection
 
-TASKS_AHEAD: Final = 1_000_000
-"""So many tasks may have been made that the catalogue does not know; their numbers are not given again."""
+AHEAD: Final = 1_000_000
+"""So many tasks and copies may have been made that the catalogue does not know; their numbers are not given again."""
+A_SECOND: Final = 10
+"""Where a catalogue is set back to the same state twice, the clock tells the numbers that were given in between: so many a second."""
 
 _FENCE = """
 SELECT setval('task_fence', greatest((SELECT last_value FROM task_fence), extract(epoch FROM clock_timestamp())::bigint << 20))"""
-_LAST = """
+_LAST_TASK = """
 SELECT greatest((SELECT coalesce(max(id), 0) FROM task_queue), (SELECT coalesce(last_value, 0) FROM pg_sequences
     WHERE schemaname = current_schema() AND sequencename = 'task_queue_id_seq'))"""
-_GO_ON = "SELECT setval(pg_get_serial_sequence('task_queue', 'id'), $1)"
+_LAST_COPY = """
+SELECT greatest((SELECT coalesce(max(id), 0) FROM repository), (SELECT coalesce(last_value, 0) FROM pg_sequences
+    WHERE schemaname = current_schema() AND sequencename = 'repository_id_seq'))"""
+_BY_CLOCK = """
+SELECT (extract(epoch FROM clock_timestamp() - timestamptz '2026-01-01 00:00+00') * $1)::bigint"""
+_GO_ON_TASK = "SELECT setval(pg_get_serial_sequence('task_queue', 'id'), $1)"
+_GO_ON_COPY = "SELECT setval(pg_get_serial_sequence('repository', 'id'), $1)"
 
 
 async def leap(db: Connection) -> None:
-    """Go on with fences and numbers of tasks above all that were ever given: fences by the clock, tasks by a wide step.
+    """Go on with fences, numbers of tasks and of copies above all that were ever given.
 
-    A pool refuses a task whose fence is lower than one that it has seen.
+    Fences by the clock; tasks and copies by a wide step, and at least to where the clock says. A pool refuses a task whose
+    fence is lower than one that it has seen.
     """
     await db.fetchval(_FENCE)
-    last = await db.fetchval(_LAST)
-    await db.fetchval(_GO_ON, (last // TASKS_AHEAD + 1) * TASKS_AHEAD)
+    clock = await db.fetchval(_BY_CLOCK, A_SECOND)
+    for last, go_on in ((_LAST_TASK, _GO_ON_TASK), (_LAST_COPY, _GO_ON_COPY)):
+        wide = (await db.fetchval(last) // AHEAD + 1) * AHEAD
+        await db.fetchval(go_on, max(wide, clock))
 
 
 async def leap_beyond(db: Connection, task: int) -> None:
     """The same, unless the number of that task was given by this catalogue."""
-    if task > await db.fetchval(_LAST):
-        await db.fetchval(_GO_ON, task)
+    if task > await db.fetchval(_LAST_TASK):
+        await db.fetchval(_GO_ON_TASK, task)
         await leap(db)

@@ -6,7 +6,7 @@ Design: `docs/design/pools.md`, Where packs go.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 
 from rubackup.chunkstore import kept, metafiles, seals
@@ -14,6 +14,7 @@ from rubackup.chunkstore._mending import Mending
 from rubackup.chunkstore._packset import PackSet
 from rubackup.chunkstore._presence import closed_or_open
 from rubackup.chunkstore._usage import NOT_SPARED, Fill, Spared, fill_of, reason_of
+from rubackup.chunkstore._walk import each_record
 from rubackup.chunkstore._wholeness import whole_packs
 from rubackup.chunkstore.backends.local import LocalBackend
 from rubackup.chunkstore.backends.opening import Backends
@@ -22,8 +23,9 @@ from rubackup.chunkstore.locations import Folder, Location
 from rubackup.chunkstore.read import StoredManifest
 from rubackup.chunkstore.recovery import Recovery
 from rubackup.chunkstore.roster import FILE, Roster
+from rubackup.chunkstore.seals import SealedRecord
 from rubackup.chunkstore.storage import MARKER, Bound, Storage, Storages, belongs_to, bind
-from rubackup.domain.errors import Corrupt, Invalid, NotFound, RubackupError, StorageFault
+from rubackup.domain.errors import Conflict, Corrupt, Invalid, NotFound, RubackupError, StorageFault
 
 log = logging.getLogger(__name__)
 Emergency = Callable[[bool], Path | None]
@@ -112,6 +114,14 @@ class Members(Mending):
     def away(self) -> list[str]:
         """Paths of the pool's storages that are not there."""
         return self._roster.away(one.id for one in self._storages.all if one.bound)
+
+    def must_be_there(self) -> None:
+        """Look now; Conflict when no storage of the pool is there, so that what the index says of it cannot be compared."""
+        self.look()
+        with self._lock:
+            if not any(one.bound for one in self._storages.regular):
+                there = ", ".join(one.backend.label for one in self._storages.regular)
+                raise Conflict(f"No storage of the pool is there: {there or 'it has none'}.")
 
     def _keep_apart(self, bound: Bound, current: Mapping[bytes, Storage]) -> None:
         """A storage comes back only after the sessions ended that wrote there before: their packs may still be open."""
@@ -202,6 +212,18 @@ class Members(Mending):
     def kept_folders(self, pool: str) -> list[str]:
         """Of the clients of such a pool (its uuid in hex) whose manifests are kept in this one."""
         return list(kept.holders(self._storages, pool))
+
+    # --- records, few at a time ---
+
+    def records_behind(self, after: str, limit: int) -> list[SealedRecord]:
+        """At most so many records that are listed, in the order of their ids, all greater than `after` ('': from the first)."""
+        if after:
+            seals.check_record_id(after)
+        return [row.sealed for row in self._index.records_behind(after, limit)]
+
+    def each_record(self) -> Iterator[SealedRecord]:
+        """As `records`, few at a time in memory; what is sealed or dropped meanwhile may be left out."""
+        return (row.sealed for row in each_record(self._index))
 
     # --- what is lost with what is away ---
 

@@ -11,7 +11,7 @@ import os
 import threading
 import time
 import uuid as uuids
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 
 import msgspec
@@ -433,16 +433,6 @@ class Pool(Members):
     def records(self) -> list[SealedRecord]:
         """Every record that is listed, in no order."""
         return [row.sealed for row in self._index.records()]
-
-    def records_behind(self, after: str, limit: int) -> list[SealedRecord]:
-        """At most so many records that are listed, in the order of their ids, all greater than `after` ('': from the first)."""
-        if after:
-            seals.check_record_id(after)
-        return [row.sealed for row in self._index.records_behind(after, limit)]
-
-    def each_record(self) -> Iterator[SealedRecord]:
-        """As `records`, few at a time in memory; what is sealed or dropped meanwhile may be left out."""
-        return (row.sealed for row in each_record(self._index))
 
     def sealed(self, record: str) -> SealedRecord:
         """One record; NotFound when it was never sealed or is dropped."""

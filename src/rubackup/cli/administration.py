@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ from rubackup.domain.lookups import TaskStatus
 from rubackup.domain.pools import WRITTEN
 from rubackup.domain.tasks import FINAL
 from rubackup.roles.recovery import rebuilding
-from rubackup.roles.rest import RestClient
+from rubackup.roles.rest import ApiFault, RestClient
 from rubackup.roles.up import background
 
 PASSWORD = "RUBACKUP_PASSWORD"  # noqa: S105 - the name of a variable
@@ -114,11 +114,14 @@ def reconcile(
 ) -> None:
     """Make the catalogue agree with what lies in the pools, after it was restored or rebuilt."""
     with session(Login(state, api, ca, user)) as client:
-        for row in pools_of(client, pool):
-            walked = rebuilding.reconcile(client, row, reconciliation.progress, apply=apply)
-            reconciliation.tell(row["pool_name"], walked.answer)
-    if not apply:
-        print("Nothing was changed. Run it again with --apply.")
+
+        def ask(row: Mapping[str, Any]) -> Mapping[str, Any]:
+            return rebuilding.reconcile(client, row, reconciliation.progress, apply=apply).answer
+
+        told, whole = reconciliation.each(pools_of(client, pool), client.items, ask, ApiFault)
+    for name, found in told.items():
+        reconciliation.tell(name, found)
+    reconciliation.finish(apply=apply, whole=whole)
 
 
 @repository_app.callback()

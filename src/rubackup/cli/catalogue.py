@@ -32,7 +32,9 @@ def backup_catalogue(
     with_keys: Annotated[
         bool, typer.Option("--with-keys", help="Keys and settings of this host, too; needs a passphrase.")
     ] = False,
-    keep: Annotated[int, typer.Option("--keep", min=0, help="Leave so many in the folder, the newest; 0: all.")] = 0,
+    keep: Annotated[
+        int, typer.Option("--keep", min=0, help="Leave so many of this kind in the folder, the newest; 0: all.")
+    ] = 0,
 ) -> None:
     """Write the service database into one file, as it is at one moment; everything may run meanwhile."""
     taken = safekeeping.backup(
@@ -71,6 +73,7 @@ def restore_catalogue(
     )
     print(f"The catalogue is that of {header.taken_at:%Y-%m-%d %H:%M:%S} UTC from {header.server}.")
     print("Tasks that ran or waited then are over, sessions and API tokens are withdrawn.")
+    print("Nothing is deleted by time for 7 days: look whether copies were prolonged, and pools made, since then.")
     print(
         "Start the services; nothing is deleted in a pool until it was reconciled: rubackup repository reconcile --apply."
     )
@@ -100,6 +103,9 @@ def rebuild_catalogue(
         print(
             f"Client {hwid} is not authorised: {number} copies of it are listed, and can be restored to another client."
         )
+    for name, problem in found.unusable.items():
+        typer.echo(f"{output.plain(name)}: NOT looked at: {output.plain(problem)}", err=True)
+    reconciliation.finish(apply=True, whole=not found.unusable)
 
 
 def _named(text: str) -> tuple[str, str]:

@@ -14,6 +14,7 @@ from rubackup.cli.demo.run import default_folder, demonstrate
 from rubackup.domain.errors import RubackupError
 from rubackup.roles.up import background
 from rubackup.roles.up.main import serve
+from rubackup.roles.up.settings import Wishes
 
 app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False, help="RuBackup.")
 
@@ -37,15 +38,22 @@ def up(
     state: StateOption,
     port: PortOption = 0,
     detach: Annotated[bool, typer.Option("--detach", help="Return as soon as everything runs.")] = False,
+    new_catalogue: Annotated[
+        bool, typer.Option("--new-catalogue", help="Begin with an empty catalogue where the state's is lost.")
+    ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Log everything.")] = False,
 ) -> None:
     """Run the whole system on this machine, on loopback. Ctrl-C or `rubackup down` stops it."""
     level = "DEBUG" if debug else "INFO"
     if detach:
         told = background.running(state)
-        show(told if told and not port else background.start(state, port=port, log_level=level))
+        show(
+            told
+            if told and not port
+            else background.start(state, port=port, log_level=level, new_catalogue=new_catalogue)
+        )
         return
-    serve(state, port=port, log_level=level, announce=show)
+    serve(state, port=port, log_level=level, announce=show, wishes=Wishes(new_catalogue=new_catalogue))
 
 
 @app.command()

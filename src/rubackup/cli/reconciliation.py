@@ -3,10 +3,53 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import typer
+
 from rubackup.cli import output
+from rubackup.roles.recovery.rebuilding import with_storages
+
+NOT_LOOKED_AT = 1
+"""Exit status when there was a pool that could not be looked at."""
+
+Asked = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+
+
+def each(
+    pools: Iterable[Mapping[str, Any]],
+    items: Callable[[str], Iterable[Mapping[str, Any]]],
+    ask: Asked,
+    refused: type[Exception],
+) -> tuple[dict[str, Mapping[str, Any]], bool]:
+    """What `ask` says of each pool by its name, and whether all could be looked at; others are told on stderr, and do not stop it.
+
+    `items` reads a list of the API.
+    """
+    stored = with_storages(items)
+    told: dict[str, Mapping[str, Any]] = {}
+    whole = True
+    for row in pools:
+        name = row["pool_name"]
+        if name not in stored:
+            typer.echo(f"{output.plain(name)}: left out, it has no storage.", err=True)
+            continue
+        try:
+            told[name] = ask(row)
+        except refused as error:
+            whole = False
+            typer.echo(f"{output.plain(name)}: NOT looked at: {output.plain(str(error))}", err=True)
+    return told, whole
+
+
+def finish(*, apply: bool, whole: bool) -> None:
+    """Say what was not done; typer.Exit when a pool could not be looked at."""
+    if not apply:
+        print("Nothing was changed. Run it again with --apply.")
+    if not whole:
+        print("Not every pool could be looked at; run it again when it can.", file=sys.stderr)
+        raise typer.Exit(NOT_LOOKED_AT)
 
 
 def tell(pool: str, found: Mapping[str, Any]) -> None:

@@ -30,6 +30,13 @@ NAME = "master-key"
 _LINE = re.compile(rb"rubackup master-key 1 ([0-9a-f]{64}) ([0-9a-f]{32})\n")
 
 
+def secret_in(content: bytes) -> bytes | None:
+    """The bytes of the key that a key file holds; None when the file is damaged."""
+    line = _LINE.fullmatch(content)
+    secret = bytes.fromhex(line[1].decode()) if line else b""
+    return secret if line and MasterKey(secret).id.hex() == line[2].decode() else None
+
+
 class KeyStore:
     """The keys in one folder; `path` is that of the current one. Safe for threads and processes (chunkstore.keys.Keys)."""
 
@@ -123,13 +130,12 @@ class KeyStore:
         """The bytes of the key in a file, None when there is no file; StorageFault names it and the way out."""
         try:
             with self._explained(path):
-                line = _LINE.fullmatch(path.read_bytes())
+                secret = secret_in(path.read_bytes())
         except FileNotFoundError:
             return None
-        secret = bytes.fromhex(line[1].decode()) if line else b""
-        if line is None or MasterKey(secret).id.hex() != line[2].decode():
+        if secret is None:
             raise StorageFault(f"The key file {path} is damaged. {self._way_out(path)}")
-        if path.parent == self._old and path.name != line[2].decode():
+        if path.parent == self._old and path.name != MasterKey(secret).id.hex():
             raise StorageFault(
                 f"The key file {path} is damaged: it holds another key than its name says. {self._way_out(path)}"
             )
@@ -184,6 +190,11 @@ class KeyStore:
             else:
                 self._keep(secret, key)
             return key
+
+    def keep(self, secret: bytes) -> None:
+        """Keep a key for reading only, also where there is no current one."""
+        with self._changing():
+            self._keep(secret, MasterKey(secret))
 
     def _remains(self) -> bytes:
         with self._explained(self.path):

@@ -164,7 +164,7 @@ class MediaAgent:
             case AskRecords() if message.kept_of:
                 return await asyncio.to_thread(self._kept.list_records, message)
             case AskRecords():
-                return await asyncio.to_thread(list_records, await self._pool(message.pool_id), message)
+                return await asyncio.to_thread(list_records, await self._to_list(message), message)
             case ListRecord() if message.kept:
                 return await asyncio.to_thread(self._kept.list_folder, message)
             case ListRecord():
@@ -181,10 +181,17 @@ class MediaAgent:
         """The open pool; asking for it may take a moment."""
         return await asyncio.to_thread(self._pools.get, pool_id)
 
+    async def _to_list(self, message: AskRecords) -> Pool:
+        """The pool whose records are asked for; that it is there is looked at when they are begun with."""
+        pool = await self._pool(message.pool_id)
+        if not message.after:
+            await asyncio.to_thread(pool.must_be_there)
+        return pool
+
     def _try_place(self, message: CheckFolder | CheckDevice | FormatDevice | ProbeBucket) -> Message:
         match message:
             case CheckFolder():
-                self._pools.check_folder(message.path, message.pool)
+                self._pools.check_folder(message.path, message.pool, existing=message.existing)
                 return Ack()
             case CheckDevice():
                 return check_device(message.path, message.taken)

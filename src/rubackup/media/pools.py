@@ -220,9 +220,9 @@ class PoolKeeper:
             state = msgspec.structs.replace(state or _nothing_of(pool_id), problem=WAITING)
         return msgspec.structs.replace(state, **told)
 
-    def check_folder(self, path: str, pool: str) -> None:
+    def check_folder(self, path: str, pool: str, *, existing: bool = False) -> None:
         """Invalid or Conflict when the folder cannot become a storage of the pool with this uuid."""
-        check_folder(path, pool, self._folders(), self._ground)
+        check_folder(path, pool, self._folders(), self._ground, existing=existing)
 
     def need(self, pool_id: int, storage_id: int) -> StorageNeed:
         """Whether a pool can do without one of its storages; of a pool that is not open nothing is known."""

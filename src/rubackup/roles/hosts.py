@@ -159,9 +159,9 @@ class RelayHosts:
         answer = await self._request("client", client_hwid, asked, RecordFilePart)
         return FilePart(size_bytes=answer.size_bytes, tag=answer.tag, mtime_ns=answer.mtime_ns, data=answer.data)
 
-    async def check_folder(self, media_hwid: str, path: str, pool_uuid: str) -> None:
+    async def check_folder(self, media_hwid: str, path: str, pool_uuid: str, *, existing: bool = False) -> None:
         """Return when the folder can become a storage of the pool."""
-        await self._request("media", media_hwid, CheckFolder(path=path, pool=pool_uuid), Ack)
+        await self._request("media", media_hwid, CheckFolder(path=path, pool=pool_uuid, existing=existing), Ack)
 
     async def pool_records(self, media_hwid: str, pool_id: int, kept_of: str = "") -> list[ports.PoolRecord]:
         """Every record that a pool has, by uuid; asked page by page."""

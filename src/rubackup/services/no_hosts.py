@@ -66,7 +66,7 @@ class NoHosts:
         """Nobody answers."""
         raise _silent(media_hwid)
 
-    async def check_folder(self, media_hwid: str, path: str, pool_uuid: str) -> None:  # noqa: ARG002
+    async def check_folder(self, media_hwid: str, path: str, pool_uuid: str, *, existing: bool = False) -> None:  # noqa: ARG002
         """Nobody answers."""
         raise _silent(media_hwid)
 

@@ -149,7 +149,7 @@ async def _refuse_known(change: Change, known: uuid.UUID) -> None:
     named = await change.db.fetchval(_NAMED, known)
     if named is not None:
         raise Conflict(f"The uuid {known.hex} is that of the pool {named}.")
-    await numbers.leap_beyond(change.db, numbers.TASKS_AHEAD - 1)
+    await numbers.leap_beyond(change.db, numbers.AHEAD - 1)
 
 
 def _uuid(problems: Problems, text: str | None) -> uuid.UUID | None:

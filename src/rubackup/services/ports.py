@@ -256,8 +256,8 @@ class Hosts(Protocol):
         """As `read_file`, for an encrypted copy: asked of the client that has its key."""
         ...
 
-    async def check_folder(self, media_hwid: str, path: str, pool_uuid: str) -> None:
-        """Invalid when the folder cannot become a storage of the pool; Conflict when it belongs to a pool."""
+    async def check_folder(self, media_hwid: str, path: str, pool_uuid: str, *, existing: bool = False) -> None:
+        """Invalid when the folder cannot become a storage of the pool, or with `existing` is no pool's; Conflict when it is another's."""
         ...
 
     async def storage_need(self, media_hwid: str, pool_id: int, storage_id: int) -> StorageNeed:

@@ -40,6 +40,13 @@ class NewStorage(msgspec.Struct, kw_only=True):
     ]
     pool: Annotated[Ref, Meta(description="Pool of the type File system: name or id.")]
     description: Annotated[str, _DESCRIPTION] = ""
+    existing: Annotated[
+        bool,
+        Meta(
+            description="Whether only a folder will do that is a pool's already, as after the catalogue was lost: a folder that is "
+            "missing or empty, as its disk is not mounted, is refused, and nothing is made there."
+        ),
+    ] = False
 
 
 class StorageChange(msgspec.Struct, kw_only=True):
@@ -67,7 +74,7 @@ async def create(change: Change, new: NewStorage) -> int:
     device = await change.db.fetchval(_DEVICE, pool["media_server_id"], path)
     if device is not None:
         raise Conflict(f"The folder {path} holds {device}, which is the device of a pool.")
-    await _check_folder(change, pool, path)
+    await _check_folder(change, pool, path, existing=new.existing)
     storage_id: int | None = await change.db.fetchval(
         _INSERT, path, pool["id"], pool["media_server_id"], new.description
     )
@@ -78,9 +85,9 @@ async def create(change: Change, new: NewStorage) -> int:
     return storage_id
 
 
-async def _check_folder(change: Change, pool: Mapping[str, Any], path: str) -> None:
+async def _check_folder(change: Change, pool: Mapping[str, Any], path: str, *, existing: bool) -> None:
     try:
-        await change.hosts.check_folder(pool["media_hwid"], path, pool["uuid"].hex)
+        await change.hosts.check_folder(pool["media_hwid"], path, pool["uuid"].hex, existing=existing)
     except Invalid as error:
         raise Invalid(fields={"data.path": error.message}) from error
 

@@ -377,7 +377,7 @@ SAMPLES: tuple[Message, ...] = (
     UnavailableRecords(records=[RECORD], after=RECORD),
     AskStorage(pool_id=1, storage_id=2),
     StorageNeed(in_pool=True, reason="The folder holds data of the pool."),
-    CheckFolder(path="/var/pool", pool=RECORD),
+    CheckFolder(path="/var/pool", pool=RECORD, existing=True),
     CheckDevice(path="/dev/disk/by-id/one-part1", taken=[("/dev/sda1", "/dev/sda")]),
     DeviceChecked(
         real_path="/dev/sdb1",

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import datetime as dt
 import os
 import resource
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from rubackup.catalog.backup.taking import take
 from rubackup.catalog.database import Database, DatabaseAddress
 from rubackup.catalog.versions import revisions
 from rubackup.domain.errors import Conflict, Corrupt, Invalid, StorageFault
+from rubackup.services.retention_clock import suspended
 from support.catalogue import World
 from support.databases import execute, fresh_database
 
@@ -35,7 +38,7 @@ FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r
 _SETTLED = {
     "api_tokens", "audit", "event_log", "events", "idempotency_keys", "leadership", "leadership_terms", "login_failures",
     "pool_state", "task_log", "task_progress", "task_queue", "task_reservations", "token_families",
-    "client_presence", "media_presence",
+    "client_presence", "media_presence", "retention_state",
 }  # fmt: skip
 """Tables that a restore changes on purpose."""
 
@@ -180,6 +183,41 @@ def test_what_went_on_is_over_and_the_past_is_refused(database: DatabaseAddress,
     assert tuple(rows(database, "SELECT reconciled, contact FROM pool_state")[0]) == (False, 5)
     assert value(database, "SELECT count(*) FROM client_presence WHERE online") == 0
     assert value(database, "SELECT path FROM audit ORDER BY id DESC LIMIT 1") == "restore-catalogue"
+
+
+def test_nothing_is_deleted_by_time_for_a_week_after_a_restore(database: DatabaseAddress, backup: Path) -> None:
+    """How long copies are kept may have been changed since: an administrator has time to look."""
+    header = asyncio.run(restore(database, backup, replace=True))
+
+    async def look() -> tuple[bool, bool, str]:
+        db = await Database(database).direct()
+        try:
+            now = await db.fetchval("SELECT now()")
+            reason = await db.fetchval("SELECT reason FROM retention_state")
+            return (
+                await suspended(db, now + dt.timedelta(days=6, hours=23)),
+                await suspended(db, now + dt.timedelta(days=7, minutes=5)),
+                reason,
+            )
+        finally:
+            await db.close()
+
+    rests, later, reason = asyncio.run(look())
+    assert (rests, later) == (True, False)
+    assert f"{header.taken_at:%Y-%m-%d %H:%M}" in reason
+
+
+def test_a_second_restore_of_the_same_backup_gives_no_number_twice(database: DatabaseAddress, backup: Path) -> None:
+    """Neither of a task nor of a copy: what was made between the two may be remembered by people and pools."""
+    given: dict[str, list[int]] = {"task_queue": [], "repository": []}
+    for _ in range(2):
+        asyncio.run(restore(database, backup, replace=True))
+        for table, numbers in given.items():
+            numbers.append(value(database, f"SELECT nextval(pg_get_serial_sequence('{table}', 'id'))"))
+        time.sleep(1)
+    for table, (first, second) in given.items():
+        assert first > value(database, f"SELECT max(id) FROM {table}") + 900_000
+        assert second >= first + 10
 
 
 def test_only_a_catalogue_that_nobody_uses_is_replaced(

@@ -139,8 +139,9 @@ class Writer:
 class Reader:
     """Reads a backup from front to end; Corrupt names what is damaged, Invalid a wrong passphrase or another file."""
 
-    def __init__(self, path: Path, passphrase: bytes = b"") -> None:
+    def __init__(self, path: Path, passphrase: bytes = b"", *, header_only: bool = False) -> None:
         self._path = path
+        self._header_only = header_only
         try:
             self._file: IO[bytes] = path.open("rb")
         except FileNotFoundError as error:
@@ -203,6 +204,8 @@ class Reader:
             header = msgspec.json.decode(told, type=Header)
         except (msgspec.MsgspecError, KeyError, TypeError, ValueError):
             self._damaged()
+        if self._header_only:
+            return header, None
         if header.salt and not passphrase:
             raise Invalid(f"{self._path} is encrypted: give --passphrase-file.")
         if passphrase and not header.salt:
@@ -236,6 +239,12 @@ class Reader:
 
     def _damaged(self) -> NoReturn:
         raise Corrupt(f"{self._path} is damaged at byte {self._file.tell()}.")
+
+
+def header_of(path: Path) -> Header:
+    """What a backup says of itself to anybody, whatever it is encrypted with."""
+    with Reader(path, header_only=True) as reader:
+        return reader.header
 
 
 def check(path: Path, passphrase: bytes = b"") -> tuple[Header, dict[str, int], str]:

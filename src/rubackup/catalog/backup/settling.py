@@ -39,6 +39,11 @@ _POOLS = (
     "INSERT INTO pool_state (pool_id) SELECT id FROM pools ON CONFLICT DO NOTHING",
     "UPDATE pool_state SET reconciled = false, reconcile_wanted = false, contact = greatest(contact, 2)",
 )
+RETENTION_DAYS: Final = 7
+"""How long nothing is deleted by time: what was kept for longer since the backup is due too early in it."""
+_RETENTION = """
+UPDATE retention_state SET suspended_at = now(), resumes_at = now() + make_interval(days => $1), reason = $2"""
+_RETENTION_TEXT: Final = "The catalogue was restored from the backup of {}: copies that were prolonged since then may be deleted too early. Retention waits."
 _EVENTS = "UPDATE event_log SET trimmed_xid = pg_current_xact_id(), trimmed_id = 0"
 _AUDIT = """
 INSERT INTO audit (user_name, address, method, path, resource, outcome, after)
@@ -57,5 +62,6 @@ async def settle(db: Connection, header: Header) -> None:
     await db.execute(_END_TAPE, _FINAL, TaskStatus.KILLED.label, text)
     for statement in (*_OFFLINE, *_POOLS, _EVENTS):
         await db.execute(statement)
+    await db.execute(_RETENTION, RETENTION_DAYS, _RETENTION_TEXT.format(f"{header.taken_at:%Y-%m-%d %H:%M:%S} UTC"))
     told = {"server": header.server, "taken_at": header.taken_at.isoformat(), "product": header.product}
     await db.execute(_AUDIT, told)

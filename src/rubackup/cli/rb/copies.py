@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -21,6 +22,7 @@ from rubackup.cli.rb.waiting import wait_for
 from rubackup.domain.pools import WRITTEN
 from rubackup.roles.recovery import reconciling
 from rubackup.sdk import Answer, Client, Refused, Unreachable
+from rubackup.sdk.caller import rows
 
 CLIENTS, POOLS, REPOSITORY = TOOLS["clients"], TOOLS["pools"], TOOLS["repository"]
 PIECE = 1 << 20
@@ -191,26 +193,23 @@ def reconcile(
     """Make the catalogue agree with what lies in the pools, after it was restored or rebuilt."""
     with connect() as api:
         wanted = [api.pool_list.read(find(api, POOLS, pool)).data] if pool else list(api.pool_list.all())
-        told = {
-            row["pool_name"]: reconciling.walk(
-                lambda after, number=row["id"]: (
-                    api.pool_list.reconciliation(  # type: ignore[misc]
-                        number, apply=apply, limit=reconciling.COPIES, after=after
-                    ).data
+
+        def ask(row: Mapping[str, Any]) -> Mapping[str, Any]:
+            return reconciling.walk(
+                lambda after: (
+                    api.pool_list.reconciliation(row["id"], apply=apply, limit=reconciling.COPIES, after=after).data
                 ),
                 lambda error: isinstance(error, Unreachable) or (isinstance(error, Refused) and error.status >= UNWELL),
                 reconciliation.progress,
             ).answer
-            for row in wanted
-            if pool or row["pool_type"] in WRITTEN
-        }
+
+        chosen = [row for row in wanted if pool or row["pool_type"] in WRITTEN]
+        told, whole = reconciliation.each(chosen, lambda path: rows(api, path, {}), ask, Refused)
     if json:
         output.as_json(told)
-        return
-    for name, found in told.items():
+    for name, found in () if json else told.items():
         reconciliation.tell(name, found)
-    if not apply:
-        print("Nothing was changed. Run it again with --apply.")
+    reconciliation.finish(apply=apply or json, whole=whole)
 
 
 def _client_of(api: Client, record: int) -> str:

@@ -88,9 +88,9 @@ def grant(owner: DatabaseAddress, administrator: Administrator, role: str, passw
         f"GRANT USAGE ON SCHEMA public TO {group}",
         f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {group}",
         f"REVOKE INSERT, UPDATE, DELETE ON schema_version, api_hosts FROM {group}",
-        f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {group}",
+        f"GRANT USAGE, SELECT, UPDATE ON ALL SEQUENCES IN SCHEMA public TO {group}",
         f"ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {group}",
-        f"ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT USAGE ON SEQUENCES TO {group}",
+        f"ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT USAGE, SELECT, UPDATE ON SEQUENCES TO {group}",
     ]
     by_hand = [*made, f"SET ROLE {quoted(owner.user)}", *granted]
     _administer(owner, administrator, made, f"in {owner.database}, before that API is started", by_hand)

@@ -37,15 +37,15 @@ class _ThisHost(NoHosts):
     def __init__(self, layout: Layout) -> None:
         self._ground = Ground((layout.state("media"), layout.root / "keys"))
 
-    async def check_folder(self, media_hwid: str, path: str, pool_uuid: str) -> None:  # noqa: ARG002 - the port's
+    async def check_folder(self, media_hwid: str, path: str, pool_uuid: str, *, existing: bool = False) -> None:  # noqa: ARG002 - the port's
         """Whether the media server's user can make the folder a storage, which is made when missing; Invalid says why not."""
         folder = Path(path)
         with explained(f"Cannot make the folder {path}"):
-            if not folder.exists():
+            if not folder.exists() and not existing:
                 folder.mkdir(mode=PRIVATE, parents=True)
                 own(folder, USERS["media"])
         with acting_as(USERS["media"]):
-            check_folder(path, pool_uuid, (), self._ground)
+            check_folder(path, pool_uuid, (), self._ground, existing=existing)
 
 
 class OwnHosts:

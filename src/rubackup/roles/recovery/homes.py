@@ -24,6 +24,7 @@ from rubackup.roles.installed.bundle import put
 from rubackup.roles.installed.config_file import NODES, ConfigFile, read_hwid
 from rubackup.roles.installed.layout import Layout
 from rubackup.roles.process import database_address
+from rubackup.roles.recovery import master_keys
 from rubackup.roles.settings import Settings
 from rubackup.roles.up import catalogue
 from rubackup.roles.up.faults import StartupFault
@@ -74,12 +75,17 @@ class Home:
     def place(self, files: list[KeyFile], *, replace: bool) -> list[Path]:
         """Write them where they were; those that were new or other. Conflict names what is there and differs, without `replace`.
 
-        What a kill left out the next call writes; each file is whole.
+        What a kill left out the next call writes; each file is whole. Master keys that are there are kept beside those of
+        the backup, whatever was said.
         """
         wanted = {self.root / one.path: one for one in files if self._may_be(one.path)}
         if len(wanted) != len(files):
             raise Invalid("The backup carries files that are no keys or settings of an installation.")
-        new = {path: one for path, one in wanted.items() if not path.exists() or path.read_bytes() != one.content}
+        ring = {path: one for path, one in wanted.items() if master_keys.is_one(one.path)}
+        new = {
+            path: one for path, one in wanted.items()
+            if path not in ring and (not path.exists() or path.read_bytes() != one.content)
+        }  # fmt: skip
         if not replace and (other := sorted(str(path) for path in new if path.exists())):
             raise Conflict(
                 f"There are other keys or settings here: {', '.join(other)}; say --replace to put the backup's in place."
@@ -90,7 +96,7 @@ class Home:
                 pki.write_private(path, one.content)
             else:
                 put(path, one.content, one.mode)
-        return list(new)
+        return [*new, *master_keys.keep_both(ring)]
 
     def _paths(self) -> Iterator[Path]:
         for name in _UP_FILES if self.kind == UP else _INSTALLED_FILES:

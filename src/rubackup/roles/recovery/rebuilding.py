@@ -5,10 +5,11 @@ Done through the API, so pools of any media server can be taken over. Nothing of
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -16,13 +17,19 @@ import msgspec
 
 from rubackup.domain.errors import Conflict, Invalid, RubackupError, SystemFault
 from rubackup.domain.pools import FILE_SYSTEM, WRITTEN
+from rubackup.media.pools import WAITING
 from rubackup.roles.recovery import reconciling
 from rubackup.roles.rest import ApiFault, RestClient, failed
+from rubackup.services.pools import UNREPORTED
+from rubackup.services.storage_kinds import FAMILIES
 
 _OWNER = re.compile(r"another pool \(([0-9a-f]{32})\)")
 _MADE: Final = "Taken over by rebuild-catalogue"
 _OPEN_SECONDS: Final = 12 * 3600.0
 """A pool whose index is gone is read from its storages first: millions of lists of files take hours."""
+_SETTLE_SECONDS: Final = 45.0
+"""A disk that is not there does not come by waiting."""
+_PASSING: Final = frozenset({WAITING, UNREPORTED})
 _POLL_SECONDS: Final = 1.0
 _CONFLICT: Final = 409
 
@@ -34,6 +41,8 @@ class Rebuilt(msgspec.Struct, kw_only=True):
     """By name what the reconciliation of each pool said."""
     strangers: dict[str, int]
     """Hardware ids of clients that are not authorised, with how many of the copies that were found are theirs."""
+    unusable: dict[str, str]
+    """By name what keeps a pool from being looked at."""
 
 
 def rebuild(
@@ -46,21 +55,34 @@ def rebuild(
     server = media_server or _only_media_server(api) if wanted else ""
     for name, folder in wanted:
         _take_over(api, name, folder, server)
-    pools = {}
+    stored = with_storages(api.items)
+    pools: dict[str, dict[str, Any]] = {}
+    unusable: dict[str, str] = {}
     found: Counter[str] = Counter()
     for row in api.items("/pool_list", sort_by="id"):
         if row["pool_type"] in WRITTEN:
-            _wait_open(api, row, tell)
+            if row["pool_name"] not in stored:
+                tell(f"Pool {row['pool_name']} has no storage; it is left out.")
+                continue
+            if problem := _wait_open(api, row, tell):
+                unusable[row["pool_name"]] = problem
+                continue
             walked = reconcile(api, row, tell, apply=True, patience_seconds=_OPEN_SECONDS)
             pools[row["pool_name"]] = walked.answer
             found += walked.owners
     known = {row["hwid"] for row in api.items("/clients")}
-    return Rebuilt(pools=pools, strangers={hwid: number for hwid, number in sorted(found.items()) if hwid not in known})
+    strangers = {hwid: number for hwid, number in sorted(found.items()) if hwid not in known}
+    return Rebuilt(pools=pools, strangers=strangers, unusable=unusable)
+
+
+def with_storages(items: Callable[[str], Iterable[Mapping[str, Any]]]) -> set[str]:
+    """Names of the pools that have a storage, of whatever type; `items` reads a list of the API."""
+    return {row["pool"] for family in FAMILIES.values() for row in items(f"/{family}")}
 
 
 def reconcile(
     api: RestClient,
-    pool: dict[str, Any],
+    pool: Mapping[str, Any],
     tell: Callable[[str], None],
     *,
     apply: bool,
@@ -101,14 +123,22 @@ def _take_over(api: RestClient, name: str, folder: str, server: str) -> None:
         pool = _make(api, name, server)
     elif pool["description"] != _MADE and not any(row["pool"] == name for row in storages):
         raise Conflict(f"There is a pool {name} already, without storages: delete it, or choose another name.")
-    uuid = _owner(api, name, folder)
-    if uuid is None:  # the pool was made for it by an earlier run, or has another folder of the same pool
-        return
-    if any(row["pool"] == name for row in storages):
-        raise Conflict(f"{folder} belongs to the pool {uuid}, the pool {name} is another one.")
-    api.call("DELETE", f"/pool_list/{pool['id']}")
-    _make(api, name, server, uuid)
-    _add(api, name, folder)
+    empty = not any(row["pool"] == name for row in storages)
+    try:
+        uuid = _owner(api, name, folder)
+        if uuid is None:  # the pool was made for it by an earlier run, or has another folder of the same pool
+            return
+        if not empty:
+            raise Conflict(f"{folder} belongs to the pool {uuid}, the pool {name} is another one.")
+        api.call("DELETE", f"/pool_list/{pool['id']}")
+        _make(api, name, server, uuid)
+        _add(api, name, folder)
+    except RubackupError:
+        left = _pool(api, name) if empty else None
+        if left is not None:  # a pool without storage would be in everybody's way
+            with contextlib.suppress(ApiFault):  # it got its storage after all
+                api.call("DELETE", f"/pool_list/{left['id']}")
+        raise
 
 
 def _pool(api: RestClient, name: str) -> dict[str, Any] | None:
@@ -137,19 +167,22 @@ def _owner(api: RestClient, name: str, folder: str) -> str | None:
 
 
 def _add(api: RestClient, name: str, folder: str) -> None:
-    api.post("/storage_local_catalogs", {"data": {"path": folder, "pool": name, "description": _MADE}})
+    api.post(
+        "/storage_local_catalogs", {"data": {"path": folder, "pool": name, "description": _MADE, "existing": True}}
+    )
 
 
-def _wait_open(api: RestClient, row: dict[str, Any], tell: Callable[[str], None]) -> None:
-    """Return once the pool is open; its index may have to be made anew from its storages."""
-    deadline, said = time.monotonic() + _OPEN_SECONDS, ""
+def _wait_open(api: RestClient, row: dict[str, Any], tell: Callable[[str], None]) -> str:
+    """Wait until the pool is open, whose index may have to be made anew from its storages; else what keeps it from that."""
+    began, said = time.monotonic(), ""
     while True:
         now = api.get(f"/pool_list/{row['id']}")
         problem = now["problem"]
         if not problem:
-            return
-        if time.monotonic() > deadline:
-            raise SystemFault(f"The pool {row['pool_name']} cannot be used: {problem}")
+            return ""
+        patience = _OPEN_SECONDS if problem in _PASSING else _SETTLE_SECONDS
+        if time.monotonic() - began > patience:
+            return str(problem)
         if problem != said:
             tell(f"Pool {row['pool_name']}: {problem}")
             said = problem

@@ -13,11 +13,11 @@ import stat
 from pathlib import Path
 from typing import Final
 
-from rubackup.catalog.backup.file import SUFFIX, Header, key_files
+from rubackup.catalog.backup.file import SUFFIX, Header, header_of, key_files
 from rubackup.catalog.backup.file import check as check_file
 from rubackup.catalog.backup.restoring import restore
 from rubackup.catalog.backup.taking import Taken, take
-from rubackup.domain.errors import Conflict, Invalid
+from rubackup.domain.errors import Conflict, Invalid, RubackupError
 from rubackup.roles.init.plan import Plan
 from rubackup.roles.recovery.homes import INSTALLED, Home, reading, replacing
 
@@ -29,7 +29,7 @@ _SHORTEST: Final = 12
 def backup(home: Home, target: Path, *, keep: int = 0, passphrase: bytes = b"", with_keys: bool = False) -> Taken:
     """Write a backup: into a file of this name, or into a folder under a name with the time.
 
-    `keep`: so many of the folder's are left, the newest. Invalid when keys would be written without a passphrase.
+    `keep`: so many of the folder's are left that are alike: of this server, with keys and a passphrase or not; the newest. Invalid when keys would be written without a passphrase.
     """
     if with_keys and not passphrase:
         raise Invalid("Keys are written with --passphrase-file only: whoever has them can read and sign everything.")
@@ -53,9 +53,30 @@ def backup(home: Home, target: Path, *, keep: int = 0, passphrase: bytes = b"", 
         )
         taken = asyncio.run(work)
     if keep:
-        for old in sorted(one for one in target.iterdir() if _NAME.fullmatch(one.name))[:-keep]:
-            old.unlink()
+        prune(target, taken.header, keep)
     return taken
+
+
+def prune(folder: Path, ours: Header, keep: int) -> None:
+    """Leave so many of the backups that are like ours, the newest, and everything else."""
+    alike = (one for one in folder.iterdir() if _NAME.fullmatch(one.name) and _is_alike(one, ours))
+    for old in sorted(alike)[:-keep]:
+        old.unlink()
+
+
+def _is_alike(path: Path, ours: Header) -> bool:
+    """Whether it is a backup of the same server, of the same worth: nothing else gives way to a new one."""
+    if path.is_symlink() or not path.is_file():
+        return False
+    try:
+        found = header_of(path)
+    except RubackupError:  # another file, whatever it is called, or a damaged one: somebody may want to look at it
+        return False
+    return _worth(found) == _worth(ours)
+
+
+def _worth(one: Header) -> tuple[str, str, str, bool, bool]:
+    return one.root, one.server, one.home, one.keys, bool(one.salt)
 
 
 def bring_back(

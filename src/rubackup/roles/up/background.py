@@ -19,12 +19,12 @@ STOP_SECONDS = 120.0
 """More than all processes together may take to stop."""
 
 
-def start(root: Path, *, port: int, log_level: str = "INFO") -> dict[str, Any]:
+def start(root: Path, *, port: int, log_level: str = "INFO", new_catalogue: bool = False) -> dict[str, Any]:
     """Start a supervisor that outlives the caller, and wait for the system: what ready.json says."""
     read, write = os.pipe2(os.O_CLOEXEC)
     with os.fdopen(read, "rb") as status:
         child = subprocess.Popen(
-            _command(root, port, log_level, write), pass_fds=(write,), cwd="/", start_new_session=True,
+            _command(root, port, log_level, write, new_catalogue=new_catalogue), pass_fds=(write,), cwd="/", start_new_session=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         return _wait_told(child, write, status.fileno(), root)
@@ -41,8 +41,9 @@ def start_bound(root: Path, *, port: int, log_level: str = "INFO") -> tuple[subp
         return child, _wait_told(child, write, status.fileno(), root)
 
 
-def _command(root: Path, port: int, log_level: str, status_fd: int) -> list[str]:
+def _command(root: Path, port: int, log_level: str, status_fd: int, *, new_catalogue: bool = False) -> list[str]:
     options = ["--state", str(root.absolute()), "--port", str(port), "--log-level", log_level]
+    options += ["--new-catalogue"] if new_catalogue else []
     return [sys.executable, "-m", "rubackup.roles.up", *options, "--status-fd", str(status_fd)]
 
 

@@ -16,7 +16,7 @@ import asyncpg
 
 from rubackup.catalog import collation, encryption
 from rubackup.catalog.database import Connection, DatabaseAddress
-from rubackup.catalog.migrate import check_version, migrate
+from rubackup.catalog.migrate import check_version, migrate, version
 from rubackup.roles.settings import Settings
 from rubackup.roles.up.faults import StartupFault
 from rubackup.roles.up.state import State
@@ -70,9 +70,22 @@ def embedded(state: State, administrator: DatabaseAddress) -> Catalogue:
     return Catalogue(address, state.secret(DATABASE_PASSWORD), administrator)
 
 
-def prepare(state: State, catalogue: Catalogue) -> None:
-    """Make role, database, schema, superuser and the place of the emergency storage where they are missing. StartupFault says what is not possible."""
-    asyncio.run(_prepare(catalogue, state.keep_secret(SUPERUSER_PASSWORD), state.emergency))
+def begin(state: State, *, new: bool) -> None:
+    """An empty catalogue begins, whatever else of the state is there; StartupFault where one is lost, unless that is wanted."""
+    if state.complete.exists() and not new:
+        raise StartupFault(
+            f"The state {state.root} had a catalogue, and its database is gone: bring a backup of it back by `rubackup "
+            "restore-catalogue`; to begin with an empty one: `rubackup up --new-catalogue`."
+        )
+    state.complete.unlink(missing_ok=True)
+
+
+def prepare(state: State, catalogue: Catalogue, *, new: bool = False) -> None:
+    """Make role, database, schema, superuser and the place of the emergency storage where they are missing.
+
+    `new`: whether an empty catalogue may begin where the state had one. StartupFault says what is not possible.
+    """
+    asyncio.run(_prepare(state, catalogue, new=new))
 
 
 def make(catalogue: Catalogue) -> None:
@@ -81,16 +94,17 @@ def make(catalogue: Catalogue) -> None:
         asyncio.run(make_database(catalogue.administrator, catalogue.address))
 
 
-async def _prepare(catalogue: Catalogue, password: str, spare: Path) -> None:
+async def _prepare(state: State, catalogue: Catalogue, *, new: bool) -> None:
     if catalogue.administrator is not None:
         await make_database(catalogue.administrator, catalogue.address)
-    async with connected(catalogue.address):
-        pass  # a wrong password or a database that is missing is told before anything is changed
+    async with connected(catalogue.address) as connection:  # what is missing is told before anything is changed
+        if await version(connection) is None:  # also what a restore leaves that was ended
+            begin(state, new=new)
     await check_version(catalogue.address)
     await migrate(catalogue.address)
     async with connected(catalogue.address) as connection:
-        await make_superuser(connection, password)
-        await emergency.place(connection, str(spare))
+        await make_superuser(connection, state.keep_secret(SUPERUSER_PASSWORD))
+        await emergency.place(connection, str(state.emergency))
 
 
 async def make_database(administrator: DatabaseAddress, wanted: DatabaseAddress) -> None:

@@ -88,6 +88,7 @@ def main() -> int:
     parser.add_argument("--state", type=Path, required=True)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--log-level", default="INFO")
+    parser.add_argument("--new-catalogue", action="store_true")
     parser.add_argument("--status-fd", type=int, required=True)
     arguments = parser.parse_args()
 
@@ -103,7 +104,8 @@ def main() -> int:
         told = True
 
     try:
-        serve(arguments.state, port=arguments.port, log_level=arguments.log_level, announce=announce)
+        wishes = Wishes(new_catalogue=arguments.new_catalogue)
+        serve(arguments.state, port=arguments.port, log_level=arguments.log_level, announce=announce, wishes=wishes)
     except RubackupError as error:
         if not told:
             tell({"error": error.message})

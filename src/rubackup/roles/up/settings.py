@@ -28,6 +28,8 @@ class Wishes:
     """Settings by role, which win."""
     own_tools: bool = False
     """Whether the client's own tools may make copies, restore them and see rules (`rubackup client`)."""
+    new_catalogue: bool = False
+    """Whether an empty catalogue may begin where the state had one that is lost."""
 
 
 AS_IT_IS = Wishes()

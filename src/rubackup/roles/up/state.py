@@ -65,6 +65,11 @@ class State:
         """The emergency storage of this machine's pools, made when it is needed."""
         return self.root / "emergency"
 
+    @property
+    def complete(self) -> Path:
+        """There since hosts and pool were made: the state has a catalogue, or had one."""
+        return self.root / "etc/complete"
+
     def secret(self, name: str) -> Path:
         """The file of a secret."""
         return self.root / "secrets" / name

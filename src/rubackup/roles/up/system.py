@@ -64,7 +64,7 @@ class System:
             self._url = f"https://{api_host()}:{ports.api}"
             make_certificates(self._state, [api_host()])
         catalogue = self._catalogue()
-        catalogues.prepare(self._state, catalogue)
+        catalogues.prepare(self._state, catalogue, new=self._wishes.new_catalogue)
         write_settings(self._state, catalogue, ports, self._log_level, self._wishes)
         self._start_roles()
         self._complete(catalogue)
@@ -112,8 +112,8 @@ class System:
         if found:
             return found
         server = EmbeddedPostgres(self._state.root, self._runtime)
-        if not server.data.exists():  # a catalogue begins, whatever else of the state is there already
-            (self._state.root / "etc/complete").unlink(missing_ok=True)
+        if not server.data.exists():
+            catalogues.begin(self._state, new=self._wishes.new_catalogue)
         self._supervisor.start(PostgresService(server))
         return catalogues.embedded(self._state, server.address())
 
@@ -129,7 +129,7 @@ class System:
 
     def _complete(self, catalogue: Catalogue) -> None:
         """On a new state authorise our hosts and make the pool; what an administrator removes later stays away."""
-        done = self._state.root / "etc/complete"
+        done = self._state.complete
         if done.exists():
             return
         password = self._state.secret(catalogues.SUPERUSER_PASSWORD).read_text().strip()

@@ -18,6 +18,8 @@ class NewStorage(TypedDict):
     """Pool of the type File system: name or id."""
     description: NotRequired[str]
     """Free text."""
+    existing: NotRequired[bool]
+    """Whether only a folder will do that is a pool's already, as after the catalogue was lost: a folder that is missing or empty, as its disk is not mounted, is refused, and nothing is made there."""
 
 
 class StorageChange(TypedDict):

@@ -52,6 +52,8 @@ class CheckFolder(Message, tag="check_folder"):
     path: str
     pool: str = ""
     """The pool's uuid: a folder that carries its marker need not be empty."""
+    existing: bool = False
+    """Whether only the folder of a pool will do; nothing is made."""
 
 
 class AskStorage(Message, tag="ask_storage"):

@@ -1,0 +1,54 @@
+"""Rebuilding and reconciling while a disk is not mounted: nothing is made where a pool should be, and nothing is called well."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from support.system import RUBACKUP, System, eventually
+
+
+def run(system: System, *arguments: str) -> tuple[int, str, str]:
+    """How a command ended and what it said."""
+    done = subprocess.run(
+        [*RUBACKUP, *arguments, "--state", str(system.state)], capture_output=True, text=True, timeout=60, check=False
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_a_folder_of_no_pool_is_refused_and_leaves_nothing_behind(system: System, tmp_path: Path) -> None:
+    """Missing, empty, with other files, a link: no marker, no pool; the folder is as it was."""
+    missing, empty, other, link = (tmp_path / name for name in ("missing", "empty", "other", "link"))
+    empty.mkdir()
+    other.mkdir()
+    (other / "file").write_text("mine")
+    link.symlink_to(empty)
+    for place in (missing, empty, other, link):
+        code, _, said = run(system, "rebuild-catalogue", "--pool", f"Lost={place}")
+        assert code == 1
+        assert ("folder of no pool" in said) or (place == link and "symbolic links" in said), said
+    assert not missing.exists()
+    assert list(empty.iterdir()) == []
+    assert [one.name for one in other.iterdir()] == ["file"]
+    assert "Lost" not in {row["pool_name"] for row in system.call("GET", "/pool_list")["data"]["items"]}
+
+
+def test_a_pool_that_is_not_there_is_told_and_the_others_go_on(system: System, tmp_path: Path) -> None:
+    """One whose disk is away, one without storage; what can be looked at is."""
+    vault, away = tmp_path / "vault", tmp_path / "away"
+    for name in ("Aside", "Bare"):
+        made = {"pool_name": name, "pool_type": "File system", "media_server": system.media_server()}
+        system.call("POST", "/pool_list", {"data": made}, status=201)
+    storage = {"path": str(vault), "pool": "Aside", "description": ""}
+    system.call("POST", "/storage_local_catalogs", {"data": storage}, status=201)
+    eventually(lambda: not system.pool_node("Aside")["problem"], 40)
+    vault.rename(away)
+    code, said, faults = run(system, "repository", "reconcile")
+    assert code == 1
+    assert "Default: 0 copies unknown" in said
+    assert "Aside" not in said
+    assert f"Aside: NOT looked at: No storage of the pool is there: {vault}." in faults
+    assert "Bare: left out, it has no storage." in faults
+    assert not vault.exists()
+    away.rename(vault)
+    eventually(lambda: run(system, "repository", "reconcile")[0] == 0, 60)
