@@ -50,7 +50,7 @@ def catalogue(site: Walk) -> None:
     site.step("the service of the other timer backs the service database up")
     site.host.run("systemctl enable --now /opt/rubackup/etc/systemd/system/rubackup_catalogue.timer")
     site.host.run("systemctl start rubackup_catalogue || (journalctl -u rubackup_catalogue --no-pager; exit 1)")
-    found = site.host.run("find /opt/rubackup/var/catalogue -type f -size +10k -printf '%m %u\\n'")
+    found = site.host.run("find /var/lib/rubackup-catalogue -type f -size +10k -printf '%m %u\\n'")
     assert found == "600 root\n", found
 
 

@@ -158,8 +158,8 @@ class Walk:
         said = self._page.take("Purge", self._hosts)[HOST]
         assert "the copies in /opt/rubackup/var/pools/Default stay" in said, said
         assert "master-key and older keys stay" in said, said
-        assert "the backups of the service database in /opt/rubackup/var/catalogue stay" in said, said
-        left = host.run("cd /opt/rubackup && find . -type f | grep -v ^./var/[pc] || true").split()
+        assert "the backups of the service database in /var/lib/rubackup-catalogue stay" in said, said
+        left = host.run("cd /opt/rubackup && find . -type f | grep -v ^./var/pools || true").split()
         assert left == ["./keys/master-key"], left
         assert host.run("ls /opt/rubackup/var/pools/Default").strip()
         assert host.run("find /etc/systemd /usr/lib/systemd -type l -name 'rubackup*'").strip() == ""
