@@ -69,3 +69,12 @@ def _silent() -> dict[str, Any]:
 
 def _refuse() -> dict[str, Any]:
     raise ValueError("refused")
+
+
+@pytest.mark.parametrize(
+    ("problem", "waits"),
+    [("", True), ("The media server has not reported yet.", True), ("Pool A cannot be used: its disk is away.", False)],
+)
+def test_a_pool_that_cannot_be_used_is_not_waited_for(problem: str, waits: bool) -> None:
+    """One that is being opened, or whose server is started again, is."""
+    assert (reconciling.patience({"problem": problem}) > 0) == waits

@@ -201,6 +201,7 @@ def reconcile(
                 ),
                 lambda error: isinstance(error, Unreachable) or (isinstance(error, Refused) and error.status >= UNWELL),
                 reconciliation.progress,
+                reconciling.patience(row),
             ).answer
 
         chosen = [row for row in wanted if pool or row["pool_type"] in WRITTEN]

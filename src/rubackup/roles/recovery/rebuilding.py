@@ -86,9 +86,10 @@ def reconcile(
     tell: Callable[[str], None],
     *,
     apply: bool,
-    patience_seconds: float = reconciling.PATIENCE_SECONDS,
+    patience_seconds: float | None = None,
 ) -> reconciling.Walked:
     """One pool, however many copies it has. Calls that nobody answers are made again for a while."""
+    patience = reconciling.patience(pool) if patience_seconds is None else patience_seconds
 
     def ask(after: str) -> dict[str, Any]:
         query = urlencode({"apply": str(apply).lower(), "limit": reconciling.COPIES, "after": after})
@@ -99,7 +100,7 @@ def reconcile(
         ask,
         lambda error: isinstance(error, RubackupError) and failed(error),
         lambda text: tell(f"Pool {pool['pool_name']}: {text}"),
-        patience_seconds,
+        patience,
     )
 
 

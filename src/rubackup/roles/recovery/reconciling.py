@@ -17,6 +17,13 @@ _TELL_SECONDS: Final = 5.0
 PATIENCE_SECONDS: Final = 180.0
 """How long a call is tried again while nobody answers; hosts that were started again are there much sooner."""
 _AGAIN_SECONDS: Final = 1.0
+_STANDING: Final = " cannot be used: "
+"""What a media server says of a pool that it tried to open, as of one whose disk is not mounted."""
+
+
+def patience(pool: Mapping[str, Any]) -> float:
+    """How many seconds an answer about a row of pool_list is waited for: a disk that is not there does not come by waiting."""
+    return 0.0 if _STANDING in pool["problem"] else PATIENCE_SECONDS
 
 
 class Walked(msgspec.Struct, kw_only=True):
