@@ -9,8 +9,12 @@ import yaml
 from rubackup.services.configuration import DEFAULTS
 
 CONTRACT = Path(__file__).parent / "endpoints.yaml"
-OURS = {"service_mode": False, "immutable_archives": False, "dedup_verify_only_meta_data": "no"}
-"""A key with a call of its own in the guide, and two that ship off (`services.configuration` says why)."""
+OURS = {
+    "service_mode": False, "immutable_archives": False, "dedup_verify_only_meta_data": "no",
+    "emergency_storage_local_catalog": "/opt/rubackup/var/emergency",
+}  # fmt: skip
+"""A key with a call of its own in the guide, two that ship off, and a folder that outlives a boot, as /tmp does not
+(`services.configuration` says why)."""
 
 
 def test_every_key_of_the_guide_has_the_guides_value_as_default():
