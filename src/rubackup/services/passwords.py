@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import os
 from concurrent.futures import ThreadPoolExecutor
 
 from argon2 import PasswordHasher
@@ -14,6 +15,15 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 _hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 _threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="argon2")
+
+
+def _own_threads() -> None:
+    """A fork has none of its parent's threads, and would wait for them."""
+    global _threads  # noqa: PLW0603 - one pool a process
+    _threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="argon2")
+
+
+os.register_at_fork(after_in_child=_own_threads)
 
 
 @functools.cache
