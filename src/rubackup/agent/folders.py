@@ -31,6 +31,8 @@ _KERNEL: Final = frozenset(
 _MOUNT_POINT: Final = 4
 _ESCAPES: Final = {"\\040": " ", "\\011": "\t", "\\012": "\n", "\\134": "\\"}
 _IGNORED: Final = frozenset({"lost+found"})
+_PROBE: Final = ".rubackup-probe-"
+"""Begins the name of a file that is written to see that one may, and stays when that was killed."""
 """What a new file system has in its root."""
 _MARKER_BYTES: Final = 128
 Identity = tuple[int, int]
@@ -149,7 +151,7 @@ def _check_content(folder: Path, pool: str, storages: list[str]) -> None:
     content = _marker(folder)
     if content is not None:
         _check_marker(folder, content, pool, storages)
-    elif any(one.name not in _IGNORED for one in folder.iterdir()):
+    elif any(one.name not in _IGNORED and not one.name.startswith(_PROBE) for one in folder.iterdir()):
         raise Invalid("is not empty on the media server; a storage begins in an empty folder.")
 
 
@@ -206,11 +208,12 @@ def _try(folder: Path, there: Path) -> None:
             if one != there and there in one.parents:
                 one.mkdir(mode=0o700 if one == folder else 0o755)
                 made.append(one)
-        probe = folder / f".rubackup-probe-{os.getpid()}"
+        probe = folder / f"{_PROBE}{os.getpid()}"
         try:
             probe.write_bytes(b"x")
         finally:
-            probe.unlink(missing_ok=True)
+            for one in folder.glob(f"{_PROBE}*"):
+                one.unlink(missing_ok=True)
     except OSError:
         for one in reversed(made):
             with suppress(OSError):
