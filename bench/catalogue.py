@@ -21,15 +21,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import asyncpg
-
 from rubackup.catalog.backup.file import check
 from rubackup.catalog.backup.restoring import restore
 from rubackup.catalog.backup.swapping import bare
 from rubackup.catalog.backup.taking import take
 from rubackup.catalog.database import DatabaseAddress
 from rubackup.catalog.migrate import migrate
-from rubackup.roles.up.catalogue import make_database
+from rubackup.roles.up.catalogue import connected, make_database
 from rubackup.roles.up.postgres import EmbeddedPostgres
 
 FILL = Path(__file__).with_name("api_rows.sql")
@@ -110,34 +108,21 @@ def _cpu() -> float:
 
 async def _fill(address: DatabaseAddress, rows: int) -> None:
     """Without indexes and references, which are quicker made afterwards."""
-    db = await _connected(address)
-    try:
+    async with connected(address) as db:
         again = await bare(db, "public")
         await db.execute(f"SET rubackup.rows = {rows}; {FILL.read_text()}")
         for statement in [*again, "ANALYZE"]:
             await db.execute(statement)
-    finally:
-        await db.close()
 
 
 async def _run(address: DatabaseAddress, statements: str) -> None:
-    db = await _connected(address)
-    try:
+    async with connected(address) as db:
         await db.execute(statements)
-    finally:
-        await db.close()
 
 
 async def _value(address: DatabaseAddress, query: str) -> int:
-    db = await _connected(address)
-    try:
+    async with connected(address) as db:
         return int(await db.fetchval(query))
-    finally:
-        await db.close()
-
-
-async def _connected(address: DatabaseAddress) -> asyncpg.Connection:
-    return await asyncpg.connect(**address.arguments())
 
 
 if __name__ == "__main__":

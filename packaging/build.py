@@ -205,24 +205,12 @@ def describe(package: Package, stage: Path, work: Path, version: str, release: s
         else:
             kept = {"type": "config|noreplace"} if path.name in package.configuration else {}
             contents.append({"src": str(path), "dst": target, "file_info": info, **kept})
-    contents += [
-        {
-            "src": f"{PREFIX}/bin/{name}",
-            "dst": f"/usr/bin/{name}",
-            "type": "symlink",
-            "file_info": {"mtime": mtime(epoch)},
-        }
-        for name in programs(package)
-    ]
+    links = [(f"{PREFIX}/bin/{name}", f"/usr/bin/{name}") for name in programs(package)]
     # A timer starts only what is in a path of systemd's; what is enabled by its own path is linked there by that.
+    links += [(f"{UNITS}/{name}", f"/usr/lib/systemd/system/{name}") for name in timed(package)]
     contents += [
-        {
-            "src": f"{UNITS}/{name}",
-            "dst": f"/usr/lib/systemd/system/{name}",
-            "type": "symlink",
-            "file_info": {"mtime": mtime(epoch)},
-        }
-        for name in timed(package)
+        {"src": source, "dst": target, "type": "symlink", "file_info": {"mtime": mtime(epoch)}}
+        for source, target in links
     ]
     ours = {
         "deb": [f"{name} (= {version}-{release})" for name in package.needs],

@@ -31,9 +31,9 @@ _KERNEL: Final = frozenset(
 _MOUNT_POINT: Final = 4
 _ESCAPES: Final = {"\\040": " ", "\\011": "\t", "\\012": "\n", "\\134": "\\"}
 _IGNORED: Final = frozenset({"lost+found"})
+"""What a new file system has in its root."""
 _PROBE: Final = ".rubackup-probe-"
 """Begins the name of a file that is written to see that one may, and stays when that was killed."""
-"""What a new file system has in its root."""
 _MARKER_BYTES: Final = 128
 Identity = tuple[int, int]
 

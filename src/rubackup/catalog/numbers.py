@@ -13,16 +13,13 @@ A_SECOND: Final = 10
 
 _FENCE = """
 SELECT setval('task_fence', greatest((SELECT last_value FROM task_fence), extract(epoch FROM clock_timestamp())::bigint << 20))"""
-_LAST_TASK = """
-SELECT greatest((SELECT coalesce(max(id), 0) FROM task_queue), (SELECT coalesce(last_value, 0) FROM pg_sequences
-    WHERE schemaname = current_schema() AND sequencename = 'task_queue_id_seq'))"""
-_LAST_COPY = """
-SELECT greatest((SELECT coalesce(max(id), 0) FROM repository), (SELECT coalesce(last_value, 0) FROM pg_sequences
-    WHERE schemaname = current_schema() AND sequencename = 'repository_id_seq'))"""
+TASKS, COPIES = "task_queue", "repository"
+_LAST = """
+SELECT greatest((SELECT coalesce(max(id), 0) FROM {0}), (SELECT coalesce(last_value, 0) FROM pg_sequences
+    WHERE schemaname = current_schema() AND sequencename = '{0}_id_seq'))"""
 _BY_CLOCK = """
 SELECT (extract(epoch FROM clock_timestamp() - timestamptz '2026-01-01 00:00+00') * $1)::bigint"""
-_GO_ON_TASK = "SELECT setval(pg_get_serial_sequence('task_queue', 'id'), $1)"
-_GO_ON_COPY = "SELECT setval(pg_get_serial_sequence('repository', 'id'), $1)"
+_GO_ON = "SELECT setval(pg_get_serial_sequence($1, 'id'), $2)"
 
 
 async def leap(db: Connection) -> None:
@@ -33,13 +30,13 @@ async def leap(db: Connection) -> None:
     """
     await db.fetchval(_FENCE)
     clock = await db.fetchval(_BY_CLOCK, A_SECOND)
-    for last, go_on in ((_LAST_TASK, _GO_ON_TASK), (_LAST_COPY, _GO_ON_COPY)):
-        wide = (await db.fetchval(last) // AHEAD + 1) * AHEAD
-        await db.fetchval(go_on, max(wide, clock))
+    for table in (TASKS, COPIES):
+        wide = (await db.fetchval(_LAST.format(table)) // AHEAD + 1) * AHEAD
+        await db.fetchval(_GO_ON, table, max(wide, clock))
 
 
 async def leap_beyond(db: Connection, task: int) -> None:
     """The same, unless the number of that task was given by this catalogue."""
-    if task > await db.fetchval(_LAST_TASK):
-        await db.fetchval(_GO_ON_TASK, task)
+    if task > await db.fetchval(_LAST.format(TASKS)):
+        await db.fetchval(_GO_ON, TASKS, task)
         await leap(db)

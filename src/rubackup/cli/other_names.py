@@ -12,8 +12,8 @@ from pathlib import Path
 from typer.main import get_command
 
 from rubackup.cli import client
+from rubackup.cli.rb.status import USAGE
 
-USAGE = 2
 CLIENT_TOOLS = {"rb_archives": "copies", "rb_schedule": "rules", "rb_tasks": "tasks"}
 """Commands of `rubackup client` by the names of the product's tools."""
 PLACES = ("--state", "--socket")

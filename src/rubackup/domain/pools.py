@@ -28,6 +28,9 @@ OWNERS_ONLY = "Copies in a pool of the type Client defined lie in a storage of t
 UNCOMPRESSED = frozenset({BLOCK_DEVICE, CLIENT_DEFINED})
 """Types of pools without a compression type, says the guide."""
 
+UNUSABLE = " cannot be used: "
+"""In the problem of a pool that its media server has tried to open, between the pool's name and the reason."""
+
 _CLEARED = re.compile(r"/(?:dev/shm|run|tmp|var/(?:lock|run|tmp))(?=/|\Z)")
 CLEARED = (
     "Hosts empty {} when they boot, or clear it of old files: packs that lie there are lost with it. Name a folder of a disk "

@@ -19,7 +19,7 @@ from rubackup.agent.folders import Ground, check_folder
 from rubackup.chunkstore.digests import DigestSpec
 from rubackup.chunkstore.pool import GcSafety, Pool
 from rubackup.domain.errors import Busy, Conflict, RubackupError, StorageFault
-from rubackup.domain.pools import NOT_RECONCILED
+from rubackup.domain.pools import NOT_RECONCILED, UNUSABLE
 from rubackup.media.emergency import OWNER_DIGITS, emergency_folder
 from rubackup.media.history import KNOWN, UNKNOWN, History, Standing
 from rubackup.media.lanes import WAIT_SECONDS, Lanes
@@ -272,10 +272,10 @@ class PoolKeeper:
             self.places.tidy(config.uuid, storages)
         except (RubackupError, OSError) as error:
             log.error("pool %s cannot be used: %s", config.name, error)
-            self._problems[config.id] = f"Pool {config.name} cannot be used: {error}"
+            self._problems[config.id] = f"Pool {config.name}{UNUSABLE}{error}"
         except Exception as error:  # the other pools are served, and this one says why it is not
             log.exception("pool %s cannot be used", config.name)
-            self._problems[config.id] = f"Pool {config.name} cannot be used: {type(error).__name__}: {error}"
+            self._problems[config.id] = f"Pool {config.name}{UNUSABLE}{type(error).__name__}: {error}"
 
     def _emergency(self, config: PoolConfig) -> Callable[[bool], Path | None] | None:
         """Where what no storage of the pool has room for goes; None when that is off."""

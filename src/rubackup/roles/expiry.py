@@ -8,14 +8,13 @@ import math
 from datetime import UTC, datetime
 from pathlib import Path
 
-from cryptography import x509
-
 from rubackup.catalog.database import Database
-from rubackup.domain.errors import RubackupError
+from rubackup.domain.errors import Invalid, RubackupError
 from rubackup.domain.permissions import Principal, Role
 from rubackup.services import api_hosts
 from rubackup.services.change import Change
 from rubackup.services.no_hosts import NoHosts
+from rubackup.wire.certificates import load_certificates
 
 log = logging.getLogger(__name__)
 
@@ -27,8 +26,8 @@ _WHO = Principal(0, "rubackup_api", frozenset({Role.SUPERUSER}), address="localh
 def days_left(chain: Path, now: datetime | None = None) -> float:
     """Days until the leaf of this file ends, less than 0 when it has; not a number when it cannot be read."""
     try:
-        leaf = x509.load_pem_x509_certificates(chain.read_bytes())[0]
-    except (OSError, ValueError):
+        leaf = load_certificates(chain.read_bytes())[0]
+    except (OSError, Invalid):
         return math.nan
     return (leaf.not_valid_after_utc - (now or datetime.now(UTC))).total_seconds() / DAY_SECONDS
 

@@ -149,19 +149,25 @@ def rows(
     caller: Caller, path: str, query: Query | None = None, *, limit: int = PAGE_ROWS, numbered: bool = False
 ) -> Iterator[Any]:
     """Every row of a list, page by page: behind a cursor, or by its number where a list knows no cursor."""
-    number, pages = 0, 1
-    while numbered and number < pages:
-        number += 1
-        page = caller.call("GET", path, query={**(query or {}), "limit": limit, "page": number}).data
-        pages = page["pages"]
-        yield from page["items"]
+    if numbered:
+        yield from _numbered(caller, path, query, limit)
+        return
     cursor: str | None = None
-    while not numbered:
+    while True:
         page = caller.call("GET", path, query={**(query or {}), "limit": limit, "cursor": cursor}).data
         yield from page["items"]
         cursor = page["next_cursor"]
         if cursor is None:
             return
+
+
+def _numbered(caller: Caller, path: str, query: Query | None, limit: int) -> Iterator[Any]:
+    number, pages = 0, 1
+    while number < pages:
+        number += 1
+        page = caller.call("GET", path, query={**(query or {}), "limit": limit, "page": number}).data
+        pages = page["pages"]
+        yield from page["items"]
 
 
 def segment(value: str | int) -> str:

@@ -73,11 +73,8 @@ CROSS JOIN LATERAL (
     UNION ALL
     SELECT p.retention_period, CASE WHEN p.retention_period IS NULL THEN 'nothing' ELSE 'pool' END, 3
     ORDER BY rank LIMIT 1) k"""
-_PARENTS = """
-UPDATE repository r SET parent_id = p.id FROM repository p
-WHERE r.pool_id = $1 AND r.id = ANY ($2::bigint[]) AND r.parent_id IS NULL AND p.uuid = r.parent_uuid"""
 _ORPHANS = """
-SELECT r.id FROM repository r JOIN repository p ON p.uuid = r.parent_uuid
+SELECT r.uuid FROM repository r JOIN repository p ON p.uuid = r.parent_uuid
 WHERE r.pool_id = $1 AND r.parent_id IS NULL ORDER BY r.id"""
 """Whose parents are there now; those that were adopted earlier, too."""
 _BREAK = "UPDATE repository SET verification_status = $2, verified_at = now() WHERE id = ANY ($1::bigint[])"
@@ -234,8 +231,8 @@ async def part(
 
 async def finish(change: Change, pool_id: int) -> None:
     """Everything of the pool was gone through: link what is left of chains, and let the pool be cleaned again."""
-    for orphans in _batches([row["id"] for row in await change.db.fetch(_ORPHANS, pool_id)]):
-        await change.db.execute(_PARENTS, pool_id, orphans)
+    for orphans in _batches([row["uuid"] for row in await change.db.fetch(_ORPHANS, pool_id)]):
+        await change.db.execute(_LINKED, pool_id, orphans)
     await change.db.execute(_WANTED, pool_id)
     await change.wake("pools")
 

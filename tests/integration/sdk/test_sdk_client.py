@@ -13,14 +13,7 @@ import pytest
 from rubackup.sdk import BadAnswer, Client, FileStore, LoggedOut, Misused, Refused, Unreachable, condition, events
 from rubackup.sdk import client as client_module
 from rubackup.sdk.caller import rows
-from support.small_api import SmallApi, certificates, small_api
-
-
-@pytest.fixture
-def api(tmp_path: Path) -> Iterator[SmallApi]:
-    """A running API whose root is `tmp_path/root`."""
-    with small_api(tmp_path) as server:
-        yield server
+from support.small_api import SmallApi, certificates
 
 
 @pytest.fixture

@@ -15,16 +15,9 @@ import pytest
 
 from rubackup.sdk import BadAnswer, Client, FileStore, Misused, SdkError, Session, files
 from rubackup.sdk.events import parsed
-from support.small_api import SmallApi, small_api
+from support.small_api import SmallApi
 
 TOKEN = "rbt_0123456789abcdef"
-
-
-@pytest.fixture
-def api(tmp_path: Path) -> Iterator[SmallApi]:
-    """A running API whose root is `tmp_path/root`."""
-    with small_api(tmp_path) as server:
-        yield server
 
 
 @pytest.fixture

@@ -9,14 +9,7 @@ import pytest
 
 from rubackup.domain.errors import Unavailable
 from rubackup.roles.rest import ApiFault, RestClient
-from support.small_api import SmallApi, certificates, small_api
-
-
-@pytest.fixture
-def api(tmp_path: Path) -> Iterator[SmallApi]:
-    """A running API whose root is `tmp_path/root`."""
-    with small_api(tmp_path) as server:
-        yield server
+from support.small_api import SmallApi, certificates
 
 
 @pytest.fixture

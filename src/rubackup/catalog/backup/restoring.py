@@ -21,6 +21,7 @@ from rubackup.catalog.backup.taking import APPLICATION, PLAIN, SCHEMA
 from rubackup.catalog.database import Connection, Database, DatabaseAddress, translated
 from rubackup.catalog.locks import LEADER_LOCK
 from rubackup.catalog.migrate import LOCK_KEY, check_version, is_known, version
+from rubackup.catalog.quoting import quoted
 from rubackup.catalog.versions import revisions
 from rubackup.domain.errors import Busy, Conflict, Corrupt, StorageFault
 
@@ -117,7 +118,7 @@ async def _load(db: Connection, path: Path, passphrase: bytes, rows: dict[str, i
     async with db.transaction():
         await db.execute(f"SET LOCAL search_path = {STAGING}")
         again = await swapping.bare(db, STAGING)
-        emptied = ", ".join(tables.quoted(name) for name in known if name not in tables.LEFT_OUT)
+        emptied = ", ".join(quoted(name) for name in known if name not in tables.LEFT_OUT)
         await db.execute(f"TRUNCATE {emptied}")
         found = {}
         with Reader(path, passphrase) as reader:
@@ -152,12 +153,12 @@ async def _set_sequences(db: Connection, values: dict[str, int | None]) -> None:
     known = await tables.sequences(db, STAGING)
     for name, value in values.items():
         if value is not None and name in known:
-            await db.execute("SELECT setval($1::text::regclass, $2)", f"{STAGING}.{tables.quoted(name)}", value)
+            await db.execute("SELECT setval($1::text::regclass, $2)", f"{STAGING}.{quoted(name)}", value)
 
 
 async def _analyze(db: Connection) -> None:
     for table in await tables.tables(db, STAGING):
-        await db.execute(f"ANALYZE {STAGING}.{tables.quoted(table.name)}")
+        await db.execute(f"ANALYZE {STAGING}.{quoted(table.name)}")
 
 
 async def _swap(db: Connection, step: Step) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from rubackup.catalog.backup.tables import quoted
 from rubackup.catalog.database import Connection
+from rubackup.catalog.quoting import quoted
 
 _KEYS = """
 SELECT c.conrelid::regclass::text AS relation, quote_ident(c.conname) AS name, pg_get_constraintdef(c.oid) AS definition

@@ -40,8 +40,3 @@ async def tables(db: Connection, schema: str) -> list[Table]:
 async def sequences(db: Connection, schema: str) -> dict[str, int | None]:
     """Where each sequence stands; None when it was never asked."""
     return {row["name"]: row["last_value"] for row in await db.fetch(_SEQUENCES, schema)}
-
-
-def quoted(name: str) -> str:
-    """A name as an identifier of SQL."""
-    return '"' + name.replace('"', '""') + '"'

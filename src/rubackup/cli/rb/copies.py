@@ -163,7 +163,7 @@ def download(
     asked = filenames.as_listed(path)
     with connect() as api, api.repository.file(find(api, REPOSITORY, record), path=asked) as stream:
         if to == "-":
-            while piece := stream.read(PIECE):
+            for piece in stream.pieces(PIECE):
                 sys.stdout.buffer.write(piece)
             sys.stdout.buffer.flush()
             return
@@ -177,8 +177,7 @@ def download(
             raise typer.Exit(REFUSED) from None
         try:
             with os.fdopen(descriptor, "wb") as file:
-                while piece := stream.read(PIECE):
-                    file.write(piece)
+                file.writelines(stream.pieces(PIECE))
         except BaseException:
             target.unlink()  # half a file is not taken for a whole one
             raise

@@ -18,10 +18,11 @@ from dataclasses import dataclass, replace
 import asyncpg
 
 from rubackup.catalog.database import DatabaseAddress
+from rubackup.catalog.quoting import literal, quoted
 from rubackup.roles.init import as_administrator
 from rubackup.roles.init.advice import API_CONNECTIONS
 from rubackup.roles.init.database import over_socket
-from rubackup.roles.up.catalogue import connected, quoted
+from rubackup.roles.up.catalogue import connected
 from rubackup.roles.up.faults import StartupFault
 
 LONGEST_NAME = 63
@@ -100,10 +101,9 @@ def grant(owner: DatabaseAddress, administrator: Administrator, role: str, passw
 def revoke(owner: DatabaseAddress, administrator: Administrator, role: str) -> None:
     """Remove the role and end its connections. NoAdministrator says what to type."""
     name = quoted(role)
-    literal = "'" + role.replace("'", "''") + "'"
     ended = [
         f"ALTER ROLE {name} NOLOGIN",
-        f"SELECT pg_terminate_backend(pid, {TERMINATE_MS}) FROM pg_stat_activity WHERE usename = {literal}",  # noqa: S608 - quoted
+        f"SELECT pg_terminate_backend(pid, {TERMINATE_MS}) FROM pg_stat_activity WHERE usename = {literal(role)}",  # noqa: S608 - quoted
         f"DROP ROLE {name}",
     ]
     if not asyncio.run(_exists(owner, role)):
@@ -122,10 +122,7 @@ def limit_of(owner: DatabaseAddress) -> int:
 
 
 def _unless_there(role: str, statement: str) -> str:
-    literal = "'" + role.replace("'", "''") + "'"
-    return (
-        f"DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = {literal}) THEN {statement}; END IF; END $$"
-    )
+    return f"DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = {literal(role)}) THEN {statement}; END IF; END $$"
 
 
 def _administer(

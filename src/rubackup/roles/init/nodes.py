@@ -86,7 +86,7 @@ def _serve(layout: Layout, plan: Plan, tell: Tell) -> list[Step]:
     if bundle is not None and not plan.db_sslmode:
         plan = replace(plan, db_sslmode=bundle.database_sslmode)
     service = ServiceDatabase(
-        layout, plan, lambda: _installation(layout, plan, bundle),
+        layout, plan, lambda: installation(layout, bundle, adopt=plan.adopt),
         bundle.database_password if bundle else "", bundle.database_root if bundle else "",
     )  # fmt: skip
     service.inspect()
@@ -116,14 +116,15 @@ def _serve(layout: Layout, plan: Plan, tell: Tell) -> list[Step]:
     ]
 
 
-def _installation(layout: Layout, plan: Plan, bundle: Bundle | None) -> Installation:
+def installation(layout: Layout, bundle: Bundle | None = None, *, adopt: bool = False) -> Installation:
+    """This host's, as it is now, or as the file of a secondary server brings it."""
     root = layout.root_certificate
     if bundle is not None:
         fingerprint = pki.root_fingerprint(bundle.root.encode())
     else:
         fingerprint = pki.root_fingerprint(root.read_bytes()) if root.exists() else ""
     media = read_hwid("media", layout) if layout.hwid("media").exists() else ""
-    return Installation(fingerprint, media, adopt=plan.adopt)
+    return Installation(fingerprint, media, adopt=adopt)
 
 
 def _place(layout: Layout, bundle: Bundle | None) -> None:

@@ -17,11 +17,11 @@ from rubackup.catalog.database import DatabaseAddress
 from rubackup.domain.errors import Conflict, Invalid, SystemFault
 from rubackup.roles.init import folders, ownership
 from rubackup.roles.init.database import ServiceDatabase
-from rubackup.roles.init.nodes import catalogue_address
+from rubackup.roles.init.nodes import catalogue_address, installation
 from rubackup.roles.init.plan import Plan
 from rubackup.roles.installed.alone import state_of
 from rubackup.roles.installed.bundle import put
-from rubackup.roles.installed.config_file import NODES, ConfigFile, read_hwid
+from rubackup.roles.installed.config_file import NODES, ConfigFile
 from rubackup.roles.installed.layout import Layout
 from rubackup.roles.process import database_address
 from rubackup.roles.recovery import master_keys
@@ -170,7 +170,7 @@ def replacing(
         service.inspect()
         service.make()
         yield service.address()
-        asyncio.run(ownership.mark(service.address(), _installation(layout)))
+        asyncio.run(ownership.mark(service.address(), installation(layout)))
         return
     state = State(home.root)
     if holder(state) is not None:
@@ -187,14 +187,10 @@ def replacing(
 @contextlib.contextmanager
 def _own(state: State) -> Iterator[catalogue.Catalogue]:
     """The catalogue of a state that is locked; an embedded PostgreSQL runs for the length of the block."""
-    found = catalogue.external(state, os.environ)
-    if found is None and _is_external(state):
-        raise StartupFault(f"The state {state.root} was made with DB_HOST; set it again.")
+    found = catalogue.chosen(state, os.environ)
     if found is not None:
-        state.keep_text(state.root / "etc/catalogue", "external")
         yield found
         return
-    state.keep_text(state.root / "etc/catalogue", "embedded")
     with runtime_folder(state) as runtime:
         server = EmbeddedPostgres(state.root, runtime)
         server.start()
@@ -215,9 +211,4 @@ def _service(layout: Layout, plan: Plan, *, adopt: bool) -> ServiceDatabase:
     if "server" not in NODES[values.node]:
         raise Invalid(f"This host is a {values.node}; the catalogue is restored on a server.")
     completed = dataclasses.replace(plan, node=values.node).completed(values.values)
-    return ServiceDatabase(layout, completed, lambda: _installation(layout, adopt=adopt))
-
-
-def _installation(layout: Layout, *, adopt: bool = False) -> ownership.Installation:
-    media = read_hwid("media", layout) if layout.hwid("media").exists() else ""
-    return ownership.Installation(installed(layout).fingerprint, media, adopt=adopt)
+    return ServiceDatabase(layout, completed, lambda: installation(layout, adopt=adopt))

@@ -10,6 +10,8 @@ from typing import Any, Final
 
 import msgspec
 
+from rubackup.domain.pools import UNUSABLE
+
 COPIES: Final = 1000
 """Of one call: so many it names, and they take a few seconds at most."""
 NAMED: Final = 1000
@@ -17,13 +19,11 @@ _TELL_SECONDS: Final = 5.0
 PATIENCE_SECONDS: Final = 180.0
 """How long a call is tried again while nobody answers; hosts that were started again are there much sooner."""
 _AGAIN_SECONDS: Final = 1.0
-_STANDING: Final = " cannot be used: "
-"""What a media server says of a pool that it tried to open, as of one whose disk is not mounted."""
 
 
 def patience(pool: Mapping[str, Any]) -> float:
     """How many seconds an answer about a row of pool_list is waited for: a disk that is not there does not come by waiting."""
-    return 0.0 if _STANDING in pool["problem"] else PATIENCE_SECONDS
+    return 0.0 if UNUSABLE in pool["problem"] else PATIENCE_SECONDS
 
 
 class Walked(msgspec.Struct, kw_only=True):
@@ -61,8 +61,8 @@ def walk(
             what = "adopted" if part["applied"] else "unknown to the catalogue"
             walking = "compared" if after and after.startswith("compare") else "looked at"
             tell(f"{seen} copies {walking}, {whole['found']} {what}, {whole['lost']} lost.")
-        if after and part["applied"] and after.startswith("compare") and after.endswith(".0."):
-            seen = 0  # the second walk over the pool
+        if after and after.endswith("."):  # behind no record: the second walk over the pool begins
+            seen = 0
     return Walked(answer=whole, owners=owners)
 
 

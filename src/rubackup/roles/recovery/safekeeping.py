@@ -33,13 +33,13 @@ def backup(home: Home, target: Path, *, keep: int = 0, passphrase: bytes = b"", 
     """
     if with_keys and not passphrase:
         raise Invalid("Keys are written with --passphrase-file only: whoever has them can read and sign everything.")
-    if keep and not target.is_dir():
+    into_folder = target.is_dir()
+    if keep and not into_folder:
         raise Invalid(f"--keep is for a folder; {target} is none.")
     files = home.files() if with_keys else []
-    path = (
-        target / f"rubackup-catalogue-{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%SZ}{SUFFIX}" if target.is_dir() else target
-    )
-    if target.is_dir():
+    path = target
+    if into_folder:
+        path = target / f"rubackup-catalogue-{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%SZ}{SUFFIX}"
         _sweep(target)
     with reading(home) as address:
         work = take(

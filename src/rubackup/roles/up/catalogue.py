@@ -17,6 +17,7 @@ import asyncpg
 from rubackup.catalog import collation, encryption
 from rubackup.catalog.database import Connection, DatabaseAddress
 from rubackup.catalog.migrate import check_version, migrate, version
+from rubackup.catalog.quoting import quoted
 from rubackup.roles.settings import Settings
 from rubackup.roles.up.faults import StartupFault
 from rubackup.roles.up.state import State
@@ -61,6 +62,19 @@ def external(state: State, environment: Mapping[str, str]) -> Catalogue | None:
             database=settings.text("DB_ADMIN_NAME", "postgres"),
         )  # fmt: skip
     return Catalogue(address, password_file, administrator)
+
+
+def chosen(state: State, environment: Mapping[str, str]) -> Catalogue | None:
+    """As `external`; StartupFault where the state was made with a catalogue of the other kind, to which it keeps."""
+    found = external(state, environment)
+    wanted = "external" if found else "embedded"
+    kept = state.keep_text(state.root / "etc/catalogue", wanted)
+    if kept != wanted:
+        raise StartupFault(
+            f"The state {state.root} was made with "
+            + ("DB_HOST; set it again." if kept == "external" else "an embedded PostgreSQL; unset DB_HOST.")
+        )
+    return found
 
 
 def embedded(state: State, administrator: DatabaseAddress) -> Catalogue:
@@ -182,8 +196,3 @@ async def connected(address: DatabaseAddress) -> AsyncIterator[Connection]:
         raise StartupFault(f"The service database cannot be prepared in {where}: {error}.") from error
     finally:
         await connection.close()
-
-
-def quoted(name: str) -> str:
-    """A name as it stands in a statement."""
-    return '"' + name.replace('"', '""') + '"'

@@ -20,7 +20,7 @@ from rubackup.roles.up import catalogue as catalogues
 from rubackup.roles.up.catalogue import Catalogue
 from rubackup.roles.up.certificates import are_due, hwid, make_certificates
 from rubackup.roles.up.enrolment import Enrolment
-from rubackup.roles.up.faults import StartupFault, explained
+from rubackup.roles.up.faults import explained
 from rubackup.roles.up.postgres import EmbeddedPostgres
 from rubackup.roles.up.service import PostgresService, RoleService
 from rubackup.roles.up.settings import AS_IT_IS, Wishes, api_host, choose_ports, write_settings
@@ -101,14 +101,7 @@ class System:
 
     def _catalogue(self) -> Catalogue:
         """The catalogue that DB_HOST names, or our own PostgreSQL, started. A state keeps to its kind."""
-        found = catalogues.external(self._state, os.environ)
-        wanted = "external" if found else "embedded"
-        kept = self._state.keep_text(self._state.root / "etc/catalogue", wanted)
-        if kept != wanted:
-            raise StartupFault(
-                f"The state {self._state.root} was made with "
-                + ("DB_HOST; set it again." if kept == "external" else "an embedded PostgreSQL; unset DB_HOST.")
-            )
+        found = catalogues.chosen(self._state, os.environ)
         if found:
             return found
         server = EmbeddedPostgres(self._state.root, self._runtime)
