@@ -7,7 +7,6 @@ import os
 import pty
 import select
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -20,6 +19,7 @@ import httpx
 
 from rubackup.catalog.database import DatabaseAddress
 from rubackup.roles.installed.layout import PREFIX, VARIABLE, Layout
+from rubackup.roles.up.ports import free_ports
 
 PACKAGING = Path(__file__).parents[2] / "packaging"
 SUPERUSER_PASSWORD = "a-password-of-tests"
@@ -30,15 +30,6 @@ PROGRAMS = {
     "rubackup_alone": "rubackup.cli.alone:alone",
     **{f"rubackup_{role}": f"rubackup.cli.programs:{role}" for role in ("api", "server", "media", "client")},
 }
-
-
-def free_ports(number: int) -> list[int]:
-    """Ports that nobody listens on."""
-    with contextlib.ExitStack() as held:
-        listeners = [held.enter_context(socket.socket()) for _ in range(number)]
-        for listener in listeners:
-            listener.bind(("127.0.0.1", 0))
-        return [int(listener.getsockname()[1]) for listener in listeners]
 
 
 @dataclass

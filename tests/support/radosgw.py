@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 import urllib.error
@@ -20,6 +19,7 @@ from pathlib import Path
 
 from rubackup.chunkstore.backends.s3.client import Client
 from rubackup.chunkstore.backends.s3.location import Bucket
+from rubackup.roles.up.ports import free_ports
 
 PACKAGES = "radosgw ceph-mon ceph-mgr ceph-osd ceph-common"
 _PROGRAMS = ("radosgw", "radosgw-admin", "ceph-mon", "ceph-mgr", "ceph-osd", "ceph", "monmaptool")
@@ -36,24 +36,13 @@ def missing() -> str:
     return f"{', '.join(absent)} not found; install as root: apt-get install -y --no-install-recommends {PACKAGES}"
 
 
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
-
-
 class Radosgw:
     """Started by `start`, ended by `stop`; its user may create buckets."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._processes: list[subprocess.Popen[bytes]] = []
-        self._monitor, self._monitor_old, self._port = _free_ports(3)
+        self._monitor, self._monitor_old, self._port = free_ports(3)
         self.endpoint = f"http://127.0.0.1:{self._port}"
 
     def start(self) -> None:

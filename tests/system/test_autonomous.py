@@ -13,7 +13,8 @@ import pytest
 
 from rubackup.client.compare import compare_trees
 from rubackup.roles.installed.layout import Layout
-from support.installed import Installation, free_ports
+from rubackup.roles.up.ports import free_ports
+from support.installed import Installation
 
 CIPHER = "aes-256-gcm"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from rubackup.roles.up.ports import free_port
 from support.system import System, eventually
 
 PART_BYTES = 100_000_000
@@ -231,9 +231,7 @@ def annex(system: System, tmp_path: Path) -> Iterator[str]:
     state = tmp_path / "annex"
     state.mkdir()
     name = f"annex-{secrets.token_hex(3)}"
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     lines = (system.state / "etc" / "media.env").read_text().splitlines()
     own = {
         "HOSTNAME": name, "HWID": secrets.token_hex(32), "KEY_FILE": state / "key", "CERT_FILE": state / "cert",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import secrets
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from rubackup.roles.up.ports import free_port
 from rubackup.wire import pki
 from support.system import System, eventually
 
@@ -38,9 +38,7 @@ class Host:
         """Start its process; a life of a new name has no key yet."""
         state = self.folder / life
         (state / "state").mkdir(parents=True, exist_ok=True)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = free_port()
         own = {
             "HOSTNAME": self.name, "HWID": self.hwid, "KEY_FILE": state / "key", "CERT_FILE": state / "cert",
             "MASTER_KEY": state / "master-key", "CLIENT_SOCKET": state / "socket", "DATA_PORT": port,

@@ -7,7 +7,6 @@ import contextlib
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ import asyncpg
 import pytest
 
 from rubackup.roles.settings import parse, render
+from rubackup.roles.up.ports import free_port
 from rubackup.roles.up.state import State, holder
 from rubackup.wire import pki
 from support.system import System, eventually, running
@@ -80,8 +80,7 @@ class Second:
 @pytest.fixture
 def two(tmp_path: Path) -> Iterator[tuple[System, Second]]:
     """A system whose hosts are connected to two servers; the first leads."""
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port = found.getsockname()[1]
+    port = free_port()
     with running(tmp_path / "state", environment={"RESERVE_SERVERS": f"127.0.0.1:{port}"}) as system:
         second = Second(system.state, port)
         try:

@@ -12,15 +12,15 @@ import re
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from rubackup.catalog.database import DatabaseAddress
 from rubackup.roles.up.binaries import Binaries, choose, copied
 from rubackup.roles.up.faults import StartupFault, explained
+from rubackup.roles.up.ports import free_port
 from rubackup.roles.up.process import NOBODY, Identity, Program, finish, spawn
 
 ADMINISTRATOR = "postgres"
@@ -35,18 +35,12 @@ _ENVIRONMENT = {"LC_ALL": "C", "PATH": "/usr/bin:/bin", "TZ": "UTC"}
 _DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
 
 
-def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listened on a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 class EmbeddedPostgres:
     """One cluster in `state_dir`/postgres/data, its socket in `runtime_dir`/pg.
 
     `settings` are added to its command line. `start` and `stop` may be repeated; both must
     be called from the thread that made the process, as its end is tied to that thread.
+    Without a `port` it takes a free one that is none of `others`.
     """
 
     def __init__(
@@ -59,6 +53,7 @@ class EmbeddedPostgres:
         settings: Mapping[str, str] | None = None,
         identity: Identity | None = None,
         copy_binaries: bool = False,
+        others: Collection[int] = (),
     ) -> None:
         self.data = state_dir / "postgres" / "data"
         self.sockets = runtime_dir / "pg"
@@ -72,6 +67,7 @@ class EmbeddedPostgres:
         self._settings = dict(settings or {})
         self._wanted = identity
         self._copy = copy_binaries
+        self._others = tuple(others)
 
     # --- what others ask ---
 
@@ -111,7 +107,7 @@ class EmbeddedPostgres:
         wanted = self.port
         while True:
             check()
-            self.port = wanted or free_port()
+            self.port = wanted or free_port(self._others)
             told = self._attempt(check)
             if told is None:
                 return

@@ -14,9 +14,9 @@ from rubackup.roles.settings import ConfigurationFault, Settings, render, render
 from rubackup.roles.up.catalogue import Catalogue
 from rubackup.roles.up.certificates import hwid
 from rubackup.roles.up.faults import StartupFault, explained
+from rubackup.roles.up.ports import LOOPBACK, listening, listening_somewhere
 from rubackup.roles.up.state import State, write_text
 
-LOOPBACK = "127.0.0.1"
 _PORT_KEYS = {"api": "APP_PORT", "server": "CONTROL_PORT", "media": "DATA_PORT"}
 
 
@@ -61,10 +61,7 @@ def choose_ports(state: State, api_port: int) -> Ports:
 
 def _hold(held: contextlib.ExitStack, port: int) -> int:
     try:
-        listener = held.enter_context(socket.socket())
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((LOOPBACK, port))
-        listener.listen(1)
+        listener = held.enter_context(listening(port))
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise StartupFault(f"Port {port} is in use.") from error
@@ -73,10 +70,10 @@ def _hold(held: contextlib.ExitStack, port: int) -> int:
 
 
 def _free(held: contextlib.ExitStack, wish: int) -> int:
-    try:
-        return _hold(held, wish)
-    except StartupFault:
-        return _hold(held, 0)
+    if wish:
+        with contextlib.suppress(StartupFault):
+            return _hold(held, wish)
+    return int(held.enter_context(listening_somewhere()).getsockname()[1])
 
 
 def _previous(state: State, role: str) -> int:

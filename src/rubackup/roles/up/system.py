@@ -23,7 +23,7 @@ from rubackup.roles.up.enrolment import Enrolment
 from rubackup.roles.up.faults import explained
 from rubackup.roles.up.postgres import EmbeddedPostgres
 from rubackup.roles.up.service import PostgresService, RoleService
-from rubackup.roles.up.settings import AS_IT_IS, Wishes, api_host, choose_ports, write_settings
+from rubackup.roles.up.settings import AS_IT_IS, Ports, Wishes, api_host, choose_ports, write_settings
 from rubackup.roles.up.state import State, write_json
 from rubackup.roles.up.supervisor import Supervisor
 
@@ -63,7 +63,7 @@ class System:
             ports = choose_ports(self._state, self._port)
             self._url = f"https://{api_host()}:{ports.api}"
             make_certificates(self._state, [api_host()])
-        catalogue = self._catalogue()
+        catalogue = self._catalogue(ports)
         catalogues.prepare(self._state, catalogue, new=self._wishes.new_catalogue)
         write_settings(self._state, catalogue, ports, self._log_level, self._wishes)
         self._start_roles()
@@ -99,12 +99,12 @@ class System:
 
     # --- parts ---
 
-    def _catalogue(self) -> Catalogue:
-        """The catalogue that DB_HOST names, or our own PostgreSQL, started. A state keeps to its kind."""
+    def _catalogue(self, ports: Ports) -> Catalogue:
+        """The catalogue that DB_HOST names, or our own PostgreSQL, started, on none of our `ports`. A state keeps to its kind."""
         found = catalogues.chosen(self._state, os.environ)
         if found:
             return found
-        server = EmbeddedPostgres(self._state.root, self._runtime)
+        server = EmbeddedPostgres(self._state.root, self._runtime, others=(ports.api, ports.server, ports.media))
         if not server.data.exists():
             catalogues.begin(self._state, new=self._wishes.new_catalogue)
         self._supervisor.start(PostgresService(server))
