@@ -20,6 +20,7 @@ from rubackup.services.ports import (
     FilePart,
     FolderEntry,
     PoolRecord,
+    PoolRecordsFound,
     RecordsPage,
     Resource,
     StorageNeed,
@@ -34,6 +35,8 @@ EMPTY: frozenset[int] = frozenset()
 """Ids of storages in which nothing of their pool lies; tests set their own."""
 RECORDS: list[PoolRecord] = []
 """What every pool has; tests set their own."""
+AWAY: list[str] = []
+"""Storages of every pool that are not there."""
 LEFT_OUT: frozenset[int] = frozenset()
 """Ids of storages that never belonged to their pool."""
 OFFLINE = "0" * 16
@@ -169,11 +172,11 @@ class AnsweringHosts:
         if path == "/foreign":
             raise Conflict(f"The folder /foreign belongs to another pool than {pool_uuid}.")
 
-    async def pool_records(self, media_hwid: str, pool_id: int, kept_of: str = "") -> list[PoolRecord]:
+    async def pool_records(self, media_hwid: str, pool_id: int, kept_of: str = "") -> PoolRecordsFound:
         """What the test says that lies in pools."""
-        return list(RECORDS)
+        return PoolRecordsFound(records=list(RECORDS), away=list(AWAY))
 
-    async def pool_page(self, media_hwid: str, pool_id: int, page: RecordsPage) -> tuple[list[PoolRecord], bool]:
+    async def pool_page(self, media_hwid: str, pool_id: int, page: RecordsPage) -> PoolRecordsFound:
         """These, in order."""
         if page.by_time:
             behind = sorted((one.sealed_at_ns, one.record) for one in RECORDS)
@@ -181,7 +184,8 @@ class AnsweringHosts:
         else:
             names = sorted(one.record for one in RECORDS if one.record > page.after)
         held = {one.record: one for one in RECORDS}
-        return [held[name] for name in names[: page.limit]], len(names) > page.limit
+        found = [held[name] for name in names[: page.limit]]
+        return PoolRecordsFound(records=found, more=len(names) > page.limit, away=list(AWAY))
 
     async def storage_need(self, media_hwid: str, pool_id: int, storage_id: int) -> StorageNeed:
         """Every storage holds data, but those of `EMPTY` and of `LEFT_OUT`."""

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 import msgspec
 
 from rubackup.agent.facts import differences
 from rubackup.agent.tasks import Outcome, RunningTask
 from rubackup.chunkstore.pool import Pool, VerifyResult
-from rubackup.domain.errors import Corrupt, Invalid, NotFound, RubackupError
+from rubackup.domain.errors import Corrupt, Invalid, NotFound, RubackupError, StorageFault
 from rubackup.wire.messages import RunVerify
 
 NAMED_DAMAGE = 1000
 """Damaged files that the report of a verification names; further ones are lines of the task log only."""
 ATTEMPTS = 3
 """A verification that finds the pool's index wrong, or the manifest damaged and repairs it, is done again."""
+_SHIFTED: Final = "A storage of the pool was away for a while. The copy is verified once more."
+_UNSTEADY: Final = "Storages of the pool went away and came back again and again while the copy was verified."
 
 
 def verify(open_pool: Callable[[], Pool], order: RunVerify, task: RunningTask) -> Outcome:
@@ -29,20 +32,38 @@ def verify(open_pool: Callable[[], Pool], order: RunVerify, task: RunningTask) -
 
     for left in reversed(range(ATTEMPTS)):
         pool = open_pool()
+        shifts = pool.shifts
+        found: VerifyResult | RubackupError
         try:
             if away := pool.unavailable(order.record):  # nothing is known to be damaged
                 return Outcome("error", away)
             unlike = differences(order.facts, pool.sealed(order.record))
-            result = pool.verify(order.record, progress, task.check, contents=order.contents)
-        except (Corrupt, NotFound) as error:
-            if left and _repaired(pool, order.record, error, task):
+            found = pool.verify(order.record, progress, task.check, contents=order.contents)
+        except (Corrupt, NotFound, StorageFault) as error:
+            found = error
+        if isinstance(found, RubackupError) or found.damaged or found.flaws:
+            pool.look()
+            if away := pool.unavailable(order.record):  # it went meanwhile: what was not found proves nothing
+                return Outcome("error", away)
+            if pool.shifts != shifts:
+                task.log("warning", _SHIFTED)
                 continue
-            return Outcome("error", str(error), damaged=(f"the whole copy: {error}",))
-        if not (result.damaged and pool.index_damaged and left):
-            result = _sealed_anew(pool, order.record, result, task)
-            break
+        if isinstance(found, RubackupError):
+            if left and not isinstance(found, StorageFault) and _repaired(pool, order.record, found, task):
+                continue
+            return _failed(found)
+        if not (found.damaged and pool.index_damaged and left):
+            result = _sealed_anew(pool, order.record, found, task)
+            return _outcome(result, unlike, task, contents=order.contents)
         task.log("warning", "The index of the pool is wrong. It is rebuilt, and the copy is verified once more.")
-    return _outcome(result, unlike, task, contents=order.contents)
+    return Outcome("error", _UNSTEADY)
+
+
+def _failed(error: RubackupError) -> Outcome:
+    """What ends a verification; a storage that does not work is no damage."""
+    if isinstance(error, StorageFault):
+        raise error
+    return Outcome("error", str(error), damaged=(f"the whole copy: {error}",))
 
 
 def _repaired(pool: Pool, record: str, error: RubackupError, task: RunningTask) -> bool:

@@ -97,15 +97,17 @@ def rebuild_catalogue(
     wanted = [_named(text) for text in pool or []]
     with administration.session(administration.Login(state, api, ca, user)) as client:
         found = rebuilding.rebuild(client, wanted, media_server, reconciliation.progress)
+    whole = not found.unusable
     for name, answer in found.pools.items():
         reconciliation.tell(name, answer)
+        whole = reconciliation.is_whole(name, answer) and whole
     for hwid, number in found.strangers.items():
         print(
             f"Client {hwid} is not authorised: {number} copies of it are listed, and can be restored to another client."
         )
     for name, problem in found.unusable.items():
         typer.echo(f"{output.plain(name)}: NOT looked at: {output.plain(problem)}", err=True)
-    reconciliation.finish(apply=True, whole=not found.unusable)
+    reconciliation.finish(apply=True, whole=whole)
 
 
 def _named(text: str) -> tuple[str, str]:

@@ -184,6 +184,18 @@ class PoolRecord(msgspec.Struct, frozen=True, kw_only=True):
     key_id: str = ""
     locked_until_ns: int = 0
     """Unix time until when it cannot be dropped; 0 when it never was locked."""
+    away: bool = False
+    """Whether it lies in a storage that is not there now, with its lock: `locked_until_ns` tells nothing then."""
+
+
+class PoolRecordsFound(msgspec.Struct, frozen=True, kw_only=True):
+    """Records that a pool has, or some of them."""
+
+    records: list[PoolRecord]
+    more: bool = False
+    """Whether there are others behind the last."""
+    away: list[str] = []
+    """Storages of the pool that are not there: it may have records that are not listed."""
 
 
 class RecordsPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -264,12 +276,12 @@ class Hosts(Protocol):
         """Whether a pool can do without one of its folders, as its media server sees it now."""
         ...
 
-    async def pool_records(self, media_hwid: str, pool_id: int, kept_of: str = "") -> list[PoolRecord]:
+    async def pool_records(self, media_hwid: str, pool_id: int, kept_of: str = "") -> PoolRecordsFound:
         """Every record that a pool has, by uuid; `kept_of`: those of this Client defined pool whose manifests it keeps."""
         ...
 
-    async def pool_page(self, media_hwid: str, pool_id: int, page: RecordsPage) -> tuple[list[PoolRecord], bool]:
-        """At most so many records that a pool has, and whether there are others behind the last."""
+    async def pool_page(self, media_hwid: str, pool_id: int, page: RecordsPage) -> PoolRecordsFound:
+        """At most so many records that a pool has."""
         ...
 
     async def scan_tape(self, media_hwid: str) -> list[TapeDevice]:

@@ -368,10 +368,11 @@ SAMPLES: tuple[Message, ...] = (
         records=[
             PoolRecord(
                 record=RECORD, parent=RECORD, task_id=7, client_hwid="a" * 16, resource_type="File system", resource="/home",
-                backup_type="full", files=3, files_failed=1, size_bytes=5, stored_bytes=4, sealed_at_ns=6, locked_until_ns=8,
+                backup_type="full", files=3, files_failed=1, size_bytes=5, stored_bytes=4, sealed_at_ns=6, locked_until_ns=8, away=True,
             )
         ],
         more=True,
+        away=["/srv/vault"],
     ),
     AskUnavailable(pool_id=1, after=RECORD, limit=10),
     UnavailableRecords(records=[RECORD], after=RECORD),

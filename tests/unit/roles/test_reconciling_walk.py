@@ -15,7 +15,7 @@ def answer(number: int, after: str | None, hwid: str = "a") -> dict[str, Any]:
     found = [{"client_hwid": hwid, "uuid": f"{number}-{at}"} for at in range(1000)]
     return {
         "applied": True, "found": 1000, "lost": 1, "seen": 1000, "after": after,
-        "found_records": found, "lost_records": [{"id": number, "uuid": "u"}],
+        "away": [], "not_there": 0, "found_records": found, "lost_records": [{"id": number, "uuid": "u"}],
     }  # fmt: skip
 
 

@@ -42,7 +42,9 @@ def walk(
     patience_seconds: float = PATIENCE_SECONDS,
 ) -> Walked:
     """Everything of one pool. `ask` makes the call that goes on behind its argument; `failed`: it may be made again."""
-    whole: dict[str, Any] = {"applied": False, "found": 0, "lost": 0, "found_records": [], "lost_records": []}
+    whole: dict[str, Any] = {
+        "applied": False, "found": 0, "lost": 0, "found_records": [], "lost_records": [], "away": [], "not_there": 0,
+    }  # fmt: skip
     owners: Counter[str] = Counter()
     seen, said = 0, time.monotonic()
     after: str | None = ""
@@ -51,6 +53,8 @@ def walk(
         owners.update(one["client_hwid"] for one in part["found_records"])
         seen += part["seen"]
         whole["applied"] = part["applied"]
+        whole["away"] += [path for path in part["away"] if path not in whole["away"]]
+        whole["not_there"] += part["not_there"]
         for kind in ("found", "lost"):
             whole[kind] += part[kind]
             named = whole[f"{kind}_records"]

@@ -143,7 +143,7 @@ class Reconciliation(TypedDict):
     """What differs between a pool and the catalogue."""
 
     applied: bool
-    """Whether both agree now: what was found is adopted, what is lost marked."""
+    """Whether it was done: what was found is adopted, what is lost marked."""
     found: int
     """How many copies of the pool the catalogue did not know."""
     lost: int
@@ -156,6 +156,10 @@ class Reconciliation(TypedDict):
     """Where the next call goes on; null when all copies are through. Until then the pool is not reconciled."""
     seen: NotRequired[int]
     """How many copies of the pool this call has looked at."""
+    away: NotRequired[list[str]]
+    """Storages of the pool that are not there. What may lie in them is left as it is, and the pool is not reconciled until they are back and all is gone over again."""
+    not_there: NotRequired[int]
+    """How many copies that differ lie in storages that are away, or may: nothing was done about them."""
 
 
 ListColumn = Literal[
