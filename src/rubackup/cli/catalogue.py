@@ -69,8 +69,9 @@ def restore_catalogue(
     secret = read_password(admin_password, "-X") if admin_password else ""
     plan = Plan("primary-server", db_admin=db_admin, db_admin_password=secret)
     header = safekeeping.bring_back(
-        _home(state), file, replace=replace, passphrase=passphrase, with_keys=with_keys, other_ca=other_ca, plan=plan
-    )
+        _home(state), file, replace=replace, passphrase=passphrase, with_keys=with_keys, other_ca=other_ca, plan=plan,
+        tell=print,
+    )  # fmt: skip
     print(f"The catalogue is that of {header.taken_at:%Y-%m-%d %H:%M:%S} UTC from {header.server}.")
     print("Tasks that ran or waited then are over, sessions and API tokens are withdrawn.")
     print("Nothing is deleted by time for 7 days: look whether copies were prolonged, and pools made, since then.")
