@@ -359,6 +359,7 @@ SAMPLES: tuple[Message, ...] = (
                     )
                 ],
                 away=["/var/pool"],
+                code="unusable",
             )
         ]
     ),

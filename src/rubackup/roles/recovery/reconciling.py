@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from rubackup.domain.pools import UNUSABLE
+from rubackup.domain.pools import STANDING
 
 COPIES: Final = 1000
 """Of one call: so many it names, and they take a few seconds at most."""
@@ -23,7 +23,7 @@ _AGAIN_SECONDS: Final = 1.0
 
 def patience(pool: Mapping[str, Any]) -> float:
     """How many seconds an answer about a row of pool_list is waited for: a disk that is not there does not come by waiting."""
-    return 0.0 if UNUSABLE in pool["problem"] else PATIENCE_SECONDS
+    return 0.0 if pool.get("problem_code") in STANDING else PATIENCE_SECONDS
 
 
 class Walked(msgspec.Struct, kw_only=True):

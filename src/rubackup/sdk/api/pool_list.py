@@ -119,6 +119,8 @@ class PoolRow(TypedDict):
     """Id of that pool."""
     problem: str
     """What keeps the pool from being used; empty when nothing does."""
+    problem_code: str
+    """What kind of problem that is, for programs: unreported, opening, no storage, unusable, full, storage, not written, other; empty without a problem."""
     free_bytes: int
     """Free space of its storages in bytes."""
     used_bytes: int
@@ -165,15 +167,15 @@ class Reconciliation(TypedDict):
 ListColumn = Literal[
     "id", "uuid", "pool_name", "pool_type", "media_server", "media_server_ref", "compression_type", "description",
     "retention_period", "ignore_free_space_check", "max_tasks", "algorithm", "hash_length", "block_size",
-    "meta_data_pool", "meta_data_pool_ref", "problem", "free_bytes", "used_bytes", "total_bytes", "emergency_path",
-    "emergency_used_bytes", "chunks", "reconciled", "reported_at", "created_at",
+    "meta_data_pool", "meta_data_pool_ref", "problem", "problem_code", "free_bytes", "used_bytes", "total_bytes",
+    "emergency_path", "emergency_used_bytes", "chunks", "reconciled", "reported_at", "created_at",
 ]  # fmt: skip
 
 AvailableForCopyOrMoveColumn = Literal[
     "id", "uuid", "pool_name", "pool_type", "media_server", "media_server_ref", "compression_type", "description",
     "retention_period", "ignore_free_space_check", "max_tasks", "algorithm", "hash_length", "block_size",
-    "meta_data_pool", "meta_data_pool_ref", "problem", "free_bytes", "used_bytes", "total_bytes", "emergency_path",
-    "emergency_used_bytes", "chunks", "reconciled", "reported_at", "created_at",
+    "meta_data_pool", "meta_data_pool_ref", "problem", "problem_code", "free_bytes", "used_bytes", "total_bytes",
+    "emergency_path", "emergency_used_bytes", "chunks", "reconciled", "reported_at", "created_at",
 ]  # fmt: skip
 
 

@@ -347,6 +347,8 @@ class PoolState(msgspec.Struct, frozen=True, kw_only=True):
     emergency: list[EmergencyState] = []
     away: list[str] = []
     """Folders of the pool that are not there."""
+    code: str = ""
+    """A `domain.pools.PoolProblem`; '' without a problem, and of hosts that are older."""
 
 
 class AskUnavailable(Message, tag="ask_unavailable"):
