@@ -19,6 +19,7 @@ from rubackup.services.ports import (
     DeviceFacts,
     FilePart,
     FolderEntry,
+    HeldPool,
     PoolRecord,
     PoolRecordsFound,
     RecordsPage,
@@ -35,6 +36,8 @@ EMPTY: frozenset[int] = frozenset()
 """Ids of storages in which nothing of their pool lies; tests set their own."""
 RECORDS: list[PoolRecord] = []
 """What every pool has; tests set their own."""
+HELD: list[HeldPool] = []
+"""Pools that every media server has served, and was not told of."""
 AWAY: list[str] = []
 """Storages of every pool that are not there."""
 LEFT_OUT: frozenset[int] = frozenset()
@@ -192,6 +195,10 @@ class AnsweringHosts:
         if storage_id in LEFT_OUT:
             return StorageNeed(in_pool=False, reason="")
         return StorageNeed(in_pool=True, reason="" if storage_id in EMPTY else "It holds data of the pool.")
+
+    async def held_pools(self, media_hwid: str) -> list[HeldPool]:
+        """What the test says that lies around."""
+        return list(HELD)
 
     async def scan_tape(self, media_hwid: str) -> list[TapeDevice]:
         """A robot and three drives."""

@@ -98,6 +98,7 @@ def rebuild_catalogue(
     wanted = [_named(text) for text in pool or []]
     with administration.session(administration.Login(state, api, ca, user)) as client:
         found = rebuilding.rebuild(client, wanted, media_server, reconciliation.progress)
+        administration.tell_unknown_pools(client)
     whole = not found.unusable
     for name, answer in found.pools.items():
         reconciliation.tell(name, answer)

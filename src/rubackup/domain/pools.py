@@ -50,6 +50,15 @@ class PoolProblem(StrEnum):
     """What the sentence says."""
 
 
+class HeldKind(StrEnum):
+    """Where a pool lies that the catalogue does not know."""
+
+    FOLDER = "folder"
+    DEVICE = "device"
+    BUCKET = "bucket"
+    EMERGENCY = "emergency"
+
+
 PASSING = frozenset({PoolProblem.UNREPORTED, PoolProblem.OPENING})
 """Who waits is right to."""
 STANDING = frozenset({PoolProblem.NO_STORAGE, PoolProblem.UNUSABLE, PoolProblem.NOT_WRITTEN})

@@ -22,10 +22,19 @@ from rubackup.chunkstore.pool import GcSafety, Pool
 from rubackup.domain.errors import Busy, Conflict, RubackupError, StorageFault
 from rubackup.domain.pools import NOT_RECONCILED, OPENING, UNUSABLE, PoolProblem
 from rubackup.media.emergency import OWNER_DIGITS, emergency_folder
+from rubackup.media.held import unknown_pools
 from rubackup.media.history import KNOWN, UNKNOWN, History, Standing
 from rubackup.media.lanes import WAIT_SECONDS, Lanes
 from rubackup.media.places import Places
-from rubackup.wire.messages import EmergencyState, PoolConfig, PoolState, StorageConfig, StorageNeed, StorageState
+from rubackup.wire.messages import (
+    EmergencyState,
+    HeldPool,
+    PoolConfig,
+    PoolState,
+    StorageConfig,
+    StorageNeed,
+    StorageState,
+)
 
 log = logging.getLogger(__name__)
 
@@ -94,6 +103,7 @@ class PoolKeeper:
                     contact=one.contact,
                     folders=[Path(storage.path) for storage in one.storages if _is_folder(storage)],
                     others=self.places.holders(one.storages, one.uuid),
+                    name=one.name,
                 )
                 for one in configs
             }
@@ -158,6 +168,14 @@ class PoolKeeper:
         with self._lock:
             configs = list(self._configs.values())
             return [one.id for one in configs if one.id in self._open and all(map(_is_folder, one.storages))]
+
+    def held(self) -> list[HeldPool]:
+        """Pools that were served here, and that the servers have not told of; Busy before they have told any."""
+        if not self._configured.is_set():
+            raise Busy(UNTOLD)
+        with self._lock:
+            known = {one.uuid for one in self._configs.values()}
+        return unknown_pools(self._metadata, known)
 
     def metadata_pools(self) -> list[tuple[int, int]]:
         """Each open pool whose metafiles are kept in another one, and that one."""

@@ -35,6 +35,7 @@ from rubackup.wire.messages import (
     PROTOCOL_VERSION,
     Ack,
     AskElements,
+    AskHeldPools,
     AskRecords,
     AskStorage,
     BlockDevices,
@@ -48,6 +49,7 @@ from rubackup.wire.messages import (
     DeviceFormatted,
     FilesystemListing,
     FormatDevice,
+    HeldPools,
     Hello,
     ListBlockDevices,
     ListEncrypted,
@@ -186,6 +188,11 @@ class RelayHosts:
         asked = AskStorage(pool_id=pool_id, storage_id=storage_id)
         answer = await self._request("media", media_hwid, asked, StorageNeed)
         return ports.StorageNeed(in_pool=answer.in_pool, reason=answer.reason)
+
+    async def held_pools(self, media_hwid: str) -> list[ports.HeldPool]:
+        """Pools that a media server has served and that it was not told of."""
+        answer = await self._request("media", media_hwid, AskHeldPools(), HeldPools)
+        return msgspec.convert(answer.pools, list[ports.HeldPool], from_attributes=True)
 
     async def scan_tape(self, media_hwid: str) -> list[TapeDevice]:
         """The robots and tape drives of a media server."""

@@ -14,6 +14,7 @@ from rubackup.services.ports import (
     DeviceFacts,
     FilePart,
     FolderEntry,
+    HeldPool,
     PoolRecordsFound,
     RecordsPage,
     Resource,
@@ -79,6 +80,10 @@ class NoHosts:
         raise _silent(media_hwid)
 
     async def pool_page(self, media_hwid: str, pool_id: int, page: RecordsPage) -> PoolRecordsFound:  # noqa: ARG002
+        """Nobody answers."""
+        raise _silent(media_hwid)
+
+    async def held_pools(self, media_hwid: str) -> list[HeldPool]:
         """Nobody answers."""
         raise _silent(media_hwid)
 

@@ -210,6 +210,25 @@ class RecordsPage(msgspec.Struct, frozen=True, kw_only=True):
     """As of `pool_records`; these come by their ids always."""
 
 
+class HeldStorage(msgspec.Struct, frozen=True, kw_only=True):
+    """A storage of a HeldPool; `kind` is a `domain.pools.HeldKind`."""
+
+    path: str
+    kind: str
+    away: bool = False
+    """Whether a folder is not there, or has lost the pool's marker."""
+    copies: int = 0
+    """Lists of files in a folder."""
+
+
+class HeldPool(msgspec.Struct, frozen=True, kw_only=True):
+    """A pool that a media server has served and was not told of now; uuid in hex, `name` '' is not known."""
+
+    uuid: str
+    name: str
+    storages: list[HeldStorage]
+
+
 class StorageNeed(msgspec.Struct, frozen=True, kw_only=True):
     """What a pool has in one of its storages."""
 
@@ -282,6 +301,10 @@ class Hosts(Protocol):
 
     async def pool_page(self, media_hwid: str, pool_id: int, page: RecordsPage) -> PoolRecordsFound:
         """At most so many records that a pool has."""
+        ...
+
+    async def held_pools(self, media_hwid: str) -> list[HeldPool]:
+        """Pools that a media server has served and that it was not told of."""
         ...
 
     async def scan_tape(self, media_hwid: str) -> list[TapeDevice]:

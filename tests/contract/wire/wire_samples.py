@@ -17,6 +17,7 @@ from rubackup.wire.messages import (
     AskAgent,
     AskDeletion,
     AskElements,
+    AskHeldPools,
     AskKept,
     AskOwnClient,
     AskOwnCopies,
@@ -59,6 +60,9 @@ from rubackup.wire.messages import (
     FilesystemListing,
     FormatDevice,
     Groups,
+    HeldPool,
+    HeldPools,
+    HeldStorage,
     Hello,
     Keep,
     KeepKey,
@@ -374,6 +378,16 @@ SAMPLES: tuple[Message, ...] = (
         ],
         more=True,
         away=["/srv/vault"],
+    ),
+    AskHeldPools(),
+    HeldPools(
+        pools=[
+            HeldPool(
+                uuid=PARENT,
+                name="Later",
+                storages=[HeldStorage(path="/srv/later", kind="folder", away=True, copies=7)],
+            )
+        ]
     ),
     AskUnavailable(pool_id=1, after=RECORD, limit=10),
     UnavailableRecords(records=[RECORD], after=RECORD),
