@@ -9,8 +9,9 @@ import msgspec
 
 from rubackup.agent.facts import differences
 from rubackup.agent.tasks import Outcome, RunningTask
-from rubackup.chunkstore.pool import Pool, VerifyResult
+from rubackup.chunkstore.pool import Pool, Spared, VerifyResult
 from rubackup.domain.errors import Corrupt, Invalid, NotFound, RubackupError, StorageFault
+from rubackup.domain.pools import cleared
 from rubackup.wire.messages import RunVerify
 
 NAMED_DAMAGE = 1000
@@ -39,6 +40,7 @@ def verify(open_pool: Callable[[], Pool], order: RunVerify, task: RunningTask) -
                 return Outcome("error", away)
             unlike = differences(order.facts, pool.sealed(order.record))
             found = pool.verify(order.record, progress, task.check, contents=order.contents)
+            spared = pool.spared(order.record)
         except (Corrupt, NotFound, StorageFault) as error:
             found = error
         if isinstance(found, RubackupError) or found.damaged or found.flaws:
@@ -54,7 +56,7 @@ def verify(open_pool: Callable[[], Pool], order: RunVerify, task: RunningTask) -
             return _failed(found)
         if not (found.damaged and pool.index_damaged and left):
             result = _sealed_anew(pool, order.record, found, task)
-            return _outcome(result, unlike, task, contents=order.contents)
+            return _outcome(result, unlike, spared, task, contents=order.contents)
         task.log("warning", "The index of the pool is wrong. It is rebuilt, and the copy is verified once more.")
     return Outcome("error", _UNSTEADY)
 
@@ -92,7 +94,7 @@ def _mended(mend: Callable[[str], object], record: str, task: RunningTask, refus
     return True
 
 
-def _outcome(result: VerifyResult, unlike: list[str], task: RunningTask, *, contents: bool) -> Outcome:
+def _outcome(result: VerifyResult, unlike: list[str], spared: Spared, task: RunningTask, *, contents: bool) -> Outcome:
     for place in result.places:
         task.log("error", place)
     for text in result.mended:
@@ -104,8 +106,17 @@ def _outcome(result: VerifyResult, unlike: list[str], task: RunningTask, *, cont
         text += f" {len(result.flaws)} files of the pool are damaged: {result.flaws[0]}"
     if unlike:
         text += f" {unlike[0]}"
+    if spared.path:
+        task.log("warning", _lies(spared))
+        text += f" {_lies(spared)}"
     damaged = (*unlike, *result.flaws, *result.damaged)[:NAMED_DAMAGE]
     return Outcome("error" if damaged else "done", text, bytes_done=result.bytes_read, damaged=damaged)
+
+
+def _lies(spared: Spared) -> str:
+    """That a copy is not yet where it belongs, however whole it is."""
+    where = f"the emergency storage {spared.path}, until a cleaning finds room in the pool"
+    return f"{spared.size_bytes} bytes that it needs lie in {where}. {cleared(spared.path)}".rstrip()
 
 
 def _whole(*, contents: bool) -> str:
