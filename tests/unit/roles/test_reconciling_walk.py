@@ -44,6 +44,17 @@ def test_the_counts_of_all_calls_are_told(monkeypatch: pytest.MonkeyPatch) -> No
     assert len(told) == 3
 
 
+def test_what_is_away_in_any_call_is_told_once() -> None:
+    """With how many copies were left as they are; an API that is older tells neither."""
+    pages = {
+        "": answer(1, "look.t.5.x") | {"away": ["/two"], "not_there": 3},
+        "look.t.5.x": answer(2, "look-part.t.6.x") | {"away": ["/two", "/one"], "not_there": 4},
+        "look-part.t.6.x": {key: value for key, value in answer(3, None).items() if key not in {"away", "not_there"}},
+    }
+    found = reconciling.walk(pages.__getitem__, lambda _: False, lambda _text: None)
+    assert (found.answer["away"], found.answer["not_there"]) == (["/two", "/one"], 7)
+
+
 def test_a_call_that_nobody_answers_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same one, for a while; a refusal is told at once."""
     monkeypatch.setattr(reconciling, "_AGAIN_SECONDS", 0.0)

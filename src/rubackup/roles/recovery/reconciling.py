@@ -53,8 +53,9 @@ def walk(
         owners.update(one["client_hwid"] for one in part["found_records"])
         seen += part["seen"]
         whole["applied"] = part["applied"]
-        whole["away"] += [path for path in part["away"] if path not in whole["away"]]
-        whole["not_there"] += part["not_there"]
+        # An API that is older tells nothing of these.
+        whole["away"] += [path for path in part.get("away", ()) if path not in whole["away"]]
+        whole["not_there"] += part.get("not_there", 0)
         for kind in ("found", "lost"):
             whole[kind] += part[kind]
             named = whole[f"{kind}_records"]
