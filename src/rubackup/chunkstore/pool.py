@@ -184,7 +184,7 @@ class Pool(Members):
 
     def _trim_fences(self) -> None:
         try:
-            self._fences.trim({row.sealed.task_id for row in each_record(self._index)})
+            self._fences.trim(row.sealed.task_id for row in each_record(self._index))
         except StorageFull as error:
             log.warning("The list of fences stays long: %s", error.message)
 
