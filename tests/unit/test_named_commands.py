@@ -85,7 +85,7 @@ def test_sentences_name_units_that_there_are() -> None:
         ("No tables yet; run rb_init on the primary server.", ["rb_init"]),
         ("Then `rubackup client key import FILE`, or rb login.", ["rubackup client key import FILE", "rb login"]),
         ("stop it first: rubackup down --state …", ["rubackup down --state 1"]),
-        ("run rubackup repositry reconcile", ["rubackup repositry"]),
+        ("run rubackup repo reconcile", ["rubackup repo"]),
         ("run rb client list now", ["rb client"]),
         ("rb is a program", ["rb"]),
     ],
@@ -96,7 +96,7 @@ def test_commands_are_found_in_sentences(sentence: str, named: list[str]) -> Non
 
 
 @pytest.mark.parametrize(
-    "wrong", ["rubackup repositry", "rb client", "rb_init --enroll NAME", "rubackup client key import --state DIR"]
+    "wrong", ["rubackup repo", "rb client", "rb_init --enroll NAME", "rubackup client key import --state DIR"]
 )
 def test_a_wrong_command_is_found(wrong: str) -> None:
     """By the parser."""
