@@ -153,19 +153,23 @@ def _curl(flag: str) -> bool:
 
 
 def a_flag(span: Span) -> str | None:
-    """One of the product's, with others that some command has beside it; or of curl where curl is spoken of."""
+    """One that a command has of which the page speaks, with others beside it; or of curl where curl is spoken of."""
     if not re.match(r"\[?--?[a-zA-Z]", span.text):
         return None
     flag, *more = re.findall(r"(?<![\w-])--?[a-zA-Z][\w.-]*", span.text)
-    holders = [held for held in commands.commands().values() if flag in held]
-    if "(data." in span.text:
-        return (
-            "" if holders and span.text.split("data.")[1].split(")")[0] in known.fields() else "there is no such field"
-        )
-    spoken_of = "curl" in pages()[span.page].read_text(encoding="utf-8")
-    if any(held.issuperset(more) for held in holders) or (spoken_of and _curl(flag)):
+    page = pages()[span.page].read_text(encoding="utf-8")
+    holders = [held for path, held in commands.commands().items() if flag in held and _spoken_of(path, page)]
+    if field := re.search(r"\(data\.(\w+)\)", span.text):
+        return "" if holders and field[1] in known.fields() else "there is no such field"
+    if flag == "--help" or any(held.issuperset(more) for held in holders) or ("curl" in page and _curl(flag)):
         return ""
-    return "no command has it"
+    return "no command of which the page speaks has it"
+
+
+def _spoken_of(path: str, page: str) -> bool:
+    """Whether a page names the program of a command, and its last sub-command."""
+    words = path.split()
+    return all(re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", page) for word in (words[0], words[-1]))
 
 
 def a_call(span: Span) -> str | None:

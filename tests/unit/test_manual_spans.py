@@ -44,11 +44,18 @@ def test_what_is_not_there_is_found(wrong: str) -> None:
     assert judge(Span("glossary.md", 1, wrong))[1]
 
 
+def test_a_flag_belongs_to_a_command_of_its_page() -> None:
+    """That some other program has it does not help the reader."""
+    assert judge(Span("reference.md", 1, "--metafile")) == ("a_flag", "")
+    assert judge(Span("glossary.md", 1, "--metafile"))[1]
+    assert judge(Span("restore.md", 1, "--hwid"))[1]
+
+
 @pytest.mark.parametrize(
     "right",
     [
         "rb clients authorize", "rb pools create --uuid …", "rb_init -i", "rubackup media repair --metadata FOLDER [STORAGE...] [--verify [--give-up-lost]]",
-        "key import [FILE] [--current]", "--keep", "systemctl stop rubackup_api", "/opt/rubackup/etc/systemd/system/rubackup_api.service", "log/rubackup_<name>/",
+        "key import [FILE] [--current]", "systemctl stop rubackup_api", "/opt/rubackup/etc/systemd/system/rubackup_api.service", "log/rubackup_<name>/",
         "GET /clients/{id}", "keep_", "full", "parallelizm", "rb completion fish | source", "rubackup client [--state DIR | --socket PATH] COMMAND",
     ],
 )  # fmt: skip
