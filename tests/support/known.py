@@ -169,5 +169,6 @@ def paths() -> str:
             path.rstrip(".") for path in re.findall(r"/(?:opt|var|run|usr|etc)/[\w./-]+", file.read_text("utf-8"))
         }
     found |= {text.rstrip("/") for text in texts() if re.fullmatch(r"[\w.…/ -]+", text) and re.search(r"[./]", text)}
+    found |= {f"{PREFIX}/{path}" for path in found if path.startswith(("keys/", "etc/", "var/", "log/"))}
     found |= {str(parent) for path in found if path.startswith("/") for parent in Path(path).parents}
     return "\n".join(sorted(found))

@@ -24,7 +24,7 @@ INDENTED = re.compile(r"(?:^    .*\n)+", re.MULTILINE)
 RELATIVE = ("rb", "rubackup", "rubackup client", "rb repository", "rb task_queue")
 """What a command is a part of when a page leaves the beginning away."""
 SYSTEM = {
-    "apt-get", "bash", "chmod", "curl", "dpkg", "eval", "head", "initdb", "journalctl", "jq", "pg_dump", "postgres", "psql", "python3",
+    "apt-get", "bash", "chmod", "curl", "dpkg", "eval", "head", "initdb", "journalctl", "jq", "pg_dump", "postgres", "psql", "python3", "python3.11",
     "rpm", "source", "systemctl", "systemd-analyze", "venv", "zsh",
 }  # fmt: skip
 """Programs of the system that the manual names."""
@@ -150,6 +150,13 @@ def _curl(flag: str) -> bool:
         return True  # the tests say that it is missing
     told = subprocess.run(["curl", "--help", "all"], capture_output=True, text=True, check=False).stdout
     return re.search(rf"^\s*(?:-\w, )?{re.escape(flag)}(?:,| )", told, re.MULTILINE) is not None
+
+
+def a_query(span: Span) -> str | None:
+    """Of the service database; the tests with a system run it."""
+    return (
+        "" if re.fullmatch(r"SELECT [a-z_, ]+ FROM [a-z_]+( ORDER BY \w+( DESC)?)?( LIMIT \d+)?", span.text) else None
+    )
 
 
 def a_flag(span: Span) -> str | None:
@@ -281,7 +288,7 @@ def a_word_of_the_repository(text: str) -> bool:
 
 
 KINDS: tuple[Callable[[Span], str | None], ...] = (
-    a_literal, a_script, a_message_of_a_table, a_command, a_system_command, a_flag, a_call, a_document, a_path, a_call_of_python, a_name, a_message,
+    a_literal, a_query, a_script, a_message_of_a_table, a_command, a_system_command, a_flag, a_call, a_document, a_path, a_call_of_python, a_name, a_message,
     an_example,
 )  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import shlex
@@ -14,6 +15,9 @@ from typer.testing import CliRunner
 
 from rubackup.cli.main import app
 from rubackup.cli.rb import access
+from rubackup.roles.process import database_address
+from rubackup.roles.settings import Settings
+from rubackup.roles.up.catalogue import connected
 from support import commands
 from support.manual import user_pages
 from support.rb import rb
@@ -24,7 +28,7 @@ NAMED = sorted({span.text.replace(".venv/bin/", "") for page in user_pages() for
 PARTS = "rb --profile office login …", "rb completion fish | source", "rb log_viewer"
 """Not whole, or with another program behind it."""
 CHANGE = {
-    "acknowledgement", "authorize", "backup", "call", "copy2pool", "create", "delete", "events", "login", "logout", "move", "patch", "restore",
+    "acknowledgement", "authorize", "backup", "call", "change_password", "copy2pool", "create", "delete", "events", "login", "logout", "move", "patch", "restore",
     "restoring", "verify",
 }  # fmt: skip
 """Commands that change something, log in, or do not end by themselves: their examples are run in blocks."""
@@ -79,6 +83,18 @@ def test_tools_of_a_clients_user_are_carried_out(logged_in: System) -> None:
     assert rb("clients", "patch", host, "--lrl-flag", "no")[0] == 0
 
     assert {line: done.output for line, done in ended.items() if done.exit_code} == {}
+
+
+def test_queries_are_carried_out(system: System) -> None:
+    """As the manual has them; what they name is there."""
+    queries = [line for line in NAMED if line.startswith("SELECT ")]
+    address = database_address(Settings.load(system.state / "etc/server.env", {}))
+
+    async def asked() -> list[int]:
+        async with connected(address) as connection:
+            return [len(await connection.fetch(query)) for query in queries]
+
+    assert [number > 0 for number in asyncio.run(asked())] == [True]
 
 
 def test_the_look_at_the_api_is_carried_out(system: System) -> None:

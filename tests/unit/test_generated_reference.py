@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.machinery
 import importlib.util
+import re
 from types import ModuleType
 
 import pytest
@@ -51,7 +52,7 @@ def test_no_russian_sentence_is_left_over(script: ModuleType) -> None:
 
 
 def test_every_sentence_has_its_russian(script: ModuleType) -> None:
-    """But names, which are the same in both languages."""
+    """But names and code, which are the same in both languages."""
     untold: set[str] = set()
 
     def say(sentence: str) -> str:
@@ -61,7 +62,8 @@ def test_every_sentence_has_its_russian(script: ModuleType) -> None:
 
     for make in script.TABLES.values():
         make(say)
-    assert untold <= {"Linux"}, "put them into manual/reference.ru.json"
+    sentences = {sentence for sentence in untold if re.search("[A-Za-z]", re.sub("`[^`]*`", "", sentence))}
+    assert sentences <= {"Linux"}, "put them into manual/reference.ru.json"
 
 
 def test_a_change_of_the_code_is_noticed(script: ModuleType) -> None:
