@@ -39,6 +39,7 @@ NUMBERS = {"N": "1", "ID": "1", "RECORD": "1", "PORT": "1"}
 TOKEN = re.compile(r"""'[^']*'|"[^"]*"|\[|\]|\||[^\s\[\]|]+""")
 
 
+@cache
 def fault(line: str) -> str:
     """Why the product would not take a command line; empty when it would."""
     return next((found for words in readings(line) if (found := _fault(words))), "")

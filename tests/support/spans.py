@@ -60,22 +60,28 @@ class Span:
         return f"{self.page}:{self.line}: `{self.text}`"
 
 
+@cache
 def pages() -> dict[str, Path]:
     """What a user reads, in both languages."""
     both = {path.name: path for suffix in (".md", SUFFIX) for path in user_pages(suffix).values()}
     return both | {README: ROOT / README}
 
 
+@cache
+def _text(name: str) -> str:
+    return pages()[name].read_text(encoding="utf-8")
+
+
 def spans(name: str) -> Iterator[Span]:
-    """The code of a page that stands in its sentences, its tables, and its indented blocks of commands."""
-    text = FENCE.sub(lambda match: "\n" * match[0].count("\n"), pages()[name].read_text(encoding="utf-8"))
+    """The code of a page that stands in its sentences, its tables, and its indented lists of commands and folders."""
+    text = FENCE.sub(lambda match: "\n" * match[0].count("\n"), _text(name))
     for match in SPAN.finditer(text):
         yield Span(name, text.count("\n", 0, match.start()) + 1, match[1].replace("\\|", "|"))
     for match in INDENTED.finditer(text):
         first = text.count("\n", 0, match.start()) + 1
         for number, line in enumerate(match[0].splitlines()):
             code = re.sub(r"\s+#.*|\s{2,}.*", "", line.strip())
-            if code.split(" ")[0] in commands.SCRIPTS or code.startswith(("scripts/", ".venv/bin/")):
+            if code.split(" ")[0] in commands.SCRIPTS or code.startswith(("scripts/", ".venv/bin/", "/opt/", "src/")):
                 yield Span(name, first + number, code)
 
 
@@ -103,7 +109,7 @@ def a_script(span: Span) -> str | None:
 
 def a_message_of_a_table(span: Span) -> str | None:
     """What the product says, where that stands first in a row; some begin as a command does."""
-    text = pages()[span.page].read_text(encoding="utf-8").splitlines()[span.line - 1]
+    text = _text(span.page).splitlines()[span.line - 1]
     return "" if text.startswith(f"| `{span.text}`") and " " in span.text and a_message(span) == "" else None
 
 
@@ -164,8 +170,8 @@ def a_flag(span: Span) -> str | None:
     if not re.match(r"\[?--?[a-zA-Z]", span.text):
         return None
     flag, *more = re.findall(r"(?<![\w-])--?[a-zA-Z][\w.-]*", span.text)
-    page = pages()[span.page].read_text(encoding="utf-8")
-    holders = [held for path, held in commands.commands().items() if flag in held and _spoken_of(path, page)]
+    page = _text(span.page)
+    holders = [held for path, held in commands.commands().items() if flag in held and _spoken_of(path, span.page)]
     if field := re.search(r"\(data\.(\w+)\)", span.text):
         return "" if holders and field[1] in known.fields() else "there is no such field"
     if flag == "--help" or any(held.issuperset(more) for held in holders) or ("curl" in page and _curl(flag)):
@@ -173,10 +179,11 @@ def a_flag(span: Span) -> str | None:
     return "no command of which the page speaks has it"
 
 
+@cache
 def _spoken_of(path: str, page: str) -> bool:
     """Whether a page names the program of a command, and its last sub-command."""
     words = path.split()
-    return all(re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", page) for word in (words[0], words[-1]))
+    return all(re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", _text(page)) for word in (words[0], words[-1]))
 
 
 def a_call(span: Span) -> str | None:
@@ -263,7 +270,7 @@ def a_message(span: Span) -> str | None:
 
 @cache
 def _blocks(page: str) -> str:
-    return "".join(match[0] for match in FENCE.finditer(pages()[page].read_text(encoding="utf-8")))
+    return "".join(match[0] for match in FENCE.finditer(_text(page)))
 
 
 def an_example(span: Span) -> str | None:
