@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from rubackup.cli.main import app
 from rubackup.cli.rb import access
+from rubackup.cli.rb.status import MISSING
 from rubackup.roles.process import database_address
 from rubackup.roles.settings import Settings
 from rubackup.roles.up.catalogue import connected
@@ -71,6 +72,38 @@ def test_commands_that_only_look_are_carried_out(logged_in: System) -> None:
 
     assert len(ended) > 30
     assert {line: told for line, told in ended.items() if told[0] != 0} == {}
+
+
+def test_commands_that_change_reach_their_rows(logged_in: System, tmp_path: Path) -> None:
+    """With the options that the manual names; there are no such rows, so nothing is changed: the API says that, and not that it knows no such field."""
+    secret = tmp_path / "secret"
+    secret.write_text("s")
+    secret.chmod(0o600)
+    fingerprint = "0" * 64
+    ended = {
+        line: rb(*shlex.split(line)[1:])
+        for line in (
+            f"rb clients authorize --clients-ids 999999 --replace-key yes --fingerprint {fingerprint}",
+            f"rb media_servers authorize --hostname no-such-host --replace-key yes --fingerprint {fingerprint}",
+            "rb clients delete no-such-host --yes",
+            "rb clients patch no-such-host --client-side-restore no --centralized-restore no",
+            f"rb clouds patch 999999 --secret-key-file {secret}",
+            "rb repository move 999999 Default",
+            "rb repository restoring 999999 --target-client 1 --data-deployment yes --overwrite never",
+        )
+    }
+
+    assert {line: told for line, told in ended.items() if told[0] != MISSING} == {}
+
+
+def test_commands_that_change_are_carried_out(logged_in: System) -> None:
+    """What can be taken back; and what is refused where all is well, with the reason."""
+    host = logged_in.facts["client"].split(" ")[0]
+    for word in ("no", "yes"):
+        told = rb("clients", "patch", host, "--client-side-restore", word, "--centralized-restore", word)
+        assert told[0] == 0, told
+
+    assert rb("retention", "acknowledgement", "--clock-is-right", "yes")[2] == "rb: Retention is not suspended.\n"
 
 
 def test_tools_of_a_clients_user_are_carried_out(logged_in: System) -> None:
