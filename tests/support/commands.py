@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
 import io
 import itertools
 import re
@@ -23,12 +24,11 @@ import typer
 from typer._click import exceptions  # Typer's own copy of click, which it does not hand out
 from typer.main import get_command
 
-from rubackup.cli import init, other_names, programs
+from rubackup.cli import other_names
 from rubackup.cli.client import app as client_app
 from rubackup.cli.main import app
 from rubackup.cli.rb.generic import FamilyGroup
 from rubackup.cli.rb.main import ALIASES, group, made
-from rubackup.roles.settings import ConfigurationFault
 from support.manual import ROOT
 
 SCRIPTS: dict[str, str] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
@@ -98,9 +98,14 @@ def _parsed(program: str, arguments: list[str], *, partly: bool) -> str:
             return f"{program} takes nothing" if arguments else ""
         if entry == "client_tool":
             return _click(_root("client"), program, other_names.arguments(program, arguments), partly=partly)
-        if program == "rb_init" or program.startswith("rubackup_"):
+        if _own_parser(program):
             return _argparse(program, arguments, partly=partly)
         return _click(_root(program), program, arguments, partly=partly)
+
+
+def _own_parser(program: str) -> bool:
+    """Whether it is made with argparse; all others are with Typer."""
+    return program == "rb_init" or program.startswith("rubackup_")
 
 
 @cache
@@ -112,23 +117,39 @@ def _root(program: str) -> Any:
     return own[program]() if program in own else made(program.removeprefix("rb_"))
 
 
+class _Parsed(BaseException):
+    """A program has read its command line, and would begin its work now."""
+
+
+def _entered(program: str, arguments: list[str]) -> tuple[argparse.ArgumentParser, str]:
+    """The parser of a program, which is called as its users call it, up to its work; and what it says is wrong."""
+    read, parsers, said = argparse.ArgumentParser.parse_args, [], io.StringIO()
+
+    def only_read(parser: argparse.ArgumentParser, *given: Any) -> None:
+        parsers.append(parser)
+        read(parser, *given)
+        raise _Parsed
+
+    module, _, entry = SCRIPTS[program].partition(":")
+    wrong: object = 0
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stderr(said),
+        contextlib.redirect_stdout(io.StringIO()),
+    ):
+        patch.setattr(argparse.ArgumentParser, "parse_args", only_read)
+        patch.setattr(sys, "argv", [program, *arguments])
+        try:
+            wrong = getattr(importlib.import_module(module), entry)()
+        except _Parsed:
+            pass
+        except SystemExit as end:
+            wrong = end.code
+    return parsers[0], said.getvalue().strip().splitlines()[-1] if wrong else ""
+
+
 def _argparse(program: str, arguments: list[str], *, partly: bool) -> str:
-    if partly and not arguments:
-        return ""
-    if program == "rb_init":
-        parser = init._parser()
-    else:
-        arguments = [programs._WORDS.get(word, word) for word in arguments]
-        parser = programs._parser(program.removeprefix("rubackup_"))
-    said = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
-            parser.parse_args(arguments)
-    except SystemExit as end:
-        return "" if not end.code else said.getvalue().strip().splitlines()[-1]
-    except ConfigurationFault as refused:
-        return refused.message
-    return ""
+    return "" if partly and not arguments else _entered(program, arguments)[1]
 
 
 def _click(command: Any, name: str | None, words: list[str], *, partly: bool) -> str:
@@ -174,12 +195,11 @@ def commands() -> dict[str, frozenset[str]]:
             found[path] |= {flag for flag, _command in short}
     for alias in ALIASES:
         found |= {f"rb_{path[3:]}": flags for path, flags in found.items() if path.split()[:2] == ["rb", alias]}
-    parsers: dict[str, argparse.ArgumentParser] = {"rb_init": init._parser()}
-    parsers |= {
-        name: programs._parser(name.removeprefix("rubackup_")) for name in SCRIPTS if name.startswith("rubackup_")
-    }
-    for program, parser in parsers.items():
-        found[program] = frozenset(flag for action in parser._actions for flag in action.option_strings)
+    for program in SCRIPTS:
+        if _own_parser(program):
+            found[program] = frozenset(
+                flag for action in _entered(program, [])[0]._actions for flag in action.option_strings
+            )
     return found
 
 
