@@ -12,7 +12,6 @@ from types import ModuleType
 
 import pytest
 
-from rubackup.cli.init import _parser
 from rubackup.roles.init.folders import USERS
 from rubackup.roles.installed.config_file import KEYS
 from rubackup.roles.installed.environment import KNOWN
@@ -20,7 +19,7 @@ from rubackup.roles.installed.layout import PREFIX, Layout
 
 ROOT = Path(__file__).parents[2]
 PACKAGING = ROOT / "packaging"
-MANUAL = (ROOT / "docs/installation.md").read_text()
+REFERENCE = (ROOT / "docs/reference.md").read_text()
 
 
 def described() -> ModuleType:
@@ -73,15 +72,8 @@ def test_a_service_starts_its_program_as_its_user(role: str) -> None:
 
 def test_every_key_and_variable_is_explained() -> None:
     """Of config.file and rubackup_api.env."""
-    assert [key.name for key in KEYS if f"`{key.name}`" not in MANUAL] == []
-    assert [name for name in KNOWN if f"`{name}`" not in MANUAL and name != "READY_FILE"] == []
-
-
-def test_every_flag_of_rb_init_is_explained() -> None:
-    """But `--folders`, which only packages use."""
-    flags = {flag for action in _parser()._actions for flag in action.option_strings} - {"-h", "--help", "--folders"}
-
-    assert sorted(flag for flag in flags if not re.search(rf"`[^`]*{flag}\b", MANUAL)) == []
+    assert [key.name for key in KEYS if f"| `{key.name}` |" not in REFERENCE] == []
+    assert [name for name in KNOWN if f"| `{name}` |" not in REFERENCE and name != "READY_FILE"] == []
 
 
 @pytest.mark.parametrize("unit", sorted((PACKAGING / "units").glob("*.service")), ids=lambda path: path.name)
