@@ -17,8 +17,8 @@ METHODS = ("GET", "HEAD", "POST", "PATCH", "DELETE")
 LOGIN_REASONS = ("credentials", "blocked", "invalid", "busy")
 NO_ROUTE = "none"
 
-_PID, _READY, _STREAMS, _STARTS = range(4)
-_HEAD = 4
+_PID, _READY, _STREAMS, _STARTS, _BEATS = range(5)
+_HEAD = 5
 _CLASSES = 6
 """0xx, which there is none of, to 5xx."""
 _BUCKETS = len(LATENCY_BOUNDS_SECONDS) + 1
@@ -55,6 +55,10 @@ class Board:
     def is_ready(self, place: int) -> bool:
         """Whether the worker of this place serves."""
         return bool(self._numbers[place * self._part + _READY])
+
+    def beats(self, place: int) -> float:
+        """How often the loops of this place have come round."""
+        return self._numbers[place * self._part + _BEATS]
 
     def pids(self) -> list[int]:
         """The process of each place, 0 where there is none."""
@@ -111,6 +115,10 @@ class Slot:
     def ready(self) -> None:
         """This worker serves."""
         self.board._put(self.place, _READY, 1)  # noqa: SLF001 - its board's own part
+
+    def beat(self) -> None:
+        """This worker's loop has come round."""
+        self.board._numbers[self.place * self.board._part + _BEATS] += 1  # noqa: SLF001
 
     def streams(self, number: int) -> None:
         """So many event streams are open here."""

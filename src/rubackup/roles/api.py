@@ -21,11 +21,22 @@ from rubackup.api.app import Application, address_of, board, build
 from rubackup.api.board import Slot
 from rubackup.catalog.database import Database
 from rubackup.resources import RESOURCES
+from rubackup.roles import systemd
 from rubackup.roles.expiry import days_left, watch
 from rubackup.roles.hosts import RelayHosts
 from rubackup.roles.installed import logs
 from rubackup.roles.listening import listen, listen_each
-from rubackup.roles.process import configured, database_address, exits, loaded, ready, until_signal, workers
+from rubackup.roles.liveness import beating
+from rubackup.roles.process import (
+    configured,
+    database_address,
+    exits,
+    loaded,
+    ready,
+    until_signal,
+    worker_timeout,
+    workers,
+)
 from rubackup.roles.protocol import ApiProtocol
 from rubackup.roles.settings import ConfigurationFault, Settings, time_zone
 from rubackup.roles.workers import Keeper
@@ -123,15 +134,21 @@ def start(name: str, load: Callable[[], Settings], before: Callable[[Settings], 
     """
     settings = loaded(name, load)
 
-    async def work(site: Site | None) -> None:
+    async def alone() -> None:
         if before is not None:
             await before(settings)
-        await (serve(settings) if site is None else serve_at(settings, site))
+        await serve(settings)
+
+    async def work(site: Site) -> None:
+        async with beating(site.slot.beat):
+            if before is not None:
+                await before(settings)
+            await serve_at(settings, site)
 
     def keep() -> int:
         count = workers(settings)
         if count == 1:
-            until_signal(name, lambda: work(None))
+            until_signal(name, alone)
             return 0
         return _keep(settings, count, lambda site: until_signal(name, lambda: work(site)))
 
@@ -149,10 +166,15 @@ def _keep(settings: Settings, count: int, work: Callable[[Site], None]) -> int:
 
     def live(place: int) -> None:
         logs.follow()
+        systemd.leave_to_parent()
         slot = counts.slot(place)
         work(Site(each[place], secret, slot, lambda _port: slot.ready()))
 
-    keeper = Keeper(count, counts, live, idle=logs.turn_over)
+    def idle() -> float | None:
+        systemd.moves()
+        return logs.turn_over()
+
+    keeper = Keeper(count, counts, live, idle=idle, silent_seconds=worker_timeout(settings))
     gc.collect()
     gc.freeze()  # what is there now is shared with every worker, as long as no collector writes into it
     return keeper.run(lambda: _teller(settings)(port))

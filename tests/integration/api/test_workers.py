@@ -234,8 +234,8 @@ def test_ending_the_keeper_ends_all_workers(authority: Authority, superuser: Dat
     told = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     told.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
     told.bind(str(authority.folder / "notify"))
-    more = {"WORKERS": "2", "APP_PORT": str(port), "notified": str(authority.folder / "notify")}
-    with told, process(authority.folder, superuser, **more) as (keeper, _):
+    notified, more = {"NOTIFY_SOCKET": str(authority.folder / "notify")}, {"WORKERS": "2", "APP_PORT": str(port)}
+    with told, process(authority.folder, superuser, environment=notified, **more) as (keeper, _):
         told.setblocking(False)
         message, control, *_ = told.recvmsg(100, socket.CMSG_SPACE(12))
         assert (message, struct.unpack("3i", control[0][2])[0]) == (b"READY=1", keeper.pid)
