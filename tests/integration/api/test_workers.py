@@ -12,6 +12,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -159,6 +160,21 @@ def test_events_reach_streams_of_every_worker(site: Site) -> None:
                 stream.__exit__(None, None, None)
         assert all('"client_groups"' in line for line in told)
         eventually(lambda: site.figure(http, "rubackup_event_streams") == 0, 10)
+
+
+def test_a_users_streams_are_counted_by_all_workers(site: Site) -> None:
+    """Ten, whichever workers have them: the next is refused by each of them; streams that end make room."""
+    with site.caller() as http, ExitStack() as streams:
+        site.entered(http)
+        opened = [streams.enter_context(http.stream("GET", "/api/v1/events")).status_code for _ in range(10)]
+        assert opened == [200] * 10
+        refused = [http.get("/api/v1/events") for _ in range(9)]
+        assert {one.status_code for one in refused} == {429}
+        assert refused[0].json()["message"] == "A user may have 10 event streams at once."
+        streams.close()
+        eventually(lambda: site.figure(http, "rubackup_event_streams") == 0, 10)
+        with http.stream("GET", "/api/v1/events") as again:
+            assert again.status_code == 200
 
 
 def test_a_repeated_call_is_known_to_every_worker(site: Site) -> None:
