@@ -14,7 +14,7 @@ from rubackup.roles.installed import certificate, logs
 from rubackup.roles.installed.config_file import AUTONOMOUS, NODES, ConfigFile
 from rubackup.roles.installed.environment import api_settings, app_host
 from rubackup.roles.installed.layout import Layout
-from rubackup.roles.process import database_address, workers
+from rubackup.roles.process import database_address, worker_timeout, workers
 from rubackup.roles.settings import ConfigurationFault, Settings, time_zone
 
 Question = Callable[[Settings], object]
@@ -122,6 +122,7 @@ def _api(layout: Layout, report: Report) -> None:
         lambda found: resolved(found, "APP_HOST", "APP_HOST"),
         lambda found: resolved(found, "DB_HOST", "DB_HOST"),
         workers,
+        worker_timeout,
         certificate.require_api,
         database_address,
         app_host,
