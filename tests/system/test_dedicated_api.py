@@ -168,6 +168,7 @@ def test_the_settings_of_the_host_are_looked_at(office: Office, host: Installati
     fine = host.run("rubackup", "config", "check")
     assert "Nothing is wrong." in fine
     assert "may open" not in fine
+    assert re.search(r"The certificate of PostgreSQL at \S+ ends in 0 days\.", fine)
 
     more = host.run("rubackup", "config", "check", WORKERS="5")
 

@@ -94,7 +94,8 @@ async def serve_at(settings: Settings, site: Site) -> None:
     files = pki.TlsFiles(
         key=settings.path("KEY_FILE"), chain=settings.path("CERT_FILE"), root=settings.path("ROOT_CA_FILE")
     )
-    database = Database(database_address(settings), size=10, application="rubackup_api")
+    address = database_address(settings)
+    database = Database(address, size=10, application="rubackup_api")
     hosts = RelayHosts(settings.servers(), files)
     once: list[asyncio.Task[None]] = []
     try:
@@ -102,7 +103,7 @@ async def serve_at(settings: Settings, site: Site) -> None:
         if site.first:
             await warn_before_first_login(database)
             host = settings.text("APP_HOST", "localhost")
-            once.append(asyncio.create_task(watch(database, files.chain, host)))
+            once.append(asyncio.create_task(watch(database, files.chain, host, address)))
         port = site.sockets[0].getsockname()[1]
         app = build(
             database,

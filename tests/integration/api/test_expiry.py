@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,12 @@ import asyncpg
 import httpx
 import pytest
 
-from rubackup.catalog.database import DatabaseAddress
-from rubackup.roles.expiry import days_left, warning
+from rubackup.catalog.database import Database, DatabaseAddress
+from rubackup.roles.expiry import database_warning, days_left, warning, watch
 from support.api import PASSWORD
 from support.api_process import Authority, process
 from support.databases import execute
+from support.tls_postgres import tls_postgres
 
 
 def rows(address: DatabaseAddress, query: str) -> list[Any]:
@@ -52,6 +54,35 @@ def test_a_file_that_is_none_has_no_end(tmp_path: Path) -> None:
 
     assert days_left(tmp_path / "x") != days_left(tmp_path / "x")
     assert warning(tmp_path / "x", "h") == ""
+
+
+def test_postgresqls_certificate_is_watched(authority: Authority, superuser: DatabaseAddress) -> None:
+    """As its own: a line, and an event. A certificate that is good for long is none of either."""
+
+    async def look(address: DatabaseAddress) -> None:
+        database = Database(superuser)
+        await database.open()
+        watching = asyncio.create_task(watch(database, authority.folder / "api.crt", "api.example", address))
+        try:
+            async with asyncio.timeout(20):
+                while not is_told(await told(database)):  # noqa: ASYNC110 - the catalogue tells nobody
+                    await asyncio.sleep(0.1)
+        finally:
+            watching.cancel()
+            await database.close()
+
+    async def told(database: Database) -> list[Any]:
+        async with database.connection() as db:
+            return list(await db.fetch("SELECT data FROM events WHERE kind = 'certificate'"))
+
+    def is_told(found: list[Any]) -> bool:
+        return any((row["data"]["name"], row["data"]["days_left"]) == ("localhost", 0) for row in found)
+
+    with tls_postgres(["localhost"]) as tls:
+        asyncio.run(look(replace(tls.address, host="localhost")))
+    assert "ends in 0 days" in database_warning("localhost", 0.9)
+    assert "has ended" in database_warning("localhost", -0.1)
+    assert database_warning("localhost", 30.1) == ""
 
 
 def test_an_administrator_hears_of_it(authority: Authority, superuser: DatabaseAddress) -> None:
