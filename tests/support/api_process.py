@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -31,11 +31,12 @@ class Authority:
         (folder / "root.crt").write_bytes(root.cert_pem)
         self.renew()
 
-    def renew(self, days: float = 365) -> None:
-        """A new leaf under a new key."""
+    def renew(self, days: float = 365, left: float | None = None) -> None:
+        """A new leaf under a new key; `left`: so many of its days are to come yet."""
+        began = datetime.now(UTC) - timedelta(days=0 if left is None else days - left)
         key = pki.new_key_pem()
         leaf = pki.issue(
-            self.issuing, pki.make_csr(key, "localhost"), role="api", hwid="a" * 64, now=datetime.now(UTC), days=days,
+            self.issuing, pki.make_csr(key, "localhost"), role="api", hwid="a" * 64, now=began, days=days,
             dns_names=["localhost"], addresses=["127.0.0.1"],
         )  # fmt: skip
         (self.folder / "api.key").write_bytes(key)

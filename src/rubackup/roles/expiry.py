@@ -33,10 +33,15 @@ def days_left(chain: Path, now: datetime | None = None) -> float:
     return (leaf.not_valid_after_utc - (now or datetime.now(UTC))).total_seconds() / DAY_SECONDS
 
 
+def _life_days(chain: Path) -> float:
+    leaf = load_certificates(chain.read_bytes())[0]
+    return (leaf.not_valid_after_utc - leaf.not_valid_before_utc).total_seconds() / DAY_SECONDS
+
+
 def warning(chain: Path, host: str, now: datetime | None = None) -> str:
     """What is to be done about a certificate that ends soon or has ended; '' when nothing is."""
     days = days_left(chain, now)
-    if not days < WARN_DAYS:
+    if math.isnan(days) or not days < min(WARN_DAYS, _life_days(chain) / api_hosts.SOON_PART):
         return ""
     when = f"ends in {math.floor(days)} days" if days >= 0 else "has ended"
     return (

@@ -35,14 +35,18 @@ def rows(address: DatabaseAddress, query: str) -> list[Any]:
 
 
 @pytest.mark.parametrize(
-    ("days", "told"), [(31.5, ""), (29.5, "ends in 29 days"), (0.5, "ends in 0 days"), (-0.5, "has ended")]
-)
-def test_what_is_said_and_when(authority: Authority, days: float, told: str) -> None:
-    """From 30 days before the end, with what to type; nothing before."""
-    authority.renew(days=10)
+    ("life", "days", "told"),
+    [
+        (365, 31.5, ""), (365, 29.5, "ends in 29 days"), (365, 0.5, "ends in 0 days"), (365, -0.5, "has ended"),
+        (45, 11.5, ""), (45, 10.5, "ends in 10 days"),
+    ],
+)  # fmt: skip
+def test_what_is_said_and_when(authority: Authority, life: float, days: float, told: str) -> None:
+    """From 30 days before the end, of a shorter life from a quarter of it, with what to type; nothing before."""
+    authority.renew(days=life)
     chain = authority.folder / "api.crt"
 
-    said = warning(chain, "api.example", datetime.now(UTC) + timedelta(days=10 - days))
+    said = warning(chain, "api.example", datetime.now(UTC) + timedelta(days=life - days))
 
     assert told in said
     assert bool(said) == bool(told) == ("rb_init --renew-api api.example" in said)
@@ -87,12 +91,14 @@ def test_postgresqls_certificate_is_watched(authority: Authority, superuser: Dat
 
 def test_an_administrator_hears_of_it(authority: Authority, superuser: DatabaseAddress) -> None:
     """One of two workers says it at the start; the event log and `/metrics` have it; the state shows hosts that were enrolled."""
-    authority.renew(days=12)
+    authority.renew(days=365, left=12)
     execute(
         superuser,
-        """INSERT INTO api_hosts (name, hwid, database_role, certificate_serial, certificate_not_after)
-           VALUES ('api.example', 'a', 'r', '1', now() + interval '12 days'),
-                  ('far.example', 'b', 'r', '2', now() + interval '40 days')""",
+        """INSERT INTO api_hosts (name, hwid, database_role, certificate_serial, certificate_not_after, enrolled_at)
+           VALUES ('api.example', 'a', 'r', '1', now() + interval '12 days', now() - interval '353 days'),
+                  ('short.example', 'c', 'r', '3', now() + interval '10 days', now() - interval '35 days'),
+                  ('fresh.example', 'd', 'r', '4', now() + interval '12 days', now() - interval '33 days'),
+                  ('far.example', 'b', 'r', '2', now() + interval '40 days', now() - interval '325 days')""",
     )
     context = ssl.create_default_context(cafile=str(authority.folder / "root.crt"))
     body = {"rubackup_database": superuser.database, "rubackup_user": "rubackup", "password": PASSWORD}
@@ -108,7 +114,7 @@ def test_an_administrator_hears_of_it(authority: Authority, superuser: DatabaseA
 
     assert event["family"] == "server_state"
     assert '"name": "localhost"' in event["data"]
-    assert [one["name"] for one in state["ending_certificates"]] == ["api.example"]
+    assert [one["name"] for one in state["ending_certificates"]] == ["short.example", "api.example"]
     assert "rubackup_certificate_days_left 11.9" in figures
     log = (authority.folder / "log").read_text()
     assert log.count("ends in 11 days. On the primary server: rb_init --renew-api localhost") == 1
