@@ -87,7 +87,7 @@ class Walk:
 
     def stands_still(self) -> None:
         """A program that does not move is started again by systemd; here it need not wait two minutes."""
-        unit, folder = "rubackup_api", "/run/systemd/system/rubackup_api.service.d"
+        unit, folder = "rubackup_api", "/etc/systemd/system/rubackup_api.service.d"
         self.step("watchdog: the API is stopped by a signal")
         before = self.host.run(f"systemctl show -P MainPID {unit}").strip()
         assert self.host.run(f"systemctl show -P WatchdogUSec {unit}").strip() == "2min"
@@ -100,7 +100,9 @@ class Walk:
         assert self.host.run(f"systemctl show -P MainPID {unit}").strip() == stopped, "it moved, and was ended"
         self.host.run(f"kill -STOP {stopped}")
         self.host.until(f"systemctl is-active {unit} && test $(systemctl show -P MainPID {unit}) != {stopped}", 60)
-        assert "Watchdog timeout" in self.host.run(f"journalctl --no-pager -u {unit}")
+        journal = self.host.run(f"journalctl --no-pager -u {unit} -o cat")
+        assert "Watchdog timeout" in journal, journal
+        assert "in until_signal" in journal, "where it stood is not told"
         self.host.run(f"rm -r {folder}; systemctl daemon-reload; systemctl restart {unit}")
 
     def copy_and_back(self) -> None:
