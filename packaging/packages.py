@@ -63,7 +63,7 @@ PACKAGES = (
         "rubackup-rest-api",
         "RuBackup: REST API",
         programs=("rubackup_api",),
-        units=("rubackup_api.service",),
+        units=("rubackup_api.service", "rubackup_renew_api.service", "rubackup_renew_api.timer"),
         configuration=("rubackup_api.env", "rubackup_api_logger.conf"),
         needs=("rubackup-common",),
         roles=("api",),

@@ -70,6 +70,15 @@ def test_a_service_starts_its_program_as_its_user(role: str) -> None:
         assert {str(Layout().log(role)), str(Layout().run(role))} <= set(match[1].split())
 
 
+@pytest.mark.parametrize("role", sorted(set(USERS) - {"alone"}))
+def test_a_service_that_stands_still_is_started_again(role: str) -> None:
+    """By systemd, which its program tells that it moves; a process that is ended so leaves none of its memory behind."""
+    unit = (PACKAGING / f"units/rubackup_{role}.service").read_text()
+
+    assert re.search(r"^WatchdogSec=[25]min$", unit, re.MULTILINE)
+    assert {"Type=notify", "Restart=on-failure", "LimitCORE=0"} <= set(unit.splitlines())
+
+
 def test_every_key_and_variable_is_explained() -> None:
     """Of config.file and rubackup_api.env."""
     assert [key.name for key in KEYS if f"| `{key.name}` |" not in REFERENCE] == []
@@ -82,4 +91,4 @@ def test_units_name_the_manual_where_the_packages_have_it(unit: Path) -> None:
     places = re.findall(r"^Documentation=(.*)$", unit.read_text(), re.MULTILINE)
 
     assert all(place == "file:///usr/share/doc/rubackup-common/manual/index.html" for place in places)
-    assert places or unit.stem == "rubackup_renew"
+    assert places or unit.stem in {"rubackup_renew", "rubackup_renew_api"}
