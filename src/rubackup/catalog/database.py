@@ -188,7 +188,11 @@ class Database:
         """A connection of its own, outside the pool: for advisory locks and LISTEN. The caller closes it."""
         with translated(), self._encrypted():
             connection = await asyncpg.connect(**self._arguments())
-            await self._prepare(connection)
+            try:
+                await self._prepare(connection)
+            except BaseException:
+                connection.terminate()
+                raise
             return connection
 
     async def listen(self, channels: tuple[str, ...], heard: Callable[[str, str], Awaitable[None]]) -> None:

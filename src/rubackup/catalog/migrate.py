@@ -108,21 +108,17 @@ async def _shut_out(db: Any, found: Schema, target: Schema, code: Code) -> None:
         await db.execute(f"SET LOCAL lock_timeout = {versions.LOCK_TIMEOUT_MS}")
         await db.execute("LOCK TABLE schema_version IN ACCESS EXCLUSIVE MODE")
         older = await versions.older_than(db, target.oldest)
-        if older and target.post > found.post:
-            raise _too_old(f"{target.post:04}_post", older, code)
-        if older and target.oldest > found.oldest:
+        if older and target.post > max(found.post, code.beside):
+            raise Conflict(
+                f"The service database was not brought to schema {target.post:04}_post of version {code.product}: too old"
+                f" for that are {_named(older)}. Upgrade them, or stop them, and try again."
+            )
+        if older:
             raise Conflict(
                 f"Version {code.product} does not work beside versions that do not know schema {target.oldest:04}:"
                 f" {_named(older)}. Upgrade those to a version in between first, or stop them, and try again."
             )
         await db.execute(_RAISE, target.oldest)
-
-
-def _too_old(target: str, older: Sequence[Process], code: Code) -> Conflict:
-    return Conflict(
-        f"The service database was not brought to schema {target} of version {code.product}: too old for that are"
-        f" {_named(older)}. Upgrade them, or stop them, and try again."
-    )
 
 
 def _named(processes: Sequence[Process]) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib
 from collections.abc import Awaitable, Callable
 
+from rubackup.domain.errors import TooSlow
 from rubackup.roles.process import database_address, run
-from rubackup.roles.settings import Settings
+from rubackup.roles.settings import ConfigurationFault, Settings
 
 Serve = Callable[[Settings], Awaitable[None]]
 
@@ -34,13 +35,17 @@ def run_role(name: str, role: str, load: Callable[[], Settings]) -> None:
 
 
 async def _bring_schema(settings: Settings) -> None:
-    """The first half of this version's migrations, which processes of the version before can work with.
+    """The first half of this version's migrations, which processes of versions before can work with.
 
-    The second half comes with the next version, or by `rb_init --finish-upgrade`.
+    The second half comes by `rb_init --finish-upgrade`. ConfigurationFault when a file keeps the others waiting for too
+    long: systemd would start this process again and again, and they would wait again.
     """
     from rubackup.catalog.migrate import migrate  # noqa: PLC0415 - agents open no catalogue
 
-    await migrate(database_address(settings), "pre")
+    try:
+        await migrate(database_address(settings), "pre")
+    except TooSlow as error:
+        raise ConfigurationFault(error.message) from error
 
 
 async def _require_schema(settings: Settings) -> None:
