@@ -88,6 +88,19 @@ async def finish(address: DatabaseAddress, code: Code = OWN) -> None:
     await migrate(address, "all", code)
 
 
+async def unfinished(address: DatabaseAddress) -> str:
+    """A sentence when an upgrade waits to be finished, whichever version began it; '' otherwise."""
+    async with _direct(address) as connection:
+        found = await versions.read(connection)
+        if found is None or found.pre == found.post:
+            return ""
+        theirs = await versions.signed_by(connection)
+    return (
+        f"The upgrade to version {theirs or 'one that is not known'} is not finished (schema {found}): when nobody is to go back"
+        " any more, rb_init --finish-upgrade on a server completes it."
+    )
+
+
 async def _target(connection: Connection, phase: Phase, code: Code) -> Schema | None:
     """How far the schema is to be brought; None when there is nothing to do."""
     found = await versions.read(connection)
@@ -109,8 +122,9 @@ async def _shut_out(db: Any, found: Schema, target: Schema, code: Code) -> None:
         await db.execute("LOCK TABLE schema_version IN ACCESS EXCLUSIVE MODE")
         older = await versions.older_than(db, target.oldest)
         if older and target.post > max(found.post, code.beside):
+            reached = f"{target.post:04}_post"
             raise Conflict(
-                f"The service database was not brought to schema {target.post:04}_post of version {code.product}: too old"
+                f"The service database was not brought to schema {reached} of version {code.product}: too old"
                 f" for that are {_named(older)}. Upgrade them, or stop them, and try again."
             )
         if older:

@@ -7,6 +7,7 @@ import contextlib
 import itertools
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from rubackup.catalog.backup.file import check
 from rubackup.catalog.backup.restoring import restore
 from rubackup.catalog.backup.taking import take
 from rubackup.catalog.database import Database, DatabaseAddress
-from rubackup.catalog.migrate import check_ready, finish, migrate
+from rubackup.catalog.migrate import check_ready, finish, migrate, unfinished
 from rubackup.catalog.migrations import run as running
 from rubackup.catalog.versions import OWN, Code, Schema, connection_name
 from rubackup.domain.errors import Busy, Conflict, RubackupError, TooSlow, Unavailable
@@ -423,3 +424,35 @@ def test_words_for_how_far_a_schema_is(text: str, expected: Schema | None) -> No
     assert Schema.parse(text) == expected
     if expected is not None:
         assert str(expected) == text
+
+
+def test_the_way_back_from_a_finished_upgrade(
+    database: DatabaseAddress, releases: tuple[Release, ...], tmp_path: Path
+) -> None:
+    """A backup of before takes the place of the newer catalogue, when that is said; then the old release starts again."""
+    old, new, _ = releases
+    path = tmp_path / "before.rbcat"
+
+    async def scenario() -> None:
+        db = await connected(database, "psql", old.code)
+        await old.work(db, "before")
+        await db.close()
+        assert await unfinished(database) == ""
+        await take(database, path, server="backup1", root="ab" * 32)
+        await migrate(database, "pre", new.code)
+        waits = rf"version 3\.0\.0-1 is not finished \(schema {FIRST + 1:04}_pre after {BEFORE:04}_post\)"
+        assert re.search(waits, await unfinished(database))
+        await finish(database, new.code)
+        assert await unfinished(database) == ""
+        with pytest.raises(Conflict, match="newer version"):
+            await restore(database, path, replace=False)
+        await restore(database, path, replace=True)
+        await migrate(database, "pre", old.code)
+        await check_ready(database, old.code)
+        db = await connected(database, "rubackup_server", old.code)
+        assert await db.fetchval("SELECT count(*) FROM client_groups WHERE name = 'before'") == 1
+        await old.work(db, "after")
+        assert await db.fetchval("SELECT to_regclass('schema_version')") == "schema_version"
+        await db.close()
+
+    asyncio.run(scenario())

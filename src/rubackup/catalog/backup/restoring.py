@@ -46,7 +46,8 @@ async def restore(
     version to this is to be finished as after any upgrade: versions that could work with the backup still can.
 
     The file is read whole before anything is touched. Conflict when a server or an API is connected, when there is a
-    catalogue and `replace` is not said, or when the backup is of a newer version; Corrupt when it is damaged.
+    catalogue and `replace` is not said, or when the backup is of a newer version; Corrupt when it is damaged. The catalogue
+    that gives way may be of a newer version.
     """
     step("check")
     header, rows, _ = check(path, passphrase)
@@ -56,7 +57,8 @@ async def restore(
             f"{path} is of a newer version, {header.product} (schema {header.schema}; this version knows"
             f" {OWN.newest():04}): install that version, restore there."
         )
-    await check_version(address)
+    if not replace:  # the way back from a finished upgrade leads over a catalogue that is newer than this code
+        await check_version(address)
     with _explained():
         async with _alone(address, replace=replace) as db:
             step("schema")
