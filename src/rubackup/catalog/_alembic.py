@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, Final
 
 import asyncpg
@@ -77,13 +77,11 @@ class Runner:
             await asyncio.sleep(pause)
 
     async def _in_words(self, work: Callable[[], Awaitable[None]]) -> None:
-        try:
-            await work()
-        except DBAPIError as error:
-            cause = error.orig.__cause__ if error.orig is not None else None
-            raise (cause or error) from error
-        finally:
-            await self._connection.rollback()  # of what a failed file has left; after a commit there is nothing
+        with _unwrapped():
+            try:
+                await work()
+            finally:
+                await self._connection.rollback()  # of what a failed file has left; after a commit there is nothing
 
     async def prepare(self) -> None:
         """The table that says how far the schema is, and what it has since revision 21."""
@@ -119,13 +117,23 @@ async def runner(address: DatabaseAddress, schema: str = "", code: Code = OWN) -
         return await asyncpg.connect(**address.arguments(), timeout=10, server_settings=settings)
 
     engine = create_async_engine("postgresql+asyncpg://", async_creator=connect, poolclass=NullPool)
-    with translated():
+    with translated(), _unwrapped():
         try:
             async with engine.connect() as connection:
                 raw = await connection.get_raw_connection()
                 yield Runner(connection, raw.driver_connection, code)
         finally:
             await engine.dispose()
+
+
+@contextlib.contextmanager
+def _unwrapped() -> Iterator[None]:
+    """The driver's errors in place of SQLAlchemy's."""
+    try:
+        yield
+    except DBAPIError as error:
+        cause = error.orig.__cause__ if error.orig is not None else None
+        raise (cause or error) from error
 
 
 async def upgrade(address: DatabaseAddress, target: Schema, schema: str = "", code: Code = OWN) -> None:
