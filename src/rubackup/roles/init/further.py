@@ -6,7 +6,7 @@ import asyncio
 import subprocess
 
 from rubackup.catalog.database import Database
-from rubackup.catalog.migrate import migrate
+from rubackup.catalog.migrate import finish
 from rubackup.domain.errors import NotFound
 from rubackup.domain.permissions import Principal, Role
 from rubackup.roles.init import api_renewal
@@ -88,7 +88,7 @@ def renew_all(layout: Layout, tell: Tell) -> list[str]:
 
 def finish_upgrade(layout: Layout) -> None:
     """Both halves of this version's migrations: no process of an older version may run any more."""
-    asyncio.run(migrate(catalogue_address(layout)))
+    asyncio.run(finish(catalogue_address(layout)))
 
 
 def use_new(renewed: list[str]) -> None:

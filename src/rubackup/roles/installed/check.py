@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rubackup.catalog.database import DatabaseAddress
+from rubackup.catalog.migrate import unfinished
 from rubackup.domain.errors import RubackupError
 from rubackup.roles import expiry
 from rubackup.roles.init import access, advice
@@ -68,6 +71,8 @@ def _config_file(layout: Layout, report: Report) -> None:
     file = ConfigFile.load(layout.config_file)
     for role in sorted(NODES[file.node]):
         report.ask(lambda role=role: _role(file, role, layout, report))  # type: ignore[misc]
+    if "server" in NODES[file.node] and not report.problems:
+        _note_upgrade(database_address(file.settings("server", layout)), report)
 
 
 def _role(file: ConfigFile, role: str, layout: Layout, report: Report) -> None:
@@ -135,6 +140,16 @@ def _api(layout: Layout, report: Report) -> None:
     if not report.problems:
         _note_connections(settings, report)
         _note_database_end(settings, report)
+
+
+def _note_upgrade(address: DatabaseAddress, report: Report) -> None:
+    """That an upgrade waits to be finished is forgotten easily."""
+    try:
+        sentence = asyncio.run(unfinished(address))
+    except RubackupError as error:
+        report.notes.append(f"PostgreSQL was not asked: {error.message}")
+        return
+    report.notes += [sentence] if sentence else []
 
 
 def _note_end(settings: Settings, report: Report) -> None:

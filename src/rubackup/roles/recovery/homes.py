@@ -166,7 +166,7 @@ def replacing(
             folders.make(layout, SERVER_ROLES)
             home.place(files, replace=replace)
             folders.make(layout, SERVER_ROLES)  # owners and modes of what was placed
-        service = _service(layout, plan or Plan("primary-server"), adopt=replace)
+        service = _service(layout, plan or Plan("primary-server"), replace=replace)
         service.inspect()
         service.make()
         yield service.address()
@@ -205,10 +205,11 @@ def _is_external(state: State) -> bool:
     return path.exists() and path.read_text().strip() == "external"
 
 
-def _service(layout: Layout, plan: Plan, *, adopt: bool) -> ServiceDatabase:
+def _service(layout: Layout, plan: Plan, *, replace: bool) -> ServiceDatabase:
     """The database that config.file names; Invalid on a host that is no server."""
     values = ConfigFile.load(layout.config_file)
     if "server" not in NODES[values.node]:
         raise Invalid(f"This host is a {values.node}; the catalogue is restored on a server.")
     completed = dataclasses.replace(plan, node=values.node).completed(values.values)
-    return ServiceDatabase(layout, completed, lambda: installation(layout, adopt=adopt))
+    whose = dataclasses.replace(installation(layout, adopt=replace), replace=replace)
+    return ServiceDatabase(layout, completed, lambda: whose)
