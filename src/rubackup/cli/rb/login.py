@@ -16,8 +16,6 @@ from rubackup.sdk import Client, Misused
 from rubackup.sdk.client import DATABASE
 from rubackup.sdk.store import read_private
 
-INSTALLED_ROOT = Path("/opt/rubackup/keys/rootCA/serverRootCACert.crt")
-
 Json = Annotated[bool, typer.Option("--json", help="JSON for scripts.")]
 
 
@@ -120,7 +118,10 @@ def ask(question: str, **how: Any) -> str:
 
 def _root() -> str:
     """The root certificate of an installation on this host."""
-    return str(INSTALLED_ROOT) if INSTALLED_ROOT.exists() else "none"
+    from rubackup.roles.installed.layout import Layout  # noqa: PLC0415 - nothing else of `rb` needs the product
+
+    found = Layout.here().root_certificate
+    return str(found) if found.exists() else "none"
 
 
 def _given(answer: str) -> Path | None:

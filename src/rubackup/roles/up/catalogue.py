@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,10 +20,13 @@ from rubackup.catalog.database import Connection, DatabaseAddress
 from rubackup.catalog.migrate import check_version, migrate, version
 from rubackup.catalog.quoting import quoted
 from rubackup.roles.settings import Settings
+from rubackup.roles.up.certificates import hwid
 from rubackup.roles.up.faults import StartupFault
-from rubackup.roles.up.state import State
-from rubackup.services import emergency
+from rubackup.roles.up.state import State, write_text
+from rubackup.services import emergency, moved
 from rubackup.services.passwords import hash_password
+
+log = logging.getLogger(__name__)
 
 DATABASE = "rubackup"
 SUPERUSER = "rubackup"
@@ -128,7 +132,27 @@ async def _prepare(state: State, catalogue: Catalogue, *, new: bool, command: st
     await migrate(catalogue.address)
     async with connected(catalogue.address) as connection:
         await make_superuser(connection, state.keep_secret(SUPERUSER_PASSWORD))
+        await _follow(state, connection)
         await emergency.place(connection, str(state.emergency))
+
+
+async def _follow(state: State, connection: Connection) -> None:
+    """Storages in the folder of a state that was moved, or carried to another host, are found where it is now."""
+    here = str(state.root.resolve())
+    before = state.place.read_text().removesuffix("\n") if state.place.exists() else _named_before(state)
+    if before and before != here:
+        for old, new in await moved.follow(
+            connection, hwid(state, "media"), before, here, lambda path: Path(path).is_dir()
+        ):
+            log.info("%s lies in %s now", old, new)
+    if before != here or not state.place.exists():
+        write_text(state.place, f"{here}\n")
+
+
+def _named_before(state: State) -> str:
+    """Where an older version, which wrote no place, has seen the state last; '' for a new one."""
+    path = state.settings("server")
+    return Settings.load(path, {}).text("STATE_DIR", "") if path.exists() else ""
 
 
 async def make_database(administrator: DatabaseAddress, wanted: DatabaseAddress) -> None:
