@@ -169,7 +169,10 @@ class Alone:
     def _catalogue_is_lost(self) -> None:
         host = self._host
         self._step("the catalogue is lost, and filled out of the pool, as the page on recovery says")
+        host.run("rb login && rb global_schedule update minutely --status wait")
         number = len(json.loads(host.run(COPIES)))
+        host.run("mkdir -p /mnt/safe && (umask 077; head -c 24 /dev/urandom | base64 >/root/catalogue-passphrase)")
+        host.run("rubackup backup-catalogue --to /mnt/safe --with-keys --passphrase-file /root/catalogue-passphrase")
         host.run("systemctl stop rubackup_alone && rm -rf /srv/backup/postgres/data")
         host.run("systemctl start rubackup_alone", status=1)
         assert "rubackup_alone --new-catalogue" in host.run("journalctl -u rubackup_alone -o cat")
