@@ -169,7 +169,7 @@ class Alone:
     def _catalogue_is_lost(self) -> None:
         host = self._host
         self._step("the catalogue is lost, and filled out of the pool, as the page on recovery says")
-        host.run("rb login && rb global_schedule update minutely --status wait")
+        host.run("rb login && rb global_schedule stop minutely")
         number = len(json.loads(host.run(COPIES)))
         host.run("mkdir -p /mnt/safe && (umask 077; head -c 24 /dev/urandom | base64 >/root/catalogue-passphrase)")
         host.run("rubackup backup-catalogue --to /mnt/safe --with-keys --passphrase-file /root/catalogue-passphrase")
