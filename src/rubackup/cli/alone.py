@@ -56,7 +56,10 @@ class Alone(Program):
         return 0
 
     def _become_owner(self) -> None:
-        become_owner_of(autonomous.settings(self._layout).path("ALONE_DIR"), self.name)
+        found = autonomous.settings(self._layout)
+        if not found.path("ALONE_DIR").exists():
+            autonomous.folder_of(found)  # says so
+        become_owner_of(found.path("ALONE_DIR"), self.name)
 
 
 def _runtime() -> Path:
