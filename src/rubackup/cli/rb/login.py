@@ -43,7 +43,8 @@ def login(
 ) -> None:
     """Begin a session. It lasts until `rb logout`, at most 24 hours."""
     last = _last(needed=not url and state is None)
-    state = state or (None if url or last is not None else _own_state())
+    if state is None and not url and not ca and _logs_in_here(own := _own_state(), last, user):
+        state = own
     if state is not None:
         place, password_file = _place_of(state, password_file)
     elif url or last is not None or sys.stdin.isatty():
@@ -148,6 +149,17 @@ def _own_state() -> Path | None:
         return Path(file.values["autonomous-directory"]) if file.node == AUTONOMOUS else None
     except (RubackupError, KeyError):
         return None
+
+
+def _logs_in_here(own: Path | None, last: access.Place | None, user: str) -> bool:
+    """Whether the login is that of an autonomous client's superuser, whose password this host has: the first, or once more."""
+    if own is None or last is None:
+        return own is not None
+    try:
+        here, _ = _place_of(own, "")
+    except Misused:
+        return False
+    return (last.url, user or last.user) == (here.url, here.user)
 
 
 def _place_of(state: Path, password_file: str) -> tuple[access.Place, str]:
