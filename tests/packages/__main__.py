@@ -90,6 +90,7 @@ def one_host(packages: Path, newer: Path, lower: Path, work: Path, page: Page, s
         walk = Walk(host, page, step)
         walk.set_up(packages)
         walk.users_and_units()
+        walk.stands_still()
         walk.copy_and_back()
         walk.by_name()
         client = Everything(walk)

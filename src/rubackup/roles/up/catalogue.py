@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -131,7 +131,8 @@ async def _prepare(state: State, catalogue: Catalogue, *, new: bool, command: st
     await check_version(catalogue.address)
     await migrate(catalogue.address)
     async with connected(catalogue.address) as connection:
-        await make_superuser(connection, state.keep_secret(SUPERUSER_PASSWORD))
+        password = state.keep_secret(SUPERUSER_PASSWORD)
+        await make_superuser(connection, lambda: password)
         await _follow(state, connection)
         await emergency.place(connection, str(state.emergency))
 
@@ -168,14 +169,14 @@ async def make_database(administrator: DatabaseAddress, wanted: DatabaseAddress)
         await connection.execute(f"REVOKE ALL ON DATABASE {database} FROM PUBLIC")
 
 
-async def make_superuser(connection: Connection, password: str) -> None:
-    """The first superuser; an installation that has one keeps it, whatever it is called."""
+async def make_superuser(connection: Connection, password: Callable[[], str]) -> None:
+    """The first superuser; an installation that has one keeps it, whatever it is called, and is asked for no password."""
     if await connection.fetchval("SELECT 1 FROM users WHERE is_superuser LIMIT 1"):
         return
     await connection.execute(
         """INSERT INTO users (username, password_hash, fullname, group_id, is_superuser)
            SELECT $1, $2, 'Superuser', id, true FROM user_groups ORDER BY id LIMIT 1""",
-        SUPERUSER, await hash_password(password),
+        SUPERUSER, await hash_password(password()),
     )  # fmt: skip
 
 
