@@ -68,7 +68,7 @@ def main() -> int:
             one_host(packages, newer, lower, work, page, step)
         if "alone" in chosen.parts:
             with booted("rb-alone", lower, work) as host:
-                Alone(host, page, step).walk(packages)
+                Alone(host, page, step).walk(packages, newer)
         if "many" in chosen.parts:
             with dedicated.site(packages, lower, work / "dedicated", page, step) as site:
                 site.set_up()

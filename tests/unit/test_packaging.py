@@ -9,6 +9,7 @@ import sys
 import tomllib
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -68,6 +69,43 @@ def test_a_service_starts_its_program_as_its_user(role: str) -> None:
         match = re.search(r"ReadWritePaths=(.*)", unit)
         assert match is not None
         assert {str(Layout().log(role)), str(Layout().run(role))} <= set(match[1].split())
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.name)
+def test_a_unit_that_is_linked_is_started_by_another(package: Any) -> None:
+    """By a timer of its name or by a service that wants it; nobody enables it."""
+    assert {unit.removesuffix(".timer") + ".service" for unit in package.units if unit.endswith(".timer")} <= set(
+        package.started
+    )
+    for name in package.started:
+        assert name in package.units
+        others = [(PACKAGING / "units" / one).read_text() for one in package.units if one != name]
+        timer = name.removesuffix(".service") + ".timer"
+        assert timer in package.units or any(f"Wants={name}\n" in unit for unit in others)
+        assert "[Install]" not in (PACKAGING / "units" / name).read_text()
+
+
+def test_users_of_units_are_made() -> None:
+    """Each user of a unit but root is made by the packages' script."""
+    script = (PACKAGING / "scripts/postinst").read_text()
+    units = "".join(unit.read_text() for unit in (PACKAGING / "units").iterdir())
+
+    assert [
+        user for user in re.findall(r"^User=(.*)$", units, re.MULTILINE) if user != "root" and user not in script
+    ] == []
+
+
+def test_an_autonomous_client_may_no_more_than_a_client() -> None:
+    """Its root has the same capabilities: PostgreSQL's other user is a matter of the other unit."""
+    found = [
+        re.findall(
+            r"^CapabilityBoundingSet=(.*)$", (PACKAGING / f"units/rubackup_{name}.service").read_text(), re.MULTILINE
+        )
+        for name in ("alone", "client", "postgres")
+    ]
+
+    assert found[0] == found[1]
+    assert found[2] == [""]
 
 
 @pytest.mark.parametrize("role", sorted(set(USERS) - {"alone"}))
