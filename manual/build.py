@@ -37,8 +37,8 @@ ONLY_ENGLISH = "\n*Эта страница есть только на англи
 WIDE = "---\nhide: [toc]\n---\n"
 """A page without sections needs no list of them beside it."""
 SECTIONS = {
-    "Setting up": "Установка", "Every day": "Повседневная работа", "Taking care": "Защита и обслуживание",
-    "Reference": "Справочник", "Development": "Для разработчиков", "Design": "Устройство", "Decisions": "Решения",
+    "Setting up": "Установка и настройка", "Every day": "Повседневная работа", "Taking care": "Защита и обслуживание",
+    "Reference": "Справочник", "Development": "Для разработчиков", "Design": "Устройство системы", "Decisions": "Проектные решения",
 }  # fmt: skip
 LEFT_OUT = ("404.html", "sitemap.xml", "sitemap.xml.gz")
 """What only a web server would give out."""

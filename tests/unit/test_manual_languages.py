@@ -16,6 +16,16 @@ TABLE = re.compile(r"(?:^\|.*\|\n)+", re.MULTILINE)
 CELL = re.compile(r"(?<!\\)\|")
 CYRILLIC = re.compile("[а-яё]", re.IGNORECASE)
 
+OTHER_WORDS = {
+    r"супервизор": "супервайзер", r"медиа-сервер": "медиасервер", r"мастер-ключ": "главный ключ",
+    r"замещени|замещает": "подмена", r"папк": "директория", r"каталог (сокета|назначения|хранилищ|состояния)": "директория",
+    r"надгроби": "метка удаления", r"локальн\w+ каталог": "локальное файловое хранилище", r"скрипт": "сценарий",
+    r"\bговорит": "показывает, сообщает",
+}  # fmt: skip
+"""Words for what the glossary calls otherwise."""
+WITHOUT_DOTS = r"\b(еще|ее|нее|отчет\w*|учетн\w*|расчет\w*|объем\w*|надежн\w*|емкост\w*|идет|ждет|дает|берет|создает|остается|подключен|завершен)\b"
+"""Words that have a letter with dots, which the pages write."""
+
 both = pytest.mark.parametrize("page", sorted(RUSSIAN))
 
 
@@ -81,3 +91,21 @@ def test_russian_pages_are_in_russian(page: str) -> None:
     paragraphs = [part for part in re.split(r"\n\s*\n", text) if len(re.findall("[A-Za-zА-Яа-яё]", part)) > 40]
 
     assert [part for part in paragraphs if not CYRILLIC.search(part)] == []
+
+
+@both
+def test_words_are_those_of_the_glossary(page: str) -> None:
+    """One thing has one name, and letters have their dots."""
+    text = re.sub(r"`[^`]*`", "", prose(RUSSIAN[page].read_text()))
+
+    assert {found[0]: word for bad, word in OTHER_WORDS.items() if (found := re.search(bad, text, re.IGNORECASE))} == {}
+    assert re.findall(WITHOUT_DOTS, text, re.IGNORECASE) == []
+
+
+@both
+def test_quotes_dashes_and_numbers_are_russian(page: str) -> None:
+    """No quotes or dashes of a typewriter, and no comma between thousands: it is a decimal point here."""
+    text = re.sub(r"`[^`]*`|<!--.*?-->", "", prose(RUSSIAN[page].read_text()), flags=re.DOTALL)
+
+    assert re.findall(r"\"[а-яё][^\"\n]*\"|[а-яё] - [а-яё]", text, re.IGNORECASE) == []
+    assert re.findall(r"\b\d{1,3},\d{3}\b", text) == []

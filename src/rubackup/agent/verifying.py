@@ -18,6 +18,7 @@ NAMED_DAMAGE = 1000
 """Damaged files that the report of a verification names; further ones are lines of the task log only."""
 ATTEMPTS = 3
 """A verification that finds the pool's index wrong, or the manifest damaged and repairs it, is done again."""
+REBUILT: Final = "The index of the pool is wrong. It is rebuilt, and the copy is verified once more."
 _SHIFTED: Final = "A storage of the pool was away for a while. The copy is verified once more."
 _UNSTEADY: Final = "Storages of the pool went away and came back again and again while the copy was verified."
 
@@ -51,14 +52,24 @@ def verify(open_pool: Callable[[], Pool], order: RunVerify, task: RunningTask) -
                 task.log("warning", _SHIFTED)
                 continue
         if isinstance(found, RubackupError):
-            if left and not isinstance(found, StorageFault) and _repaired(pool, order.record, found, task):
+            if left and _mended_or_rebuilt(pool, order.record, found, task):
                 continue
             return _failed(found)
         if not (found.damaged and pool.index_damaged and left):
             result = _sealed_anew(pool, order.record, found, task)
             return _outcome(result, unlike, spared, task, contents=order.contents)
-        task.log("warning", "The index of the pool is wrong. It is rebuilt, and the copy is verified once more.")
+        task.log("warning", REBUILT)
     return Outcome("error", _UNSTEADY)
+
+
+def _mended_or_rebuilt(pool: Pool, record: str, error: RubackupError, task: RunningTask) -> bool:
+    """Whether it is worth trying again: the index is made anew when the pool is opened next, or the manifest was."""
+    if isinstance(error, StorageFault):
+        return False
+    if pool.index_damaged:
+        task.log("warning", f"{error.message} {REBUILT}")
+        return True
+    return _repaired(pool, record, error, task)
 
 
 def _failed(error: RubackupError) -> Outcome:

@@ -3,7 +3,7 @@
 from rubackup.catalog.migrations.run import run
 
 revision = "0022_post"
-down_revision = "0022_pre"
+down_revision = "0021_post"
 
 
 def upgrade() -> None:
