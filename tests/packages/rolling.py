@@ -1,4 +1,4 @@
-"""A version with one more migration comes to hosts one after another, goes again, and comes for good."""
+"""A version with two more migrations comes to hosts one after another, goes again, and comes for good."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ class Rolling:
     def __init__(self, site: Site, packages: Path, newer: Path, revision: int) -> None:
         self._site = site
         self._revision = f"{revision:04}"
+        self._begun = f"{revision - 1:04}_pre {revision}"
+        """Both pre files have run, no post file."""
         self.client = site.office().client("host1.example")["client"]
         self.record = 0
         self.old, self.new = (
@@ -50,7 +52,7 @@ class Rolling:
         site.step("a backup begins that outlasts the upgrade of all hosts but its client's")
         task = site.office().slow_backup("/srv/large", client, LIMIT_KIB, POOL)
         site.take("Several hosts")
-        assert self._schema() == f"{self._revision}_pre"
+        assert self._schema() == self._begun
         assert self._version("rb-client") == old, "the client was to stay old"
         self._alive()
         office = site.office()
@@ -71,7 +73,7 @@ class Rolling:
         site.step(f"back to {self.old}")
         site.take("Back to the old version")
         assert {self._version(name) for name in site.hosts if name != "rb-db"} == {self.old}
-        assert self._schema() == f"{self._revision}_pre"
+        assert self._schema() == self._begun
         self._alive()
         self._restore("/srv/large-2")
         office = site.office()
@@ -89,11 +91,11 @@ class Rolling:
         assert "large" in str(office.call("POST", "/list_client_filesystem", asked)["data"])
         said = site.hosts["rb-primary"].run("rb_init --finish-upgrade", status=1)
         assert f"too old for that are rubackup_api {self.old} on rb-api." in said, said
-        assert self._schema() == f"{self._revision}_pre"
+        assert self._schema() == self._begun
         site.hosts["rb-api"].run("cd /root/new && dpkg -i rubackup-common.deb rubackup-rest-api.deb")
         self._alive()
         site.take("Finish")
-        assert self._schema() == f"{self._revision}_post"
+        assert self._schema() == f"{self._revision}_post {int(self._revision)}"
         wrong = site.database(f"SELECT hostname FROM servers WHERE {COLUMN} IS DISTINCT FROM '{self.new}'")
         assert wrong == "", wrong
         self._restore("/srv/large-3")
@@ -119,7 +121,7 @@ class Rolling:
         return self._site.hosts[name].run("rubackup version").strip() if name != "rb-db" else ""
 
     def _schema(self) -> str:
-        return self._site.database("SELECT version_num FROM schema_version")
+        return self._site.database("SELECT version_num || ' ' || pre FROM schema_version")
 
     def _alive(self) -> None:
         """All services run and all hosts are connected."""

@@ -9,6 +9,7 @@ import sys
 import tomllib
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -70,6 +71,52 @@ def test_a_service_starts_its_program_as_its_user(role: str) -> None:
         assert {str(Layout().log(role)), str(Layout().run(role))} <= set(match[1].split())
 
 
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.name)
+def test_a_unit_that_is_linked_is_started_by_another(package: Any) -> None:
+    """By a timer of its name or by a service that wants it; nobody enables it."""
+    assert {unit.removesuffix(".timer") + ".service" for unit in package.units if unit.endswith(".timer")} <= set(
+        package.started
+    )
+    for name in package.started:
+        assert name in package.units
+        others = [(PACKAGING / "units" / one).read_text() for one in package.units if one != name]
+        timer = name.removesuffix(".service") + ".timer"
+        assert timer in package.units or any(f"Wants={name}\n" in unit for unit in others)
+        assert "[Install]" not in (PACKAGING / "units" / name).read_text()
+
+
+def test_users_of_units_are_made() -> None:
+    """Each user of a unit but root is made by the packages' script."""
+    script = (PACKAGING / "scripts/postinst").read_text()
+    units = "".join(unit.read_text() for unit in (PACKAGING / "units").iterdir())
+
+    assert [
+        user for user in re.findall(r"^User=(.*)$", units, re.MULTILINE) if user != "root" and user not in script
+    ] == []
+
+
+def test_an_autonomous_client_may_no_more_than_a_client() -> None:
+    """Its root has the same capabilities: PostgreSQL's other user is a matter of the other unit."""
+    found = [
+        re.findall(
+            r"^CapabilityBoundingSet=(.*)$", (PACKAGING / f"units/rubackup_{name}.service").read_text(), re.MULTILINE
+        )
+        for name in ("alone", "client", "postgres")
+    ]
+
+    assert found[0] == found[1]
+    assert found[2] == [""]
+
+
+@pytest.mark.parametrize("role", sorted(set(USERS) - {"alone"}))
+def test_a_service_that_stands_still_is_started_again(role: str) -> None:
+    """By systemd, which its program tells that it moves; a process that is ended so leaves none of its memory behind."""
+    unit = (PACKAGING / f"units/rubackup_{role}.service").read_text()
+
+    assert re.search(r"^WatchdogSec=[25]min$", unit, re.MULTILINE)
+    assert {"Type=notify", "Restart=on-failure", "LimitCORE=0"} <= set(unit.splitlines())
+
+
 def test_every_key_and_variable_is_explained() -> None:
     """Of config.file and rubackup_api.env."""
     assert [key.name for key in KEYS if f"| `{key.name}` |" not in REFERENCE] == []
@@ -82,4 +129,4 @@ def test_units_name_the_manual_where_the_packages_have_it(unit: Path) -> None:
     places = re.findall(r"^Documentation=(.*)$", unit.read_text(), re.MULTILINE)
 
     assert all(place == "file:///usr/share/doc/rubackup-common/manual/index.html" for place in places)
-    assert places or unit.stem == "rubackup_renew"
+    assert places or unit.stem in {"rubackup_renew", "rubackup_renew_api"}

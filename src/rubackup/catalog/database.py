@@ -15,7 +15,7 @@ import asyncpg
 import msgspec
 
 from rubackup.catalog import encryption
-from rubackup.catalog.versions import connection_name
+from rubackup.catalog.versions import PROGRAMS, admit, connection_name
 from rubackup.domain.errors import Busy, Conflict, Invalid, RubackupError, TooSlow, Unavailable
 
 Connection = Any
@@ -139,7 +139,11 @@ class Database:
         """Connect; Unavailable when the catalogue does not answer."""
         with translated(), self._encrypted():
             self._pool = await asyncpg.create_pool(
-                **self._arguments(), min_size=1, max_size=self._size, init=_prepare, command_timeout=COMMAND_SECONDS
+                **self._arguments(),
+                min_size=1,
+                max_size=self._size,
+                init=self._prepare,
+                command_timeout=COMMAND_SECONDS,
             )
 
     @contextlib.contextmanager
@@ -150,6 +154,13 @@ class Database:
         except OSError as error:
             why = encryption.reason(self.address.host, error)
             raise (Unavailable(why) if why else error) from error
+
+    async def _prepare(self, connection: Connection) -> None:
+        await _prepare(connection)
+        if self._application in PROGRAMS:
+            await admit(
+                connection
+            )  # its name is there to be seen: whoever finishes an upgrade has found it, or it finds that
 
     async def close(self) -> None:
         """Give every connection back; connections still busy after 5 s are cut."""
@@ -177,7 +188,11 @@ class Database:
         """A connection of its own, outside the pool: for advisory locks and LISTEN. The caller closes it."""
         with translated(), self._encrypted():
             connection = await asyncpg.connect(**self._arguments())
-            await _prepare(connection)
+            try:
+                await self._prepare(connection)
+            except BaseException:
+                connection.terminate()
+                raise
             return connection
 
     async def listen(self, channels: tuple[str, ...], heard: Callable[[str, str], Awaitable[None]]) -> None:

@@ -1,122 +1,142 @@
-"""Brings the catalogue's schema to this version. Design section 4; the files lie in `catalog/migrations`.
+"""Brings the catalogue's schema to this version. Design: `docs/design/upgrade.md`; the files lie in `catalog/migrations`.
 
-Every revision is a pair: the pre file is safe while the code of the version before still runs, the
-post file comes once none of it does. Alembic and SQLAlchemy are imported only while a migration
-runs: no long-lived process pays for them.
+Every revision is a pair: the pre file is safe while code of versions before still runs, the
+post file comes once none of it does. All pre files come before all post files. Alembic and SQLAlchemy are imported
+only while a migration runs: no long-lived process pays for them.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
-from typing import Literal
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Literal
 
-from rubackup import __version__
 from rubackup.catalog import collation, versions
 from rubackup.catalog.database import Connection, Database, DatabaseAddress, translated
-from rubackup.catalog.versions import newest, order, revisions
+from rubackup.catalog.versions import OWN, Code, Process, Schema, require_known
 from rubackup.domain.errors import Busy, Conflict, Unavailable
 
 LOCK_KEY = 0x52_42_4D_49_47  # "RBMIG", one of the service database's advisory locks
 LOCK_WAIT_SECONDS = 120.0
+_RAISE = "UPDATE schema_version SET oldest = greatest(oldest, $1)"
 
 Phase = Literal["pre", "post", "all"]
 
 
-def _last_pre() -> str:
-    return next(name for name in reversed(revisions()) if name.endswith("pre"))
-
-
-def is_known(revision: str) -> bool:
-    """Whether this code can bring a catalogue of that revision to its own."""
-    return revision in revisions()
-
-
 async def version(connection: Connection) -> str | None:
-    """The revision that the catalogue is at; None for an empty database."""
-    if await connection.fetchval("SELECT to_regclass('schema_version')") is None:
-        return None
-    found: str | None = await connection.fetchval("SELECT version_num FROM schema_version")
-    return found
+    """How far the schema is, in words; None for an empty database."""
+    found = await versions.read(connection)
+    return None if found is None else str(found)
 
 
-async def check_version(address: DatabaseAddress) -> None:
-    """Conflict when the catalogue is newer than this code can work with.
-
-    The pre file of the very next revision is safe for this code, so that state passes.
-    """
+async def check_version(address: DatabaseAddress, code: Code = OWN) -> None:
+    """Conflict when the catalogue is newer than this code can work with: pre files of later versions do not matter."""
     async with _direct(address) as connection:
-        await _require_known(connection, await version(connection))
+        await require_known(connection, await versions.read(connection), code)
 
 
-async def check_ready(address: DatabaseAddress) -> None:
+async def check_ready(address: DatabaseAddress, code: Code = OWN) -> None:
     """Unavailable until the schema is at this version; Conflict when the catalogue is newer than this code can work with."""
-    await check_version(address)
     async with _direct(address) as connection:
-        found = await version(connection)
+        found = await versions.read(connection)
+        await require_known(connection, found, code)
     if found is None:
         raise Unavailable("The service database has no tables yet; run rb_init on the primary server.")
-    if found in revisions() and order(found) < order(_last_pre()):
+    if found.pre < code.newest() or found.oldest < code.beside:
         raise Unavailable(
             f"The service database is of an older version (schema {found}); start the server of this version first."
         )
 
 
-async def migrate(address: DatabaseAddress, phase: Phase = "all") -> None:
-    """Bring the schema to this version; does nothing when it is there already, or one pre file ahead.
+async def migrate(address: DatabaseAddress, phase: Phase = "all", code: Code = OWN) -> None:
+    """Bring the schema to this version; does nothing when it is there already, or ahead of it.
 
     Callers at the same time wait for each other. Conflict when the catalogue is newer, when it orders text
-    otherwise than by code point, for `post` when the pre files have not all run, and when a post file would
-    run under a process that is too old for it.
+    otherwise than by code point, for `post` when the pre files have not all run, and when processes are connected that
+    are too old for what would change. Busy when a table is in use for too long, TooSlow when a file keeps others waiting
+    for too long; then, as after a kill, what ran before stays, and the next call goes on behind it.
     """
-    async with _direct(address) as connection, _alone(connection):
+    async with _direct(address) as connection:
         await collation.check(connection)
-        found = await version(connection)
-        known = revisions()
-        await _require_known(connection, found)
-        if found is not None and found not in known:
+        if await _target(connection, phase, code) is None:
             return
-        last_pre = _last_pre()
-        if phase == "post" and (found is None or order(found) < order(last_pre)):
-            raise Conflict(f"The schema is at {found or 'nothing'}; run the phase 'pre' first.")
-        target = last_pre if phase == "pre" else known[-1]
-        if found is not None and order(found) >= order(target):
+    from rubackup.catalog._alembic import runner  # noqa: PLC0415 - SQLAlchemy costs every process 27 MB
+
+    async with runner(address, code=code) as running, _alone(running.db):
+        found = await versions.read(running.db)
+        target = await _target(running.db, phase, code)
+        if target is None:
             return
-        await _require_new_enough(connection, found, target)
-        from rubackup.catalog._alembic import upgrade  # noqa: PLC0415 - SQLAlchemy costs every process 27 MB
+        if found is not None and (target.oldest > found.oldest or target.post > found.post):
+            await running.prepare()
+            await running.patiently(lambda: _shut_out(running.db, found, target, code))
+        await running.run(target)
 
-        await upgrade(address, target)
-        await versions.sign(connection)
+
+async def finish(address: DatabaseAddress, code: Code = OWN) -> None:
+    """Both halves of this version's migrations. Conflict, too, when a newer version has begun its upgrade already."""
+    async with _direct(address) as connection:
+        found = await versions.read(connection)
+        await require_known(connection, found, code)
+        if found is not None and found.pre > code.newest():
+            theirs = await versions.signed_by(connection)
+            raise Conflict(
+                f"The upgrade that is under way is that to version {theirs or 'one that is not known'} (schema {found}), and"
+                f" this is {code.product} (schema {code.newest():04}): finish it with that version."
+            )
+    await migrate(address, "all", code)
 
 
-async def _require_known(connection: Connection, found: str | None) -> None:
-    """Conflict unless this code can work with the schema: it knows it, or is one pre file behind."""
-    if found is None or found in revisions() or found == f"{newest() + 1:04}_pre":
-        return
-    theirs = await versions.signed_by(connection)
-    raise Conflict(
-        f"The service database is of a newer version ({theirs or 'one that is not known'}, schema {found}) than this"
-        f" program ({__version__}, schema {newest():04}); install that version, or restore a copy of the service"
-        " database that was made before the upgrade.",
-        found=found,
+async def unfinished(address: DatabaseAddress) -> str:
+    """A sentence when an upgrade waits to be finished, whichever version began it; '' otherwise."""
+    async with _direct(address) as connection:
+        found = await versions.read(connection)
+        if found is None or found.pre == found.post:
+            return ""
+        theirs = await versions.signed_by(connection)
+    return (
+        f"The upgrade to version {theirs or 'one that is not known'} is not finished (schema {found}): when nobody is to go back"
+        " any more, rb_init --finish-upgrade on a server completes it."
     )
 
 
-async def _require_new_enough(connection: Connection, found: str | None, target: str) -> None:
-    """Conflict when a server or API is connected that could not work with a post file that is to run."""
-    if found is None:
-        return
-    posts = [name for name in revisions() if name.endswith("post") and order(found) < order(name) <= order(target)]
-    if not posts:
-        return
-    older = await versions.older_than(connection, int(posts[-1][:4]))
-    if older:
-        raise Conflict(
-            f"The service database was not brought to schema {target} of version {__version__}: too old for that are"
-            f" {', '.join(map(str, older))}. Upgrade them, or stop them, and try again.",
-            found=found,
-        )
+async def _target(connection: Connection, phase: Phase, code: Code) -> Schema | None:
+    """How far the schema is to be brought; None when there is nothing to do."""
+    found = await versions.read(connection)
+    await require_known(connection, found, code)
+    if phase == "post" and (found is None or found.pre < code.newest()):
+        raise Conflict(f"The schema is at {found or 'nothing'}; run the phase 'pre' first.")
+    wanted = code.target(found or Schema(), finish=phase != "pre")
+    return None if wanted == found else wanted
+
+
+async def _shut_out(db: Any, found: Schema, target: Schema, code: Code) -> None:
+    """Code that is too old for `target` cannot start from now on; Conflict when such a process is connected.
+
+    A process opens its connection, which tells its version, and then asks how far the schema is; here the table that
+    says it is locked, and then the connections are looked at. So one always sees the other.
+    """
+    async with db.transaction():
+        await db.execute(f"SET LOCAL lock_timeout = {versions.LOCK_TIMEOUT_MS}")
+        await db.execute("LOCK TABLE schema_version IN ACCESS EXCLUSIVE MODE")
+        older = await versions.older_than(db, target.oldest)
+        if older and target.post > max(found.post, code.beside):
+            reached = f"{target.post:04}_post"
+            raise Conflict(
+                f"The service database was not brought to schema {reached} of version {code.product}: too old"
+                f" for that are {_named(older)}. Upgrade them, or stop them, and try again."
+            )
+        if older:
+            raise Conflict(
+                f"Version {code.product} does not work beside versions that do not know schema {target.oldest:04}:"
+                f" {_named(older)}. Upgrade those to a version in between first, or stop them, and try again."
+            )
+        await db.execute(_RAISE, target.oldest)
+
+
+def _named(processes: Sequence[Process]) -> str:
+    return ", ".join(map(str, processes))
 
 
 @contextlib.asynccontextmanager

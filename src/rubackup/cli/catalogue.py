@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from rubackup.catalog.backup.file import Header, check
+from rubackup.catalog.versions import OWN, Schema
 from rubackup.cli import administration, output, reconciliation
 from rubackup.domain.errors import Invalid
 from rubackup.roles.init.plan import Plan, read_password
@@ -72,6 +73,11 @@ def restore_catalogue(
         _home(state), file, replace=replace, passphrase=passphrase, with_keys=with_keys, other_ca=other_ca, plan=plan
     )
     print(f"The catalogue is that of {header.taken_at:%Y-%m-%d %H:%M:%S} UTC from {header.server}.")
+    schema = Schema.parse(header.schema)
+    if schema is not None and OWN.target(schema, finish=False).post < OWN.newest() and _home(state).kind == "installed":
+        print(
+            f"Version {header.product} can still work with it; when nobody is to go back to it: rb_init --finish-upgrade."
+        )
     print("Tasks that ran or waited then are over, sessions and API tokens are withdrawn.")
     print("Nothing is deleted by time for 7 days: look whether copies were prolonged, and pools made, since then.")
     print(

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from rubackup import __version__
 from rubackup.agent.seals import SealBook
 from rubackup.chunkstore.pool import ReadSession, WriteSession
 from rubackup.domain.errors import Corrupt, Refused, RubackupError, WireFault
@@ -21,6 +22,7 @@ from rubackup.media.pools import PoolKeeper
 from rubackup.wire.data import DataConnection, Frame
 from rubackup.wire.framing import FrameType
 from rubackup.wire.messages import (
+    OLDEST_PROTOCOL_VERSION,
     PROTOCOL_VERSION,
     Ack,
     BackupOpened,
@@ -125,8 +127,11 @@ class DataSessions:
             raise WireFault("A data session begins with OpenBackup, OpenRestore or OpenKept.")
 
     def _admit(self, connection: DataConnection, version: int, data: bytes, mode: str) -> Ticket:
-        if version != PROTOCOL_VERSION:
-            raise Refused(f"This media server speaks version {PROTOCOL_VERSION} of the protocol, not {version}.")
+        if not OLDEST_PROTOCOL_VERSION <= version <= PROTOCOL_VERSION:
+            raise Refused(
+                f"This media server is of version {__version__} and speaks {OLDEST_PROTOCOL_VERSION} to {PROTOCOL_VERSION} of the"
+                f" protocol, not {version}: upgrade {'it' if version > PROTOCOL_VERSION else 'the other side'}."
+            )
         ticket = verify(
             data,
             self._server_keys(),

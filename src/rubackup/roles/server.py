@@ -68,7 +68,9 @@ async def serve(settings: Settings) -> None:
             database, time_zone(settings), settings.number("RETENTION_SECONDS", ROUND_SECONDS, least=1, most=3600)
         )
         monitor = Monitor(database, (hwid, hostname))
-        reports = Reports(database, registry, heartbeats, tickets, monitor, ClientTools(database), pools.catch_up)
+        reports = Reports(
+            database, registry, heartbeats, tickets, monitor, ClientTools(database), pools.catch_up, signer
+        )
         plane = ControlPlane(
             database,
             signer,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from rubackup.agent.tasks import MOST_PARALLEL_TASKS, PARALLEL_TASKS
 from rubackup.catalog.encryption import MODES
 from rubackup.roles.host import LONGEST_GRACE
-from rubackup.roles.process import MOST_WORKERS
+from rubackup.roles.process import MOST_WORKERS, WORKER_TIMEOUT_SECONDS
 
 PORT = "a port"
 FILE = "the absolute path of a file"
@@ -130,6 +130,11 @@ VARIABLES = (
         "folders that are never copied and never restored into; the folder of `KEY_FILE` always is one; `rubackup up` writes its state here", FOLDERS, "none",
     ),
     Variable("WORKERS", ("api",), "processes that answer calls", f"1 to {MOST_WORKERS}", "`1`"),
+    Variable(
+        "WORKER_TIMEOUT", ("api",),
+        "seconds after which one of several `WORKERS` is ended and replaced whose event loop does not come round; until it serves it has 60",
+        "2 to 3600", f"`{WORKER_TIMEOUT_SECONDS}`",
+    ),
     Variable(
         "TOKEN_SECRET_FILE", ("api",),
         "secret of the session tokens, at least 32 bytes, shared by several APIs; workers of one have a fresh one in common", FILE, "fresh at each start",

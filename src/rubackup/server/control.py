@@ -11,8 +11,8 @@ from rubackup.domain.errors import Busy, Refused, RubackupError, Unavailable
 from rubackup.server.registry import Registry
 from rubackup.services import api_hosts, enrolment, host_log, presence
 from rubackup.wire import pki
-from rubackup.wire.control import ControlPeer
-from rubackup.wire.messages import PROTOCOL_VERSION, Enrol, EnrolGranted, EnrolPending, Hello, Welcome
+from rubackup.wire.control import ControlPeer, require_spoken
+from rubackup.wire.messages import Enrol, EnrolGranted, EnrolPending, Hello, Welcome
 
 log = logging.getLogger(__name__)
 
@@ -80,21 +80,24 @@ class ControlPlane:
     async def admit(self, identity: pki.Identity, hello: Hello, address: str) -> Welcome:
         """Refused when the certificate was revoked, or the host is not in the catalogue any more."""
         if identity.role in {"client", "media"}:
-            await self._admit_host(identity, hello.hostname, address)
+            await self._admit_host(identity, hello, address)
         elif identity.role == "api":
+            require_spoken(hello.version, hello.package_version)
             await api_hosts.admit(self._database, identity.serial)
         else:
             raise Refused("This role does not connect to a server.")
         return Welcome(
-            version=PROTOCOL_VERSION,
+            version=hello.version,
             server_hwid=self._hwid,
             hostname=self._hostname,
             epoch=self._epoch(),
             heartbeat_seconds=HEARTBEAT_SECONDS,
         )
 
-    async def _admit_host(self, identity: pki.Identity, hostname: str, address: str) -> None:
+    async def _admit_host(self, identity: pki.Identity, hello: Hello, address: str) -> None:
+        hostname = hello.hostname
         try:
+            require_spoken(hello.version, hello.package_version)
             await enrolment.admit(self._database, role=identity.role, hwid=identity.hwid, serial=identity.serial)
         except Refused as error:
             told = hostname if len(hostname) <= TOLD_LENGTH and hostname.isprintable() else ""

@@ -15,12 +15,14 @@ import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from rubackup import __version__
 from rubackup.domain.errors import Refused, RubackupError, TooManyAttempts, Unavailable, WireFault
 from rubackup.wire import framing, sockets, streams
 from rubackup.wire.certificates import Identity, Role, require_grant
 from rubackup.wire.contexts import Trust
 from rubackup.wire.limits import Allowance, Arrivals, Limits
 from rubackup.wire.messages import (
+    OLDEST_PROTOCOL_VERSION,
     PROTOCOL_VERSION,
     AskRoot,
     Enrol,
@@ -39,6 +41,7 @@ __all__ = ["ControlPeer", "ControlServer", "Handler", "Limits", "dial_control", 
 
 Handler = Callable[[ControlPeer, Message], Awaitable[Message]]
 
+_TOLD_VERSION = 64
 DIAL_SECONDS = 15.0
 FIRST_MESSAGE_BYTES = 64 << 10
 """Enough for a Hello or a certificate request; strangers get no larger buffer."""
@@ -140,11 +143,11 @@ class ControlServer:
                 return Root(certificate_pem=self._root_pem()), None
             case Enrol() if identity is None:
                 self._pay(stream.address)
-                _require_version(first.version)
+                require_spoken(first.version, first.package_version)
                 return await self._callbacks.enrol(first, stream.address), None
             case Hello() if identity is not None:
-                _require_version(first.version)
                 welcome = await self._callbacks.admit(identity, first, stream.address)
+                require_spoken(first.version, first.package_version)
                 beat = welcome.heartbeat_seconds
                 return welcome, (ControlPeer(stream, identity, self._callbacks.handle, beat, first.hostname), first)
             case Hello():
@@ -296,6 +299,18 @@ def _require_role(stream: MessageStream, role: str) -> Identity:
     return identity
 
 
+def require_spoken(version: int, package_version: str) -> None:
+    """Refused for a host whose version of the protocol this server does not speak; both products are named."""
+    if OLDEST_PROTOCOL_VERSION <= version <= PROTOCOL_VERSION:
+        return
+    told = package_version if len(package_version) <= _TOLD_VERSION and package_version.isprintable() else "unknown"
+    who = "the server" if version > PROTOCOL_VERSION else "the host"
+    raise Refused(
+        f"The host's version {told} speaks version {version} of the protocol, the server's version {__version__} speaks"
+        f" {OLDEST_PROTOCOL_VERSION} to {PROTOCOL_VERSION}: upgrade {who}."
+    )
+
+
 def _require_version(version: int) -> None:
     if version != PROTOCOL_VERSION:
-        raise Refused(f"The other side speaks version {version} of the protocol, this one {PROTOCOL_VERSION}.")
+        raise Refused(f"The server answers in version {version} of the protocol, asked in {PROTOCOL_VERSION}.")

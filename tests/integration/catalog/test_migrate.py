@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
 from rubackup import __version__
 from rubackup.catalog import versions
 from rubackup.catalog.database import Database, DatabaseAddress
-from rubackup.catalog.migrate import check_version, migrate, revisions, version
+from rubackup.catalog.migrate import check_version, migrate, version
+from rubackup.catalog.versions import OWN, revisions
 from rubackup.domain.errors import Conflict
 
 pytestmark = pytest.mark.postgres
@@ -124,8 +126,7 @@ def test_the_refusal_names_both_versions(database: DatabaseAddress, monkeypatch:
 
     async def scenario():
         await value(database, f"UPDATE schema_version SET version_num = '{NEXT - 1:04}_pre' RETURNING 1")
-        monkeypatch.setattr(versions, "__version__", "3.1.0-9")
-        await migrate(database)
+        await migrate(database, code=replace(OWN, product="3.1.0-9"))
         await value(database, f"UPDATE schema_version SET version_num = '{NEXT:04}_post' RETURNING 1")
         with pytest.raises(Conflict, match=rf"newer version \(3\.1\.0-9, schema {NEXT:04}_post\).*{__version__}"):
             await check_version(database)
@@ -142,7 +143,8 @@ def test_no_post_file_runs_under_an_older_process(
     async def scenario():
         before = f"{NEXT - 1:04}_pre"
         await value(database, f"UPDATE schema_version SET version_num = '{before}' RETURNING 1")
-        monkeypatch.setattr(versions, "newest", lambda: NEXT - 2)
+        monkeypatch.setattr(versions.Code, "newest", lambda _self: NEXT - 2)
+        await value(database, f"UPDATE schema_version SET oldest = {NEXT - 2} RETURNING 1")
         older = await Database(database, application=program).direct()
         monkeypatch.undo()
         other = await Database(database, application=program).direct()
@@ -192,7 +194,7 @@ def test_files_and_modules_are_pairs():
     """Every revision has a pre and a post file, and each file a module in Alembic's chain."""
     names = revisions()
     assert names == [f"{n:04}_{half}" for n in range(1, len(names) // 2 + 1) for half in ("pre", "post")]
-    assert sorted(p.stem for p in (versions.FOLDER / "versions").glob("r*.py")) == sorted(f"r{name}" for name in names)
+    assert sorted(p.stem for p in (OWN.folder / "versions").glob("r*.py")) == sorted(f"r{name}" for name in names)
 
 
 def test_long_lived_processes_do_not_load_alembic():

@@ -30,7 +30,17 @@ from rubackup.media.sessions import DataSessions
 from rubackup.wire import pki
 from rubackup.wire.data import DataConnection, DataServer
 from rubackup.wire.framing import FrameType
-from rubackup.wire.messages import Ack, Groups, Hello, MediaAddress, PoolConfig, ReadChunks, StorageConfig
+from rubackup.wire.messages import (
+    PROTOCOL_VERSION,
+    Ack,
+    Groups,
+    Hello,
+    MediaAddress,
+    OpenRestore,
+    PoolConfig,
+    ReadChunks,
+    StorageConfig,
+)
 from rubackup.wire.tickets import Ticket, sign
 from support.wire import CLIENT, MEDIA, SERVER, Installation
 
@@ -345,6 +355,18 @@ def test_control_messages_do_not_belong_here(place: Place) -> None:
     connection.send(Hello(version=1, hostname="x", package_version="1"))
 
     with pytest.raises(WireFault):
+        connection.expect(Ack)
+
+
+@pytest.mark.parametrize(("step", "which"), [(1, "it"), (-1, "the other side")])
+def test_another_version_of_the_protocol(place: Place, step: int, which: str) -> None:
+    """The side that is too old is named."""
+    connection = place.connection()
+    connection.send(OpenRestore(version=PROTOCOL_VERSION + step, ticket=b"x"))
+
+    with pytest.raises(
+        Refused, match=rf"speaks 1 to 1 of the protocol, not {PROTOCOL_VERSION + step}: upgrade {which}\."
+    ):
         connection.expect(Ack)
 
 

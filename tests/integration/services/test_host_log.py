@@ -12,22 +12,24 @@ from rubackup.server.control import ControlPlane
 from rubackup.server.registry import Registry
 from rubackup.services import enrolment, host_log
 from rubackup.services.host_log import Happened
-from rubackup.wire import pki
-from rubackup.wire.messages import PROTOCOL_VERSION, Hello
+from rubackup.wire import control, pki
+from rubackup.wire.messages import PROTOCOL_VERSION, Hello, Welcome
 from support.catalogue import CLIENT, MEDIA, NumberingSigner, World, change
 
 pytestmark = pytest.mark.postgres
 
 
-async def come(database: Database, role: str, hwid: str, serial: str, hostname: str = "host") -> None:
+async def come(
+    database: Database, role: str, hwid: str, serial: str, hostname: str = "host", version: int = PROTOCOL_VERSION
+) -> Welcome:
     """The host dials in."""
 
     async def nobody(_peer: Any) -> None:
         raise AssertionError
 
     plane = ControlPlane(database, NumberingSigner(), Registry(), ("s" * 64, "primary"), lambda: 1, nobody, nobody)
-    hello = Hello(version=PROTOCOL_VERSION, hostname=hostname, package_version="1")
-    await plane.admit(pki.Identity(role=role, hwid=hwid, serial=serial), hello, "10.0.0.7")
+    hello = Hello(version=version, hostname=hostname, package_version="1.4.0")
+    return await plane.admit(pki.Identity(role=role, hwid=hwid, serial=serial), hello, "10.0.0.7")
 
 
 def test_a_host_that_is_turned_away_is_told_to_its_group(run):
@@ -46,6 +48,26 @@ def test_a_host_that_is_turned_away_is_told_to_its_group(run):
         row = await world.row("SELECT * FROM clients_log WHERE action = 'refused'")
         assert (row["client_id"], row["client_group_id"], row["hostname"]) == (world.client, world.group, "")
         assert row["text"] == f"From 10.0.0.7: The hardware id {CLIENT} is not authorised."
+
+    run(scenario)
+
+
+def test_a_host_that_stayed_old(run, monkeypatch: pytest.MonkeyPatch):
+    """It is spoken with in its version of the protocol while that is known; later its line names both versions."""
+
+    async def scenario(database: Database):
+        world = await World.build(database)
+        monkeypatch.setattr(control, "PROTOCOL_VERSION", PROTOCOL_VERSION + 1)
+        assert (await come(database, "client", CLIENT, "7")).version == PROTOCOL_VERSION
+        monkeypatch.setattr(control, "OLDEST_PROTOCOL_VERSION", PROTOCOL_VERSION + 1)
+        with pytest.raises(Refused, match=r"upgrade the host\."):
+            await come(database, "client", CLIENT, "7")
+
+        row = await world.row("SELECT * FROM clients_log WHERE action = 'refused'")
+        assert row["hostname"] == "host"
+        assert row["text"].startswith(
+            "From 10.0.0.7: The host's version 1.4.0 speaks version 1 of the protocol, the server"
+        )
 
     run(scenario)
 

@@ -7,9 +7,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from rubackup import __version__
 from rubackup.domain import errors
 from rubackup.wire import control, framing, pki
 from rubackup.wire.messages import (
+    OLDEST_PROTOCOL_VERSION,
     PROTOCOL_VERSION,
     Ack,
     AskPools,
@@ -159,14 +161,19 @@ def test_who_is_not_admitted_learns_why(run, server_files, client_files):
 
 
 def test_another_version_is_refused_by_number(run, server_files, client_files):
-    """Both versions stand in the sentence, so that the older side gets updated."""
+    """Both versions of the product stand in the sentence, and which one is to be upgraded."""
 
     async def main():
         hello = Hello(version=PROTOCOL_VERSION + 1, hostname="h", package_version="2")
         async with serving(server_files) as (address, notes):
-            with pytest.raises(errors.Refused, match=f"version {PROTOCOL_VERSION + 1} .* this one {PROTOCOL_VERSION}"):
+            with pytest.raises(
+                errors.Refused, match=rf"version 2 speaks version {PROTOCOL_VERSION + 1} .* upgrade the server\."
+            ):
                 await _dial(address, pki.client_context(client_files), hello)
-        assert notes.admitted == []
+            older = Hello(version=OLDEST_PROTOCOL_VERSION - 1, hostname="h", package_version="1\n")
+            with pytest.raises(errors.Refused, match=rf"version unknown speaks .* {__version__} .* upgrade the host\."):
+                await _dial(address, pki.client_context(client_files), older)
+        assert notes.peers.empty()
 
     run(main())
 

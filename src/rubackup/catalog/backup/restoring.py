@@ -20,9 +20,9 @@ from rubackup.catalog.backup.file import END, ROWS, SEQUENCES, TABLE, Header, Re
 from rubackup.catalog.backup.taking import APPLICATION, PLAIN, SCHEMA
 from rubackup.catalog.database import Connection, Database, DatabaseAddress, translated
 from rubackup.catalog.locks import LEADER_LOCK
-from rubackup.catalog.migrate import LOCK_KEY, check_version, is_known, version
+from rubackup.catalog.migrate import LOCK_KEY, check_version, version
 from rubackup.catalog.quoting import quoted
-from rubackup.catalog.versions import revisions
+from rubackup.catalog.versions import OWN, Schema
 from rubackup.domain.errors import Busy, Conflict, Corrupt, StorageFault
 
 STAGING = "rubackup_restore"
@@ -42,25 +42,31 @@ async def restore(
 ) -> Header:
     """Make the catalogue what the backup says, in this version's schema; the backup's header.
 
+    An upgrade that was not finished when the backup was made is not finished after it either, and one from the backup's
+    version to this is to be finished as after any upgrade: versions that could work with the backup still can.
+
     The file is read whole before anything is touched. Conflict when a server or an API is connected, when there is a
-    catalogue and `replace` is not said, or when the backup is of a newer version; Corrupt when it is damaged.
+    catalogue and `replace` is not said, or when the backup is of a newer version; Corrupt when it is damaged. The catalogue
+    that gives way may be of a newer version.
     """
     step("check")
     header, rows, _ = check(path, passphrase)
-    if not is_known(header.schema):
+    found = Schema.parse(header.schema)
+    if found is None or found.pre > OWN.newest():
         raise Conflict(
             f"{path} is of a newer version, {header.product} (schema {header.schema}; this version knows"
-            f" {revisions()[-1]}): install that version, restore there."
+            f" {OWN.newest():04}): install that version, restore there."
         )
-    await check_version(address)
+    if not replace:  # the way back from a finished upgrade leads over a catalogue that is newer than this code
+        await check_version(address)
     with _explained():
         async with _alone(address, replace=replace) as db:
             step("schema")
-            await _make_schema(db, address, header.schema)
+            await _make_schema(db, address, found)
             step("load")
             await _load(db, path, passphrase, rows)
             step("migrate")
-            await upgrade(address, revisions()[-1], STAGING)
+            await upgrade(address, OWN.target(found, finish=False), STAGING)
             step("settle")
             async with db.transaction():
                 await db.execute(f"SET LOCAL search_path = {STAGING}")
@@ -105,11 +111,11 @@ async def _refuse_others(db: Connection) -> None:
     raise Conflict(f"The service database is in use: {named}. Stop servers and APIs on all hosts first.")
 
 
-async def _make_schema(db: Connection, address: DatabaseAddress, revision: str) -> None:
+async def _make_schema(db: Connection, address: DatabaseAddress, found: Schema) -> None:
     """The tables as the backup has them, empty."""
     await db.execute(f"DROP SCHEMA IF EXISTS {STAGING} CASCADE")
     await db.execute(f"CREATE SCHEMA {STAGING}")
-    await upgrade(address, revision, STAGING)
+    await upgrade(address, found, STAGING)
 
 
 async def _load(db: Connection, path: Path, passphrase: bytes, rows: dict[str, int]) -> None:

@@ -35,6 +35,8 @@ class Installation:
     media_hwid: str = ""
     adopt: bool = False
     """Whether a database of another or of no known installation is to be taken over."""
+    replace: bool = False
+    """Whether a backup takes the place of what is in it, which may then be of a newer version."""
 
     def as_json(self) -> dict[str, object]:
         """For a child process."""
@@ -46,7 +48,8 @@ async def look_as_role(address: DatabaseAddress, installation: Installation) -> 
     async with connected(address) as connection:
         _require_version(connection)
         await _belongs(connection, address.database, installation)
-    await check_version(address)
+    if not installation.replace:
+        await check_version(address)
 
 
 async def look(administrator: DatabaseAddress, wanted: DatabaseAddress, installation: Installation) -> None:

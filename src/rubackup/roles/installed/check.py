@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rubackup.catalog.database import DatabaseAddress
+from rubackup.catalog.migrate import unfinished
 from rubackup.domain.errors import RubackupError
 from rubackup.roles import expiry
 from rubackup.roles.init import access, advice
@@ -14,7 +17,7 @@ from rubackup.roles.installed import certificate, logs
 from rubackup.roles.installed.config_file import AUTONOMOUS, NODES, ConfigFile
 from rubackup.roles.installed.environment import api_settings, app_host
 from rubackup.roles.installed.layout import Layout
-from rubackup.roles.process import database_address, workers
+from rubackup.roles.process import database_address, worker_timeout, workers
 from rubackup.roles.settings import ConfigurationFault, Settings, time_zone
 
 Question = Callable[[Settings], object]
@@ -68,12 +71,16 @@ def _config_file(layout: Layout, report: Report) -> None:
     file = ConfigFile.load(layout.config_file)
     for role in sorted(NODES[file.node]):
         report.ask(lambda role=role: _role(file, role, layout, report))  # type: ignore[misc]
+    if "server" in NODES[file.node] and not report.problems:
+        _note_upgrade(database_address(file.settings("server", layout)), report)
 
 
 def _role(file: ConfigFile, role: str, layout: Layout, report: Report) -> None:
     settings = file.settings(role, layout)
     for question in _questions(role):
         report.ask(lambda question=question: question(settings))  # type: ignore[misc]
+    if role == "server" and not report.problems and not layout.api_environment.exists():
+        _note_database_end(settings, report)
 
 
 def _questions(role: str) -> Iterator[Question]:
@@ -121,6 +128,7 @@ def _api(layout: Layout, report: Report) -> None:
         lambda found: resolved(found, "APP_HOST", "APP_HOST"),
         lambda found: resolved(found, "DB_HOST", "DB_HOST"),
         workers,
+        worker_timeout,
         certificate.require_api,
         database_address,
         app_host,
@@ -130,6 +138,17 @@ def _api(layout: Layout, report: Report) -> None:
     _note_end(settings, report)
     if not report.problems:
         _note_connections(settings, report)
+        _note_database_end(settings, report)
+
+
+def _note_upgrade(address: DatabaseAddress, report: Report) -> None:
+    """That an upgrade waits to be finished is forgotten easily."""
+    try:
+        sentence = asyncio.run(unfinished(address))
+    except RubackupError as error:
+        report.notes.append(f"PostgreSQL was not asked: {error.message}")
+        return
+    report.notes += [sentence] if sentence else []
 
 
 def _note_end(settings: Settings, report: Report) -> None:
@@ -137,6 +156,14 @@ def _note_end(settings: Settings, report: Report) -> None:
     chain = settings.path("CERT_FILE")
     if text := expiry.warning(chain, settings.text("APP_HOST")):
         (report.problems if expiry.days_left(chain) < 0 else report.notes).append(text)
+
+
+def _note_database_end(settings: Settings, report: Report) -> None:
+    """The same of PostgreSQL's certificate."""
+    address = database_address(settings)
+    days = expiry.database_days_left(address)
+    if text := expiry.database_warning(address.host, days):
+        (report.problems if days < 0 else report.notes).append(text)
 
 
 def _note_connections(settings: Settings, report: Report) -> None:

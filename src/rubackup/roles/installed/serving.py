@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import logging
 from collections.abc import Awaitable, Callable
 
+from rubackup.domain.errors import TooSlow
 from rubackup.roles.process import database_address, run
-from rubackup.roles.settings import Settings
+from rubackup.roles.settings import ConfigurationFault, Settings
+
+log = logging.getLogger(__name__)
 
 Serve = Callable[[Settings], Awaitable[None]]
 
@@ -34,13 +38,20 @@ def run_role(name: str, role: str, load: Callable[[], Settings]) -> None:
 
 
 async def _bring_schema(settings: Settings) -> None:
-    """The first half of this version's migrations, which processes of the version before can work with.
+    """The first half of this version's migrations, which processes of versions before can work with.
 
-    The second half comes with the next version, or by `rb_init --finish-upgrade`.
+    The second half comes by `rb_init --finish-upgrade`. ConfigurationFault when a file keeps the others waiting for too
+    long: systemd would start this process again and again, and they would wait again.
     """
-    from rubackup.catalog.migrate import migrate  # noqa: PLC0415 - agents open no catalogue
+    from rubackup.catalog.migrate import migrate, unfinished  # noqa: PLC0415 - agents open no catalogue
 
-    await migrate(database_address(settings), "pre")
+    address = database_address(settings)
+    try:
+        await migrate(address, "pre")
+    except TooSlow as error:
+        raise ConfigurationFault(error.message) from error
+    if sentence := await unfinished(address):
+        log.info("%s", sentence)
 
 
 async def _require_schema(settings: Settings) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,8 +28,8 @@ from rubackup.roles.settings import Settings
 from rubackup.roles.up import catalogue
 from rubackup.roles.up.faults import StartupFault
 from rubackup.roles.up.main import checked
-from rubackup.roles.up.postgres import EmbeddedPostgres
-from rubackup.roles.up.state import State, holder, locked, runtime_folder
+from rubackup.roles.up.own import own
+from rubackup.roles.up.state import State, holder, locked
 from rubackup.wire import pki
 
 UP: Final = "up"
@@ -148,7 +147,7 @@ def reading(home: Home) -> Iterator[DatabaseAddress]:
         return
     if not (state.root / "postgres/data").exists() and not _is_external(state):
         raise Invalid(f"The state {state.root} has no catalogue.")
-    with locked(state), _own(state) as found:
+    with locked(state), own(state) as found:
         yield found.address
 
 
@@ -166,7 +165,7 @@ def replacing(
             folders.make(layout, SERVER_ROLES)
             home.place(files, replace=replace)
             folders.make(layout, SERVER_ROLES)  # owners and modes of what was placed
-        service = _service(layout, plan or Plan("primary-server"), adopt=replace)
+        service = _service(layout, plan or Plan("primary-server"), replace=replace)
         service.inspect()
         service.make()
         yield service.address()
@@ -178,26 +177,10 @@ def replacing(
     state.make()
     with locked(state):
         home.place(files, replace=replace)
-        with _own(state) as found:
+        with own(state) as found:
             if found.administrator is not None:
                 catalogue.make(found)
             yield found.address
-
-
-@contextlib.contextmanager
-def _own(state: State) -> Iterator[catalogue.Catalogue]:
-    """The catalogue of a state that is locked; an embedded PostgreSQL runs for the length of the block."""
-    found = catalogue.chosen(state, os.environ)
-    if found is not None:
-        yield found
-        return
-    with runtime_folder(state) as runtime:
-        server = EmbeddedPostgres(state.root, runtime)
-        server.start()
-        try:
-            yield catalogue.embedded(state, server.address())
-        finally:
-            server.stop()
 
 
 def _is_external(state: State) -> bool:
@@ -205,10 +188,11 @@ def _is_external(state: State) -> bool:
     return path.exists() and path.read_text().strip() == "external"
 
 
-def _service(layout: Layout, plan: Plan, *, adopt: bool) -> ServiceDatabase:
+def _service(layout: Layout, plan: Plan, *, replace: bool) -> ServiceDatabase:
     """The database that config.file names; Invalid on a host that is no server."""
     values = ConfigFile.load(layout.config_file)
     if "server" not in NODES[values.node]:
         raise Invalid(f"This host is a {values.node}; the catalogue is restored on a server.")
     completed = dataclasses.replace(plan, node=values.node).completed(values.values)
-    return ServiceDatabase(layout, completed, lambda: installation(layout, adopt=adopt))
+    whose = dataclasses.replace(installation(layout, adopt=replace), replace=replace)
+    return ServiceDatabase(layout, completed, lambda: whose)

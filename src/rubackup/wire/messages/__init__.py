@@ -5,7 +5,7 @@ know; a change of meaning raises PROTOCOL_VERSION. No message lets a client dele
 overwrite stored data. Golden bytes: `tests/contract/wire`. Design: `docs/design/wire.md`.
 """
 
-from rubackup.wire.messages.base import PROTOCOL_VERSION, Fault, Message
+from rubackup.wire.messages.base import OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION, Fault, Message
 from rubackup.wire.messages.client_pools import (
     AskKept,
     ClientPool,
@@ -29,6 +29,7 @@ from rubackup.wire.messages.control import (
     Hello,
     Ping,
     Pong,
+    RenewCertificate,
     Root,
     Welcome,
 )
@@ -160,10 +161,10 @@ from rubackup.wire.messages.tools import (
     WaitingRequest,
 )
 
-__all__ = ["PROTOCOL_VERSION", "Ack", "AgentState", "Answer", "AnyMessage", "AskAgent", "AskDeletion", "AskElements", "AskKept", "AskOwnClient", "AskOwnCopies", "AskOwnRules", "AskOwnTasks", "AskPools", "AskRecords", "AskRoot", "AskStorage", "AskUnavailable", "BackupOpened", "BlockDevice", "BlockDevices", "BucketConfig", "BucketProbed", "Bye", "Call", "CheckDestinations", "CheckDevice", "CheckFolder", "Checkpoint", "Checkpointed", "ClientPool", "ConfigureClientPools", "ConfigurePools", "CopySegments", "Deleted", "Destination", "DestinationsChecked", "DeviceChecked", "DeviceConfig", "DeviceFormatted", "DropKept", "DropRecord", "EmergencyState", "Enrol", "EnrolGranted", "EnrolPending", "Fault", "FilesystemListing", "FormatDevice", "Groups", "Hello", "Keep", "KeepKey", "KeptRecords", "KeptSize", "Known", "ListBlockDevices", "ListEncrypted", "ListFilesystem", "ListKept", "ListRecord", "ListResources", "LocalUser", "LockRecord", "LogLine", "MediaAddress", "Message", "ModuleResource", "ModuleResources", "MonitoringLimits", "MonitoringSample", "NewTicket", "OpenBackup", "OpenKept", "OpenRestore", "Order", "OwnClient", "OwnCopies", "OwnCopy", "OwnRule", "OwnRules", "OwnTask", "OwnTasks", "Ping", "Pong", "PoolConfig", "PoolRecord", "PoolRecords", "PoolState", "PoolStates", "ProbeBucket", "Progress", "ProgressAnswer", "Prove", "Proved", "Query", "Queued", "ReadChunks", "ReadEncryptedFile", "ReadKept", "ReadManifest", "ReadRecordFile", "RecordEntry", "RecordFacts", "RecordFilePart", "RecordListing", "RecordSealed", "Relay", "Relayed", "Renew", "RenewTicket", "ReportFinished", "ReportKeys", "ReportLog", "ReportMonitoring", "ReportProgress", "ReportSessions", "RequestRule", "RequestRuleDeletion", "Requested", "RestoreOpened", "Revoked", "Root", "RuleBandwidth", "RunBackup", "RunClean", "RunCopy", "RunRestore", "RunVerify", "ScanTape", "Seal", "SealVerdict", "Sealed", "SessionOf", "SessionsAnswer", "SetBandwidth", "StartBackup", "StartRestore", "StorageConfig", "StorageNeed", "StorageState", "TapeDevice", "TapeDevices", "TapeElement", "TapeElements", "UnavailableRecords", "WaitingRequest", "Welcome"]  # fmt: skip
+__all__ = ["OLDEST_PROTOCOL_VERSION", "PROTOCOL_VERSION", "Ack", "AgentState", "Answer", "AnyMessage", "AskAgent", "AskDeletion", "AskElements", "AskKept", "AskOwnClient", "AskOwnCopies", "AskOwnRules", "AskOwnTasks", "AskPools", "AskRecords", "AskRoot", "AskStorage", "AskUnavailable", "BackupOpened", "BlockDevice", "BlockDevices", "BucketConfig", "BucketProbed", "Bye", "Call", "CheckDestinations", "CheckDevice", "CheckFolder", "Checkpoint", "Checkpointed", "ClientPool", "ConfigureClientPools", "ConfigurePools", "CopySegments", "Deleted", "Destination", "DestinationsChecked", "DeviceChecked", "DeviceConfig", "DeviceFormatted", "DropKept", "DropRecord", "EmergencyState", "Enrol", "EnrolGranted", "EnrolPending", "Fault", "FilesystemListing", "FormatDevice", "Groups", "Hello", "Keep", "KeepKey", "KeptRecords", "KeptSize", "Known", "ListBlockDevices", "ListEncrypted", "ListFilesystem", "ListKept", "ListRecord", "ListResources", "LocalUser", "LockRecord", "LogLine", "MediaAddress", "Message", "ModuleResource", "ModuleResources", "MonitoringLimits", "MonitoringSample", "NewTicket", "OpenBackup", "OpenKept", "OpenRestore", "Order", "OwnClient", "OwnCopies", "OwnCopy", "OwnRule", "OwnRules", "OwnTask", "OwnTasks", "Ping", "Pong", "PoolConfig", "PoolRecord", "PoolRecords", "PoolState", "PoolStates", "ProbeBucket", "Progress", "ProgressAnswer", "Prove", "Proved", "Query", "Queued", "ReadChunks", "ReadEncryptedFile", "ReadKept", "ReadManifest", "ReadRecordFile", "RecordEntry", "RecordFacts", "RecordFilePart", "RecordListing", "RecordSealed", "Relay", "Relayed", "Renew", "RenewCertificate", "RenewTicket", "ReportFinished", "ReportKeys", "ReportLog", "ReportMonitoring", "ReportProgress", "ReportSessions", "RequestRule", "RequestRuleDeletion", "Requested", "RestoreOpened", "Revoked", "Root", "RuleBandwidth", "RunBackup", "RunClean", "RunCopy", "RunRestore", "RunVerify", "ScanTape", "Seal", "SealVerdict", "Sealed", "SessionOf", "SessionsAnswer", "SetBandwidth", "StartBackup", "StartRestore", "StorageConfig", "StorageNeed", "StorageState", "TapeDevice", "TapeDevices", "TapeElement", "TapeElements", "UnavailableRecords", "WaitingRequest", "Welcome"]  # fmt: skip
 
 AnyMessage = (
-    Fault | Enrol | EnrolPending | EnrolGranted | AskRoot | Root | Hello | Welcome | Call | Answer | Ping | Pong | Ack
+    Fault | Enrol | EnrolPending | EnrolGranted | RenewCertificate | AskRoot | Root | Hello | Welcome | Call | Answer | Ping | Pong | Ack
     | RunBackup | RunRestore | RunVerify | RunClean | RunCopy | SetBandwidth | ListFilesystem | FilesystemListing
     | ConfigurePools | PoolStates | AskPools | AskRecords | PoolRecords | AskStorage | AskUnavailable | UnavailableRecords | StorageNeed
     | CheckFolder | CheckDevice | DeviceChecked | FormatDevice | DeviceFormatted | ProbeBucket | BucketProbed | DropRecord | LockRecord | Revoked | KeepKey

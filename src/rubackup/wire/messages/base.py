@@ -8,6 +8,8 @@ from __future__ import annotations
 import msgspec
 
 PROTOCOL_VERSION = 1
+OLDEST_PROTOCOL_VERSION = 1
+"""The oldest that servers and media servers still speak: with hosts of releases before, in their version."""
 
 
 class Message(msgspec.Struct, tag_field="t"):

@@ -3,7 +3,7 @@
 from rubackup.catalog.migrations.run import run
 
 revision = "0001_post"
-down_revision = "0001_pre"
+down_revision = None
 
 
 def upgrade() -> None:

@@ -3,7 +3,7 @@
 from rubackup.catalog.migrations.run import run
 
 revision = "0003_post"
-down_revision = "0003_pre"
+down_revision = "0002_post"
 
 
 def upgrade() -> None:

@@ -3,7 +3,7 @@
 from rubackup.catalog.migrations.run import run
 
 revision = "0003_pre"
-down_revision = "0002_post"
+down_revision = "0002_pre"
 
 
 def upgrade() -> None:

@@ -3,7 +3,7 @@
 from rubackup.catalog.migrations.run import run
 
 revision = "0004_pre"
-down_revision = "0003_post"
+down_revision = "0003_pre"
 
 
 def upgrade() -> None:

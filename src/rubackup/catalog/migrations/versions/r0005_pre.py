@@ -3,7 +3,7 @@
 from rubackup.catalog.migrations.run import run
 
 revision = "0005_pre"
-down_revision = "0004_post"
+down_revision = "0004_pre"
 
 
 def upgrade() -> None:

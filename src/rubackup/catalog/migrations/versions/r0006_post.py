@@ -3,7 +3,7 @@
 from rubackup.catalog.migrations.run import run
 
 revision = "0006_post"
-down_revision = "0006_pre"
+down_revision = "0005_post"
 
 
 def upgrade() -> None:

@@ -3,7 +3,7 @@
 from rubackup.catalog.migrations.run import run
 
 revision = "0006_pre"
-down_revision = "0005_post"
+down_revision = "0005_pre"
 
 
 def upgrade() -> None:

@@ -3,7 +3,7 @@
 from rubackup.catalog.migrations.run import run
 
 revision = "0007_post"
-down_revision = "0007_pre"
+down_revision = "0006_post"
 
 
 def upgrade() -> None:

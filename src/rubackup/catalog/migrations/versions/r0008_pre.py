@@ -3,7 +3,7 @@
 from rubackup.catalog.migrations.run import run
 
 revision = "0008_pre"
-down_revision = "0007_post"
+down_revision = "0007_pre"
 
 
 def upgrade() -> None:

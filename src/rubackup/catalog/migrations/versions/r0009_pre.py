@@ -3,7 +3,7 @@
 from rubackup.catalog.migrations.run import run
 
 revision = "0009_pre"
-down_revision = "0008_post"
+down_revision = "0008_pre"
 
 
 def upgrade() -> None:

@@ -3,7 +3,7 @@
 from rubackup.catalog.migrations.run import run
 
 revision = "0010_pre"
-down_revision = "0009_post"
+down_revision = "0009_pre"
 
 
 def upgrade() -> None:

@@ -3,7 +3,7 @@
 from rubackup.catalog.migrations.run import run
 
 revision = "0011_post"
-down_revision = "0011_pre"
+down_revision = "0010_post"
 
 
 def upgrade() -> None:

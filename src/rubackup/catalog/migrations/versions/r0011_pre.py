@@ -3,7 +3,7 @@
 from rubackup.catalog.migrations.run import run
 
 revision = "0011_pre"
-down_revision = "0010_post"
+down_revision = "0010_pre"
 
 
 def upgrade() -> None:

@@ -3,7 +3,7 @@
 from rubackup.catalog.migrations.run import run
 
 revision = "0012_post"
-down_revision = "0012_pre"
+down_revision = "0011_post"
 
 
 def upgrade() -> None:

@@ -3,7 +3,7 @@
 from rubackup.catalog.migrations.run import run
 
 revision = "0013_post"
-down_revision = "0013_pre"
+down_revision = "0012_post"
 
 
 def upgrade() -> None:

@@ -3,7 +3,7 @@
 from rubackup.catalog.migrations.run import run
 
 revision = "0013_pre"
-down_revision = "0012_post"
+down_revision = "0012_pre"
 
 
 def upgrade() -> None:

@@ -3,7 +3,7 @@
 from rubackup.catalog.migrations.run import run
 
 revision = "0015_post"
-down_revision = "0015_pre"
+down_revision = "0014_post"
 
 
 def upgrade() -> None:

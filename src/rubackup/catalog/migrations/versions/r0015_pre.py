@@ -3,7 +3,7 @@
 from rubackup.catalog.migrations.run import run
 
 revision = "0015_pre"
-down_revision = "0014_post"
+down_revision = "0014_pre"
 
 
 def upgrade() -> None:

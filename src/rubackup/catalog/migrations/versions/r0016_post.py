@@ -3,7 +3,7 @@
 from rubackup.catalog.migrations.run import run
 
 revision = "0016_post"
-down_revision = "0016_pre"
+down_revision = "0015_post"
 
 
 def upgrade() -> None:

@@ -3,7 +3,7 @@
 from rubackup.catalog.migrations.run import run
 
 revision = "0016_pre"
-down_revision = "0015_post"
+down_revision = "0015_pre"
 
 
 def upgrade() -> None:

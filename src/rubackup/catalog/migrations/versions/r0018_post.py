@@ -3,7 +3,7 @@
 from rubackup.catalog.migrations.run import run
 
 revision = "0018_post"
-down_revision = "0018_pre"
+down_revision = "0017_post"
 
 
 def upgrade() -> None:

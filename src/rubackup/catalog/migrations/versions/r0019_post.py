@@ -3,7 +3,7 @@
 from rubackup.catalog.migrations.run import run
 
 revision = "0019_post"
-down_revision = "0019_pre"
+down_revision = "0018_post"
 
 
 def upgrade() -> None:

@@ -3,7 +3,7 @@
 from rubackup.catalog.migrations.run import run
 
 revision = "0021_pre"
-down_revision = "0020_post"
+down_revision = "0020_pre"
 
 
 def upgrade() -> None:
