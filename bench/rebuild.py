@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from support import many_records
 from support.system import RUBACKUP, System, running
 
+_ADOPTED = re.compile(r"Many: (\d+) copies adopted")
+
 
 def main() -> None:
     """Entry."""
@@ -34,6 +37,7 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="rb-rebuild-", dir=chosen.dir))
     folder.chmod(0o711)
     found: dict[str, object] = {"copies": chosen.copies}
+    adopted: list[object] = []
     try:
         begun = time.monotonic()
         vault = chosen.vault or folder / "vault"
@@ -42,18 +46,15 @@ def main() -> None:
         print(f"{chosen.copies} copies laid out in {time.monotonic() - begun:.0f} s", flush=True)
         with running(folder / "state") as system:
             for step in ("rebuild", "again"):
-                found[step] = measure(system, vault)
+                found[step] = one = measure(system, vault)
+                adopted.append(one["adopted"])
                 print(step, json.dumps(found[step], indent=1), flush=True)
-            system.login()
-            total = system.call("GET", "/repository", limit=1)["data"]["total"]
-            print("listed:", total, flush=True)
-            found["listed"] = total
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     if chosen.json:
         chosen.json.write_text(json.dumps(found, indent=1) + "\n")
-    if found["listed"] != chosen.copies:
-        raise SystemExit(f"{found['listed']} of {chosen.copies} copies are listed.")
+    if adopted != [chosen.copies, 0]:
+        raise SystemExit(f"Of {chosen.copies} copies {adopted[0]} were adopted, then {adopted[1]}.")
 
 
 def measure(system: System, vault: Path) -> dict[str, object]:
@@ -75,7 +76,7 @@ def measure(system: System, vault: Path) -> dict[str, object]:
         "seconds": round(time.monotonic() - begun, 1),
         "status": process.returncode,
         "peak_mib": peaks,
-        "said": [line.rstrip() for line in lines if not line.startswith("  ")][-12:],
+        "adopted": next((int(one[1]) for line in lines if (one := _ADOPTED.match(line))), None),
     }
 
 

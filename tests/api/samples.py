@@ -166,6 +166,9 @@ MEDIA_SERVERS = Samples(
             "/media_servers/authorize", {"data": {"hostname": stock(api).unauthorised_media_server_name()}}
         ),
         "get_media_servers_tree": lambda api: api.get("/media_servers/tree"),
+        "get_media_servers_id_unknown_pools": lambda api: api.get(
+            f"/media_servers/{stock(api).media_server()}/unknown_pools"
+        ),
     },
     foreign=MAINTAINER,
 )

@@ -17,6 +17,7 @@ def test_a_pool_is_told_to_the_servers(office: Api) -> None:
     row = office.get("/pool_list", params={"filter_data": 'pool_name="p"'}).json()["data"]["items"][0]
     assert (row["compression_type"], row["pool_type"], row["retention_period"]) == ("fast", "File system", None)
     assert "not reported" in row["problem"]
+    assert row["problem_code"] == "unreported"
 
 
 def test_every_wrong_field_of_a_pool_is_told(office: Api) -> None:

@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 
-from rubackup.services.ports import PoolRecord
+from rubackup.services.ports import HeldPool, HeldStorage, PoolRecord
 from support import hosts
 from support.api import Api
 from support.fixtures import Stock
@@ -56,3 +56,25 @@ def test_a_pool_is_reconciled_call_by_call(office: Api, rows: Stock, monkeypatch
     for query in ({"after": "x"}, {"after": "x", "limit": 2}):
         refused = office.post(path, params=query)
         assert (refused.status_code, "after must" in refused.text) == (400, True)
+
+
+def test_pools_that_the_catalogue_does_not_know_are_told(
+    office: Api, rows: Stock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a superuser alone; those of the catalogue are left out, whichever media server they belong to."""
+    media = rows.media_server()
+    known = uuid.UUID(office.get(f"/pool_list/{rows.pool()}").json()["data"]["uuid"]).hex
+    folders = [
+        HeldStorage(path="/srv/later", kind="folder", copies=2),
+        HeldStorage(path="/mnt/more", kind="folder", away=True),
+    ]
+    later = HeldPool(uuid=uuid.uuid4().hex, name="Later", storages=folders)
+    monkeypatch.setattr(hosts, "HELD", [HeldPool(uuid=known, name="Known", storages=folders), later])
+    path = f"/media_servers/{media}/unknown_pools"
+    (told,) = office.get(path).json()["data"]["pools"]
+    assert (told["uuid"], told["name"], told["copies"]) == (later.uuid, "Later", 2)
+    assert [(one["path"], one["kind"], one["away"]) for one in told["storages"]] == [
+        ("/srv/later", "folder", False), ("/mnt/more", "folder", True)
+    ]  # fmt: skip
+    assert rows.maintainer(media).get(path).status_code == 403
+    assert office.get("/media_servers/999999/unknown_pools").status_code == 404

@@ -71,6 +71,18 @@ def test_a_folder_shows_how_full_it_is(office: Api, rows: Stock) -> None:
         assert told == {"problem": "its disk is gone", "free_bytes": 3, "used_bytes": 2, "total_bytes": 5}
 
 
+def test_a_problem_comes_with_a_code(office: Api, rows: Stock) -> None:
+    """As its media server told it; programs go by that."""
+    media = rows.media_server()
+    pool = rows.pool(media=media)
+    hwid = rows.named("media_servers", media, "hwid")
+    for code, problem, expected in (("unusable", "No disk.", "unusable"), ("", "Something.", "other"), ("", "", "")):
+        state = PoolReport(id=pool, problem=problem, code=code, free_bytes=0, used_bytes=0, total_bytes=0, chunks=0)
+        office.run(report(office.database, hwid, [state]))
+        row = office.get(f"/pool_list/{pool}").json()["data"]
+        assert (row["problem"], row["problem_code"]) == (problem, expected)
+
+
 def test_a_maintainer_sees_own_storages_in_the_tree(rows: Stock) -> None:
     """Those of other media servers do not exist."""
     media = rows.media_server()

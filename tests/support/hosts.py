@@ -19,7 +19,9 @@ from rubackup.services.ports import (
     DeviceFacts,
     FilePart,
     FolderEntry,
+    HeldPool,
     PoolRecord,
+    PoolRecordsFound,
     RecordsPage,
     Resource,
     StorageNeed,
@@ -34,6 +36,10 @@ EMPTY: frozenset[int] = frozenset()
 """Ids of storages in which nothing of their pool lies; tests set their own."""
 RECORDS: list[PoolRecord] = []
 """What every pool has; tests set their own."""
+HELD: list[HeldPool] = []
+"""Pools that every media server has served, and was not told of."""
+AWAY: list[str] = []
+"""Storages of every pool that are not there."""
 LEFT_OUT: frozenset[int] = frozenset()
 """Ids of storages that never belonged to their pool."""
 OFFLINE = "0" * 16
@@ -169,11 +175,11 @@ class AnsweringHosts:
         if path == "/foreign":
             raise Conflict(f"The folder /foreign belongs to another pool than {pool_uuid}.")
 
-    async def pool_records(self, media_hwid: str, pool_id: int, kept_of: str = "") -> list[PoolRecord]:
+    async def pool_records(self, media_hwid: str, pool_id: int, kept_of: str = "") -> PoolRecordsFound:
         """What the test says that lies in pools."""
-        return list(RECORDS)
+        return PoolRecordsFound(records=list(RECORDS), away=list(AWAY))
 
-    async def pool_page(self, media_hwid: str, pool_id: int, page: RecordsPage) -> tuple[list[PoolRecord], bool]:
+    async def pool_page(self, media_hwid: str, pool_id: int, page: RecordsPage) -> PoolRecordsFound:
         """These, in order."""
         if page.by_time:
             behind = sorted((one.sealed_at_ns, one.record) for one in RECORDS)
@@ -181,13 +187,18 @@ class AnsweringHosts:
         else:
             names = sorted(one.record for one in RECORDS if one.record > page.after)
         held = {one.record: one for one in RECORDS}
-        return [held[name] for name in names[: page.limit]], len(names) > page.limit
+        found = [held[name] for name in names[: page.limit]]
+        return PoolRecordsFound(records=found, more=len(names) > page.limit, away=list(AWAY))
 
     async def storage_need(self, media_hwid: str, pool_id: int, storage_id: int) -> StorageNeed:
         """Every storage holds data, but those of `EMPTY` and of `LEFT_OUT`."""
         if storage_id in LEFT_OUT:
             return StorageNeed(in_pool=False, reason="")
         return StorageNeed(in_pool=True, reason="" if storage_id in EMPTY else "It holds data of the pool.")
+
+    async def held_pools(self, media_hwid: str) -> list[HeldPool]:
+        """What the test says that lies around."""
+        return list(HELD)
 
     async def scan_tape(self, media_hwid: str) -> list[TapeDevice]:
         """A robot and three drives."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,40 @@ def test_a_catalogue_of_a_moment_ago_deletes_nothing_before_it_was_reconciled(tm
         assert len(system.records(source)) == 3
         assert set(pack_files) <= {path.name for path in (state / "pools").rglob("*.pack")}
         system.call("DELETE", f"/repository/{first['id']}")
+    finally:
+        system.http.close()
+        down(state)
+
+
+def test_a_pool_made_since_is_named_and_taken_in_by_the_command_that_is_told(tmp_path: Path) -> None:
+    """Nothing comes in by itself; its copies are listed then, and it is reconciled."""
+    state, source, safe = tmp_path / "state", tmp_path / "source", tmp_path / "one.rbcat"
+    source.mkdir()
+    (source / "file").write_bytes(os.urandom(100_000))
+    system = up(state)
+    try:
+        rubackup("backup-catalogue", "--state", str(state), "--to", str(safe))
+        later = system.add_pool(tmp_path / "later")
+        system.done(system.backup(source, pool=later))
+        system.http.close()
+        down(state)
+        rubackup("restore-catalogue", str(safe), "--state", str(state), "--replace")
+        system = up(state)
+        done = subprocess.run(
+            [*RUBACKUP, "repository", "reconcile", "--state", str(state), "--apply"],
+            check=True, capture_output=True, text=True, timeout=100,
+        )  # fmt: skip
+        assert system.records(source) == []
+        assert f"holds a pool that the catalogue does not know: {later} " in done.stderr
+        command = shlex.split(done.stderr.partition("Take it in: rubackup ")[2].splitlines()[0])
+        said = rubackup(*command, "--state", str(state))
+        assert f"{later}: 1 copies adopted" in said
+        (record,) = system.records(source)
+        assert system.gives_back(record["id"], source, tmp_path / "target")
+        assert "does not know" not in subprocess.run(
+            [*RUBACKUP, "repository", "reconcile", "--state", str(state)],
+            check=True, capture_output=True, text=True, timeout=100,
+        ).stderr  # fmt: skip
     finally:
         system.http.close()
         down(state)

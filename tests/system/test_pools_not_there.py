@@ -36,20 +36,29 @@ def test_a_folder_of_no_pool_is_refused_and_leaves_nothing_behind(system: System
 
 def test_a_pool_that_is_not_there_is_told_and_the_others_go_on(system: System, tmp_path: Path) -> None:
     """One whose disk is away, one without storage; what can be looked at is."""
-    vault, away = tmp_path / "vault", tmp_path / "away"
+    vault, away, second = (tmp_path / name for name in ("vault", "away", "second"))
     for name in ("Aside", "Bare"):
         made = {"pool_name": name, "pool_type": "File system", "media_server": system.media_server()}
         system.call("POST", "/pool_list", {"data": made}, status=201)
-    storage = {"path": str(vault), "pool": "Aside", "description": ""}
-    system.call("POST", "/storage_local_catalogs", {"data": storage}, status=201)
-    eventually(lambda: not system.pool_node("Aside")["problem"], 40)
+    for folder in (vault, second):
+        storage = {"path": str(folder), "pool": "Aside", "description": ""}
+        system.call("POST", "/storage_local_catalogs", {"data": storage}, status=201)
+    eventually(lambda: (second / "pool").exists() and not system.pool_node("Aside")["problem"], 40)
+    second.rename(away)
+    code, said, faults = run(system, "repository", "reconcile", "--pool", "Aside")
+    assert (code, "Aside: 0 copies unknown to the catalogue" in said) == (1, True)
+    assert f"Aside: NOT looked at: what lies in {second}, which is away; 0 copies that lie there" in faults
+    away.rename(second)
+    assert run(system, "repository", "reconcile", "--pool", "Aside")[0] == 0
     vault.rename(away)
+    second.rename(tmp_path / "other")
     code, said, faults = run(system, "repository", "reconcile")
     assert code == 1
     assert re.search(r"^Default: \d+ copies unknown", said, re.MULTILINE)
     assert "Aside" not in said
-    assert f"Aside: NOT looked at: No storage of the pool is there: {vault}." in faults
+    assert f"Aside: NOT looked at: No storage of the pool is there: {vault}, {second}." in faults
     assert "Bare: left out, it has no storage." in faults
     assert not vault.exists()
     away.rename(vault)
+    (tmp_path / "other").rename(second)
     eventually(lambda: "Aside: 0 copies unknown" in run(system, "repository", "reconcile")[1], 60)

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 import msgspec
 
 from rubackup.agent.facts import differences
 from rubackup.agent.tasks import Outcome, RunningTask
-from rubackup.chunkstore.pool import Pool, VerifyResult
-from rubackup.domain.errors import Corrupt, Invalid, NotFound, RubackupError
+from rubackup.chunkstore.pool import Pool, Spared, VerifyResult
+from rubackup.domain.errors import Corrupt, Invalid, NotFound, RubackupError, StorageFault
+from rubackup.domain.pools import cleared
 from rubackup.wire.messages import RunVerify
 
 NAMED_DAMAGE = 1000
 """Damaged files that the report of a verification names; further ones are lines of the task log only."""
 ATTEMPTS = 3
 """A verification that finds the pool's index wrong, or the manifest damaged and repairs it, is done again."""
-
-REBUILT = "The index of the pool is wrong. It is rebuilt, and the copy is verified once more."
+REBUILT: Final = "The index of the pool is wrong. It is rebuilt, and the copy is verified once more."
+_SHIFTED: Final = "A storage of the pool was away for a while. The copy is verified once more."
+_UNSTEADY: Final = "Storages of the pool went away and came back again and again while the copy was verified."
 
 
 def verify(open_pool: Callable[[], Pool], order: RunVerify, task: RunningTask) -> Outcome:
@@ -31,23 +34,49 @@ def verify(open_pool: Callable[[], Pool], order: RunVerify, task: RunningTask) -
 
     for left in reversed(range(ATTEMPTS)):
         pool = open_pool()
+        shifts = pool.shifts
+        found: VerifyResult | RubackupError
         try:
             if away := pool.unavailable(order.record):  # nothing is known to be damaged
                 return Outcome("error", away)
             unlike = differences(order.facts, pool.sealed(order.record))
-            result = pool.verify(order.record, progress, task.check, contents=order.contents)
-        except (Corrupt, NotFound) as error:
-            if left and pool.index_damaged:
-                task.log("warning", f"{error.message} {REBUILT}")
+            found = pool.verify(order.record, progress, task.check, contents=order.contents)
+            spared = pool.spared(order.record)
+        except (Corrupt, NotFound, StorageFault) as error:
+            found = error
+        if isinstance(found, RubackupError) or found.damaged or found.flaws:
+            pool.look()
+            if away := pool.unavailable(order.record):  # it went meanwhile: what was not found proves nothing
+                return Outcome("error", away)
+            if pool.shifts != shifts:
+                task.log("warning", _SHIFTED)
                 continue
-            if left and _repaired(pool, order.record, error, task):
+        if isinstance(found, RubackupError):
+            if left and _mended_or_rebuilt(pool, order.record, found, task):
                 continue
-            return Outcome("error", str(error), damaged=(f"the whole copy: {error}",))
-        if not (result.damaged and pool.index_damaged and left):
-            result = _sealed_anew(pool, order.record, result, task)
-            break
+            return _failed(found)
+        if not (found.damaged and pool.index_damaged and left):
+            result = _sealed_anew(pool, order.record, found, task)
+            return _outcome(result, unlike, spared, task, contents=order.contents)
         task.log("warning", REBUILT)
-    return _outcome(result, unlike, task, contents=order.contents)
+    return Outcome("error", _UNSTEADY)
+
+
+def _mended_or_rebuilt(pool: Pool, record: str, error: RubackupError, task: RunningTask) -> bool:
+    """Whether it is worth trying again: the index is made anew when the pool is opened next, or the manifest was."""
+    if isinstance(error, StorageFault):
+        return False
+    if pool.index_damaged:
+        task.log("warning", f"{error.message} {REBUILT}")
+        return True
+    return _repaired(pool, record, error, task)
+
+
+def _failed(error: RubackupError) -> Outcome:
+    """What ends a verification; a storage that does not work is no damage."""
+    if isinstance(error, StorageFault):
+        raise error
+    return Outcome("error", str(error), damaged=(f"the whole copy: {error}",))
 
 
 def _repaired(pool: Pool, record: str, error: RubackupError, task: RunningTask) -> bool:
@@ -76,7 +105,7 @@ def _mended(mend: Callable[[str], object], record: str, task: RunningTask, refus
     return True
 
 
-def _outcome(result: VerifyResult, unlike: list[str], task: RunningTask, *, contents: bool) -> Outcome:
+def _outcome(result: VerifyResult, unlike: list[str], spared: Spared, task: RunningTask, *, contents: bool) -> Outcome:
     for place in result.places:
         task.log("error", place)
     for text in result.mended:
@@ -88,8 +117,17 @@ def _outcome(result: VerifyResult, unlike: list[str], task: RunningTask, *, cont
         text += f" {len(result.flaws)} files of the pool are damaged: {result.flaws[0]}"
     if unlike:
         text += f" {unlike[0]}"
+    if spared.path:
+        task.log("warning", _lies(spared))
+        text += f" {_lies(spared)}"
     damaged = (*unlike, *result.flaws, *result.damaged)[:NAMED_DAMAGE]
     return Outcome("error" if damaged else "done", text, bytes_done=result.bytes_read, damaged=damaged)
+
+
+def _lies(spared: Spared) -> str:
+    """That a copy is not yet where it belongs, however whole it is."""
+    where = f"the emergency storage {spared.path}, until a cleaning finds room in the pool"
+    return f"{spared.size_bytes} bytes that it needs lie in {where}. {cleared(spared.path)}".rstrip()
 
 
 def _whole(*, contents: bool) -> str:

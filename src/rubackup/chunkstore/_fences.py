@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import struct
-from collections.abc import Collection
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -52,20 +52,29 @@ class Fences:
             at = None
         add_durably(self._backend, FILE, at, self._row(task, fence))
 
-    def trim(self, ended: Collection[int]) -> None:
-        """Leave out tasks that have ended when the file is long, and the oldest beyond the bound."""
-        if len(self._content()) <= _MAX_ROWS * _ROW.size:
+    def trim(self, ended: Iterable[int]) -> None:
+        """Leave out tasks that have ended when the file is long, and the oldest beyond the bound.
+
+        `ended`, which may be very many, is gone over only then.
+        """
+        if self._size() <= _MAX_ROWS * _ROW.size:
             return
-        rows = [self._row(task, fence) for task, fence in self.read().items() if task not in ended]
+        known = self.read()
+        for task in ended:
+            known.pop(task, None)
+        rows = [self._row(task, fence) for task, fence in known.items()]
         self._backend.delete(_NEW)
         add_durably(self._backend, _NEW, None, b"".join(rows[-_MAX_ROWS // 2 :]))
         self._backend.replace(_NEW, FILE)
 
-    def _content(self) -> bytes:
+    def _size(self) -> int:
         try:
-            return self._backend.read(FILE, 0, self._backend.size(FILE))
+            return self._backend.size(FILE)
         except NotFound:
-            return b""
+            return 0
+
+    def _content(self) -> bytes:
+        return self._backend.read(FILE, 0, size) if (size := self._size()) else b""
 
     def _row(self, task: int, fence: int) -> bytes:
         return _ROW.pack(task, fence, self._sum(task, fence))

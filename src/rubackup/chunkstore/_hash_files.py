@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import PurePosixPath
 
 from rubackup.chunkstore import pack
+from rubackup.chunkstore._listing import Ids
 from rubackup.chunkstore.backends.base import Item
 from rubackup.chunkstore.backends.oserrors import is_bad_sector
 from rubackup.chunkstore.hashes import Hashes, hashes_name
@@ -23,12 +24,12 @@ class HashFiles:
 
     def __init__(self, hashes: Hashes | None, problem: Callable[[str], None]) -> None:
         self._hashes, self._problem = hashes, problem
-        self._there: defaultdict[bytes, set[bytes]] = defaultdict(set)
+        self._there: defaultdict[bytes, Ids] = defaultdict(Ids)
         self._sizes: defaultdict[bytes, int] = defaultdict(int)
 
-    def packs_of(self, storage: Storage) -> list[Item]:
-        """What lies among the packs of a storage, without files of hashes; those are noted."""
-        return [item for item in storage.backend.list("packs") if not self._noted(storage, item)]
+    def packs_of(self, storage: Storage) -> Iterator[Item]:
+        """What lies among the packs of a storage, without files of hashes; those are noted on the way."""
+        return (item for item in storage.backend.list("packs") if not self._noted(storage, item))
 
     def _noted(self, storage: Storage, item: Item) -> bool:
         if not item.name.endswith(pack.HASHES) or not _ID.fullmatch(stem := PurePosixPath(item.name).stem):
@@ -58,10 +59,10 @@ class HashFiles:
                 raise
             self._problem(f"{storage.backend.label}/{hashes_name(name)} could not be made: {error.message}")
 
-    def remove_orphans(self, storages: Iterable[Storage], packs: set[str], index: Index) -> None:
+    def remove_orphans(self, storages: Iterable[Storage], packs: Ids, index: Index) -> None:
         """Remove files whose pack is in no storage, nor known to the index: it went just before the process ended."""
         for storage in storages:
             for name in self._there[storage.id]:
-                if name.hex() not in packs and index.pack_by_id(name) is None:
+                if name not in packs and index.pack_by_id(name) is None:
                     storage.count(-storage.backend.size(hashes_name(name)))
                     storage.backend.delete(hashes_name(name))

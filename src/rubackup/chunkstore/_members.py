@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
+from typing import Final
 
 from rubackup.chunkstore import kept, metafiles, seals
 from rubackup.chunkstore._mending import Mending
@@ -28,6 +29,7 @@ from rubackup.chunkstore.storage import MARKER, Bound, Storage, Storages, belong
 from rubackup.domain.errors import Conflict, Corrupt, Invalid, NotFound, RubackupError, StorageFault
 
 log = logging.getLogger(__name__)
+_NEEDED: Final = "The copy needs what lies in a storage that is away:"
 Emergency = Callable[[bool], Path | None]
 """The folder for packs that no storage has room for; with True it is made. None when it is not there. StorageFault."""
 
@@ -48,6 +50,8 @@ class Members(Mending):
     _backends: Backends
     level: int | None
     problems: list[str]
+    shifts: int
+    """Rises when a storage was seen to go away or to be back: what was missed meanwhile may be there."""
     _untold: bool
     """A folder may not know yet which storages the pool has."""
     _tell: Callable[[Sequence[Storage]], None]
@@ -97,11 +101,13 @@ class Members(Mending):
         except RubackupError as error:  # nothing of the pool is there: its storages stay, and say so one by one
             log.error("the storages of the pool: %s", error.message)
         if (after := self.away()) != before:
+            self.shifts += 1
             log.warning("storages of the pool that are away: %s", ", ".join(after) or "none any more")
 
     def _find_again(self, storage: Storage) -> None:
         """The storage was away for a moment: packs that were missed meanwhile are there."""
         storage.doubtful = False
+        self.shifts += 1
         for number in tuple(self._index.missing):
             row = self._index.pack(number)
             if row is not None and row.storage == storage.id:
@@ -114,6 +120,12 @@ class Members(Mending):
     def away(self) -> list[str]:
         """Paths of the pool's storages that are not there."""
         return self._roster.away(one.id for one in self._storages.all if one.bound)
+
+    def lies_away(self, record: str) -> bool:
+        """Whether a record that is listed lies, with its lock, in a storage that is not there."""
+        row = self._index.record(record)
+        storage = self._storages.get(row.storage) if row else None
+        return row is not None and (storage is None or not storage.bound)
 
     def must_be_there(self) -> None:
         """Look now; Conflict when no storage of the pool is there, so that what the index says of it cannot be compared."""
@@ -228,9 +240,15 @@ class Members(Mending):
     # --- what is lost with what is away ---
 
     def unavailable(self, record: str) -> str:
-        """Why a record cannot be restored as long as storages are away, as a sentence; '' when none that is away matters."""
+        """Why a record cannot be restored as long as storages are away, as a sentence; '' when none that is away matters.
+
+        One that is not listed may lie in one of these.
+        """
         away = self.away()
-        return self._unavailable(self._row(record), away) if away else ""
+        if not away:
+            return ""
+        row = self._index.record(seals.check_record_id(record))
+        return f"{_NEEDED} {', '.join(away)}." if row is None else self._unavailable(row, away)
 
     def list_unavailable(self, after: str, limit: int) -> tuple[list[str], str]:
         """The records that cannot be restored now, out of the `limit` behind `after` in the order of their ids.
@@ -243,7 +261,7 @@ class Members(Mending):
         return found, rows[limit - 1].sealed.record if len(rows) > limit else ""
 
     def _unavailable(self, row: RecordRow, away: Sequence[str]) -> str:
-        text = f"The copy needs what lies in a storage that is away: {', '.join(away)}."
+        text = f"{_NEEDED} {', '.join(away)}."
         storage = self._storages.get(row.storage)
         if storage is None or not storage.bound:
             return text
@@ -278,8 +296,9 @@ class Members(Mending):
         packs = self._packs_of(row.sealed.record)
         if packs is None:
             return True
+        there = {one.id for one in self._storages.all if one.bound}
         rows = map(self._index.pack, packs)
-        return any(pack is None or self._storages.get(pack.storage) is None for pack in rows)
+        return any(pack is None or pack.storage not in there for pack in rows)
 
     def _packs_of(self, record: str) -> PackSet | None:
         """Numbers of the packs that a record needs; None when the index does not tell."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import msgspec
 
 from rubackup.chunkstore.storage import Storage, Storages
-from rubackup.domain.errors import RubackupError
+from rubackup.domain.errors import RubackupError, StorageFull
 
 
 class Usage(msgspec.Struct, frozen=True):
@@ -19,6 +19,8 @@ class Usage(msgspec.Struct, frozen=True):
     total_bytes: int
     chunks: int
     records: int
+    full: bool = False
+    """Whether the problem is that there is no room."""
 
 
 class Fill(msgspec.Struct, frozen=True):
@@ -70,9 +72,9 @@ def usage_of(storages: Storages, chunks: int, records: int) -> Usage:
     try:
         space = storages.space()
         storages.room_for(0, emergency=False)
-        problem = ""
+        problem, full = "", False
     except RubackupError as error:
-        problem, space = error.message, None
+        problem, space, full = error.message, None, isinstance(error, StorageFull)
     used = sum(one.used_bytes for one in storages.all)
     free, total = (space.free_bytes, space.total_bytes) if space else (0, 0)
-    return Usage(problem, free, used, total, chunks, records)
+    return Usage(problem, free, used, total, chunks, records, full)

@@ -102,6 +102,7 @@ class Pool(Members):
         self._prepare: Emergency | None = None
         self._roster = Roster(pool)
         self._untold = False
+        self.shifts = 0
         self._fences = Fences(metadata, pool)
         self._unreadable: list[str] = []
         self._closed = False
@@ -187,7 +188,7 @@ class Pool(Members):
 
     def _trim_fences(self) -> None:
         try:
-            self._fences.trim({row.sealed.task_id for row in each_record(self._index)})
+            self._fences.trim(row.sealed.task_id for row in each_record(self._index))
         except StorageFull as error:
             log.warning("The list of fences stays long: %s", error.message)
 
@@ -451,7 +452,9 @@ class Pool(Members):
         row = self._row(record)
         stranger = reader not in {"", row.sealed.owner}
         try:
-            return ReadSession(self._stored(row), self._index, self._groups, row.sealed, stranger=stranger)
+            return ReadSession(
+                self._stored(row), self._index, self._groups, row.sealed, stranger=stranger, away=self.away
+            )
         except Corrupt as error:
             raise Corrupt(f"The manifest {self.manifest_file(record)} is damaged: {error.message}") from error
 

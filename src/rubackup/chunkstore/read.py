@@ -16,7 +16,7 @@ from rubackup.chunkstore.index import Index, Place, RecordRow
 from rubackup.chunkstore.manifest import ManifestReader
 from rubackup.chunkstore.seals import SealedRecord
 from rubackup.chunkstore.storage import Storage
-from rubackup.domain.errors import Corrupt, Invalid
+from rubackup.domain.errors import Corrupt, Invalid, StorageFault
 
 MAX_MANIFEST_READ: Final = 8 << 20
 MAX_ROWS: Final = 1 << 20
@@ -30,13 +30,20 @@ class GroupStream(Iterator[bytes]):
     """
 
     def __init__(
-        self, handout: Handout, spots: list[Spot], asked: set[bytes], lost: list[bytes], at_once: int = 1
+        self,
+        handout: Handout,
+        spots: list[Spot],
+        asked: set[bytes],
+        lost: list[bytes],
+        at_once: int = 1,
+        away: Callable[[], Sequence[str]] = tuple,
     ) -> None:
-        """`at_once`: reads that may be under way at a time."""
+        """`at_once`: reads that may be under way at a time. `away`: storages that are not there, which may have what is lost."""
         self._handout = handout
         self._spots = spots
         self._asked = asked
         self._lost = lost
+        self._away = away
         self._at = 0
         self._ahead: deque[Future[bytes]] = deque()
         self._at_once = at_once
@@ -54,6 +61,8 @@ class GroupStream(Iterator[bytes]):
         if self._lost:
             name, count = self._lost[0].hex(), len(self._lost)
             self._lost = []
+            if away := self._away():
+                raise StorageFault(f"{count} chunks may lie in a storage that is away: {', '.join(away)}.")
             raise Corrupt(f"{count} chunks are not in the pool any more, the first is {name}.")
         raise StopIteration
 
@@ -110,8 +119,9 @@ class ReadSession:
         sealed: SealedRecord,
         *,
         stranger: bool = False,
+        away: Callable[[], Sequence[str]] = tuple,
     ) -> None:
-        """`sealed` is the record's row; a `stranger` is a client that is not its owner."""
+        """`sealed` is the record's row; a `stranger` is a client that is not its owner; `away` tells storages that are not there."""
         self.crypto, self.key_id = sealed.crypto, sealed.key_id
         self._manifest = manifest
         self._space = index.space(sealed.owner, sealed.key_id)
@@ -119,6 +129,7 @@ class ReadSession:
         self._groups = groups
         self._handout = Handout(index, groups, sealed, stranger=stranger)
         self._reader = manifest.reader()
+        self._away = away
         self._lock = threading.Lock()
         self.manifest_bytes = manifest.size_bytes
 
@@ -142,4 +153,5 @@ class ReadSession:
         ids.discard(HOLE)
         found = self._index.places(ids, self._space)
         spots = {Spot(place.pack, place.offset, place.group_bytes) for place in map(Place.decode, found.values())}
-        return GroupStream(self._handout, sorted(spots), ids, sorted(ids.difference(found)), self._groups.at_once)
+        lost = sorted(ids.difference(found))
+        return GroupStream(self._handout, sorted(spots), ids, lost, self._groups.at_once, self._away)

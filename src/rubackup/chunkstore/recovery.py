@@ -15,6 +15,7 @@ from typing import Final
 
 from rubackup.chunkstore import astray, group, kept, pack, seals
 from rubackup.chunkstore._hash_files import HashFiles
+from rubackup.chunkstore._listing import Ids, PackFiles, RecordFiles
 from rubackup.chunkstore._packset import PackSet
 from rubackup.chunkstore._walk import each_record
 from rubackup.chunkstore.backends.base import Item
@@ -37,8 +38,6 @@ _JUDGED: Final = 200_000
 _GROUP = struct.Struct("<III")
 """Pack, offset and length of a group: the beginning of a place in the index."""
 _ID = re.compile(r"[0-9a-f]{32}")
-Files = dict[str, list[tuple[Storage, Item, str]]]
-"""By suffix, each with its record."""
 
 
 class Recovery:
@@ -69,9 +68,9 @@ class Recovery:
         self._storages = {storage.id: storage for storage in (*storages, *others)}
         scanned = {storage.id for storage in storages}
         present = scanned.union(storage.id for storage in others)
-        items = [(storage, item) for storage in storages for item in self.beside.packs_of(storage)]
-        there = {path.stem for _, item in items if (path := PurePosixPath(item.name)).suffix != pack.GONE}
-        lost = {row.number for row in self._index.packs() if row.storage in scanned and row.id.hex() not in there}
+        there = Ids()
+        listed = [PackFiles(storage, self.beside.packs_of(storage), there) for storage in storages]
+        lost = {row.number for row in self._index.packs() if row.storage in scanned and row.id not in there}
         condemned = self._index.marks.condemned
         if unexpected := [number for number in lost if number not in condemned or not condemned[number].going]:
             self._problem(f"{len(unexpected)} packs are missing from the storages of the pool.")
@@ -83,8 +82,9 @@ class Recovery:
             storage.used_bytes = self.beside.size_bytes(storage)
             kept.tidy(storage)
         with self._index.filling(self._choose):
-            for storage, item in items:
-                self._try_pack(storage, item)
+            for files in listed:
+                for item in files:
+                    self._try_pack(files.storage, item)
         self.beside.remove_orphans(storages, there, self._index)
         self._manifests(storages)
 
@@ -283,73 +283,91 @@ class Recovery:
 
     # --- manifests ---
 
-    def _sorted_files(self, storages: list[Storage]) -> Files:
-        """The files beside the packs by suffix, each with its record; what was being received is removed."""
-        files: Files = {".manifest": [], ".tombstone": [], ".lock": [], astray.SUFFIX: []}
+    def _record_files(self, storages: list[Storage]) -> RecordFiles:
+        """The files beside the packs; what was being received or erased is removed."""
+        files = RecordFiles()
         for storage in storages:
-            for item in list(storage.backend.list("manifests")):
-                path = PurePosixPath(item.name)
-                if path.suffix in files and _ID.fullmatch(path.stem):
-                    files[path.suffix].append((storage, item, path.stem))
-                elif path.suffix == ".open":
-                    storage.backend.delete(item.name)
-                elif path.suffix == pack.GONE:
-                    storage.backend.erase(item.name)
-                else:
-                    self._problem(f"{storage.backend.label}/{item.name} is no file of the pool.")
+            files.list(storage)
+        for storage, item in files.left:
+            suffix = PurePosixPath(item.name).suffix
+            if suffix == ".open":
+                storage.backend.delete(item.name)
+            elif suffix == pack.GONE:
+                storage.backend.erase(item.name)
+            else:
+                self._problem(f"{storage.backend.label}/{item.name} is no file of the pool.")
         return files
 
     def _manifests(self, storages: list[Storage]) -> None:
-        files = self._sorted_files(storages)
-        tombstones = {record for _, _, record in files[".tombstone"]}
-        if files[astray.SUFFIX] or any(self._is_astray(*one, tombstones) for one in files[".manifest"]):
+        files = self._record_files(storages)
+        if files.astray or self._any_astray(files):
             self.repaired += astray.put_back(self._index, self._storages.values())
-            files = self._sorted_files(storages)
-        for storage, item, _ in files[astray.SUFFIX]:
+            files = self._record_files(storages)
+        for storage, item in files.astray:
             self._problem(f"{storage.backend.label}/{item.name} is a manifest whose place is taken.")
-        found = files[".manifest"]
-        for storage, item, record in files[".lock"]:
-            if record in tombstones:
-                storage.backend.delete(item.name)
-        listed: set[str] = set()
-        regular = {record for storage, _, record in found if not storage.emergency}
-        for storage, item, record in found:
-            if record in tombstones:
-                self._remove_dropped(storage, item, record, tombstones)
-            elif storage.emergency and self._was_moved(storage, record, regular):
-                storage.backend.delete(item.name)
-            else:
-                listed.add(record)
-                storage.count(item.size_bytes)
-                self._take_manifest(storage, item, record)
+        for storage, locks in files.locks:
+            for name in locks:
+                if name in files.tombstones:
+                    storage.backend.delete(seals.lock_name(name.hex()))
+        self._forget_lost(self._take_manifests(files, storages), files.tombstones, storages)
+
+    def _take_manifests(self, files: RecordFiles, storages: list[Storage]) -> Ids:
+        """List the records of manifests, and finish drops; the records that stay."""
+        listed = Ids()
+        for storage, manifests in files.manifests:
+            for name, size_bytes in manifests:
+                record = name.hex()
+                item = Item(seals.manifest_name(record), size_bytes)
+                if name in files.tombstones:
+                    self._remove_dropped(storage, item, record, files.tombstones)
+                elif storage.emergency and self._was_moved(storage, record, storages):
+                    storage.backend.delete(item.name)
+                else:
+                    listed.add(name)
+                    storage.count(size_bytes)
+                    self._take_manifest(storage, item, record)
+        return listed
+
+    def _forget_lost(self, listed: Ids, tombstones: Ids, storages: list[Storage]) -> None:
+        """Records of these storages that have no manifest there any more, or were dropped, are listed no more."""
         present = {storage.id for storage in storages}
         for row in each_record(self._index):
-            gone = row.storage in present and row.sealed.record not in listed
-            if gone and row.sealed.record not in tombstones:
+            name = bytes.fromhex(row.sealed.record)
+            gone, dropped = row.storage in present and name not in listed, name in tombstones
+            if gone and not dropped:
                 self._problem(f"The manifest of record {row.sealed.record} is missing: the record is lost.")
-            if gone or row.sealed.record in tombstones:
+            if gone or dropped:
                 self._index.delete_record(row.sealed.record)
 
-    def _is_astray(self, storage: Storage, item: Item, record: str, tombstones: set[str]) -> bool:
+    def _any_astray(self, files: RecordFiles) -> bool:
         """Whether a file that is not as the index knows it is the manifest of another record."""
-        row = self._index.record(record) if record not in tombstones else None
-        if row is not None and row.file_bytes == item.size_bytes and row.storage == storage.id:
-            return False
-        return astray.record_in(storage.backend, item.name) not in {"", record}
+        return any(
+            self._is_astray(storage, name.hex(), size_bytes, dropped=name in files.tombstones)
+            for storage, manifests in files.manifests
+            for name, size_bytes in manifests
+        )
 
-    def _remove_dropped(self, storage: Storage, item: Item, record: str, tombstones: set[str]) -> None:
+    def _is_astray(self, storage: Storage, record: str, size_bytes: int, *, dropped: bool) -> bool:
+        row = None if dropped else self._index.record(record)
+        if row is not None and row.file_bytes == size_bytes and row.storage == storage.id:
+            return False
+        return astray.record_in(storage.backend, seals.manifest_name(record)) not in {"", record}
+
+    def _remove_dropped(self, storage: Storage, item: Item, record: str, tombstones: Ids) -> None:
         """Finish a drop; a file that is another record's stays."""
         inside = astray.record_in(storage.backend, item.name)
-        if inside in {"", record} or inside in tombstones:
+        if inside in {"", record} or bytes.fromhex(inside) in tombstones:
             storage.backend.delete(item.name)
         else:
             self._problem(f"{storage.backend.label}/{item.name} is the manifest of record {inside}.")
 
-    def _was_moved(self, storage: Storage, record: str, regular: set[str]) -> bool:
+    def _was_moved(self, storage: Storage, record: str, storages: Iterable[Storage]) -> bool:
         """Whether a manifest in the emergency storage lies in a regular one, too: there it was moved whole."""
         row = self._index.record(record)
         elsewhere = self._storages.get(row.storage) if row and row.storage != storage.id else None
-        return record in regular or (elsewhere is not None and not elsewhere.emergency)
+        if elsewhere is not None and not elsewhere.emergency:
+            return True
+        return any(one.has(seals.manifest_name(record)) for one in storages if not one.emergency)
 
     def _take_manifest(self, storage: Storage, item: Item, record: str) -> None:
         row = self._index.record(record)

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rubackup.cli import output, reconciliation
+from rubackup.cli import output, reconciliation, unknown_pools
 from rubackup.domain.errors import Invalid, Unavailable
 from rubackup.domain.lookups import TaskStatus
 from rubackup.domain.pools import WRITTEN
@@ -86,6 +86,17 @@ def pools_of(api: RestClient, name: str = "") -> list[dict[str, Any]]:
     return [row for row in found if name or row["pool_type"] in WRITTEN]
 
 
+def tell_unknown_pools(api: RestClient) -> None:
+    """Pools that media servers hold and the catalogue does not know."""
+    names = [row["pool_name"] for row in api.items("/pool_list")]
+    unknown_pools.tell(
+        api.items("/media_servers"),
+        lambda number: api.get(f"/media_servers/{number}/unknown_pools"),
+        names,
+        (ApiFault,),
+    )
+
+
 @pool_app.command()
 def clean(
     pool: Annotated[str, typer.Argument(help="Name of the pool.")],
@@ -128,8 +139,10 @@ def reconcile(
             return rebuilding.reconcile(client, row, reconciliation.progress, apply=apply).answer
 
         told, whole = reconciliation.each(pools_of(client, pool), client.items, ask, ApiFault)
-    for name, found in told.items():
-        reconciliation.tell(name, found)
+        for name, found in told.items():
+            reconciliation.tell(name, found)
+        if not pool:
+            tell_unknown_pools(client)
     reconciliation.finish(apply=apply, whole=whole)
 
 

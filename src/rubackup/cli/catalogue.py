@@ -70,8 +70,9 @@ def restore_catalogue(
     secret = read_password(admin_password, "-X") if admin_password else ""
     plan = Plan("primary-server", db_admin=db_admin, db_admin_password=secret)
     header = safekeeping.bring_back(
-        _home(state), file, replace=replace, passphrase=passphrase, with_keys=with_keys, other_ca=other_ca, plan=plan
-    )
+        _home(state), file, replace=replace, passphrase=passphrase, with_keys=with_keys, other_ca=other_ca, plan=plan,
+        tell=print,
+    )  # fmt: skip
     print(f"The catalogue is that of {header.taken_at:%Y-%m-%d %H:%M:%S} UTC from {header.server}.")
     schema = Schema.parse(header.schema)
     if schema is not None and OWN.target(schema, finish=False).post < OWN.newest() and _home(state).kind == "installed":
@@ -103,15 +104,18 @@ def rebuild_catalogue(
     wanted = [_named(text) for text in pool or []]
     with administration.session(administration.Login(state, api, ca, user)) as client:
         found = rebuilding.rebuild(client, wanted, media_server, reconciliation.progress)
+        administration.tell_unknown_pools(client)
+    whole = not found.unusable
     for name, answer in found.pools.items():
         reconciliation.tell(name, answer)
+        whole = reconciliation.is_whole(name, answer) and whole
     for hwid, number in found.strangers.items():
         print(
             f"Client {hwid} is not authorised: {number} copies of it are listed, and can be restored to another client."
         )
     for name, problem in found.unusable.items():
         typer.echo(f"{output.plain(name)}: NOT looked at: {output.plain(problem)}", err=True)
-    reconciliation.finish(apply=True, whole=not found.unusable)
+    reconciliation.finish(apply=True, whole=whole)
 
 
 def _named(text: str) -> tuple[str, str]:

@@ -23,7 +23,7 @@ def each(
     ask: Asked,
     refused: type[Exception],
 ) -> tuple[dict[str, Mapping[str, Any]], bool]:
-    """What `ask` says of each pool by its name, and whether all could be looked at; others are told on stderr, and do not stop it.
+    """What `ask` says of each pool by its name, and whether all of all could be looked at; the rest is told on stderr, and does not stop it.
 
     `items` reads a list of the API.
     """
@@ -37,10 +37,21 @@ def each(
             continue
         try:
             told[name] = ask(row)
+            whole = is_whole(name, told[name]) and whole
         except refused as error:
             whole = False
             typer.echo(f"{output.plain(name)}: NOT looked at: {output.plain(str(error))}", err=True)
     return told, whole
+
+
+def is_whole(pool: str, found: Mapping[str, Any]) -> bool:
+    """Whether all storages of a pool were there; those that were not are told on stderr."""
+    if not found["away"]:
+        return True
+    paths = ", ".join(map(output.plain, found["away"]))
+    left = f"{found['not_there']} copies that lie there, or may, are left as they are"
+    typer.echo(f"{output.plain(pool)}: NOT looked at: what lies in {paths}, which is away; {left}.", err=True)
+    return False
 
 
 def finish(*, apply: bool, whole: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import uuid
 from dataclasses import dataclass
+from enum import StrEnum
 
 from rubackup.domain.lookups import HashAlgorithm, StorageType
 
@@ -28,6 +29,41 @@ OWNERS_ONLY = "Copies in a pool of the type Client defined lie in a storage of t
 UNCOMPRESSED = frozenset({BLOCK_DEVICE, CLIENT_DEFINED})
 """Types of pools without a compression type, says the guide."""
 
+
+class PoolProblem(StrEnum):
+    """What kind of problem a pool has, for programs; the sentence beside it is for people."""
+
+    UNREPORTED = "unreported"
+    """Its media server has not spoken of it yet."""
+    OPENING = "opening"
+    """It is being opened: its index is made anew, or its object storage has not answered yet."""
+    NO_STORAGE = "no storage"
+    UNUSABLE = "unusable"
+    """Its media server has tried to open it, and says why it could not."""
+    FULL = "full"
+    """It can be read."""
+    STORAGE = "storage"
+    """It is open, and none of its storages takes data now."""
+    NOT_WRITTEN = "not written"
+    """This version does not write to pools of its type."""
+    OTHER = "other"
+    """What the sentence says."""
+
+
+class HeldKind(StrEnum):
+    """Where a pool lies that the catalogue does not know."""
+
+    FOLDER = "folder"
+    DEVICE = "device"
+    BUCKET = "bucket"
+    EMERGENCY = "emergency"
+
+
+PASSING = frozenset({PoolProblem.UNREPORTED, PoolProblem.OPENING})
+"""Who waits is right to."""
+STANDING = frozenset({PoolProblem.NO_STORAGE, PoolProblem.UNUSABLE, PoolProblem.NOT_WRITTEN})
+"""Somebody has to do something first."""
+OPENING = "The pool waits for its object storage to answer."
 UNUSABLE = " cannot be used: "
 """In the problem of a pool that its media server has tried to open, between the pool's name and the reason."""
 
@@ -47,6 +83,20 @@ HASH_LENGTHS: dict[str, tuple[int, ...]] = {
 """Lengths in bits of each algorithm, the default first."""
 BLOCK_SIZES = tuple(1 << power for power in range(14, 21))
 """Sizes of blocks in bytes: powers of two from 16 KiB to 1 MiB, so that blocks stay aligned to any disk's sectors."""
+
+
+def problem_of(code: str, problem: str) -> str:
+    """The code of a problem that a host tells, '' when there is none.
+
+    Of a host that is older and tells none it is the one of the sentence; one that is newer may tell a code that is unknown here.
+    """
+    if not problem:
+        return ""
+    if code in set(PoolProblem):
+        return code
+    if not code and problem == OPENING:
+        return PoolProblem.OPENING
+    return PoolProblem.UNUSABLE if not code and UNUSABLE in problem else PoolProblem.OTHER
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ from rubackup.wire.control import ControlPeer
 from rubackup.wire.messages import (
     Ack,
     AskElements,
+    AskHeldPools,
     AskPools,
     AskRecords,
     AskStorage,
@@ -39,6 +40,7 @@ from rubackup.wire.messages import (
     DropKept,
     DropRecord,
     FormatDevice,
+    HeldPools,
     KeepKey,
     ListRecord,
     LockRecord,
@@ -155,8 +157,8 @@ class MediaAgent:
                 return PoolStates(pools=await asyncio.to_thread(self._pools.states))
             case AskStorage():
                 return await asyncio.to_thread(self._pools.need, message.pool_id, message.storage_id)
-            case CheckFolder() | CheckDevice() | FormatDevice() | ProbeBucket():
-                return await asyncio.to_thread(self._try_place, message)
+            case AskHeldPools() | CheckFolder() | CheckDevice() | FormatDevice() | ProbeBucket():
+                return await asyncio.to_thread(self._look_at_places, message)
             case AskUnavailable():
                 pool, limit = await self._pool(message.pool_id), max(1, min(message.limit, 1000))
                 found, after = await asyncio.to_thread(pool.list_unavailable, message.after, limit)
@@ -188,8 +190,12 @@ class MediaAgent:
             await asyncio.to_thread(pool.must_be_there)
         return pool
 
-    def _try_place(self, message: CheckFolder | CheckDevice | FormatDevice | ProbeBucket) -> Message:
+    def _look_at_places(
+        self, message: AskHeldPools | CheckFolder | CheckDevice | FormatDevice | ProbeBucket
+    ) -> Message:
         match message:
+            case AskHeldPools():
+                return HeldPools(pools=self._pools.held())
             case CheckFolder():
                 self._pools.check_folder(message.path, message.pool, existing=message.existing)
                 return Ack()

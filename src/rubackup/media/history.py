@@ -34,6 +34,8 @@ class Seen(msgspec.Struct, frozen=True):
     reconciled: bool = True
     contact: int = 0
     """Number of the last contact."""
+    name: str = ""
+    """What the catalogue called the pool last."""
 
 
 class Standing(NamedTuple):
@@ -64,11 +66,12 @@ class History:
         contact: int = 0,
         folders: Sequence[Path] = (),
         others: Sequence[Callable[[], bool]] = (),
+        name: str = "",
     ) -> Standing:
         """Whether the pool with this uuid belongs to a catalogue with these terms, oldest first, and keep the newest.
 
         `reconciled`: an administrator says that it does. `contact`: number of this contact. `folders`: the pool's storages;
-        `others` tell of those that are no folders whether anything lies there.
+        `others` tell of those that are no folders whether anything lies there. `name`: what the catalogue calls it.
         StorageFault when it cannot be kept.
         """
         file = self._metadata / pool / FILE
@@ -84,9 +87,15 @@ class History:
             log.error("pool %s does not know this catalogue: nothing is deleted until it was reconciled", pool)
         else:
             new = Seen(*terms[-1], contact=max(contact, old.contact if old and fits else 0))
+        new = msgspec.structs.replace(new, name=name or (old.name if old else ""))
         if new != old:
             _write(file, new)
         return Standing(new.reconciled, new.contact)
+
+    def name(self, pool: str) -> str:
+        """What the pool with this uuid was called last; '' when that is not known."""
+        found = _read(self._metadata / pool / FILE)
+        return found.name if found else ""
 
     def meet_again(self, pool: str, contact: int) -> Standing:
         """As `meet`, for a catalogue that has told its terms on this connection."""

@@ -87,7 +87,7 @@ class KeptDesk:
                 records.append(pool_record(pool.kept_manifests(folder).sealed(record)))
             except (Corrupt, NotFound) as error:  # dropped just now, or damaged: it tells nothing
                 log.warning("the kept manifest of record %s is not listed: %s", record, error)
-        return PoolRecords(records=records, more=first + len(found) < len(names))
+        return PoolRecords(records=records, more=first + len(found) < len(names), away=pool.away())
 
     def _names(self, message: AskRecords, pool: Pool) -> list[tuple[str, str]]:
         """Records in order, and their folders: listed when a walk begins, and again when it has taken long."""

@@ -37,14 +37,16 @@ def list_records(pool: Pool, asked: AskRecords) -> PoolRecords:
         behind, more = behind[:limit], len(behind) > limit
     found: list[PoolRecord] = []
     size = 0
+    away = pool.away()
     locks = None if pool.locks_are_near else _with_locks(pool)
     for one in behind:
         until = _locked_until(pool, one.record) if locks is None or one.record in locks else 0
-        found.append(msgspec.structs.replace(pool_record(one), locked_until_ns=until))
+        lies_away = bool(away) and pool.lies_away(one.record)
+        found.append(msgspec.structs.replace(pool_record(one), locked_until_ns=until, away=lies_away))
         size += len(one.resource)
         if size > _RECORD_BYTES:
             break
-    return PoolRecords(records=found, more=more or len(found) < len(behind))
+    return PoolRecords(records=found, more=more or len(found) < len(behind), away=away)
 
 
 def _with_locks(pool: Pool) -> set[str]:

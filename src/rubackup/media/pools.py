@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -19,16 +20,24 @@ from rubackup.agent.folders import Ground, check_folder
 from rubackup.chunkstore.digests import DigestSpec
 from rubackup.chunkstore.pool import GcSafety, Pool
 from rubackup.domain.errors import Busy, Conflict, RubackupError, StorageFault
-from rubackup.domain.pools import NOT_RECONCILED, UNUSABLE
+from rubackup.domain.pools import NOT_RECONCILED, OPENING, UNUSABLE, PoolProblem
 from rubackup.media.emergency import OWNER_DIGITS, emergency_folder
+from rubackup.media.held import unknown_pools
 from rubackup.media.history import KNOWN, UNKNOWN, History, Standing
 from rubackup.media.lanes import WAIT_SECONDS, Lanes
 from rubackup.media.places import Places
-from rubackup.wire.messages import EmergencyState, PoolConfig, PoolState, StorageConfig, StorageNeed, StorageState
+from rubackup.wire.messages import (
+    EmergencyState,
+    HeldPool,
+    PoolConfig,
+    PoolState,
+    StorageConfig,
+    StorageNeed,
+    StorageState,
+)
 
 log = logging.getLogger(__name__)
 
-WAITING = "The pool waits for its object storage to answer."
 UNTOLD = "The media server has not been told its pools yet."
 UNSERVED = "The media server does not serve this pool."
 PATIENCE_SECONDS = 60.0
@@ -37,8 +46,17 @@ LEVELS: dict[str, int | None] = {"None": None, "fast": 1, "optimal": 3, "best": 
 """zstd level by the pool's compression type (domain.lookups.CompressionType)."""
 
 
-def _nothing_of(pool_id: int) -> PoolState:
-    return PoolState(id=pool_id, problem="", free_bytes=0, used_bytes=0, total_bytes=0, chunks=0, records=0)
+class Problem(NamedTuple):
+    """Why a pool is not open."""
+
+    text: str
+    code: PoolProblem
+
+
+def _nothing_of(pool_id: int, problem: str, code: str) -> PoolState:
+    return PoolState(
+        id=pool_id, problem=problem, code=code, free_bytes=0, used_bytes=0, total_bytes=0, chunks=0, records=0
+    )
 
 
 def _is_folder(storage: StorageConfig) -> bool:
@@ -65,7 +83,7 @@ class PoolKeeper:
         self._lock = threading.RLock()
         self._configs: dict[int, PoolConfig] = {}
         self._open: dict[int, Pool] = {}
-        self._problems: dict[int, str] = {}
+        self._problems: dict[int, Problem] = {}
         self._history = History(metadata)
         self._standings: dict[int, Standing] = {}
         self._applied: dict[int, PoolConfig] = {}
@@ -85,6 +103,7 @@ class PoolKeeper:
                     contact=one.contact,
                     folders=[Path(storage.path) for storage in one.storages if _is_folder(storage)],
                     others=self.places.holders(one.storages, one.uuid),
+                    name=one.name,
                 )
                 for one in configs
             }
@@ -125,9 +144,9 @@ class PoolKeeper:
             if not self._configured.is_set():
                 raise Busy(UNTOLD)
             if problem := self._problems.get(pool_id):
-                raise StorageFault(problem, pool_id=pool_id)
+                raise StorageFault(problem.text, pool_id=pool_id)
             if pool_id in self._configs:
-                raise Busy(WAITING)
+                raise Busy(OPENING)
             raise StorageFault(UNSERVED, pool_id=pool_id)
 
     def is_reconciled(self, pool_id: int) -> bool:
@@ -149,6 +168,14 @@ class PoolKeeper:
         with self._lock:
             configs = list(self._configs.values())
             return [one.id for one in configs if one.id in self._open and all(map(_is_folder, one.storages))]
+
+    def held(self) -> list[HeldPool]:
+        """Pools that were served here, and that the servers have not told of; Busy before they have told any."""
+        if not self._configured.is_set():
+            raise Busy(UNTOLD)
+        with self._lock:
+            known = {one.uuid for one in self._configs.values()}
+        return unknown_pools(self._metadata, known)
 
     def metadata_pools(self) -> list[tuple[int, int]]:
         """Each open pool whose metafiles are kept in another one, and that one."""
@@ -188,7 +215,7 @@ class PoolKeeper:
         except Exception as error:
             log.exception("pool %d cannot be looked at", pool_id)
             told = f"The pool cannot be looked at: {error}"
-            self._states[pool_id] = msgspec.structs.replace(_nothing_of(pool_id), problem=told)
+            self._states[pool_id] = _nothing_of(pool_id, told, PoolProblem.OTHER)
 
     def _is_slow(self, pool_id: int) -> bool:
         config = self._configs.get(pool_id)
@@ -217,7 +244,8 @@ class PoolKeeper:
         standing = self._standings.get(pool_id, UNKNOWN)
         told = {"reconciled": standing.reconciled, "contact": standing.contact}
         if state is None or self._applied.get(pool_id) is not config or self._slow.at_work(pool_id):
-            state = msgspec.structs.replace(state or _nothing_of(pool_id), problem=WAITING)
+            nothing = _nothing_of(pool_id, OPENING, PoolProblem.OPENING)
+            state = msgspec.structs.replace(state or nothing, problem=OPENING, code=PoolProblem.OPENING)
         return msgspec.structs.replace(state, **told)
 
     def check_folder(self, path: str, pool: str, *, existing: bool = False) -> None:
@@ -228,12 +256,12 @@ class PoolKeeper:
         """Whether a pool can do without one of its storages; of a pool that is not open nothing is known."""
         with self._lock:
             config, pool = self._configs.get(pool_id), self._open.get(pool_id)
-            problem = self._problems.get(pool_id, "The pool is not open.")
+            problem = self._problems.get(pool_id)
         path = next((one.path for one in config.storages if one.id == storage_id), "") if config else ""
         if not path:
             return StorageNeed(in_pool=True, reason="The media server does not know the storage yet.")
         if pool is None:
-            return StorageNeed(in_pool=True, reason=problem)
+            return StorageNeed(in_pool=True, reason=problem.text if problem else "The pool is not open.")
         return StorageNeed(in_pool=not pool.is_left_out(path), reason=pool.needs(path))
 
     def close(self) -> None:
@@ -247,7 +275,7 @@ class PoolKeeper:
         if not config.storages:
             self._leave_all(config)
             self._close(config.id)
-            self._problems[config.id] = f"Pool {config.name} has no storage yet."
+            self._problems[config.id] = Problem(f"Pool {config.name} has no storage yet.", PoolProblem.NO_STORAGE)
             return
         storages = [self.places.location(storage, config.uuid) for storage in config.storages]
         level, emergency = LEVELS.get(config.compression, 1), self._emergency(config)
@@ -272,10 +300,11 @@ class PoolKeeper:
             self.places.tidy(config.uuid, storages)
         except (RubackupError, OSError) as error:
             log.error("pool %s cannot be used: %s", config.name, error)
-            self._problems[config.id] = f"Pool {config.name}{UNUSABLE}{error}"
+            self._problems[config.id] = Problem(f"Pool {config.name}{UNUSABLE}{error}", PoolProblem.UNUSABLE)
         except Exception as error:  # the other pools are served, and this one says why it is not
             log.exception("pool %s cannot be used", config.name)
-            self._problems[config.id] = f"Pool {config.name}{UNUSABLE}{type(error).__name__}: {error}"
+            told = f"Pool {config.name}{UNUSABLE}{type(error).__name__}: {error}"
+            self._problems[config.id] = Problem(told, PoolProblem.UNUSABLE)
 
     def _emergency(self, config: PoolConfig) -> Callable[[bool], Path | None] | None:
         """Where what no storage of the pool has room for goes; None when that is off."""
@@ -321,13 +350,16 @@ class PoolKeeper:
 
     def _state(self, config: PoolConfig) -> PoolState:
         pool = self._open.get(config.id)
-        problem = self._problems.get(config.id, "")
+        problem = self._problems.get(config.id)
         if pool is None:
-            return msgspec.structs.replace(_nothing_of(config.id), problem=problem)
+            return _nothing_of(config.id, *(problem or ("", "")))
         usage = pool.usage()
+        if problem is None and usage.problem:
+            problem = Problem(usage.problem, PoolProblem.FULL if usage.full else PoolProblem.STORAGE)
         return PoolState(
             id=config.id,
-            problem=problem or usage.problem,
+            problem=problem.text if problem else "",
+            code=problem.code if problem else "",
             free_bytes=usage.free_bytes,
             used_bytes=usage.used_bytes,
             total_bytes=usage.total_bytes,

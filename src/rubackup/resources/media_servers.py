@@ -8,10 +8,10 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from rubackup.api.resource import LOG, Action, Answer, Body, Call, Created, Op, Resource, Source
+from rubackup.api.resource import LOG, Action, Answer, Body, Call, Created, Later, Op, Resource, Source
 from rubackup.domain.permissions import Permission
 from rubackup.resources._adapters import limited, made
-from rubackup.services import media_servers, scopes, storage_tree, unauthorised
+from rubackup.services import media_servers, scopes, storage_tree, unauthorised, unknown_pools
 from rubackup.services.unauthorised import REPLACES_KEY, replaces_key
 
 
@@ -55,6 +55,12 @@ async def _authorise(call: Call) -> Created:
     return made([await media_servers.authorise(call.change, call.body)])
 
 
+async def _unknown_pools(call: Call) -> Later:
+    assert call.id is not None
+    hwid, hosts = await unknown_pools.media_server(call.change, call.id), call.change.hosts
+    return Later(lambda: hosts.held_pools(hwid), unknown_pools.unknown)
+
+
 async def _tree(call: Call) -> storage_tree.MediaServersTree:
     return await storage_tree.media_servers_tree(call.change)
 
@@ -86,6 +92,11 @@ MEDIA_SERVERS = Resource(
         Action(
             "GET", "tree", "Media servers with their pools and storages", Permission.READ_STORAGE, _tree,
             answer=Answer.OBJECT, row=storage_tree.MediaServersTree, mutates=False,
+        ),
+        Action(
+            "GET", "{id}/unknown_pools", "Pools that the media server holds and the catalogue does not know",
+            Permission.WRITE_CONFIGURATION, _unknown_pools, answer=Answer.OBJECT, row=unknown_pools.UnknownPools,
+            mutates=False,
         ),
     ),
 )  # fmt: skip

@@ -12,6 +12,7 @@ from rubackup.api.resource import CRUD, Action, Answer, Body, Call, Clause, Crea
 from rubackup.catalog.database import Connection
 from rubackup.domain.errors import Invalid
 from rubackup.domain.permissions import Permission, Principal
+from rubackup.domain.pools import PoolProblem
 from rubackup.resources._adapters import limited, making, queued
 from rubackup.services import (
     cleanings,
@@ -47,6 +48,12 @@ class PoolRow(msgspec.Struct, kw_only=True):
     meta_data_pool: Annotated[str | None, Meta(description="Pool that keeps the metadata; Block device only.")]
     meta_data_pool_ref: Annotated[int | None, Meta(description="Id of that pool.")]
     problem: Annotated[str, Meta(description="What keeps the pool from being used; empty when nothing does.")]
+    problem_code: Annotated[
+        str,
+        Meta(
+            description=f"What kind of problem that is, for programs: {', '.join(PoolProblem)}; empty without a problem."
+        ),
+    ]
     free_bytes: Annotated[int, Meta(description="Free space of its storages in bytes.")]
     used_bytes: Annotated[int, Meta(description="What the pool's data takes in bytes.")]
     total_bytes: Annotated[int, Meta(description="Size of its storages in bytes.")]
@@ -73,7 +80,7 @@ _COLUMNS = {
     "ignore_free_space_check": "p.ignore_free_space_check", "max_tasks": "p.max_tasks",
     "algorithm": "p.algorithm", "hash_length": "p.hash_length", "block_size": "p.block_size",
     "meta_data_pool": "d.pool_name", "meta_data_pool_ref": "p.meta_data_pool_id",
-    "problem": pools.PROBLEM,
+    "problem": pools.PROBLEM, "problem_code": pools.PROBLEM_CODE,
     "free_bytes": "coalesce(s.free_bytes, 0)", "used_bytes": "coalesce(s.used_bytes, 0)",
     "total_bytes": pools.TOTAL_BYTES, "chunks": "coalesce(s.chunks, 0)",
     "emergency_path": "coalesce(s.emergency_path, '')",

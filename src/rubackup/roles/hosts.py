@@ -35,6 +35,7 @@ from rubackup.wire.messages import (
     PROTOCOL_VERSION,
     Ack,
     AskElements,
+    AskHeldPools,
     AskRecords,
     AskStorage,
     BlockDevices,
@@ -48,6 +49,7 @@ from rubackup.wire.messages import (
     DeviceFormatted,
     FilesystemListing,
     FormatDevice,
+    HeldPools,
     Hello,
     ListBlockDevices,
     ListEncrypted,
@@ -163,29 +165,34 @@ class RelayHosts:
         """Return when the folder can become a storage of the pool."""
         await self._request("media", media_hwid, CheckFolder(path=path, pool=pool_uuid, existing=existing), Ack)
 
-    async def pool_records(self, media_hwid: str, pool_id: int, kept_of: str = "") -> list[ports.PoolRecord]:
+    async def pool_records(self, media_hwid: str, pool_id: int, kept_of: str = "") -> ports.PoolRecordsFound:
         """Every record that a pool has, by uuid; asked page by page."""
         found: list[ports.PoolRecord] = []
+        away: dict[str, None] = {}
         while True:
             asked = AskRecords(pool_id=pool_id, after=found[-1].record if found else "", kept_of=kept_of)
             answer = await self._request("media", media_hwid, asked, PoolRecords)
-            found += [ports.PoolRecord(**msgspec.structs.asdict(one)) for one in answer.records]
+            found += _records(answer)
+            away |= dict.fromkeys(answer.away)
             if not answer.more or not answer.records:
-                return found
+                return ports.PoolRecordsFound(records=found, away=list(away))
 
-    async def pool_page(
-        self, media_hwid: str, pool_id: int, page: ports.RecordsPage
-    ) -> tuple[list[ports.PoolRecord], bool]:
-        """At most so many records of a pool, and whether there are others; one question."""
+    async def pool_page(self, media_hwid: str, pool_id: int, page: ports.RecordsPage) -> ports.PoolRecordsFound:
+        """At most so many records of a pool; one question."""
         asked = AskRecords(pool_id=pool_id, **msgspec.structs.asdict(page))
         answer = await self._request("media", media_hwid, asked, PoolRecords)
-        return [ports.PoolRecord(**msgspec.structs.asdict(one)) for one in answer.records], answer.more
+        return ports.PoolRecordsFound(records=_records(answer), more=answer.more, away=answer.away)
 
     async def storage_need(self, media_hwid: str, pool_id: int, storage_id: int) -> ports.StorageNeed:
         """Whether a pool can do without one of its folders."""
         asked = AskStorage(pool_id=pool_id, storage_id=storage_id)
         answer = await self._request("media", media_hwid, asked, StorageNeed)
         return ports.StorageNeed(in_pool=answer.in_pool, reason=answer.reason)
+
+    async def held_pools(self, media_hwid: str) -> list[ports.HeldPool]:
+        """Pools that a media server has served and that it was not told of."""
+        answer = await self._request("media", media_hwid, AskHeldPools(), HeldPools)
+        return msgspec.convert(answer.pools, list[ports.HeldPool], from_attributes=True)
 
     async def scan_tape(self, media_hwid: str) -> list[TapeDevice]:
         """The robots and tape drives of a media server."""
@@ -280,6 +287,10 @@ class RelayHosts:
 async def _refuse(_peer: ControlPeer, message: Message) -> Message:
     """A server has nothing to ask of the API."""
     raise Refused(f"The API does not answer {type(message).__name__}.")
+
+
+def _records(answer: PoolRecords) -> list[ports.PoolRecord]:
+    return [ports.PoolRecord(**msgspec.structs.asdict(one)) for one in answer.records]
 
 
 def _listed(answer: RecordListing) -> tuple[list[CopyEntry], int]:

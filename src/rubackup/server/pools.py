@@ -11,6 +11,7 @@ import msgspec
 
 from rubackup.catalog.database import Database
 from rubackup.domain.errors import RubackupError, StorageFault, Unavailable, WireFault
+from rubackup.domain.pools import problem_of
 from rubackup.server.client_pools import ClientPoolSync
 from rubackup.server.registry import Registry
 from rubackup.services import configuration, enrolment, leadership, pools, records, unavailable
@@ -203,6 +204,7 @@ class PoolSync:
                 pools.PoolReport(
                     id=state.id,
                     problem=state.problem,
+                    code=problem_of(state.code, state.problem),
                     free_bytes=state.free_bytes,
                     used_bytes=state.used_bytes,
                     total_bytes=state.total_bytes,

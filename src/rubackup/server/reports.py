@@ -33,6 +33,7 @@ from rubackup.wire.messages import (
     Ack,
     AnyMessage,
     AskElements,
+    AskHeldPools,
     AskPools,
     AskRecords,
     AskStorage,
@@ -71,6 +72,7 @@ from rubackup.wire.messages import (
 )
 
 RELAYED = (
+    AskHeldPools,
     AskRecords,
     ListFilesystem,
     CheckDestinations,
@@ -91,7 +93,7 @@ RELAYED = (
 )
 """What the API may ask of hosts; everything else goes through the queue."""
 RELAY_SECONDS = 9.0
-ABOUT_POOLS = (CheckFolder, CheckDevice, FormatDevice, ProbeBucket, AskStorage)
+ABOUT_POOLS = (AskHeldPools, CheckFolder, CheckDevice, FormatDevice, ProbeBucket, AskStorage)
 """Answered from what the media server was told of its pools, so it is told the newest first."""
 TELL_SECONDS = 3.0
 SESSIONS = 4096

@@ -14,7 +14,8 @@ from rubackup.services.ports import (
     DeviceFacts,
     FilePart,
     FolderEntry,
-    PoolRecord,
+    HeldPool,
+    PoolRecordsFound,
     RecordsPage,
     Resource,
     StorageNeed,
@@ -74,11 +75,15 @@ class NoHosts:
         """Nobody answers."""
         raise _silent(media_hwid)
 
-    async def pool_records(self, media_hwid: str, pool_id: int, kept_of: str = "") -> list[PoolRecord]:  # noqa: ARG002
+    async def pool_records(self, media_hwid: str, pool_id: int, kept_of: str = "") -> PoolRecordsFound:  # noqa: ARG002
         """Nobody answers."""
         raise _silent(media_hwid)
 
-    async def pool_page(self, media_hwid: str, pool_id: int, page: RecordsPage) -> tuple[list[PoolRecord], bool]:  # noqa: ARG002
+    async def pool_page(self, media_hwid: str, pool_id: int, page: RecordsPage) -> PoolRecordsFound:  # noqa: ARG002
+        """Nobody answers."""
+        raise _silent(media_hwid)
+
+    async def held_pools(self, media_hwid: str) -> list[HeldPool]:
         """Nobody answers."""
         raise _silent(media_hwid)
 

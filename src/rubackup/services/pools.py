@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from rubackup.catalog.database import Connection, Database
-from rubackup.domain.pools import BLOCK_DEVICE, CLIENT_DEFINED, FILE_SYSTEM, NOT_WRITTEN, SERVED, cleared
+from rubackup.domain.pools import BLOCK_DEVICE, CLIENT_DEFINED, FILE_SYSTEM, NOT_WRITTEN, SERVED, PoolProblem, cleared
 from rubackup.services import configuration as settings
 from rubackup.services.ports import BucketPlace
 from rubackup.services.storage_kinds import CLOUD_LABEL, STATES
@@ -23,6 +23,10 @@ PROBLEM = f"""CASE WHEN p.pool_type IN ({_SERVED}) THEN coalesce(s.problem, '{UN
     WHEN p.pool_type = '{CLIENT_DEFINED}' THEN CASE WHEN s.reported_at IS NULL THEN '{UNNAMED}' ELSE s.problem END
     ELSE '{NOT_WRITTEN.format("' || p.pool_type || '")}' END"""
 """What keeps pool `p` with its `pool_state s` from being used; '' when nothing does."""
+PROBLEM_CODE = f"""CASE WHEN p.pool_type NOT IN ({_SERVED}, '{CLIENT_DEFINED}') THEN '{PoolProblem.NOT_WRITTEN}'
+    WHEN s.reported_at IS NULL THEN '{PoolProblem.UNREPORTED}' WHEN s.problem = '' THEN ''
+    ELSE coalesce(nullif(s.problem_code, ''), '{PoolProblem.OTHER}') END"""
+"""What kind of problem that is, a `PoolProblem`."""
 TOTAL_BYTES = f"""CASE WHEN p.pool_type = '{BLOCK_DEVICE}' AND coalesce(s.total_bytes, 0) = 0
     THEN (SELECT coalesce(sum(d.size_bytes), 0)::bigint FROM storage_block_devices d WHERE d.pool_id = p.id)
     ELSE coalesce(s.total_bytes, 0) END"""  # noqa: S608 - a constant
@@ -44,12 +48,13 @@ SELECT s.*, {CLOUD_LABEL} AS path FROM storage_clouds s
 WHERE s.pool_id = ANY ($1::bigint[]) ORDER BY s.id"""  # noqa: S608 - expressions of the code
 _REPORT = """
 INSERT INTO pool_state AS state (pool_id, problem, free_bytes, used_bytes, total_bytes, chunks, reconciled, reported_at,
-    contact, emergency_path, emergency_problem, emergency_free_bytes, emergency_used_bytes, emergency_total_bytes, away)
+    contact, emergency_path, emergency_problem, emergency_free_bytes, emergency_used_bytes, emergency_total_bytes, away, problem_code)
 SELECT p.id, r.problem, r.free_bytes, r.used_bytes, r.total_bytes, r.chunks, r.reconciled, now(),
-    CASE WHEN r.reconciled THEN r.contact ELSE 0 END, r.e_path, r.e_problem, r.e_free, r.e_used, r.e_total, ARRAY(SELECT jsonb_array_elements_text(r.away::jsonb))
+    CASE WHEN r.reconciled THEN r.contact ELSE 0 END, r.e_path, r.e_problem, r.e_free, r.e_used, r.e_total, ARRAY(SELECT jsonb_array_elements_text(r.away::jsonb)),
+    r.code
 FROM unnest($2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::boolean[],
-        $9::bigint[], $10::text[], $11::text[], $12::bigint[], $13::bigint[], $14::bigint[], $15::text[])
-    AS r (id, problem, free_bytes, used_bytes, total_bytes, chunks, reconciled, contact, e_path, e_problem, e_free, e_used, e_total, away)
+        $9::bigint[], $10::text[], $11::text[], $12::bigint[], $13::bigint[], $14::bigint[], $15::text[], $16::text[])
+    AS r (id, problem, free_bytes, used_bytes, total_bytes, chunks, reconciled, contact, e_path, e_problem, e_free, e_used, e_total, away, code)
 JOIN pools p ON p.id = r.id JOIN media_servers m ON m.id = p.media_server_id AND m.hwid = $1
 ORDER BY p.id
 ON CONFLICT (pool_id) DO UPDATE SET problem = excluded.problem, free_bytes = excluded.free_bytes,
@@ -59,7 +64,7 @@ ON CONFLICT (pool_id) DO UPDATE SET problem = excluded.problem, free_bytes = exc
     emergency_path = excluded.emergency_path,
     emergency_problem = excluded.emergency_problem, emergency_free_bytes = excluded.emergency_free_bytes,
     emergency_used_bytes = excluded.emergency_used_bytes, emergency_total_bytes = excluded.emergency_total_bytes,
-    away = excluded.away"""
+    away = excluded.away, problem_code = excluded.problem_code"""
 _PROBLEMS = """
 SELECT s.pool_id, p.pool_name, s.problem, s.emergency_path, s.emergency_used_bytes, s.away FROM pool_state s
 JOIN pools p ON p.id = s.pool_id JOIN media_servers m ON m.id = p.media_server_id WHERE m.hwid = $1"""
@@ -159,6 +164,8 @@ class PoolReport(msgspec.Struct, frozen=True, kw_only=True):
     emergency: EmergencyReport | None = None
     away: tuple[str, ...] = ()
     """Storages of the pool that are not there."""
+    code: str = ""
+    """What kind of problem it is, a `domain.pools.PoolProblem`."""
 
 
 async def configuration(database: Database, media_hwid: str) -> list[PoolRow]:
@@ -223,7 +230,7 @@ async def report(database: Database, media_hwid: str, states: Sequence[PoolRepor
             [s.reconciled for s in states], [s.contact for s in states],
             [e.path for e in spare], [e.problem for e in spare],
             [e.free_bytes for e in spare], [e.used_bytes for e in spare], [e.total_bytes for e in spare],
-            [msgspec.json.encode(s.away).decode() for s in states],
+            [msgspec.json.encode(s.away).decode() for s in states], [s.code for s in states],
         )  # fmt: skip
         found = [(state.id, storage) for state in states for storage in state.storages]
         for family, table in STATES.items():

@@ -184,6 +184,18 @@ class PoolRecord(msgspec.Struct, frozen=True, kw_only=True):
     key_id: str = ""
     locked_until_ns: int = 0
     """Unix time until when it cannot be dropped; 0 when it never was locked."""
+    away: bool = False
+    """Whether it lies in a storage that is not there now, with its lock: `locked_until_ns` tells nothing then."""
+
+
+class PoolRecordsFound(msgspec.Struct, frozen=True, kw_only=True):
+    """Records that a pool has, or some of them."""
+
+    records: list[PoolRecord]
+    more: bool = False
+    """Whether there are others behind the last."""
+    away: list[str] = []
+    """Storages of the pool that are not there: it may have records that are not listed."""
 
 
 class RecordsPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -196,6 +208,25 @@ class RecordsPage(msgspec.Struct, frozen=True, kw_only=True):
     """When `after` was sealed; counts with `by_time`."""
     kept_of: str = ""
     """As of `pool_records`; these come by their ids always."""
+
+
+class HeldStorage(msgspec.Struct, frozen=True, kw_only=True):
+    """A storage of a HeldPool; `kind` is a `domain.pools.HeldKind`."""
+
+    path: str
+    kind: str
+    away: bool = False
+    """Whether a folder is not there, or has lost the pool's marker."""
+    copies: int = 0
+    """Lists of files in a folder."""
+
+
+class HeldPool(msgspec.Struct, frozen=True, kw_only=True):
+    """A pool that a media server has served and was not told of now; uuid in hex, `name` '' is not known."""
+
+    uuid: str
+    name: str
+    storages: list[HeldStorage]
 
 
 class StorageNeed(msgspec.Struct, frozen=True, kw_only=True):
@@ -264,12 +295,16 @@ class Hosts(Protocol):
         """Whether a pool can do without one of its folders, as its media server sees it now."""
         ...
 
-    async def pool_records(self, media_hwid: str, pool_id: int, kept_of: str = "") -> list[PoolRecord]:
+    async def pool_records(self, media_hwid: str, pool_id: int, kept_of: str = "") -> PoolRecordsFound:
         """Every record that a pool has, by uuid; `kept_of`: those of this Client defined pool whose manifests it keeps."""
         ...
 
-    async def pool_page(self, media_hwid: str, pool_id: int, page: RecordsPage) -> tuple[list[PoolRecord], bool]:
-        """At most so many records that a pool has, and whether there are others behind the last."""
+    async def pool_page(self, media_hwid: str, pool_id: int, page: RecordsPage) -> PoolRecordsFound:
+        """At most so many records that a pool has."""
+        ...
+
+    async def held_pools(self, media_hwid: str) -> list[HeldPool]:
+        """Pools that a media server has served and that it was not told of."""
         ...
 
     async def scan_tape(self, media_hwid: str) -> list[TapeDevice]:

@@ -141,9 +141,7 @@ class LostRecord(msgspec.Struct, frozen=True, kw_only=True):
 class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):
     """What differs between a pool and the catalogue."""
 
-    applied: Annotated[
-        bool, Meta(description="Whether both agree now: what was found is adopted, what is lost marked.")
-    ]
+    applied: Annotated[bool, Meta(description="Whether it was done: what was found is adopted, what is lost marked.")]
     found: Annotated[int, Meta(description="How many copies of the pool the catalogue did not know.")]
     lost: Annotated[int, Meta(description="How many copies of the catalogue the pool does not have.")]
     found_records: Annotated[list[FoundRecord], Meta(description="The first thousand of those found.")]
@@ -155,6 +153,19 @@ class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = None
     seen: Annotated[int, Meta(description="How many copies of the pool this call has looked at.")] = 0
+    away: Annotated[
+        list[str],
+        Meta(
+            description="Storages of the pool that are not there. What may lie in them is left as it is, and the pool is not "
+            "reconciled until they are back and all is gone over again."
+        ),
+    ] = []
+    not_there: Annotated[
+        int,
+        Meta(
+            description="How many copies that differ lie in storages that are away, or may: nothing was done about them."
+        ),
+    ] = 0
 
 
 class Kept(NamedTuple):
@@ -169,6 +180,8 @@ class Listing(msgspec.Struct, frozen=True):
 
     asked_at: dt.datetime
     records: list[PoolRecord]
+    away: list[str] = []
+    """Storages of the pool that are not there: what is not listed may lie in these."""
 
 
 async def facts(db: Connection, pool_id: int) -> Any:
@@ -182,14 +195,18 @@ async def examine(hosts: Hosts, pool: Any) -> Listing:
         if pool["metadata_pool_id"] is None:
             return Listing(pool["asked_at"], [])
         found = await hosts.pool_records(pool["hwid"], pool["metadata_pool_id"], pool["uuid"].hex)
-        return Listing(pool["asked_at"], found)
-    return Listing(pool["asked_at"], await hosts.pool_records(pool["hwid"], pool["id"]))
+    else:
+        found = await hosts.pool_records(pool["hwid"], pool["id"])
+    return Listing(pool["asked_at"], found.records, found.away)
 
 
 async def reconcile(change: Change, pool_id: int, listing: Listing, *, apply: bool) -> Reconciliation:
-    """What differs; with `apply` it is put right, and the pool may be cleaned again. Repeating it changes nothing."""
+    """What differs; with `apply` it is put right, and the pool may be cleaned again, unless storages are away.
+
+    Repeating it changes nothing.
+    """
     answer = await part(change, pool_id, listing, (FIRST, LAST), apply=apply)
-    if apply:
+    if apply and not listing.away:
         await finish(change, pool_id)
     return answer
 
@@ -197,12 +214,19 @@ async def reconcile(change: Change, pool_id: int, listing: Listing, *, apply: bo
 async def part(
     change: Change, pool_id: int, listing: Listing, within: tuple[uuid.UUID, uuid.UUID] | None, *, apply: bool
 ) -> Reconciliation:
-    """As `reconcile` for these records; `within`: behind the first uuid up to the second they are all that the pool has."""
+    """As `reconcile` for these records; `within`: behind the first uuid up to the second they are all that the pool has.
+
+    A storage that is away proves nothing: copies that lie there, or may, are counted, and left as they are.
+    """
     db = change.db
     held = {uuid.UUID(one.record): one for one in listing.records}
     rows = await db.fetch(_UNKNOWN, list(held), [status.label for status in FINAL])
-    found = [held[row["uuid"]] for row in rows]
-    lost = await db.fetch(_MISSING, pool_id, list(held), listing.asked_at, *within) if within else []
+    unknown = [held[row["uuid"]] for row in rows]
+    found = [one for one in unknown if not one.away]  # whether it is locked is told where it lies
+    missing = await db.fetch(_MISSING, pool_id, list(held), listing.asked_at, *within) if within else []
+    lost = [] if listing.away else missing
+    # A walk in the order of time is followed by one that compares, which counts them.
+    not_there = len(unknown) - len(found) + len(missing) - len(lost) if within else 0
     kept = await _kept(db, pool_id, found)
     if apply:
         await _adopt(change, pool_id, found, kept)
@@ -214,6 +238,8 @@ async def part(
         applied=apply,
         found=len(found),
         lost=len(lost),
+        away=listing.away,
+        not_there=not_there,
         found_records=[
             FoundRecord(
                 uuid=one.record,

@@ -86,6 +86,8 @@ async def begin(db: Connection, task_id: int) -> dict[str, Any]:
 async def store(db: Connection, task_id: int, fence: int, damaged: Sequence[str], message: str = "") -> None:
     """The media server is through: Trusted, or Not Trusted with the names of damaged files. Damage ends it in Error.
 
+    `message` is what it says of it; the copy's log keeps that, as it tells where the copy lies, too.
+
     A verification that read no contents and found nothing leaves the status as it was.
     """
     done = await db.fetchrow(_DONE, task_id)
@@ -110,5 +112,6 @@ async def store(db: Connection, task_id: int, fence: int, damaged: Sequence[str]
     found = VerificationStatus.NOT_TRUSTED if damaged else VerificationStatus.TRUSTED
     record_id = await db.fetchval(_VERIFIED, task_id, found.label)
     if record_id is not None:
-        await record_history.note(db, [record_id], "verified", f"{found.label}: {text}", task_id=task_id)
+        note = f"{found.label}: {text if damaged else message or text}"
+        await record_history.note(db, [record_id], "verified", note, task_id=task_id)
         await record_history.tell(db, [record_id], "changed", {"verification_status": found.label})

@@ -17,6 +17,7 @@ from rubackup.wire.messages import (
     AskAgent,
     AskDeletion,
     AskElements,
+    AskHeldPools,
     AskKept,
     AskOwnClient,
     AskOwnCopies,
@@ -59,6 +60,9 @@ from rubackup.wire.messages import (
     FilesystemListing,
     FormatDevice,
     Groups,
+    HeldPool,
+    HeldPools,
+    HeldStorage,
     Hello,
     Keep,
     KeepKey,
@@ -361,6 +365,7 @@ SAMPLES: tuple[Message, ...] = (
                     )
                 ],
                 away=["/var/pool"],
+                code="unusable",
             )
         ]
     ),
@@ -370,10 +375,21 @@ SAMPLES: tuple[Message, ...] = (
         records=[
             PoolRecord(
                 record=RECORD, parent=RECORD, task_id=7, client_hwid="a" * 16, resource_type="File system", resource="/home",
-                backup_type="full", files=3, files_failed=1, size_bytes=5, stored_bytes=4, sealed_at_ns=6, locked_until_ns=8,
+                backup_type="full", files=3, files_failed=1, size_bytes=5, stored_bytes=4, sealed_at_ns=6, locked_until_ns=8, away=True,
             )
         ],
         more=True,
+        away=["/srv/vault"],
+    ),
+    AskHeldPools(),
+    HeldPools(
+        pools=[
+            HeldPool(
+                uuid=PARENT,
+                name="Later",
+                storages=[HeldStorage(path="/srv/later", kind="folder", away=True, copies=7)],
+            )
+        ]
     ),
     AskUnavailable(pool_id=1, after=RECORD, limit=10),
     UnavailableRecords(records=[RECORD], after=RECORD),

@@ -13,11 +13,13 @@ from pathlib import Path
 import pytest
 
 from rubackup.agent.folders import Ground
+from rubackup.agent.tasks import RunningTask
+from rubackup.agent.verifying import verify
 from rubackup.chunkstore.pool import NOT_SPARED
 from rubackup.domain.errors import StorageFault
 from rubackup.media.emergency import emergency_folder
 from rubackup.media.pools import PoolKeeper
-from rubackup.wire.messages import PoolConfig, StorageConfig
+from rubackup.wire.messages import Order, PoolConfig, RunVerify, StorageConfig
 from support.chunkstore import Client, begin, noise, record_id, restore
 
 UUID = uuid.uuid4().hex
@@ -266,6 +268,19 @@ def test_packs_in_the_folder_of_before_are_found(tmp_path: Path, lost: str) -> N
     again.close()
 
 
+def verified(keeper: PoolKeeper, number: int) -> tuple[str, str]:
+    """How a verification ended, and where it says, in its message and in its log, that the copy lies."""
+    task = RunningTask(7, 1)
+    order = RunVerify(order=Order(task_id=7, fence=1, epoch=1), pool_id=1, record=record_id(number))
+    outcome = verify(lambda: keeper.wait_for(1), order, task)
+    report = task.unsent()
+    lines = [line.text for line in report.lines if line.level == "warning"] if report else []
+    whole, _, place = outcome.message.partition("is whole.")
+    assert (whole, outcome.damaged) == ("Every chunk was read again and ", ())
+    assert place.strip() == " ".join(lines)
+    return outcome.outcome, place.strip().partition(", until a cleaning")[0]
+
+
 def test_a_copy_says_what_of_it_lies_there_and_why(keeper: PoolKeeper, tmp_path: Path) -> None:
     """Bytes, place and reason; of a copy that lies in the pool nothing."""
     keeper.configure(config(tmp_path, emergency=str(tmp_path / "emergency")))
@@ -280,9 +295,14 @@ def test_a_copy_says_what_of_it_lies_there_and_why(keeper: PoolKeeper, tmp_path:
     assert 60_000 < spared.size_bytes < 90_000
     assert "storage" in spared.reason
     assert "bytes are kept in reserve" in spared.reason
+    assert verified(keeper, 2) == (
+        "done",
+        f"{spared.size_bytes} bytes that it needs lie in the emergency storage {spared.path}",
+    )
     plug_in(tmp_path)
     keeper.states()
     assert keeper.get(1).spared(record_id(1)) == NOT_SPARED
+    assert verified(keeper, 1) == ("done", "")
 
 
 def test_a_place_that_hosts_empty_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:

@@ -9,11 +9,13 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from rubackup.agent.folders import Ground
 from rubackup.chunkstore.pool import Pool
 from rubackup.domain.errors import Busy, Conflict, Invalid, StorageFault
+from rubackup.domain.pools import PoolProblem
 from rubackup.media.pools import PoolKeeper
 from rubackup.wire.messages import PoolConfig, StorageConfig, StorageNeed
 
@@ -52,6 +54,29 @@ def test_a_folder_that_lost_its_disk_says_so(keeper: PoolKeeper, tmp_path: Path)
 
     assert good.problem == ""
     assert "lost its marker" in lost.problem
+
+
+def test_each_problem_has_a_code_for_programs(keeper: PoolKeeper, tmp_path: Path) -> None:
+    """Whoever waits for a pool, or not, goes by that, never by the sentence."""
+
+    def told(config: PoolConfig) -> tuple[str, bool]:
+        keeper.configure([config])
+        (state,) = keeper.states()
+        return state.code, bool(state.problem)
+
+    (whole,) = configured(tmp_path, 4, 2)
+    replaced = msgspec.structs.replace
+    assert told(whole) == ("", False)
+    assert told(replaced(whole, reserve_bytes=1 << 60)) == (PoolProblem.FULL, True)
+    for number in (2, 4):
+        (tmp_path / f"storage{number}" / "pool").rename(tmp_path / f"marker{number}")
+    assert told(whole) == (PoolProblem.UNUSABLE, True)
+    keeper.close()
+    assert told(whole) == (PoolProblem.UNUSABLE, True)
+    for number in (2, 4):
+        (tmp_path / f"marker{number}").rename(tmp_path / f"storage{number}" / "pool")
+    assert told(whole) == ("", False)
+    assert told(replaced(whole, storages=[])) == (PoolProblem.NO_STORAGE, True)
 
 
 def test_a_folder_of_another_pool_takes_nothing_out_of_service(keeper: PoolKeeper, tmp_path: Path) -> None:

@@ -18,11 +18,12 @@ from rubackup.chunkstore.backends.block import rebuild
 from rubackup.chunkstore.backends.block.layout import MAGIC
 from rubackup.chunkstore.pool import Pool
 from rubackup.domain.errors import Busy, Conflict, Invalid, StorageFault
+from rubackup.domain.pools import OPENING, PoolProblem
 from rubackup.domain.sealing import CLOUD_SECRET, seal
 from rubackup.media import lanes
 from rubackup.media.devices import check_device
 from rubackup.media.metafiles import Metafiles
-from rubackup.media.pools import WAITING, PoolKeeper
+from rubackup.media.pools import PoolKeeper
 from rubackup.wire import pki
 from rubackup.wire.messages import (
     BucketConfig,
@@ -363,7 +364,7 @@ def test_a_bucket_that_does_not_answer_keeps_no_other_pool_waiting(
     first, second = keeper.states()
     record, data = written(keeper.get(2), 1)
 
-    assert (first.problem, second.problem) == (WAITING, "")
+    assert [(one.problem, one.code) for one in (first, second)] == [(OPENING, PoolProblem.OPENING), ("", "")]
     assert content(keeper.get(2), record) == data
     with pytest.raises(Busy, match="waits for its object storage"):
         keeper.get(1)
@@ -371,7 +372,7 @@ def test_a_bucket_that_does_not_answer_keeps_no_other_pool_waiting(
     keeper.configure(configs)  # while it is known that the bucket does not answer, nobody waits for it again
     assert time.monotonic() - began < lanes.WAIT_SECONDS / 2
     go_on.set()
-    assert [one.problem for one in keeper.states()] == ["", ""]
+    assert [(one.problem, one.code) for one in keeper.states()] == [("", ""), ("", "")]
     written(keeper.get(1), 2)
 
 

@@ -163,3 +163,49 @@ def test_a_catalogue_that_was_set_back_is_begun_anew(run, stored: list[PoolRecor
             await call(world, second.after or "")
 
     run(scenario)
+
+
+@pytest.mark.parametrize("limit", [None, 5, 1000])
+def test_a_storage_that_is_away_proves_nothing(
+    run, stored: list[PoolRecord], monkeypatch: pytest.MonkeyPatch, limit: int | None
+) -> None:
+    """What may lie there is counted and left as it is, and the pool does not belong to the catalogue before it was there."""
+    away: list[str] = ["/two"]
+    monkeypatch.setattr(hosts, "AWAY", away)
+    stored[7] = msgspec.structs.replace(stored[7], away=True)
+
+    async def walk(world: World, back_after: int = 10**9) -> list[Reconciliation]:
+        if limit is None:
+            async with world.database.transaction() as db:
+                listing = await reconciliation.examine(AnsweringHosts(), await reconciliation.facts(db, world.pool))
+                return [await reconciliation.reconcile(change(db), world.pool, listing, apply=True)]
+        answers, after = [], ""
+        while True:
+            answers.append(await call(world, after, limit=limit))
+            if len(answers) == back_after:
+                away.clear()
+            if answers[-1].after is None:
+                return answers
+            after = answers[-1].after
+
+    async def scenario(database: Database) -> None:
+        world = await World.build(database)
+        for number in (900, 901):
+            await listed(world, scattered(number))
+        status = "SELECT count(*) FROM repository WHERE verification_status <> 'Not Verified'"
+        answers = await walk(world)
+        assert {path for one in answers for path in one.away} == {"/two"}
+        assert sum(one.found for one in answers) == COUNT - 1
+        assert (sum(one.lost for one in answers), sum(one.not_there for one in answers)) == (0, 3)
+        assert (await world.value(status), await wanted(world)) == (0, False)
+        if limit is not None:  # it is back before the last call: not all was seen for all that
+            await walk(world, back_after=1)
+            assert (not away, await wanted(world)) == (True, False)
+
+        away.clear()
+        stored[7] = msgspec.structs.replace(stored[7], away=False)
+        answers = await walk(world)
+        assert [sum(getattr(one, name) for one in answers) for name in ("found", "lost", "not_there")] == [1, 2, 0]
+        assert (await world.value(status), await wanted(world)) == (2, True)
+
+    run(scenario)

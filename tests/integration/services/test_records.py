@@ -317,6 +317,24 @@ def test_a_verification_of_many_damaged_files_names_a_thousand(run):
     run(scenario)
 
 
+def test_the_log_of_a_copy_keeps_what_its_verification_says(run):
+    """Where it lies, beside that it is trusted: the emergency storage is no place to stay."""
+
+    async def scenario(database: Database):
+        world = await World.build(database)
+        record, _job = await record_of(world)
+        await world.on_record(record)
+        (job,) = await dispatch.claim(database, 0, SERVER, 60, 1)
+        said = "Every chunk was read again and is whole. 5 bytes that it needs lie in the emergency storage /e."
+        await records.finished_verification(database, job.task_id, job.fence, [], said)
+
+        text = "SELECT text FROM repository_log WHERE record_id = $1 AND action = 'verified'"
+        assert await world.value(text, record) == f"Trusted: {said}"
+        assert await world.value("SELECT message FROM task_queue WHERE id = $1", job.task_id) == said
+
+    run(scenario)
+
+
 def test_a_record_is_only_its_own_clients_to_list(run):
     """Where it is, is told for the client that made it, and for nobody else."""
 

@@ -9,7 +9,7 @@ import pytest
 from rubackup.catalog.backup.file import KeyFile
 from rubackup.client.keys import KeyStore
 from rubackup.domain.errors import Conflict
-from rubackup.roles.recovery import master_keys
+from rubackup.roles.recovery import master_keys, replaced
 from rubackup.roles.recovery.homes import INSTALLED, UP, Home
 
 PLACES = {UP: "keys/client", INSTALLED: "keys"}
@@ -108,3 +108,29 @@ def test_everything_comes_to_a_host_that_has_nothing(home: Home, tmp_path: Path)
     (empty.root / "keys/other").write_text("here")
     with pytest.raises(Conflict, match="keys/other"):
         empty.place([KeyFile("keys/other", 0o600, b"there")], replace=False)
+
+
+def test_what_is_replaced_is_kept_beside_and_in_no_backup(home: Home) -> None:
+    """Whole, for its owner alone, and named; a second run replaces nothing, and keeps what it kept."""
+    have(home)
+    key, other = home.root / "keys/server/key.pem", home.root / "keys/same"
+    key.parent.mkdir(parents=True)
+    key.write_bytes(b"of the backup")
+    other.write_bytes(b"alike")
+    files = home.files()
+    key.write_bytes(b"of this host")
+    key.chmod(0o640)
+    told: list[str] = []
+    with pytest.raises(Conflict):
+        home.place(files, replace=False, tell=told.append)
+    assert not (home.root / replaced.FOLDER).exists()
+
+    for _ in range(2):
+        home.place(files, replace=True, tell=told.append)
+    assert key.read_bytes() == b"of the backup"
+    (copy,) = [path for path in (home.root / replaced.FOLDER).rglob("*") if path.is_file()]
+    folder = copy.parents[2]
+    assert (copy.relative_to(folder), copy.read_bytes()) == (key.relative_to(home.root), b"of this host")
+    assert [path.stat().st_mode & 0o777 for path in (copy, folder, folder.parent)] == [0o600, 0o700, 0o700]
+    assert told == [f"What is replaced is kept in {folder}: keys/server/key.pem."]
+    assert {one.path for one in home.files()} == {one.path for one in files}

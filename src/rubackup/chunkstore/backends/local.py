@@ -179,15 +179,13 @@ class LocalBackend:
     def list(self, folder: str) -> Iterator[Item]:
         """Every file below a folder; a folder that does not exist has none."""
         with translated(self.label, folder):
-            for parent, _, files in os.walk(self._root / folder, onerror=_unless_missing):
-                for file in files:
-                    if not file.endswith(TEMPORARY):
-                        path = Path(parent, file)
-                        try:
-                            size = path.stat().st_size
-                        except FileNotFoundError:  # it was deleted, or published, since the folder was read
-                            continue
-                        yield Item(str(path.relative_to(self._root)), size)
+            for entry in _files_below(f"{self._root}/{folder}"):
+                if not entry.name.endswith(TEMPORARY):
+                    try:
+                        size = entry.stat().st_size
+                    except FileNotFoundError:  # it was deleted, or published, since the folder was read
+                        continue
+                    yield Item(entry.path[len(str(self._root)) + 1 :], size)
 
     def delete(self, name: str) -> None:
         """Remove a file durably; that it is gone already is no error."""
@@ -218,10 +216,9 @@ class LocalBackend:
     def sweep(self, folder: str) -> None:
         """Remove what an interrupted `put` left below a folder."""
         with translated(self.label, folder):
-            for parent, _, files in os.walk(self._root / folder, onerror=_unless_missing):
-                for file in files:
-                    if file.endswith(TEMPORARY):
-                        Path(parent, file).unlink(missing_ok=True)
+            found = [entry.path for entry in _files_below(f"{self._root}/{folder}") if entry.name.endswith(TEMPORARY)]
+            for path in found:
+                Path(path).unlink(missing_ok=True)
 
     def space(self) -> Space:
         """How much room an ordinary user has, beside what growing packs will take when it is written."""
@@ -236,6 +233,18 @@ class LocalBackend:
         """Nothing to release."""
 
 
-def _unless_missing(error: OSError) -> None:
-    if not isinstance(error, FileNotFoundError):
-        raise error
+def _files_below(folder: str) -> Iterator[os.DirEntry[str]]:
+    """What is no folder, one entry at a time: a folder may have millions. One that is not there has none."""
+    below: list[str] = []
+    try:
+        entries = os.scandir(folder)
+    except FileNotFoundError:
+        return
+    with entries:
+        for entry in entries:
+            if not entry.is_dir():
+                yield entry
+            elif not entry.is_symlink():
+                below.append(entry.path)
+    for path in below:
+        yield from _files_below(path)

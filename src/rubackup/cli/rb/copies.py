@@ -10,7 +10,7 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from rubackup.cli import output, reconciliation
+from rubackup.cli import output, reconciliation, unknown_pools
 from rubackup.cli.rb import completion, filenames, tables
 from rubackup.cli.rb.access import connect
 from rubackup.cli.rb.deleting import delete
@@ -205,6 +205,9 @@ def reconcile(
 
         chosen = [row for row in wanted if pool or row["pool_type"] in WRITTEN]
         told, whole = reconciliation.each(chosen, lambda path: rows(api, path, {}), ask, Refused)
+        if not pool:
+            servers, names = list(api.media_servers.all()), [row["pool_name"] for row in wanted]
+            unknown_pools.tell(servers, lambda number: api.media_servers.unknown_pools(number).data, names, (Refused,))
     if json:
         output.as_json(told)
     for name, found in () if json else told.items():

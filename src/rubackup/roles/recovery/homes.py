@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -23,7 +23,7 @@ from rubackup.roles.installed.bundle import put
 from rubackup.roles.installed.config_file import NODES, ConfigFile
 from rubackup.roles.installed.layout import Layout
 from rubackup.roles.process import database_address
-from rubackup.roles.recovery import master_keys
+from rubackup.roles.recovery import master_keys, replaced
 from rubackup.roles.settings import Settings
 from rubackup.roles.up import catalogue
 from rubackup.roles.up.faults import StartupFault
@@ -71,10 +71,12 @@ class Home:
                 raise SystemFault(f"Cannot read {path}: {error.strerror}; run this as root.") from error
         return found
 
-    def place(self, files: list[KeyFile], *, replace: bool) -> list[Path]:
+    def place(
+        self, files: list[KeyFile], *, replace: bool, tell: Callable[[str], None] = lambda _text: None
+    ) -> list[Path]:
         """Write them where they were; those that were new or other. Conflict names what is there and differs, without `replace`.
 
-        What a kill left out the next call writes; each file is whole. Master keys that are there are kept beside those of
+        What a kill left out the next call writes; each file is whole. `tell` hears where what was replaced is kept. Master keys that are there are kept beside those of
         the backup, whatever was said.
         """
         wanted = {self.root / one.path: one for one in files if self._may_be(one.path)}
@@ -85,10 +87,14 @@ class Home:
             path: one for path, one in wanted.items()
             if path not in ring and (not path.exists() or path.read_bytes() != one.content)
         }  # fmt: skip
-        if not replace and (other := sorted(str(path) for path in new if path.exists())):
+        other = sorted(path for path in new if path.exists())
+        if other and not replace:
             raise Conflict(
-                f"There are other keys or settings here: {', '.join(other)}; say --replace to put the backup's in place."
+                f"There are other keys or settings here: {', '.join(map(str, other))}; say --replace to put the backup's in place."
             )
+        if other:
+            names = ", ".join(str(path.relative_to(self.root)) for path in other)
+            tell(f"What is replaced is kept in {replaced.keep(self.root, other)}: {names}.")
         for path, one in new.items():
             if self.kind == UP:
                 path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -101,9 +107,11 @@ class Home:
         for name in _UP_FILES if self.kind == UP else _INSTALLED_FILES:
             path = self.root / name
             found = sorted(path.rglob("*")) if path.is_dir() else [path]
+            aside = self.root / replaced.FOLDER
             yield from (
                 one for one in found
                 if one.is_file() and not one.is_symlink() and not _LEFT_OUT.fullmatch(one.name)
+                and aside not in one.parents
             )  # fmt: skip
 
     def _may_be(self, name: str) -> bool:
@@ -153,9 +161,16 @@ def reading(home: Home) -> Iterator[DatabaseAddress]:
 
 @contextlib.contextmanager
 def replacing(
-    home: Home, files: list[KeyFile], *, replace: bool, plan: Plan | None = None
+    home: Home,
+    files: list[KeyFile],
+    *,
+    replace: bool,
+    plan: Plan | None = None,
+    tell: Callable[[str], None] = lambda _text: None,
 ) -> Iterator[DatabaseAddress]:
     """The same, to put another catalogue there: keys and settings are placed, role and database are made where they are missing.
+
+    `tell` hears where keys and settings are kept that were replaced.
 
     Conflict while the system of a state runs.
     """
@@ -163,7 +178,7 @@ def replacing(
         layout = Layout(home.root)
         if files:
             folders.make(layout, SERVER_ROLES)
-            home.place(files, replace=replace)
+            home.place(files, replace=replace, tell=tell)
             folders.make(layout, SERVER_ROLES)  # owners and modes of what was placed
         service = _service(layout, plan or Plan("primary-server"), replace=replace)
         service.inspect()
@@ -176,7 +191,7 @@ def replacing(
         raise Conflict(f"The system of {state.root} runs; stop it first: rubackup down --state {state.root}.")
     state.make()
     with locked(state):
-        home.place(files, replace=replace)
+        home.place(files, replace=replace, tell=tell)
         with own(state) as found:
             if found.administrator is not None:
                 catalogue.make(found)

@@ -16,11 +16,9 @@ from urllib.parse import urlencode
 import msgspec
 
 from rubackup.domain.errors import Conflict, Invalid, RubackupError, SystemFault
-from rubackup.domain.pools import FILE_SYSTEM, WRITTEN
-from rubackup.media.pools import WAITING
+from rubackup.domain.pools import FILE_SYSTEM, PASSING, WRITTEN, PoolProblem
 from rubackup.roles.recovery import reconciling
 from rubackup.roles.rest import ApiFault, RestClient, failed
-from rubackup.services.pools import UNREPORTED
 from rubackup.services.storage_kinds import FAMILIES
 
 _OWNER = re.compile(r"another pool \(([0-9a-f]{32})\)")
@@ -29,7 +27,6 @@ _OPEN_SECONDS: Final = 12 * 3600.0
 """A pool whose index is gone is read from its storages first: millions of lists of files take hours."""
 _SETTLE_SECONDS: Final = 45.0
 """A disk that is not there does not come by waiting."""
-_PASSING: Final = frozenset({WAITING, UNREPORTED})
 _POLL_SECONDS: Final = 1.0
 _CONFLICT: Final = 409
 
@@ -178,10 +175,10 @@ def _wait_open(api: RestClient, row: dict[str, Any], tell: Callable[[str], None]
     began, said = time.monotonic(), ""
     while True:
         now = api.get(f"/pool_list/{row['id']}")
-        problem = now["problem"]
-        if not problem:
+        problem, code = now["problem"], now["problem_code"]
+        if not problem or code == PoolProblem.FULL:  # nothing is written
             return ""
-        patience = _OPEN_SECONDS if problem in _PASSING else _SETTLE_SECONDS
+        patience = _OPEN_SECONDS if code in PASSING else _SETTLE_SECONDS
         if time.monotonic() - began > patience:
             return str(problem)
         if problem != said:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from rubackup.domain.pools import UNUSABLE
+from rubackup.domain.pools import STANDING
 
 COPIES: Final = 1000
 """Of one call: so many it names, and they take a few seconds at most."""
@@ -23,7 +23,7 @@ _AGAIN_SECONDS: Final = 1.0
 
 def patience(pool: Mapping[str, Any]) -> float:
     """How many seconds an answer about a row of pool_list is waited for: a disk that is not there does not come by waiting."""
-    return 0.0 if UNUSABLE in pool["problem"] else PATIENCE_SECONDS
+    return 0.0 if pool.get("problem_code") in STANDING else PATIENCE_SECONDS
 
 
 class Walked(msgspec.Struct, kw_only=True):
@@ -42,7 +42,9 @@ def walk(
     patience_seconds: float = PATIENCE_SECONDS,
 ) -> Walked:
     """Everything of one pool. `ask` makes the call that goes on behind its argument; `failed`: it may be made again."""
-    whole: dict[str, Any] = {"applied": False, "found": 0, "lost": 0, "found_records": [], "lost_records": []}
+    whole: dict[str, Any] = {
+        "applied": False, "found": 0, "lost": 0, "found_records": [], "lost_records": [], "away": [], "not_there": 0,
+    }  # fmt: skip
     owners: Counter[str] = Counter()
     seen, said = 0, time.monotonic()
     after: str | None = ""
@@ -51,6 +53,9 @@ def walk(
         owners.update(one["client_hwid"] for one in part["found_records"])
         seen += part["seen"]
         whole["applied"] = part["applied"]
+        # An API that is older tells nothing of these.
+        whole["away"] += [path for path in part.get("away", ()) if path not in whole["away"]]
+        whole["not_there"] += part.get("not_there", 0)
         for kind in ("found", "lost"):
             whole[kind] += part[kind]
             named = whole[f"{kind}_records"]

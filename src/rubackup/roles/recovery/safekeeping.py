@@ -10,6 +10,7 @@ import os
 import re
 import socket
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -88,8 +89,12 @@ def bring_back(
     with_keys: bool = False,
     other_ca: bool = False,
     plan: Plan | None = None,
+    tell: Callable[[str], None] = lambda _text: None,
 ) -> Header:
-    """Make the catalogue of this host what the file says; its header. All that is refused is refused before anything is changed."""
+    """Make the catalogue of this host what the file says; its header. All that is refused is refused before anything is changed.
+
+    `tell` hears where keys and settings are kept that were replaced.
+    """
     header, _, _ = check_file(path, passphrase)
     if with_keys and not header.keys:
         raise Invalid(f"{path} carries no keys: it was written without --with-keys.")
@@ -106,7 +111,7 @@ def bring_back(
             f" recognised: {hint}, or say --other-ca when those keys are lost, and enrol its hosts again."
         )
     files = key_files(path, passphrase) if with_keys else []
-    with replacing(home, files, replace=replace, plan=plan) as address:
+    with replacing(home, files, replace=replace, plan=plan, tell=tell) as address:
         return asyncio.run(restore(address, path, replace=replace, passphrase=passphrase))
 
 

@@ -130,6 +130,39 @@ class StorageLeaf(TypedDict):
     """Size in bytes; null: not known, or without end."""
 
 
+class UnknownPool(TypedDict):
+    """A pool that the media server has served and the catalogue does not know."""
+
+    uuid: str
+    """The pool's name in its storages."""
+    name: str
+    """What it was called; empty when that is not known."""
+    copies: int
+    """How many copies lie in the folders that are there."""
+    storages: list[UnknownStorage]
+    """Where it lies."""
+
+
+class UnknownPools(TypedDict):
+    """Those of a media server."""
+
+    pools: list[UnknownPool]
+    """By uuid."""
+
+
+class UnknownStorage(TypedDict):
+    """A storage of such a pool."""
+
+    path: str
+    """Folder, device, or endpoint and bucket."""
+    kind: str
+    """folder, device, bucket, emergency; what lies in an emergency storage comes in with its pool."""
+    away: bool
+    """Whether a folder is not there now, or has lost the pool's marker."""
+    copies: int
+    """How many copies have their list of files there; of devices and buckets it is not looked at."""
+
+
 ListColumn = Literal[
     "id", "hostname", "hwid", "description", "local_service_mode", "max_tasks", "online", "last_online", "os_type",
     "os_version", "package_version", "data_endpoint", "fingerprint", "certificate_not_after", "authorised_at",
@@ -224,6 +257,10 @@ class MediaServers(Family):
     def tree(self) -> Answer[MediaServersTree]:
         """Media servers with their pools and storages. Permission: See media servers, pools and storages."""
         return self._call("GET", "/media_servers/tree")
+
+    def unknown_pools(self, row_id: int) -> Answer[UnknownPools]:
+        """Pools that the media server holds and the catalogue does not know. Permission: Change the global configuration and the service mode."""
+        return self._call("GET", f"/media_servers/{segment(row_id)}/unknown_pools")
 
     def filtered_by_tape_library_pool(
         self,

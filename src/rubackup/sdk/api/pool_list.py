@@ -119,6 +119,8 @@ class PoolRow(TypedDict):
     """Id of that pool."""
     problem: str
     """What keeps the pool from being used; empty when nothing does."""
+    problem_code: str
+    """What kind of problem that is, for programs: unreported, opening, no storage, unusable, full, storage, not written, other; empty without a problem."""
     free_bytes: int
     """Free space of its storages in bytes."""
     used_bytes: int
@@ -143,7 +145,7 @@ class Reconciliation(TypedDict):
     """What differs between a pool and the catalogue."""
 
     applied: bool
-    """Whether both agree now: what was found is adopted, what is lost marked."""
+    """Whether it was done: what was found is adopted, what is lost marked."""
     found: int
     """How many copies of the pool the catalogue did not know."""
     lost: int
@@ -156,20 +158,24 @@ class Reconciliation(TypedDict):
     """Where the next call goes on; null when all copies are through. Until then the pool is not reconciled."""
     seen: NotRequired[int]
     """How many copies of the pool this call has looked at."""
+    away: NotRequired[list[str]]
+    """Storages of the pool that are not there. What may lie in them is left as it is, and the pool is not reconciled until they are back and all is gone over again."""
+    not_there: NotRequired[int]
+    """How many copies that differ lie in storages that are away, or may: nothing was done about them."""
 
 
 ListColumn = Literal[
     "id", "uuid", "pool_name", "pool_type", "media_server", "media_server_ref", "compression_type", "description",
     "retention_period", "ignore_free_space_check", "max_tasks", "algorithm", "hash_length", "block_size",
-    "meta_data_pool", "meta_data_pool_ref", "problem", "free_bytes", "used_bytes", "total_bytes", "emergency_path",
-    "emergency_used_bytes", "chunks", "reconciled", "reported_at", "created_at",
+    "meta_data_pool", "meta_data_pool_ref", "problem", "problem_code", "free_bytes", "used_bytes", "total_bytes",
+    "emergency_path", "emergency_used_bytes", "chunks", "reconciled", "reported_at", "created_at",
 ]  # fmt: skip
 
 AvailableForCopyOrMoveColumn = Literal[
     "id", "uuid", "pool_name", "pool_type", "media_server", "media_server_ref", "compression_type", "description",
     "retention_period", "ignore_free_space_check", "max_tasks", "algorithm", "hash_length", "block_size",
-    "meta_data_pool", "meta_data_pool_ref", "problem", "free_bytes", "used_bytes", "total_bytes", "emergency_path",
-    "emergency_used_bytes", "chunks", "reconciled", "reported_at", "created_at",
+    "meta_data_pool", "meta_data_pool_ref", "problem", "problem_code", "free_bytes", "used_bytes", "total_bytes",
+    "emergency_path", "emergency_used_bytes", "chunks", "reconciled", "reported_at", "created_at",
 ]  # fmt: skip
 
 

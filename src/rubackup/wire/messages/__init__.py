@@ -121,6 +121,7 @@ from rubackup.wire.messages.reports import (
     SessionsAnswer,
 )
 from rubackup.wire.messages.storages import (
+    AskHeldPools,
     AskStorage,
     BucketConfig,
     BucketProbed,
@@ -130,6 +131,9 @@ from rubackup.wire.messages.storages import (
     DeviceConfig,
     DeviceFormatted,
     FormatDevice,
+    HeldPool,
+    HeldPools,
+    HeldStorage,
     ProbeBucket,
     StorageConfig,
     StorageNeed,
@@ -161,12 +165,12 @@ from rubackup.wire.messages.tools import (
     WaitingRequest,
 )
 
-__all__ = ["OLDEST_PROTOCOL_VERSION", "PROTOCOL_VERSION", "Ack", "AgentState", "Answer", "AnyMessage", "AskAgent", "AskDeletion", "AskElements", "AskKept", "AskOwnClient", "AskOwnCopies", "AskOwnRules", "AskOwnTasks", "AskPools", "AskRecords", "AskRoot", "AskStorage", "AskUnavailable", "BackupOpened", "BlockDevice", "BlockDevices", "BucketConfig", "BucketProbed", "Bye", "Call", "CheckDestinations", "CheckDevice", "CheckFolder", "Checkpoint", "Checkpointed", "ClientPool", "ConfigureClientPools", "ConfigurePools", "CopySegments", "Deleted", "Destination", "DestinationsChecked", "DeviceChecked", "DeviceConfig", "DeviceFormatted", "DropKept", "DropRecord", "EmergencyState", "Enrol", "EnrolGranted", "EnrolPending", "Fault", "FilesystemListing", "FormatDevice", "Groups", "Hello", "Keep", "KeepKey", "KeptRecords", "KeptSize", "Known", "ListBlockDevices", "ListEncrypted", "ListFilesystem", "ListKept", "ListRecord", "ListResources", "LocalUser", "LockRecord", "LogLine", "MediaAddress", "Message", "ModuleResource", "ModuleResources", "MonitoringLimits", "MonitoringSample", "NewTicket", "OpenBackup", "OpenKept", "OpenRestore", "Order", "OwnClient", "OwnCopies", "OwnCopy", "OwnRule", "OwnRules", "OwnTask", "OwnTasks", "Ping", "Pong", "PoolConfig", "PoolRecord", "PoolRecords", "PoolState", "PoolStates", "ProbeBucket", "Progress", "ProgressAnswer", "Prove", "Proved", "Query", "Queued", "ReadChunks", "ReadEncryptedFile", "ReadKept", "ReadManifest", "ReadRecordFile", "RecordEntry", "RecordFacts", "RecordFilePart", "RecordListing", "RecordSealed", "Relay", "Relayed", "Renew", "RenewCertificate", "RenewTicket", "ReportFinished", "ReportKeys", "ReportLog", "ReportMonitoring", "ReportProgress", "ReportSessions", "RequestRule", "RequestRuleDeletion", "Requested", "RestoreOpened", "Revoked", "Root", "RuleBandwidth", "RunBackup", "RunClean", "RunCopy", "RunRestore", "RunVerify", "ScanTape", "Seal", "SealVerdict", "Sealed", "SessionOf", "SessionsAnswer", "SetBandwidth", "StartBackup", "StartRestore", "StorageConfig", "StorageNeed", "StorageState", "TapeDevice", "TapeDevices", "TapeElement", "TapeElements", "UnavailableRecords", "WaitingRequest", "Welcome"]  # fmt: skip
+__all__ = ["OLDEST_PROTOCOL_VERSION", "PROTOCOL_VERSION", "Ack", "AgentState", "Answer", "AnyMessage", "AskAgent", "AskDeletion", "AskElements", "AskHeldPools", "AskKept", "AskOwnClient", "AskOwnCopies", "AskOwnRules", "AskOwnTasks", "AskPools", "AskRecords", "AskRoot", "AskStorage", "AskUnavailable", "BackupOpened", "BlockDevice", "BlockDevices", "BucketConfig", "BucketProbed", "Bye", "Call", "CheckDestinations", "CheckDevice", "CheckFolder", "Checkpoint", "Checkpointed", "ClientPool", "ConfigureClientPools", "ConfigurePools", "CopySegments", "Deleted", "Destination", "DestinationsChecked", "DeviceChecked", "DeviceConfig", "DeviceFormatted", "DropKept", "DropRecord", "EmergencyState", "Enrol", "EnrolGranted", "EnrolPending", "Fault", "FilesystemListing", "FormatDevice", "Groups", "HeldPool", "HeldPools", "HeldStorage", "Hello", "Keep", "KeepKey", "KeptRecords", "KeptSize", "Known", "ListBlockDevices", "ListEncrypted", "ListFilesystem", "ListKept", "ListRecord", "ListResources", "LocalUser", "LockRecord", "LogLine", "MediaAddress", "Message", "ModuleResource", "ModuleResources", "MonitoringLimits", "MonitoringSample", "NewTicket", "OpenBackup", "OpenKept", "OpenRestore", "Order", "OwnClient", "OwnCopies", "OwnCopy", "OwnRule", "OwnRules", "OwnTask", "OwnTasks", "Ping", "Pong", "PoolConfig", "PoolRecord", "PoolRecords", "PoolState", "PoolStates", "ProbeBucket", "Progress", "ProgressAnswer", "Prove", "Proved", "Query", "Queued", "ReadChunks", "ReadEncryptedFile", "ReadKept", "ReadManifest", "ReadRecordFile", "RecordEntry", "RecordFacts", "RecordFilePart", "RecordListing", "RecordSealed", "Relay", "Relayed", "Renew", "RenewCertificate", "RenewTicket", "ReportFinished", "ReportKeys", "ReportLog", "ReportMonitoring", "ReportProgress", "ReportSessions", "RequestRule", "RequestRuleDeletion", "Requested", "RestoreOpened", "Revoked", "Root", "RuleBandwidth", "RunBackup", "RunClean", "RunCopy", "RunRestore", "RunVerify", "ScanTape", "Seal", "SealVerdict", "Sealed", "SessionOf", "SessionsAnswer", "SetBandwidth", "StartBackup", "StartRestore", "StorageConfig", "StorageNeed", "StorageState", "TapeDevice", "TapeDevices", "TapeElement", "TapeElements", "UnavailableRecords", "WaitingRequest", "Welcome"]  # fmt: skip
 
 AnyMessage = (
     Fault | Enrol | EnrolPending | EnrolGranted | RenewCertificate | AskRoot | Root | Hello | Welcome | Call | Answer | Ping | Pong | Ack
     | RunBackup | RunRestore | RunVerify | RunClean | RunCopy | SetBandwidth | ListFilesystem | FilesystemListing
-    | ConfigurePools | PoolStates | AskPools | AskRecords | PoolRecords | AskStorage | AskUnavailable | UnavailableRecords | StorageNeed
+    | ConfigurePools | PoolStates | AskPools | AskHeldPools | HeldPools | AskRecords | PoolRecords | AskStorage | AskUnavailable | UnavailableRecords | StorageNeed
     | CheckFolder | CheckDevice | DeviceChecked | FormatDevice | DeviceFormatted | ProbeBucket | BucketProbed | DropRecord | LockRecord | Revoked | KeepKey
     | ListRecord | ListEncrypted | RecordListing | ReadRecordFile | ReadEncryptedFile | RecordFilePart
     | ReportProgress | ProgressAnswer | ReportSessions | SessionsAnswer | ReportLog | ReportFinished | RenewTicket | NewTicket

@@ -347,6 +347,8 @@ class PoolState(msgspec.Struct, frozen=True, kw_only=True):
     emergency: list[EmergencyState] = []
     away: list[str] = []
     """Folders of the pool that are not there."""
+    code: str = ""
+    """A `domain.pools.PoolProblem`; '' without a problem, and of hosts that are older."""
 
 
 class AskUnavailable(Message, tag="ask_unavailable"):
@@ -397,6 +399,8 @@ class PoolRecord(msgspec.Struct, frozen=True, kw_only=True):
     key_id: str = ""
     locked_until_ns: int = 0
     """Unix time until when it cannot be dropped; 0 when it never was locked."""
+    away: bool = False
+    """Whether it lies in a storage that is not there now, with its lock: `locked_until_ns` tells nothing then."""
 
 
 class PoolRecords(Message, tag="pool_records"):
@@ -404,6 +408,8 @@ class PoolRecords(Message, tag="pool_records"):
 
     records: list[PoolRecord]
     more: bool = False
+    away: list[str] = []
+    """Folders of the pool that are not there: it may have records that are not listed."""
 
 
 class PoolStates(Message, tag="pool_states"):

@@ -143,3 +143,32 @@ class BucketProbed(Message, tag="bucket_probed"):
     clock_ahead_seconds: float = 0.0
     pool: str = ""
     """Uuid in hex of the pool whose marker lies there; '' for none."""
+
+
+class AskHeldPools(Message, tag="ask_held_pools"):
+    """Ask a media server which pools it has served that it was not told of."""
+
+
+class HeldStorage(msgspec.Struct, frozen=True, kw_only=True):
+    """A storage of such a pool; `kind` is a `domain.pools.HeldKind`."""
+
+    path: str
+    kind: str
+    away: bool = False
+    """Whether a folder is not there, or has lost the pool's marker."""
+    copies: int = 0
+    """Lists of files in a folder."""
+
+
+class HeldPool(msgspec.Struct, frozen=True, kw_only=True):
+    """A pool that was served once; `name` '' is not known."""
+
+    uuid: str
+    name: str
+    storages: list[HeldStorage]
+
+
+class HeldPools(Message, tag="held_pools"):
+    """The answer to AskHeldPools."""
+
+    pools: list[HeldPool]

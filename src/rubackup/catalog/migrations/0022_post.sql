@@ -1,0 +1,2 @@
+-- Nothing to clean up: the pre file only adds.
+SELECT 1;
