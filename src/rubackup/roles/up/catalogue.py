@@ -112,10 +112,12 @@ async def _prepare(state: State, catalogue: Catalogue, *, new: bool) -> None:
     if catalogue.administrator is not None:
         await make_database(catalogue.administrator, catalogue.address)
     async with connected(catalogue.address) as connection:  # what is missing is told before anything is changed
-        if await version(connection) is None:  # also what a restore leaves that was ended
+        found = await version(connection)
+        if found is None:  # also what a restore leaves that was ended
             begin(state, new=new)
     await check_version(catalogue.address)
-    await migrate(catalogue.address)
+    # Of one that is there, the half with which the version before could go on, if somebody goes back to it.
+    await migrate(catalogue.address, "all" if found is None else "pre")
     async with connected(catalogue.address) as connection:
         await make_superuser(connection, state.keep_secret(SUPERUSER_PASSWORD))
         await emergency.place(connection, str(state.emergency))
