@@ -3,7 +3,8 @@
     .venv/bin/python bench/workers.py [--workers N ...] [--seconds S] [--connections C] [--json FILE]
 
 `wrk` (Debian), which makes the load, and PostgreSQL run on the same processors: with two of them a second worker has
-what these two leave. What all of them took of the processors is shown beside the calls, so that it can be seen.
+what these two leave. So it is shown what all of them took of the processors, and of the workers how long they ran, waited for a
+processor, and slept. Workers that sleep under such a load wait for each other or for PostgreSQL; those that do not want more processors.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -47,7 +49,18 @@ class Figures:
     p99_ms: float
     errors: int
     api_cores: float
+    our_cores: float
+    """API, PostgreSQL and `wrk` together."""
     all_cores: float
+    """With what others had."""
+    queued: float
+    """Share of its time that a worker was ready to run and had no processor; a mean over all workers."""
+    asleep: float
+
+    @property
+    def call_ms(self) -> float:
+        """Processor time that a call takes of all three."""
+        return 1000 * self.our_cores / self.per_second
 
 
 def ticks(pids: list[int]) -> float:
@@ -56,6 +69,32 @@ def ticks(pids: list[int]) -> float:
     for pid in pids:
         parts = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         found += (int(parts[11]) + int(parts[12])) / os.sysconf("SC_CLK_TCK")
+    return found
+
+
+def scheduled(pids: list[int]) -> tuple[float, float]:
+    """Seconds that these processes ran, and that they were ready and waited for a processor, until now."""
+    parts = [Path(f"/proc/{pid}/schedstat").read_text().split() for pid in pids]
+    return sum(int(part[0]) for part in parts) / 1e9, sum(int(part[1]) for part in parts) / 1e9
+
+
+def tree() -> float:
+    """Processor time of this program, all that it has started and all that these have, ended ones included, in seconds."""
+    children: dict[int, list[int]] = {}
+    spent: dict[int, float] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parts = stat.read_text().rpartition(")")[2].split()
+        except OSError:  # it has ended since
+            continue
+        pid = int(stat.parent.name)
+        children.setdefault(int(parts[1]), []).append(pid)
+        spent[pid] = sum(map(int, parts[11:15])) / os.sysconf("SC_CLK_TCK")
+    found, todo = 0.0, [os.getpid()]
+    while todo:
+        pid = todo.pop()
+        found += spent.get(pid, 0.0)
+        todo += children.get(pid, [])
     return found
 
 
@@ -89,14 +128,20 @@ def run(database: DatabaseAddress, count: int, arguments: argparse.Namespace) ->
             headers = {"Authorization": f"Bearer {data['access_token']}", "X-CSRF-TOKEN": data["csrf_token"]}
             for case in CASES:
                 pids = family(keeper.pid)
-                before = ticks(pids), busy()
+                workers = pids[1:] or pids
+                before, began = (ticks(pids), tree(), busy(), *scheduled(workers)), time.monotonic()
                 figures = measure(url, case, headers, arguments)
-                api, everything = ticks(pids) - before[0], busy() - before[1]
-                seconds = arguments.seconds
-                one = Figures(count, case.name, api_cores=api / seconds, all_cores=everything / seconds, **figures)  # type: ignore[arg-type]
+                now, seconds = (ticks(pids), tree(), busy(), *scheduled(workers)), time.monotonic() - began
+                api, ours, everything, ran, queued = ((b - a) / seconds for a, b in zip(before, now, strict=True))
+                one = Figures(
+                    count, case.name, api_cores=api, our_cores=ours, all_cores=everything, queued=queued / count,
+                    asleep=max(1 - (ran + queued) / count, 0), **figures,  # type: ignore[arg-type]
+                )  # fmt: skip
                 print(
                     f"{count} workers  {case.name:38} {one.per_second:8.1f}/s  p50 {one.p50_ms:6.1f} ms  p99 {one.p99_ms:6.1f} ms"
-                    f"  API {one.api_cores:4.2f} of {one.all_cores:4.2f} busy processors  {one.errors} errors",
+                    f"  API {one.api_cores:4.2f}, with its caller and PostgreSQL {one.our_cores:4.2f} of {one.all_cores:4.2f}"
+                    f" busy processors, {one.call_ms:.2f} ms a call; a worker waited {one.queued:.0%} for a processor,"
+                    f" slept {one.asleep:.0%}  {one.errors} errors",
                     flush=True,
                 )
                 found.append(one)
@@ -122,9 +167,9 @@ def main() -> None:
         for count in arguments.workers:
             found, memory[count] = run(database, count, arguments)
             figures += found
-    first = {one.case: one.per_second for one in figures if one.workers == arguments.workers[0]}
+    first = {one.case: one for one in figures if one.workers == arguments.workers[0]}
     for one in figures:
-        print(f"ratio: {one.workers} workers, {one.case}: {one.per_second / first[one.case]:.2f}")
+        print(f"ratio: {one.workers} workers, {one.case}: {one.per_second / first[one.case].per_second:.2f}")
     for count, mib in memory.items():
         print(f"memory: {count} workers: {mib:.0f} MiB, what they share counted once")
     if arguments.json:

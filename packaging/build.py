@@ -206,8 +206,8 @@ def describe(package: Package, stage: Path, work: Path, version: str, release: s
             kept = {"type": "config|noreplace"} if path.name in package.configuration else {}
             contents.append({"src": str(path), "dst": target, "file_info": info, **kept})
     links = [(f"{PREFIX}/bin/{name}", f"/usr/bin/{name}") for name in programs(package)]
-    # A timer starts only what is in a path of systemd's; what is enabled by its own path is linked there by that.
-    links += [(f"{UNITS}/{name}", f"/usr/lib/systemd/system/{name}") for name in timed(package)]
+    # A unit starts others only from a path of systemd's; what is enabled by its own path is linked there by that.
+    links += [(f"{UNITS}/{name}", f"/usr/lib/systemd/system/{name}") for name in package.started]
     contents += [
         {"src": source, "dst": target, "type": "symlink", "file_info": {"mtime": mtime(epoch)}}
         for source, target in links
@@ -234,11 +234,6 @@ def describe(package: Package, stage: Path, work: Path, version: str, release: s
     }  # fmt: skip
 
 
-def timed(package: Package) -> list[str]:
-    """The services of a package that its timers start."""
-    return [name for name in package.units if name.removesuffix(".service") + ".timer" in package.units]
-
-
 def mtime(epoch: int) -> str:
     """The commit's time as nfpm reads it."""
     return dt.datetime.fromtimestamp(epoch, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -246,9 +241,9 @@ def mtime(epoch: int) -> str:
 
 def scripts(package: Package, work: Path) -> dict[str, str]:
     """The maintainer scripts of a package: its own names in front of the common text."""
-    services = " ".join(unit for unit in package.units if unit not in timed(package))
+    services = " ".join(unit for unit in package.units if unit not in package.started)
     head = (
-        f"#!/bin/sh\nset -e\npackage={package.name}\nunits='{services}'\nroles='{' '.join(package.roles)}'\n"
+        f"#!/bin/sh\nset -e\npackage={package.name}\nunits='{services}'\nstarted='{' '.join(package.started)}'\nroles='{' '.join(package.roles)}'\n"
         f"folders='{PREFIX}/bin/rb_init --folders'\n"
     )
     found = {}

@@ -18,6 +18,8 @@ class Package:
     programs: tuple[str, ...] = ()
     """Names of pyproject.toml's scripts; the package with the tree has all that no other has."""
     units: tuple[str, ...] = ()
+    started: tuple[str, ...] = ()
+    """Of these the units that others start, by name: they are linked where systemd looks for them."""
     configuration: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     """Other packages of ours, of the same version."""
@@ -39,7 +41,8 @@ PACKAGES = (
         "rubackup-client",
         "RuBackup: client of a host that is backed up",
         programs=("rubackup_client", "rubackup_alone"),
-        units=("rubackup_client.service", "rubackup_alone.service"),
+        units=("rubackup_client.service", "rubackup_alone.service", "rubackup_postgres.service"),
+        started=("rubackup_postgres.service",),
         needs=("rubackup-common",),
         suggests={"deb": ("postgresql",), "rpm": ("postgresql-server",)},  # its programs, for an autonomous client
         roles=("client", "alone"),
@@ -56,6 +59,7 @@ PACKAGES = (
             "rubackup_renew.service",
             "rubackup_renew.timer",
         ),
+        started=("rubackup_catalogue.service", "rubackup_renew.service"),
         needs=("rubackup-common", "rubackup-client"),
         roles=("server", "media"),
     ),
@@ -63,7 +67,8 @@ PACKAGES = (
         "rubackup-rest-api",
         "RuBackup: REST API",
         programs=("rubackup_api",),
-        units=("rubackup_api.service",),
+        units=("rubackup_api.service", "rubackup_renew_api.service", "rubackup_renew_api.timer"),
+        started=("rubackup_renew_api.service",),
         configuration=("rubackup_api.env", "rubackup_api_logger.conf"),
         needs=("rubackup-common",),
         roles=("api",),

@@ -68,7 +68,7 @@ def main() -> int:
             one_host(packages, newer, lower, work, page, step)
         if "alone" in chosen.parts:
             with booted("rb-alone", lower, work) as host:
-                Alone(host, page, step).walk(packages)
+                Alone(host, page, step).walk(packages, newer)
         if "many" in chosen.parts:
             with dedicated.site(packages, lower, work / "dedicated", page, step) as site:
                 site.set_up()
@@ -90,6 +90,7 @@ def one_host(packages: Path, newer: Path, lower: Path, work: Path, page: Page, s
         walk = Walk(host, page, step)
         walk.set_up(packages)
         walk.users_and_units()
+        walk.stands_still()
         walk.copy_and_back()
         walk.by_name()
         client = Everything(walk)

@@ -166,7 +166,8 @@ def _leader(nspawn: subprocess.Popen[bytes], log: Path) -> int:
     while time.monotonic() < deadline:
         assert nspawn.poll() is None, log.read_text(errors="replace")
         for child in children.read_text().split():
-            if Path(f"/proc/{child}/comm").read_text().strip() == "systemd":
-                return int(child)
+            with contextlib.suppress(OSError):  # it has ended meanwhile
+                if Path(f"/proc/{child}/comm").read_text().strip() == "systemd":
+                    return int(child)
         time.sleep(0.05)
     raise AssertionError(log.read_text(errors="replace"))

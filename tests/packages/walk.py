@@ -85,6 +85,26 @@ class Walk:
             f"systemd-analyze verify {' '.join(f'/opt/rubackup/etc/systemd/system/{u}.service' for u in UNITS)}"
         )
 
+    def stands_still(self) -> None:
+        """A program that does not move is started again by systemd; here it need not wait two minutes."""
+        unit, folder = "rubackup_api", "/etc/systemd/system/rubackup_api.service.d"
+        self.step("watchdog: the API is stopped by a signal")
+        before = self.host.run(f"systemctl show -P MainPID {unit}").strip()
+        assert self.host.run(f"systemctl show -P WatchdogUSec {unit}").strip() == "2min"
+        self.host.run(f"mkdir -p {folder}")
+        self.host.write(f"{folder}/watch.conf", "[Service]\nWatchdogSec=4\nTimeoutAbortSec=2\nRestartSec=1\n")
+        self.host.run(f"systemctl daemon-reload; systemctl restart {unit}")
+        stopped = self.host.run(f"systemctl show -P MainPID {unit}").strip()
+        assert stopped != before
+        time.sleep(6)
+        assert self.host.run(f"systemctl show -P MainPID {unit}").strip() == stopped, "it moved, and was ended"
+        self.host.run(f"kill -STOP {stopped}")
+        self.host.until(f"systemctl is-active {unit} && test $(systemctl show -P MainPID {unit}) != {stopped}", 60)
+        journal = self.host.run(f"journalctl --no-pager -u {unit} -o cat")
+        assert "Watchdog timeout" in journal, journal
+        assert "in until_signal" in journal, "where it stood is not told"
+        self.host.run(f"rm -r {folder}; systemctl daemon-reload; systemctl restart {unit}")
+
     def copy_and_back(self) -> None:
         """A backup and a restore, byte for byte."""
         office = self.office()

@@ -8,13 +8,16 @@ import socket
 import ssl
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+import httpx
 
 from rubackup.catalog.database import DatabaseAddress
 from rubackup.wire import pki
+from support.api import PASSWORD
 from support.system import eventually
 
 
@@ -28,11 +31,12 @@ class Authority:
         (folder / "root.crt").write_bytes(root.cert_pem)
         self.renew()
 
-    def renew(self, days: float = 365) -> None:
-        """A new leaf under a new key."""
+    def renew(self, days: float = 365, left: float | None = None) -> None:
+        """A new leaf under a new key; `left`: so many of its days are to come yet."""
+        began = datetime.now(UTC) - timedelta(days=0 if left is None else days - left)
         key = pki.new_key_pem()
         leaf = pki.issue(
-            self.issuing, pki.make_csr(key, "localhost"), role="api", hwid="a" * 64, now=datetime.now(UTC), days=days,
+            self.issuing, pki.make_csr(key, "localhost"), role="api", hwid="a" * 64, now=began, days=days,
             dns_names=["localhost"], addresses=["127.0.0.1"],
         )  # fmt: skip
         (self.folder / "api.key").write_bytes(key)
@@ -41,9 +45,9 @@ class Authority:
 
 @contextmanager
 def process(
-    folder: Path, database: DatabaseAddress, *, notified: str = "", **more: str
+    folder: Path, database: DatabaseAddress, *, environment: Mapping[str, str] = {}, **more: str
 ) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """A running API process and its port; `notified` is the socket that it tells when it serves, as it would tell systemd."""
+    """A running API process and its port; `environment` is what it finds beside PATH, such as systemd's variables."""
     (folder / "password").write_text(database.password)
     values = {
         "APP_HOST": "localhost", "APP_PORT": "0", "DB_HOST": database.host, "DB_PORT": str(database.port),
@@ -57,7 +61,7 @@ def process(
     config.write_text("".join(f"{key}={value}\n" for key, value in values.items()))
     with (folder / "log").open("wb") as log:
         command = [sys.executable, "-m", "rubackup.roles.api", "--config", str(config)]
-        running = subprocess.Popen(command, stderr=log, env={"PATH": os.environ["PATH"], "NOTIFY_SOCKET": notified})
+        running = subprocess.Popen(command, stderr=log, env={"PATH": os.environ["PATH"], **environment})
     try:
         ready = folder / "ready"
         eventually(lambda: ready.exists() or running.poll() is not None, 30)
@@ -66,6 +70,13 @@ def process(
     finally:
         running.kill()
         running.wait(10)
+
+
+def login(port: int, database: DatabaseAddress) -> int:
+    """The status of a login of the superuser, over a connection of its own, so that any worker may be the one."""
+    body = {"rubackup_database": database.database, "rubackup_user": "rubackup", "password": PASSWORD}
+    url = f"https://localhost:{port}/api/v1/auth/login"
+    return httpx.post(url, json=body, verify=False, timeout=20).status_code
 
 
 @contextmanager

@@ -89,12 +89,12 @@ def test_the_api_is_found_without_being_told(alone: Host) -> None:
     alone.installation.run("rb_init", "--passwd", "-Y", str(password))
 
     alone.installation.run("rb", "pools", "list", XDG_CONFIG_HOME=str(alone.installation.layout.root / "rb"), status=5)
-    shutil.rmtree(alone.installation.layout.root / "rb")
     alone.rb("login")
+    assert "Default" in alone.rb("pools", "list")
 
 
 def test_it_listens_on_loopback_alone(alone: Host) -> None:
-    """No port of any of its processes is open to others."""
+    """No port of any of its processes is open to others; PostgreSQL is one of them where systemd runs none beside."""
     api = json.loads((alone.folder / "ready.json").read_text())
     listening = 0
     for process in api["processes"].values():
@@ -129,8 +129,32 @@ def test_it_is_nothing_else(alone: Host) -> None:
     assert "Nothing is wrong." in installation.run("rubackup", "config", "check")
 
 
+def test_a_lost_catalogue_is_begun_anew_and_filled_from_the_pool(alone: Host, source: Path, tmp_path: Path) -> None:
+    """Only when somebody says so, and only where it is lost; the copies are listed and restored as before."""
+    installation, data = alone.installation, alone.folder / "postgres/data"
+    before = len(copies(alone))
+    assert before
+    assert "stop it first" in installation.run("rubackup_alone", "--new-catalogue", status=1)
+    installation.run("rubackup_alone", "--stop")
+    assert installation.running.pop("alone").wait(60) == 0
+    assert f"has a catalogue. If it is to go: mv {data}" in installation.run(
+        "rubackup_alone", "--new-catalogue", status=1
+    )
+    data.rename(tmp_path / "lost")
+    assert "`rubackup_alone --new-catalogue`" in installation.run("rubackup_alone", "--start", status=1)
+
+    assert str(alone.folder) in installation.run("rubackup_alone", "--new-catalogue")
+    installation.start("alone")
+
+    assert copies(alone) == []
+    assert f"Default: {before} copies adopted" in installation.run("rubackup", "rebuild-catalogue")
+    assert len(copies(alone)) == before
+    alone.client("restore", str(copies(alone)[0]), "--to", str(tmp_path / "back"), "--wait")
+    assert compare_trees(source, tmp_path / "back" / source.relative_to("/")).differences == []
+
+
 def test_another_host_goes_on_with_the_folder(alone: Host, source: Path, tmp_path: Path) -> None:
-    """The first host dies without a word; the second has the disk and the key of the encrypted copies, and restores them."""
+    """The first host dies without a word; the second has disk and key, mounted elsewhere, and restores encrypted copies, too."""
     alone.client("backup", str(source), "--crypto", CIPHER, "--wait")
     first = alone.installation
     assert first.layout.master_key.stat().st_mode & 0o777 == 0o600
@@ -143,7 +167,8 @@ def test_another_host_goes_on_with_the_folder(alone: Host, source: Path, tmp_pat
     second = Layout(tmp_path / "opt")
     second.master_key.parent.mkdir(parents=True)
     shutil.copy(first.layout.master_key, second.master_key)
-    other = host(second.root, alone.folder)
+    moved = alone.folder.rename(alone.folder.with_name("of another"))
+    other = host(second.root, moved)
     try:
         assert copies(other) == before
         for number in before:

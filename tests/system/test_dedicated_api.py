@@ -8,16 +8,22 @@ import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from rubackup.catalog.database import DatabaseAddress
 from rubackup.domain.errors import RubackupError
+from rubackup.roles.authority import names_in
+from rubackup.roles.expiry import days_left
+from rubackup.roles.init import api_renewal
 from rubackup.roles.installed.layout import Layout
 from rubackup.wire import pki
+from rubackup.wire.certificates import identity_of, load_certificates, serial_text
 from rubackup.wire.control import dial_control
 from rubackup.wire.messages import PROTOCOL_VERSION, Hello
 from support.databases import execute
@@ -168,6 +174,7 @@ def test_the_settings_of_the_host_are_looked_at(office: Office, host: Installati
     fine = host.run("rubackup", "config", "check")
     assert "Nothing is wrong." in fine
     assert "may open" not in fine
+    assert re.search(r"The certificate of PostgreSQL at \S+ ends in 0 days\.", fine)
 
     more = host.run("rubackup", "config", "check", WORKERS="5")
 
@@ -207,6 +214,44 @@ def test_a_new_certificate_needs_no_outage(office: Office, host: Installation, t
     eventually(lambda: host.output("api").count("the certificate was reloaded") == 2, 10)
     assert logged_in(host) == 200
     assert office.query("SELECT 1 FROM revoked_certificates WHERE reason = 'enrolled anew'") == []
+
+
+def test_a_certificate_renews_itself(office: Office, host: Installation) -> None:
+    """By a server, when two thirds of its 45 days are over; the catalogue knows of it, names and hardware id stay."""
+    said: list[str] = []
+    chain, hwid = host.layout.certificate("api"), host.layout.hwid("api").read_text().strip()
+    before = chain.read_bytes()
+    assert 43 < days_left(chain) <= 45
+    host.run("rb_init", "--renew")
+    assert not api_renewal.renew(host.layout, said.append, datetime.now(UTC) + timedelta(days=29))
+    assert (chain.read_bytes(), said) == (before, [])
+
+    assert api_renewal.renew(host.layout, said.append, datetime.now(UTC) + timedelta(days=31))
+
+    assert said == [f"A new certificate: {chain}."]
+    (leaf, _), (old, _) = load_certificates(chain.read_bytes()), load_certificates(before)
+    assert identity_of(leaf.public_bytes(Encoding.DER)).hwid == hwid
+    assert leaf.serial_number != old.serial_number
+    assert set(names_in(leaf)) == set(names_in(old)) == {HOST, "localhost", "127.0.0.1"}
+    (known,) = office.query("SELECT certificate_serial FROM api_hosts WHERE name = $1", HOST)
+    assert known["certificate_serial"] == serial_text(leaf)
+    (audit,) = office.query("SELECT path FROM audit WHERE method = 'RENEW'")
+    assert audit["path"] == "RenewCertificate"
+    dial(host.layout, office.ports["server"])
+
+
+def test_a_host_that_cannot_ask_keeps_what_it_has(office: Office, host: Installation) -> None:
+    """It is told why; the start goes on."""
+    said: list[str] = []
+    before = host.layout.certificate("api").read_bytes()
+    settings = host.layout.api_environment.read_text()
+    host.layout.api_environment.write_text(settings.replace(f":{office.ports['server']}", ":9"))
+    try:
+        assert not api_renewal.renew(host.layout, said.append, datetime.now(UTC) + timedelta(days=31))
+    finally:
+        host.layout.api_environment.write_text(settings)
+    assert "was not renewed: No server answers (localhost:9: " in said[0]
+    assert host.layout.certificate("api").read_bytes() == before
 
 
 def test_enrolling_anew_ends_what_was_before(office: Office, tmp_path: Path) -> None:
@@ -286,6 +331,9 @@ def test_an_expelled_host_is_out_at_once(office: Office, host: Installation) -> 
     assert {row["reason"] for row in office.query("SELECT reason FROM revoked_certificates WHERE role = 'api'")} >= {
         "expelled"
     }
+    later: list[str] = []
+    assert not api_renewal.renew(host.layout, later.append, datetime.now(UTC) + timedelta(days=31))
+    assert "The certificate was revoked" in later[0]
     host.stop_all()
     assert "The service database does not let this process in" in host.run("rubackup_api", "--start", status=1)
     with office.primary.api(office.ports["api"]) as http:

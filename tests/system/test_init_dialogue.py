@@ -112,7 +112,7 @@ def test_a_primary_server(host: Installation, tmp_path: Path, postgres: Database
             ("The same again: ", PASSWORD),
             ("Network interface or address", "eth-none"),
             ("-i must be a host name or an address, and 'eth-none' has no address here.", "lo"),
-            ("Folder of the pool Default [", str(pool)),
+            (f"Folder of the pool Default [{host.layout.default_storage}]", str(pool)),
         ],
         "--db-port", str(postgres.port), "--db-name", names, "--db-user", names, "--db-admin", postgres.user,
         "-X", str(tmp_path / "admin"),

@@ -9,10 +9,10 @@ import sys
 import tomllib
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
-from rubackup.cli.init import _parser
 from rubackup.roles.init.folders import USERS
 from rubackup.roles.installed.config_file import KEYS
 from rubackup.roles.installed.environment import KNOWN
@@ -20,7 +20,7 @@ from rubackup.roles.installed.layout import PREFIX, Layout
 
 ROOT = Path(__file__).parents[2]
 PACKAGING = ROOT / "packaging"
-MANUAL = (ROOT / "docs/installation.md").read_text()
+REFERENCE = (ROOT / "docs/reference.md").read_text()
 
 
 def described() -> ModuleType:
@@ -71,17 +71,56 @@ def test_a_service_starts_its_program_as_its_user(role: str) -> None:
         assert {str(Layout().log(role)), str(Layout().run(role))} <= set(match[1].split())
 
 
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.name)
+def test_a_unit_that_is_linked_is_started_by_another(package: Any) -> None:
+    """By a timer of its name or by a service that wants it; nobody enables it."""
+    assert {unit.removesuffix(".timer") + ".service" for unit in package.units if unit.endswith(".timer")} <= set(
+        package.started
+    )
+    for name in package.started:
+        assert name in package.units
+        others = [(PACKAGING / "units" / one).read_text() for one in package.units if one != name]
+        timer = name.removesuffix(".service") + ".timer"
+        assert timer in package.units or any(f"Wants={name}\n" in unit for unit in others)
+        assert "[Install]" not in (PACKAGING / "units" / name).read_text()
+
+
+def test_users_of_units_are_made() -> None:
+    """Each user of a unit but root is made by the packages' script."""
+    script = (PACKAGING / "scripts/postinst").read_text()
+    units = "".join(unit.read_text() for unit in (PACKAGING / "units").iterdir())
+
+    assert [
+        user for user in re.findall(r"^User=(.*)$", units, re.MULTILINE) if user != "root" and user not in script
+    ] == []
+
+
+def test_an_autonomous_client_may_no_more_than_a_client() -> None:
+    """Its root has the same capabilities: PostgreSQL's other user is a matter of the other unit."""
+    found = [
+        re.findall(
+            r"^CapabilityBoundingSet=(.*)$", (PACKAGING / f"units/rubackup_{name}.service").read_text(), re.MULTILINE
+        )
+        for name in ("alone", "client", "postgres")
+    ]
+
+    assert found[0] == found[1]
+    assert found[2] == [""]
+
+
+@pytest.mark.parametrize("role", sorted(set(USERS) - {"alone"}))
+def test_a_service_that_stands_still_is_started_again(role: str) -> None:
+    """By systemd, which its program tells that it moves; a process that is ended so leaves none of its memory behind."""
+    unit = (PACKAGING / f"units/rubackup_{role}.service").read_text()
+
+    assert re.search(r"^WatchdogSec=[25]min$", unit, re.MULTILINE)
+    assert {"Type=notify", "Restart=on-failure", "LimitCORE=0"} <= set(unit.splitlines())
+
+
 def test_every_key_and_variable_is_explained() -> None:
     """Of config.file and rubackup_api.env."""
-    assert [key.name for key in KEYS if f"`{key.name}`" not in MANUAL] == []
-    assert [name for name in KNOWN if f"`{name}`" not in MANUAL and name != "READY_FILE"] == []
-
-
-def test_every_flag_of_rb_init_is_explained() -> None:
-    """But `--folders`, which only packages use."""
-    flags = {flag for action in _parser()._actions for flag in action.option_strings} - {"-h", "--help", "--folders"}
-
-    assert sorted(flag for flag in flags if not re.search(rf"`[^`]*{flag}\b", MANUAL)) == []
+    assert [key.name for key in KEYS if f"| `{key.name}` |" not in REFERENCE] == []
+    assert [name for name in KNOWN if f"| `{name}` |" not in REFERENCE and name != "READY_FILE"] == []
 
 
 @pytest.mark.parametrize("unit", sorted((PACKAGING / "units").glob("*.service")), ids=lambda path: path.name)
@@ -90,4 +129,4 @@ def test_units_name_the_manual_where_the_packages_have_it(unit: Path) -> None:
     places = re.findall(r"^Documentation=(.*)$", unit.read_text(), re.MULTILINE)
 
     assert all(place == "file:///usr/share/doc/rubackup-common/manual/index.html" for place in places)
-    assert places or unit.stem == "rubackup_renew"
+    assert places or unit.stem in {"rubackup_renew", "rubackup_renew_api"}

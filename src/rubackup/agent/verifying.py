@@ -17,6 +17,8 @@ NAMED_DAMAGE = 1000
 ATTEMPTS = 3
 """A verification that finds the pool's index wrong, or the manifest damaged and repairs it, is done again."""
 
+REBUILT = "The index of the pool is wrong. It is rebuilt, and the copy is verified once more."
+
 
 def verify(open_pool: Callable[[], Pool], order: RunVerify, task: RunningTask) -> Outcome:
     """Does RunVerify: what is damaged is named in the outcome, and where the damage lies in the task's log.
@@ -35,13 +37,16 @@ def verify(open_pool: Callable[[], Pool], order: RunVerify, task: RunningTask) -
             unlike = differences(order.facts, pool.sealed(order.record))
             result = pool.verify(order.record, progress, task.check, contents=order.contents)
         except (Corrupt, NotFound) as error:
+            if left and pool.index_damaged:
+                task.log("warning", f"{error.message} {REBUILT}")
+                continue
             if left and _repaired(pool, order.record, error, task):
                 continue
             return Outcome("error", str(error), damaged=(f"the whole copy: {error}",))
         if not (result.damaged and pool.index_damaged and left):
             result = _sealed_anew(pool, order.record, result, task)
             break
-        task.log("warning", "The index of the pool is wrong. It is rebuilt, and the copy is verified once more.")
+        task.log("warning", REBUILT)
     return _outcome(result, unlike, task, contents=order.contents)
 
 

@@ -243,5 +243,7 @@ def build(
     slot = slot or board(resources).slot()
     hub = EventHub(database, sessions, {resource.path: resource for resource in resources}, slot.streams)
     metrics = Metrics(FigureBook(database), slot, metrics_token, days_left)
-    kernel = Kernel(database, hosts, sessions, hub, metrics, FileLinks(database, secret), address, server, zone)
+    kernel = Kernel(
+        database, hosts, sessions, hub, metrics, FileLinks(database, secret), slot.downloads, address, server, zone
+    )
     return Application(kernel, resources)

@@ -11,13 +11,15 @@ import mmap
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 
+from rubackup.api.seats import MAX_DOWNLOADS, MAX_STREAMS, Seats
+
 LATENCY_BOUNDS_SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0)
 """Each is a series for each route and class of status."""
 METHODS = ("GET", "HEAD", "POST", "PATCH", "DELETE")
 LOGIN_REASONS = ("credentials", "blocked", "invalid", "busy")
 NO_ROUTE = "none"
 
-_PID, _READY, _STREAMS, _STARTS = range(4)
+_PID, _READY, _STARTS, _BEATS = range(4)
 _HEAD = 4
 _CLASSES = 6
 """0xx, which there is none of, to 5xx."""
@@ -34,9 +36,12 @@ class Board:
         """`routes` are the declared paths, all of them."""
         self.workers = workers
         self._routes = {route: place for place, route in enumerate(dict.fromkeys([*routes, NO_ROUTE]))}
-        self._part = _HEAD + len(LOGIN_REASONS) + len(self._routes) * len(_METHODS) * _CLASSES * _CELL
+        counts = _HEAD + len(LOGIN_REASONS) + len(self._routes) * len(_METHODS) * _CLASSES * _CELL
+        self._part = counts + MAX_STREAMS + MAX_DOWNLOADS
         self._memory = mmap.mmap(-1, self._part * workers * 8)
         self._numbers = memoryview(self._memory).cast("d")
+        self._streams = self._rows(counts, MAX_STREAMS)
+        self._downloads = self._rows(counts + MAX_STREAMS, MAX_DOWNLOADS)
 
     def slot(self, place: int = 0) -> Slot:
         """Where the worker of this place writes."""
@@ -49,12 +54,18 @@ class Board:
 
     def ended(self, place: int) -> None:
         """The worker of this place is gone, and what it had open with it; what it counted stays."""
-        for number in (_PID, _READY, _STREAMS):
+        for number in (_PID, _READY):
             self._put(place, number, 0)
+        for row in (self._streams[place], self._downloads[place]):
+            row[:] = memoryview(bytes(row.nbytes)).cast("d")
 
     def is_ready(self, place: int) -> bool:
         """Whether the worker of this place serves."""
         return bool(self._numbers[place * self._part + _READY])
+
+    def beats(self, place: int) -> float:
+        """How often the loops of this place have come round."""
+        return self._numbers[place * self._part + _BEATS]
 
     def pids(self) -> list[int]:
         """The process of each place, 0 where there is none."""
@@ -66,7 +77,7 @@ class Board:
 
     def streams(self) -> int:
         """How many event streams are open."""
-        return int(self._over(_STREAMS))
+        return sum(len(row) - row.tolist().count(0) for row in self._streams)
 
     def logins(self) -> Iterator[tuple[str, float]]:
         """Refused logins by reason."""
@@ -94,6 +105,14 @@ class Board:
         self._numbers[at + bisect_left(LATENCY_BOUNDS_SECONDS, seconds)] += 1
         self._numbers[at + _BUCKETS] += seconds
 
+    def seats(self, place: int) -> tuple[Seats, Seats]:
+        """Of event streams and downloads, for the worker of this place."""
+        return Seats("event streams", self._streams, place), Seats("downloads", self._downloads, place)
+
+    def _rows(self, at: int, length: int) -> list[memoryview[float]]:
+        """A stretch of each worker's part."""
+        return [self._numbers[n * self._part + at :][:length] for n in range(self.workers)]
+
     def _put(self, place: int, number: int, value: float) -> None:
         self._numbers[place * self._part + number] = value
 
@@ -107,14 +126,15 @@ class Slot:
     def __init__(self, board: Board, place: int) -> None:
         self.board = board
         self.place = place
+        self.streams, self.downloads = board.seats(place)
 
     def ready(self) -> None:
         """This worker serves."""
         self.board._put(self.place, _READY, 1)  # noqa: SLF001 - its board's own part
 
-    def streams(self, number: int) -> None:
-        """So many event streams are open here."""
-        self.board._put(self.place, _STREAMS, number)  # noqa: SLF001
+    def beat(self) -> None:
+        """This worker's loop has come round."""
+        self.board._numbers[self.place * self.board._part + _BEATS] += 1  # noqa: SLF001
 
     def called(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count a call."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections import Counter
 from typing import Final, NamedTuple, Protocol
 from urllib.parse import quote
 
@@ -19,7 +18,8 @@ from starlette.types import Receive, Scope, Send
 
 from rubackup.api.callers import send_until_gone
 from rubackup.api.envelope import failure
-from rubackup.domain.errors import Busy, Corrupt, RangeNotSatisfiable, RubackupError, TooManyAttempts
+from rubackup.api.seats import Seats
+from rubackup.domain.errors import Corrupt, RangeNotSatisfiable, RubackupError
 from rubackup.services.ports import FILE_PART_BYTES, FilePart
 
 log = logging.getLogger(__name__)
@@ -29,8 +29,8 @@ MEDIA: Final = "application/octet-stream"
 SEND_BYTES: Final = 64 << 10
 SEND_SECONDS: Final = 30.0
 """A caller that does not take so many bytes in so much time is cut off."""
-MAX_DOWNLOADS: Final = 32
 MAX_DOWNLOADS_OF_USER: Final = 8
+"""Each holds two parts in memory."""
 _RANGE = re.compile(r"bytes=\s*(?:(\d{1,19})-(\d{0,19})|-(\d{1,19}))\s*", re.IGNORECASE)
 
 
@@ -54,31 +54,6 @@ class Span(NamedTuple):
 
     begin: int
     end: int
-
-
-class Seats:
-    """How many downloads there may be at once: each holds two parts in memory."""
-
-    def __init__(self) -> None:
-        self._by_user: Counter[int] = Counter()
-
-    def __len__(self) -> int:
-        """How many are taken."""
-        return self._by_user.total()
-
-    def take(self, user_id: int) -> None:
-        """Take a seat, to be left by `leave`; Busy and TooManyAttempts when there is none."""
-        if self._by_user[user_id] >= MAX_DOWNLOADS_OF_USER:
-            raise TooManyAttempts(f"A user may have {MAX_DOWNLOADS_OF_USER} downloads at once.", retry_after_seconds=5)
-        if self._by_user.total() >= MAX_DOWNLOADS:
-            raise Busy("Too many downloads are under way; try again later.")
-        self._by_user[user_id] += 1
-
-    def leave(self, user_id: int) -> None:
-        """The download is over."""
-        self._by_user[user_id] -= 1
-        if self._by_user[user_id] <= 0:
-            del self._by_user[user_id]
 
 
 class Opened(NamedTuple):
@@ -148,7 +123,7 @@ def disposition(name: str) -> str:
 class FileResponse(Response):
     """The answer, sent part by part; it takes over the seat of the download and leaves it at the end."""
 
-    def __init__(self, source: Source, opened: Opened, seats: Seats, user_id: int) -> None:
+    def __init__(self, source: Source, opened: Opened, seats: Seats, seat: int) -> None:
         span, first = opened.span, opened.first
         headers = {
             "content-type": MEDIA,
@@ -161,7 +136,7 @@ class FileResponse(Response):
             headers["content-range"] = f"bytes {span.begin}-{span.end - 1}/{first.size_bytes}"
         super().__init__(None, 206 if opened.partial else 200, headers)
         self._source, self._opened = source, opened
-        self._seats, self._user_id = seats, user_id
+        self._seats, self._seat = seats, seat
         self._at = span.begin
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -169,7 +144,7 @@ class FileResponse(Response):
         try:
             await send_until_gone(self._send(scope, send), receive)
         finally:
-            self._seats.leave(self._user_id)
+            self._seats.leave(self._seat)
 
     async def _send(self, scope: Scope, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})

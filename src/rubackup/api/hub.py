@@ -11,15 +11,16 @@ import asyncio
 import collections
 import contextlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
 
 from rubackup.api.reach import View
 from rubackup.api.resource import Resource
+from rubackup.api.seats import MAX_STREAMS, Seats
 from rubackup.catalog.database import Database
-from rubackup.domain.errors import Busy, RubackupError, TooManyAttempts, Unauthenticated, Unavailable
+from rubackup.domain.errors import RubackupError, Unauthenticated, Unavailable
 from rubackup.domain.permissions import Principal
 from rubackup.services import events
 from rubackup.services.auth import Sessions
@@ -28,7 +29,6 @@ from rubackup.services.events import Event, Place
 
 log = logging.getLogger(__name__)
 
-MAX_STREAMS = 200
 MAX_STREAMS_OF_USER = 10
 MAX_WAITING = 1000
 """Events that may wait for a slow reader; with more its stream ends with a reset."""
@@ -55,6 +55,7 @@ class Subscription:
 
     view: View
     credential: Credential
+    seat: int
     log: str = ""
     place: Place = events.START
     """Everything up to here was handed over, or is none of the caller's."""
@@ -92,11 +93,11 @@ class EventHub:
         database: Database,
         sessions: Sessions,
         families: Mapping[str, Resource],
-        counted: Callable[[int], None] = lambda _number: None,
+        seats: Seats,
     ) -> None:
-        """`counted` is told how many streams there are whenever that changes."""
+        """Each stream takes one of the seats."""
         self.database = database
-        self._counted = counted
+        self._seats = seats
         self.families = families
         self.log = ""
         self.place = events.START
@@ -116,7 +117,6 @@ class EventHub:
         """A new stream that goes on from now; Busy and TooManyAttempts when there are too many."""
         stream = self._admitted(credential, families)
         self._streams.add(stream)
-        self._counted(len(self))
         try:
             async with self._starting:
                 await self._run()
@@ -130,7 +130,6 @@ class EventHub:
         """A stream that will only read what there is; nothing feeds it."""
         stream = self._admitted(credential, families)
         self._glances.add(stream)
-        self._counted(len(self))
         try:
             async with self.database.connection() as db:
                 head = await events.head(db)
@@ -152,19 +151,17 @@ class EventHub:
     def _admitted(self, credential: Credential, families: Sequence[str]) -> Subscription:
         if self._closed:
             raise Unavailable("The API is being stopped.")
+        view = View.of(self.families, credential.principal, families)
         user = credential.principal.user_id
-        theirs = sum(one.credential.principal.user_id == user for one in (*self._streams, *self._glances))
-        if theirs >= MAX_STREAMS_OF_USER:
-            raise TooManyAttempts(f"A user may have {MAX_STREAMS_OF_USER} event streams.", retry_after_seconds=5)
-        if len(self) >= MAX_STREAMS:
-            raise Busy("Too many event streams are open; try again later.")
-        return Subscription(View.of(self.families, credential.principal, families), credential)
+        seat = self._seats.take(user, of_user=MAX_STREAMS_OF_USER, of_worker=MAX_STREAMS)
+        return Subscription(view, credential, seat)
 
     def leave(self, stream: Subscription) -> None:
         """Forget a stream; the last one stops the reader."""
+        if stream in self._glances or stream in self._streams:
+            self._seats.leave(stream.seat)
         self._glances.discard(stream)
         self._streams.discard(stream)
-        self._counted(len(self))
         if not self._streams:
             self._stop()
 

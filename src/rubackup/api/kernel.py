@@ -11,10 +11,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from rubackup.api.estimates import Estimates
-from rubackup.api.files import Seats
 from rubackup.api.hub import EventHub
 from rubackup.api.metrics import Metrics
 from rubackup.api.resource import Action, Answer, Body, Op, Resource
+from rubackup.api.seats import Seats
 from rubackup.api.validate import key_names
 from rubackup.catalog.database import Database
 from rubackup.domain.permissions import Permission, Principal
@@ -58,12 +58,12 @@ class Kernel:
     events: EventHub
     metrics: Metrics
     links: FileLinks
+    seats: Seats
+    """Of downloads."""
     address: Address
     server_address: str = "localhost"
     zone: tzinfo | None = None
     estimates: Estimates = field(default_factory=Estimates)
-    seats: Seats = field(default_factory=Seats)
-    """Of downloads."""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from rubackup.chunkstore import seals
 from rubackup.chunkstore.gc.collection import collect
 from rubackup.chunkstore.gc.drain import remove_moved
 from rubackup.chunkstore.gc.ground import Ground
@@ -41,6 +42,9 @@ class Collecting:
     steady_ns: Callable[[], int]
     leave_emergency: Callable[[], None]
     _hashes: Hashes | None
+
+    def _dropped(self, record: str) -> bool:
+        return any(one.has(seals.tombstone_name(record)) for one in self._storages.all)
 
     def _check_open(self) -> None:
         if self._closed:

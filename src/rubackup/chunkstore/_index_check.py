@@ -17,6 +17,7 @@ from typing import Final
 import lmdb
 
 from rubackup.chunkstore.backends.oserrors import translated
+from rubackup.chunkstore.index_rows import record_row
 from rubackup.domain.errors import StorageFault
 
 log = logging.getLogger(__name__)
@@ -86,6 +87,8 @@ def _walk(txn: lmdb.Transaction[bytes], database: lmdb._Database, name: bytes) -
             return f"{name.decode()}: the keys do not ascend"
         if size is not None and len(value) != size:
             return f"{name.decode()}: a value of {len(value)} bytes"
+        if name == b"records":
+            record_row(key, value)
         last = key
         rows += 1
     told = txn.stat(database)["entries"]

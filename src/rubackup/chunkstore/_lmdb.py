@@ -41,6 +41,11 @@ def condemn(folder: Path) -> None:
         (folder / _DAMAGED).touch()
 
 
+def is_condemned(folder: Path) -> bool:
+    """Whether an environment was marked as damaged."""
+    return (folder / _DAMAGED).exists()
+
+
 class Environment:
     """Named databases in one folder. Safe for threads; no transaction may be nested in another of the same thread."""
 
@@ -49,7 +54,7 @@ class Environment:
         self.folder = folder
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         file = folder / "data.mdb"
-        if (folder / _DAMAGED).exists():
+        if is_condemned(folder):
             raise Corrupt(f"The index in {folder} was found damaged.")
         size = file.stat().st_size if file.exists() else 0
         self._map_bytes = max(map_bytes, 2 * size)
@@ -162,7 +167,7 @@ class Environment:
     @property
     def damaged(self) -> bool:
         """Whether a transaction found damage."""
-        return (self.folder / _DAMAGED).exists()
+        return is_condemned(self.folder)
 
     def close(self) -> None:
         """Release the files when nobody reads any more; everything committed is durable."""

@@ -18,10 +18,32 @@ class Locking(Collecting):
 
     def _row(self, record: str) -> RecordRow:
         self._check_open()
-        row = self._index.record(seals.check_record_id(record))
+        row = self._index.record(seals.check_record_id(record)) or self._looked_for(record)
         if row is None:
             raise NotFound(f"The pool has no record {record}.")
         return row
+
+    def _looked_for(self, record: str) -> RecordRow | None:
+        """The row of a record that was not in the index a moment ago; Corrupt when its manifest is there and the row still is not.
+
+        Then the index is wrong, and it is filled anew at the next opening.
+        """
+        with self._lock:  # a manifest gets its name, and loses it, together with the row
+            row = self._index.record(record)
+            if row is None and not self._dropped(record) and (label := self._place_of_manifest(record)):
+                told = f"The manifest {label} is there, and the index does not know it."
+                if self._index.suspect(told):
+                    raise Corrupt(told)
+            return row
+
+    def _place_of_manifest(self, record: str) -> str:
+        """Where a manifest lies whose seal is whole and names this record; '' when nowhere."""
+        name = seals.manifest_name(record)
+        for one in self._storages.all:
+            with suppress(NotFound, Corrupt):
+                if seals.read_seal(one.backend, name)[0].record == record:
+                    return f"{one.backend.label}/{name}"
+        return ""
 
     def _storage_of(self, row: RecordRow) -> Storage:
         storage = self._storages.get(row.storage)

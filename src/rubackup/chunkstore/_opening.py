@@ -8,13 +8,16 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from rubackup.chunkstore import _index_check
+from rubackup.chunkstore._lmdb import is_condemned
 from rubackup.chunkstore.backends.oserrors import translated
 from rubackup.chunkstore.index import Index
 from rubackup.domain.errors import Busy, Corrupt
 
 log = logging.getLogger(__name__)
+_T = TypeVar("_T")
 
 
 def take_lock(metadata: Path) -> int:
@@ -27,6 +30,17 @@ def take_lock(metadata: Path) -> int:
             os.close(handle)
             raise Busy(f"The pool with its metadata in {metadata} is served by another process.") from None
     return handle
+
+
+def rebuilding(metadata: Path, start: Callable[[], _T]) -> _T:
+    """What `start` gives, which opens the pool; where it finds the index damaged it is called again, and another is filled."""
+    try:
+        return start()
+    except Corrupt as error:
+        if not is_condemned(metadata / "index"):
+            raise
+        log.error("%s The pool is opened again.", error.message)
+    return start()
 
 
 def open_index(

@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 _TOGETHER: Final = 1000
 
 
-def behind(env: Environment, database: Any, after: str, limit: int) -> list[bytes]:
-    """The values of at most so many records with greater ids than `after`, '' is before the first."""
+def behind(env: Environment, database: Any, after: str, limit: int) -> list[tuple[bytes, bytes]]:
+    """Keys and values of at most so many records with greater ids than `after`, '' is before the first."""
     key = bytes.fromhex(after)
     with env.read() as txn:
         cursor = txn.cursor(database)
         found = cursor.set_range(key) if key else cursor.first()
         if found and key and cursor.key() == key:
             found = cursor.next()
-        return list(islice(cursor.iternext(keys=False), limit)) if found else []
+        return list(islice(cursor.iternext(), limit)) if found else []
 
 
 def each_record(index: Index) -> Iterator[RecordRow]:

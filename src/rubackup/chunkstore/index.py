@@ -27,7 +27,7 @@ from rubackup.chunkstore._marks import Mark, Marks, Moved
 from rubackup.chunkstore._packset import PackSet
 from rubackup.chunkstore.backends.oserrors import sync_folder, translated
 from rubackup.chunkstore.identity import ID_BYTES
-from rubackup.chunkstore.index_rows import PLACE, Batch, PackRow, Place, RecordRow
+from rubackup.chunkstore.index_rows import PLACE, Batch, PackRow, Place, RecordRow, record_row
 from rubackup.domain.errors import Corrupt, StorageFault
 
 __all__ = [
@@ -154,10 +154,10 @@ class Index:
             self._env.condemn()
             raise Corrupt(f"The index in {self._env.folder} holds a row of `{name}` that cannot be read.")
 
-    def _decoded(self, value: bytes) -> RecordRow:
+    def _decoded(self, key: bytes, value: bytes) -> RecordRow:
         try:
-            return _records.decode(value)
-        except (msgspec.DecodeError, ValueError) as error:
+            return record_row(key, value)
+        except ValueError as error:
             self._env.condemn()
             raise Corrupt(f"The index in {self._env.folder} holds a record that cannot be read: {error}.") from error
 
@@ -515,17 +515,18 @@ class Index:
     def records(self) -> list[RecordRow]:
         """Every sealed record."""
         with self._env.read() as txn:
-            values = list(txn.cursor(self._db["records"]).iternext(keys=False))
-        return [self._decoded(value) for value in values]
+            rows = list(txn.cursor(self._db["records"]).iternext())
+        return [self._decoded(*row) for row in rows]
 
     def records_behind(self, after: str, limit: int) -> list[RecordRow]:
         """At most so many sealed records, in the order of their ids, all greater than `after` ('': from the first)."""
-        return [self._decoded(value) for value in _walk.behind(self._env, self._db["records"], after, limit)]
+        return [self._decoded(*row) for row in _walk.behind(self._env, self._db["records"], after, limit)]
 
     def record(self, record: str) -> RecordRow | None:
         """One sealed record."""
-        value = self._get("records", bytes.fromhex(record))
-        return self._decoded(value) if value is not None else None
+        key = bytes.fromhex(record)
+        value = self._get("records", key)
+        return self._decoded(key, value) if value is not None else None
 
     def put_record(self, row: RecordRow, packs: PackSet | None, *, whole: bool = True) -> None:
         """Add a record whose manifest is durable, with the packs of its chunks where they are known.
@@ -585,7 +586,6 @@ _SIZES: Final = {
     "fences": _TASK.size,
 }
 """Lengths of values."""
-_records = msgspec.msgpack.Decoder(RecordRow)
 
 
 def _pack_row(number: int, value: bytes) -> PackRow:

@@ -54,6 +54,20 @@ class RecordRow(msgspec.Struct, array_like=True, frozen=True):
     file_bytes: int
 
 
+_records = msgspec.msgpack.Decoder(RecordRow)
+
+
+def record_row(key: bytes, value: bytes) -> RecordRow:
+    """The sealed record of a row; ValueError when it cannot be read or names another: LMDB's pages have no sums."""
+    try:
+        row = _records.decode(value)
+    except msgspec.MsgspecError as error:
+        raise ValueError(str(error)) from error
+    if row.sealed.record != key.hex():
+        raise ValueError(f"that of {key.hex()} names {row.sealed.record!r}")
+    return row
+
+
 @dataclass
 class Batch:
     """What one transaction adds for one owner; places carry that owner."""

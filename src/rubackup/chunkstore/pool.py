@@ -22,7 +22,7 @@ from rubackup.chunkstore._groups import GroupReader
 from rubackup.chunkstore._hash_check import HashCheck, mend
 from rubackup.chunkstore._lmdb import condemn
 from rubackup.chunkstore._members import Emergency, Members, same
-from rubackup.chunkstore._opening import open_index, take_lock
+from rubackup.chunkstore._opening import open_index, rebuilding, take_lock
 from rubackup.chunkstore._packset import PackSet
 from rubackup.chunkstore._presence import Presence
 from rubackup.chunkstore._usage import NOT_SPARED, Fill, Spared, Usage, usage_of
@@ -151,13 +151,17 @@ class Pool(Members):
         try:
             if rebuild_index:
                 condemn(metadata / "index")
-            pool = cls(name, metadata, lock, make_backend, now_ns, steady_ns)
-            pool._hashes, pool.block_bytes = hashes, block_bytes
-            pool._start(storages, reserve_bytes, level, map_bytes, evenly=evenly, emergency=emergency)
+
+            def started() -> Pool:
+                pool = cls(name, metadata, lock, make_backend, now_ns, steady_ns)
+                pool._hashes, pool.block_bytes = hashes, block_bytes
+                pool._start(storages, reserve_bytes, level, map_bytes, evenly=evenly, emergency=emergency)
+                return pool
+
+            return rebuilding(metadata, started)
         except BaseException:
             os.close(lock)
             raise
-        return pool
 
     def _start(
         self,
@@ -514,9 +518,6 @@ class Pool(Members):
             done += [whole] if whole else []
             left += [still] if still else []
         return done, left
-
-    def _dropped(self, record: str) -> bool:
-        return any(one.has(seals.tombstone_name(record)) for one in self._storages.all)
 
     @property
     def locks_are_near(self) -> bool:

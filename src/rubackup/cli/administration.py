@@ -18,6 +18,8 @@ from rubackup.domain.errors import Invalid, Unavailable
 from rubackup.domain.lookups import TaskStatus
 from rubackup.domain.pools import WRITTEN
 from rubackup.domain.tasks import FINAL
+from rubackup.roles.installed.alone import state_of
+from rubackup.roles.installed.layout import Layout
 from rubackup.roles.recovery import rebuilding
 from rubackup.roles.rest import ApiFault, RestClient
 from rubackup.roles.up import background
@@ -52,11 +54,12 @@ UserOption = Annotated[str, typer.Option("--user", help=f"Who logs in; the passw
 
 @contextmanager
 def session(login: Login) -> Iterator[RestClient]:
-    """The API, logged in. Invalid when it is not told where it is."""
-    if login.state is not None:
-        ready = background.running(login.state)
+    """The API, logged in. Invalid when it is not told where it is, and this host is no autonomous client."""
+    state = login.state or (None if login.api else _own_state())
+    if state is not None:
+        ready = background.running(state)
         if ready is None:
-            raise Unavailable(f"Nothing runs on {login.state}.")
+            raise Unavailable(f"Nothing runs on {state}.")
         password = Path(ready["password_file"]).read_text(encoding="utf-8").strip()
         client = RestClient(ready["api"], Path(ready["ca_file"]), ready["superuser"], password)
     elif login.api and login.ca and login.user and os.environ.get(PASSWORD):
@@ -67,6 +70,12 @@ def session(login: Login) -> Iterator[RestClient]:
         yield client
     finally:
         client.close()
+
+
+def _own_state() -> Path | None:
+    """The folder of an autonomous client, when this host is one."""
+    found = state_of(Layout.here())
+    return found.root if found is not None else None
 
 
 def pools_of(api: RestClient, name: str = "") -> list[dict[str, Any]]:

@@ -90,7 +90,7 @@ def _workers(text: str) -> int:
 def _set_up(layout: Layout, chosen: argparse.Namespace) -> None:
     kept = ConfigFile.load(layout.config_file).values if layout.config_file.exists() else {}
     try:
-        plan = plan_of(chosen, kept)
+        plan = plan_of(chosen, kept, layout)
     except KeyboardInterrupt:
         raise ConfigurationFault("Interrupted; nothing was changed.") from None
     nodes.set_up(layout, plan, print)

@@ -14,6 +14,7 @@ from rubackup.roles.init import plan as plans
 from rubackup.roles.init.database import LOCAL
 from rubackup.roles.init.plan import PASSWORD_LENGTHS, Plan, read_password
 from rubackup.roles.installed.config_file import AUTONOMOUS, NODES
+from rubackup.roles.installed.layout import Layout
 from rubackup.roles.settings import ConfigurationFault
 
 T = TypeVar("T")
@@ -89,7 +90,7 @@ class Questions:
             raise ConfigurationFault(f"What was typed is not UTF-8; {flag} answers the question as well.") from error
 
 
-def plan_of(chosen: argparse.Namespace, kept: Mapping[str, str]) -> Plan:
+def plan_of(chosen: argparse.Namespace, kept: Mapping[str, str], layout: Layout) -> Plan:
     """The answers; `kept` is what config.file says already. ConfigurationFault names a flag that is missing or wrong."""
     asked = Questions()
     if chosen.node is None and not asked.at:
@@ -108,10 +109,10 @@ def plan_of(chosen: argparse.Namespace, kept: Mapping[str, str]) -> Plan:
         alone=chosen.alone, local=chosen.local, adopt=chosen.adopt_database, change=chosen.change_node,
     )  # fmt: skip
     plan.check()
-    return _asked(plan, asked, kept, whole=whole) if asked.at else plan
+    return _asked(plan, asked, kept, layout, whole=whole) if asked.at else plan
 
 
-def _asked(plan: Plan, asked: Questions, kept: Mapping[str, str], *, whole: bool) -> Plan:
+def _asked(plan: Plan, asked: Questions, kept: Mapping[str, str], layout: Layout, *, whole: bool) -> Plan:
     """The plan with the answers to what is missing: what has to be known, and in a `whole` dialogue all the rest."""
     found: dict[str, object] = {}
 
@@ -146,8 +147,7 @@ def _asked(plan: Plan, asked: Questions, kept: Mapping[str, str], *, whole: bool
             kept.get("media-inet-interface", ""),
         )  # fmt: skip
     if missing("storage") and not kept:
-        default = "/opt/rubackup/var/pools/Default"
-        found["storage"] = _folder_or_none(asked, default)
+        found["storage"] = _folder_or_none(asked, str(layout.default_storage))
     return Plan(**{**{name: getattr(plan, name) for name in plan.__dataclass_fields__}, **found})
 
 

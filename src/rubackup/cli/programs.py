@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from rubackup import __version__
 from rubackup.domain.errors import RubackupError
@@ -83,6 +84,22 @@ class Program:
 
         return own_hwid(self.role, self._layout)
 
+    @classmethod
+    def actions(cls, group: Any) -> None:
+        """Add what this program does beside all others to the parser's group."""
+
+    def act(self, action: str) -> int:
+        """Do what the arguments say; the exit status."""
+        if action == "status":
+            return self.status()
+        if action == "hwid":
+            print(self.hwid())
+        elif action == "hwid-lines":
+            print(f"RuBackup {self.role} {__version__}\nHardware id:\n{self.hwid()}")
+        else:
+            {"start": self.start, "stop": self.stop, "restart": self.restart}[action]()
+        return 0
+
     def _unit(self) -> str:
         pid = pidfile.holder(self._pid)
         found = pidfile.unit_of(pid) if pid is not None else ""
@@ -118,7 +135,7 @@ def main(role: str, arguments: list[str] | None = None, make: type[Program] | No
     """The exit status of one call; what is wrong is one sentence on standard error."""
     name = f"rubackup_{role}"
     words = sys.argv[1:] if arguments is None else arguments
-    chosen = _parser(role).parse_args([_WORDS.get(word, word) for word in words])
+    chosen = _parser(role, make or Program).parse_args([_WORDS.get(word, word) for word in words])
     program = (make or Program)(role, Layout.here())
     try:
         return _act(program, chosen)
@@ -131,23 +148,14 @@ def main(role: str, arguments: list[str] | None = None, make: type[Program] | No
 
 
 def _act(program: Program, chosen: argparse.Namespace) -> int:
-    if chosen.action == "status":
-        return program.status()
-    if chosen.action == "hwid":
-        print(program.hwid())
-    elif chosen.action == "hwid-lines":
-        print(f"RuBackup {program.role} {__version__}\nHardware id:\n{program.hwid()}")
-    elif chosen.action == "enroll":
-        install_bundle(Layout.here(), chosen.enroll, app_host(api_settings(Layout.here())))
-        print(
-            "This host has its certificate. Start the API: rubackup_api --start, or its service; restart one that runs."
-        )
-    else:
-        {"start": program.start, "stop": program.stop, "restart": program.restart}[chosen.action]()
+    if chosen.action != "enroll":
+        return program.act(chosen.action)
+    install_bundle(Layout.here(), chosen.enroll, app_host(api_settings(Layout.here())))
+    print("This host has its certificate. Start the API: rubackup_api --start, or its service; restart one that runs.")
     return 0
 
 
-def _parser(role: str) -> argparse.ArgumentParser:
+def _parser(role: str, make: type[Program] = Program) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=f"rubackup_{role}", description=__doc__, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=__version__)
     group = parser.add_mutually_exclusive_group(required=True)
@@ -169,6 +177,7 @@ def _parser(role: str) -> argparse.ArgumentParser:
             "--enroll", type=Path, metavar="FILE", help="take over what rb_init --enroll-api has written"
         )
         parser.set_defaults(action="enroll")
+    make.actions(group)
     return parser
 
 

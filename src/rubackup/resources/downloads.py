@@ -11,11 +11,12 @@ from starlette.responses import Response
 
 from rubackup.api.access import source_address
 from rubackup.api.envelope import success
-from rubackup.api.files import FileResponse, open_file, refused
+from rubackup.api.files import MAX_DOWNLOADS_OF_USER, FileResponse, open_file, refused
 from rubackup.api.kernel import BASE, ROUTE, Asked, Kernel
 from rubackup.api.mutations import mutate, refusals_noted
 from rubackup.api.reads import refuse_query
 from rubackup.api.requests import read_query
+from rubackup.api.seats import MAX_DOWNLOADS
 from rubackup.api.validate import build_query
 from rubackup.api.writes import read_body_struct
 from rubackup.domain.errors import RangeNotSatisfiable
@@ -106,20 +107,20 @@ async def linked(kernel: Kernel, request: Request) -> Response:
 async def _send(kernel: Kernel, asked: Asked, record_id: int, path: str) -> Response:
     async with refusals_noted(kernel, asked), kernel.database.connection() as db:
         record = await downloads.downloadable(Change(db, asked.principal, kernel.hosts), record_id, path)
-    source, user = RecordSource(kernel, asked, record, path), asked.principal.user_id
-    kernel.seats.take(user)
+    source = RecordSource(kernel, asked, record, path)
+    seat = kernel.seats.take(asked.principal.user_id, of_user=MAX_DOWNLOADS_OF_USER, of_worker=MAX_DOWNLOADS)
     try:
         opened = await open_file(asked.request, source)
         if asked.method != "HEAD":
             span = opened.span
             await source.note(f"bytes {span.begin} to {span.end} of {opened.first.size_bytes}")
     except RangeNotSatisfiable as error:
-        kernel.seats.leave(user)
+        kernel.seats.leave(seat)
         return refused(error)
     except BaseException:
-        kernel.seats.leave(user)
+        kernel.seats.leave(seat)
         raise
-    return FileResponse(source, opened, kernel.seats, user)
+    return FileResponse(source, opened, kernel.seats, seat)
 
 
 async def make_link(kernel: Kernel, asked: Asked) -> Response:

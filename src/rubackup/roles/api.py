@@ -21,11 +21,22 @@ from rubackup.api.app import Application, address_of, board, build
 from rubackup.api.board import Slot
 from rubackup.catalog.database import Database
 from rubackup.resources import RESOURCES
+from rubackup.roles import systemd
 from rubackup.roles.expiry import days_left, watch
 from rubackup.roles.hosts import RelayHosts
 from rubackup.roles.installed import logs
 from rubackup.roles.listening import listen, listen_each
-from rubackup.roles.process import configured, database_address, exits, loaded, ready, until_signal, workers
+from rubackup.roles.liveness import beating
+from rubackup.roles.process import (
+    configured,
+    database_address,
+    exits,
+    loaded,
+    ready,
+    until_signal,
+    worker_timeout,
+    workers,
+)
 from rubackup.roles.protocol import ApiProtocol
 from rubackup.roles.settings import ConfigurationFault, Settings, time_zone
 from rubackup.roles.workers import Keeper
@@ -83,7 +94,8 @@ async def serve_at(settings: Settings, site: Site) -> None:
     files = pki.TlsFiles(
         key=settings.path("KEY_FILE"), chain=settings.path("CERT_FILE"), root=settings.path("ROOT_CA_FILE")
     )
-    database = Database(database_address(settings), size=10, application="rubackup_api")
+    address = database_address(settings)
+    database = Database(address, size=10, application="rubackup_api")
     hosts = RelayHosts(settings.servers(), files)
     once: list[asyncio.Task[None]] = []
     try:
@@ -91,7 +103,7 @@ async def serve_at(settings: Settings, site: Site) -> None:
         if site.first:
             await warn_before_first_login(database)
             host = settings.text("APP_HOST", "localhost")
-            once.append(asyncio.create_task(watch(database, files.chain, host)))
+            once.append(asyncio.create_task(watch(database, files.chain, host, address)))
         port = site.sockets[0].getsockname()[1]
         app = build(
             database,
@@ -123,15 +135,21 @@ def start(name: str, load: Callable[[], Settings], before: Callable[[Settings], 
     """
     settings = loaded(name, load)
 
-    async def work(site: Site | None) -> None:
+    async def alone() -> None:
         if before is not None:
             await before(settings)
-        await (serve(settings) if site is None else serve_at(settings, site))
+        await serve(settings)
+
+    async def work(site: Site) -> None:
+        async with beating(site.slot.beat):
+            if before is not None:
+                await before(settings)
+            await serve_at(settings, site)
 
     def keep() -> int:
         count = workers(settings)
         if count == 1:
-            until_signal(name, lambda: work(None))
+            until_signal(name, alone)
             return 0
         return _keep(settings, count, lambda site: until_signal(name, lambda: work(site)))
 
@@ -149,10 +167,15 @@ def _keep(settings: Settings, count: int, work: Callable[[Site], None]) -> int:
 
     def live(place: int) -> None:
         logs.follow()
+        systemd.leave_to_parent()
         slot = counts.slot(place)
         work(Site(each[place], secret, slot, lambda _port: slot.ready()))
 
-    keeper = Keeper(count, counts, live, idle=logs.turn_over)
+    def idle() -> float | None:
+        systemd.moves()
+        return logs.turn_over()
+
+    keeper = Keeper(count, counts, live, idle=idle, silent_seconds=worker_timeout(settings))
     gc.collect()
     gc.freeze()  # what is there now is shared with every worker, as long as no collector writes into it
     return keeper.run(lambda: _teller(settings)(port))

@@ -54,12 +54,14 @@ def own_names() -> list[str]:
     return list(dict.fromkeys([socket.gethostname(), "localhost", *_LOOPBACK]))
 
 
-def leaf(issuing: pki.Authority, role: str, hwid: str, key_pem: bytes, names: Iterable[str]) -> bytes:
+def leaf(
+    issuing: pki.Authority, role: str, hwid: str, key_pem: bytes, names: Iterable[str], days: float = 365
+) -> bytes:
     """A leaf for this key and these names, followed by its issuer's certificate."""
     dns, addresses = sorted_names(names)
     issued = pki.issue(
         issuing, pki.make_csr(key_pem, dns[0] if dns else role), role=role, hwid=hwid,
-        now=datetime.now(UTC), dns_names=dns, addresses=addresses,
+        now=datetime.now(UTC), days=days, dns_names=dns, addresses=addresses,
     )  # fmt: skip
     return issued.chain_pem
 
@@ -79,7 +81,11 @@ def covers(chain: Path, key: Path, names: Iterable[str], now: datetime | None = 
 
 def names_of(chain: Path) -> list[str]:
     """The host names, in lower case, and addresses of a leaf."""
-    found = x509.load_pem_x509_certificates(chain.read_bytes())[0]
+    return names_in(x509.load_pem_x509_certificates(chain.read_bytes())[0])
+
+
+def names_in(found: x509.Certificate) -> list[str]:
+    """The same of a certificate."""
     said = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     addresses = [str(address) for address in said.get_values_for_type(x509.IPAddress)]
     return [name.lower() for name in said.get_values_for_type(x509.DNSName)] + addresses

@@ -10,7 +10,6 @@ import logging
 import os
 import resource
 import signal
-import socket
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ import uvloop
 from rubackup.catalog import encryption
 from rubackup.catalog.database import DatabaseAddress
 from rubackup.domain.errors import RubackupError
+from rubackup.roles import systemd
 from rubackup.roles.settings import ConfigurationFault, Settings
 
 log = logging.getLogger(__name__)
@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 EXIT_CONFIGURATION = 78
 """sysexits.h EX_CONFIG: the supervisor does not start such a role again."""
 MOST_WORKERS = 64
+WORKER_TIMEOUT_SECONDS = 30
 LOG_FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 
 
@@ -62,9 +63,14 @@ def workers(settings: Settings) -> int:
     return settings.number("WORKERS", 1, least=1, most=MOST_WORKERS)
 
 
+def worker_timeout(settings: Settings) -> int:
+    """Seconds after which one of several is ended whose loop stands still."""
+    return settings.number("WORKER_TIMEOUT", WORKER_TIMEOUT_SECONDS, least=2, most=3600)
+
+
 def ready(settings: Settings, port: int = 0) -> None:
     """Tell the supervisor, or systemd, that this process serves, and on which port."""
-    _notify("READY=1")
+    systemd.serves()
     name = settings.text("READY_FILE", "")
     if not name:
         return
@@ -72,16 +78,6 @@ def ready(settings: Settings, port: int = 0) -> None:
     part = path.with_name(path.name + ".part")
     part.write_text(json.dumps({"pid": os.getpid(), "port": port}))
     part.replace(path)
-
-
-def _notify(state: str) -> None:
-    """Tell systemd, when it has started this process and wants to know (sd_notify)."""
-    address = os.environ.get("NOTIFY_SOCKET", "")
-    if not address:
-        return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as told:
-        told.connect("\0" + address[1:] if address.startswith("@") else address)
-        told.sendall(state.encode())
 
 
 def raise_descriptors(wanted: int) -> int:
@@ -142,6 +138,7 @@ def run(name: str, load: Callable[[], Settings], serve: Callable[[Settings], Awa
 
 def loaded(name: str, load: Callable[[], Settings]) -> Settings:
     """The settings; exits with 78 when one is wrong."""
+    systemd.tell_stacks()
     with exits(name):
         try:
             return load()
@@ -184,7 +181,8 @@ async def _until_signal(work: Awaitable[None]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
     try:
-        await task
+        async with systemd.watched():
+            await task
     except asyncio.CancelledError:
         if not stopping:
             raise

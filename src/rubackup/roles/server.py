@@ -65,10 +65,12 @@ async def serve(settings: Settings) -> None:
         leader.pools = pools
         leader.bandwidth = limits = BandwidthSync(database, registry, time_zone(settings))
         leader.retention = Retention(
-            database, time_zone(settings), max(settings.number("RETENTION_SECONDS", ROUND_SECONDS, most=3600), 1)
+            database, time_zone(settings), settings.number("RETENTION_SECONDS", ROUND_SECONDS, least=1, most=3600)
         )
         monitor = Monitor(database, (hwid, hostname))
-        reports = Reports(database, registry, heartbeats, tickets, monitor, ClientTools(database), pools.catch_up)
+        reports = Reports(
+            database, registry, heartbeats, tickets, monitor, ClientTools(database), pools.catch_up, signer
+        )
         plane = ControlPlane(
             database,
             signer,
@@ -97,7 +99,7 @@ async def serve(settings: Settings) -> None:
                 log.info("control listener on %s:%d", *control.address)
             ready(settings, listeners[0].address[1])
             standing = Standing(database, registry, pools, hwid)
-            told = ROUNDS.run(max(settings.number("ROUNDS_SECONDS", TELL_SECONDS, most=3600), 1))
+            told = ROUNDS.run(settings.number("ROUNDS_SECONDS", TELL_SECONDS, least=1, most=3600))
             await together(heartbeats.run(), leader.run(), watch.run(), monitor.run(), standing.run(), told)
         finally:
             for listener in listeners:

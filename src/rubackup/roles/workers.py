@@ -2,7 +2,7 @@
 
 The keeper is what systemd, the process file and `--stop` mean. It has no loop and no thread, so that a worker can be its
 fork at any time: what it holds in memory, secrets among it, reaches workers without any file, argument or variable.
-Workers that end are started again; none outlives the keeper, however that ends.
+Workers that end are started again, and so are those whose loops stand still; none outlives the keeper, however that ends.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ import logging
 import os
 import signal
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import Protocol
 
+from rubackup.roles.liveness import STACK_SECONDS, Silence, Witness
 from rubackup.roles.up.process import end_with_parent
 
 log = logging.getLogger(__name__)
@@ -24,6 +25,12 @@ STOP_SECONDS = 20.0
 """More than a worker takes to end its calls; less than `--stop` waits."""
 POLL_SECONDS = 0.05
 IDLE_SECONDS = 5.0
+SILENT_SECONDS = 30
+"""A worker whose loop has not come round for so long is ended, unless the settings say otherwise."""
+START_SECONDS = 60.0
+"""What one may take before it serves: it makes its routes and their checks at one go, which no loop gets between."""
+LOOKS = 6
+"""So often a worker is looked at before it counts as silent: none of these looks alone can end it."""
 FIRST_PAUSE, LAST_PAUSE = 0.5, 30.0
 """Seconds before a worker is started again that did not live for LAST_PAUSE; doubled each time."""
 _HEARD = frozenset({signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
@@ -44,12 +51,18 @@ class Places(Protocol):
         """Whether it serves."""
         ...
 
+    def beats(self, place: int) -> float:
+        """How often it has beaten; any other number than the one before shows that it lives."""
+        ...
+
 
 @dataclass
 class _Worker:
     """One place: who is there, or when the next one comes."""
 
     place: int
+    silence: Silence
+    witness: Witness = field(default_factory=Witness)
     pid: int = 0
     began: float = 0.0
     due: float = 0.0
@@ -60,10 +73,21 @@ class Keeper:
     """Starts workers, hands signals on, and waits for their end."""
 
     def __init__(
-        self, count: int, places: Places, work: Callable[[int], None], *, idle: Callable[[], float | None]
+        self,
+        count: int,
+        places: Places,
+        work: Callable[[int], None],
+        *,
+        idle: Callable[[], float | None],
+        silent_seconds: float = SILENT_SECONDS,
     ) -> None:
-        """`work` is a worker's life in the fork. `idle` is called now and then and says in how many seconds it wants to be."""
-        self._workers = [_Worker(place) for place in range(count)]
+        """`work` is a worker's life in the fork. `idle` is called now and then and says in how many seconds it wants to be.
+
+        A worker that has not beaten for `silent_seconds` is ended.
+        """
+        self._look = min(IDLE_SECONDS, silent_seconds / LOOKS)
+        self._silent = silent_seconds
+        self._workers = [_Worker(place, self._unheard()) for place in range(count)]
         self._places = places
         self._work = work
         self._idle = idle
@@ -80,6 +104,7 @@ class Keeper:
             if self._start(ready):
                 while self._ended is None:
                     self._rest()
+                    self._end_silent()
                     self._revive()
             self._stop()
         finally:
@@ -93,6 +118,7 @@ class Keeper:
                 self._fork(worker)
             while not all(self._places.is_ready(worker.place) for worker in group):
                 self._hear(POLL_SECONDS)
+                self._end_silent()
                 for worker, status in self._reap():
                     if self._ended is None:
                         log.error("worker %d ended before it served: %s", worker.place, _told(status))
@@ -111,6 +137,7 @@ class Keeper:
                 end_with_parent(keeper, signal.SIGKILL)
                 signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it serves there is nothing to read anew
                 signal.pthread_sigmask(signal.SIG_UNBLOCK, _HEARD)
+                worker.witness.enter()
                 self._work(worker.place)
                 status = 0
             except SystemExit as error:
@@ -120,12 +147,12 @@ class Keeper:
             finally:
                 logging.shutdown()
                 os._exit(status)  # what the keeper has open and registered is not the worker's to end
-        worker.pid, worker.began = pid, monotonic()
+        worker.pid, worker.began, worker.silence = pid, monotonic(), self._unheard()
         self._places.begun(worker.place, pid)
 
     def _rest(self) -> None:
         """Until a signal, a worker that is due, or what `idle` is there for."""
-        waits = [IDLE_SECONDS, self._idle()]
+        waits = [self._look, self._idle()]
         waits += [worker.due - monotonic() for worker in self._workers if not worker.pid]
         self._hear(max(min(wait for wait in waits if wait is not None), 0.01))
 
@@ -138,6 +165,33 @@ class Keeper:
             self._tell(signal.SIGHUP)
         else:
             self._ended = 0
+
+    def _unheard(self) -> Silence:
+        return Silence(2 * self._look)
+
+    def _limit(self, worker: _Worker) -> float:
+        return self._silent if self._places.is_ready(worker.place) else max(self._silent, START_SECONDS)
+
+    def _end_silent(self) -> None:
+        """End workers whose loops stand still, and tell what they were doing. They cannot end in order."""
+        silent = [
+            (worker, beats)
+            for worker in self._workers
+            if worker.pid and worker.silence.look(beats := self._places.beats(worker.place)) >= self._limit(worker)
+        ]
+        for worker, _ in silent:
+            worker.witness.ask(worker.pid)
+        until = monotonic() + STACK_SECONDS
+        for worker, beats in silent:
+            doing, seconds = worker.witness.answer(worker.pid, until), worker.silence.seconds
+            worker.silence = self._unheard()  # the kernel may not let it go at once
+            if self._places.beats(worker.place) != beats:
+                log.warning("worker %d stood still for %d s and goes on; %s", worker.place, seconds, doing)
+                continue
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(worker.pid, signal.SIGKILL)
+            text = "worker %d (process %d) stands still for %d s and is ended; %s"
+            log.error(text, worker.place, worker.pid, seconds, doing)
 
     def _revive(self) -> None:
         """Note who has ended, and start those whose pause is over."""

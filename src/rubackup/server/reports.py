@@ -25,7 +25,8 @@ from rubackup.server.orders import address
 from rubackup.server.registry import Registry
 from rubackup.server.tickets import TicketOffice
 from rubackup.server.tools import TOOL_MESSAGES, ClientTools
-from rubackup.services import client_pools, dispatch, presence, records
+from rubackup.services import api_hosts, client_pools, dispatch, presence, records
+from rubackup.services.api_hosts import ApiSigner
 from rubackup.wire.control import ControlPeer
 from rubackup.wire.framing import decode, encode
 from rubackup.wire.messages import (
@@ -39,6 +40,7 @@ from rubackup.wire.messages import (
     CheckDevice,
     CheckFolder,
     DropKept,
+    EnrolGranted,
     FormatDevice,
     ListBlockDevices,
     ListEncrypted,
@@ -55,6 +57,7 @@ from rubackup.wire.messages import (
     RecordSealed,
     Relay,
     Relayed,
+    RenewCertificate,
     RenewTicket,
     ReportFinished,
     ReportKeys,
@@ -108,8 +111,10 @@ class Reports:
         monitor: Monitor,
         tools: ClientTools,
         tell_pools: Callable[[str], Awaitable[None]] | None = None,
+        signer: ApiSigner | None = None,
     ) -> None:
-        """`tell_pools` returns when the media server of this hwid knows its pools."""
+        """`tell_pools` returns when the media server of this hwid knows its pools; `signer` renews certificates of APIs."""
+        self._signer = signer
         self._tell_pools = tell_pools
         self._database = database
         self._registry = registry
@@ -127,6 +132,9 @@ class Reports:
         match message:
             case Relay() if role == "api":
                 return await self._relay(message)
+            case RenewCertificate() if role == "api" and self._signer is not None:
+                hwid, address = peer.identity.hwid, peer.address
+                return EnrolGranted(await api_hosts.renew(self._database, self._signer, hwid, address, message.csr_pem))
             case ReportProgress() if role in {"client", "media"}:
                 return await self._progress(message)
             case ReportLog() if role in {"client", "media"}:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import ipaddress
 from collections.abc import Callable
 
+from rubackup.services.api_hosts import API_DAYS
 from rubackup.services.enrolment import Signed
 from rubackup.wire import pki
 from rubackup.wire.certificates import certificate_key_hash
@@ -27,4 +29,17 @@ class IssuingSigner:
         """A leaf for the host, bound to its role and hardware id."""
         names = (hostname, "localhost") if hostname.isascii() else ("localhost",)
         issued = pki.issue(self._issuing, csr_pem, role=role, hwid=hwid, now=self._now(), dns_names=names)
+        return Signed(chain_pem=issued.chain_pem, serial=issued.serial, not_after=issued.not_after)
+
+    def sign_api(self, csr_pem: bytes, hwid: str, name: str) -> Signed:
+        """A leaf for an API on a host of its own, under the name or address by which it is called."""
+        addresses, names = ["127.0.0.1"], ["localhost"]
+        try:
+            addresses.append(str(ipaddress.ip_address(name)))
+        except ValueError:
+            names.insert(0, name)
+        issued = pki.issue(
+            self._issuing, csr_pem, role="api", hwid=hwid, now=self._now(), days=API_DAYS, dns_names=names,
+            addresses=addresses,
+        )  # fmt: skip
         return Signed(chain_pem=issued.chain_pem, serial=issued.serial, not_after=issued.not_after)

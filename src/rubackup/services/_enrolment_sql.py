@@ -15,6 +15,8 @@ class Table:
     strangers: str
     sign: str
     count: str
+    of_hwid: str
+    of_all: str
     seen: str
     wait: str
 
@@ -27,6 +29,8 @@ WHERE NOT EXISTS (SELECT 1 FROM FAMILY f WHERE f.hwid = h.hwid)
     OR EXISTS (SELECT 1 FROM revoked_certificates r WHERE r.serial = h.serial)"""
 _SIGN = "UPDATE FAMILY SET certificate_serial = $2, certificate_not_after = $3, csr_pem = $4 WHERE id = $1"
 _COUNT = "SELECT count(*) AS hosts, count(*) FILTER (WHERE hwid = $1) AS keys FROM unauthorised_FAMILY"
+_OF_HWID = "SELECT id, address, last_seen_at FROM unauthorised_FAMILY WHERE hwid = $1"
+_OF_ALL = "SELECT id, address, last_seen_at FROM unauthorised_FAMILY"
 _SEEN = """
 UPDATE unauthorised_FAMILY SET last_seen_at = now(), hostname = $2, address = $3, os_type = $4, os_version = $5,
     package_version = $6, csr_pem = $7 /* more */
@@ -40,10 +44,8 @@ ON CONFLICT (hwid, fingerprint) DO UPDATE SET last_seen_at = now() RETURNING id"
 
 
 def _table(family: str, seen: str = _SEEN, wait: str = _WAIT) -> Table:
-    find, admit, strangers, sign, count, seen, wait = (
-        text.replace("FAMILY", family) for text in (_FIND, _ADMIT, _STRANGERS, _SIGN, _COUNT, seen, wait)
-    )
-    return Table(family, find, admit, strangers, sign, count, seen, wait)
+    texts = (_FIND, _ADMIT, _STRANGERS, _SIGN, _COUNT, _OF_HWID, _OF_ALL, seen, wait)
+    return Table(family, *(text.replace("FAMILY", family) for text in texts))
 
 
 TABLES = {

@@ -1,24 +1,33 @@
 """Hosts of the API alone: which there are, with which certificate and which role of the service database each comes in.
 
-A host that is expelled has its certificates revoked: no server takes it in any more. Its role in PostgreSQL is
-the business of whoever may change roles there (`roles.init.access`).
+A host that is expelled has its certificates revoked: no server takes it in any more, and none renews what it has. Browsers know
+nothing of that, so these certificates live for a short time. Its role in PostgreSQL is the business of whoever may change roles
+there (`roles.init.access`).
 """
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Protocol
 
 import msgspec
 from msgspec import Meta
 
 from rubackup.catalog.database import Connection, Database
 from rubackup.domain.errors import NotFound, Refused
-from rubackup.services.change import Change
+from rubackup.domain.permissions import Principal
+from rubackup.services import configuration
+from rubackup.services.change import Change, changing
+from rubackup.services.enrolment import Signed
+from rubackup.services.no_hosts import NoHosts
 
+API_DAYS = 45
+"""So long a certificate lives, and is believed by browsers after its host was expelled. Renewed when two thirds are over."""
 ENDS_SOON = dt.timedelta(days=30)
-"""So long before its end a certificate is spoken of."""
+"""So long before its end a certificate is spoken of that lives for a year; one with less, when a quarter of its life is left."""
+SOON_PART = 4
 FAMILY = "server_state"
 """Where an administrator sees what waits for somebody."""
 
@@ -34,12 +43,25 @@ _REVOKE = """
 INSERT INTO revoked_certificates (serial, role, hwid, reason)
 SELECT serial, role, hwid, $2 FROM issued_certificates WHERE role = 'api' AND hwid = $1
 ON CONFLICT (serial) DO NOTHING"""
+_FIND_HWID = "SELECT name, hwid, database_role FROM api_hosts WHERE hwid = $1 FOR UPDATE"
 _FORGET = "DELETE FROM api_hosts WHERE name = $1"
 _NAMES = "SELECT name FROM api_hosts ORDER BY name"
 _REVOKED = "SELECT serial FROM revoked_certificates WHERE role = 'api' AND serial = ANY ($1::text[])"
 _ENDING = """
-SELECT name, certificate_not_after AS ends_at FROM api_hosts WHERE certificate_not_after < now() + $1
+SELECT name, certificate_not_after AS ends_at FROM api_hosts
+WHERE certificate_not_after < now() + least($1, (certificate_not_after - enrolled_at) / $2::int)
 ORDER BY certificate_not_after, name"""
+
+
+class ApiSigner(Protocol):
+    """Signs with the issuing CA."""
+
+    key_hash: str
+    """SHA-256 of its public key (DER), hex."""
+
+    def sign_api(self, csr_pem: bytes, hwid: str, name: str) -> Signed:
+        """A leaf for the API of this name."""
+        ...
 
 
 class ApiHost(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,9 +124,30 @@ async def admit(database: Database, serial: str) -> None:
         raise Refused("The certificate was revoked.")
 
 
+async def renew(database: Database, signer: ApiSigner, hwid: str, address: str, csr_pem: bytes) -> bytes:
+    """Another certificate for an API on a host of its own that comes with one which counts; leaf and issuing CA.
+
+    What it has before stays good until its end. NotFound when no such host is enrolled, Refused as of other hosts.
+    """
+    who = Principal(0, "rubackup_api", frozenset(), address=address)
+    async with changing(
+        database, who, NoHosts(), method="RENEW", path="RenewCertificate", resource="api_hosts"
+    ) as change:
+        row = await change.db.fetchrow(_FIND_HWID, hwid)
+        if row is None:
+            raise NotFound("This API is not one that rb_init --enroll-api made.")
+        wanted = await configuration.value(change.db, "rb_key_hash")
+        if wanted and wanted != signer.key_hash:
+            raise Refused("This server signs certificates with another key than rb_key_hash allows.")
+        host = ApiHost(**row)
+        signed = await asyncio.to_thread(signer.sign_api, csr_pem, host.hwid, host.name)
+        await keep(change, host, signed.serial, signed.not_after)
+    return signed.chain_pem
+
+
 async def ending(db: Connection) -> list[EndingCertificate]:
     """Certificates of APIs that end soon, the first to end first."""
-    return [EndingCertificate(**row) for row in await db.fetch(_ENDING, ENDS_SOON)]
+    return [EndingCertificate(**row) for row in await db.fetch(_ENDING, ENDS_SOON, SOON_PART)]
 
 
 async def tell_end(change: Change, name: str, days: int, message: str) -> None:

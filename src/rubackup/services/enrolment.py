@@ -21,14 +21,15 @@ from rubackup.domain.permissions import Permission, Principal
 from rubackup.domain.tasks import FINAL, Verb
 from rubackup.queue.postgres import PostgresQueue
 from rubackup.services import _enrolment_sql as sql
-from rubackup.services import configuration, global_schedule, host_log, rekeying, scopes
+from rubackup.services import configuration, crowding, global_schedule, host_log, rekeying, scopes
 from rubackup.services.change import Change
+from rubackup.services.crowding import Waiting
 from rubackup.services.host_log import Happened
 from rubackup.services.rekeying import Expected
 
 WAITING_LIMIT = 1000
 KEYS_OF_ONE = 10
-"""So many keys wait under one hardware id. Later ones are sent away: who came first is not displaced."""
+"""So many keys wait under one hardware id; `services.crowding` says which one gives way to a newer one."""
 REVOKED_AT_ONCE = 50_000
 RETRY_AFTER_SECONDS = 60
 _COUNT_LOCK = 0x52_42_45_4E_52  # "RBENR"
@@ -87,7 +88,8 @@ async def ask(
 
     `fingerprint` is that of the key in `csr_pem`, whose signature the caller has checked. Another
     key for a known hwid waits in a row of its own, and nothing of the known host is touched or locked. Invalid for a
-    malformed name, TooManyAttempts when 1,000 hosts of the role or 10 keys of the hwid are waiting, Refused when this server's key is not the one of `rb_key_hash`.
+    malformed name, TooManyAttempts when 1,000 hosts of the role wait and most came from where this one comes from, Refused
+    when this server's key is not the one of `rb_key_hash`.
     """
     if role not in _HWIDS or not _HWIDS[role].fullmatch(hwid):
         raise Invalid(fields={"hwid": "is not a hardware id of this role."})
@@ -118,17 +120,30 @@ async def _wait(db: Connection, role: str, facts: list[Any]) -> None:
     if seen is not None:
         return
     await db.execute("SELECT pg_advisory_xact_lock($1)", _COUNT_LOCK)
-    waiting = await db.fetchrow(table.count, facts[0])
-    if waiting["hosts"] >= WAITING_LIMIT:
-        raise TooManyAttempts("Too many hosts wait for authorisation.", retry_after_seconds=RETRY_AFTER_SECONDS)
-    if waiting["keys"] >= KEYS_OF_ONE:
-        text = f"{waiting['keys']} keys wait under the hardware id {facts[0]}; an administrator has to delete others."
-        raise TooManyAttempts(text, retry_after_seconds=RETRY_AFTER_SECONDS)
+    gone = await _make_room(db, table, facts[0], facts[2])
     row_id = await db.fetchval(table.wait, *facts)
     if row_id is None:  # authorised since it was looked for
         return
+    if gone is not None:
+        await host_log.note_crowded(db, role, gone)
+        await db.execute(f"DELETE FROM unauthorised_{table.family} WHERE id = $1", gone)  # noqa: S608 - one of two names
+        await db.execute(sql.EVENT, "deleted", f"unauthorised_{table.family}", gone, None, None)
     await db.execute(sql.EVENT, "created", f"unauthorised_{table.family}", row_id, None, None)
-    await host_log.note_waiting(db, role, [row_id], Happened.WAITING, f"From {facts[2]}, with the key {facts[7]}.")
+    if gone is None:
+        await host_log.note_waiting(db, role, [row_id], Happened.WAITING, f"From {facts[2]}, with the key {facts[7]}.")
+
+
+async def _make_room(db: Connection, table: sql.Table, hwid: str, address: str) -> int | None:
+    """The id of the row that has to go for a newcomer; None when there is room. TooManyAttempts when there is none."""
+    waiting = await db.fetchrow(table.count, hwid)
+    if waiting["keys"] >= KEYS_OF_ONE:
+        return crowding.of_one_name([Waiting(**row) for row in await db.fetch(table.of_hwid, hwid)], address)
+    if waiting["hosts"] < WAITING_LIMIT:
+        return None
+    gone = crowding.of_all([Waiting(**row) for row in await db.fetch(table.of_all)], address)
+    if gone is None:
+        raise TooManyAttempts("Too many hosts wait for authorisation.", retry_after_seconds=RETRY_AFTER_SECONDS)
+    return gone
 
 
 async def authorise_clients(change: Change, ids: Sequence[int], expected: Expected = Expected()) -> list[int]:  # noqa: B008 - frozen

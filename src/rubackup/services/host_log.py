@@ -47,6 +47,7 @@ class _Log:
 
     of_rows: str
     of_waiting: str
+    crowded: str
     refused: str
     offline: str
     remove: str
@@ -58,6 +59,15 @@ SELECT h.id, {its_scope} h.hostname, h.hwid, $2, $3, $4 FROM {family} h WHERE h.
 _OF_WAITING = """
 INSERT INTO {log} (hostname, hwid, user_name, action, text)
 SELECT u.hostname, u.hwid, $2, $3, $4 FROM unauthorised_{family} u WHERE u.id = ANY ($1::bigint[]) ORDER BY u.id"""
+_CROWDED = """
+INSERT INTO {log} (hostname, hwid, action, text)
+SELECT u.hostname, u.hwid, 'waiting', $2 FROM unauthorised_{family} u WHERE u.id = $1 AND NOT EXISTS (
+    SELECT 1 FROM {log} l WHERE l.hwid = u.hwid AND l.action = 'waiting' AND l.text = $2
+        AND l.at > now() - make_interval(mins => $3))"""
+CROWDED = (
+    "So many keys wait that the address with the most loses the one that asked longest ago. Somebody may pose as this"
+    " host: compare fingerprints and delete those that are none of yours."
+)
 _REFUSED = """
 INSERT INTO {log} ({key}, {scope} hostname, hwid, action, text)
 SELECT last.{key}, {last_scope} $2, $1, 'refused', $3
@@ -82,7 +92,7 @@ def _log(family: str, key: str, presence: str, scope: str = "") -> _Log:
         "scope": f"{scope}," if scope else "", "last_scope": f"last.{scope}," if scope else "",
         "more": f", l.{scope}" if scope else "", "its_scope": "h.group_id," if scope else "",
     }  # fmt: skip
-    return _Log(*(text.format(**names) for text in (_OF_ROWS, _OF_WAITING, _REFUSED, _OFFLINE, _REMOVE)))
+    return _Log(*(text.format(**names) for text in (_OF_ROWS, _OF_WAITING, _CROWDED, _REFUSED, _OFFLINE, _REMOVE)))
 
 
 _LOGS = {
@@ -104,6 +114,11 @@ async def note_waiting(
 ) -> None:
     """A line for each of these hosts that wait for authorisation."""
     await db.execute(_LOGS[role].of_waiting, list(ids), user, happened.value, _cut(text))
+
+
+async def note_crowded(db: Connection, role: str, row_id: int) -> None:
+    """This host that waits gives way to another; of one hardware id one line an hour, however many keys are made up."""
+    await db.execute(_LOGS[role].crowded, row_id, CROWDED, REFUSALS_MINUTES)
 
 
 async def note_all_offline(db: Connection, server_hwid: str, text: str) -> None:

@@ -11,7 +11,7 @@ import lmdb
 import pytest
 
 from rubackup.chunkstore import _index_check
-from rubackup.domain.errors import Corrupt, StorageFault
+from rubackup.domain.errors import Corrupt, NotFound, StorageFault
 from support.chunkstore import Client, Place, begin, noise, record_id, restore
 from support.collecting import collect
 
@@ -154,3 +154,48 @@ def test_a_chunk_of_an_impossible_length_stops_a_collection(place: Place, key: b
 
     assert pool.index_damaged
     assert collect(place.reopen(), unfinished=[]).removed_packs == 0
+
+
+def test_a_record_under_another_name_costs_an_index(place: Place) -> None:
+    """A bit that flipped in the id of a record is no lost record: the opening that meets it fills another index at once."""
+    file = _closed_pool(place)
+    key = bytes.fromhex(record_id(1))
+    with lmdb.open(str(file.parent), max_dbs=32, map_size=1 << 30) as env, env.begin(write=True) as txn:
+        records = env.open_db(b"records", txn, create=False)
+        row = txn.get(key, db=records).replace(record_id(1).encode(), b" " + record_id(1)[1:].encode())
+        txn.put(key, row, db=records)
+    assert "names ' 00" in _index_check.check(file.parent)
+    pool = place.open()
+
+    assert pool.problems == []
+    assert len(_damaged_aside(place)) == 1
+    assert restore(pool, record_id(1)) == TREE
+
+
+def test_a_record_that_the_index_forgot_is_no_lost_record(place: Place) -> None:
+    """Its manifest is there; the index is called wrong, and the next opening lists the record again."""
+    pool = place.open()
+    Client().backup(begin(pool, 1), TREE)
+    pool._index.delete_record(record_id(1))
+    with pytest.raises(Corrupt, match="does not know it"):
+        pool.sealed(record_id(1))
+
+    assert pool.index_damaged
+    assert restore(place.reopen(), record_id(1)) == TREE
+
+
+def test_a_record_that_is_not_there_is_no_fault_of_the_index(place: Place) -> None:
+    """Neither is one that was dropped, nor one whose manifest nobody can read."""
+    pool = place.open()
+    for number in (1, 2):
+        Client().backup(begin(pool, number), TREE)
+    pool.drop(record_id(1))
+    pool._index.delete_record(record_id(2))
+    backend = pool._storages.all[0].backend
+    backend.delete(f"manifests/{record_id(2)}.manifest")
+    backend.put(f"manifests/{record_id(2)}.manifest", b"nothing that has a seal")
+    for number in (1, 2, 3):
+        with pytest.raises(NotFound):
+            pool.sealed(record_id(number))
+
+    assert not pool.index_damaged

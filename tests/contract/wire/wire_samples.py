@@ -119,6 +119,7 @@ from rubackup.wire.messages import (
     Relay,
     Relayed,
     Renew,
+    RenewCertificate,
     RenewTicket,
     ReportFinished,
     ReportKeys,
@@ -204,6 +205,7 @@ SAMPLES: tuple[Message, ...] = (
     ),
     EnrolPending(fingerprint="ab" * 32, retry_after_seconds=30.0),
     EnrolGranted(chain_pem=b"-----BEGIN CERTIFICATE-----"),
+    RenewCertificate(csr_pem=b"-----BEGIN CERTIFICATE REQUEST-----"),
     AskRoot(),
     Root(certificate_pem=b"-----BEGIN CERTIFICATE-----"),
     Hello(

@@ -12,6 +12,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -161,6 +162,21 @@ def test_events_reach_streams_of_every_worker(site: Site) -> None:
         eventually(lambda: site.figure(http, "rubackup_event_streams") == 0, 10)
 
 
+def test_a_users_streams_are_counted_by_all_workers(site: Site) -> None:
+    """Ten, whichever workers have them: the next is refused by each of them; streams that end make room."""
+    with site.caller() as http, ExitStack() as streams:
+        site.entered(http)
+        opened = [streams.enter_context(http.stream("GET", "/api/v1/events")).status_code for _ in range(10)]
+        assert opened == [200] * 10
+        refused = [http.get("/api/v1/events") for _ in range(9)]
+        assert {one.status_code for one in refused} == {429}
+        assert refused[0].json()["message"] == "A user may have 10 event streams at once."
+        streams.close()
+        eventually(lambda: site.figure(http, "rubackup_event_streams") == 0, 10)
+        with http.stream("GET", "/api/v1/events") as again:
+            assert again.status_code == 200
+
+
 def test_a_repeated_call_is_known_to_every_worker(site: Site) -> None:
     """An Idempotency-Key makes one row, whichever workers the calls come to."""
     with site.caller() as http, ThreadPoolExecutor(6) as threads:
@@ -234,8 +250,8 @@ def test_ending_the_keeper_ends_all_workers(authority: Authority, superuser: Dat
     told = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     told.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
     told.bind(str(authority.folder / "notify"))
-    more = {"WORKERS": "2", "APP_PORT": str(port), "notified": str(authority.folder / "notify")}
-    with told, process(authority.folder, superuser, **more) as (keeper, _):
+    notified, more = {"NOTIFY_SOCKET": str(authority.folder / "notify")}, {"WORKERS": "2", "APP_PORT": str(port)}
+    with told, process(authority.folder, superuser, environment=notified, **more) as (keeper, _):
         told.setblocking(False)
         message, control, *_ = told.recvmsg(100, socket.CMSG_SPACE(12))
         assert (message, struct.unpack("3i", control[0][2])[0]) == (b"READY=1", keeper.pid)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -10,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from rubackup.catalog import encryption
 from rubackup.catalog.database import Database, DatabaseAddress
 from rubackup.catalog.migrate import migrate
 from rubackup.domain.errors import Invalid, Unavailable
+from rubackup.roles import expiry
 from rubackup.roles.process import database_address
 from rubackup.roles.settings import ConfigurationFault, Settings
 from rubackup.roles.up.catalogue import connected
@@ -55,6 +58,21 @@ def encrypted(address: DatabaseAddress) -> bool:
             await database.close()
 
     return asyncio.run(ask())
+
+
+def test_the_end_of_its_certificate_is_seen(tls: TlsPostgres, postgres: DatabaseAddress) -> None:
+    """Without a login; of a server that encrypts nothing, and of a socket, there is none."""
+    found = encryption.certificate_end(tls.address.host, tls.address.port)
+
+    assert found is not None
+    assert 0.9 < expiry.database_days_left(tls.address) < 1
+    assert encryption.certificate_end(postgres.host, postgres.port) is None
+    for silent in (postgres, replace(tls.address, sslmode="disable"), replace(tls.address, host="/run/postgresql")):
+        assert expiry.database_warning("h", expiry.database_days_left(silent)) == ""
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    with pytest.raises(ConnectionError):
+        encryption.certificate_end("127.0.0.1", port)
 
 
 def at(tls: TlsPostgres, host: str, mode: str, root: Path | None = None) -> DatabaseAddress:

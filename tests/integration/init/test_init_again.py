@@ -95,6 +95,25 @@ def test_what_an_administrator_wrote_stays(whole: Place) -> None:
     assert config.read_text() == written
 
 
+def test_no_password_is_made_beside_that_of_the_superuser(whole: Place, tmp_path: Path) -> None:
+    """There is one already: another in the file of the first password would let nobody in."""
+    told = tmp_path / "told"
+
+    with told.open("w") as file:
+        assert (
+            in_child(
+                lambda: nodes.set_up(
+                    whole.layout, nodes.Plan("primary-server"), lambda text: print(text, file=file, flush=True)
+                )
+            )
+            == 0
+        )
+
+    assert not (whole.layout.root / "keys/superuser-password").exists()
+    assert "fingerprint" in told.read_text()
+    assert "password lies in" not in told.read_text()
+
+
 def test_modes_at_the_guides_paths(whole: Place) -> None:
     """The five keys and certificates of the guide are there, private ones for their owner alone."""
     keys = whole.layout.root / "keys"

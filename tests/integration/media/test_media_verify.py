@@ -10,7 +10,7 @@ import pytest
 
 from rubackup.agent.folders import Ground
 from rubackup.agent.tasks import Outcome, RunningTask
-from rubackup.agent.verifying import verify
+from rubackup.agent.verifying import REBUILT, verify
 from rubackup.chunkstore import pack
 from rubackup.chunkstore.backends.local import LocalBackend
 from rubackup.chunkstore.index import Place
@@ -70,8 +70,17 @@ def test_a_wrong_index_is_rebuilt_and_the_copy_is_whole(pools: PoolKeeper) -> No
     outcome, lines = _verified(pools)
 
     assert (outcome.outcome, outcome.damaged) == ("done", ())
-    assert lines == ["The index of the pool is wrong. It is rebuilt, and the copy is verified once more."]
+    assert lines == [REBUILT]
     assert pools.get(1) is not pool
+
+
+def test_a_copy_that_the_index_forgot_is_whole(pools: PoolKeeper) -> None:
+    """That the index does not know a copy whose manifest is there proves nothing against the copy."""
+    pools.get(1)._index.delete_record(record_id(1))
+    outcome, lines = _verified(pools)
+
+    assert (outcome.outcome, outcome.damaged) == ("done", ())
+    assert [line.partition("does not know it. ")[2] for line in lines] == [REBUILT]
 
 
 def test_a_damaged_manifest_is_made_anew(pools: PoolKeeper, tmp_path: Path) -> None:

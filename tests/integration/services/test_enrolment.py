@@ -102,8 +102,8 @@ def test_a_thousand_hosts_may_wait(run):
         signer = NumberingSigner()
         async with database.connection() as db:
             await db.execute(
-                """INSERT INTO unauthorised_clients (hwid, hostname, csr_pem, fingerprint)
-                   SELECT lpad(n::text, 16, '0'), 'h', '', 'f0' FROM generate_series(1, 999) n"""
+                """INSERT INTO unauthorised_clients (hwid, hostname, csr_pem, fingerprint, address)
+                   SELECT lpad(n::text, 16, '0'), 'h', '', 'f0', '10.0.0.7' FROM generate_series(1, 999) n"""
             )
         async with database.transaction() as db:
             await db.execute("LOCK TABLE events IN EXCLUSIVE MODE")  # nobody commits before all five have asked
@@ -115,6 +115,26 @@ def test_a_thousand_hosts_may_wait(run):
         assert sum(isinstance(answer, Pending) for answer in answers) == 1
         assert await ask(database, signer, hwid="1".rjust(16, "0")) == Pending("f0")
         assert await ask(database, signer, "media") == Pending("f0")
+
+    run(scenario)
+
+
+def test_a_flood_from_one_address_leaves_room_for_another(run):
+    """A thousand made up hardware ids from one address: its next is sent away, a host from elsewhere has its place."""
+
+    async def scenario(database: Database):
+        signer = NumberingSigner()
+        async with database.connection() as db:
+            await db.execute(
+                """INSERT INTO unauthorised_clients (hwid, hostname, csr_pem, fingerprint, address)
+                   SELECT lpad(n::text, 16, '0'), 'h', '', 'f0', '10.6.6.6' FROM generate_series(1, 1000) n"""
+            )
+        with pytest.raises(TooManyAttempts, match="Too many hosts wait"):
+            await ask(database, signer, address="10.6.6.6")
+        assert await ask(database, signer, address="10.0.0.7") == Pending("f0")
+        async with database.connection() as db:
+            assert await db.fetchval("SELECT count(*) FROM unauthorised_clients") == 1000
+            assert await db.fetchval("SELECT count(*) FROM unauthorised_clients WHERE address = '10.0.0.7'") == 1
 
     run(scenario)
 

@@ -173,7 +173,7 @@ def test_a_second_server_on_the_same_data_is_refused(server: EmbeddedPostgres, f
     server.start()
     second = EmbeddedPostgres(folder / "state", folder / "run")
 
-    with pytest.raises(StartupFault, match="lock file"):
+    with pytest.raises(StartupFault, match="another one runs on"):
         second.start(retry_seconds=0.5)
 
     assert value(server.address(), "SELECT 1") == 1

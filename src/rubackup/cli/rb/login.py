@@ -16,8 +16,6 @@ from rubackup.sdk import Client, Misused
 from rubackup.sdk.client import DATABASE
 from rubackup.sdk.store import read_private
 
-INSTALLED_ROOT = Path("/opt/rubackup/keys/rootCA/serverRootCACert.crt")
-
 Json = Annotated[bool, typer.Option("--json", help="JSON for scripts.")]
 
 
@@ -45,7 +43,8 @@ def login(
 ) -> None:
     """Begin a session. It lasts until `rb logout`, at most 24 hours."""
     last = _last(needed=not url and state is None)
-    state = state or (None if url or last is not None else _own_state())
+    if state is None and not url and not ca and _logs_in_here(own := _own_state(), last, user):
+        state = own
     if state is not None:
         place, password_file = _place_of(state, password_file)
     elif url or last is not None or sys.stdin.isatty():
@@ -120,7 +119,10 @@ def ask(question: str, **how: Any) -> str:
 
 def _root() -> str:
     """The root certificate of an installation on this host."""
-    return str(INSTALLED_ROOT) if INSTALLED_ROOT.exists() else "none"
+    from rubackup.roles.installed.layout import Layout  # noqa: PLC0415 - nothing else of `rb` needs the product
+
+    found = Layout.here().root_certificate
+    return str(found) if found.exists() else "none"
 
 
 def _given(answer: str) -> Path | None:
@@ -147,6 +149,17 @@ def _own_state() -> Path | None:
         return Path(file.values["autonomous-directory"]) if file.node == AUTONOMOUS else None
     except (RubackupError, KeyError):
         return None
+
+
+def _logs_in_here(own: Path | None, last: access.Place | None, user: str) -> bool:
+    """Whether the login is that of an autonomous client's superuser, whose password this host has: the first, or once more."""
+    if own is None or last is None:
+        return own is not None
+    try:
+        here, _ = _place_of(own, "")
+    except Misused:
+        return False
+    return (last.url, user or last.user) == (here.url, here.user)
 
 
 def _place_of(state: Path, password_file: str) -> tuple[access.Place, str]:

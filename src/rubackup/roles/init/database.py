@@ -122,7 +122,7 @@ class ServiceDatabase:
 
         async def work() -> None:
             async with connected(self.address()) as connection:
-                await make_superuser(connection, _superuser_password(self._layout, self._plan))
+                await make_superuser(connection, lambda: _superuser_password(self._layout, self._plan))
                 await emergency.place(connection, str(self._layout.emergency))
 
         asyncio.run(work())

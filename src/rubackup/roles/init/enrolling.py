@@ -54,7 +54,8 @@ class Issuer:
     def bundle(self, role: str, name: str, hwid: str, *, user: str = "", password: str = "") -> Bundle:
         """A new certificate for a host, with what else it needs; the database's part as it is given."""
         key = pki.new_key_pem()
-        chain = authority.leaf(self.authority, role, hwid, key, [name, "localhost", "127.0.0.1"])
+        days = api_hosts.API_DAYS if role == "api" else 365
+        chain = authority.leaf(self.authority, role, hwid, key, [name, "localhost", "127.0.0.1"], days)
         address = self.address
         return Bundle(
             role="server" if role == "server" else "api",

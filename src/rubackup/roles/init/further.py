@@ -9,6 +9,7 @@ from rubackup.catalog.database import Database
 from rubackup.catalog.migrate import finish
 from rubackup.domain.errors import NotFound
 from rubackup.domain.permissions import Principal, Role
+from rubackup.roles.init import api_renewal
 from rubackup.roles.init.folders import Tell
 from rubackup.roles.init.nodes import api_name, catalogue_address
 from rubackup.roles.init.plan import PASSWORD_LENGTHS
@@ -71,12 +72,12 @@ def unlock(layout: Layout, user: str) -> int:
 
 
 def renew_all(layout: Layout, tell: Tell) -> list[str]:
-    """Sign new leaves for the server and API of this host where they are due; the roles that have got one.
+    """New leaves for the server and API of this host where they are due; the roles that have got one.
 
-    On a host without the issuing CA there is nothing to do: agents renew theirs themselves.
+    On a host without the issuing CA a server gives the API's; agents renew theirs themselves.
     """
     if not layout.issuing_key.exists():
-        return []
+        return ["api"] if api_renewal.renew(layout, tell) else []
     renewed = []
     for role, names in (("server", ()), ("api", (api_name(layout),))):
         if layout.hwid(role).exists() and renew(layout, role, names):

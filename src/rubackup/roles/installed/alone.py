@@ -6,19 +6,26 @@ belongs to the host and not to the folder lies where every client's does: socket
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from rubackup.domain.errors import Conflict
+from rubackup.roles.installed import pidfile
 from rubackup.roles.installed.config_file import AUTONOMOUS, ConfigFile, read_hwid
 from rubackup.roles.installed.layout import Layout
 from rubackup.roles.settings import ConfigurationFault, Settings, render_folders, time_zone
+from rubackup.roles.up import beside, catalogue
 from rubackup.roles.up.main import serve
+from rubackup.roles.up.own import own
 from rubackup.roles.up.settings import Wishes
-from rubackup.roles.up.state import State
+from rubackup.roles.up.state import State, holder, locked
 
 ROLE = "alone"
+UNIT = "rubackup_alone.service"
+NEW = "rubackup_alone --new-catalogue"
 _PASSED = {
     "server": ("TIMEZONE",),
     "api": ("TIMEZONE",),
@@ -67,7 +74,8 @@ def wishes(layout: Layout, found: Settings) -> Wishes:
         "MASTER_KEY": str(master_key(layout, state)),
         "PROTECTED_DIRS": render_folders([path.resolve() for path in (state.root, layout.root / "keys")]),
     }
-    return Wishes(by_role, own_tools=True)
+    named = os.environ.get(beside.VARIABLE, "")
+    return Wishes(by_role, own_tools=True, new_command=NEW, socket=Path(named) if named else None)
 
 
 def folder_of(found: Settings) -> State:
@@ -89,3 +97,29 @@ def run(layout: Layout, announce: Callable[[dict[str, Any]], None]) -> None:
         state.root, port=found.port("APP_PORT"), log_level=found.log_level(), announce=announce,
         wishes=wishes(layout, found),
     )  # fmt: skip
+
+
+def prepare_postgres(layout: Layout, runtime: Path) -> None:
+    """Make the data ready for PostgreSQL's own unit, whose runtime folder this is; root calls it before the unit starts."""
+    state = folder_of(settings(layout))
+    beside.prepare(
+        state, runtime, layout.run(ROLE) / "postgres", supervised=lambda pid: pidfile.unit_of(pid) == UNIT, command=NEW
+    )
+
+
+def begin_anew(layout: Layout) -> State:
+    """Let the next start begin with an empty catalogue; Conflict while there is one, or while it runs."""
+    state = folder_of(settings(layout))
+    if (pid := holder(state)) is not None:
+        raise Conflict(f"The autonomous client runs (process {pid}); stop it first: systemctl stop {UNIT}.")
+    data = state.root / "postgres/data"
+    with locked(state):
+        if data.exists():
+            with own(state) as found:
+                catalogue.make(found)
+                if not asyncio.run(catalogue.is_empty(found)):
+                    raise Conflict(
+                        f"{state.root} has a catalogue. If it is to go: mv {data} {data}.old, and say this again."
+                    )
+        catalogue.begin(state, new=True)
+    return state

@@ -17,7 +17,7 @@ from rubackup.roles.installed import certificate, logs
 from rubackup.roles.installed.config_file import AUTONOMOUS, NODES, ConfigFile
 from rubackup.roles.installed.environment import api_settings, app_host
 from rubackup.roles.installed.layout import Layout
-from rubackup.roles.process import database_address, workers
+from rubackup.roles.process import database_address, worker_timeout, workers
 from rubackup.roles.settings import ConfigurationFault, Settings, time_zone
 
 Question = Callable[[Settings], object]
@@ -79,6 +79,8 @@ def _role(file: ConfigFile, role: str, layout: Layout, report: Report) -> None:
     settings = file.settings(role, layout)
     for question in _questions(role):
         report.ask(lambda question=question: question(settings))  # type: ignore[misc]
+    if role == "server" and not report.problems and not layout.api_environment.exists():
+        _note_database_end(settings, report)
 
 
 def _questions(role: str) -> Iterator[Question]:
@@ -127,6 +129,7 @@ def _api(layout: Layout, report: Report) -> None:
         lambda found: resolved(found, "APP_HOST", "APP_HOST"),
         lambda found: resolved(found, "DB_HOST", "DB_HOST"),
         workers,
+        worker_timeout,
         certificate.require_api,
         database_address,
         app_host,
@@ -136,6 +139,7 @@ def _api(layout: Layout, report: Report) -> None:
     _note_end(settings, report)
     if not report.problems:
         _note_connections(settings, report)
+        _note_database_end(settings, report)
 
 
 def _note_upgrade(address: DatabaseAddress, report: Report) -> None:
@@ -153,6 +157,14 @@ def _note_end(settings: Settings, report: Report) -> None:
     chain = settings.path("CERT_FILE")
     if text := expiry.warning(chain, settings.text("APP_HOST")):
         (report.problems if expiry.days_left(chain) < 0 else report.notes).append(text)
+
+
+def _note_database_end(settings: Settings, report: Report) -> None:
+    """The same of PostgreSQL's certificate."""
+    address = database_address(settings)
+    days = expiry.database_days_left(address)
+    if text := expiry.database_warning(address.host, days):
+        (report.problems if days < 0 else report.notes).append(text)
 
 
 def _note_connections(settings: Settings, report: Report) -> None:

@@ -40,26 +40,30 @@ TUNING = ("MEMORY_STORAGES", "GC_GRACE_SECONDS", "RETENTION_SECONDS", "ROUNDS_SE
 
 @dataclass(frozen=True)
 class Key:
-    """One key: its name in the file, the process' name for it, who reads it, what it means, its default."""
+    """One key: its name in the file, the process' name for it, who reads it, what it means, its default.
+
+    `otherwise` tells, for the manual, what holds where there is neither a value nor a default.
+    """
 
     name: str
     env: str
     roles: frozenset[str]
     meaning: str
     default: str = ""
+    otherwise: str = ""
 
 
 KEYS = (
     Key("node", "", ALL | ALONE, f"what this host is: {', '.join(NODES)}"),
     Key("who-is-primary-server", "RB_SERVER_HOST", ALL, "servers to connect to, `host:port,host:port`", "localhost"),
-    Key("hostname", "HOSTNAME", ALL, "name of this host as administrators see it"),
+    Key("hostname", "HOSTNAME", ALL, "name of this host as administrators see it", otherwise="that of the host"),
     Key("dbhost", "DB_HOST", SERVER, "host of PostgreSQL: name, address or folder of its socket", "localhost"),
     Key("dbport", "DB_PORT", SERVER, "port of PostgreSQL", "5432"),
     Key("dbname", "DB_NAME", SERVER, "the service database", "rubackup"),
     Key("user", "DB_USER", SERVER, "role of the service database", "rubackup"),
-    Key("password-file", "DB_PASSWORD_FILE", SERVER, "file with that role's password"),
-    Key("db-sslmode", "DB_SSLMODE", SERVER, "how the way to PostgreSQL is encrypted: disable, prefer, require, verify-ca, verify-full"),
-    Key("db-root-cert", "DB_ROOT_CERT", SERVER, "certificate of the CA of PostgreSQL's certificate"),
+    Key("password-file", "DB_PASSWORD_FILE", SERVER, "file with that role's password", otherwise="`keys/database/password`"),
+    Key("db-sslmode", "DB_SSLMODE", SERVER, "how the way to PostgreSQL is encrypted: disable, prefer, require, verify-ca, verify-full", otherwise="`verify-full` with a root certificate, else `prefer`"),
+    Key("db-root-cert", "DB_ROOT_CERT", SERVER, "certificate of the CA of PostgreSQL's certificate", otherwise="`keys/database/root.crt`, if it is there"),
     Key(
         "server-inet-interface", "CONTROL_HOST", SERVER,
         "where hosts and APIs connect to this server: an address, a name, or a network interface", "127.0.0.1",
@@ -70,9 +74,9 @@ KEYS = (
         "where clients send and fetch data: an address, a name, or a network interface", "127.0.0.1",
     ),
     Key("media-port", "DATA_PORT", MEDIA, "port of the same", "9993"),
-    Key("media-name", "DATA_NAME", MEDIA, "name or address of the media server that clients are told"),
+    Key("media-name", "DATA_NAME", MEDIA, "name or address of the media server that clients are told", otherwise="`media-inet-interface`"),
     Key("parallelizm", "PARALLEL_TASKS", MEDIA | CLIENT | ALONE, "how many tasks this host works on at a time, 1 to 64", "8"),
-    Key("timezone", "TIMEZONE", SERVER | ALONE, "IANA name of the zone of schedules and times of day"),
+    Key("timezone", "TIMEZONE", SERVER | ALONE, "IANA name of the zone of schedules and times of day", otherwise="that of the host"),
     Key("log-level", "LOG_LEVEL", ALL | ALONE, "DEBUG, INFO, WARNING or ERROR", "INFO"),
     Key("root-ca-fingerprint", "ROOT_CA_FINGERPRINT", MEDIA | CLIENT, "SHA-256 of the root certificate, hex"),
     Key("client-defined-storages", "CLIENT_DEFINED_STORAGES", CLIENT | ALONE, "folders of Client defined pools, `name=/folder`"),
@@ -80,7 +84,7 @@ KEYS = (
         "use-local-backup-directory", "LOCAL_BACKUP_DIRECTORY", CLIENT | ALONE,
         f"folder in which this host's client keeps copies itself: storage `{LOCAL}` of a Client defined pool",
     ),
-    Key("snapshot-dir", "SNAPSHOT_DIR", CLIENT | ALONE, "folder in which snapshots are mounted while they are read"),
+    Key("snapshot-dir", "SNAPSHOT_DIR", CLIENT | ALONE, "folder in which snapshots are mounted while they are read", otherwise="`/run/rubackup/snapshots`"),
     Key("autonomous-directory", "ALONE_DIR", ALONE, "folder that holds everything of an autonomous client"),
     Key("api-port", "APP_PORT", ALONE, "port of an autonomous client's API, on loopback", "5656"),
 )  # fmt: skip

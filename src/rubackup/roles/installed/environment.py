@@ -22,7 +22,7 @@ GUIDE = {
 """The guide's variables with its defaults."""
 OURS = (
     "DB_NAME", "DB_USER", "DB_PASSWORD_FILE", "DB_SSLMODE", "DB_ROOT_CERT", "KEY_FILE", "CERT_FILE", "ROOT_CA_FILE", "TOKEN_SECRET_FILE",
-    "METRICS_TOKEN_FILE", "COOKIE_DOMAIN", "TIMEZONE", "WORKERS", "READY_FILE",
+    "METRICS_TOKEN_FILE", "COOKIE_DOMAIN", "TIMEZONE", "WORKERS", "WORKER_TIMEOUT", "READY_FILE",
 )  # fmt: skip
 KNOWN = (*GUIDE, *OURS)
 _ADDRESS = re.compile(r"[0-9A-Fa-f:.]+")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,8 +28,8 @@ from rubackup.roles.settings import Settings
 from rubackup.roles.up import catalogue
 from rubackup.roles.up.faults import StartupFault
 from rubackup.roles.up.main import checked
-from rubackup.roles.up.postgres import EmbeddedPostgres
-from rubackup.roles.up.state import State, holder, locked, runtime_folder
+from rubackup.roles.up.own import own
+from rubackup.roles.up.state import State, holder, locked
 from rubackup.wire import pki
 
 UP: Final = "up"
@@ -148,7 +147,7 @@ def reading(home: Home) -> Iterator[DatabaseAddress]:
         return
     if not (state.root / "postgres/data").exists() and not _is_external(state):
         raise Invalid(f"The state {state.root} has no catalogue.")
-    with locked(state), _own(state) as found:
+    with locked(state), own(state) as found:
         yield found.address
 
 
@@ -178,26 +177,10 @@ def replacing(
     state.make()
     with locked(state):
         home.place(files, replace=replace)
-        with _own(state) as found:
+        with own(state) as found:
             if found.administrator is not None:
                 catalogue.make(found)
             yield found.address
-
-
-@contextlib.contextmanager
-def _own(state: State) -> Iterator[catalogue.Catalogue]:
-    """The catalogue of a state that is locked; an embedded PostgreSQL runs for the length of the block."""
-    found = catalogue.chosen(state, os.environ)
-    if found is not None:
-        yield found
-        return
-    with runtime_folder(state) as runtime:
-        server = EmbeddedPostgres(state.root, runtime)
-        server.start()
-        try:
-            yield catalogue.embedded(state, server.address())
-        finally:
-            server.stop()
 
 
 def _is_external(state: State) -> bool:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,15 +20,19 @@ from rubackup.catalog.database import Connection, DatabaseAddress
 from rubackup.catalog.migrate import check_version, migrate, version
 from rubackup.catalog.quoting import quoted
 from rubackup.roles.settings import Settings
+from rubackup.roles.up.certificates import hwid
 from rubackup.roles.up.faults import StartupFault
-from rubackup.roles.up.state import State
-from rubackup.services import emergency
+from rubackup.roles.up.state import State, write_text
+from rubackup.services import emergency, moved
 from rubackup.services.passwords import hash_password
+
+log = logging.getLogger(__name__)
 
 DATABASE = "rubackup"
 SUPERUSER = "rubackup"
 SUPERUSER_PASSWORD = "superuser-password"  # noqa: S105 - a file's name
 DATABASE_PASSWORD = "database-password"  # noqa: S105 - a file's name
+NEW = "rubackup up --new-catalogue"
 
 
 @dataclass(frozen=True)
@@ -84,22 +89,26 @@ def embedded(state: State, administrator: DatabaseAddress) -> Catalogue:
     return Catalogue(address, state.secret(DATABASE_PASSWORD), administrator)
 
 
-def begin(state: State, *, new: bool) -> None:
-    """An empty catalogue begins, whatever else of the state is there; StartupFault where one is lost, unless that is wanted."""
+def begin(state: State, *, new: bool, command: str = NEW) -> None:
+    """An empty catalogue begins, whatever else of the state is there; StartupFault where one is lost, unless that is wanted.
+
+    `command`: what an administrator types who wants that.
+    """
     if state.complete.exists() and not new:
         raise StartupFault(
             f"The state {state.root} had a catalogue, and its database is gone: bring a backup of it back by `rubackup "
-            "restore-catalogue`; to begin with an empty one: `rubackup up --new-catalogue`."
+            f"restore-catalogue`; to begin with an empty one: `{command}`."
         )
     state.complete.unlink(missing_ok=True)
 
 
-def prepare(state: State, catalogue: Catalogue, *, new: bool = False) -> None:
+def prepare(state: State, catalogue: Catalogue, *, new: bool = False, command: str = NEW) -> None:
     """Make role, database, schema, superuser and the place of the emergency storage where they are missing.
 
-    `new`: whether an empty catalogue may begin where the state had one. StartupFault says what is not possible.
+    `new`: whether an empty catalogue may begin where the state had one, which else the `command` allows. StartupFault
+    says what is not possible.
     """
-    asyncio.run(_prepare(state, catalogue, new=new))
+    asyncio.run(_prepare(state, catalogue, new=new, command=command))
 
 
 def make(catalogue: Catalogue) -> None:
@@ -108,19 +117,45 @@ def make(catalogue: Catalogue) -> None:
         asyncio.run(make_database(catalogue.administrator, catalogue.address))
 
 
-async def _prepare(state: State, catalogue: Catalogue, *, new: bool) -> None:
+async def is_empty(catalogue: Catalogue) -> bool:
+    """Whether the catalogue has no tables, as where its making or its restore was ended."""
+    async with connected(catalogue.address) as connection:
+        return await version(connection) is None
+
+
+async def _prepare(state: State, catalogue: Catalogue, *, new: bool, command: str) -> None:
     if catalogue.administrator is not None:
         await make_database(catalogue.administrator, catalogue.address)
-    async with connected(catalogue.address) as connection:  # what is missing is told before anything is changed
-        found = await version(connection)
-        if found is None:  # also what a restore leaves that was ended
-            begin(state, new=new)
+    empty = await is_empty(catalogue)
+    if empty:  # what is missing is told before anything is changed
+        begin(state, new=new, command=command)
     await check_version(catalogue.address)
     # Of one that is there, the half with which the version before could go on, if somebody goes back to it.
-    await migrate(catalogue.address, "all" if found is None else "pre")
+    await migrate(catalogue.address, "all" if empty else "pre")
     async with connected(catalogue.address) as connection:
-        await make_superuser(connection, state.keep_secret(SUPERUSER_PASSWORD))
+        password = state.keep_secret(SUPERUSER_PASSWORD)
+        await make_superuser(connection, lambda: password)
+        await _follow(state, connection)
         await emergency.place(connection, str(state.emergency))
+
+
+async def _follow(state: State, connection: Connection) -> None:
+    """Storages in the folder of a state that was moved, or carried to another host, are found where it is now."""
+    here = str(state.root.resolve())
+    before = state.place.read_text().removesuffix("\n") if state.place.exists() else _named_before(state)
+    if before and before != here:
+        for old, new in await moved.follow(
+            connection, hwid(state, "media"), before, here, lambda path: Path(path).is_dir()
+        ):
+            log.info("%s lies in %s now", old, new)
+    if before != here or not state.place.exists():
+        write_text(state.place, f"{here}\n")
+
+
+def _named_before(state: State) -> str:
+    """Where an older version, which wrote no place, has seen the state last; '' for a new one."""
+    path = state.settings("server")
+    return Settings.load(path, {}).text("STATE_DIR", "") if path.exists() else ""
 
 
 async def make_database(administrator: DatabaseAddress, wanted: DatabaseAddress) -> None:
@@ -136,14 +171,14 @@ async def make_database(administrator: DatabaseAddress, wanted: DatabaseAddress)
         await connection.execute(f"REVOKE ALL ON DATABASE {database} FROM PUBLIC")
 
 
-async def make_superuser(connection: Connection, password: str) -> None:
-    """The first superuser; an installation that has one keeps it, whatever it is called."""
+async def make_superuser(connection: Connection, password: Callable[[], str]) -> None:
+    """The first superuser; an installation that has one keeps it, whatever it is called, and is asked for no password."""
     if await connection.fetchval("SELECT 1 FROM users WHERE is_superuser LIMIT 1"):
         return
     await connection.execute(
         """INSERT INTO users (username, password_hash, fullname, group_id, is_superuser)
            SELECT $1, $2, 'Superuser', id, true FROM user_groups ORDER BY id LIMIT 1""",
-        SUPERUSER, await hash_password(password),
+        SUPERUSER, await hash_password(password()),
     )  # fmt: skip
 
 

@@ -18,21 +18,18 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from rubackup.catalog.database import DatabaseAddress
+from rubackup.roles.up import cluster
 from rubackup.roles.up.binaries import Binaries, choose, copied
+from rubackup.roles.up.cluster import ADMINISTRATOR, RETRY_SECONDS
 from rubackup.roles.up.faults import StartupFault, explained
 from rubackup.roles.up.ports import free_port
 from rubackup.roles.up.process import NOBODY, Identity, Program, finish, spawn
 
-ADMINISTRATOR = "postgres"
-RETRY_SECONDS = 30.0
-"""How long a start is repeated while an earlier server, killed a moment ago, still ends."""
 READY_SECONDS = 300.0
 """How long a server that lives may take: after a crash it reads its log again first."""
 
 _STILL_ENDING = re.compile(r"pre-existing shared memory block|lock file \"[^\"]*\" already exists")
 _FATAL = re.compile(r"(?:FATAL|PANIC|ERROR|error):\s*(.+)")
-_ENVIRONMENT = {"LC_ALL": "C", "PATH": "/usr/bin:/bin", "TZ": "UTC"}
-_DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
 
 
 class EmbeddedPostgres:
@@ -40,7 +37,7 @@ class EmbeddedPostgres:
 
     `settings` are added to its command line. `start` and `stop` may be repeated; both must
     be called from the thread that made the process, as its end is tied to that thread.
-    Without a `port` it takes a free one that is none of `others`.
+    Without a `port` it takes a free one that is none of `others`. `user`: whose the data are to be, and nobody else's.
     """
 
     def __init__(
@@ -54,6 +51,7 @@ class EmbeddedPostgres:
         identity: Identity | None = None,
         copy_binaries: bool = False,
         others: Collection[int] = (),
+        user: tuple[int, int] | None = None,
     ) -> None:
         self.data = state_dir / "postgres" / "data"
         self.sockets = runtime_dir / "pg"
@@ -68,6 +66,7 @@ class EmbeddedPostgres:
         self._wanted = identity
         self._copy = copy_binaries
         self._others = tuple(others)
+        self._user = user
 
     # --- what others ask ---
 
@@ -82,33 +81,39 @@ class EmbeddedPostgres:
 
     # --- life ---
 
-    def prepare(self) -> None:
+    def prepare(self, retry_seconds: float = RETRY_SECONDS, check: Callable[[], None] = lambda: None) -> None:
         """Choose binaries and identity, and make the cluster where there is none. StartupFault says why not."""
+        deadline = time.monotonic() + retry_seconds
         with explained("Cannot prepare PostgreSQL's folders"):
             for folder in (self.data.parent, self.log_file.parent, self._password_file.parent):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._runtime.mkdir(mode=0o711, parents=True, exist_ok=True)
             self._runtime.chmod(0o711)  # the server's user has to pass through
-            self.binaries = choose(self._major())
+            self.binaries = choose(cluster.major(self.data))
             self.identity = self._identity()
             self.sockets.mkdir(mode=0o700, exist_ok=True)
             self._give(self.sockets)
             if not self.data.exists():
                 self._initialise()
-            self._give(self.data)
+            if self._is_anothers(self.data):  # perhaps that of a server which runs
+                lock = cluster.held(self.data, deadline, check)
+                try:
+                    self._give(self.data)
+                finally:
+                    os.close(lock)
 
     def start(self, retry_seconds: float = RETRY_SECONDS, check: Callable[[], None] = lambda: None) -> None:
         """Run the server until it is ready; StartupFault names what the server's log gave as the reason.
 
         `check` is called while waiting; what it raises ends the server and the call.
         """
-        self.prepare()
+        self.prepare(retry_seconds, check)
         deadline = time.monotonic() + retry_seconds
         wanted = self.port
         while True:
             check()
             self.port = wanted or free_port(self._others)
-            told = self._attempt(check)
+            told = self._attempt(deadline, check)
             if told is None:
                 return
             again = _STILL_ENDING.search(told) or (not wanted and "could not bind" in told)
@@ -130,15 +135,6 @@ class EmbeddedPostgres:
 
     # --- parts ---
 
-    def _major(self) -> int | None:
-        version = self.data / "PG_VERSION"
-        if not self.data.exists():
-            return None
-        try:
-            return int(version.read_text())
-        except (FileNotFoundError, ValueError):
-            raise StartupFault(f"{self.data} is not a data folder of PostgreSQL: PG_VERSION is missing.") from None
-
     def _identity(self) -> Identity:
         """Who the server runs as, and from which copy of the binaries.
 
@@ -148,6 +144,8 @@ class EmbeddedPostgres:
         """
         if os.geteuid() != 0:
             return Identity.OWN
+        if self._user is not None:
+            return Identity.GIVEN
         candidates = [self._wanted] if self._wanted else [Identity.NOBODY, Identity.NAMESPACE]
         if not self._copy:
             for identity in candidates:
@@ -162,25 +160,29 @@ class EmbeddedPostgres:
             " start as an ordinary user or name another PostgreSQL in DB_HOST."
         )
 
+    def _owner(self) -> tuple[int, int]:
+        """User and group that files of the server have, seen from outside."""
+        if self.identity is Identity.GIVEN and self._user is not None:
+            return self._user
+        return (NOBODY, NOBODY) if self.identity is Identity.NOBODY else (os.geteuid(), os.getegid())
+
+    def _is_anothers(self, folder: Path) -> bool:
+        return os.geteuid() == 0 and folder.stat().st_uid != self._owner()[0]
+
     def _give(self, folder: Path) -> None:
-        """Make the server's user the owner of a tree; the top last, so that a crash in between is noticed."""
-        owner = self.identity.owner
-        if folder.stat().st_uid == owner or os.geteuid() != 0:
-            return
-        group = NOBODY if self.identity is Identity.NOBODY else os.getegid()
-        for here, folders, files in os.walk(folder, topdown=False):
-            for name in (*folders, *files):
-                os.chown(os.path.join(here, name), owner, group, follow_symlinks=False)  # noqa: PTH118 - hot loop
-        os.chown(folder, owner, group)
+        if self._is_anothers(folder):
+            cluster.give(folder, *self._owner())
 
-    def _program(self, name: str, data_fd: int, data: Path, arguments: list[str], sign: signal.Signals) -> Program:
-        """A program of PostgreSQL on a data folder.
+    def _program(self, name: str, data: Path, arguments: list[str], sign: signal.Signals, *fds: int) -> Program:
+        """A program of PostgreSQL on a data folder, the first of the descriptors.
 
-        `nobody` gets the folder as an open descriptor: it need not be able to walk the path to it.
+        Another user gets it so: he need not be able to walk the path to it.
         """
-        named = f"/proc/self/fd/{data_fd}" if self.identity is Identity.NOBODY else str(data.absolute())
-        argv = [str(self.binaries.folder / name), "-D", named, *arguments]
-        return Program(argv, _ENVIRONMENT, self.identity, sign, "/", (data_fd,))
+        other = self.identity in {Identity.NOBODY, Identity.GIVEN}
+        argv = [
+            str(self.binaries.folder / name), "-D", f"/proc/self/fd/{fds[0]}" if other else str(data.absolute()), *arguments
+        ]  # fmt: skip
+        return Program(argv, cluster.ENVIRONMENT, self.identity, sign, "/", fds, self._owner() if other else None)
 
     def _initialise(self) -> None:
         """Make the cluster in a folder aside, which is renamed when it is complete."""
@@ -197,7 +199,7 @@ class EmbeddedPostgres:
         arguments = ["-U", ADMINISTRATOR, "-E", "UTF8", "-A", "scram-sha-256", f"--pwfile={handed}"]
         data_fd = os.open(fresh, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            program = self._program("initdb", data_fd, fresh, [*arguments, "--data-checksums", *locale], signal.SIGKILL)
+            program = self._program("initdb", fresh, [*arguments, "--data-checksums", *locale], signal.SIGKILL, data_fd)
             child = spawn(program, subprocess.PIPE)
             told = child.communicate(timeout=300)[0].decode(errors="replace")
         finally:
@@ -210,23 +212,19 @@ class EmbeddedPostgres:
         fresh.rename(self.data)
         _sync_folder(self.data.parent)
 
-    def _attempt(self, check: Callable[[], None]) -> str | None:
+    def _attempt(self, deadline: float, check: Callable[[], None]) -> str | None:
         """Start once. None when the server is ready, else what it wrote before it ended."""
-        values = {
-            "listen_addresses": "127.0.0.1", "port": str(self.port),
-            "unix_socket_directories": str(self.sockets), "unix_socket_permissions": "0700",
-            "timezone": "UTC", "log_timezone": "UTC", "logging_collector": "off", "log_destination": "stderr",
-            "password_encryption": "scram-sha-256", **_DURABLE, **self._settings,
-        }  # fmt: skip
-        arguments = [part for key, value in values.items() for part in ("-c", f"{key}={value}")]
-        data_fd = os.open(self.data, os.O_RDONLY | os.O_DIRECTORY)
+        arguments = cluster.settings("127.0.0.1", self.port, self.sockets, self._settings)
+        fds = [os.open(self.data, os.O_RDONLY | os.O_DIRECTORY)]
         try:
+            fds.append(cluster.held(self.data, deadline, check))
             with self.log_file.open("ab") as log:
                 before = log.tell()
-                program = self._program("postgres", data_fd, self.data, arguments, signal.SIGQUIT)
+                program = self._program("postgres", self.data, arguments, signal.SIGQUIT, *fds)
                 self.process = spawn(program, log)
         finally:
-            os.close(data_fd)
+            for fd in fds:
+                os.close(fd)
         try:
             if self._becomes_ready(check):
                 return None
@@ -260,7 +258,8 @@ class EmbeddedPostgres:
 
 
 def _runs(binaries: Binaries, identity: Identity) -> bool:
-    program = Program([str(binaries.folder / "initdb"), "--version"], _ENVIRONMENT, identity)
+    user = (NOBODY, NOBODY) if identity is Identity.NOBODY else None
+    program = Program([str(binaries.folder / "initdb"), "--version"], cluster.ENVIRONMENT, identity, user=user)
     try:
         return finish(spawn(program, subprocess.DEVNULL), signal.SIGCONT, 20) == 0
     except (OSError, subprocess.SubprocessError):

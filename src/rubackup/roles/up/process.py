@@ -33,11 +33,8 @@ class Identity(Enum):
     """User `nobody`; only root can."""
     NAMESPACE = "namespace"
     """The caller's, but seen as `nobody` inside a user namespace of its own."""
-
-    @property
-    def owner(self) -> int:
-        """The uid that files of the child have, seen from outside."""
-        return NOBODY if self is Identity.NOBODY else os.geteuid()
+    GIVEN = "given"
+    """The user and group that are named beside it; only root can."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +47,8 @@ class Program:
     death_signal: signal.Signals = signal.SIGKILL
     folder: str = "/"
     kept_fds: tuple[int, ...] = ()
+    user: tuple[int, int] | None = None
+    """User and group of the child; None: the caller's."""
 
 
 def _enter_namespace() -> None:
@@ -85,7 +84,7 @@ def end_with_parent(parent: int, sign: signal.Signals) -> None:
 
 def spawn(program: Program, output: IO[bytes] | int) -> subprocess.Popen[bytes]:
     """Start `program` in a session of its own, stdin closed, stdout and stderr in `output`."""
-    nobody = NOBODY if program.identity is Identity.NOBODY else None
+    user, group = program.user or (None, None)
     return subprocess.Popen(
         list(program.argv),
         env=dict(program.environment),
@@ -94,9 +93,9 @@ def spawn(program: Program, output: IO[bytes] | int) -> subprocess.Popen[bytes]:
         stdout=output,
         stderr=subprocess.STDOUT,
         start_new_session=True,
-        user=nobody,
-        group=nobody,
-        extra_groups=None if nobody is None else [],
+        user=user,
+        group=group,
+        extra_groups=None if user is None else [],
         pass_fds=program.kept_fds,
         preexec_fn=_before_exec(program, os.getpid()),  # noqa: PLW1509 - the parent has one thread
     )

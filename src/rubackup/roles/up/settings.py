@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rubackup.roles.settings import ConfigurationFault, Settings, render, render_folders
-from rubackup.roles.up.catalogue import Catalogue
+from rubackup.roles.up.catalogue import NEW, Catalogue
 from rubackup.roles.up.certificates import hwid
 from rubackup.roles.up.faults import StartupFault, explained
 from rubackup.roles.up.ports import LOOPBACK, listening, listening_somewhere
@@ -30,6 +30,10 @@ class Wishes:
     """Whether the client's own tools may make copies, restore them and see rules (`rubackup client`)."""
     new_catalogue: bool = False
     """Whether an empty catalogue may begin where the state had one that is lost."""
+    new_command: str = NEW
+    """What an administrator types who wants that."""
+    socket: Path | None = None
+    """The folder of the socket of a PostgreSQL that systemd runs on the state's data, in place of one of our own."""
 
 
 AS_IT_IS = Wishes()

@@ -70,6 +70,11 @@ class State:
         """There since hosts and pool were made: the state has a catalogue, or had one."""
         return self.root / "etc/complete"
 
+    @property
+    def place(self) -> Path:
+        """Where the state lay when its catalogue was looked at last: its own storages are found again where it is now."""
+        return self.root / "etc/place"
+
     def secret(self, name: str) -> Path:
         """The file of a secret."""
         return self.root / "secrets" / name

@@ -17,10 +17,12 @@ from typing import Any
 from rubackup.domain.identity import client_label
 from rubackup.roles.rest import RestClient
 from rubackup.roles.up import catalogue as catalogues
+from rubackup.roles.up.beside import Beside
 from rubackup.roles.up.catalogue import Catalogue
 from rubackup.roles.up.certificates import are_due, hwid, make_certificates
 from rubackup.roles.up.enrolment import Enrolment
 from rubackup.roles.up.faults import explained
+from rubackup.roles.up.postgres import READY_SECONDS as SERVER_SECONDS
 from rubackup.roles.up.postgres import EmbeddedPostgres
 from rubackup.roles.up.service import PostgresService, RoleService
 from rubackup.roles.up.settings import AS_IT_IS, Ports, Wishes, api_host, choose_ports, write_settings
@@ -64,7 +66,7 @@ class System:
             self._url = f"https://{api_host()}:{ports.api}"
             make_certificates(self._state, [api_host()])
         catalogue = self._catalogue(ports)
-        catalogues.prepare(self._state, catalogue, new=self._wishes.new_catalogue)
+        catalogues.prepare(self._state, catalogue, new=self._wishes.new_catalogue, command=self._wishes.new_command)
         write_settings(self._state, catalogue, ports, self._log_level, self._wishes)
         self._start_roles()
         self._complete(catalogue)
@@ -104,10 +106,20 @@ class System:
         found = catalogues.chosen(self._state, os.environ)
         if found:
             return found
+        if self._wishes.socket is not None:
+            return self._beside(self._wishes.socket)
         server = EmbeddedPostgres(self._state.root, self._runtime, others=(ports.api, ports.server, ports.media))
         if not server.data.exists():
-            catalogues.begin(self._state, new=self._wishes.new_catalogue)
+            catalogues.begin(self._state, new=self._wishes.new_catalogue, command=self._wishes.new_command)
         self._supervisor.start(PostgresService(server))
+        return catalogues.embedded(self._state, server.address())
+
+    def _beside(self, sockets: Path) -> Catalogue:
+        """The catalogue in the PostgreSQL that systemd starts, once it serves."""
+        server = Beside(self._state, sockets)
+        if not server.data.exists():
+            catalogues.begin(self._state, new=self._wishes.new_catalogue, command=self._wishes.new_command)
+        self._poll(server.accepts, SERVER_SECONDS, server.complaint)
         return catalogues.embedded(self._state, server.address())
 
     def _start_roles(self) -> None:

@@ -38,6 +38,15 @@ class EnrolGranted(Message, tag="enrol_granted"):
     chain_pem: bytes
 
 
+class RenewCertificate(Message, tag="renew_certificate"):
+    """An API on a host of its own asks for another certificate, over a connection with the one that it has.
+
+    Answered by EnrolGranted. Names, role and hardware id are those that the catalogue has of it.
+    """
+
+    csr_pem: bytes
+
+
 class AskRoot(Message, tag="ask_root"):
     """Ask for the server's root certificate, whose fingerprint the host was given."""
 
