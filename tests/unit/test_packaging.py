@@ -17,6 +17,7 @@ from rubackup.roles.init.folders import USERS
 from rubackup.roles.installed.config_file import KEYS
 from rubackup.roles.installed.environment import KNOWN
 from rubackup.roles.installed.layout import PREFIX, Layout
+from support.manual import user_pages
 
 ROOT = Path(__file__).parents[2]
 PACKAGING = ROOT / "packaging"
@@ -56,6 +57,17 @@ def test_every_file_belongs_to_a_package() -> None:
         packed = {name for package in PACKAGES for name in getattr(package, kind)}
         assert packed == {path.name for path in folder.iterdir()}
     assert {role for package in PACKAGES for role in package.roles} == set(USERS)
+
+
+@pytest.mark.parametrize("language", [".md", ".ru.md"])
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.name)
+def test_the_manual_names_what_a_package_brings(package: Any, language: str) -> None:
+    """Its row names its programs, and each unit that an administrator may enable or that runs as a user of its own."""
+    page = user_pages(language)["installation"].read_text(encoding="utf-8")
+    row = next(line for line in page.splitlines() if line.startswith(f"| `{package.name}` |"))
+    enabled = [unit for unit in package.units if "[Install]" in (PACKAGING / "units" / unit).read_text()]
+
+    assert [name for name in (*package.programs, *enabled) if f"`{name.removesuffix('.service')}`" not in row] == []
 
 
 @pytest.mark.parametrize("role", sorted(USERS))

@@ -10,6 +10,7 @@ import pytest
 
 from rubackup.roles.installed.config_file import KEYS, TUNING
 from rubackup.roles.installed.environment import GUIDE, KNOWN
+from rubackup.roles.up.service import _PASSED_ON
 from rubackup.roles.variables import BY_NAME, VARIABLES
 from support.manual import user_pages
 from support.sources import SOURCES
@@ -47,6 +48,22 @@ def test_readers_are_those_of_the_code(role: str) -> None:
 
     assert read
     assert [name for name in sorted(read) if role not in BY_NAME[name].readers] == []
+
+
+def test_what_up_reads_or_passes_on_is_told() -> None:
+    """So that a reader sets nothing in vain: what `rubackup up` writes itself is not its reader's to set."""
+    sources = "".join(file.read_text(encoding="utf-8") for file in (SOURCES / "roles/up").glob("*.py"))
+    told = {variable.name for variable in VARIABLES if "up" in variable.readers}
+
+    assert BY_NAME.keys() & set(_PASSED_ON) <= told
+    assert [name for name in sorted(told) if f'"{name}"' not in sources] == []
+    assert [variable.name for variable in VARIABLES if variable.readers == ("up",)] == [
+        "DB_ADMIN_USER",
+        "DB_ADMIN_PASSWORD_FILE",
+        "DB_ADMIN_NAME",
+        "RUBACKUP_POSTGRES_BIN",
+        "RESERVE_SERVERS",
+    ]
 
 
 def test_defaults_are_those_of_the_code() -> None:

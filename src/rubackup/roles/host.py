@@ -29,9 +29,7 @@ def agent_host(
     form = CLIENT_HWID if role == "client" else SERVER_HWID
     if not form.fullmatch(hwid):
         raise ConfigurationFault(f"HWID must be of the form {form.pattern}, not {hwid!r}.")
-    parallel = settings.number("PARALLEL_TASKS", PARALLEL_TASKS, most=MOST_PARALLEL_TASKS)
-    if not parallel:
-        raise ConfigurationFault("PARALLEL_TASKS must be at least 1: how many tasks this host works on at a time.")
+    parallel = settings.number("PARALLEL_TASKS", PARALLEL_TASKS, least=1, most=MOST_PARALLEL_TASKS)
     return AgentHost(
         role=role,
         parallel_tasks=parallel,

@@ -66,7 +66,7 @@ VARIABLES = (
         "`host:port,host:port`", "none",
     ),
     Variable(
-        "PARALLEL_TASKS", ("media", "client"), "how many tasks the host works on at a time; more wait in the queue", f"1 to {MOST_PARALLEL_TASKS}",
+        "PARALLEL_TASKS", ("media", "client", "up"), "how many tasks the host works on at a time; more wait in the queue", f"1 to {MOST_PARALLEL_TASKS}",
         f"`{PARALLEL_TASKS}`",
     ),
     Variable("CONTROL_HOST", ("server",), "where hosts and the API dial in", "addresses, separated by commas", "`127.0.0.1`"),

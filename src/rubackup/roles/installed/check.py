@@ -114,8 +114,7 @@ def _alone(settings: Settings) -> None:
 def _parallel(settings: Settings) -> None:
     from rubackup.agent.tasks import MOST_PARALLEL_TASKS, PARALLEL_TASKS  # noqa: PLC0415 - an API's host needs none
 
-    if not settings.number("PARALLEL_TASKS", PARALLEL_TASKS, most=MOST_PARALLEL_TASKS):
-        raise ConfigurationFault(f"parallelizm must be a whole number from 1 to {MOST_PARALLEL_TASKS}.")
+    settings.number("PARALLEL_TASKS", PARALLEL_TASKS, least=1, most=MOST_PARALLEL_TASKS)
 
 
 def _api(layout: Layout, report: Report) -> None:
