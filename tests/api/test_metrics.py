@@ -271,8 +271,8 @@ def test_the_dashboard_asks_only_for_what_there_is(local: Api, rows: Stock) -> N
 
 def test_without_the_catalogue_the_rest_is_still_told(local: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is unknown is left out; what this process counts is there, and soon."""
-    monkeypatch.setattr(metrics, "CATALOGUE_SECONDS", 0.2)
     assert value(local, "rubackup_catalogue_up") == 1
+    monkeypatch.setattr(metrics, "CATALOGUE_SECONDS", 0.2)
 
     async def hang(_self: Any) -> None:
         await asyncio.Event().wait()

@@ -155,7 +155,7 @@ async def _alone(connection: Connection) -> AsyncIterator[None]:
     deadline = asyncio.get_running_loop().time() + LOCK_WAIT_SECONDS
     while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK_KEY):
         if asyncio.get_running_loop().time() > deadline:
-            raise Busy("Another migration of the service database is running.")
+            raise Busy("The service database is being migrated, backed up or restored; try again later.")
         await asyncio.sleep(0.1)
     try:
         yield

@@ -17,6 +17,7 @@ from time import monotonic
 from typing import Protocol
 
 from rubackup.roles.liveness import STACK_SECONDS, Silence, Witness
+from rubackup.roles.signals import next_signal
 from rubackup.roles.up.process import end_with_parent
 
 log = logging.getLogger(__name__)
@@ -158,10 +159,10 @@ class Keeper:
 
     def _hear(self, seconds: float) -> None:
         """Wait for a signal, and hand on what is meant for workers."""
-        found = signal.sigtimedwait(_HEARD, seconds)
-        if found is None or found.si_signo == signal.SIGCHLD:
+        found = next_signal(_HEARD, seconds)
+        if found is None or found == signal.SIGCHLD:
             return
-        if found.si_signo == signal.SIGHUP:
+        if found == signal.SIGHUP:
             self._tell(signal.SIGHUP)
         else:
             self._ended = 0
@@ -226,7 +227,7 @@ class Keeper:
             left = deadline - monotonic()
             if left <= 0:
                 self._tell(signal.SIGKILL)
-            signal.sigtimedwait({signal.SIGCHLD}, max(min(left, 1.0), POLL_SECONDS))
+            next_signal({signal.SIGCHLD}, max(min(left, 1.0), POLL_SECONDS))
             self._reap()
 
     def _tell(self, sign: signal.Signals) -> None:

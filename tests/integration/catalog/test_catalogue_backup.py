@@ -390,6 +390,26 @@ def test_a_role_that_may_not_is_told_so(database: DatabaseAddress, backup: Path,
     assert value(database, "SELECT count(*) FROM repository") == before
 
 
+def test_what_others_get_on_new_tables_they_have(
+    database: DatabaseAddress, backup: Path, postgres: DatabaseAddress
+) -> None:
+    """A table that this version has and the catalogue that gives way had not is one of an API's host, too."""
+    execute(postgres, "DO $$ BEGIN CREATE ROLE api_group; EXCEPTION WHEN duplicate_object THEN NULL; END $$")
+    execute(
+        database, "DROP TABLE rule_bandwidth", "DROP TABLE api_hosts",
+        "ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT, UPDATE ON TABLES TO api_group",
+        "ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT USAGE ON SEQUENCES TO api_group",
+    )  # fmt: skip
+    asyncio.run(restore(database, backup, replace=True))
+    may = "SELECT has_table_privilege('api_group', $1, $2)"
+    assert value(database, may, "rule_bandwidth", "UPDATE")
+    assert value(database, "SELECT has_sequence_privilege('api_group', 'rule_bandwidth_id_seq', 'USAGE')")
+    assert not value(database, may, "rule_bandwidth", "DELETE")
+    assert value(database, may, "api_hosts", "SELECT")
+    assert not value(database, may, "api_hosts", "UPDATE")
+    assert not value(database, may, "repository", "SELECT")
+
+
 def test_what_others_were_granted_they_have_again(
     database: DatabaseAddress, backup: Path, postgres: DatabaseAddress
 ) -> None:

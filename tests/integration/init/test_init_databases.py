@@ -12,6 +12,8 @@ from rubackup.catalog.database import DatabaseAddress
 from rubackup.catalog.versions import newest, revisions
 from rubackup.domain.errors import Conflict, RubackupError
 from rubackup.roles.init import nodes
+from rubackup.roles.init.plan import Plan
+from rubackup.roles.recovery import homes
 from rubackup.roles.up.faults import StartupFault
 from support.databases import execute
 from support.initialised import Place, empty_place, rows
@@ -89,10 +91,19 @@ def test_tables_of_something_else(other: Place, postgres: DatabaseAddress) -> No
 
 
 def test_a_newer_schema(other: Place, first: Place, postgres: DatabaseAddress) -> None:
-    """What this version does not know it does not touch."""
+    """What this version does not know it does not touch, unless a backup is to take its place."""
     execute(first.address, "UPDATE schema_version SET version_num = '9000_pre'")
+    home = homes.installed(first.layout)
+    plan = Plan("primary-server", db_admin_password=first.plan.db_admin_password)
     try:
         refused(first, Conflict, "is of a newer version")
+        with (
+            pytest.raises(Conflict, match="is of a newer version"),
+            homes.replacing(home, [], replace=False, plan=plan),
+        ):
+            pass
+        with homes.replacing(home, [], replace=True, plan=plan) as address:
+            assert address.database == first.address.database
     finally:
         execute(first.address, f"UPDATE schema_version SET version_num = '{revisions()[-1]}'")
 

@@ -44,8 +44,17 @@ SELECT CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END AS kind, quote_i
 FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) a LEFT JOIN pg_roles r ON r.oid = a.grantee
 WHERE c.relnamespace = $1::regnamespace AND c.relkind IN ('r', 'p', 'v', 'S') AND a.grantee <> c.relowner"""
 
+_GUARDED = frozenset({"api_hosts", "schema_version"})
+"""What nobody changes but the owner, whatever others get on new tables: as `rb_init --enroll-api` has it."""
+# What others get on every new table: tables that are made in another schema do not have it.
+_USUAL = """
+SELECT CASE d.defaclobjtype WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END AS kind, a.privilege_type AS privilege,
+    a.is_grantable AS grantable, coalesce(quote_ident(r.rolname), 'PUBLIC') AS grantee
+FROM pg_default_acl d CROSS JOIN LATERAL aclexplode(d.defaclacl) a LEFT JOIN pg_roles r ON r.oid = a.grantee
+WHERE d.defaclnamespace = $1::regnamespace AND d.defaclrole = current_user::regrole AND a.grantee <> d.defaclrole
+    AND d.defaclobjtype IN ('r', 'S')"""
 _NAMES = """
-SELECT quote_ident(c.relname) AS name FROM pg_class c
+SELECT quote_ident(c.relname) AS name, CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END AS kind FROM pg_class c
 WHERE c.relnamespace = $1::regnamespace AND c.relkind IN ('r', 'p', 'v', 'S')"""
 
 
@@ -71,9 +80,18 @@ async def swap(db: Connection, source: str, target: str) -> None:
     """Remove what is in `target`, and bring everything of `source` there. In the caller's transaction.
 
     What belongs to an extension stays, and so do the schema's own owner and rights. What others were granted on a
-    table they have on its successor.
+    table they have on its successor; on a table that was not there they have what they get on every new one.
     """
-    grants = await db.fetch(_GRANTS, target)
+    grants = [dict(row) for row in await db.fetch(_GRANTS, target)]
+    old = {row["name"] for row in await db.fetch(_NAMES, target)}
+    usual = await db.fetch(_USUAL, target)
+    for one in await db.fetch(_NAMES, source):
+        if old and one["name"] not in old:
+            grants += [
+                {**dict(row), "name": one["name"]}
+                for row in usual
+                if row["kind"] == one["kind"] and (row["privilege"] == "SELECT" or one["name"] not in _GUARDED)
+            ]
     for one in await db.fetch(_OBJECTS, target):
         await db.execute(f"DROP {one['kind']} IF EXISTS {quoted(target)}.{one['name']} CASCADE")
     for one in await db.fetch(_OBJECTS, source):
@@ -82,7 +100,7 @@ async def swap(db: Connection, source: str, target: str) -> None:
     await db.execute(f"DROP SCHEMA {quoted(source)}")  # not CASCADE: whatever is left there was forgotten here
 
 
-async def _grant(db: Connection, schema: str, grants: Sequence[Any]) -> None:
+async def _grant(db: Connection, schema: str, grants: Sequence[dict[str, Any]]) -> None:
     there = {row["name"] for row in await db.fetch(_NAMES, schema)}
     for one in grants:
         if one["name"] in there:

@@ -47,7 +47,7 @@ async def _run(db: Any, code: Code, revision: str) -> None:
     except TimeoutError as error:
         raise TooSlow(
             f"The step {revision} of the schema takes longer than the {STEP_SECONDS:.0f} s for which servers and APIs may"
-            " be kept waiting; it was undone. Stop servers and APIs on all hosts, then start this one."
+            " be kept waiting; it was undone. Stop servers and APIs on all hosts, then try again."
         ) from error
     after = replace(after, oldest=max(after.oldest, after.post))
     told = (after.position, after.pre, after.oldest)

@@ -72,7 +72,7 @@ def _config_file(layout: Layout, report: Report) -> None:
     for role in sorted(NODES[file.node]):
         report.ask(lambda role=role: _role(file, role, layout, report))  # type: ignore[misc]
     if "server" in NODES[file.node] and not report.problems:
-        _note_upgrade(database_address(file.settings("server", layout)), report)
+        note_upgrade(database_address(file.settings("server", layout)), report)
 
 
 def _role(file: ConfigFile, role: str, layout: Layout, report: Report) -> None:
@@ -141,7 +141,7 @@ def _api(layout: Layout, report: Report) -> None:
         _note_database_end(settings, report)
 
 
-def _note_upgrade(address: DatabaseAddress, report: Report) -> None:
+def note_upgrade(address: DatabaseAddress, report: Report) -> None:
     """That an upgrade waits to be finished is forgotten easily."""
     try:
         sentence = asyncio.run(unfinished(address))

@@ -126,10 +126,12 @@ async def is_empty(catalogue: Catalogue) -> bool:
 async def _prepare(state: State, catalogue: Catalogue, *, new: bool, command: str) -> None:
     if catalogue.administrator is not None:
         await make_database(catalogue.administrator, catalogue.address)
-    if await is_empty(catalogue):  # what is missing is told before anything is changed
+    empty = await is_empty(catalogue)
+    if empty:  # what is missing is told before anything is changed
         begin(state, new=new, command=command)
     await check_version(catalogue.address)
-    await migrate(catalogue.address)
+    # Of one that is there, the half with which the version before could go on, if somebody goes back to it.
+    await migrate(catalogue.address, "all" if empty else "pre")
     async with connected(catalogue.address) as connection:
         password = state.keep_secret(SUPERUSER_PASSWORD)
         await make_superuser(connection, lambda: password)
