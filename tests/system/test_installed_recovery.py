@@ -49,6 +49,11 @@ def value(site: Installation, postgres: DatabaseAddress, query: str) -> Any:
     return asyncio.run(run())
 
 
+def _keys(root: Path) -> dict[str, bytes]:
+    """Contents of all files below keys."""
+    return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.glob("keys/**/*")) if path.is_file()}
+
+
 def test_a_lost_server_comes_back_from_one_file(site: Installation, tmp_path: Path, postgres: DatabaseAddress) -> None:
     """On a host with nothing but the packages; its hosts are recognised, and what must not be replaced unasked is not."""
     phrase, safe, root = tmp_path / "phrase", tmp_path / "safe", site.layout.root
@@ -57,15 +62,14 @@ def test_a_lost_server_comes_back_from_one_file(site: Installation, tmp_path: Pa
     safe.mkdir()
     said = site.run("rubackup", "backup-catalogue", "--to", str(safe), "--with-keys", "--passphrase-file", str(phrase))
     (file,) = safe.iterdir()
-    before = {
-        str(path.relative_to(root)): path.read_bytes() for path in sorted(root.glob("keys/**/*")) if path.is_file()
-    }
+    before = _keys(root)
     config = site.layout.config_file.read_text()
     media = value(site, postgres, "SELECT hwid FROM media_servers")
     shutil.rmtree(root)
     execute(postgres, f"DROP DATABASE {NAME} WITH (FORCE)", f"DROP ROLE {NAME}")
 
     fresh = Installation.lay(root)
+    packaged = fresh.layout.api_environment.read_bytes()
     restore = ["restore-catalogue", str(file), "--passphrase-file", str(phrase), "-X", str(tmp_path / "admin")]
     admin = ["--db-admin", postgres.user]
     refused = fresh.run("rubackup", *restore, *admin, status=1)
@@ -73,10 +77,11 @@ def test_a_lost_server_comes_back_from_one_file(site: Installation, tmp_path: Pa
     assert "--with-keys" in refused
     fresh.run("rubackup", *restore, *admin, "--with-keys", "--replace")
 
-    after = {
-        str(path.relative_to(root)): path.read_bytes() for path in sorted(root.glob("keys/**/*")) if path.is_file()
-    }
+    after = _keys(root)
+    kept = {path: after.pop(path) for path in tuple(after) if path.startswith("keys/replaced/")}
     assert after == before
+    assert [path.split("/", 3)[3] for path in kept] == ["etc/rubackup_api.env"]  # the fresh package's
+    assert [*kept.values()] == [packaged]
     assert site.layout.config_file.read_text() == config
     assert {site.layout.key(role).stat().st_mode & 0o777 for role in ("server", "api", "media", "client")} == {0o600}
     assert value(fresh, postgres, "SELECT hwid FROM media_servers") == media
