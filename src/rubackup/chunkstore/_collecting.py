@@ -38,6 +38,7 @@ class Collecting:
     _sessions: dict[int, WriteSession]
     _closed: bool
     _unreadable: list[str]
+    _unlisted: set[str]
     now_ns: Callable[[], int]
     steady_ns: Callable[[], int]
     leave_emergency: Callable[[], None]

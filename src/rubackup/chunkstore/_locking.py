@@ -26,11 +26,12 @@ class Locking(Collecting):
     def _looked_for(self, record: str) -> RecordRow | None:
         """The row of a record that was not in the index a moment ago; Corrupt when its manifest is there and the row still is not.
 
-        Then the index is wrong, and it is filled anew at the next opening.
+        Then the index is wrong, and it is filled anew at the next opening: the last one listed all that it could.
         """
+        label = "" if record in self._unlisted else self._place_of_manifest(record)
         with self._lock:  # a manifest gets its name, and loses it, together with the row
             row = self._index.record(record)
-            if row is None and not self._dropped(record) and (label := self._place_of_manifest(record)):
+            if label and row is None and not self._dropped(record):
                 told = f"The manifest {label} is there, and the index does not know it."
                 if self._index.suspect(told):
                     raise Corrupt(told)

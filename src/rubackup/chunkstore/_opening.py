@@ -5,10 +5,11 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from rubackup.chunkstore import _index_check
 from rubackup.chunkstore._lmdb import is_condemned
@@ -18,6 +19,9 @@ from rubackup.domain.errors import Busy, Corrupt
 
 log = logging.getLogger(__name__)
 _T = TypeVar("_T")
+
+KEPT_ASIDE: Final = 2
+"""Damaged indexes that stay beside the one that is set aside now, for whoever looks for the cause."""
 
 
 def take_lock(metadata: Path) -> int:
@@ -56,5 +60,7 @@ def open_index(
         log.error("%s It is rebuilt from the storages.", error.message)
         aside = metadata / f"index.damaged-{time.time_ns()}"
         with translated(str(metadata), "index"):
+            for old in sorted(metadata.glob("index.damaged-*"))[:-KEPT_ASIDE]:
+                shutil.rmtree(old)
             folder.rename(aside)
         return Index(folder, pool, map_bytes, now_ns, steady_ns)

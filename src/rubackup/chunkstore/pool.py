@@ -105,6 +105,7 @@ class Pool(Members):
         self.shifts = 0
         self._fences = Fences(metadata, pool)
         self._unreadable: list[str] = []
+        self._unlisted: set[str] = set()
         self._closed = False
         self._guard = Guard()
         self.level: int | None = None
@@ -232,6 +233,7 @@ class Pool(Members):
             self.repaired += recovery.repaired
             self._abandoned = [one for one in self._abandoned if one[0] not in gone] + recovery.left
             self._unreadable += recovery.unreadable
+            self._unlisted |= recovery.unlisted
             remembered = self._index.storage_paths()
             for storage in found:
                 if remembered.get(storage.id) != storage.backend.label:

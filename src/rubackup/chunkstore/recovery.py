@@ -58,6 +58,8 @@ class Recovery:
         """Packs that are left out as a part of them could not be read now: what they hold, nobody knows."""
         self.left: list[tuple[Storage, bytes]] = []
         """Packs that could not be closed yet, as there was no room."""
+        self.unlisted: set[str] = set()
+        """Records whose manifest is there and could not be listed: it is damaged, cannot be read, or there was no room."""
 
     def run(self, storages: Iterable[Storage], others: Iterable[Storage] = ()) -> None:
         """Repair everything in `storages`; the index then names what they hold, and nothing else of them.
@@ -382,14 +384,18 @@ class Recovery:
                 self._index.set_fences({sealed.task_id: sealed.fence})
             self._index.put_record(RecordRow(sealed, stream_bytes, storage.id, file_bytes), packs, whole=whole)
         except Corrupt as error:
-            self._problem(f"{storage.backend.label}/{item.name} is damaged: {error.message}")
+            self._not_listed(storage, item, record, f"is damaged: {error.message}")
         except StorageFault as error:
             if is_bad_sector(error):
-                self._problem(f"{storage.backend.label}/{item.name} cannot be read: {error.message}")
+                self._not_listed(storage, item, record, f"cannot be read: {error.message}")
                 return
             if self._index.fresh or not isinstance(error, StorageFull):
                 raise
-            self._problem(f"{storage.backend.label}/{item.name} is not listed before the next opening: {error.message}")
+            self._not_listed(storage, item, record, f"is not listed before the next opening: {error.message}")
+
+    def _not_listed(self, storage: Storage, item: Item, record: str, why: str) -> None:
+        self.unlisted.add(record)
+        self._problem(f"{storage.backend.label}/{item.name} {why}")
 
     def _grant_rows(self, storage: Storage, name: str, stream_bytes: int, sealed: SealedRecord) -> tuple[PackSet, bool]:
         """The owner of a sealed record owns its chunks: that was checked when it was sealed.

@@ -199,3 +199,38 @@ def test_a_record_that_is_not_there_is_no_fault_of_the_index(place: Place) -> No
             pool.sealed(record_id(number))
 
     assert not pool.index_damaged
+
+
+def test_a_manifest_that_cannot_be_listed_is_no_fault_of_the_index(place: Place) -> None:
+    """Its seal is whole, its content is not: another index would know it as little, so none is filled again and again."""
+    pool = place.open()
+    for number in (1, 2):
+        Client().backup(begin(pool, number), TREE)
+    backend, name = pool._storages.all[0].backend, f"manifests/{record_id(1)}.manifest"
+    data = bytearray(backend.read(name, 0, backend.size(name)))
+    data[150:214] = bytes(64)
+    backend.delete(name)
+    backend.put(name, bytes(data))
+    pool._index.delete_record(record_id(1))
+    for _ in range(2):
+        pool = place.reopen()
+        assert len([told for told in pool.problems if "is damaged" in told]) == 1
+        with pytest.raises(NotFound):
+            pool.sealed(record_id(1))
+        assert not pool.index_damaged
+
+    assert _damaged_aside(place) == []
+    assert restore(pool, record_id(2)) == TREE
+
+
+def test_few_damaged_indexes_are_kept(place: Place) -> None:
+    """They would fill the disk of the metadata."""
+    for _ in range(5):
+        file = _closed_pool(place) if not list(place.metadata.glob("index")) else place.metadata / "index" / "data.mdb"
+        file.write_bytes(b"no index")
+        (place.metadata / "index.open").touch()
+        place.open()
+        place.close()
+
+    assert len(_damaged_aside(place)) == 3
+    assert restore(place.open(), record_id(1)) == TREE
