@@ -8,6 +8,7 @@ import re
 import shlex
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ from support import commands
 from support.manual import user_pages
 from support.rb import rb
 from support.spans import spans
-from support.system import System
+from support.system import System, running
 
 NAMED = sorted({span.text.replace(".venv/bin/", "") for page in user_pages() for span in spans(f"{page}.md")})
 PARTS = "rb --profile office login …", "rb completion fish | source", "rb log_viewer"
@@ -49,6 +50,13 @@ def verb(line: str) -> str:
 
 
 LOOKS = [line for line in NAMED if re.match(r"rb[ ]", line) and line not in PARTS and verb(line) not in CHANGE]
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """One of its own: pools that other tests leave behind are rightly told by `reconcile`, and further hosts of this machine have its name."""
+    with running(tmp_path_factory.mktemp("mentions") / "state") as system:
+        yield system
 
 
 @pytest.fixture
