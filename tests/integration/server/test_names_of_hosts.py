@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import ssl
 
 import pytest
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from rubackup.agent import link
+from rubackup.agent.link import AgentHost, ServerLink
 from rubackup.catalog.database import Database
 from rubackup.server.control import ControlPlane
 from rubackup.server.registry import Registry
 from rubackup.server.signer import IssuingSigner
 from rubackup.services import enrolment
 from rubackup.wire import pki
+from rubackup.wire.certificates import has_names, identity_uri
 from rubackup.wire.messages import PROTOCOL_VERSION, Enrol, EnrolGranted, EnrolPending
 from support.catalogue import CLIENT, MEDIA, SERVER, change
-
-pytestmark = pytest.mark.postgres
+from support.control import Behaviour, serving
+from support.wire import Installation
 
 API = "api.rubackup.local"
 HWIDS = {"client": CLIENT, "media": MEDIA}
@@ -60,6 +66,7 @@ def _shake(listening: ssl.SSLContext, dialling: ssl.SSLContext, name: str) -> No
     assert (callee.read(1), caller.read(1)) == (b"x", b"y")
 
 
+@pytest.mark.postgres
 @pytest.mark.parametrize("role", ["client", "media"])
 def test_an_authorised_host_passes_for_nobody_else(run, tmp_path, role):
     """With the name of the API in its request it gets no name; what it needs to connect it gets."""
@@ -100,3 +107,52 @@ def test_an_authorised_host_passes_for_nobody_else(run, tmp_path, role):
                 _shake(pki.server_context(host), pki.client_context(server), "client")
 
     run(scenario)
+
+
+def _named(installation: Installation, csr: bytes) -> bytes:
+    """A client's leaf as servers signed them before: with the host's name and localhost."""
+    names = [x509.UniformResourceIdentifier(identity_uri("client", CLIENT)), x509.DNSName(API)]
+    usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+    return pki._leaf(installation.issuing, csr, CLIENT, names, usages, installation.now, 365).chain_pem
+
+
+class _Idle:
+    """An agent that nobody orders anything."""
+
+    async def connected(self, _peer, _welcome):
+        """Nothing is to be done."""
+
+    async def handle(self, _peer, message):
+        raise AssertionError(message)
+
+
+@pytest.mark.parametrize("names", [False, True])
+def test_a_certificate_with_names_is_replaced(tmp_path, monkeypatch, names):
+    """When its agent starts; a server of an older version, which signs names again, is not asked without end."""
+    monkeypatch.setattr(link, "RENEWAL_CHECK_SECONDS", 0.01)
+    installation = Installation(tmp_path)
+    key, chain = tmp_path / "key", tmp_path / "chain"
+    pki.write_private(key, pki.new_key_pem())
+    old = _named(installation, pki.make_csr(key.read_bytes(), API))
+    pki.write_private(chain, old)
+
+    async def grant(message: Enrol) -> EnrolGranted:
+        if names:
+            return EnrolGranted(chain_pem=_named(installation, message.csr_pem))
+        made = pki.issue(installation.issuing, message.csr_pem, role="client", hwid=CLIENT, now=installation.now)
+        return EnrolGranted(chain_pem=made.chain_pem)
+
+    async def main() -> int:
+        async with serving(installation.files("server", SERVER), Behaviour(enrol=grant)) as (address, notes):
+            host = AgentHost("client", CLIENT, API, key, chain, installation.root_file, (address,))
+            running = asyncio.create_task(ServerLink(host).run(_Idle()))
+            async with asyncio.timeout(10):
+                while chain.read_bytes() == old:  # noqa: ASYNC110 - a file tells of no change
+                    await asyncio.sleep(0.01)
+            await asyncio.sleep(0.3)
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+            return len(notes.enrolled)
+
+    assert asyncio.run(main()) == 1
+    assert has_names(chain.read_bytes()) is names
