@@ -27,10 +27,10 @@ class NumberingSigner:
     key_hash = "d" * 64
 
     def __init__(self) -> None:
-        self.asked: list[tuple[bytes, str, str, str]] = []
+        self.asked: list[tuple[bytes, str, str]] = []
 
-    def sign(self, csr_pem: bytes, role: str, hwid: str, hostname: str) -> Signed:
-        self.asked.append((csr_pem, role, hwid, hostname))
+    def sign(self, csr_pem: bytes, role: str, hwid: str) -> Signed:
+        self.asked.append((csr_pem, role, hwid))
         number = str(len(self.asked))
         return Signed(b"chain " + number.encode(), number, dt.datetime.now(dt.UTC) + dt.timedelta(days=365))
 

@@ -43,9 +43,8 @@ class Second:
             cert_pem=Path(self.settings["ISSUING_CERT_FILE"]).read_bytes(),
         )
         issued = pki.issue(
-            issuing, pki.make_csr(key.read_bytes(), "second"), role="server", hwid=self.hwid, now=datetime.now(UTC),
-            addresses=["127.0.0.1"],
-        )  # fmt: skip
+            issuing, pki.make_csr(key.read_bytes(), "second"), role="server", hwid=self.hwid, now=datetime.now(UTC)
+        )
         pki.write_private(chain, issued.chain_pem)
         own = {
             "HWID": self.hwid, "HOSTNAME": "second", "CONTROL_PORT": str(port), "KEY_FILE": str(key),

@@ -20,6 +20,7 @@ from rubackup import __version__
 from rubackup.agent.tasks import PARALLEL_TASKS
 from rubackup.domain.errors import Refused, RubackupError, Unavailable
 from rubackup.wire import pki
+from rubackup.wire.certificates import has_names
 from rubackup.wire.control import ControlPeer, dial_control, enrol
 from rubackup.wire.messages import PROTOCOL_VERSION, Enrol, EnrolGranted, Hello, Message, Welcome
 
@@ -114,6 +115,7 @@ class ServerLink:
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
     _enrolling: asyncio.Lock = field(default_factory=asyncio.Lock)
     _told: str = ""
+    _asked_without_names: bool = False
 
     async def run(self, agent: Agent) -> None:
         """Hold the connections until cancelled; orders go to `agent`."""
@@ -217,12 +219,19 @@ class ServerLink:
 
     async def _renew(self) -> None:
         while True:
+            if self.host.chain.exists() and self._age() < 1 and (self._age() >= RENEW_AT or self._named()):
+                await self._ask_any()
             await asyncio.sleep(RENEWAL_CHECK_SECONDS)
-            if not self.host.chain.exists() or self._age() < RENEW_AT:
-                continue
-            for server in self.host.servers:
-                try:
-                    await self._ask(server)
-                    break
-                except (RubackupError, OSError) as error:
-                    log.warning("the certificate could not be renewed at %s:%d: %s", *server, error)
+
+    async def _ask_any(self) -> None:
+        for server in self.host.servers:
+            try:
+                await self._ask(server)
+                self._asked_without_names = True
+                return
+            except (RubackupError, OSError) as error:
+                log.warning("the certificate could not be renewed at %s:%d: %s", *server, error)
+
+    def _named(self) -> bool:
+        """Whether the certificate has host names, as older servers signed them; such a server is asked only once."""
+        return not self._asked_without_names and has_names(self.host.chain.read_bytes())

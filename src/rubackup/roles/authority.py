@@ -43,7 +43,7 @@ def _keep(key: Path, certificate: Path, make: Callable[[], pki.Authority]) -> pk
 
 
 def write_leaf(issuing: pki.Authority, role: str, hwid: str, key: Path, chain: Path, names: Iterable[str]) -> None:
-    """A new leaf for a process of this host, also under `names`; its key is kept."""
+    """A new leaf for a process of this host, an API's also under `names`; its key is kept."""
     if not key.exists():
         pki.write_private(key, pki.new_key_pem())
     pki.write_private(chain, leaf(issuing, role, hwid, key.read_bytes(), [*own_names(), *names]))
@@ -57,8 +57,8 @@ def own_names() -> list[str]:
 def leaf(
     issuing: pki.Authority, role: str, hwid: str, key_pem: bytes, names: Iterable[str], days: float = 365
 ) -> bytes:
-    """A leaf for this key and these names, followed by its issuer's certificate."""
-    dns, addresses = sorted_names(names)
+    """A leaf for this key, followed by its issuer's certificate; that of an API has these names, others have none."""
+    dns, addresses = sorted_names(names if role == "api" else ())
     issued = pki.issue(
         issuing, pki.make_csr(key_pem, dns[0] if dns else role), role=role, hwid=hwid,
         now=datetime.now(UTC), days=days, dns_names=dns, addresses=addresses,

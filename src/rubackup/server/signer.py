@@ -25,10 +25,9 @@ class IssuingSigner:
         self.key_hash = certificate_key_hash(issuing.cert_pem)
         """SHA-256 of the issuing CA's public key (DER), hex."""
 
-    def sign(self, csr_pem: bytes, role: str, hwid: str, hostname: str) -> Signed:
-        """A leaf for the host, bound to its role and hardware id."""
-        names = (hostname, "localhost") if hostname.isascii() else ("localhost",)
-        issued = pki.issue(self._issuing, csr_pem, role=role, hwid=hwid, now=self._now(), dns_names=names)
+    def sign(self, csr_pem: bytes, role: str, hwid: str) -> Signed:
+        """A leaf for the host, bound to its role and hardware id and to no host name."""
+        issued = pki.issue(self._issuing, csr_pem, role=role, hwid=hwid, now=self._now())
         return Signed(chain_pem=issued.chain_pem, serial=issued.serial, not_after=issued.not_after)
 
     def sign_api(self, csr_pem: bytes, hwid: str, name: str) -> Signed:

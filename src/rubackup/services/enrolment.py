@@ -52,8 +52,8 @@ class Signer(Protocol):
     key_hash: str
     """SHA-256 of its public key (DER), hex."""
 
-    def sign(self, csr_pem: bytes, role: str, hwid: str, hostname: str) -> Signed:
-        """A leaf for the host, bound to its role and hardware id."""
+    def sign(self, csr_pem: bytes, role: str, hwid: str) -> Signed:
+        """A leaf for the host, bound to its role and hardware id and to no host name."""
         ...
 
 
@@ -86,7 +86,8 @@ async def ask(
 ) -> Pending | Granted:
     """A certificate if this key is authorised for the hardware id, signed anew each time; else the host waits.
 
-    `fingerprint` is that of the key in `csr_pem`, whose signature the caller has checked. Another
+    `fingerprint` is that of the key in `csr_pem`, whose signature the caller has checked. `hostname` is what the host calls
+    itself: shown while it waits, never part of a certificate, and no matter for a host that is known. Another
     key for a known hwid waits in a row of its own, and nothing of the known host is touched or locked. Invalid for a
     malformed name, TooManyAttempts when 1,000 hosts of the role wait and most came from where this one comes from, Refused
     when this server's key is not the one of `rb_key_hash`.
@@ -105,7 +106,7 @@ async def ask(
         wanted = await configuration.value(db, "rb_key_hash")
         if wanted and wanted != signer.key_hash:
             raise Refused("This server signs certificates with another key than rb_key_hash allows.")
-        signed = await asyncio.to_thread(signer.sign, csr_pem, role, hwid, hostname)
+        signed = await asyncio.to_thread(signer.sign, csr_pem, role, hwid)
         await db.execute(table.sign, known["id"], signed.serial, signed.not_after, csr_pem)
         await db.execute(sql.ISSUED, signed.serial, role, hwid, signed.not_after)
         kind = "Renewed" if known["certificate_serial"] else "The first one"

@@ -91,6 +91,13 @@ def expires_at(der_cert: bytes) -> float:
     return x509.load_der_x509_certificate(der_cert).not_valid_after_utc.timestamp()
 
 
+def has_names(chain_pem: bytes) -> bool:
+    """Whether a leaf has host names or addresses beside its URI; Invalid when it cannot be read."""
+    leaf = load_certificates(chain_pem)[0]
+    names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return any(isinstance(name, x509.DNSName | x509.IPAddress) for name in names)
+
+
 def load_csr(csr_pem: bytes) -> x509.CertificateSigningRequest:
     """A certificate request whose key is P-256 and has signed it; Invalid otherwise."""
     try:

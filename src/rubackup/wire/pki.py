@@ -129,13 +129,19 @@ def issue(
 ) -> Issued:
     """A leaf for the key of the request, for role and hwid; of the request nothing else is taken over.
 
-    Invalid when the request is not signed by its own key, or a name cannot stand in a certificate;
+    Only an API's has names and addresses: with them any host would pass for the API or PostgreSQL, whose callers trust the
+    same root and compare host names. A client's cannot listen at all.
+    Invalid when the request is not signed by its own key, a name cannot stand in a certificate, or the role has none;
     SystemFault when the issuing CA has expired.
     """
     uri = x509.UniformResourceIdentifier(identity_uri(role, hwid))
-    usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
-    names = [uri, *_alternative_names(dns_names, addresses)]
-    return _leaf(issuing, csr_pem, hwid, names, usages, now, days)
+    names = _alternative_names(dns_names, addresses)
+    if names and role != Role.API:
+        raise Invalid(f"The certificate of a {role} has no host names or addresses.")
+    usages = [ExtendedKeyUsageOID.CLIENT_AUTH]
+    if role != Role.CLIENT:
+        usages.insert(0, ExtendedKeyUsageOID.SERVER_AUTH)
+    return _leaf(issuing, csr_pem, hwid, [uri, *names], usages, now, days)
 
 
 def issue_foreign(

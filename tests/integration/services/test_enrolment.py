@@ -52,7 +52,7 @@ def test_a_new_host_waits_and_is_granted_once_authorised(run, role):
 
         assert granted == [Granted(b"chain 1"), Granted(b"chain 2")]
         hwid = CLIENT if role == "client" else MEDIA
-        assert signer.asked[0] == (b"csr", role, hwid, "host")
+        assert signer.asked[0] == (b"csr", role, hwid)
         for serial in ("1", "2"):
             assert await enrolment.admit(database, role=role, hwid=hwid, serial=serial) == row_id
 

@@ -482,7 +482,16 @@ def test_roles_that_have_no_business_here_are_refused(closed_door, installation,
         _connect(closed_door, installation.files(role, MEDIA))
 
 
-@pytest.mark.parametrize(("role", "hwid"), [("media", "d" * 64), ("server", MEDIA), ("client", CLIENT)])
+def test_a_client_takes_no_data_connections(installation, client_files):
+    """Its certificate is for dialling only, whoever it is that dials it."""
+    with (
+        listening(installation.files("client", CLIENT), echo) as address,
+        pytest.raises(errors.Refused, match="unsuitable certificate purpose"),
+    ):
+        _connect(address, client_files)
+
+
+@pytest.mark.parametrize(("role", "hwid"), [("media", "d" * 64), ("server", MEDIA)])
 def test_the_wrong_host_is_refused(installation, client_files, role, hwid):
     """Another media server, or another role under the same hwid, is not the one that was asked for."""
     with (

@@ -15,7 +15,7 @@ from rubackup.wire import pki
 layout = Layout.here()
 issuing = pki.Authority(key_pem=layout.issuing_key.read_bytes(), cert_pem=layout.issuing_certificate.read_bytes())
 for role in sys.argv[1:]:
-    names = authority.names_of(layout.certificate(role))
+    names = authority.names_of(layout.certificate(role)) if role == "api" else []
     addresses = [name for name in names if name.replace(".", "").isdigit() or ":" in name]
     issued = pki.issue(
         issuing, pki.make_csr(layout.key(role).read_bytes(), role), role=role, hwid=read_hwid(role, layout),

@@ -25,7 +25,7 @@ class NoSigner:
 
     key_hash = ""
 
-    def sign(self, csr_pem: bytes, role: str, hwid: str, hostname: str) -> Any:
+    def sign(self, csr_pem: bytes, role: str, hwid: str) -> Any:
         raise AssertionError
 
 

@@ -10,6 +10,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from rubackup.domain import errors
 from rubackup.wire import certificates, pki
@@ -102,9 +103,9 @@ def test_any_hostname_makes_a_request(hostname):
     assert pki.csr_fingerprint(pki.make_csr(KEY, hostname)) == pki.csr_fingerprint(CSR)
 
 
-def test_names_and_addresses_of_a_server_stand_in_its_leaf():
+def test_names_and_addresses_of_an_api_stand_in_its_leaf():
     """Browsers and curl find the host they asked for."""
-    leaf = leaf_of(issue(dns_names=["localhost"], addresses=["127.0.0.1", "::1"]))
+    leaf = leaf_of(issue(role="api", hwid=MEDIA, dns_names=["localhost"], addresses=["127.0.0.1", "::1"]))
 
     names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert names.get_values_for_type(x509.DNSName) == ["localhost"]
@@ -115,7 +116,33 @@ def test_names_and_addresses_of_a_server_stand_in_its_leaf():
 def test_names_that_no_certificate_can_hold_are_refused(names):
     """A bad setting is the caller's mistake, told as one."""
     with pytest.raises(errors.Invalid, match="cannot stand"):
-        issue(**names)
+        issue(role="api", hwid=MEDIA, **names)
+
+
+@pytest.mark.parametrize(("role", "hwid"), [("client", CLIENT), ("media", MEDIA), ("server", MEDIA)])
+def test_no_other_leaf_has_a_name_or_address(role, hwid):
+    """Who believes host names under our root would take any host for the API or the database."""
+    issued = issue(role=role, hwid=hwid)
+    names = leaf_of(issued).extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+
+    assert list(names) == [x509.UniformResourceIdentifier(f"rubackup://{role}/{hwid}")]
+    assert not certificates.has_names(issued.chain_pem)
+    for more in ({"dns_names": ["localhost"]}, {"addresses": ["127.0.0.1"]}):
+        assert certificates.has_names(issue(role="api", hwid=MEDIA, **more).chain_pem)
+        with pytest.raises(errors.Invalid, match="no host names"):
+            issue(role=role, hwid=hwid, **more)
+
+
+@pytest.mark.parametrize(
+    ("role", "hwid", "listens"),
+    [("client", CLIENT, False), ("media", MEDIA, True), ("server", MEDIA, True), ("api", MEDIA, True)],
+)
+def test_a_client_cannot_listen(role, hwid, listens):
+    """Its leaf is for dialling only; the others are for both."""
+    usages = leaf_of(issue(role=role, hwid=hwid)).extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+
+    wanted = {ExtendedKeyUsageOID.CLIENT_AUTH} | ({ExtendedKeyUsageOID.SERVER_AUTH} if listens else set())
+    assert set(usages) == wanted
 
 
 def test_the_fingerprint_is_that_of_the_key():

@@ -14,14 +14,13 @@ from rubackup.wire import pki
 
 
 def renew(layout: Layout, role: str, names: tuple[str, ...] = ()) -> bool:
-    """Whether a new leaf was signed: the old one lacks a name, or two thirds of its life are over.
+    """Whether a new leaf was signed: an API's old one lacks a name, or two thirds of its life are over.
 
     Only where the issuing CA lies; the caller may read it.
     """
     key, chain = layout.key(role), layout.certificate(role)
-    if role == "server" and chain.exists():
-        names = (*names, *authority.names_of(chain))  # a secondary server keeps the name that it was enrolled under
-    if authority.covers(chain, key, [*authority.own_names(), *names]):
+    needed = [*authority.own_names(), *names] if role == "api" else []
+    if authority.covers(chain, key, needed):
         return False
     issuing = pki.Authority(key_pem=layout.issuing_key.read_bytes(), cert_pem=layout.issuing_certificate.read_bytes())
     authority.write_leaf(issuing, role, read_hwid(role, layout), key, chain, names)
