@@ -20,7 +20,7 @@ from rubackup.roles.init import access
 from rubackup.roles.init.access import Administrator, NoAdministrator
 from rubackup.roles.init.folders import Tell
 from rubackup.roles.init.nodes import catalogue_address
-from rubackup.roles.installed.bundle import Bundle, new_bundle
+from rubackup.roles.installed.bundle import Bundle, new_bundle, write_bundle
 from rubackup.roles.installed.layout import Layout
 from rubackup.roles.settings import ConfigurationFault
 from rubackup.roles.up.faults import explained
@@ -82,8 +82,7 @@ def enroll_server(layout: Layout, name: str, target: Path | None) -> Path:
     bundle.issuing_key = issuer.authority.key_pem.decode()
     bundle.issuing_certificate = issuer.authority.cert_pem.decode()
     path = _place(layout, "server", name, target)
-    with new_bundle(path) as write:
-        write(bundle)
+    write_bundle(path, bundle)
     return path
 
 

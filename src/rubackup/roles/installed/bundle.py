@@ -94,6 +94,12 @@ def new_bundle(path: Path) -> Iterator[Callable[[Bundle], None]]:
             hidden.unlink(missing_ok=True)
 
 
+def write_bundle(path: Path, bundle: Bundle) -> None:
+    """Write the file where nothing else hangs on it; errors as of `new_bundle`."""
+    with new_bundle(path) as write:
+        write(bundle)
+
+
 def _taken(path: Path) -> Conflict:
     return Conflict(f"There is {path} already; delete it, or name another with --to.")
 
