@@ -16,12 +16,14 @@ import asyncpg
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from rubackup.catalog.database import DatabaseAddress
+from rubackup.catalog import rights
+from rubackup.catalog.database import Database, DatabaseAddress
+from rubackup.cli import init, programs
 from rubackup.domain.errors import RubackupError
 from rubackup.roles.authority import names_in
 from rubackup.roles.expiry import days_left
 from rubackup.roles.init import api_renewal
-from rubackup.roles.installed.layout import Layout
+from rubackup.roles.installed.layout import VARIABLE, Layout
 from rubackup.wire import pki
 from rubackup.wire.certificates import identity_of, load_certificates, serial_text
 from rubackup.wire.control import dial_control
@@ -105,12 +107,12 @@ def host(office: Office) -> Iterator[Installation]:
         other.stop_all()
 
 
-def logged_in(other: Installation, *, asks: bool = False) -> int:
+def logged_in(other: Installation, *, asks: bool = False, at: str = HOST) -> int:
     """The status of a call that follows a login there; that of the login when it fails. `asks`: a call that asks a host."""
     port = json.loads((other.layout.root / "api.ready").read_text())["port"]
     body = {"rubackup_database": NAME, "rubackup_user": "rubackup", "password": SUPERUSER_PASSWORD}
     with other.api(port) as http:
-        http.base_url = f"https://{HOST}:{port}/api/v1"
+        http.base_url = f"https://{at}:{port}/api/v1"
         answer = http.post("/auth/login", json=body)
         if answer.status_code == 200:
             data = answer.json()["data"]
@@ -166,7 +168,54 @@ def test_the_host_has_a_role_of_its_own(office: Office, host: Installation) -> N
            FROM pg_class c WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace""",
         ROLE,
     )[0]
-    assert (may["read"], may["written"], may["more"], may["made"]) == (may["tables"], may["tables"] - 2, 0, False)
+    assert (may["read"], may["written"], may["more"], may["made"]) == (may["tables"], may["tables"] - 3, 0, False)
+
+
+def own_role(office: Office, host: Installation) -> DatabaseAddress:
+    """The service database as the host's role opens it."""
+    password = host.layout.database_password.read_text().strip()
+    return replace(office.admin, user=ROLE, password=password, database=NAME)
+
+
+def owner_of(office: Office) -> DatabaseAddress:
+    """The service database as the servers open it."""
+    password = office.primary.layout.database_password.read_text().strip()
+    return replace(office.admin, user=NAME, password=password, database=NAME)
+
+
+def test_who_belongs_here_and_what_was_done_is_not_the_hosts_to_change(office: Office, host: Installation) -> None:
+    """Neither its own traces nor those of others; an upgrade takes from older roles what they had, and no more."""
+    refused = (
+        "DELETE FROM issued_certificates", "UPDATE issued_certificates SET role = 'x'",
+        "INSERT INTO issued_certificates (serial, role, hwid, not_after) VALUES ('1', 'api', '1', now())",
+        "DELETE FROM revoked_certificates", "UPDATE revoked_certificates SET role = 'x'", "DELETE FROM api_hosts",
+        "UPDATE api_hosts SET database_role = ''", "DELETE FROM audit", "UPDATE audit SET outcome = 'x'",
+        "DELETE FROM schema_version",
+    )  # fmt: skip
+    role = own_role(office, host)
+
+    def require_refused() -> None:
+        for statement in refused:
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                execute(role, statement)
+
+    require_refused()
+    owner = owner_of(office)
+    execute(owner, f"GRANT INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {NAME}_api")
+
+    async def guard() -> int:
+        database = Database(owner)
+        await database.open()
+        try:
+            return await rights.guard(database)
+        finally:
+            await database.close()
+
+    assert asyncio.run(guard()) == 13
+    require_refused()
+    assert asyncio.run(guard()) == 0
+    execute(role, "INSERT INTO revoked_certificates (serial, role, hwid, reason) VALUES ('none', 'media', '', '')")
+    execute(owner, "DELETE FROM revoked_certificates WHERE serial = 'none'")
 
 
 def test_the_settings_of_the_host_are_looked_at(office: Office, host: Installation) -> None:
@@ -187,13 +236,15 @@ def test_the_settings_of_the_host_are_looked_at(office: Office, host: Installati
 
 def test_tables_of_a_later_version_are_the_roles_too(office: Office, host: Installation) -> None:
     """The server that brings the schema forward makes them; nobody has to be enrolled anew."""
-    owner = replace(
-        office.admin, user=NAME, password=office.primary.layout.database_password.read_text().strip(), database=NAME
-    )
+    owner = owner_of(office)
     execute(owner, "CREATE TABLE later (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, text text)")
     try:
-        own = replace(owner, user=ROLE, password=host.layout.database_password.read_text().strip())
-        execute(own, "INSERT INTO later (text) VALUES ('x')", "UPDATE later SET text = 'y'", "DELETE FROM later")
+        execute(
+            own_role(office, host),
+            "INSERT INTO later (text) VALUES ('x')",
+            "UPDATE later SET text = 'y'",
+            "DELETE FROM later",
+        )
     finally:
         execute(owner, "DROP TABLE later")
 
@@ -225,6 +276,9 @@ def test_a_certificate_renews_itself(office: Office, host: Installation) -> None
     host.run("rb_init", "--renew")
     assert not api_renewal.renew(host.layout, said.append, datetime.now(UTC) + timedelta(days=29))
     assert (chain.read_bytes(), said) == (before, [])
+    assert not api_renewal.renew(host.layout, said.append, datetime.now(UTC) + timedelta(days=31))
+    assert "This API got a certificate within the last hour; it gets no other one yet." in said.pop()
+    execute(owner_of(office), "UPDATE api_hosts SET enrolled_at = enrolled_at - interval '61 minutes'")
 
     assert api_renewal.renew(host.layout, said.append, datetime.now(UTC) + timedelta(days=31))
 
@@ -289,6 +343,75 @@ def test_without_the_right_the_statements_are_told(office: Office, tmp_path: Pat
     execute(office.admin, f'DROP ROLE "{role}"')
 
 
+@pytest.mark.parametrize("action", ["--enroll-api", "--renew-api"])
+def test_a_file_that_cannot_be_written_changes_nothing(office: Office, host: Installation, action: str) -> None:
+    """The API that is there goes on: its certificate, its role and the password of that are as they were."""
+    rows = ("SELECT * FROM api_hosts ORDER BY name", "SELECT * FROM issued_certificates", "SELECT * FROM revoked_certificates")  # fmt: skip
+    before = [office.query(sql) for sql in rows]
+
+    said = office.rb_init(action, HOST, "--to", "/nope/x", status=78)
+
+    assert "Cannot write /nope/x: No such file or directory. Nothing was changed." in said
+    assert [office.query(sql) for sql in rows] == before
+    execute(own_role(office, host), "SELECT 1")
+
+
+def test_a_change_that_fails_leaves_no_file(office: Office, host: Installation, tmp_path: Path) -> None:
+    """The file is written before the change counts, and goes again with it; the password is as it was."""
+    execute(owner_of(office), f"REVOKE INSERT ON audit FROM {NAME}")
+    try:
+        office.rb_init("--renew-api", HOST, "--to", str(tmp_path / "file"), status=1)
+    finally:
+        execute(owner_of(office), f"GRANT INSERT ON audit TO {NAME}")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--enroll-api", ""), "The name of a host or its address is wanted, not ''"),
+        (("--renew-api", ""), "The name of a host or its address is wanted, not ''"),
+        (("--expel-api", ""), "The name of a host or its address is wanted, not ''"),
+        (("--enroll-server", ""), "The name of a host or its address is wanted, not ''"),
+        (("--enroll-api", "x:y"), "without a port"),
+        (("--enroll-api", "localhost"), "localhost is every host's own name"),
+        (("--enroll-api", "x", "--to", ""), "--to must be the path of a file"),
+    ],
+)
+def test_names_that_are_none_are_told(
+    arguments: tuple[str, ...], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """Before anything is looked at."""
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    assert init.main(list(arguments)) == 78
+    assert told in capsys.readouterr().err
+    assert programs.main("api", ["--enroll", ""]) == 78
+    assert "--enroll must be the path" in capsys.readouterr().err
+
+
+def test_a_catalogue_without_the_row_takes_nobody_in(office: Office, tmp_path: Path) -> None:
+    """As after the restore of one from before the enrolment, or when the host removed its traces before it was expelled."""
+    name, bundle = "lost.example", tmp_path / "bundle"
+    office.rb_init("--enroll-api", name, "--to", str(bundle))
+    other = lay(office, tmp_path / "host", name)
+    other.run("rubackup_api", "--enroll", str(bundle))
+    dial(other.layout, office.ports["server"])
+    hwid = json.loads(bundle.read_text())["hwid"]
+    execute(owner_of(office), f"DELETE FROM issued_certificates WHERE hwid = '{hwid}'")
+    with pytest.raises(RubackupError, match="rb_init --enroll-api again on the primary server"):
+        dial(other.layout, office.ports["server"])
+
+    office.rb_init("--expel-api", name)
+
+    with pytest.raises(RubackupError, match="rb_init --enroll-api again on the primary server"):
+        dial(other.layout, office.ports["server"])
+    leaf = load_certificates(other.layout.certificate("api").read_bytes())[0]
+    noted = f"VALUES ('{serial_text(leaf)}', 'api', '{hwid}', now() + interval '1 day')"
+    execute(owner_of(office), f"INSERT INTO issued_certificates (serial, role, hwid, not_after) {noted}")
+    with pytest.raises(RubackupError, match="rb_init --enroll-api again on the primary server"):
+        dial(other.layout, office.ports["server"])
+
+
 def test_another_role_than_the_files_is_told(office: Office, tmp_path: Path) -> None:
     """A setting of an older installation: the password that came is not that role's."""
     other = lay(office, tmp_path / "api", DB_USER=NAME)
@@ -318,6 +441,11 @@ def test_an_expelled_host_is_out_at_once(office: Office, host: Installation) -> 
     """Its connections end, its role is gone, servers refuse its certificate; another host of the API notices nothing."""
     office.primary.start("api")
     assert logged_in(host, asks=True) == 503  # the media server does not run; the server that was asked does
+    execute(owner_of(office), "DELETE FROM api_hosts WHERE database_role = ''")
+    assert logged_in(office.primary, asks=True, at="localhost") == 503
+    (own,) = office.query("SELECT hwid FROM api_hosts WHERE database_role = ''")
+    assert own["hwid"] == office.primary.layout.hwid("api").read_text().strip()
+    dial(office.primary.layout, office.ports["server"])
 
     said = office.rb_init("--expel-api", HOST)
 
@@ -325,7 +453,7 @@ def test_an_expelled_host_is_out_at_once(office: Office, host: Installation) -> 
     assert office.query("SELECT 1 FROM pg_stat_activity WHERE usename = $1", ROLE) == []
     assert office.query("SELECT 1 FROM pg_roles WHERE rolname = $1", ROLE) == []
     assert logged_in(host) == 503
-    eventually(lambda: "loses its connection: its certificate was revoked" in office.primary.output("server"), 10)
+    eventually(lambda: "loses its connection: it is not enrolled any more" in office.primary.output("server"), 10)
     with pytest.raises(RubackupError, match="The certificate was revoked"):
         dial(host.layout, office.ports["server"])
     assert {row["reason"] for row in office.query("SELECT reason FROM revoked_certificates WHERE role = 'api'")} >= {

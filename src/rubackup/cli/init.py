@@ -52,7 +52,7 @@ def _act(layout: Layout, chosen: argparse.Namespace) -> int:
         renewed = further.renew_all(layout, print)
         if chosen.reload:
             further.use_new(renewed)
-    elif chosen.expel_api:
+    elif chosen.expel_api is not None:
         enrolling.expel_api(layout, chosen.expel_api, _administrator(chosen), print)
     elif path := _enrolled(layout, chosen):
         print(f"{path}: carry it over a safe way, and delete it here and there once it was taken over.")
@@ -64,13 +64,13 @@ def _act(layout: Layout, chosen: argparse.Namespace) -> int:
 
 def _enrolled(layout: Layout, chosen: argparse.Namespace) -> Path | None:
     """What was written for another host, where that was asked for."""
-    if chosen.enroll_api:
+    if chosen.enroll_api is not None:
         return enrolling.enroll_api(layout, chosen.enroll_api, chosen.to, _administrator(chosen), chosen.workers, print)
-    if chosen.renew_api:
+    if chosen.renew_api is not None:
         return enrolling.renew_api(layout, chosen.renew_api, chosen.to)
-    if chosen.enroll_server:
+    if chosen.enroll_server is not None:
         return enrolling.enroll_server(layout, chosen.enroll_server, chosen.to)
-    if chosen.enroll_database:
+    if chosen.enroll_database is not None:
         return enrolling.enroll_database(layout, chosen.enroll_database, chosen.to, print)
     return None
 
@@ -79,6 +79,12 @@ def _administrator(chosen: argparse.Namespace) -> Administrator:
     """Who may change roles in PostgreSQL."""
     password = read_password(chosen.X, "-X") if chosen.X else ""
     return Administrator(chosen.db_admin or "postgres", password)
+
+
+def _target(text: str) -> Path:
+    if not text:
+        raise ConfigurationFault("--to must be the path of a file that is to be written, not empty.")
+    return Path(text)
 
 
 def _workers(text: str) -> int:
@@ -150,7 +156,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--fingerprint", help="SHA-256 of the root certificate, as rb_init printed it on the server")
     parser.add_argument("--root-ca", type=Path, metavar="FILE", help="the root certificate itself")
     parser.add_argument("--bundle", type=Path, metavar="FILE", help="what --enroll-server wrote")
-    parser.add_argument("--to", type=Path, metavar="FILE", help="where --enroll-... and --renew-api write")
+    parser.add_argument("--to", type=_target, metavar="FILE", help="where --enroll-... and --renew-api write")
     parser.add_argument("--workers", type=_workers, default=1, metavar="N", help="with --enroll-api: WORKERS there")
     parser.add_argument("--user", default=further.SUPERUSER, help="whose password --passwd changes (rubackup)")
     act = parser.add_mutually_exclusive_group()

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import uvicorn
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from rubackup.api.app import Application, address_of, board, build
 from rubackup.api.board import Slot
@@ -40,7 +42,9 @@ from rubackup.roles.process import (
 from rubackup.roles.protocol import ApiProtocol
 from rubackup.roles.settings import ConfigurationFault, Settings, time_zone
 from rubackup.roles.workers import Keeper
+from rubackup.services import api_hosts
 from rubackup.wire import pki
+from rubackup.wire.certificates import identity_of, serial_text
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +100,12 @@ async def serve_at(settings: Settings, site: Site) -> None:
     )
     address = database_address(settings)
     database = Database(address, size=10, application="rubackup_api")
-    hosts = RelayHosts(settings.servers(), files)
+
+    async def note(leaf: x509.Certificate) -> None:
+        hwid = identity_of(leaf.public_bytes(Encoding.DER)).hwid
+        await api_hosts.note_own(database, hwid, serial_text(leaf), leaf.not_valid_after_utc)
+
+    hosts = RelayHosts(settings.servers(), files, note)
     once: list[asyncio.Task[None]] = []
     try:
         await database.open()

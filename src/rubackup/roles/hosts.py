@@ -8,10 +8,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 import msgspec
+from cryptography import x509
 
 from rubackup import __version__
 from rubackup.domain.errors import Refused, RubackupError, Unavailable, WireFault
@@ -30,6 +31,7 @@ from rubackup.services.ports import (
     TapeElement,
 )
 from rubackup.wire import framing, pki
+from rubackup.wire.certificates import load_certificates
 from rubackup.wire.control import ControlPeer, dial_control
 from rubackup.wire.messages import (
     PROTOCOL_VERSION,
@@ -85,7 +87,14 @@ M = TypeVar("M", bound=Message)
 class RelayHosts:
     """Asks hosts through whichever server answers, the first of the list preferred."""
 
-    def __init__(self, servers: Sequence[tuple[str, int]], files: pki.TlsFiles) -> None:
+    def __init__(
+        self,
+        servers: Sequence[tuple[str, int]],
+        files: pki.TlsFiles,
+        note: Callable[[x509.Certificate], Awaitable[object]] | None = None,
+    ) -> None:
+        """`note` is given the certificate before servers are dialled with it."""
+        self._note = note
         self._servers = tuple(servers)
         self._files = files
         self._peer: ControlPeer | None = None
@@ -268,6 +277,7 @@ class RelayHosts:
     async def _dial(self) -> ControlPeer:
         hello = Hello(version=PROTOCOL_VERSION, hostname=socket.gethostname(), package_version=__version__)
         context = pki.client_context(self._files)
+        await self._say_who()
         for host, port in self._servers:
             try:
                 async with asyncio.timeout(DIAL_SECONDS):
@@ -282,6 +292,17 @@ class RelayHosts:
             return peer
         names = ", ".join(f"{host}:{port}" for host, port in self._servers)
         raise Unavailable(f"No server answers at {names}.")
+
+    async def _say_who(self) -> None:
+        """A catalogue that cannot be told now costs no connection: servers may know of this certificate already."""
+        if self._note is None:
+            return
+        try:
+            leaf = load_certificates(self._files.chain.read_bytes())[0]
+            async with asyncio.timeout(DIAL_SECONDS):
+                await self._note(leaf)
+        except (RubackupError, OSError, TimeoutError) as error:
+            log.warning("the certificate of this API could not be noted: %s", error or "no answer")
 
 
 async def _refuse(_peer: ControlPeer, message: Message) -> Message:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from rubackup import __version__
+from rubackup.catalog import rights
 from rubackup.catalog.database import Database
 from rubackup.roles.process import database_address, raise_descriptors, ready, run_role, together
 from rubackup.roles.settings import Settings, schedule_zone, time_zone
@@ -52,6 +53,8 @@ async def serve(settings: Settings) -> None:
     signer = IssuingSigner(issuing(settings))
     await database.open()
     try:
+        if taken := await rights.guard(database):
+            log.info("APIs on hosts of their own lose %d rights on tables that are not theirs to change", taken)
         await presence.reset(
             database, hwid, hostname=hostname, package_version=__version__, issuing_key_hash=signer.key_hash
         )

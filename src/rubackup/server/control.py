@@ -78,12 +78,12 @@ class ControlPlane:
         return EnrolPending(fingerprint=fingerprint, retry_after_seconds=RETRY_ENROLMENT_SECONDS)
 
     async def admit(self, identity: pki.Identity, hello: Hello, address: str) -> Welcome:
-        """Refused when the certificate was revoked, or the host is not in the catalogue any more."""
+        """Refused when the certificate was revoked, or the host is not in the catalogue (any more)."""
         if identity.role in {"client", "media"}:
             await self._admit_host(identity, hello, address)
         elif identity.role == "api":
             require_spoken(hello.version, hello.package_version)
-            await api_hosts.admit(self._database, identity.serial)
+            await api_hosts.admit(self._database, identity.hwid, identity.serial)
         else:
             raise Refused("This role does not connect to a server.")
         return Welcome(

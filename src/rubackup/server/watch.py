@@ -86,8 +86,8 @@ class CatalogueWatch:
                     log.info("%s %s loses its connection: it is not authorised any more", role, peer.identity.hwid)
                     peer.close()
         apis = self._registry.apis()
-        revoked = await api_hosts.revoked(self._database, [peer.identity.serial for peer in apis])
+        known = await api_hosts.admitted(self._database, [(p.identity.hwid, p.identity.serial) for p in apis])
         for peer in apis:
-            if peer.identity.serial in revoked:
-                log.info("the API %s loses its connection: its certificate was revoked", peer.identity.hwid)
+            if (peer.identity.hwid, peer.identity.serial) not in known:
+                log.info("the API %s loses its connection: it is not enrolled any more", peer.identity.hwid)
                 peer.close()

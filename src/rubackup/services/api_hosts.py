@@ -1,6 +1,8 @@
 """Hosts of the API alone: which there are, with which certificate and which role of the service database each comes in.
 
-A host that is expelled has its certificates revoked: no server takes it in any more, and none renews what it has. Browsers know
+Servers take in an API that is enrolled here with a certificate that was noted here, and no other. APIs that have the role of
+the servers note themselves, as nobody else may write these rows. A host that is expelled has no row any more and its
+certificates are revoked: no server takes it in, and none renews what it has. Browsers know
 nothing of that, so these certificates live for a short time. Its role in PostgreSQL is the business of whoever may change roles
 there (`roles.init.access`).
 """
@@ -28,6 +30,12 @@ API_DAYS = 45
 ENDS_SOON = dt.timedelta(days=30)
 """So long before its end a certificate is spoken of that lives for a year; one with less, when a quarter of its life is left."""
 SOON_PART = 4
+RENEW_INTERVAL = dt.timedelta(hours=1)
+"""A host that asks more often is told to wait: each certificate is a signature and rows that stay."""
+UNKNOWN = (
+    "No API is enrolled in the catalogue with this certificate (it was expelled, or an older catalogue was restored):"
+    " rb_init --enroll-api again on the primary server."
+)
 FAMILY = "server_state"
 """Where an administrator sees what waits for somebody."""
 
@@ -39,17 +47,31 @@ VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (name) DO UPDATE SET hwid = excluded.hwid, database_role = excluded.database_role,
     certificate_serial = excluded.certificate_serial, certificate_not_after = excluded.certificate_not_after,
     enrolled_at = now()"""
+_MAY_NOTE = """
+SELECT has_table_privilege('api_hosts', 'INSERT') AND has_table_privilege('issued_certificates', 'INSERT')"""
+_OWN = """
+INSERT INTO api_hosts (name, hwid, database_role, certificate_serial, certificate_not_after)
+VALUES ('own:' || $1, $1, '', $2, $3) ON CONFLICT (hwid) DO UPDATE
+SET certificate_serial = excluded.certificate_serial, certificate_not_after = excluded.certificate_not_after"""
+_OWN_ISSUED = _ISSUED + " ON CONFLICT (serial) DO NOTHING"
+_ADMITTED = """
+SELECT h.hwid, h.serial FROM unnest($1::text[], $2::text[]) AS h (hwid, serial)
+JOIN api_hosts a ON a.hwid = h.hwid
+JOIN issued_certificates i ON i.serial = h.serial AND i.hwid = h.hwid AND i.role = 'api'
+WHERE NOT EXISTS (SELECT 1 FROM revoked_certificates r WHERE r.serial = h.serial)"""
 _REVOKE = """
 INSERT INTO revoked_certificates (serial, role, hwid, reason)
 SELECT serial, role, hwid, $2 FROM issued_certificates WHERE role = 'api' AND hwid = $1
 ON CONFLICT (serial) DO NOTHING"""
-_FIND_HWID = "SELECT name, hwid, database_role FROM api_hosts WHERE hwid = $1 FOR UPDATE"
+_FIND_HWID = """
+SELECT name, hwid, database_role, enrolled_at > now() - $2::interval AS just_now FROM api_hosts
+WHERE hwid = $1 AND database_role <> '' FOR UPDATE"""
 _FORGET = "DELETE FROM api_hosts WHERE name = $1"
-_NAMES = "SELECT name FROM api_hosts ORDER BY name"
-_REVOKED = "SELECT serial FROM revoked_certificates WHERE role = 'api' AND serial = ANY ($1::text[])"
+_NAMES = "SELECT name FROM api_hosts WHERE database_role <> '' ORDER BY name"
+_REVOKED = "SELECT EXISTS (SELECT 1 FROM revoked_certificates WHERE serial = $1)"
 _ENDING = """
 SELECT name, certificate_not_after AS ends_at FROM api_hosts
-WHERE certificate_not_after < now() + least($1, (certificate_not_after - enrolled_at) / $2::int)
+WHERE database_role <> '' AND certificate_not_after < now() + least($1, (certificate_not_after - enrolled_at) / $2::int)
 ORDER BY certificate_not_after, name"""
 
 
@@ -112,34 +134,55 @@ async def _revoke(change: Change, host: ApiHost, reason: str) -> None:
     await change.wake("certificates")
 
 
-async def revoked(database: Database, serials: Sequence[str]) -> set[str]:
-    """Which of these certificates of APIs were revoked."""
+async def note_own(database: Database, hwid: str, serial: str, not_after: dt.datetime) -> bool:
+    """An API whose role owns the service database says by which certificate servers know it; whether it has such a role.
+
+    APIs of servers and of `rubackup up` have it. The role of an API on a host of its own may not write there:
+    only `rb_init` enrols such a host.
+    """
+    async with database.transaction() as db:
+        if not await db.fetchval(_MAY_NOTE):
+            return False
+        if not await db.fetch(_ADMITTED, [hwid], [serial]):
+            await db.execute(_OWN, hwid, serial, not_after)
+            await db.execute(_OWN_ISSUED, serial, hwid, not_after)
+        return True
+
+
+async def admitted(database: Database, hosts: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Those hardware ids and serials of APIs that are enrolled with a certificate that was noted, and not revoked."""
     async with database.connection() as db:
-        return {row["serial"] for row in await db.fetch(_REVOKED, list(serials))}
+        rows = await db.fetch(_ADMITTED, [hwid for hwid, _ in hosts], [serial for _, serial in hosts])
+        return {(row["hwid"], row["serial"]) for row in rows}
 
 
-async def admit(database: Database, serial: str) -> None:
-    """Refused when the certificate of an API was revoked."""
-    if await revoked(database, [serial]):
-        raise Refused("The certificate was revoked.")
+async def admit(database: Database, hwid: str, serial: str) -> None:
+    """Refused unless the catalogue has the API with this certificate."""
+    if await admitted(database, [(hwid, serial)]):
+        return
+    async with database.connection() as db:
+        revoked = await db.fetchval(_REVOKED, serial)
+    raise Refused("The certificate was revoked." if revoked else UNKNOWN)
 
 
 async def renew(database: Database, signer: ApiSigner, hwid: str, address: str, csr_pem: bytes) -> bytes:
     """Another certificate for an API on a host of its own that comes with one which counts; leaf and issuing CA.
 
-    What it has before stays good until its end. NotFound when no such host is enrolled, Refused as of other hosts.
+    What it has before stays good until its end. NotFound when no such host is enrolled, Refused as of other hosts, and within an hour of the last one.
     """
     who = Principal(0, "rubackup_api", frozenset(), address=address)
     async with changing(
         database, who, NoHosts(), method="RENEW", path="RenewCertificate", resource="api_hosts"
     ) as change:
-        row = await change.db.fetchrow(_FIND_HWID, hwid)
+        row = await change.db.fetchrow(_FIND_HWID, hwid, RENEW_INTERVAL)
         if row is None:
             raise NotFound("This API is not one that rb_init --enroll-api made.")
         wanted = await configuration.value(change.db, "rb_key_hash")
         if wanted and wanted != signer.key_hash:
             raise Refused("This server signs certificates with another key than rb_key_hash allows.")
-        host = ApiHost(**row)
+        if row["just_now"]:
+            raise Refused("This API got a certificate within the last hour; it gets no other one yet.")
+        host = ApiHost(name=row["name"], hwid=row["hwid"], database_role=row["database_role"])
         signed = await asyncio.to_thread(signer.sign_api, csr_pem, host.hwid, host.name)
         await keep(change, host, signed.serial, signed.not_after)
     return signed.chain_pem

@@ -7,6 +7,7 @@ from typing import Any
 
 from rubackup.catalog.database import Connection
 from rubackup.catalog.quoting import quoted
+from rubackup.catalog.rights import GUARDED
 
 _KEYS = """
 SELECT c.conrelid::regclass::text AS relation, quote_ident(c.conname) AS name, pg_get_constraintdef(c.oid) AS definition
@@ -44,8 +45,6 @@ SELECT CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END AS kind, quote_i
 FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) a LEFT JOIN pg_roles r ON r.oid = a.grantee
 WHERE c.relnamespace = $1::regnamespace AND c.relkind IN ('r', 'p', 'v', 'S') AND a.grantee <> c.relowner"""
 
-_GUARDED = frozenset({"api_hosts", "schema_version"})
-"""What nobody changes but the owner, whatever others get on new tables: as `rb_init --enroll-api` has it."""
 # What others get on every new table: tables that are made in another schema do not have it.
 _USUAL = """
 SELECT CASE d.defaclobjtype WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END AS kind, a.privilege_type AS privilege,
@@ -90,7 +89,7 @@ async def swap(db: Connection, source: str, target: str) -> None:
             grants += [
                 {**dict(row), "name": one["name"]}
                 for row in usual
-                if row["kind"] == one["kind"] and (row["privilege"] == "SELECT" or one["name"] not in _GUARDED)
+                if row["kind"] == one["kind"] and row["privilege"] not in GUARDED.get(one["name"], ())
             ]
     for one in await db.fetch(_OBJECTS, target):
         await db.execute(f"DROP {one['kind']} IF EXISTS {quoted(target)}.{one['name']} CASCADE")

@@ -1,6 +1,7 @@
 """Roles in PostgreSQL for APIs on hosts of their own: what each may, and who makes them.
 
-Such a role may read and change rows, and neither tables nor roles; it is logged in by a password that only its host
+Such a role may read and change rows, and neither tables nor roles; not, though, who belongs here and what was done
+(`catalog.rights`); it is logged in by a password that only its host
 has, for so many connections as its workers need. So one host can be shut out, and no other one notices.
 """
 
@@ -19,6 +20,7 @@ import asyncpg
 
 from rubackup.catalog.database import DatabaseAddress
 from rubackup.catalog.quoting import literal, quoted
+from rubackup.catalog.rights import group_of, taken_back
 from rubackup.roles.init import as_administrator
 from rubackup.roles.init.advice import API_CONNECTIONS
 from rubackup.roles.init.database import over_socket
@@ -47,11 +49,6 @@ class NoAdministrator(StartupFault):
     """This process may not change roles; the message says what is to be typed instead."""
 
     code = "startup"
-
-
-def group_of(common: str) -> str:
-    """The role that holds the rights of all APIs on hosts of their own."""
-    return f"{common}_api"
 
 
 def role_of(common: str, host: str) -> str:
@@ -85,13 +82,15 @@ def grant(owner: DatabaseAddress, administrator: Administrator, role: str, passw
         f"GRANT {group} TO {quoted(role)}",
     ]
     granted = [
+        "BEGIN",  # at no moment may those that are there already do more than they are to
         f"GRANT CONNECT ON DATABASE {quoted(owner.database)} TO {group}",
         f"GRANT USAGE ON SCHEMA public TO {group}",
         f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {group}",
-        f"REVOKE INSERT, UPDATE, DELETE ON schema_version, api_hosts FROM {group}",
+        *taken_back(group_of(owner.user)),
         f"GRANT USAGE, SELECT, UPDATE ON ALL SEQUENCES IN SCHEMA public TO {group}",
         f"ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {group}",
         f"ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT USAGE, SELECT, UPDATE ON SEQUENCES TO {group}",
+        "COMMIT",
     ]
     by_hand = [*made, f"SET ROLE {quoted(owner.user)}", *granted]
     _administer(owner, administrator, made, f"in {owner.database}, before that API is started", by_hand)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from rubackup.roles.init import access
 from rubackup.roles.init.access import Administrator, NoAdministrator
 from rubackup.roles.init.folders import Tell
 from rubackup.roles.init.nodes import catalogue_address
-from rubackup.roles.installed.bundle import Bundle, write_bundle
+from rubackup.roles.installed.bundle import Bundle, new_bundle, write_bundle
 from rubackup.roles.installed.layout import Layout
 from rubackup.roles.settings import ConfigurationFault
 from rubackup.roles.up.faults import explained
@@ -80,7 +81,9 @@ def enroll_server(layout: Layout, name: str, target: Path | None) -> Path:
     bundle.database_password = issuer.address.password
     bundle.issuing_key = issuer.authority.key_pem.decode()
     bundle.issuing_certificate = issuer.authority.cert_pem.decode()
-    return _write(layout, bundle, target)
+    path = _place(layout, "server", name, target)
+    write_bundle(path, bundle)
+    return path
 
 
 def enroll_api(
@@ -90,43 +93,53 @@ def enroll_api(
 
     A host that was enrolled under this name gets another role's password and another certificate: what it had is over.
     """
-    _require_name(name)
+    _require_api_name(name)
     issuer = Issuer.of(layout)
     name = name.lower()
-    path = _free(layout, "api", name, target)
-    asyncio.run(check_ready(issuer.address))
+    path = _place(layout, "api", name, target)
     role, password = access.role_of(issuer.address.user, name), secrets.token_urlsafe(24)
-    try:
-        access.grant(issuer.address, administrator, role, password, workers)
-    except NoAdministrator as error:
-        tell(error.message)
     host = ApiHost(name=name, hwid=secrets.token_hex(authority.HWID_BYTES["api"]), database_role=role)
-    bundle = issuer.bundle("api", name, host.hwid, user=role, password=password)
-    _change(issuer.address, "rb_init --enroll-api", lambda change: _keep(change, host, bundle))
-    write_bundle(path, bundle)
+
+    def grant() -> None:
+        try:
+            access.grant(issuer.address, administrator, role, password, workers)
+        except NoAdministrator as error:
+            tell(error.message)
+
+    async def work(change: Change) -> None:
+        bundle = issuer.bundle("api", name, host.hwid, user=role, password=password)
+        await _keep(change, host, bundle)
+        write(bundle)
+        await asyncio.to_thread(grant)  # the last that may fail: from here on the password that the host has is over
+
+    with new_bundle(path) as write:
+        asyncio.run(check_ready(issuer.address))
+        _change(issuer.address, "rb_init --enroll-api", work)
     return path
 
 
 def renew_api(layout: Layout, name: str, target: Path | None) -> Path:
     """Write a file with a new certificate alone for an API that goes on meanwhile; the file. NotFound when there is none."""
+    _require_api_name(name)
     issuer, name = Issuer.of(layout), name.lower()
-    path = _free(layout, "api", name, target)
-    found: list[Bundle] = []
+    path = _place(layout, "api", name, target)
 
     async def work(change: Change) -> None:
         host = await api_hosts.find(change.db, name)
         if host is None:
             raise NotFound(f"No API was enrolled as {name}: rb_init --enroll-api {name}.")
-        found.append(issuer.bundle("api", name, host.hwid, user=host.database_role))
-        await _keep(change, host, found[0])
+        bundle = issuer.bundle("api", name, host.hwid, user=host.database_role)
+        await _keep(change, host, bundle)
+        write(bundle)
 
-    _change(issuer.address, "rb_init --renew-api", work)
-    write_bundle(path, found[0])
+    with new_bundle(path) as write:
+        _change(issuer.address, "rb_init --renew-api", work)
     return path
 
 
 def expel_api(layout: Layout, name: str, administrator: Administrator, tell: Tell) -> None:
     """Shut a host of the API out: its certificate, its role in PostgreSQL, its connections."""
+    _require_api_name(name)
     address = catalogue_address(layout)
     gone: list[ApiHost] = []
 
@@ -191,19 +204,23 @@ def _change(address: DatabaseAddress, path: str, work: Callable[[Change], Awaita
 
 
 def _require_name(name: str) -> None:
-    if not HOSTNAME.fullmatch(name) and ":" not in name:
-        raise ConfigurationFault(f"The name of a host or its address is wanted, not {name!r}.")
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        if not HOSTNAME.fullmatch(name):
+            raise ConfigurationFault(
+                f"The name of a host or its address is wanted, not {name!r}: letters, digits, dots and hyphens, without a port."
+            ) from None
 
 
-def _free(layout: Layout, role: str, name: str, target: Path | None) -> Path:
-    """Where the file goes; Conflict when there is one, before anything is changed."""
-    path = target or layout.root / "keys" / f"{role}-{name}.bundle"
-    if path.exists():
-        raise Conflict(f"There is {path} already; delete it, or name another with --to.")
-    return path
+def _require_api_name(name: str) -> None:
+    _require_name(name)
+    if name.lower() == "localhost":
+        raise ConfigurationFault(
+            "localhost is every host's own name: name the host as others call it, which is its APP_HOST."
+        )
 
 
-def _write(layout: Layout, bundle: Bundle, target: Path | None) -> Path:
-    path = _free(layout, bundle.role, bundle.host, target)
-    write_bundle(path, bundle)
-    return path
+def _place(layout: Layout, role: str, name: str, target: Path | None) -> Path:
+    """Where the file goes."""
+    return target or layout.root / "keys" / f"{role}-{name}.bundle"

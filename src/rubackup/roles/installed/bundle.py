@@ -5,6 +5,10 @@ JSON, readable by its owner only. Whoever has it can be that host: it is carried
 
 from __future__ import annotations
 
+import contextlib
+import os
+import secrets
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -52,11 +56,60 @@ class Bundle(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         return f"Bundle({self.role} {self.host})"
 
 
+@contextlib.contextmanager
+def new_bundle(path: Path) -> Iterator[Callable[[Bundle], None]]:
+    """What writes the file, mode 0600 and durably; it goes again when the block fails.
+
+    Conflict when there is one already, ConfigurationFault when none can be made there, both before the block begins.
+    """
+    if path.exists() or path.is_symlink():
+        raise _taken(path)
+    hidden = path.with_name(f".{path.name}.{secrets.token_hex(6)}")  # as wire.pki names what it writes
+    with _writing(path):
+        descriptor = os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    there = False
+
+    def write(bundle: Bundle) -> None:
+        nonlocal there
+        with _writing(path):
+            file.write(msgspec.json.format(msgspec.json.encode(bundle), indent=1) + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+            try:
+                path.hardlink_to(hidden)  # unlike a rename it replaces nothing
+            except FileExistsError:
+                raise _taken(path) from None
+            there = True
+            hidden.unlink()
+            pki.sync_folder(path.parent)
+
+    with os.fdopen(descriptor, "wb") as file:
+        try:
+            yield write
+        except BaseException:
+            if there:
+                path.unlink(missing_ok=True)
+            raise
+        finally:
+            hidden.unlink(missing_ok=True)
+
+
 def write_bundle(path: Path, bundle: Bundle) -> None:
-    """Write the file, mode 0600; Conflict when there is one already."""
-    if path.exists():
-        raise Conflict(f"There is {path} already; delete it, or name another with --to.")
-    pki.write_private(path, msgspec.json.format(msgspec.json.encode(bundle), indent=1) + b"\n")
+    """Write the file where nothing else hangs on it; errors as of `new_bundle`."""
+    with new_bundle(path) as write:
+        write(bundle)
+
+
+def _taken(path: Path) -> Conflict:
+    return Conflict(f"There is {path} already; delete it, or name another with --to.")
+
+
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ConfigurationFault(f"Cannot write {path}: {error.strerror}. Nothing was changed.") from error
 
 
 def read_bundle(path: Path, role: str) -> Bundle:
