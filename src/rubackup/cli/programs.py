@@ -10,11 +10,11 @@ import argparse
 import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 from rubackup import __version__
 from rubackup.domain.errors import RubackupError
+from rubackup.roles import arguments as given
 from rubackup.roles.installed import certificate, logs, pidfile
 from rubackup.roles.installed.bundle import install_bundle
 from rubackup.roles.installed.config_file import ConfigFile
@@ -174,7 +174,7 @@ def _parser(role: str, make: type[Program] = Program) -> argparse.ArgumentParser
         )
     else:
         group.add_argument(
-            "--enroll", type=Path, metavar="FILE", help="take over what rb_init --enroll-api has written"
+            "--enroll", type=given.path, metavar="FILE", help="take over what rb_init --enroll-api has written"
         )
         parser.set_defaults(action="enroll")
     make.actions(group)
