@@ -111,7 +111,7 @@ def test_a_primary_server(host: Installation, tmp_path: Path, postgres: Database
             (f"{ASKED}: ", PASSWORD),
             ("The same again: ", PASSWORD),
             ("Network interface or address", "eth-none"),
-            ("-i must be a host name or an address, and 'eth-none' has no address here.", "lo"),
+            ("-i must be a network interface of this host, or an address or name of its own, and 'eth-none' is none.", "lo"),
             (f"Folder of the pool Default [{host.layout.default_storage}]", str(pool)),
         ],
         "--db-port", str(postgres.port), "--db-name", names, "--db-user", names, "--db-admin", postgres.user,

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rubackup.cli import output, reconciliation, unknown_pools
+from rubackup.cli import output, paths, reconciliation, unknown_pools
 from rubackup.domain.errors import Invalid, Unavailable
 from rubackup.domain.lookups import TaskStatus
 from rubackup.domain.pools import WRITTEN
@@ -45,10 +45,15 @@ class Login:
 
 
 StateOption = Annotated[
-    Path | None, typer.Option("--state", envvar="RUBACKUP_STATE", help="State of a system that runs on this machine.")
+    Path | None,
+    typer.Option(
+        "--state", envvar="RUBACKUP_STATE", help="State of a system that runs on this machine.", parser=paths.path
+    ),
 ]
 ApiOption = Annotated[str, typer.Option("--api", help="Address of the API, such as https://backup.example:5656.")]
-CaOption = Annotated[Path | None, typer.Option("--ca", help="Root certificate that the API is verified by.")]
+CaOption = Annotated[
+    Path | None, typer.Option("--ca", help="Root certificate that the API is verified by.", parser=paths.path)
+]
 UserOption = Annotated[str, typer.Option("--user", help=f"Who logs in; the password is read from {PASSWORD}.")]
 
 

@@ -9,7 +9,7 @@ import typer
 
 from rubackup.catalog.backup.file import Header, check
 from rubackup.catalog.versions import OWN, Schema
-from rubackup.cli import administration, output, reconciliation
+from rubackup.cli import administration, output, paths, reconciliation
 from rubackup.domain.errors import Invalid
 from rubackup.roles.init.plan import Plan, read_password
 from rubackup.roles.recovery import homes, rebuilding, safekeeping
@@ -18,16 +18,23 @@ from rubackup.roles.recovery.homes import Home
 StateOption = Annotated[
     Path | None,
     typer.Option(
-        "--state", envvar="RUBACKUP_STATE", help="State of `rubackup up`; without it the installation of this host."
+        "--state",
+        envvar="RUBACKUP_STATE",
+        help="State of `rubackup up`; without it the installation of this host.",
+        parser=paths.path,
     ),
 ]
 PassphraseOption = Annotated[
-    Path | None, typer.Option("--passphrase-file", help="File with the passphrase that encrypts the backup.")
+    Path | None,
+    typer.Option("--passphrase-file", help="File with the passphrase that encrypts the backup.", parser=paths.path),
 ]
 
 
 def backup_catalogue(
-    to: Annotated[Path, typer.Option("--to", help="File to write, or folder in which a file with the time is made.")],
+    to: Annotated[
+        Path,
+        typer.Option("--to", help="File to write, or folder in which a file with the time is made.", parser=paths.path),
+    ],
     state: StateOption = None,
     passphrase_file: PassphraseOption = None,
     with_keys: Annotated[
@@ -45,7 +52,7 @@ def backup_catalogue(
 
 
 def restore_catalogue(
-    file: Annotated[Path, typer.Argument(help="A backup that backup-catalogue has written.")],
+    file: Annotated[Path, typer.Argument(help="A backup that backup-catalogue has written.", parser=paths.path)],
     state: StateOption = None,
     passphrase_file: PassphraseOption = None,
     with_keys: Annotated[
@@ -57,7 +64,10 @@ def restore_catalogue(
         bool, typer.Option("--other-ca", help="The keys of the backup's installation are lost: its hosts enrol again.")
     ] = False,
     admin_password: Annotated[
-        Path | None, typer.Option("-X", help="File with the password of PostgreSQL's administrator, as for rb_init.")
+        Path | None,
+        typer.Option(
+            "-X", help="File with the password of PostgreSQL's administrator, as for rb_init.", parser=paths.path
+        ),
     ] = None,
     db_admin: Annotated[str, typer.Option("--db-admin", help="PostgreSQL's administrator.")] = "postgres",
 ) -> None:

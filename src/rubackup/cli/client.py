@@ -17,7 +17,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 import typer
 
-from rubackup.cli import client_keys, output
+from rubackup.cli import client_keys, output, paths
 from rubackup.cli.rb import waiting
 from rubackup.cli.rb.status import INTERRUPTED
 from rubackup.cli.rb.tables import instant, size
@@ -86,10 +86,14 @@ Limit = Annotated[int, typer.Option(min=1, max=100_000, help="How many are shown
 @app.callback()
 def place(
     context: typer.Context,
-    state: Annotated[Path | None, typer.Option("--state", help="State folder of `rubackup up`.")] = None,
+    state: Annotated[
+        Path | None, typer.Option("--state", help="State folder of `rubackup up`.", parser=paths.path)
+    ] = None,
     socket: Annotated[
         Path | None,
-        typer.Option("--socket", envvar="RUBACKUP_CLIENT_SOCKET", help="Socket of the client (CLIENT_SOCKET)."),
+        typer.Option(
+            "--socket", envvar="RUBACKUP_CLIENT_SOCKET", help="Socket of the client (CLIENT_SOCKET).", parser=paths.path
+        ),
     ] = None,
 ) -> None:
     """Find the client's process."""
@@ -102,8 +106,14 @@ def place(
 
 
 def socket_of(context: typer.Context) -> Path:
-    """Where the client's process listens; a wrong usage when nothing tells."""
+    """Where the client's process listens; a wrong usage when nothing tells.
+
+    On an autonomous client ConfigurationFault or Unavailable say why it is not there.
+    """
     if not isinstance(context.obj, Path):
+        from rubackup.roles.installed.alone import check_runs  # noqa: PLC0415 - other hosts need no supervisor
+
+        check_runs(Layout.here())
         raise typer.BadParameter("name the client's process by --state, --socket or RUBACKUP_CLIENT_SOCKET.")
     return context.obj
 
@@ -261,7 +271,7 @@ def tasks(context: typer.Context, limit: Limit = 50, json: Json = False) -> None
 def request_rule(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="Name of the rule.")],
-    resource: Annotated[str, typer.Argument(help="What to back up; for File system a path.")],
+    resource: Annotated[str, typer.Argument(help="What to back up; for File system a path.", parser=paths.path_text)],
     cron: Annotated[str, typer.Option(help="Five cron fields: '0 2 * * *' is each night at two.")] = "",
     every: Annotated[str, typer.Option(help="Interval between backups, such as '1 day', instead of --cron.")] = "",
     pool: Annotated[str, typer.Option(help="Pool that stores the copies; left out: the client's own.")] = "",
@@ -312,7 +322,7 @@ def _requested(answer: Requested, json: bool) -> None:
 @app.command()
 def backup(
     context: typer.Context,
-    resource: Annotated[str, typer.Argument(help="What to back up; for File system a path.")],
+    resource: Annotated[str, typer.Argument(help="What to back up; for File system a path.", parser=paths.path_text)],
     pool: Annotated[str, typer.Option(help="Pool that stores the copy; left out: the client's own.")] = "",
     backup_type: BackupType = "incremental",
     keep: Keep = "1 month",
@@ -333,8 +343,12 @@ def backup(
 def restore(
     context: typer.Context,
     record: Annotated[int, typer.Argument(min=1, help="Id of the copy.")],
-    to: Annotated[Path | None, typer.Option(help="Folder below which files land; left out: where they were.")] = None,
-    path: Annotated[list[str] | None, typer.Option(help="Restore only this, a folder with all below.")] = None,
+    to: Annotated[
+        Path | None, typer.Option(help="Folder below which files land; left out: where they were.", parser=paths.path)
+    ] = None,
+    path: Annotated[
+        list[str] | None, typer.Option(help="Restore only this, a folder with all below.", parser=paths.path_text)
+    ] = None,
     overwrite: Annotated[str, typer.Option(help="Files that are there: if_changed, always or never.")] = "if_changed",
     yes: Yes = False,
     wait: Wait = False,

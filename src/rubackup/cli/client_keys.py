@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from rubackup.cli import output
+from rubackup.cli import output, paths
 from rubackup.client import recovery_sheet
 from rubackup.client.keys import NAME, KeyStore
 from rubackup.domain.errors import Invalid, RubackupError, StorageFault
@@ -36,7 +36,12 @@ def place(
     context: typer.Context,
     master_key: Annotated[
         Path | None,
-        typer.Option("--master-key", envvar="RUBACKUP_MASTER_KEY", help="File of the current key (MASTER_KEY)."),
+        typer.Option(
+            "--master-key",
+            envvar="RUBACKUP_MASTER_KEY",
+            help="File of the current key (MASTER_KEY).",
+            parser=paths.path,
+        ),
     ] = None,
 ) -> None:
     """Find the keys: beside the client's own key in a state, else beside its socket, unless their file is named."""
@@ -95,7 +100,9 @@ def rotate(context: typer.Context, json: Json = False) -> None:
 @app.command()
 def sheet(
     context: typer.Context,
-    to: Annotated[Path | None, typer.Option("--to", help="A new file, readable by its owner only.")] = None,
+    to: Annotated[
+        Path | None, typer.Option("--to", help="A new file, readable by its owner only.", parser=paths.path)
+    ] = None,
 ) -> None:
     """Print the recovery sheet: every key, in lines with checksums."""
     store: KeyStore = context.obj
@@ -125,7 +132,7 @@ def _write(path: Path, text: str) -> None:
 def import_sheet(
     context: typer.Context,
     sheet_file: Annotated[
-        Path | None, typer.Argument(metavar="[FILE]", help="A recovery sheet; left out: stdin.")
+        Path | None, typer.Argument(metavar="[FILE]", help="A recovery sheet; left out: stdin.", parser=paths.path)
     ] = None,
     current: Annotated[
         bool, typer.Option("--current", help="Encrypt new copies with the first key of the sheet.")

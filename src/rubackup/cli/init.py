@@ -9,6 +9,7 @@ from pathlib import Path
 from rubackup.catalog.encryption import MODES
 from rubackup.cli.init_questions import Questions, plan_of
 from rubackup.domain.errors import RubackupError
+from rubackup.roles import arguments as given
 from rubackup.roles.init import enrolling, folders, further, nodes
 from rubackup.roles.init.access import Administrator
 from rubackup.roles.init.plan import read_password
@@ -81,16 +82,11 @@ def _administrator(chosen: argparse.Namespace) -> Administrator:
     return Administrator(chosen.db_admin or "postgres", password)
 
 
-def _target(text: str) -> Path:
-    if not text:
-        raise ConfigurationFault("--to must be the path of a file that is to be written, not empty.")
-    return Path(text)
-
-
 def _workers(text: str) -> int:
-    if not text.isdigit() or not 1 <= int(text) <= MOST_WORKERS:
+    found = given.number(text)
+    if found is None or not 1 <= found <= MOST_WORKERS:
         raise ConfigurationFault(f"--workers must be a whole number from 1 to {MOST_WORKERS}, not {text!r}.")
-    return int(text)
+    return found
 
 
 def _set_up(layout: Layout, chosen: argparse.Namespace) -> None:
@@ -126,26 +122,34 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("-y", action="store_true", help="accepted for scripts; there is no licence to agree to")
     parser.add_argument("-n", dest="node", metavar="NODE", help=f"what this host is: {', '.join(NODES)}")
     parser.add_argument("-H", metavar="HOST", help="host of PostgreSQL")
-    parser.add_argument("-X", metavar="FILE", type=Path, help="file with the password of PostgreSQL's administrator")
-    parser.add_argument("-Y", metavar="FILE", type=Path, help="file with the password of the superuser rubackup")
-    parser.add_argument("-i", dest="interface", metavar="NAME", help="network interface or address to listen on")
-    parser.add_argument("-f", dest="storage", metavar="DIR", type=Path, help="folder of the pool Default")
-    parser.add_argument("-a", dest="alone", metavar="DIR", type=Path, help="folder of an autonomous client")
     parser.add_argument(
-        "-l", dest="local", metavar="DIR", type=Path, help="folder in which this host's client keeps copies itself"
+        "-X", metavar="FILE", type=given.path, help="file with the password of PostgreSQL's administrator"
+    )
+    parser.add_argument("-Y", metavar="FILE", type=given.path, help="file with the password of the superuser rubackup")
+    parser.add_argument("-i", dest="interface", metavar="NAME", help="network interface or address to listen on")
+    parser.add_argument("-f", dest="storage", metavar="DIR", type=given.path, help="folder of the pool Default")
+    parser.add_argument("-a", dest="alone", metavar="DIR", type=given.path, help="folder of an autonomous client")
+    parser.add_argument(
+        "-l",
+        dest="local",
+        metavar="DIR",
+        type=given.path,
+        help="folder in which this host's client keeps copies itself",
     )
     for flag in ("-r", "-R", "-g"):
         parser.add_argument(flag, action=_Unknown, nargs="?", help=argparse.SUPPRESS)
     parser.add_argument("-c", dest="primary", metavar="HOST", help="the primary server, HOST or HOST:PORT")
-    parser.add_argument("--db-port", type=int, help="port of PostgreSQL (5432)")
+    parser.add_argument("--db-port", type=given.whole, help="port of PostgreSQL (5432)")
     parser.add_argument("--db-name", help="service database (rubackup)")
     parser.add_argument("--db-user", help="its role (rubackup)")
     parser.add_argument("--db-admin", help="PostgreSQL's administrator (postgres)")
     parser.add_argument(
-        "--db-password", type=Path, metavar="FILE", help="file with that role's password, if it is there"
+        "--db-password", type=given.path, metavar="FILE", help="file with that role's password, if it is there"
     )
     parser.add_argument("--db-sslmode", metavar="MODE", help=f"how to encrypt the way to it: {', '.join(MODES)}")
-    parser.add_argument("--db-root-cert", metavar="FILE", type=Path, help="certificate of the CA of PostgreSQL's own")
+    parser.add_argument(
+        "--db-root-cert", metavar="FILE", type=given.path, help="certificate of the CA of PostgreSQL's own"
+    )
     parser.add_argument(
         "--adopt-database", action="store_true", help="take the service database of a lost installation over"
     )
@@ -154,9 +158,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--hostname", help="name of this host as administrators see it")
     parser.add_argument("--fingerprint", help="SHA-256 of the root certificate, as rb_init printed it on the server")
-    parser.add_argument("--root-ca", type=Path, metavar="FILE", help="the root certificate itself")
-    parser.add_argument("--bundle", type=Path, metavar="FILE", help="what --enroll-server wrote")
-    parser.add_argument("--to", type=_target, metavar="FILE", help="where --enroll-... and --renew-api write")
+    parser.add_argument("--root-ca", type=given.path, metavar="FILE", help="the root certificate itself")
+    parser.add_argument("--bundle", type=given.path, metavar="FILE", help="what --enroll-server wrote")
+    parser.add_argument("--to", type=given.path, metavar="FILE", help="where --enroll-... and --renew-api write")
     parser.add_argument("--workers", type=_workers, default=1, metavar="N", help="with --enroll-api: WORKERS there")
     parser.add_argument("--user", default=further.SUPERUSER, help="whose password --passwd changes (rubackup)")
     act = parser.add_mutually_exclusive_group()

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from rubackup import __version__
-from rubackup.cli import administration, catalogue, client, configuration, media
+from rubackup.cli import administration, catalogue, client, configuration, media, paths
 from rubackup.cli.demo.run import default_folder, demonstrate
 from rubackup.domain.errors import RubackupError
 from rubackup.roles.up import background
@@ -28,7 +28,10 @@ app.command("restore-catalogue")(catalogue.restore_catalogue)
 app.command("rebuild-catalogue")(catalogue.rebuild_catalogue)
 
 StateOption = Annotated[
-    Path, typer.Option("--state", envvar="RUBACKUP_STATE", help="Folder that holds everything of the installation.")
+    Path,
+    typer.Option(
+        "--state", envvar="RUBACKUP_STATE", help="Folder that holds everything of the installation.", parser=paths.path
+    ),
 ]
 PortOption = Annotated[int, typer.Option("--port", min=0, max=65535, help="Port of the API; 0: a free one.")]
 
@@ -65,11 +68,15 @@ def down(state: StateOption) -> None:
 
 @app.command()
 def demo(
-    path: Annotated[Path | None, typer.Argument(help="What to back up; the standard library unless given.")] = None,
+    path: Annotated[
+        Path | None, typer.Argument(help="What to back up; the standard library unless given.", parser=paths.path)
+    ] = None,
     once: Annotated[
         bool, typer.Option("--once", help="Stop everything afterwards; exit 0 only if all matched.")
     ] = False,
-    state: Annotated[Path, typer.Option("--state", help="Folder of the demonstration.")] = Path("demo-state"),
+    state: Annotated[Path, typer.Option("--state", help="Folder of the demonstration.", parser=paths.path)] = Path(
+        "demo-state"
+    ),
     port: PortOption = 0,
 ) -> None:
     """Back a folder up, list, verify and restore it, compare every byte, and leave the system running."""

@@ -21,6 +21,7 @@ from rubackup.chunkstore.hashes import recorded_spec
 from rubackup.chunkstore.locations import Device, Folder, Location
 from rubackup.chunkstore.pool import Pool, SealedRecord
 from rubackup.chunkstore.storage import MARKER, parse_marker
+from rubackup.cli import paths
 from rubackup.cli.buckets import read_bucket
 from rubackup.cli.output import plain
 from rubackup.domain.errors import Corrupt, Invalid, NotFound, RubackupError, StorageFault
@@ -38,14 +39,22 @@ def _group() -> None:
 @app.command()
 def repair(
     metadata: Annotated[
-        Path, typer.Option("--metadata", help="Folder of the pool's index; an empty one is filled from the storages.")
+        Path,
+        typer.Option(
+            "--metadata",
+            help="Folder of the pool's index; an empty one is filled from the storages.",
+            parser=paths.path,
+        ),
     ],
-    storage: Annotated[list[Path] | None, typer.Argument(help="Every folder or block device of the pool.")] = None,
+    storage: Annotated[
+        list[Path] | None, typer.Argument(help="Every folder or block device of the pool.", parser=paths.path)
+    ] = None,
     bucket: Annotated[
         list[Path] | None,
         typer.Option(
             "--bucket",
             help="A file, for each bucket of the pool, in JSON: endpoint, bucket, prefix, access_key, secret_key.",
+            parser=paths.path,
         ),
     ] = None,
     rebuild_index: Annotated[
@@ -142,8 +151,12 @@ def location(path: Path) -> Location:
 
 @app.command()
 def rebuild_device(
-    device: Annotated[Path, typer.Argument(help="A block device of a pool whose directory is damaged.")],
-    metafile: Annotated[Path | None, typer.Option("--metafile", help="The newest metafile of the device.")] = None,
+    device: Annotated[
+        Path, typer.Argument(help="A block device of a pool whose directory is damaged.", parser=paths.path)
+    ],
+    metafile: Annotated[
+        Path | None, typer.Option("--metafile", help="The newest metafile of the device.", parser=paths.path)
+    ] = None,
 ) -> None:
     """Make the directory of a block device anew: from what is left of it, from a metafile, from the packs on it."""
     try:

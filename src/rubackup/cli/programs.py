@@ -10,11 +10,11 @@ import argparse
 import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 from rubackup import __version__
 from rubackup.domain.errors import RubackupError
+from rubackup.roles import arguments as given
 from rubackup.roles.installed import certificate, logs, pidfile
 from rubackup.roles.installed.bundle import install_bundle
 from rubackup.roles.installed.config_file import ConfigFile
@@ -150,9 +150,7 @@ def main(role: str, arguments: list[str] | None = None, make: type[Program] | No
 def _act(program: Program, chosen: argparse.Namespace) -> int:
     if chosen.action != "enroll":
         return program.act(chosen.action)
-    if not chosen.enroll:
-        raise ConfigurationFault("--enroll must be the path of the file that rb_init --enroll-api wrote, not empty.")
-    install_bundle(Layout.here(), Path(chosen.enroll), app_host(api_settings(Layout.here())))
+    install_bundle(Layout.here(), chosen.enroll, app_host(api_settings(Layout.here())))
     print("This host has its certificate. Start the API: rubackup_api --start, or its service; restart one that runs.")
     return 0
 
@@ -175,7 +173,9 @@ def _parser(role: str, make: type[Program] = Program) -> argparse.ArgumentParser
             "--hwid-lines", dest="action", action="store_const", const="hwid-lines", help="the same in the third line"
         )
     else:
-        group.add_argument("--enroll", metavar="FILE", help="take over what rb_init --enroll-api has written")
+        group.add_argument(
+            "--enroll", type=given.path, metavar="FILE", help="take over what rb_init --enroll-api has written"
+        )
         parser.set_defaults(action="enroll")
     make.actions(group)
     return parser

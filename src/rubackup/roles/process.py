@@ -20,6 +20,7 @@ import uvloop
 from rubackup.catalog import encryption
 from rubackup.catalog.database import DatabaseAddress
 from rubackup.domain.errors import RubackupError
+from rubackup.roles import arguments as given
 from rubackup.roles import systemd
 from rubackup.roles.settings import ConfigurationFault, Settings
 
@@ -116,7 +117,7 @@ def run_role(name: str, serve: Callable[[Settings], Awaitable[None]]) -> None:
 def configured(name: str) -> Callable[[], Settings]:
     """What loads the settings of the file that `--config` names, and logs to standard error."""
     parser = argparse.ArgumentParser(prog=name)
-    parser.add_argument("--config", type=Path, required=True, help="settings, KEY=value lines")
+    parser.add_argument("--config", type=given.path, required=True, help="settings, KEY=value lines")
     arguments = parser.parse_args()
 
     def load() -> Settings:

@@ -14,6 +14,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from rubackup.domain.errors import Invalid
+from rubackup.roles import arguments as given
 
 SERVER_PORT = 9991
 """Where servers listen unless RB_SERVER_HOST says otherwise (guide)."""
@@ -74,22 +75,19 @@ class Settings:
     def integer(self, key: str, default: int | None = None) -> int:
         """A whole number."""
         text = self.text(key, None if default is None else str(default))
-        try:
-            return int(text)
-        except ValueError:
-            raise self._wrong(key, text, "a whole number") from None
+        found = given.number(text)
+        if found is None:
+            raise self._wrong(key, text, "a whole number")
+        return found
 
     def number(self, key: str, default: int, *, least: int = 0, most: int) -> int:
         """A whole number from `least` to `most`."""
         wanted = f"a whole number from {least} to {most}"
         text = self.text(key, str(default))
-        try:
-            number = int(text)
-        except ValueError:
-            raise self._wrong(key, text, wanted) from None
-        if not least <= number <= most:
+        found = given.number(text)
+        if found is None or not least <= found <= most:
             raise self._wrong(key, text, wanted)
-        return number
+        return found
 
     def choice(self, key: str, allowed: Sequence[str], default: str) -> str:
         """One of the allowed words."""
@@ -104,10 +102,10 @@ class Settings:
 
     def port(self, key: str, default: int | None = None) -> int:
         """A TCP port; 0 lets the system choose."""
-        number = self.integer(key, default)
-        if not 0 <= number <= 65535:
-            raise self._wrong(key, str(number), "a port from 0 to 65535")
-        return number
+        found = self.integer(key, default)
+        if not 0 <= found <= 65535:
+            raise self._wrong(key, str(found), "a port from 0 to 65535")
+        return found
 
     def flag(self, key: str, default: bool | None = None) -> bool:
         """`True` or `False`, in any of the usual spellings."""
@@ -130,6 +128,8 @@ class Settings:
         path = Path(self.text(key, None if default is None else str(default)))
         if not path.is_absolute():
             raise self._wrong(key, str(path), "an absolute path")
+        if fault := given.length_fault(path):
+            raise self.fault(key, fault.rstrip("."))
         return path
 
     def folders(self, key: str) -> tuple[Path, ...]:
@@ -141,6 +141,8 @@ class Settings:
             raise self._wrong(key, text, "a list of folders, quoted as for a shell") from None
         if not all(folder.is_absolute() for folder in found):
             raise self._wrong(key, text, "a list of absolute folders")
+        if fault := next(filter(None, map(given.length_fault, found)), ""):
+            raise self.fault(key, fault.rstrip("."))
         return found
 
     def secret(self, key: str) -> str:
@@ -160,7 +162,7 @@ class Settings:
         return tuple(self._address(key, part.strip()) for part in self.text(key).split(","))
 
     def _address(self, key: str, text: str) -> tuple[str, int]:
-        match = re.fullmatch(r"\[([0-9a-fA-F:.]+)\](?::(\d+))?|([^\s:\[\]]+)(?::(\d+))?", text)
+        match = re.fullmatch(r"\[([0-9a-fA-F:.]+)\](?::([0-9]{1,5}))?|([^\s:\[\]]+)(?::([0-9]{1,5}))?", text)
         if match is None:
             raise self._wrong(key, text, "a list of addresses such as 'backup1:9991,backup2'")
         port = int(match[2] or match[4] or SERVER_PORT)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
 
 from rubackup.roles.client import own_storages
 from rubackup.roles.init.nodes import keep_hwids
+from rubackup.roles.init.plan import Plan
+from rubackup.roles.installed.check import check
 from rubackup.roles.installed.config_file import KEYS, NAMES, NODES, ConfigFile, parse, render
-from rubackup.roles.installed.interfaces import address_of
+from rubackup.roles.installed.interfaces import address_of, own_address
 from rubackup.roles.installed.layout import Layout
 from rubackup.roles.settings import ConfigurationFault
 
@@ -113,13 +116,58 @@ def test_every_role_is_of_some_node() -> None:
 
 
 def test_an_interface_stands_for_its_address() -> None:
-    """`lo` is 127.0.0.1; an address, a name and what is no interface stay as they are."""
+    """`lo` is 127.0.0.1; an address and a name stay as they are."""
     assert address_of("lo", "x") == "127.0.0.1"
-    assert [address_of(text, "x") for text in ("10.1.2.3", "backup.example", "::")] == [
-        "10.1.2.3",
-        "backup.example",
-        "::",
-    ]
+    assert [address_of(text, "x") for text in ("10.1.2.3", "localhost", "::")] == ["10.1.2.3", "localhost", "::"]
+
+
+@pytest.mark.parametrize("text", ["no such", "a..b", "x" * 300])
+def test_what_is_no_interface_and_no_name_is_a_wrong_setting(layout: Layout, text: str) -> None:
+    """A process ends with 78, and systemd does not try again: it never would work."""
+    for role, key in (("server", "server-inet-interface"), ("media", "media-inet-interface")):
+        with pytest.raises(ConfigurationFault, match=rf"^{key} must be a network interface of this host, .*: .*lo"):
+            written(layout, f"node primary-server\n{key} {text}\n").settings(role, layout)
+
+
+def test_a_name_that_nobody_could_be_asked_for_is_none_of_these(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Name servers come with the network, and so may an address: a service that starts early tries again."""
+
+    def nobody(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", nobody)
+
+    assert address_of("backup.example", "x") == "backup.example"
+    with pytest.raises(ConfigurationFault, match=r"^x must be a network interface of this host"):
+        own_address("backup.example", "x")
+
+
+def test_rb_init_takes_only_what_can_be_listened_on_now() -> None:
+    """An address of documentation is no host's."""
+    assert [own_address(text, "-i") for text in ("lo", "127.0.0.9", "0.0.0.0", "localhost")] == [
+        "127.0.0.1", "127.0.0.9", "0.0.0.0", "localhost",
+    ]  # fmt: skip
+    for text in ("192.0.2.77", "nosuch.invalid"):
+        with pytest.raises(ConfigurationFault, match=f"^-i must be a network interface of this host.*'{text}' is none"):
+            Plan("primary-server", interface=text).check()
+
+
+def test_config_check_tells_where_nobody_can_listen(layout: Layout) -> None:
+    """Both keys; what others look up is only noted, unless it can be no name."""
+    for role in ("server", "media"):
+        text = f"node primary-server\n{role}-inet-interface 192.0.2.77\nmedia-name nosuch.invalid\n"
+        layout.config_file.write_text(text)
+
+        report = check(layout)
+
+        assert [one for one in report.problems if one.startswith(f"{role}-inet-interface must be a network interface")]
+        assert (
+            "media-name nosuch.invalid has no address on this host: is it one that every client knows?" in report.notes
+        )
+
+    layout.config_file.write_text("node primary-server\nmedia-name backup.example:9993\n")
+    told = "media-name must be a host name or an address without a port, not 'backup.example:9993'."
+    assert told in check(layout).problems
 
 
 def test_a_folder_for_copies_of_its_own(layout: Layout) -> None:

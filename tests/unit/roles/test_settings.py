@@ -45,6 +45,10 @@ def test_a_missing_value_names_its_key():
     ("key", "value", "ask"),
     [
         ("DB_PORT", "five", Settings.integer),
+        ("DB_PORT", "1_0", Settings.integer),
+        ("DB_PORT", "+5", Settings.port),
+        ("DB_PORT", "٣", Settings.port),
+        ("DB_PORT", "9" * 5000, Settings.port),
         ("DB_PORT", "65536", Settings.port),
         ("DEBUG", "maybe", Settings.flag),
         ("KEY_FILE", "keys/server.key", Settings.path),
@@ -58,7 +62,22 @@ def test_a_wrong_value_names_its_key(key: str, value: str, ask):
         ask(settings(**{key: value}), key)
 
 
-@pytest.mark.parametrize("value", ["host:port", "host:0", "a,,b", "[::1", "::1:9991"])
+@pytest.mark.parametrize("value", ["1_0", "٣", "+5", " 5", "5.0", ""])
+def test_a_count_is_written_in_plain_digits(value: str):
+    """What int() takes besides is more often a slip than meant."""
+    with pytest.raises(ConfigurationFault, match=r"^WORKERS must be a whole number from 1 to 64, not "):
+        settings(WORKERS=value or "0").number("WORKERS", 1, least=1, most=64)
+
+
+@pytest.mark.parametrize("path", [f"/srv/{'x' * 300}", f"/{'y/' * 2100}z"])
+def test_a_path_that_no_system_has_is_a_wrong_setting(path: str):
+    """It would be an error of the system's later, wherever it is used first."""
+    for ask in (Settings.path, Settings.folders):
+        with pytest.raises(ConfigurationFault, match=r"^STATE_DIR is too long for a path: 255 bytes for each name"):
+            ask(settings(STATE_DIR=path), "STATE_DIR")
+
+
+@pytest.mark.parametrize("value", ["host:port", "host:0", "host:٣", "a,,b", "[::1", "::1:9991"])
 def test_a_wrong_server_address_is_named(value: str):
     """RB_SERVER_HOST is refused as a whole when one part is wrong."""
     with pytest.raises(ConfigurationFault, match=r"^RB_SERVER_HOST must be "):

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
+from rubackup.cli import paths
 from rubackup.cli.rb import completion
 from rubackup.cli.rb.login import password
 from rubackup.sdk.operations import BodyFacts, FieldFacts
@@ -85,6 +86,7 @@ def _option(field: FieldFacts, name: str) -> inspect.Parameter:
         flag(field, name), metavar="FILE" if field.get("secret") else _METAVARS[field["type"]],
         help=" ".join(note for note in notes if note), show_default=False,
         autocompletion=None if field.get("secret") else completion.field(field),
+        parser=paths.path_text if field.get("secret") else None,
     )  # fmt: skip
     kind: Any = list[str] | None if field.get("many") else str | None
     return inspect.Parameter(
@@ -131,7 +133,7 @@ def given(fields: Sequence[FieldFacts], names: Mapping[str, str], values: Mappin
     return found
 
 
-def body(facts: BodyFacts, values: Mapping[str, Any], data: str) -> Any:
+def body(facts: BodyFacts, values: Mapping[str, Any], data: str | None) -> Any:
     """What is sent: a file's JSON (`-`: standard input), with what the options say put in."""
     names = short_names(facts["fields"])
     fields = given(facts["fields"], names, values)

@@ -10,7 +10,7 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from rubackup.cli import output, reconciliation, unknown_pools
+from rubackup.cli import output, paths, reconciliation, unknown_pools
 from rubackup.cli.rb import completion, filenames, tables
 from rubackup.cli.rb.access import connect
 from rubackup.cli.rb.deleting import delete
@@ -51,7 +51,7 @@ ToPool = Annotated[
 
 
 def backup(
-    resource: Annotated[str, typer.Argument(metavar="RESOURCE", help="What to back up; for File system an absolute path.")],
+    resource: Annotated[str, typer.Argument(metavar="RESOURCE", help="What to back up; for File system an absolute path.", parser=paths.path_text)],
     client: Annotated[
         str, typer.Option("--client", "-c", help="The client: host name, hwid, id or `hostname (hwid)`.",
                           autocompletion=completion.names(CLIENTS))],
@@ -84,25 +84,25 @@ def backup(
 
 def restore(
     record: Record,
-    to: Annotated[str, typer.Option("--to", help="Folder on the client: files land there under their full path.")] = "",
+    to: Annotated[str | None, typer.Option("--to", help="Folder on the client: files land there under their full path.", parser=paths.path_text)] = None,
     in_place: Annotated[bool, typer.Option("--in-place", help="Put everything where it came from.")] = False,
     client: Annotated[str, typer.Option("--client", "-c", help="Another client than that of the copy.",
                                         autocompletion=completion.names(CLIENTS))] = "",
-    file: Annotated[list[str] | None, typer.Option("--file", "-f", help="Only this file or folder. May repeat.")] = None,
+    file: Annotated[list[str] | None, typer.Option("--file", "-f", help="Only this file or folder. May repeat.", parser=paths.path_text)] = None,
     wait: Wait = False,
     json: Json = False,
 ) -> None:  # fmt: skip
     """Restore a copy, or files of it."""
     if bool(to) == in_place:
         raise typer.BadParameter("say where to: --to FOLDER, or --in-place.")
-    if not filenames.is_text(to):
+    if not filenames.is_text(to or ""):
         raise typer.BadParameter("its name is not UTF-8: name another folder.", param_hint="--to")
     with connect() as api, naming(_RESTORE):
         number = find(api, REPOSITORY, record)
         target = client_name(api, CLIENTS, client) if client else _client_of(api, number)
         answer = api.repository.restoring(number, {
             "restore_task": {
-                "target_client": target, "destination_path": to, "data_deployment": in_place,
+                "target_client": target, "destination_path": to or "", "data_deployment": in_place,
                 "granular_restore_files": [filenames.as_listed(name) for name in file or [""]],
             }
         })  # fmt: skip
@@ -156,8 +156,15 @@ def files(
 
 def download(
     record: Record,
-    path: Annotated[str, typer.Argument(metavar="FILE", help="Absolute path of a file in the copy.")],
-    to: Annotated[str, typer.Option("--to", help="File to write, -: standard output; its own name unless given.")] = "",
+    path: Annotated[
+        str, typer.Argument(metavar="FILE", help="Absolute path of a file in the copy.", parser=paths.path_text)
+    ],
+    to: Annotated[
+        str | None,
+        typer.Option(
+            "--to", help="File to write, -: standard output; its own name unless given.", parser=paths.path_text
+        ),
+    ] = None,
 ) -> None:
     """Fetch one file of a copy to this machine. A file that is there already is not replaced."""
     asked = filenames.as_listed(path)

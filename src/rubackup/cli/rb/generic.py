@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from rubackup.cli import output
+from rubackup.cli import output, paths
 from rubackup.cli.rb import bodies, completion, tables
 from rubackup.cli.rb.access import connect
 from rubackup.cli.rb.names import find
@@ -42,8 +42,13 @@ HELP = {"help_option_names": ["--help", "-h"]}
 Json = Annotated[bool, typer.Option("--json", help="JSON for scripts.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Data = Annotated[
-    str,
-    typer.Option("--data", metavar="FILE", help="JSON file with the fields, -: standard input. Options win over it."),
+    str | None,
+    typer.Option(
+        "--data",
+        metavar="FILE",
+        help="JSON file with the fields, -: standard input. Options win over it.",
+        parser=paths.path_text,
+    ),
 ]
 IfMatch = Annotated[str, typer.Option("--if-match", metavar="ETAG", help="Only if the row is still this version.")]
 Wait = Annotated[
@@ -223,7 +228,13 @@ def calling(tool: Tool, facts: OperationFacts) -> Callable[..., None]:
     status_in_path = "{status}" in facts["path"]
 
     def call(
-        *, row: str = "", data: str = "", if_match: str = "", json: bool = False, wait: bool = False, **rest: Any
+        *,
+        row: str = "",
+        data: str | None = None,
+        if_match: str = "",
+        json: bool = False,
+        wait: bool = False,
+        **rest: Any,
     ) -> None:
         asked = bodies.given(query, query_names, rest)
         sent = bodies.body(taken, rest, data) if taken else None
@@ -253,7 +264,7 @@ def calling(tool: Tool, facts: OperationFacts) -> Callable[..., None]:
     if taken:
         fields: list[FieldFacts] = [f for f in taken["fields"] if bodies.parameter(f["name"]) not in clash]
         parameters += bodies.options(fields, names)
-        parameters.append(one_parameter("data", Data, ""))
+        parameters.append(one_parameter("data", Data, None))
     parameters += bodies.options(query, query_names)
     if facts.get("if_match") and in_path:
         parameters.append(one_parameter("if_match", IfMatch, ""))

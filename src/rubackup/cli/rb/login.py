@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rubackup.cli import output
+from rubackup.cli import output, paths
 from rubackup.cli.rb import access, tables
 from rubackup.cli.rb.status import INTERRUPTED
 from rubackup.sdk import Client, Misused
@@ -27,17 +27,25 @@ def login(
     ca: Annotated[
         Path | None,
         typer.Option(
-            "--ca", help="Root certificate of the installation; else the system's roots, or the last login's."
+            "--ca",
+            help="Root certificate of the installation; else the system's roots, or the last login's.",
+            parser=paths.path,
         ),
     ] = None,
     password_file: Annotated[
-        str,
-        typer.Option("--password-file", help="File with the password, readable by its owner alone; -: standard input."),
-    ] = "",
+        str | None,
+        typer.Option(
+            "--password-file",
+            help="File with the password, readable by its owner alone; -: standard input.",
+            parser=paths.path_text,
+        ),
+    ] = None,
     database: Annotated[str, typer.Option("--database", help="Name of the service database.")] = "",
     state: Annotated[
         Path | None,
-        typer.Option("--state", help="State folder of `rubackup up` on this machine: it tells all of that."),
+        typer.Option(
+            "--state", help="State folder of `rubackup up` on this machine: it tells all of that.", parser=paths.path
+        ),
     ] = None,
     json: Json = False,
 ) -> None:
@@ -63,7 +71,9 @@ def login(
     if not place.user:
         raise typer.BadParameter("say who logs in: --user.")
     with Client(place.url, ca_file=place.ca_file, store=access.session_store()) as api:
-        told = api.login(place.user, password(password_file, f"Password of {place.user}"), database=place.database)
+        told = api.login(
+            place.user, password(password_file or "", f"Password of {place.user}"), database=place.database
+        )
     access.write_place(place)
     _show(place, told["user_name"], told["role"], json, told)
 
@@ -162,7 +172,7 @@ def _logs_in_here(own: Path | None, last: access.Place | None, user: str) -> boo
     return (last.url, user or last.user) == (here.url, here.user)
 
 
-def _place_of(state: Path, password_file: str) -> tuple[access.Place, str]:
+def _place_of(state: Path, password_file: str | None) -> tuple[access.Place, str]:
     try:
         ready: dict[str, Any] = json_text.loads((state / "ready.json").read_text(encoding="utf-8"))
     except OSError as error:

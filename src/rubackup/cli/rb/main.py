@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from rubackup import __version__
-from rubackup.cli import output
+from rubackup.cli import output, paths
 from rubackup.cli.rb import access, bodies, copies, following, login, shells, tasks
 from rubackup.cli.rb import completion as words
 from rubackup.cli.rb.generic import HELP, FamilyGroup, Json, command, function, show
@@ -30,7 +30,10 @@ OWN: dict[str, Callable[..., Any]] = {}
 def call(
     method: Annotated[str, typer.Argument(help="GET, POST, PATCH or DELETE.")],
     path: Annotated[str, typer.Argument(help="Path below /api/v1, with its query.")],
-    data: Annotated[str, typer.Option("--data", metavar="FILE", help="The body as JSON, -: standard input.")] = "",
+    data: Annotated[
+        str | None,
+        typer.Option("--data", metavar="FILE", help="The body as JSON, -: standard input.", parser=paths.path_text),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Carry out any call of the API."""

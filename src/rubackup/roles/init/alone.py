@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,8 +40,15 @@ def check(plan: Plan) -> State:
                     " who could change what the service runs on."
                 )
             state.check_version()
+        _can_be_made(state.root)
         _postgresql(state)
     return state
+
+
+def _can_be_made(folder: Path) -> None:
+    """OSError unless something can be made in the folder, or in the one above it that is there. Nothing stays."""
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    Path(tempfile.mkdtemp(prefix=".rubackup-", dir=there)).rmdir()
 
 
 def _postgresql(state: State) -> None:

@@ -11,8 +11,9 @@ from typing import Any
 
 from rubackup.catalog.encryption import MODES
 from rubackup.domain.identity import HOSTNAME
+from rubackup.roles.arguments import length_fault
 from rubackup.roles.installed.config_file import AUTONOMOUS, NODES
-from rubackup.roles.installed.interfaces import address_of
+from rubackup.roles.installed.interfaces import own_address
 from rubackup.roles.settings import ConfigurationFault, Settings
 
 _FINGERPRINT = re.compile(r"[0-9a-fA-F]{64}")
@@ -111,7 +112,7 @@ class Plan:
             raise ConfigurationFault(f"--db-port must be a port from 1 to 65535, not {self.db_port}.")
         if self.db_sslmode and self.db_sslmode not in MODES:
             raise ConfigurationFault(f"--db-sslmode must be one of {', '.join(MODES)}, not {self.db_sslmode!r}.")
-        for part, look in (("hostname", hostname), ("superuser_password", password), ("primary", servers),
+        for part, look in (("hostname", hostname), ("interface", interface), ("superuser_password", password), ("primary", servers),
                            ("fingerprint", fingerprint)):  # fmt: skip
             if text := getattr(self, part):
                 look(text, FLAGS[part][0])
@@ -141,8 +142,13 @@ def folder(text: str, flag: str) -> Path:
     path = Path(text)
     if not path.is_absolute() or ".." in path.parts or not text.isprintable() or path == Path("/"):
         raise ConfigurationFault(f"{flag} must be an absolute folder, such as /srv/backup, not {text!r}.")
-    if path.exists() and not path.is_dir():
-        raise ConfigurationFault(f"{flag} must be a folder, and {path} is something else.")
+    if fault := length_fault(path):
+        raise ConfigurationFault(f"{flag} {fault}")
+    try:
+        if path.exists() and not path.is_dir():
+            raise ConfigurationFault(f"{flag} must be a folder, and {path} is something else.")
+    except OSError as error:
+        raise ConfigurationFault(f"{flag} cannot be {path}: {error.strerror}.") from error
     return path
 
 
@@ -183,8 +189,8 @@ def database_host(text: str, flag: str) -> str:
 
 def interface(text: str, flag: str) -> str:
     """A network interface with an address, or an address or name of this host; '' for none."""
-    if text and address_of(text, flag) == text:
-        _resolved(text, flag)
+    if text:
+        own_address(text, flag)
     return text
 
 

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from rubackup.domain.errors import Conflict
+from rubackup.domain.errors import Conflict, Unavailable
 from rubackup.roles.installed import pidfile
 from rubackup.roles.installed.config_file import AUTONOMOUS, ConfigFile, read_hwid
 from rubackup.roles.installed.layout import Layout
 from rubackup.roles.settings import ConfigurationFault, Settings, render_folders, time_zone
 from rubackup.roles.up import beside, catalogue
+from rubackup.roles.up.faults import explained
 from rubackup.roles.up.main import serve
 from rubackup.roles.up.own import own
 from rubackup.roles.up.settings import Wishes
@@ -81,12 +83,36 @@ def wishes(layout: Layout, found: Settings) -> Wishes:
 def folder_of(found: Settings) -> State:
     """The folder of these settings; ConfigurationFault when it is not there, or is none."""
     state = State(found.path("ALONE_DIR"))
-    if not (state.root / "version").exists():
+    with explained(f"autonomous-directory names {state.root}, which cannot be used"):
+        there = (state.root / "version").exists()
+    if not there:
         raise ConfigurationFault(
             f"autonomous-directory names {state.root}, which holds no autonomous client: is its disk mounted?"
             f" rb_init -n {AUTONOMOUS} -a DIR makes one."
         )
     return state
+
+
+def check_free(layout: Layout, found: Settings) -> None:
+    """Conflict when another system than this host's own autonomous client runs on the folder."""
+    state = folder_of(found)
+    with explained(f"autonomous-directory names {state.root}, which cannot be used"):
+        pid = holder(state)
+    if pid is not None and pid != pidfile.holder(layout.run(ROLE) / f"rubackup_{ROLE}.pid"):
+        raise Conflict(
+            f"autonomous-directory names {state.root}, on which another system runs (process {pid}); stop that first:"
+            f" rubackup down --state {shlex.quote(str(state.root))}."
+        )
+
+
+def check_runs(layout: Layout) -> None:
+    """Why nobody answers on this host, when it is an autonomous client: its folder is away, or it does not run."""
+    if not layout.config_file.exists() or ConfigFile.load(layout.config_file).node != AUTONOMOUS:
+        return
+    folder_of(settings(layout))
+    raise Unavailable(
+        f"The autonomous client of this host does not run: systemctl start {UNIT.removesuffix('.service')}."
+    )
 
 
 def run(layout: Layout, announce: Callable[[dict[str, Any]], None]) -> None:
@@ -119,7 +145,8 @@ def begin_anew(layout: Layout) -> State:
                 catalogue.make(found)
                 if not asyncio.run(catalogue.is_empty(found)):
                     raise Conflict(
-                        f"{state.root} has a catalogue. If it is to go: mv {data} {data}.old, and say this again."
+                        f"{state.root} has a catalogue. If it is to go: mv {shlex.quote(str(data))}"
+                        f" {shlex.quote(f'{data}.old')}, and say this again."
                     )
         catalogue.begin(state, new=True)
     return state

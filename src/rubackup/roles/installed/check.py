@@ -14,8 +14,9 @@ from rubackup.domain.errors import RubackupError
 from rubackup.roles import expiry
 from rubackup.roles.init import access, advice
 from rubackup.roles.installed import certificate, logs
-from rubackup.roles.installed.config_file import AUTONOMOUS, NODES, ConfigFile
+from rubackup.roles.installed.config_file import AUTONOMOUS, NAMES, NODES, ConfigFile
 from rubackup.roles.installed.environment import api_settings, app_host
+from rubackup.roles.installed.interfaces import own_address
 from rubackup.roles.installed.layout import Layout
 from rubackup.roles.process import database_address, worker_timeout, workers
 from rubackup.roles.settings import ConfigurationFault, Settings, time_zone
@@ -77,22 +78,25 @@ def _config_file(layout: Layout, report: Report) -> None:
 
 def _role(file: ConfigFile, role: str, layout: Layout, report: Report) -> None:
     settings = file.settings(role, layout)
-    for question in _questions(role):
+    for question in _questions(role, layout):
         report.ask(lambda question=question: question(settings))  # type: ignore[misc]
+    if role == "media":
+        _note_name(settings, report)
     if role == "server" and not report.problems and not layout.api_environment.exists():
         _note_database_end(settings, report)
 
 
-def _questions(role: str) -> Iterator[Question]:
+def _questions(role: str, layout: Layout) -> Iterator[Question]:
     yield Settings.log_level
     if role == "alone":
-        yield _alone
+        yield lambda found: _alone(layout, found)
         yield lambda found: found.port("APP_PORT")
         yield time_zone
     else:
         yield Settings.servers
     if role == "server":
         yield lambda found: found.port("CONTROL_PORT")
+        yield lambda found: _listens(found, "CONTROL_HOST")
         yield lambda found: found.port("DB_PORT")
         yield database_address
         yield lambda found: resolved(found, "DB_HOST", "dbhost")
@@ -101,14 +105,29 @@ def _questions(role: str) -> Iterator[Question]:
         yield _parallel
     if role == "media":
         yield lambda found: found.port("DATA_PORT")
+        yield lambda found: _listens(found, "DATA_HOST")
     if role in {"client", "alone"}:
         yield lambda found: found.path("SNAPSHOT_DIR", Path("/run/rubackup/snapshots"))
 
 
-def _alone(settings: Settings) -> None:
-    from rubackup.roles.installed.alone import folder_of  # noqa: PLC0415 - other hosts need no supervisor
+def _listens(settings: Settings, env: str) -> None:
+    for address in settings.text(env).split(","):
+        own_address(address, NAMES[env])
 
-    folder_of(settings)
+
+def _note_name(settings: Settings, report: Report) -> None:
+    """What clients are told is for them to look up; this host may know no address of it."""
+    name = settings.text("DATA_NAME", "")
+    try:
+        socket.getaddrinfo(name or None, 0)
+    except (OSError, UnicodeError):
+        report.notes.append(f"media-name {name} has no address on this host: is it one that every client knows?")
+
+
+def _alone(layout: Layout, settings: Settings) -> None:
+    from rubackup.roles.installed.alone import check_free  # noqa: PLC0415 - other hosts need no supervisor
+
+    check_free(layout, settings)
 
 
 def _parallel(settings: Settings) -> None:

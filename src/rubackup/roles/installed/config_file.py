@@ -7,12 +7,14 @@ every error names the key that the administrator has written.
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import shlex
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from rubackup.domain.identity import HOSTNAME
 from rubackup.roles.installed.interfaces import address_of
 from rubackup.roles.installed.layout import Layout
 from rubackup.roles.settings import ConfigurationFault, Settings, render_folders
@@ -130,6 +132,8 @@ class ConfigFile:
         written = {key.env: self.values.get(key.name) or key.default for key in KEYS if key.env and role in key.roles}
         for env in _INTERFACES & written.keys():
             written[env] = address_of(written[env], NAMES[env])
+        if name := written.get("DATA_NAME", ""):
+            _told_name(name)
         if role == "server" and written["CONTROL_HOST"] not in _EVERYWHERE:
             written["CONTROL_HOST"] = f"127.0.0.1,{written['CONTROL_HOST']}"  # this host's own programs dial localhost
         if folder := written.pop("LOCAL_BACKUP_DIRECTORY", ""):
@@ -138,6 +142,17 @@ class ConfigFile:
         values = {**_places(role, layout), **{key: value for key, value in written.items() if value}}
         kept = {key: environment[key] for key in TUNING if key in environment} if environment else {}
         return Settings(values, str(self.path), kept, NAMES)
+
+
+def _told_name(text: str) -> None:
+    """A name that others look up, so that this host need not know it; ConfigurationFault when it can be none."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        if not HOSTNAME.fullmatch(text):
+            raise ConfigurationFault(
+                f"{NAMES['DATA_NAME']} must be a host name or an address without a port, not {text!r}."
+            ) from None
 
 
 def _places(role: str, layout: Layout) -> dict[str, str]:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import re
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -188,7 +189,9 @@ def replacing(
         return
     state = State(home.root)
     if holder(state) is not None:
-        raise Conflict(f"The system of {state.root} runs; stop it first: rubackup down --state {state.root}.")
+        raise Conflict(
+            f"The system of {state.root} runs; stop it first: rubackup down --state {shlex.quote(str(state.root))}."
+        )
     state.make()
     with locked(state):
         home.place(files, replace=replace, tell=tell)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from rubackup.domain.errors import RubackupError
+from rubackup.roles import arguments as given
 from rubackup.roles.up.faults import StartupFault, explained, reason
 from rubackup.roles.up.settings import AS_IT_IS, Wishes
 from rubackup.roles.up.state import State, locked, runtime_folder
@@ -85,7 +86,7 @@ def _log_to(path: Path, level: str) -> None:
 def main() -> int:
     """Entry of a supervisor that was started in the background; its starter reads one line of JSON from a pipe."""
     parser = argparse.ArgumentParser(prog="rubackup up")
-    parser.add_argument("--state", type=Path, required=True)
+    parser.add_argument("--state", type=given.path, required=True)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--log-level", default="INFO")
     parser.add_argument("--new-catalogue", action="store_true")
