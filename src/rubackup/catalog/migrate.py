@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Literal
 
@@ -22,6 +23,11 @@ LOCK_WAIT_SECONDS = 120.0
 _RAISE = "UPDATE schema_version SET oldest = greatest(oldest, $1)"
 
 Phase = Literal["pre", "post", "all"]
+log = logging.getLogger(__name__)
+
+
+class WayBackCloses(Conflict):
+    """No version that has worked with this catalogue could start any more; nobody has asked for that."""
 
 
 async def version(connection: Connection) -> str | None:
@@ -49,13 +55,16 @@ async def check_ready(address: DatabaseAddress, code: Code = OWN) -> None:
         )
 
 
-async def migrate(address: DatabaseAddress, phase: Phase = "all", code: Code = OWN) -> None:
+async def migrate(
+    address: DatabaseAddress, phase: Phase = "all", code: Code = OWN, *, keep_way_back: bool = False
+) -> None:
     """Bring the schema to this version; does nothing when it is there already, or ahead of it.
 
     Callers at the same time wait for each other. Conflict when the catalogue is newer, when it orders text
     otherwise than by code point, for `post` when the pre files have not all run, and when processes are connected that
     are too old for what would change. Busy when a table is in use for too long, TooSlow when a file keeps others waiting
-    for too long; then, as after a kill, what ran before stays, and the next call goes on behind it.
+    for too long; then, as after a kill, what ran before stays, and the next call goes on behind it. WayBackCloses, with
+    `keep_way_back`, when the catalogue is of versions so old that this one does not take care of any of them.
     """
     async with _direct(address) as connection:
         await collation.check(connection)
@@ -70,7 +79,9 @@ async def migrate(address: DatabaseAddress, phase: Phase = "all", code: Code = O
             return
         if found is not None and (target.oldest > found.oldest or target.post > found.post):
             await running.prepare()
-            await running.patiently(lambda: _shut_out(running.db, found, target, code))
+            await running.patiently(lambda: _shut_out(running.db, found, target, code, keep_way_back=keep_way_back))
+            if target.oldest > found.oldest:
+                log.info("Versions that do not know schema %04d cannot start any more.", target.oldest)
         await running.run(target)
 
 
@@ -111,7 +122,7 @@ async def _target(connection: Connection, phase: Phase, code: Code) -> Schema | 
     return None if wanted == found else wanted
 
 
-async def _shut_out(db: Any, found: Schema, target: Schema, code: Code) -> None:
+async def _shut_out(db: Any, found: Schema, target: Schema, code: Code, *, keep_way_back: bool) -> None:
     """Code that is too old for `target` cannot start from now on; Conflict when such a process is connected.
 
     A process opens its connection, which tells its version, and then asks how far the schema is; here the table that
@@ -131,6 +142,13 @@ async def _shut_out(db: Any, found: Schema, target: Schema, code: Code) -> None:
             raise Conflict(
                 f"Version {code.product} does not work beside versions that do not know schema {target.oldest:04}:"
                 f" {_named(older)}. Upgrade those to a version in between first, or stop them, and try again."
+            )
+        # One that has no post file yet was never made whole: nobody has worked with it.
+        if keep_way_back and found.post > 0 and max(found.pre, found.oldest) < code.beside:
+            raise WayBackCloses(
+                f"The service database (schema {found}) is of a version that version {code.product} leaves no way back to:"
+                " write a backup (rubackup backup-catalogue --to FILE), then say rb_init --finish-upgrade and start the"
+                " servers."
             )
         await db.execute(_RAISE, target.oldest)
 

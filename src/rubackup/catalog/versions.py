@@ -25,9 +25,11 @@ LOCK_TIMEOUT_MS = 800
 deadlocks after a second: the migration gives way before another process is made to."""
 NAME_BYTES = 63
 """PostgreSQL cuts the rest of an application_name off."""
+_HOST_BYTES = 12
+"""So much of a host's name is told however long the version is."""
 _FILE = re.compile(r"(\d{4})_(pre|post)")
 _STATE = re.compile(r"(\d{4})_(pre|post)(?: after (\d{4})_post)?")
-_TOLD = re.compile(r"(rubackup_(?:server|api))(?: (\S+) schema (\d+) on (.*))?")
+_TOLD = re.compile(r"(\S+) schema (\d+) on (.*)")
 _CONNECTED = """
 SELECT DISTINCT application_name FROM pg_stat_activity
 WHERE datname = current_database() AND application_name ~ '^rubackup_(server|api)( |$)' ORDER BY 1"""
@@ -46,9 +48,9 @@ class Process:
     host: str
 
     def __str__(self) -> str:
-        return (
-            f"{self.program} {self.version} on {self.host}" if self.version else f"{self.program} of an older version"
-        )
+        if not self.version:
+            return f"{self.program} of an older version"
+        return f"{self.program} {self.version}" + (f" on {self.host}" if self.host else "")
 
 
 @dataclass(frozen=True)
@@ -138,20 +140,34 @@ async def read(connection: Any) -> Schema | None:
 
 
 def connection_name(program: str, code: Code = OWN) -> str:
-    """What a process calls its connections: servers and APIs tell version, schema and host."""
+    """What a process calls its connections: servers and APIs tell version, schema and host.
+
+    Too long a version loses its end, so that the schema stands whole behind it.
+    """
     if program not in PROGRAMS:
         return program
-    name = f"{program} {code.product} schema {code.newest()} on {socket.gethostname()}"
-    return name.encode()[:NAME_BYTES].decode(errors="ignore")
+    behind, host = f" schema {code.newest()} on ", socket.gethostname()
+    room = NAME_BYTES - len(f"{program} {behind}") - min(len(host.encode()), _HOST_BYTES)
+    return _cut(f"{program} {_cut(code.product, room)}{behind}{host}", NAME_BYTES)
+
+
+def _cut(text: str, size: int) -> str:
+    return text.encode()[:size].decode(errors="ignore")
 
 
 def parse_name(name: str) -> Process | None:
-    """Whose connection it is; None for everything that is no server and no API."""
-    found = _TOLD.fullmatch(name)
-    if found is None:
+    """Whose connection it is; None for everything that is no server and no API.
+
+    Versions up to revision 22 let PostgreSQL cut what was too long: one whose schema cannot be read knows none.
+    """
+    program, _, rest = name.partition(" ")
+    if program not in PROGRAMS:
         return None
-    program, version, schema, host = found.groups(default="")
-    return Process(program, version, int(schema or 0), host)
+    found = _TOLD.fullmatch(rest)
+    if found is None:
+        return Process(program, rest.partition(" ")[0], 0, "")
+    version, schema, host = found.groups()
+    return Process(program, version, int(schema), host)
 
 
 async def older_than(connection: Any, schema: int) -> Sequence[Process]:

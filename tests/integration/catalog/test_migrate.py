@@ -167,13 +167,21 @@ def test_no_post_file_runs_under_an_older_process(
     [
         ("rubackup_api", versions.Process("rubackup_api", "", 0, "")),
         ("rubackup_api 2.0.0-7 schema 21 on a b", versions.Process("rubackup_api", "2.0.0-7", 21, "a b")),
+        (
+            "rubackup_server 2026.11.28.1234+g0 schema 21 on",
+            versions.Process("rubackup_server", "2026.11.28.1234+g0", 0, ""),
+        ),
+        (
+            "rubackup_server 2026.11.28.1234+g0123456789 sch",
+            versions.Process("rubackup_server", "2026.11.28.1234+g0123456789", 0, ""),
+        ),
         ("rubackup_apis", None),
         ("rb_init", None),
         ("psql", None),
     ],
 )
 def test_names_of_connections_tell_versions(name: str, expected: versions.Process | None):
-    """Programs of a version that told nothing count as older than everything."""
+    """Programs of a version that told nothing, or whose schema was cut off, count as older than everything."""
     assert versions.parse_name(name) == expected
 
 
@@ -185,6 +193,38 @@ def test_a_connections_name_fits(monkeypatch: pytest.MonkeyPatch):
     found = versions.parse_name(name)
     assert found is not None
     assert (found.program, found.version, found.schema) == ("rubackup_server", __version__, versions.newest())
+
+
+@pytest.mark.parametrize("host", ["backup1", "backup1." + "a" * 55])
+def test_a_long_version_does_not_push_the_schema_out(monkeypatch: pytest.MonkeyPatch, host: str):
+    """Its end goes; schema and the beginning of the host's name stay."""
+    monkeypatch.setattr(versions.socket, "gethostname", lambda: host)
+    code = replace(OWN, product="2026.11.28.1234+g0123456789abcdef0")
+    name = versions.connection_name("rubackup_server", code)
+    assert len(name) <= versions.NAME_BYTES
+    found = versions.parse_name(name)
+    assert found is not None
+    assert (found.schema, found.host[:7]) == (OWN.newest(), "backup1")
+    assert found.version
+    assert code.product.startswith(found.version)
+
+
+def test_a_server_whose_name_was_cut_off_holds_a_finish_up(database: DatabaseAddress):
+    """Nothing says that it knows the schema; versions before let PostgreSQL cut the name."""
+
+    async def scenario():
+        other = await Database(database).direct()
+        await other.execute(
+            "SET application_name = 'rubackup_server 2026.11.28.1234+g0123456789abcdef0 schema 22 on a'"
+        )
+        name = await other.fetchval("SHOW application_name")
+        assert name.endswith(" schema 22 on")
+        assert [str(one) for one in await versions.older_than(other, 1)] == [
+            "rubackup_server 2026.11.28.1234+g0123456789abcdef0"
+        ]
+        await other.close()
+
+    asyncio.run(scenario())
 
 
 def test_an_empty_database_is_not_newer(empty_database: DatabaseAddress):

@@ -107,7 +107,7 @@ class ServiceDatabase:
         """
         address = self.address()
         before, used = asyncio.run(_state(address))
-        asyncio.run(migrate(address, "pre" if used else "all"))
+        asyncio.run(migrate(address, "pre" if used else "all", keep_way_back=used))
         after, _ = asyncio.run(_state(address))
         asyncio.run(ownership.mark(address, self._installation()))
         if not used or before == after:

@@ -41,14 +41,15 @@ async def _bring_schema(settings: Settings) -> None:
     """The first half of this version's migrations, which processes of versions before can work with.
 
     The second half comes by `rb_init --finish-upgrade`. ConfigurationFault when a file keeps the others waiting for too
-    long: systemd would start this process again and again, and they would wait again.
+    long: systemd would start this process again and again, and they would wait again. So, too, when somebody has to say first that
+    there is to be no way back.
     """
-    from rubackup.catalog.migrate import migrate, unfinished  # noqa: PLC0415 - agents open no catalogue
+    from rubackup.catalog.migrate import WayBackCloses, migrate, unfinished  # noqa: PLC0415 - agents open no catalogue
 
     address = database_address(settings)
     try:
-        await migrate(address, "pre")
-    except TooSlow as error:
+        await migrate(address, "pre", keep_way_back=True)
+    except (TooSlow, WayBackCloses) as error:
         raise ConfigurationFault(error.message) from error
     if sentence := await unfinished(address):
         log.info("%s", sentence)
