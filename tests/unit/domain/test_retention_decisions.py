@@ -130,6 +130,8 @@ def test_what_is_foretold_is_what_happens(those: list[Copy], policy: Policy, hou
         if one.at <= then and one.action in {Action.DELETE, Action.INFORM}
     }  # fmt: skip
     needs_second = {one.copy_id for one in decide(those, policy, now) if one.action is Action.COPY}
+    # One that cannot be made holds its copy until that is mended, or until no second one is wanted any more.
+    needs_second |= {one.id for one in those if one.second_obstacle}
     happens = {
         (one.copy_id, one.action) for one in decide(those, policy, then)
         if one.at <= then and one.action in {Action.DELETE, Action.INFORM}
