@@ -12,6 +12,7 @@ from rubackup.agent.link import AgentHost, ServerLink
 from rubackup.agent.monitoring import Reporter
 from rubackup.agent.seals import SealBook
 from rubackup.agent.tasks import TaskRunner
+from rubackup.domain.errors import SystemFault
 from rubackup.media.agent import MediaAgent
 from rubackup.media.copying import Copier
 from rubackup.media.metafiles import Metafiles
@@ -28,6 +29,9 @@ from rubackup.wire.certificates import Role
 from rubackup.wire.data import SESSIONS, DataServer
 
 log = logging.getLogger(__name__)
+
+RENEWED_SECONDS = 60.0
+"""How often a renewed certificate is looked for: one is renewed when months of the old one are left."""
 OTHER_SESSIONS = 8
 """Data sessions that are kept for what is no task of a client: listings, media servers that copy."""
 
@@ -74,14 +78,30 @@ def ground(settings: Settings, host: AgentHost) -> Ground:
 async def serve_data(host: AgentHost, sessions: DataSessions, address: str, port: int) -> None:
     """Take data sessions as soon as this host has a certificate; with a renewed one from the next session on."""
     await wait_for_certificate(host)
-    context, roles = pki.server_context(host.tls), (Role.CLIENT, Role.MEDIA)
-    server = DataServer(address, port, context, sessions.serve, roles=roles)
+    leaf = host.chain.read_bytes()
+    server = DataServer(address, port, pki.server_context(host.tls), sessions.serve, roles=(Role.CLIENT, Role.MEDIA))
     server.start()
     log.info("data listener on %s:%d", *server.address)
     try:
-        await asyncio.Event().wait()
+        while True:
+            await asyncio.sleep(RENEWED_SECONDS)
+            leaf = _take_renewed(server, host, leaf)
     finally:
         await asyncio.to_thread(server.close)
+
+
+def _take_renewed(server: DataServer, host: AgentHost, leaf: bytes) -> bytes:
+    """The certificate that is served now; one that cannot be used yet is looked at again."""
+    try:
+        found = host.chain.read_bytes()
+        if found == leaf:
+            return leaf
+        server.use(pki.server_context(host.tls))
+    except (OSError, SystemFault) as error:
+        log.warning("the certificate that is there now is not served yet: %s", error)
+        return leaf
+    log.info("data sessions are served with the renewed certificate")
+    return found
 
 
 def main() -> None:

@@ -67,6 +67,10 @@ class DataServer:
         """Begins to take connections."""
         self._acceptor.start()
 
+    def use(self, context: ssl.SSLContext) -> None:
+        """From the next connection on, such as with a renewed certificate; those that are open go on."""
+        self._context = context
+
     def close(self) -> None:
         """Ends the listener and every connection, and returns when all threads are through."""
         with self._lock:
