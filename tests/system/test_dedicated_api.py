@@ -375,7 +375,6 @@ def test_a_change_that_fails_leaves_no_file(office: Office, host: Installation, 
         (("--enroll-server", ""), "The name of a host or its address is wanted, not ''"),
         (("--enroll-api", "x:y"), "without a port"),
         (("--enroll-api", "localhost"), "localhost is every host's own name"),
-        (("--enroll-api", "x", "--to", ""), "--to must be the path of a file"),
     ],
 )
 def test_names_that_are_none_are_told(
@@ -385,8 +384,20 @@ def test_names_that_are_none_are_told(
     monkeypatch.setenv(VARIABLE, str(tmp_path))
     assert init.main(list(arguments)) == 78
     assert told in capsys.readouterr().err
-    assert programs.main("api", ["--enroll", ""]) == 78
-    assert "--enroll must be the path" in capsys.readouterr().err
+
+
+def test_files_without_a_name_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As of every argument that is a path."""
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    for call, argument in (
+        (lambda: init.main(["--enroll-api", "x", "--to", ""]), "--to"),
+        (lambda: programs.main("api", ["--enroll", ""]), "--enroll"),
+    ):
+        with pytest.raises(SystemExit, match="2"):
+            call()
+        assert f"argument {argument}: must be the path of a file or folder" in capsys.readouterr().err
 
 
 def test_a_catalogue_without_the_row_takes_nobody_in(office: Office, tmp_path: Path) -> None:
