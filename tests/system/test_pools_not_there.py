@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
-from support.system import RUBACKUP, System, eventually
+import pytest
+
+from support.system import RUBACKUP, System, eventually, running
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """One of its own: other tests leave media servers and pools behind, for which these commands wait."""
+    with running(tmp_path_factory.mktemp("away") / "state") as system:
+        yield system
 
 
 def run(system: System, *arguments: str) -> tuple[int, str, str]:
@@ -25,10 +35,7 @@ def test_a_folder_of_no_pool_is_refused_and_leaves_nothing_behind(system: System
     (other / "file").write_text("mine")
     link.symlink_to(empty)
     for place in (missing, empty, other, link):
-        # Named, as tests that had this system before leave media servers of their own behind.
-        code, _, said = run(
-            system, "rebuild-catalogue", "--pool", f"Lost={place}", "--media-server", system.media_server()
-        )
+        code, _, said = run(system, "rebuild-catalogue", "--pool", f"Lost={place}")
         assert code == 1
         assert ("folder of no pool" in said) or (place == link and "symbolic links" in said), said
     assert not missing.exists()
