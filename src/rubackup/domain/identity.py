@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 
 from rubackup.domain.errors import Invalid
@@ -31,3 +32,14 @@ def parse_client_label(text: str, field: str) -> tuple[str, str]:
     if match is None:
         raise Invalid(fields={field: "must have the form 'hostname (hwid)', the hwid being 16 hex digits."})
     return match["host"], match["hwid"].lower()
+
+
+def is_host(text: str) -> bool:
+    """Whether a text can be the name of a host, or is an address; neither has a port."""
+    if HOSTNAME.fullmatch(text):
+        return True
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from pathlib import Path
 from rubackup.catalog.database import Database, DatabaseAddress
 from rubackup.catalog.migrate import check_ready
 from rubackup.domain.errors import Conflict, NotFound
-from rubackup.domain.identity import HOSTNAME
+from rubackup.domain.identity import is_host
 from rubackup.domain.permissions import Principal, Role
 from rubackup.roles import authority
 from rubackup.roles.init import access
@@ -204,13 +203,10 @@ def _change(address: DatabaseAddress, path: str, work: Callable[[Change], Awaita
 
 
 def _require_name(name: str) -> None:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        if not HOSTNAME.fullmatch(name):
-            raise ConfigurationFault(
-                f"The name of a host or its address is wanted, not {name!r}: letters, digits, dots and hyphens, without a port."
-            ) from None
+    if not is_host(name):
+        raise ConfigurationFault(
+            f"The name of a host or its address is wanted, not {name!r}: letters, digits, dots and hyphens, without a port."
+        )
 
 
 def _require_api_name(name: str) -> None:

@@ -7,14 +7,13 @@ every error names the key that the administrator has written.
 from __future__ import annotations
 
 import difflib
-import ipaddress
 import shlex
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from rubackup.domain.identity import HOSTNAME
+from rubackup.domain.identity import is_host
 from rubackup.roles.installed.interfaces import address_of
 from rubackup.roles.installed.layout import Layout
 from rubackup.roles.settings import ConfigurationFault, Settings, render_folders
@@ -146,13 +145,10 @@ class ConfigFile:
 
 def _told_name(text: str) -> None:
     """A name that others look up, so that this host need not know it; ConfigurationFault when it can be none."""
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        if not HOSTNAME.fullmatch(text):
-            raise ConfigurationFault(
-                f"{NAMES['DATA_NAME']} must be a host name or an address without a port, not {text!r}."
-            ) from None
+    if not is_host(text):
+        raise ConfigurationFault(
+            f"{NAMES['DATA_NAME']} must be a host name or an address without a port, not {text!r}."
+        )
 
 
 def _places(role: str, layout: Layout) -> dict[str, str]:
