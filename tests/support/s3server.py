@@ -96,7 +96,8 @@ class S3Server:
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
 
     def reset(self) -> None:
-        """As new."""
+        """As new; requests that came before have no effect any more, however late they are served."""
+        self.life = object()
         self.buckets: dict[str, Bucket] = {}
         self.script: Script | None = None
         self.log: list[tuple[str, str]] = []
@@ -110,6 +111,8 @@ class S3Server:
         self.other_tags = False
         """ETags that are no MD5, as with encryption by the server."""
         self.slow_seconds = 0.0
+        self.late: Callable[[], object] = lambda: None
+        """Called when a request of before `reset` would have been served."""
 
     @property
     def endpoint(self) -> str:
@@ -163,7 +166,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.key = rest[0] if rest else ""
         with owner.lock:
             owner.log.append((self.command, self.key + (f"?{self.address.query}" if self.address.query else "")))
-            number = len(owner.log) - 1
+            number, life = len(owner.log) - 1, owner.life
         what = (owner.script(number, self.command, self.key) if owner.script else None) or ""
         if what == "slow":
             time.sleep(owner.slow_seconds)
@@ -175,6 +178,10 @@ class _Handler(BaseHTTPRequestHandler):
             return
         try:
             with owner.lock:
+                if owner.life is not life:
+                    owner.late()
+                    self._hang_up()
+                    return
                 self._check_signature(body)
                 answer = self._serve(body)
         except Fault as fault:

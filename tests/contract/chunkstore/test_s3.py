@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import shutil
 import ssl
+import threading
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from cryptography import x509
@@ -329,6 +331,25 @@ def test_an_answer_that_does_not_come_is_a_lost_one(
             with suppress(NotFound):
                 act()
             assert len(s3.log) - first == asked
+
+
+def test_what_is_served_late_reaches_no_later_test(
+    s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server of the tests is shared: a request that still waits when it is set back has no effect."""
+    monkeypatch.setattr("rubackup.chunkstore.backends.s3.client.ANSWER_SECONDS", 1)
+    go_on, served = threading.Event(), threading.Event()
+    monkeypatch.setattr("support.s3server.time", SimpleNamespace(sleep=lambda _: go_on.wait(timeout=30)))
+    made = buckets.backend(s3, tmp_path)
+    s3.script = lambda at, *_: "slow" if at == 0 else None
+    made._client.delete("pool")
+    s3.reset()
+    s3.bucket(versioned=True)
+    s3.late = served.set
+    go_on.set()
+
+    assert served.wait(timeout=30)
+    assert not s3.bucket().keys
 
 
 def test_the_environment_changes_nothing(s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
