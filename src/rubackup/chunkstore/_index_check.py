@@ -16,6 +16,7 @@ from typing import Final
 
 import lmdb
 
+from rubackup.chunkstore import _index_pages
 from rubackup.chunkstore.backends.oserrors import translated
 from rubackup.chunkstore.index_rows import record_row
 from rubackup.domain.errors import StorageFault
@@ -24,7 +25,6 @@ log = logging.getLogger(__name__)
 
 _SIZES: Final = {b"chunks": 24, b"owners": 0, b"packs": 41, b"pack_ids": 4, b"fences": 8}
 """Bytes of a value, where all have the same."""
-_TRIED_ROWS: Final = 64
 _DAMAGED: Final = 2
 
 
@@ -60,9 +60,11 @@ def _mark(folder: Path) -> Path:
 def check(folder: Path) -> str:
     """What is wrong with an index that nobody else has open, or ''; may die of it. Nothing is changed.
 
-    Reads every row, and adds some in a transaction that is given up, so that the pages that are free are looked at too.
+    The pages first, so that neither reading nor a later writer follows what one of them says wrongly, then each row.
     """
     file = folder / "data.mdb"
+    if problem := _index_pages.check(file):
+        return problem
     try:
         with lmdb.open(str(folder), map_size=2 * file.stat().st_size + (64 << 20), max_dbs=64, readahead=True) as env:
             with env.begin() as txn:
@@ -73,8 +75,6 @@ def check(folder: Path) -> str:
                     problem = _walk(txn, database, name)
                 if problem:
                     return problem
-            if b"chunks" in names:
-                _try_writing(env, env.open_db(b"chunks", create=False))
     except (lmdb.Error, MemoryError, ValueError, SystemError) as error:
         return str(error) or type(error).__name__
     return ""
@@ -93,15 +93,6 @@ def _walk(txn: lmdb.Transaction[bytes], database: lmdb._Database, name: bytes) -
         rows += 1
     told = txn.stat(database)["entries"]
     return "" if rows == told else f"{name.decode()}: {rows} rows instead of {told}"
-
-
-def _try_writing(env: lmdb.Environment, chunks: lmdb._Database) -> None:
-    txn = env.begin(write=True)
-    try:
-        for number in range(_TRIED_ROWS):
-            txn.put(bytes([number * 4]) * 32, bytes(24), db=chunks)
-    finally:
-        txn.abort()
 
 
 if __name__ == "__main__":
