@@ -172,6 +172,7 @@ class Supervisor:
             return
         status = watched.service.exit_status()
         if status is None:
+            watched.service.end_if_still()
             return
         if status == EXIT_CONFIGURATION:
             raise StartupFault(self._told(watched.service))
