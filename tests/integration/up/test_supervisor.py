@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from rubackup.domain.errors import Unavailable
 from rubackup.roles.up.faults import StartupFault
 from rubackup.roles.up.hearing import Ear
 from rubackup.roles.up.service import RoleService
@@ -259,6 +260,54 @@ def test_what_is_due_is_done_each_time(tmp_path: Path):
         supervisor.step(0)
 
     assert done == [61.0, 300.0]
+
+
+def test_what_cannot_be_told_ends_nothing(tmp_path: Path):
+    """A full disk takes no file that says what runs now; it is said when there is room."""
+    now = [0.0]
+    full = [True]
+    told: list[dict[str, int]] = []
+
+    def tell() -> None:
+        if full[0]:
+            raise Unavailable("ready.json cannot be written: No space left on device.")
+        told.append(supervisor.pids())
+
+    supervisor = Supervisor(clock=lambda: now[0])
+    supervisor.changed = tell
+    service = fake(tmp_path, "api")
+    supervisor.start(service)
+    try:
+        end(service)
+        for _ in range(2):
+            supervisor.step(0)
+            now[0] += 5
+        assert service.pid is not None
+        assert told == []
+        full[0] = False
+        for _ in range(3):
+            now[0] += 5
+            supervisor.step(0)
+
+        assert told == [{"api": service.pid}]
+    finally:
+        supervisor.stop()
+
+
+def test_a_process_serves_though_its_file_cannot_be_written(tmp_path: Path, supervisor: Supervisor):
+    """It is heard."""
+    mark = tmp_path / "no such folder" / "api.ready"
+    speaking = (
+        "import time\nfrom rubackup.roles.process import ready\nfrom rubackup.roles.settings import Settings\n"
+        f"ready(Settings({{'READY_FILE': {str(mark)!r}}}, 'a test'))\ntime.sleep(600)"
+    )
+    service = RoleService(
+        "api", tmp_path / "x.env", mark, tmp_path / "api.log", [sys.executable, "-c", speaking], hang_seconds=60
+    )
+    supervisor.start(service)
+    supervisor.wait_ready(service, 60)
+
+    assert "cannot be written: No such file or directory" in (tmp_path / "api.log").read_text()
 
 
 BEATING = """
