@@ -69,14 +69,14 @@ def process(
         yield running, json.loads(ready.read_text())["port"]
     finally:
         running.kill()
-        running.wait(10)
+        running.wait(60)
 
 
 def login(port: int, database: DatabaseAddress) -> int:
     """The status of a login of the superuser, over a connection of its own, so that any worker may be the one."""
     body = {"rubackup_database": database.database, "rubackup_user": "rubackup", "password": PASSWORD}
     url = f"https://localhost:{port}/api/v1/auth/login"
-    return httpx.post(url, json=body, verify=False, timeout=20).status_code
+    return httpx.post(url, json=body, verify=False, timeout=60).status_code
 
 
 @contextmanager
@@ -85,7 +85,7 @@ def connected(port: int) -> Iterator[ssl.SSLSocket]:
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    with socket.create_connection(("127.0.0.1", port), 10) as raw, context.wrap_socket(raw) as tls:
+    with socket.create_connection(("127.0.0.1", port), 60) as raw, context.wrap_socket(raw) as tls:
         yield tls
 
 

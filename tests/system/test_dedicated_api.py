@@ -479,6 +479,6 @@ def test_an_expelled_host_is_out_at_once(office: Office, host: Installation) -> 
         body = {"rubackup_database": NAME, "rubackup_user": "rubackup", "password": SUPERUSER_PASSWORD}
         assert http.post("/auth/login", json=body).status_code == 200
     office.primary.run("rubackup_api", "--stop")
-    office.primary.running.pop("api").wait(20)
+    office.primary.running.pop("api").wait(120)
     said = office.rb_init("--expel-api", HOST, status=1)
     assert f"No API was enrolled as {HOST}; there are: none." in said
