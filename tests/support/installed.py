@@ -61,7 +61,7 @@ class Installation:
     def run(self, program: str, *arguments: str, status: int = 0, **environment: str) -> str:
         """What a program says on both outputs; it must end with `status`."""
         result = subprocess.run(
-            self.command(program, *arguments), capture_output=True, text=True, timeout=60, check=False,
+            self.command(program, *arguments), capture_output=True, text=True, timeout=240, check=False,
             env=self.environment(**environment), stdin=subprocess.DEVNULL,
         )  # fmt: skip
         assert result.returncode == status, (
