@@ -17,7 +17,7 @@ from rubackup.server.registry import Registry
 from rubackup.server.reports import Reports
 from rubackup.server.tickets import TicketOffice
 from rubackup.server.tools import ClientTools
-from rubackup.services import dispatch, enrolment
+from rubackup.services import admission, dispatch
 from rubackup.wire import pki
 from rubackup.wire.messages import NewTicket, RenewTicket
 from rubackup.wire.tickets import verify
@@ -97,6 +97,6 @@ def test_media_servers_hear_of_revoked_media_servers_too(run):
                     "INSERT INTO revoked_certificates (serial, role, hwid, reason) VALUES ($1, $1, 'h', 'deleted')",
                     role,
                 )
-        assert set(await enrolment.revoked_hosts(database)) == {"client", "media"}
+        assert set(await admission.revoked_hosts(database)) == {"client", "media"}
 
     run(scenario)
