@@ -64,7 +64,7 @@ def process(
         running = subprocess.Popen(command, stderr=log, env={"PATH": os.environ["PATH"], **environment})
     try:
         ready = folder / "ready"
-        eventually(lambda: ready.exists() or running.poll() is not None, 30)
+        eventually(lambda: ready.exists() or running.poll() is not None, 120)
         assert ready.exists(), (folder / "log").read_text()
         yield running, json.loads(ready.read_text())["port"]
     finally:
