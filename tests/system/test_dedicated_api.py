@@ -133,6 +133,7 @@ def dial(layout: Layout, port: int) -> None:
         hello = Hello(version=PROTOCOL_VERSION, hostname=HOST, package_version="0")
         peer, _ = await dial_control("127.0.0.1", port, pki.client_context(files), hello, refuse)
         peer.close()
+        await peer.wait_closed()
 
     asyncio.run(work())
 
