@@ -57,7 +57,7 @@ async def sockets_closed() -> None:
     """
     loop: Any = asyncio.get_running_loop()
     async with asyncio.timeout(60):
-        while any(transport._sock is not None for transport in list(loop._transports.values())):
+        while any(transport._sock is not None for transport in list(loop._transports.values())):  # noqa: ASYNC110 - it tells nobody
             await asyncio.sleep(0.01)
 
 
