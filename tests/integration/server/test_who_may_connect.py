@@ -50,12 +50,13 @@ REVOKED = "The certificate was revoked."
 REPLACED = "another key took the place"
 STRANGE_KEY = "is authorised with another key"
 UNKNOWN = "is not authorised"
-UNKNOWN_API = "rb_init --enroll-api again"
+RENEWED_API = "rb_init --enroll-api renewed.example on the primary server"
+UNKNOWN_API = "rb_init --enroll-api NAME on the primary server"
 NO_ROLE = "This role does not connect to a server"
 IN = "admitted"
 NO_DATA = "may not open a data session here"
 NO_TICKET = "The ticket cannot be read"
-ANOTHERS = "The ticket was given to another client"
+NOT_ITS = "The ticket was given to another client"
 OPEN = "opened"
 
 REASONS = {"another key": "with another key than the one that is authorised", "another host": f"not media {ANNEX}"}
@@ -72,7 +73,7 @@ CELLS = {
     "client, deleted and authorised again": (IN, NO_TICKET, OPEN),
     "client, the key that was replaced": (REPLACED, REVOKED, REVOKED),
     "client, the key that replaced it": (IN, NO_TICKET, OPEN),
-    "client, the replaced key after the restore of an older catalogue": (STRANGE_KEY, NO_TICKET, ANOTHERS),
+    "client, the replaced key after the restore of an older catalogue": (STRANGE_KEY, NO_TICKET, NOT_ITS),
     "client, deleted, after the restore of a catalogue that knows no certificate": (UNKNOWN, NO_TICKET, OPEN),
     "media server": (IN, NO_TICKET, OPEN),
     "media server, deleted": (REVOKED, REVOKED, REVOKED),
@@ -81,13 +82,13 @@ CELLS = {
     "dedicated API, the certificate before its renewal": (IN, NO_DATA, NO_DATA),
     "dedicated API, expelled": (REVOKED, NO_DATA, NO_DATA),
     "dedicated API, enrolled anew, what it had before": (REVOKED, NO_DATA, NO_DATA),
-    "dedicated API, a certificate that the restored catalogue lacks": (UNKNOWN_API, NO_DATA, NO_DATA),
+    "dedicated API, a certificate that the restored catalogue lacks": (RENEWED_API, NO_DATA, NO_DATA),
     "dedicated API, a host that the restored catalogue lacks": (UNKNOWN_API, NO_DATA, NO_DATA),
     "API that nobody noted": (UNKNOWN_API, NO_DATA, NO_DATA),
     "primary server": (NO_ROLE, NO_DATA, NO_DATA),
     "secondary server": (NO_ROLE, NO_DATA, NO_DATA),
-    "our CA, a client's id and another key": (STRANGE_KEY, NO_TICKET, ANOTHERS),
-    "our CA, a client's key and the id of a media server": (STRANGE_KEY, NO_TICKET, ANOTHERS),
+    "our CA, a client's id and another key": (STRANGE_KEY, NO_TICKET, NOT_ITS),
+    "our CA, a client's key and the id of a media server": (STRANGE_KEY, NO_TICKET, NOT_ITS),
     "our CA, a client with the id of a media server": (UNKNOWN, NO_TICKET, OPEN),
     "PostgreSQL's certificate": (TLS, TLS, TLS),
     "another CA, a client's id": (TLS, TLS, TLS),
