@@ -58,6 +58,10 @@ SELECT name, hwid, database_role, enrolled_at > now() - $2::interval AS just_now
 WHERE hwid = $1 AND database_role <> '' FOR UPDATE"""
 _FORGET = "DELETE FROM api_hosts WHERE name = $1"
 _NAMES = "SELECT name FROM api_hosts WHERE database_role <> '' ORDER BY name"
+_ALONE = (
+    "SELECT pg_advisory_xact_lock(x'5242455250'::bigint)"  # "RBERP": hosts of the API are enrolled one after another
+)
+_LANDED = "SELECT EXISTS (SELECT 1 FROM issued_certificates WHERE serial = $1)"
 _ENDING = """
 SELECT name, certificate_not_after AS ends_at FROM api_hosts
 WHERE database_role <> ''
@@ -89,6 +93,16 @@ class EndingCertificate(msgspec.Struct, frozen=True, kw_only=True):
 
     name: Annotated[str, Meta(description="APP_HOST of an API on a host of its own.")]
     ends_at: Annotated[dt.datetime, Meta(description="When its certificate ends.")]
+
+
+async def alone(db: Connection) -> None:
+    """Wait until no other transaction that called this goes on."""
+    await db.execute(_ALONE)
+
+
+async def is_noted(db: Connection, serial: str) -> bool:
+    """Whether a certificate was noted that was signed for a host."""
+    return bool(await db.fetchval(_LANDED, serial))
 
 
 async def find(db: Connection, name: str) -> ApiHost | None:

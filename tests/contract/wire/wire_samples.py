@@ -388,7 +388,13 @@ SAMPLES: tuple[Message, ...] = (
                 uuid=PARENT,
                 name="Later",
                 storages=[HeldStorage(path="/srv/later", kind="folder", away=True, copies=7)],
-            )
+            ),
+            HeldPool(
+                uuid=RECORD,
+                name="",
+                storages=[HeldStorage(path=f"{RECORD}-{'ab' * 8}", kind="client", copies=2, client="ab" * 8)],
+                kept_in="Default",
+            ),
         ]
     ),
     AskUnavailable(pool_id=1, after=RECORD, limit=10),

@@ -199,7 +199,7 @@ def test_a_strangers_key_waits_for_no_lock_of_the_known_host(run):
         await World.build(database)
         async with database.transaction() as db:
             await db.execute("SELECT 1 FROM clients FOR UPDATE")
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 assert await ask(database, NumberingSigner(), "client", "thief") == Pending("thief")
 
     run(scenario)
