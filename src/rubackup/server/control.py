@@ -85,6 +85,8 @@ class ControlPlane:
         except Refused as error:
             if identity.role in {"client", "media"}:
                 await self._note_refused(identity, hello.hostname, f"From {address}: {error.message}")
+            else:
+                log.warning("%s from %s is refused: %s", identity, address, error.message)
             raise
         return Welcome(
             version=hello.version,
