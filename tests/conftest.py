@@ -7,11 +7,18 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from rubackup.catalog.database import DatabaseAddress
 from support.databases import fresh_database, running_postgres
 from support.radosgw import Radosgw, missing
 from support.s3server import S3Server
+
+# The same examples in each run, and no word about how long one takes: the machine may be busy with something else.
+# `--hypothesis-profile search` looks for others.
+settings.register_profile("search", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("suite", settings.get_profile("search"), derandomize=True, database=None)
+settings.load_profile("suite")
 
 
 def pytest_configure() -> None:
@@ -48,20 +55,13 @@ def empty_database(postgres: DatabaseAddress) -> Iterator[DatabaseAddress]:
         yield address
 
 
-@pytest.fixture(scope="session")
-def s3_server() -> Iterator[S3Server]:
-    """An S3 server in this process."""
+@pytest.fixture
+def s3() -> Iterator[S3Server]:
+    """An S3 server in this process, with an empty bucket. Of each test its own: requests may come late."""
     server = S3Server().start()
+    server.bucket()
     yield server
     server.stop()
-
-
-@pytest.fixture
-def s3(s3_server: S3Server) -> S3Server:
-    """The S3 server, in order, with an empty bucket."""
-    s3_server.reset()
-    s3_server.bucket()
-    return s3_server
 
 
 @pytest.fixture(scope="session")

@@ -139,7 +139,7 @@ class Office:
 
     def anonymous(self) -> httpx.Client:
         """A client without tokens."""
-        client = httpx.Client(base_url=self.system.http.base_url, verify=self.tls, timeout=30)
+        client = httpx.Client(base_url=self.system.http.base_url, verify=self.tls, timeout=300)
         self.opened.append(client)
         return client
 
@@ -302,7 +302,7 @@ class Office:
         self.allow_requests()
         words = ["request-rule-deletion", str(rule)] if kind == "delete" else self.new_rule_words()
         command = [*RUBACKUP, "client", "--state", str(self.system.state), *words]
-        result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        result = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
         assert result.returncode == 0, result.stdout + result.stderr
         waiting = self.items(f"/{kind}_rule_requests", sort_by="id", sort_order="desc")
         return int(waiting[0]["id"])

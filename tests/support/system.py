@@ -20,6 +20,8 @@ from rubackup.client.compare import compare_trees
 
 FINAL = {"Done", "Error", "Broken", "Killed"}
 RUBACKUP = [str(Path(sys.executable).with_name("rubackup"))]
+LEAST_PATIENCE, PATIENCE = 60, 5
+"""What must come is waited for so many times as long as it takes on a machine that does nothing else, a minute at least."""
 
 
 @dataclass
@@ -35,7 +37,7 @@ class System:
         import ssl
 
         context = ssl.create_default_context(cafile=self.facts["ca_file"])
-        self.http = httpx.Client(base_url=self.facts["api"] + "/api/v1", verify=context, timeout=30)
+        self.http = httpx.Client(base_url=self.facts["api"] + "/api/v1", verify=context, timeout=120)
         self.login()
 
     def login(self) -> None:
@@ -137,8 +139,14 @@ class System:
         return found
 
 
+def patiently(seconds: float) -> float:
+    """How long a test waits for what takes `seconds` when nothing else runs."""
+    return max(LEAST_PATIENCE, PATIENCE * seconds)
+
+
 def eventually(probe: Callable[[], Any], seconds: float, describe: Callable[[], Any] = lambda: "") -> Any:
-    """What `probe` gives as soon as it is true; asserts after `seconds`. Errors of the connection count as false."""
+    """What `probe` gives as soon as it is true, in `seconds` when nothing else runs. Errors of the connection count as false."""
+    seconds = patiently(seconds)
     deadline = time.monotonic() + seconds
     while True:
         with contextlib.suppress(httpx.TransportError):
@@ -158,7 +166,7 @@ def up(state: Path, *arguments: str, environment: dict[str, str] | None = None, 
         command,
         capture_output=True,
         text=True,
-        timeout=seconds,
+        timeout=patiently(seconds),
         check=False,
         env={**os.environ, "MEMORY_STORAGES": "True", "RETENTION_SECONDS": "2", **(environment or {})},
     )
@@ -168,7 +176,7 @@ def up(state: Path, *arguments: str, environment: dict[str, str] | None = None, 
 
 def down(state: Path) -> None:
     """Stop the system in `state`."""
-    subprocess.run([*RUBACKUP, "down", "--state", str(state)], capture_output=True, timeout=60, check=True)
+    subprocess.run([*RUBACKUP, "down", "--state", str(state)], capture_output=True, timeout=patiently(60), check=True)
 
 
 def logs(state: Path) -> str:

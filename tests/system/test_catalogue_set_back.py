@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(not os.environ.get("RECOVERY"), reason="RECOVERY
 
 def rubackup(*arguments: str) -> str:
     """What a command says; it must end well."""
-    return subprocess.run([*RUBACKUP, *arguments], check=True, capture_output=True, text=True, timeout=100).stdout
+    return subprocess.run([*RUBACKUP, *arguments], check=True, capture_output=True, text=True, timeout=300).stdout
 
 
 def test_a_catalogue_of_a_moment_ago_deletes_nothing_before_it_was_reconciled(tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_a_pool_made_since_is_named_and_taken_in_by_the_command_that_is_told(tmp
         system = up(state)
         done = subprocess.run(
             [*RUBACKUP, "repository", "reconcile", "--state", str(state), "--apply"],
-            check=True, capture_output=True, text=True, timeout=100,
+            check=True, capture_output=True, text=True, timeout=300,
         )  # fmt: skip
         assert system.records(source) == []
         assert f"holds a pool that the catalogue does not know: {later} " in done.stderr
@@ -85,7 +85,7 @@ def test_a_pool_made_since_is_named_and_taken_in_by_the_command_that_is_told(tmp
         assert system.gives_back(record["id"], source, tmp_path / "target")
         assert "does not know" not in subprocess.run(
             [*RUBACKUP, "repository", "reconcile", "--state", str(state)],
-            check=True, capture_output=True, text=True, timeout=100,
+            check=True, capture_output=True, text=True, timeout=300,
         ).stderr  # fmt: skip
     finally:
         system.http.close()

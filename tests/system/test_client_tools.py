@@ -23,7 +23,7 @@ from support.system import RUBACKUP, System, eventually
 def tool(system: System, *arguments: str, status: int = 0) -> Any:
     """What a tool prints as JSON; its sentence on stderr when it fails."""
     command = [*RUBACKUP, "client", "--state", str(system.state), *arguments, "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, stdin=subprocess.DEVNULL)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, stdin=subprocess.DEVNULL)
     assert done.returncode == status, f"{done.returncode} {done.stdout} {done.stderr}"
     return done.stderr if status else json.loads(done.stdout)
 
@@ -308,7 +308,7 @@ def test_tools_are_served_again_after_the_clients_process_was_killed(system: Sys
 
     def answers() -> bool:
         command = [*RUBACKUP, "client", "--state", str(system.state), "status"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
         assert done.returncode in {0, 3}, done.stderr
         return done.returncode == 0
 

@@ -259,7 +259,7 @@ def annex(system: System, tmp_path: Path) -> Iterator[str]:
         yield name
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(120)
 
 
 def test_copies_go_to_another_media_server_and_back(system: System, annex: str, tmp_path: Path) -> None:

@@ -521,7 +521,7 @@ def test_an_expelled_host_is_out_at_once(office: Office, host: Installation) -> 
     assert office.query("SELECT 1 FROM pg_stat_activity WHERE usename = $1", ROLE) == []
     assert office.query("SELECT 1 FROM pg_roles WHERE rolname = $1", ROLE) == []
     assert logged_in(host) == 503
-    eventually(lambda: "loses its connection: it is not enrolled any more" in office.primary.output("server"), 10)
+    eventually(lambda: "loses its connection: it may not connect any more" in office.primary.output("server"), 10)
     with pytest.raises(RubackupError, match="The certificate was revoked"):
         dial(host.layout, office.ports["server"])
     assert {row["reason"] for row in office.query("SELECT reason FROM revoked_certificates WHERE role = 'api'")} >= {
@@ -536,6 +536,9 @@ def test_an_expelled_host_is_out_at_once(office: Office, host: Installation) -> 
         body = {"rubackup_database": NAME, "rubackup_user": "rubackup", "password": SUPERUSER_PASSWORD}
         assert http.post("/auth/login", json=body).status_code == 200
     office.primary.run("rubackup_api", "--stop")
-    office.primary.running.pop("api").wait(20)
+    office.primary.running.pop("api").wait(120)
     said = office.rb_init("--expel-api", HOST, status=1)
-    assert f"No API was enrolled as {HOST}; there are: none." in said
+    begin, _, others = said.partition("; there are: ")
+    assert begin.endswith(f"No API was enrolled as {HOST}")
+    assert others
+    assert HOST not in others

@@ -22,7 +22,7 @@ def test_a_lost_catalogue_is_not_replaced_by_an_empty_one(tmp_path: Path) -> Non
             [*RUBACKUP, "up", "--detach", "--state", str(state)],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
             check=False,
         )
         assert refused.returncode == 1

@@ -209,7 +209,7 @@ def _encrypted(system: System, source: Path) -> dict[str, Any]:
         *RUBACKUP, "client", "--state", str(system.state), "backup", str(source), "--pool", "Vault", "--crypto", "aes-256-gcm",
         "--wait",
     ]  # fmt: skip
-    subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
+    subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
     row: dict[str, Any] = system.records(source)[-1]
     return row
 

@@ -57,7 +57,7 @@ class Host:
         """End a process of it."""
         process = self._lives.pop(life)
         process.terminate()
-        process.wait(20)
+        process.wait(120)
 
     def stop_all(self) -> None:
         """End what is left."""

@@ -117,6 +117,7 @@ class Collecting:
                 storages=lambda: self._storages,
                 away=lambda: self._roster.away(one.id for one in self._storages.all),
                 unreadable=lambda: self._unreadable,
+                listable=lambda record: record not in self._unlisted and not self._dropped(record),
                 lock=self._lock,
                 guard=self._guard,
                 oldest_turn=lambda: min((one.turn for one in self._sessions.values()), default=_NEVER),

@@ -2,7 +2,7 @@
 
 LMDB maps its file into memory, and a damaged size or pointer in a page kills the process that follows it (SIGBUS,
 SIGSEGV). So a mark tells that an index is open. Where it is found at an opening, the process that had it open died,
-maybe of the index: a process of its own then reads all of it, and if that one dies, the index is rebuilt.
+maybe of the index: a process of its own then reads all of it, and if that one finds damage, or dies, the index is rebuilt.
 """
 
 from __future__ import annotations
@@ -23,8 +23,20 @@ from rubackup.domain.errors import StorageFault
 
 log = logging.getLogger(__name__)
 
-_SIZES: Final = {b"chunks": 24, b"owners": 0, b"packs": 41, b"pack_ids": 4, b"fences": 8}
-"""Bytes of a value, where all have the same."""
+_SIZES: Final[dict[bytes, tuple[frozenset[int], int | None]]] = {
+    b"chunks": (frozenset({32, 36}), 24),
+    b"owners": (frozenset({36}), 0),
+    b"packs": (frozenset({4}), 41),
+    b"pack_ids": (frozenset({16}), 4),
+    b"fences": (frozenset({8}), 8),
+    b"records": (frozenset({16}), None),
+    b"record_packs": (frozenset({16}), None),
+    b"bad": (frozenset({8}), 0),
+    b"condemned": (frozenset({4}), None),
+    b"pins": (frozenset({12}), 0),
+}
+"""Bytes that a key may have, and those of a value, where all have the same."""
+_ANY: Final = (None, None)
 _DAMAGED: Final = 2
 
 
@@ -81,10 +93,12 @@ def check(folder: Path) -> str:
 
 
 def _walk(txn: lmdb.Transaction[bytes], database: lmdb._Database, name: bytes) -> str:
-    size, last, rows = _SIZES.get(name), b"", 0
+    (keys, size), last, rows = _SIZES.get(name, _ANY), b"", 0
     for key, value in txn.cursor(database):
         if key <= last:
             return f"{name.decode()}: the keys do not ascend"
+        if keys and len(key) not in keys:
+            return f"{name.decode()}: a key of {len(key)} bytes"
         if size is not None and len(value) != size:
             return f"{name.decode()}: a value of {len(value)} bytes"
         if name == b"records":

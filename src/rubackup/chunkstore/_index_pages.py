@@ -11,10 +11,11 @@ Format: LMDB 0.9, version 1 of its files (`mdb.c`: MDB_page, MDB_node, MDB_db, M
 from __future__ import annotations
 
 import mmap
+import operator
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -32,6 +33,7 @@ _HEAD = struct.Struct("=QHHHH")
 """Number of the page, unused, kind, begin and end of the room that is free in it."""
 _BIG_HEAD = struct.Struct("=QHHI")
 """The same of pages with one big value: how many pages there are."""
+_NODE_BYTES: Final = 8
 _NODE = struct.Struct("=HHHH")
 """Of a leaf: size of the value, low and high half, flags, size of the key; of a branch: a page's number, then the key's size."""
 _NUMBER = struct.Struct("=Q")
@@ -55,6 +57,15 @@ class _Tree(NamedTuple):
     overflows: int
     entries: int
     root: int
+
+
+class _Node(NamedTuple):
+    """Where key and value begin in the file, size of the value, and flags; of a branch the page: low 32 bits, the others."""
+
+    key: int
+    value: int
+    size: int
+    bits: int
 
 
 @dataclass
@@ -119,25 +130,23 @@ class _File:
 
     def check(self) -> None:
         """Raise _Wrong at the first thing that does not fit."""
-        trees: list[tuple[bytes, _Tree]] = []
-
-        def described(key: bytes, flags: int, value: bytes) -> None:
+        trees = []
+        for key, flags, value in self._check_tree("main", self._main):
             if flags != _DATABASE or len(value) != _TREE.size:
                 raise _Wrong(f"the description of the database {key!r}")
-            trees.append((key, _Tree(*_TREE.unpack(value))))
-
-        def row(_: bytes, flags: int, __: bytes) -> None:
-            if flags:
-                raise _Wrong(f"a row with the flags {flags}")
-
-        self._check_tree("main", self._main, described)
+            trees.append((key.decode(errors="replace"), _Tree(*_TREE.unpack(value))))
+        if len(trees) != self._main.entries:
+            raise _Wrong("a row beside the databases")
         for name, tree in trees:
-            self._check_tree(name.decode(errors="replace"), tree, row)
+            for key, flags, _ in self._check_tree(name, tree):
+                if flags:
+                    raise _Wrong(f"{name}: the flags {flags} of {key!r}")
         self._check_free()
 
     # --- one database ---
 
-    def _check_tree(self, name: str, tree: _Tree, each: Callable[[bytes, int, bytes], None], flags: int = 0) -> None:
+    def _check_tree(self, name: str, tree: _Tree, flags: int = 0) -> Iterator[tuple[bytes, int, bytes]]:
+        """Check a tree while it is walked; key, flags and value of each row that is `big`, or a database."""
         found = _Counts()
         if tree.flags != flags:
             raise _Wrong(f"{name}: the flags {tree.flags}")
@@ -149,22 +158,24 @@ class _File:
             kind, nodes = self._nodes(one.page)
             if (kind == _LEAF) != (one.depth == tree.depth):
                 raise _Wrong(f"{name}: page {one.page} is at the depth {one.depth} of {tree.depth}")
+            keys = [self._data[node.key : node.value] for node in nodes]
             if kind == _BRANCH:
                 found.branches += 1
-                waiting += self._below(one, nodes)
+                waiting += self._below(one, nodes, keys)
                 continue
             found.leaves += 1
             found.entries += len(nodes)
             if not flags:
-                self._check_keys(one, [key for key, *_ in self._rows(nodes)])
-            for key, bits, value in self._values(nodes, found):
-                each(key, bits, value)
+                self._check_keys(one, keys)
+            for key, node in zip(keys, nodes, strict=True):
+                if node.bits or flags:
+                    yield key, node.bits & ~_BIG, self._value(node, found)
         told = _Counts(tree.branches, tree.leaves, tree.overflows, tree.entries)
         if found != told:
             raise _Wrong(f"{name}: {found} instead of {told}")
 
-    def _nodes(self, page: int) -> tuple[int, list[int]]:
-        """Kind of a branch or leaf and the places of its nodes in the file, which fill it from the end without a gap."""
+    def _nodes(self, page: int) -> tuple[int, list[_Node]]:
+        """Kind of a branch or leaf, and its nodes, which fill it from the end without a gap, in the order of their keys."""
         self._take(page)
         size, at = self._size, page * self._size
         number, _, kind, lower, upper = _HEAD.unpack_from(self._data, at)
@@ -173,20 +184,22 @@ class _File:
         if not _HEAD.size < lower <= upper <= size or lower % 2:
             raise _Wrong(f"page {page} is free from {lower} to {upper}")
         places = struct.unpack_from(f"={(lower - _HEAD.size) // 2}H", self._data, at + _HEAD.size)
-        reached = upper
+        nodes, reached, unpack = {}, upper, _NODE.unpack_from
         for place in sorted(places):
-            if place != reached or place + _NODE.size > size:
+            if place != reached or place + _NODE_BYTES > size:
                 raise _Wrong(f"page {page} has a node at {place} instead of {reached}")
-            low, high, bits, key = _NODE.unpack_from(self._data, at + place)
+            low, high, bits, key = unpack(self._data, at + place)
             if key > _MOST_KEY:
                 raise _Wrong(f"page {page} has a key of {key} bytes")
-            reached += _NODE.size + key
+            value = low | high << 16
+            reached += _NODE_BYTES + key
+            nodes[place] = _Node(at + place + _NODE_BYTES, at + reached, value, bits)
             if kind == _LEAF:
-                reached += _NUMBER.size if bits & _BIG else low | high << 16
+                reached += _NUMBER.size if bits & _BIG else value
             reached += reached & 1
         if reached != size:
             raise _Wrong(f"the nodes of page {page} end at {reached}")
-        return kind, [at + place for place in places]
+        return kind, [nodes[place] for place in places]
 
     def _take(self, page: int, pages: int = 1) -> None:
         """Note that these pages are used; _Wrong when they are used twice."""
@@ -196,40 +209,27 @@ class _File:
             raise _Wrong(f"page {page} is used twice")
         self._seen[page : page + pages] = b"\1" * pages
 
-    def _below(self, branch: _Waiting, nodes: list[int]) -> Iterator[_Waiting]:
-        keys, pages = [], []
-        for at in nodes:
-            low, high, top, size = _NODE.unpack_from(self._data, at)
-            keys.append(self._data[at + _NODE.size : at + _NODE.size + size])
-            pages.append(low | high << 16 | top << 32)
+    def _below(self, branch: _Waiting, nodes: list[_Node], keys: list[bytes]) -> Iterator[_Waiting]:
         # The first key of a branch stands for all that is before the second.
         self._check_keys(branch, keys[1:])
-        ends = [*keys[1:], branch.behind]
-        for turn, page in enumerate(pages):
-            yield _Waiting(page, branch.depth + 1, keys[turn] if turn else branch.first, ends[turn])
+        begins, ends = [branch.first, *keys[1:]], [*keys[1:], branch.behind]
+        for node, begin, end in zip(nodes, begins, ends, strict=True):
+            yield _Waiting(node.size | node.bits << 32, branch.depth + 1, begin, end)
 
     @staticmethod
     def _check_keys(page: _Waiting, keys: list[bytes]) -> None:
-        if any(one >= other for one, other in pairwise(keys)):
+        if not all(map(operator.lt, keys, islice(keys, 1, None))):
             raise _Wrong(f"the keys of page {page.page} do not ascend")
         if keys and (keys[0] < page.first or (page.behind is not None and keys[-1] >= page.behind)):
             raise _Wrong(f"page {page.page} has keys that do not belong there")
 
-    def _rows(self, nodes: list[int]) -> Iterator[tuple[bytes, int, int, int]]:
-        """Key, flags, place of the value and its size."""
-        for at in nodes:
-            low, high, bits, size = _NODE.unpack_from(self._data, at)
-            begin = at + _NODE.size
-            yield self._data[begin : begin + size], bits, begin + size, low | high << 16
-
-    def _values(self, nodes: list[int], found: _Counts) -> Iterator[tuple[bytes, int, bytes]]:
-        for key, bits, at, size in self._rows(nodes):
-            begin = at
-            if bits & _BIG:
-                page = _NUMBER.unpack_from(self._data, at)[0]
-                found.overflows += self._big(page, size)
-                begin = page * self._size + _BIG_HEAD.size
-            yield key, bits & ~_BIG, self._data[begin : begin + size]
+    def _value(self, node: _Node, found: _Counts) -> bytes:
+        begin = node.value
+        if node.bits & _BIG:
+            page = _NUMBER.unpack_from(self._data, begin)[0]
+            found.overflows += self._big(page, node.size)
+            begin = page * self._size + _BIG_HEAD.size
+        return self._data[begin : begin + node.size]
 
     def _big(self, page: int, size: int) -> int:
         """The number of pages of a big value."""
@@ -245,18 +245,15 @@ class _File:
     # --- free pages ---
 
     def _check_free(self) -> None:
-        lists: list[tuple[int, bytes]] = []
-
-        def noted(key: bytes, flags: int, value: bytes) -> None:
+        lists = []
+        for key, flags, value in self._check_tree("free pages", self._free, _INTEGER_KEYS):
             if flags or len(key) != _NUMBER.size or len(value) < _NUMBER.size or len(value) % _NUMBER.size:
                 raise _Wrong("a list of free pages that is none")
             lists.append((_NUMBER.unpack(key)[0], value))
-
-        self._check_tree("free pages", self._free, noted, _INTEGER_KEYS)
-        lists.sort()
-        for turn, (number, value) in enumerate(lists):
-            if number > self._now or (turn and lists[turn - 1][0] == number):
-                raise _Wrong(f"free pages of the transaction {number}")
+        freed = [number for number, _ in lists]
+        if any(one >= other for one, other in pairwise([*freed, self._now + 1])):
+            raise _Wrong("the transactions that freed pages do not ascend")
+        for _, value in lists:
             count, *pages = struct.unpack(f"={len(value) // _NUMBER.size}Q", value)
             if count > len(pages):
                 raise _Wrong(f"{count} free pages in a list of {len(pages)}")

@@ -25,7 +25,7 @@ from rubackup.media.devices import HOST, Kernel
 from rubackup.media.emergency import OWNER_DIGITS, emergency_folder
 from rubackup.media.held import FilePool, unknown_pools
 from rubackup.media.history import KNOWN, UNKNOWN, History, Standing
-from rubackup.media.lanes import WAIT_SECONDS, Lanes
+from rubackup.media.lanes import Lanes
 from rubackup.media.places import Places
 from rubackup.wire.messages import (
     EmergencyState,
@@ -127,14 +127,14 @@ class PoolKeeper:
 
     def get(self, pool_id: int) -> Pool:
         """The open pool; StorageFault says why it cannot be used, Busy that this is not known yet."""
-        return self._get(pool_id, WAIT_SECONDS)
+        return self._get(pool_id, None)
 
     def wait_for(self, pool_id: int) -> Pool:
         """As `get`, for those who have time: a pool that is being opened is waited for."""
         self._configured.wait(PATIENCE_SECONDS)
         return self._get(pool_id, PATIENCE_SECONDS)
 
-    def _get(self, pool_id: int, seconds: float) -> Pool:
+    def _get(self, pool_id: int, seconds: float | None) -> Pool:
         if pool_id in self._slow and pool_id not in self._open:
             self._slow.wait(self._slow.at_work(pool_id), seconds)
         with self._lock:

@@ -25,6 +25,7 @@ from rubackup.server.orders import address
 from rubackup.server.registry import Registry
 from rubackup.server.tickets import TicketOffice
 from rubackup.server.tools import TOOL_MESSAGES, ClientTools
+from rubackup.server.workers import Workers
 from rubackup.services import api_hosts, client_pools, dispatch, presence, records
 from rubackup.services.api_hosts import ApiSigner
 from rubackup.wire.control import ControlPeer
@@ -125,6 +126,7 @@ class Reports:
         self._monitor = monitor
         self._tools = tools
         self._phases: dict[tuple[int, int], str] = {}
+        self._workers = Workers(database)
 
     async def handle(self, peer: ControlPeer, message: Message) -> Message:
         """The answer to one message."""
@@ -135,12 +137,12 @@ class Reports:
             case Relay() if role == "api":
                 return await self._relay(message)
             case RenewCertificate() if role == "api" and self._signer is not None:
-                hwid, address = peer.identity.hwid, peer.address
-                return EnrolGranted(await api_hosts.renew(self._database, self._signer, hwid, address, message.csr_pem))
+                who, csr = peer.identity, message.csr_pem
+                return EnrolGranted(await api_hosts.renew(self._database, self._signer, who, peer.address, csr))
             case ReportProgress() if role in {"client", "media"}:
-                return await self._progress(message)
+                return await self._progress(peer, message)
             case ReportLog() if role in {"client", "media"}:
-                return await self._log(role, message)
+                return await self._log(peer, message)
             case ReportFinished() if role in {"client", "media"}:
                 return await self._finished(peer, message)
             case RenewTicket() if role in {"client", "media"}:
@@ -157,8 +159,11 @@ class Reports:
                 return self._monitor.report(peer.identity.hwid, message.samples)
         raise WireFault("The server does not take this message from this host.")
 
-    async def _progress(self, message: ReportProgress) -> ProgressAnswer:
-        for progress in message.tasks:
+    async def _progress(self, peer: ControlPeer, message: ReportProgress) -> ProgressAnswer:
+        """A host speaks for its own tasks alone: a beat of another's would take that from its worker."""
+        own = await self._workers.own(peer, [progress.task_id for progress in message.tasks])
+        tasks = [progress for progress in message.tasks if progress.task_id in own]
+        for progress in tasks:
             await self._phase(progress)
         beats = [
             Beat(
@@ -170,10 +175,11 @@ class Reports:
                 bytes_total=p.bytes_total,
                 bytes_sent=p.bytes_sent,
             )
-            for p in message.tasks
+            for p in tasks
         ]
-        lost = await self._heartbeats.add(beats)
-        return ProgressAnswer(drop=lost)
+        strange = [progress.task_id for progress in message.tasks if progress.task_id not in own]
+        lost = await self._heartbeats.add(beats) if beats else []
+        return ProgressAnswer(drop=[*lost, *strange])
 
     async def _phase(self, progress: Progress) -> None:
         """Move the task when its worker went over to another phase."""
@@ -183,13 +189,17 @@ class Reports:
         await dispatch.phase(self._database, progress.task_id, progress.fence, VERBS[progress.phase])
         self._phases[key] = progress.phase
 
-    async def _log(self, role: str, message: ReportLog) -> Ack:
-        lines = [(line.at_ns, line.level, line.text) for line in message.lines]
-        await dispatch.add_log(self._database, message.task_id, role, message.fence, message.first, lines)
+    async def _log(self, peer: ControlPeer, message: ReportLog) -> Ack:
+        """Lines of a task that is not in the queue any more, or is another host's, are dropped."""
+        if await self._workers.own(peer, [message.task_id]):
+            lines = [(line.at_ns, line.level, line.text) for line in message.lines]
+            role = peer.identity.role
+            await dispatch.add_log(self._database, message.task_id, role, message.fence, message.first, lines)
         return Ack()
 
     async def _finished(self, peer: ControlPeer, message: ReportFinished) -> Ack:
         self._phases.pop((message.task_id, message.fence), None)
+        self._workers.forget(message.task_id)
         failed = await dispatch.finished(
             self._database,
             message.task_id,

@@ -10,6 +10,7 @@ import pytest
 from rubackup.chunkstore import pack
 from rubackup.chunkstore._marks import GOING, Mark
 from rubackup.chunkstore.pool import GcSafety
+from rubackup.chunkstore.seals import manifest_name
 from rubackup.domain.errors import Corrupt
 from support.chunkstore import Client, Place, begin, noise, record_id, restore
 from support.collecting import AT_ONCE, collect, packs
@@ -87,6 +88,35 @@ def test_rows_that_a_fresh_index_loses_keep_their_packs(place: Place) -> None:
     place.close()
     place.lose_index()
     assert restore(place.open(), record_id(1)) == {"/a": A}
+
+
+def test_a_forgotten_record_costs_an_index_and_no_copy(place: Place) -> None:
+    """Its manifest is there and was readable: the index is wrong, not the manifest."""
+    pool = place.open()
+    Client().backup(begin(pool, 1), {"/a": A})
+    pool._index.delete_record(record_id(1))
+    with pytest.raises(Corrupt, match="is there, and the index does not know it"):
+        collect(pool, unfinished=[])
+    assert pool.index_damaged
+    pool = place.reopen()
+
+    assert collect(pool, unfinished=[]).problems == []
+    assert restore(pool, record_id(1)) == {"/a": A}
+
+
+def test_a_manifest_that_cannot_be_read_is_not_the_fault_of_the_index(place: Place) -> None:
+    """It stops each collection, and costs no index."""
+    pool = place.open()
+    Client().backup(begin(pool, 1), {"/a": A})
+    place.close()
+    manifest = place.memory().files[manifest_name(record_id(1))]
+    manifest.data[:] = bytes(len(manifest.data))
+    pool = place.open()
+    for _ in range(2):
+        with pytest.raises(Corrupt, match="cannot be read"):
+            collect(pool, unfinished=[])
+
+    assert not pool.index_damaged
 
 
 def two_packs_of_one_content(place: Place) -> list[str]:

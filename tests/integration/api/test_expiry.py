@@ -68,7 +68,7 @@ def test_postgresqls_certificate_is_watched(authority: Authority, superuser: Dat
         await database.open()
         watching = asyncio.create_task(watch(database, authority.folder / "api.crt", "api.example", address))
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while not is_told(await told(database)):  # noqa: ASYNC110 - the catalogue tells nobody
                     await asyncio.sleep(0.1)
         finally:
@@ -104,7 +104,7 @@ def test_an_administrator_hears_of_it(authority: Authority, superuser: DatabaseA
     body = {"rubackup_database": superuser.database, "rubackup_user": "rubackup", "password": PASSWORD}
     with (
         process(authority.folder, superuser, WORKERS="2") as (_, port),
-        httpx.Client(base_url=f"https://localhost:{port}", verify=context, timeout=20) as http,
+        httpx.Client(base_url=f"https://localhost:{port}", verify=context, timeout=60) as http,
     ):
         data = http.post("/api/v1/auth/login", json=body).json()["data"]
         http.headers.update({"Authorization": f"Bearer {data['access_token']}", "X-CSRF-TOKEN": data["csrf_token"]})

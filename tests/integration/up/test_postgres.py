@@ -164,7 +164,7 @@ def test_a_start_waits_for_an_earlier_server_to_end(server: EmbeddedPostgres, fo
 
     server.start()
 
-    assert first.wait(20) == 0
+    assert first.wait(60) == 0
     assert value(server.address(), "SELECT 1") == 1
 
 

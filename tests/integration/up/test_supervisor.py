@@ -16,7 +16,9 @@ from pathlib import Path
 
 import pytest
 
+from rubackup.domain.errors import Unavailable
 from rubackup.roles.up.faults import StartupFault
+from rubackup.roles.up.hearing import Ear
 from rubackup.roles.up.service import RoleService
 from rubackup.roles.up.supervisor import StopRequestedError, Supervisor
 
@@ -59,7 +61,7 @@ def starts(folder: Path, name: str) -> list[float]:
     return [float(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def ended(pid: int, limit_seconds: float = 20) -> bool:
+def ended(pid: int, limit_seconds: float = 60) -> bool:
     """Whether a process ends within the time."""
     try:
         waiting = os.pidfd_open(pid)
@@ -75,7 +77,7 @@ def later(condition: Callable[[], bool], act: Callable[[], None]) -> threading.T
     """Act from another thread once a condition holds."""
 
     def run() -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not condition() and time.monotonic() < deadline:
             time.sleep(0.01)
         act()
@@ -91,12 +93,12 @@ def test_a_killed_process_is_started_again(supervisor: Supervisor, tmp_path: Pat
     told: list[dict[str, int]] = []
     supervisor.changed = lambda: told.append(supervisor.pids())
     supervisor.start(service)
-    supervisor.wait_ready(service, 20)
+    supervisor.wait_ready(service, 60)
     first = service.pid
     assert first is not None
 
     os.kill(first, signal.SIGKILL)
-    supervisor.wait(lambda: service.pid not in {None, first} and service.ready(), 20, lambda: "not started again")
+    supervisor.wait(lambda: service.pid not in {None, first} and service.ready(), 60, lambda: "not started again")
 
     assert told == [{"api": service.pid}]
 
@@ -105,7 +107,7 @@ def test_the_delay_doubles_while_a_process_keeps_ending(supervisor: Supervisor, 
     """A process that cannot live is not started in a tight loop."""
     supervisor.start(fake(tmp_path, "api", "crashing"))
 
-    supervisor.wait(lambda: len(starts(tmp_path, "api")) >= 4, 30, lambda: "not started four times")
+    supervisor.wait(lambda: len(starts(tmp_path, "api")) >= 4, 120, lambda: "not started four times")
 
     times = starts(tmp_path, "api")
     first, second, third = (b - a for a, b in itertools.pairwise(times[:4]))
@@ -150,7 +152,7 @@ def test_a_configuration_error_ends_everything_with_its_last_line(supervisor: Su
     supervisor.start(service)
 
     with pytest.raises(StartupFault, match=r"^DB_HOST is not set \(test.env\)\.$"):
-        supervisor.wait_ready(service, 20)
+        supervisor.wait_ready(service, 60)
 
     assert len(starts(tmp_path, "api")) == 1
 
@@ -178,7 +180,7 @@ def test_the_last_started_is_stopped_first(supervisor: Supervisor, tmp_path: Pat
     services = [fake(tmp_path, name) for name in ("api", "server", "media", "client")]
     for service in services:
         supervisor.start(service)
-        supervisor.wait_ready(service, 20)
+        supervisor.wait_ready(service, 60)
 
     supervisor.stop()
 
@@ -189,7 +191,7 @@ def test_a_process_that_ignores_the_request_is_killed(supervisor: Supervisor, tm
     """Stopping ends in bounded time."""
     service = fake(tmp_path, "api", "stubborn", stop_seconds=0.3)
     supervisor.start(service)
-    supervisor.wait_ready(service, 20)
+    supervisor.wait_ready(service, 60)
     pid = service.pid
     assert pid is not None
 
@@ -222,7 +224,7 @@ with supervisor.signals():
     services = [fake(Path(sys.argv[1]), name, "stubborn") for name in ("api", "client")]
     for service in services:
         supervisor.start(service)
-        supervisor.wait_ready(service, 20)
+        supervisor.wait_ready(service, 60)
     print(*supervisor.pids().values(), flush=True)
     supervisor.run()
 """
@@ -258,3 +260,152 @@ def test_what_is_due_is_done_each_time(tmp_path: Path):
         supervisor.step(0)
 
     assert done == [61.0, 300.0]
+
+
+def test_what_cannot_be_told_ends_nothing(tmp_path: Path):
+    """A full disk takes no file that says what runs now; it is said when there is room."""
+    now = [0.0]
+    full = [True]
+    told: list[dict[str, int]] = []
+
+    def tell() -> None:
+        if full[0]:
+            raise Unavailable("ready.json cannot be written: No space left on device.")
+        told.append(supervisor.pids())
+
+    supervisor = Supervisor(clock=lambda: now[0])
+    supervisor.changed = tell
+    service = fake(tmp_path, "api")
+    supervisor.start(service)
+    try:
+        end(service)
+        for _ in range(2):
+            supervisor.step(0)
+            now[0] += 5
+        assert service.pid is not None
+        assert told == []
+        full[0] = False
+        for _ in range(3):
+            now[0] += 5
+            supervisor.step(0)
+
+        assert told == [{"api": service.pid}]
+    finally:
+        supervisor.stop()
+
+
+def test_a_process_serves_though_its_file_cannot_be_written(tmp_path: Path, supervisor: Supervisor):
+    """It is heard."""
+    mark = tmp_path / "no such folder" / "api.ready"
+    speaking = (
+        "import time\nfrom rubackup.roles.process import ready\nfrom rubackup.roles.settings import Settings\n"
+        f"ready(Settings({{'READY_FILE': {str(mark)!r}}}, 'a test'))\ntime.sleep(600)"
+    )
+    service = RoleService(
+        "api", tmp_path / "x.env", mark, tmp_path / "api.log", [sys.executable, "-c", speaking], hang_seconds=60
+    )
+    supervisor.start(service)
+    supervisor.wait_ready(service, 60)
+
+    assert "cannot be written: No such file or directory" in (tmp_path / "api.log").read_text()
+
+
+BEATING = """
+import json, os, sys, threading, time
+from pathlib import Path
+from rubackup.roles import systemd
+mark, mode = Path(sys.argv[1]), sys.argv[2]
+systemd.tell_stacks()
+def beat():
+    while True:
+        systemd.moves()
+        time.sleep(systemd.wait_seconds() / systemd.BEATS)
+if mode != "still": threading.Thread(target=beat, daemon=True).start()
+part = mark.with_suffix(".part"); part.write_text(json.dumps({"pid": os.getpid(), "port": 0})); part.replace(mark)
+def stands_here(): time.sleep(600)
+stands_here()
+"""
+
+
+def beating(folder: Path, mode: str, hang_seconds: float) -> RoleService:
+    """A process that tells that it moves, or stands still once it serves."""
+    argv = [sys.executable, "-c", BEATING, str(folder / "api.ready"), mode]
+    return RoleService(
+        "api", folder / "x.env", folder / "api.ready", folder / "api.log", argv, hang_seconds=hang_seconds
+    )
+
+
+def test_a_process_that_stands_still_is_ended_and_started_again(supervisor: Supervisor, tmp_path: Path):
+    """Its log has where it stood; the next one is watched as it was."""
+    service = beating(tmp_path, "still", 0.5)
+    supervisor.start(service)
+    supervisor.wait_ready(service, 30)
+    first = service.pid
+    supervisor.wait(lambda: service.pid not in {None, first} and service.ready(), 60, lambda: "not started again")
+    second = service.pid
+    supervisor.wait(lambda: service.pid not in {None, first, second}, 60, lambda: "not ended again")
+
+    assert "in stands_here" in (tmp_path / "api.log").read_text()
+
+
+def test_a_process_that_handles_no_signal_is_killed(
+    supervisor: Supervisor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """SIGSTOP leaves it nothing to write with."""
+    monkeypatch.setattr("rubackup.roles.up.service.ABORT_SECONDS", 0.2)
+    service = beating(tmp_path, "moving", 4)
+    supervisor.start(service)
+    supervisor.wait_ready(service, 30)
+    first = service.pid
+    assert first is not None
+    os.kill(first, signal.SIGSTOP)
+    supervisor.wait(lambda: service.pid not in {None, first} and service.ready(), 60, lambda: "not started again")
+
+    assert not Path(f"/proc/{first}").exists()
+
+
+def test_only_the_child_itself_is_heard():
+    """Another process of the same user cannot keep up the look of a child that stands still."""
+    now = [0.0]
+    ear = Ear(10, clock=lambda: now[0])
+    speaking = "from rubackup.roles import systemd; systemd.moves()"
+    try:
+        for pid_of, heard in ((lambda child: child.pid, True), (lambda _: 1, False)):
+            for _ in range(4):
+                child = subprocess.Popen([sys.executable, "-c", speaking], env=dict(os.environ) | ear.environment)
+                assert child.wait(60) == 0
+                pid = pid_of(child)
+                ear.hears(pid)
+                now[0] += 4
+            assert ear.hears(pid) is heard
+    finally:
+        ear.close()
+
+
+def test_a_supervisor_that_was_stopped_blames_nobody():
+    """A look counts for five seconds at the most."""
+    now = [0.0]
+    ear = Ear(10, clock=lambda: now[0])
+    try:
+        assert ear.hears(1)
+        now[0] += 3600
+        assert ear.hears(1)
+        now[0] += 3600
+        assert not ear.hears(1)
+    finally:
+        ear.close()
+
+
+def test_a_beat_waits_for_nobody():
+    """The queue of a supervisor that is stopped is full after a while; those whom it looks after go on."""
+    ear = Ear(10)
+    speaking = "from rubackup.roles import systemd\nfor _ in range(2000): systemd.moves()"
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", speaking], env=dict(os.environ) | ear.environment, capture_output=True, text=True,
+            timeout=60, check=True,
+        )  # fmt: skip
+    finally:
+        ear.close()
+
+    assert "could not be told" in done.stderr

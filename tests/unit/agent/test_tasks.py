@@ -298,3 +298,57 @@ def test_lines_that_two_have_sent_are_dropped_once() -> None:
     rest = task.unsent()
     assert rest is not None
     assert (rest.first, [line.text for line in rest.lines]) == (2, ["two"])
+
+
+def test_lines_are_delivered_before_what_may_end_the_task() -> None:
+    """A record that is published ends its task: the server has the log by then. One that is not there is not waited for."""
+
+    async def run() -> None:
+        server, there = Server(), []
+        server.unavailable = 1
+
+        def body(task: RunningTask) -> Outcome:
+            task.deliver()  # there is nothing yet
+            task.log("warning", "seen")
+            for _ in range(2):
+                task.deliver()
+                there.append([line.text for report in server.of(ReportLog) for line in report.lines])
+            return Outcome("done", "")
+
+        runner = TaskRunner(server.call)
+        runner.start(order(), body)
+        await asyncio.wait_for(server.finished.wait(), 60)
+
+        assert there == [[], ["seen"]]
+        assert len(server.of(ReportLog)) == 1
+
+    asyncio.run(run())
+
+
+def test_a_task_that_is_stopped_waits_for_no_delivery() -> None:
+    """Its agent may be about to end, and with it the loop that would send."""
+
+    async def run() -> None:
+        asked, answers = threading.Event(), asyncio.Event()
+
+        async def call(message: Message, _timeout: float, _patience: float) -> Message:
+            if isinstance(message, ReportLog):
+                asked.set()
+                await answers.wait()
+            return Ack()
+
+        def body(task: RunningTask) -> Outcome:
+            task.log("info", "a line")
+            task.deliver()
+            task.check()
+            return Outcome("done", "")
+
+        runner = TaskRunner(call)
+        runner.start(order(), body)
+        assert await asyncio.to_thread(asked.wait, 60)
+        runner._tasks[1].stop()
+        answers.set()
+        [job] = runner._jobs
+        await asyncio.wait_for(job, 60)
+
+    asyncio.run(run())

@@ -72,11 +72,18 @@ def listed(ground: Ground) -> list[RecordRow]:
         for item in storage.backend.list("manifests"):
             path = PurePosixPath(item.name)
             if path.suffix == ".manifest" and path.stem not in known:
-                raise Corrupt(
-                    f"Nothing is collected: the manifest {storage.backend.label}/{item.name} cannot be read. "
-                    "When its record is deleted, or the file is moved away, the pool is collected again."
-                )
+                raise _unknown(ground, path.stem, f"{storage.backend.label}/{item.name}")
     return rows
+
+
+def _unknown(ground: Ground, record: str, label: str) -> Corrupt:
+    """Why a manifest that the index does not know keeps all: it cannot be read, or the index has forgotten it."""
+    if ground.listable(record) and ground.index.suspect(f"The index does not know the manifest {label}."):
+        return Corrupt(f"Nothing is collected: the manifest {label} is there, and the index does not know it.")
+    return Corrupt(
+        f"Nothing is collected: the manifest {label} cannot be read. "
+        "When its record is deleted, or the file is moved away, the pool is collected again."
+    )
 
 
 def _storage_of(ground: Ground, row: RecordRow) -> Storage:

@@ -29,6 +29,8 @@ class Ground:
     """Paths of the pool's storages that are not there; with the lock."""
     unreadable: Callable[[], list[str]]
     """Packs that could not be read when the pool was opened."""
+    listable: Callable[[str], bool]
+    """Whether a record whose manifest is there belongs into the index: it could be read then, and was not dropped; with the lock."""
     lock: threading.RLock
     """The pool's."""
     guard: Guard

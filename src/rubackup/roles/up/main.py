@@ -16,6 +16,7 @@ from typing import Any
 
 from rubackup.domain.errors import RubackupError
 from rubackup.roles import arguments as given
+from rubackup.roles import systemd
 from rubackup.roles.up.faults import StartupFault, explained, reason
 from rubackup.roles.up.settings import AS_IT_IS, Wishes
 from rubackup.roles.up.state import State, locked, runtime_folder
@@ -32,6 +33,7 @@ def serve(root: Path, *, port: int, log_level: str, announce: Announce, wishes: 
 
     An error is a RubackupError whose message is a sentence for the administrator.
     """
+    systemd.tell_stacks()
     state = checked(root)
     state.make()
     with locked(state), runtime_folder(state) as runtime:
@@ -43,6 +45,8 @@ def serve(root: Path, *, port: int, log_level: str, announce: Announce, wishes: 
             try:
                 system = System(state, runtime, supervisor, port=port, log_level=log_level, wishes=wishes)
                 announce(system.bring_up())
+                if seconds := systemd.wait_seconds():
+                    supervisor.each(seconds / systemd.BEATS, systemd.moves)
                 supervisor.run()
             except StopRequestedError:
                 log.info("asked to stop")

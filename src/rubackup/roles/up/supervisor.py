@@ -65,6 +65,7 @@ class Supervisor:
         self._rotated_at = 0.0
         self._rounds: list[_Round] = []
         self.changed: Callable[[], object] = lambda: None
+        self._tell_at: float | None = None
 
     # --- signals ---
 
@@ -134,6 +135,8 @@ class Supervisor:
         self.check()
         for watched in self._watched:
             self._look(watched)
+        if self._tell_at is not None and self._clock() >= self._tell_at:
+            self._tell()
         self._rotate()
         for turn in self._rounds:
             if self._clock() >= turn.due_at:
@@ -172,6 +175,7 @@ class Supervisor:
             return
         status = watched.service.exit_status()
         if status is None:
+            watched.service.end_if_still()
             return
         if status == EXIT_CONFIGURATION:
             raise StartupFault(self._told(watched.service))
@@ -191,7 +195,17 @@ class Supervisor:
             log.warning("%s does not start again: %s", watched.service.name, error)
             self._postpone(watched)
         else:
+            self._tell()
+
+    def _tell(self) -> None:
+        """Say that the processes have changed; where that fails, on a full disk, they go on, and it is said later."""
+        try:
             self.changed()
+        except (RubackupError, OSError) as error:
+            log.warning("what runs now is told later: %s", error)
+            self._tell_at = self._clock() + LONGEST_DELAY_SECONDS
+        else:
+            self._tell_at = None
 
     @staticmethod
     def _told(service: Service) -> str:

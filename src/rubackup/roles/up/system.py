@@ -30,6 +30,8 @@ from rubackup.roles.up.state import State, write_json
 from rubackup.roles.up.supervisor import Supervisor
 
 ROLES = ("api", "server", "media", "client")
+HANG_SECONDS = {"api": 120.0, "server": 120.0, "media": 300.0, "client": 300.0}
+"""As `WatchdogSec` in the units of hosts that have one role."""
 READY_SECONDS = 60.0
 POLL_SECONDS = 0.2
 POOL_SECONDS = 10.0
@@ -124,7 +126,13 @@ class System:
 
     def _start_roles(self) -> None:
         services = [
-            RoleService(role, self._state.settings(role), self._state.ready_mark(role), self._state.log(role))
+            RoleService(
+                role,
+                self._state.settings(role),
+                self._state.ready_mark(role),
+                self._state.log(role),
+                hang_seconds=HANG_SECONDS[role],
+            )
             for role in ROLES
         ]
         for service in services:
