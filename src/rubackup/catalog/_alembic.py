@@ -19,7 +19,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from rubackup.catalog import indexes, versions
-from rubackup.catalog.database import DatabaseAddress, translated
+from rubackup.catalog.database import DatabaseAddress
+from rubackup.catalog.faults import translated
 from rubackup.catalog.migrations.run import HEADS
 from rubackup.catalog.versions import LOCK_TIMEOUT_MS, OWN, Code, Schema
 from rubackup.domain.errors import Busy
