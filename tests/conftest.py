@@ -9,7 +9,10 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from rubackup.catalog import database as catalogue
 from rubackup.catalog.database import DatabaseAddress
+from rubackup.queue import claims
+from rubackup.services import dispatch
 from support.databases import fresh_database, running_postgres
 from support.radosgw import Radosgw, missing
 from support.s3server import S3Server
@@ -21,8 +24,17 @@ settings.register_profile("suite", settings.get_profile("search"), derandomize=T
 settings.load_profile("suite")
 
 
+BUSY_SECONDS = 60.0
+"""So long a test waits for what a machine that does much beside it does late."""
+
+
 def pytest_configure() -> None:
-    """Programs that tests start end at Ctrl-C, also where whoever started the tests in the background ignores it."""
+    """Programs that tests start end at Ctrl-C, also where whoever started the tests in the background ignores it.
+
+    A claim that takes longer than half a second leaves the rest to the next one, and a caller who gets no connection
+    within five is told so: neither because this machine is busy.
+    """
+    dispatch.CLAIM_SECONDS = claims.CLAIM_SECONDS = catalogue.ACQUIRE_SECONDS = BUSY_SECONDS
     for number in (signal.SIGINT, signal.SIGQUIT):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)

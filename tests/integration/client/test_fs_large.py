@@ -239,7 +239,9 @@ sizes = st.tuples(
 extents = st.lists(st.tuples(sizes, st.booleans()), min_size=1, max_size=4)
 
 
-@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(files=st.lists(extents, min_size=1, max_size=3), workers=st.sampled_from([None, 1, 3]))
 def test_any_files(
     small: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory, files: list, workers: int | None

@@ -60,7 +60,7 @@ def value(address: DatabaseAddress, query: str) -> object:
     return asyncio.run(run())
 
 
-def ends(pid: int, limit_seconds: float = 20) -> bool:
+def ends(pid: int, limit_seconds: float = 60) -> bool:
     """Whether a process, a child of this one or not, ends within the time."""
     try:
         waiting = os.pidfd_open(pid)

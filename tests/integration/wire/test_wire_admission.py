@@ -183,12 +183,18 @@ def test_another_version_is_refused_by_number(run, server_files, client_files):
 
 def test_a_connection_ends_with_its_certificate(run, installation, server_files):
     """A certificate that expires takes the living connection with it."""
-    brief = installation.files("client", CLIENT, now=datetime.now(UTC), days=4 / 86_400)
+    brief = installation.files("client", CLIENT, now=datetime.now(UTC), days=1)
 
     async def main():
         how = Behaviour(heartbeat_seconds=0.05)
         async with serving(server_files, how) as (address, notes), dialled(address, brief) as mine:
-            await soon(notes.gone.get())
+            theirs = await soon(notes.peers.get())
+            clock = theirs._clock
+            theirs._clock = lambda: clock() + 80_000
+            await asyncio.sleep(0.2)
+            assert not theirs.is_closed
+            theirs._clock = lambda: clock() + 86_401
+            assert await soon(notes.gone.get()) is theirs
             await soon(mine.wait_closed())
 
     run(main())
