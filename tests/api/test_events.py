@@ -162,6 +162,40 @@ def test_head_has_no_body(office: Api) -> None:
 # --- late commits ---
 
 
+def test_a_look_waits_for_what_ran_before_it(office: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who made a change and looks at once finds it, though another transaction of before goes on; that one's is told, too."""
+    monkeypatch.setattr(hub, "SETTLE_SECONDS", 300.0)
+    start = here(office)
+
+    async def scenario() -> str:
+        async with office.database.transaction() as early:
+            await insert(early, 1)
+            await emit(office, 2)
+            look = asyncio.create_task(office.send("GET", "/events?follow=no", headers={"Last-Event-ID": start}))
+            while not len(office.app.kernel.events):  # noqa: ASYNC110 - it tells nobody
+                await asyncio.sleep(0)
+        return (await look).text
+
+    assert [one.data["row_id"] for one in _parsed(office.run(scenario())) if one.kind == "message"] == [1, 2]
+
+
+def test_a_look_does_not_wait_for_ever(office: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a transaction that goes on holds back is told by the next one, in its order."""
+    monkeypatch.setattr(hub, "SETTLE_SECONDS", 0.05)
+    start = here(office)
+
+    async def scenario() -> str:
+        async with office.database.transaction() as early:
+            await insert(early, 1)
+            await emit(office, 2)
+            return (await office.send("GET", "/events?follow=no", headers={"Last-Event-ID": start})).text
+
+    told = list(_parsed(office.run(scenario())))
+    assert [one.kind for one in told] == ["id"]
+    monkeypatch.setattr(hub, "SETTLE_SECONDS", 300.0)
+    assert ids(read(office, told[0].id)) == [1, 2]
+
+
 def test_a_late_commit_is_not_skipped(office: Api) -> None:
     """An event that was written first but committed last is told, once, before nothing that was told already."""
 
