@@ -175,10 +175,13 @@ class Office:
         async with self.database.transaction() as db:
             await db.execute(statement, *values)
 
-    def ticket(self, hwid: str, mode: str) -> bytes:
-        """A good ticket for this host."""
+    async def ticket(self, who: Identity) -> bytes:
+        """A good ticket that was made out to this host: a client's to write, everybody else's to read."""
+        mode, table = ("backup", "clients") if who.role == "client" else ("restore", "media_servers")
+        async with self.database.connection() as db:
+            key = await db.fetchval(f"SELECT fingerprint FROM {table} WHERE hwid = $1", who.hwid)
         ticket = Ticket(
-            task_id=1, fence=1, epoch=1, mode=mode, client_hwid=hwid, media_hwid=VAULT, pool_id=POOL,  # type: ignore[arg-type]
+            task_id=1, fence=1, epoch=1, mode=mode, client_hwid=who.hwid, client_key=key or who.key, media_hwid=VAULT, pool_id=POOL,  # type: ignore[arg-type]
             record=uuid.uuid4().hex, parent="", share=False, server_hwid=SERVER, expires_at=time.time() + 900,
         )  # fmt: skip
         return sign(ticket, self.server.key.read_bytes())

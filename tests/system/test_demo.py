@@ -46,7 +46,10 @@ def test_the_lines_that_the_demo_prints_work_as_they_stand(tmp_path: Path):
     demo = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=as_from_a_terminal)  # noqa: PLW1509
     assert demo.stdout is not None
     with demo.stdout:
-        lines = list(iter(demo.stdout.readline, "The system runs until Ctrl-C.\n"))
+        lines = []
+        while (line := demo.stdout.readline()) != "The system runs until Ctrl-C.\n":
+            assert line, lines
+            lines.append(line)
         pasted = "".join(lines[lines.index("Paste into a shell:\n") + 1 :])
 
         answers = subprocess.run(

@@ -60,6 +60,10 @@ def test_a_lost_server_comes_back_from_one_file(site: Installation, tmp_path: Pa
     phrase.write_text("a passphrase of some length\n")
     phrase.chmod(0o600)
     safe.mkdir()
+    dedicated = (
+        "INSERT INTO api_hosts VALUES ('api.example', 'aa', 'role', '1', now() + interval '9 days') RETURNING name"
+    )
+    assert value(site, postgres, dedicated) == "api.example"
     said = site.run("rubackup", "backup-catalogue", "--to", str(safe), "--with-keys", "--passphrase-file", str(phrase))
     (file,) = safe.iterdir()
     before = _keys(root)
@@ -75,7 +79,9 @@ def test_a_lost_server_comes_back_from_one_file(site: Installation, tmp_path: Pa
     refused = fresh.run("rubackup", *restore, *admin, status=1)
     assert "no certificates yet" in refused
     assert "--with-keys" in refused
-    fresh.run("rubackup", *restore, *admin, "--with-keys", "--replace")
+    restored = fresh.run("rubackup", *restore, *admin, "--with-keys", "--replace")
+    assert "servers refuse it: rb_init --enroll-api api.example." in restored
+    assert "it is back: rb_init --expel-api api.example." in restored
 
     after = _keys(root)
     kept = {path: after.pop(path) for path in tuple(after) if path.startswith("keys/replaced/")}

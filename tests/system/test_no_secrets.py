@@ -198,7 +198,7 @@ def shown(site: Installation) -> dict[str, str]:
     for role, process in site.running.items():
         tasks = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         for pid in (str(process.pid), *tasks):
-            for name in ("cmdline", "environ"):
+            for name in ("cmdline", "environ") if Path(f"/proc/{pid}").exists() else ():
                 found[f"{name} of {role} {pid}"] = Path(f"/proc/{pid}/{name}").read_bytes().decode(errors="replace")
     return found
 

@@ -68,7 +68,7 @@ class Office:
             "TARGET": str(self.folder / "restored"), "MEMORY_STORAGES": "True", "RETENTION_SECONDS": "2",
         }  # fmt: skip
         done = subprocess.run(
-            ["bash", "-c", script(wanted)], capture_output=True, text=True, timeout=200, check=False, env=environment
+            ["bash", "-c", script(wanted)], capture_output=True, text=True, timeout=900, check=False, env=environment
         )
         printed = parts(done.stdout)
         for block, output in zip(wanted, printed, strict=False):

@@ -29,7 +29,7 @@ def folder() -> Iterator[Path]:
     shutil.rmtree(path)
 
 
-def ended(pid: int, limit_seconds: float = 30) -> bool:
+def ended(pid: int, limit_seconds: float = 300) -> bool:
     """Whether a process ends within the time."""
     try:
         waiting = os.pidfd_open(pid)

@@ -104,8 +104,9 @@ def failure(error: RubackupError, headers: Mapping[str, str] | None = None) -> R
     """An answer that says what was wrong, field by field where fields were."""
     fields = error.fields if isinstance(error, Invalid) else {}
     extra = dict(headers or {})
-    if isinstance(error, TooManyAttempts):
-        extra["retry-after"] = str(error.retry_after_seconds)
+    wait = error.retry_after_seconds if isinstance(error, TooManyAttempts) else error.facts.get("retry_after_seconds")
+    if wait is not None:
+        extra["retry-after"] = str(wait)
     status = status_of(error)
     if status == 401:
         extra.setdefault("www-authenticate", "Bearer")

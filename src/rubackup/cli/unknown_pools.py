@@ -9,15 +9,19 @@ from typing import Any
 import typer
 
 from rubackup.cli import output
-from rubackup.domain.pools import HeldKind
+from rubackup.domain.pools import BLOCK_DEVICE, CLIENT_DEFINED, CLOUD, HeldKind
 
 _BY_HAND = (
     "Take it in by hand: make the pool with this uuid (rb pools create --uuid …), add its storages to it, then "
     "rubackup rebuild-catalogue"
 )
 _MADE_OTHERWISE = (
-    "; if it was made with another block size or hash than is usual, say so in the first command (--block-size, --algorithm, "
-    "--hash-length)"
+    " If it was made with another block size or hash than is usual, say so in the first command (--block-size, --algorithm, "
+    "--hash-length)."
+)
+_KEYS = (
+    " KEY and FILE stand for the access key and the file with the secret key; add region, CA and object lock if it had any "
+    "(--region, --ca-file, --object-lock)."
 )
 _KEEPER = "POOL"
 """Stands for what the command cannot know."""
@@ -54,19 +58,17 @@ def _line(pool: Mapping[str, Any], taken: set[str], server: str, several: bool) 
     named = f"{output.plain(pool['name'])} " if pool["name"] else ""
     text = f"{named}{pool['uuid']}, {_copies(pool, kinds)}in {', '.join(map(_place, storages))}."
     away = any(one["away"] for one in storages)
-    match kinds.pop() if len(kinds) == 1 else "":
-        case HeldKind.FOLDER | HeldKind.EMERGENCY:
-            first = "Mount what is away, then take it in" if away else "Take it in"
-            folders = [one["path"] for one in storages if one["kind"] == HeldKind.FOLDER]
-            return f"{text} {first}: {_command(pool, folders, taken, server if several else '')}"
-        case HeldKind.DEVICE:
-            first = "Attach what is away, then take it in" if away else "Take it in"
-            return f"{text} {first}: {_of_devices(pool, storages, taken, server)}"
-        case HeldKind.BUCKET:
-            return f"{text} Take it in: {_of_buckets(pool, storages, taken, server)}"
-        case HeldKind.CLIENT:
-            return f"{text} Take it in: {_of_clients(pool, storages, taken, server)}"
-    return f"{text} {_BY_HAND}."
+    kind = kinds.pop() if len(kinds) == 1 else ""
+    if kind == HeldKind.FOLDER:
+        first = "Mount what is away, then take it in" if away else "Take it in"
+        folders = [one["path"] for one in storages]
+        return f"{text} {first}: {_command(pool, folders, taken, server if several else '')}"
+    if kind not in _STEPS:
+        return f"{text} {_BY_HAND}."
+    commands, note = _STEPS[kind](pool, storages, _name(pool, taken), server)
+    first = "Attach what is away, then take it in" if away else "Take it in"
+    # What comes from a media server is quoted: somebody may paste it into a shell.
+    return f"{text}{note} {first}: {' && '.join(map(shlex.join, [*commands, ('rubackup', 'rebuild-catalogue')]))}"
 
 
 def _copies(pool: Mapping[str, Any], kinds: set[str]) -> str:
@@ -80,42 +82,49 @@ def _place(storage: Mapping[str, Any]) -> str:
     return str(output.plain(storage["path"])) + (" (away)" if storage["away"] else "")
 
 
-def _of_devices(pool: Mapping[str, Any], storages: Sequence[Mapping[str, Any]], taken: set[str], server: str) -> str:
-    name = _name(pool, taken)
-    keeper = output.plain(pool.get("kept_in", "")) or _KEEPER
-    made = _made(pool, name, "Block device", server, "--meta-data-pool", keeper)
+Steps = tuple[list[tuple[str, ...]], str]
+"""Commands that make pool and storages, and a sentence about what they cannot know."""
+
+
+def _of_devices(pool: Mapping[str, Any], storages: Sequence[Mapping[str, Any]], name: str, server: str) -> Steps:
+    keeper = str(output.plain(pool.get("kept_in", ""))) or _KEEPER
+    note = f" {_KEEPER} stands for a pool of the type File system of that media server." if keeper == _KEEPER else ""
+    made = _made(pool, name, BLOCK_DEVICE, server, "--meta-data-pool", keeper)
     added = [
         ("rb", "block_devices", "create", "--pool", name, "--device", output.plain(one["path"])) for one in storages
     ]
-    note = f"; {_KEEPER} is a pool of the type File system of that media server" if keeper == _KEEPER else ""
-    return _commands(made, *added) + note + _MADE_OTHERWISE
+    return [made, *added], note + _MADE_OTHERWISE
 
 
-def _of_buckets(pool: Mapping[str, Any], storages: Sequence[Mapping[str, Any]], taken: set[str], server: str) -> str:
-    name = _name(pool, taken)
-    added = []
+def _of_buckets(pool: Mapping[str, Any], storages: Sequence[Mapping[str, Any]], name: str, server: str) -> Steps:
+    commands = [_made(pool, name, CLOUD, server)]
     for number, one in enumerate(storages, 1):
         scheme, _, rest = output.plain(one["path"]).partition("://")
         host, _, within = rest.partition("/")
         bucket, _, prefix = within.partition("/")
-        added.append((
+        commands.append((
             "rb", "clouds", "create", "--pool", name, "--name", f"{name}-{number}", "--endpoint", f"{scheme}://{host}",
             "--bucket", bucket, *(("--prefix", prefix) if prefix else ()), "--access-key", "KEY", "--secret-key-file", "FILE",
         ))  # fmt: skip
-    note = "; KEY and FILE are the access key and the file with the secret key, and region, CA and object lock as they were"
-    return _commands(_made(pool, name, "Cloud", server), *added) + note
+    return commands, _KEYS
 
 
-def _of_clients(pool: Mapping[str, Any], storages: Sequence[Mapping[str, Any]], taken: set[str], server: str) -> str:
-    name = _name(pool, taken)
-    told = sorted({output.plain(storage) for one in storages for storage in one.get("client_storages", ())})
+def _of_clients(pool: Mapping[str, Any], storages: Sequence[Mapping[str, Any]], name: str, server: str) -> Steps:
+    told = sorted({str(output.plain(storage)) for one in storages for storage in one.get("client_storages", ())})
     added = (
         "rb", "client_defined_storages", "create", "--pool", name, "--name", told[0] if len(told) == 1 else "NAME",
-        "--metadata-fs-pool", output.plain(pool.get("kept_in", "")) or _KEEPER,
+        "--metadata-fs-pool", str(output.plain(pool.get("kept_in", ""))) or _KEEPER,
     )  # fmt: skip
-    which = f" ({', '.join(told)})" if len(told) > 1 else ""
-    note = "" if len(told) == 1 else f"; NAME is a name of the folder in CLIENT_DEFINED_STORAGES of the client{which}"
-    return _commands(_made(pool, name, "Client defined", server), added) + note
+    which = f": {', '.join(told)}" if told else ""
+    note = f" NAME stands for what the folder is called in CLIENT_DEFINED_STORAGES of the client{which}."
+    return [_made(pool, name, CLIENT_DEFINED, server), added], "" if len(told) == 1 else note
+
+
+_STEPS: Mapping[str, Callable[[Mapping[str, Any], Sequence[Mapping[str, Any]], str, str], Steps]] = {
+    HeldKind.DEVICE: _of_devices,
+    HeldKind.BUCKET: _of_buckets,
+    HeldKind.CLIENT: _of_clients,
+}
 
 
 def _made(pool: Mapping[str, Any], name: str, kind: str, server: str, *more: str) -> tuple[str, ...]:
@@ -124,15 +133,11 @@ def _made(pool: Mapping[str, Any], name: str, kind: str, server: str, *more: str
     )  # fmt: skip
 
 
-def _commands(*commands: Sequence[str]) -> str:
-    """What comes from a media server is quoted: somebody may paste it into a shell."""
-    return " && ".join(map(shlex.join, [*commands, ("rubackup", "rebuild-catalogue")]))
-
-
 def _name(pool: Mapping[str, Any], taken: set[str]) -> str:
     name = str(output.plain(pool["name"])) or "Found"
     if name in taken or "=" in name:
         name = f"{name.replace('=', '-')}-{pool['uuid'][:8]}"
+    taken.add(name)
     return name
 
 

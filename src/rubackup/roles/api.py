@@ -89,7 +89,11 @@ class Site:
 
 async def serve(settings: Settings) -> None:
     """Serve until cancelled, alone."""
-    sockets = listen(settings.text("APP_HOST", "localhost"), settings.port("APP_PORT", 5656))
+    sockets = listen(
+        settings.text("APP_HOST", "localhost"),
+        settings.port("APP_PORT", 5656),
+        free=settings.flag("FREE_BIND", default=False),
+    )
     await serve_at(settings, Site(sockets, token_secret(settings), board(RESOURCES).slot(), _teller(settings)))
 
 
@@ -170,7 +174,12 @@ def start(name: str, load: Callable[[], Settings], before: Callable[[Settings], 
 
 def _keep(settings: Settings, count: int, work: Callable[[Site], None]) -> int:
     """Keep so many workers; the exit status."""
-    each = listen_each(settings.text("APP_HOST", "localhost"), settings.port("APP_PORT", 5656), count)
+    each = listen_each(
+        settings.text("APP_HOST", "localhost"),
+        settings.port("APP_PORT", 5656),
+        count,
+        free=settings.flag("FREE_BIND", default=False),
+    )
     port = each[0][0].getsockname()[1]
     secret, counts = token_secret(settings), board(RESOURCES, count)
 

@@ -74,6 +74,7 @@ VARIABLES = (
     Variable("DATA_HOST", ("media",), "where clients send and fetch data", HOST, "`127.0.0.1`"),
     Variable("DATA_PORT", ("media",), "port of the same", PORT, "`9993`"),
     Variable("DATA_NAME", ("media",), "name or address that clients are told", HOST, "`DATA_HOST`"),
+    Variable("FREE_BIND", ("api", "server", "media"), "listen on an address, too, that the host has not now: it moves between hosts, or comes late", "`True`, `False`", "`False`"),
     Variable("HOSTNAME", ("server", "media", "client"), "name of the host as administrators see it", NAME),
     Variable("HWID", ("server", "media", "client"), "its hardware id", "16 hex digits for a client, 64 for servers"),
     Variable("KEY_FILE", ALL, "own key", FILE),

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from rubackup.catalog.database import Database
-from rubackup.domain.errors import Busy, Refused, RubackupError, Unavailable
+from rubackup.domain.errors import Busy, Refused, RubackupError, TooSlow, Unavailable
 from rubackup.server.registry import Registry
 from rubackup.services import admission, enrolment, host_log, presence
 from rubackup.wire import pki
@@ -85,6 +85,8 @@ class ControlPlane:
         except Refused as error:
             if identity.role in {"client", "media"}:
                 await self._note_refused(identity, hello.hostname, f"From {address}: {error.message}")
+            else:
+                log.warning("%s from %s is refused: %s", identity, address, error.message)
             raise
         return Welcome(
             version=hello.version,
@@ -130,7 +132,7 @@ class ControlPlane:
                 if peer.identity.role == "api":
                     return True
                 await self._note_online(peer, hello)
-        except (Unavailable, Busy) as error:
+        except (Unavailable, Busy, TooSlow) as error:
             log.info("that %s is connected cannot be written yet: %s", peer, error)
             return False
         self._registry.noted(peer)

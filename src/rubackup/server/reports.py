@@ -21,7 +21,7 @@ from rubackup.queue.ports import Beat
 from rubackup.server.client_pools import client_pool
 from rubackup.server.heartbeats import Heartbeats
 from rubackup.server.monitoring import Monitor
-from rubackup.server.orders import address
+from rubackup.server.orders import address, media_address
 from rubackup.server.registry import Registry
 from rubackup.server.tickets import TicketOffice
 from rubackup.server.tools import TOOL_MESSAGES, ClientTools
@@ -219,8 +219,8 @@ class Reports:
         worker = job.client_hwid if job.executor == "client" else job.media_hwid
         if (peer.identity.role, peer.identity.hwid) != (job.executor, worker):
             raise Refused("The task belongs to another host.")
-        where = (job.source_endpoint, job.source_media_hwid) if job.source_uuid else (job.data_endpoint, job.media_hwid)
-        return NewTicket(ticket=self._tickets.issue(job), media=address(*where))
+        source = address(job.source_endpoint, job.source_media_hwid, job.source_media_key) if job.source_uuid else None
+        return NewTicket(ticket=self._tickets.issue(job), media=source or media_address(job))
 
     async def _sealed(self, peer: ControlPeer, message: RecordSealed) -> SealVerdict:
         """The decision about a record; of one in a client's own pool that is refused the kept manifest goes before the answer."""
@@ -265,16 +265,16 @@ class Reports:
         self, asked: ListEncrypted | ReadEncryptedFile, client_hwid: str
     ) -> ListEncrypted | ReadEncryptedFile:
         """The question with what the client needs to read its record; NotFound when it is not this client's."""
-        media_hwid, endpoint = await records.whereabouts(self._database, asked.pool_id, asked.record, client_hwid)
+        found = await records.whereabouts(self._database, asked.pool_id, asked.record, client_hwid)
+        client, media = (client_hwid, found.client_key), address(found.endpoint, found.media_hwid, found.media_key)
         own = await client_pools.of(self._database, asked.pool_id)
         if own is not None and isinstance(asked, ReadEncryptedFile):
             raise Conflict(OWNERS_ONLY)
         if own is not None:
-            ticket = self._tickets.issue_kept(client_hwid, media_hwid, own, asked.record)
-            media = address(endpoint, media_hwid)
+            ticket = self._tickets.issue_kept(client, media.hwid, own, asked.record)
             return msgspec.structs.replace(asked, media=media, ticket=ticket, own=client_pool(own))
-        ticket = self._tickets.issue_listing(client_hwid, media_hwid, asked.pool_id, asked.record)
-        return msgspec.structs.replace(asked, media=address(endpoint, media_hwid), ticket=ticket)
+        ticket = self._tickets.issue_listing(client, media.hwid, asked.pool_id, asked.record)
+        return msgspec.structs.replace(asked, media=media, ticket=ticket)
 
     async def _relay(self, message: Relay) -> Relayed:
         inner = decode(message.body, AnyMessage)

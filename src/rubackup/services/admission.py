@@ -19,7 +19,7 @@ REPLACED = "replaced by "
 """How the reason of a revocation begins when another key took its host's place."""
 UNKNOWN_API = (
     "No API is enrolled in the catalogue with this certificate (it was expelled, or an older catalogue was restored):"
-    " rb_init --enroll-api again on the primary server."
+    " rb_init --enroll-api {name} on the primary server."
 )
 _ROLES = frozenset({"client", "media", "api"})
 
@@ -30,11 +30,12 @@ SELECT r.reason AS revoked, CASE c.role
         WHEN 'api' THEN (
             SELECT true FROM api_hosts h
             JOIN issued_certificates i ON i.serial = c.serial AND i.role = 'api' AND i.hwid = h.hwid WHERE h.hwid = c.hwid)
-    END AS known
+    END AS known,
+    CASE WHEN c.role = 'api' THEN (SELECT h.name FROM api_hosts h WHERE h.hwid = c.hwid AND h.database_role <> '') END AS name
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) WITH ORDINALITY AS c (role, hwid, serial, key, place)
 LEFT JOIN revoked_certificates r ON r.serial = c.serial
 ORDER BY c.place"""
-"""`known`: null for a host that is not in the catalogue, false for one that is there with another key."""
+"""`known`: null for a host that is not in the catalogue, false for one that is there with another key; `name`: of a dedicated API."""
 _ISSUED = """
 INSERT INTO issued_certificates (serial, role, hwid, not_after) VALUES ($1, $2, $3, $4) ON CONFLICT (serial) DO NOTHING"""
 _REVOKE = """
@@ -123,6 +124,8 @@ def _reason(caller: Caller, row: Any) -> str:
             if replaced
             else "The certificate was revoked."
         )
+    if row["known"] is None and caller.role == "api":
+        return UNKNOWN_API.format(name=row["name"] or "NAME")
     if row["known"] is None:
-        return UNKNOWN_API if caller.role == "api" else f"The hardware id {caller.hwid} is not authorised."
+        return f"The hardware id {caller.hwid} is not authorised."
     return "" if row["known"] else f"The hardware id {caller.hwid} is authorised with another key."

@@ -30,6 +30,8 @@ API_DAYS = 45
 ENDS_SOON = dt.timedelta(days=30)
 """So long before its end a certificate is spoken of that lives for a year; one with less, when a quarter of its life is left."""
 SOON_PART = 4
+RENEWED_PART = 3
+"""One is renewed when this part of its life is left."""
 RENEW_INTERVAL = dt.timedelta(hours=1)
 """A host that asks more often is told to wait: each certificate is a signature and rows that stay."""
 FAMILY = "server_state"
@@ -62,7 +64,8 @@ _ALONE = (
 _LANDED = "SELECT EXISTS (SELECT 1 FROM issued_certificates WHERE serial = $1)"
 _ENDING = """
 SELECT name, certificate_not_after AS ends_at FROM api_hosts
-WHERE database_role <> '' AND certificate_not_after < now() + least($1, (certificate_not_after - enrolled_at) / $2::int)
+WHERE database_role <> ''
+    AND certificate_not_after < now() + least($1, (certificate_not_after - enrolled_at) / $2::int - interval '1 day')
 ORDER BY certificate_not_after, name"""
 
 
@@ -176,8 +179,8 @@ async def renew(database: Database, signer: ApiSigner, caller: Caller, address: 
 
 
 async def ending(db: Connection) -> list[EndingCertificate]:
-    """Certificates of APIs that end soon, the first to end first."""
-    return [EndingCertificate(**row) for row in await db.fetch(_ENDING, ENDS_SOON, SOON_PART)]
+    """Certificates of APIs that end soon, or that should have been renewed a day ago and of whose renewal the catalogue knows nothing."""
+    return [EndingCertificate(**row) for row in await db.fetch(_ENDING, ENDS_SOON, RENEWED_PART)]
 
 
 async def tell_end(change: Change, name: str, days: int, message: str) -> None:

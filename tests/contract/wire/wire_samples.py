@@ -192,7 +192,7 @@ OWN = ClientPool(
 )
 KEPT = f"{'00' * 16}-525a99154f3505a2"
 ORDER = Order(task_id=7, fence=3, epoch=2, ticket=b"ticket")
-MEDIA_ADDRESS = MediaAddress(host="media.example", port=9993, hwid=MEDIA)
+MEDIA_ADDRESS = MediaAddress(host="media.example", port=9993, hwid=MEDIA, key="ab" * 32)
 
 SAMPLES: tuple[Message, ...] = (
     Fault(code="storage_full", message="There is no room left in the pool."),

@@ -97,7 +97,8 @@ def test_an_administrator_hears_of_it(authority: Authority, superuser: DatabaseA
         """INSERT INTO api_hosts (name, hwid, database_role, certificate_serial, certificate_not_after, enrolled_at)
            VALUES ('api.example', 'a', 'r', '1', now() + interval '12 days', now() - interval '353 days'),
                   ('short.example', 'c', 'r', '3', now() + interval '10 days', now() - interval '35 days'),
-                  ('fresh.example', 'd', 'r', '4', now() + interval '12 days', now() - interval '33 days'),
+                  ('overdue.example', 'e', 'r', '5', now() + interval '13 days 12 hours', now() - interval '31 days 12 hours'),
+                  ('fresh.example', 'd', 'r', '4', now() + interval '14 days 12 hours', now() - interval '30 days 12 hours'),
                   ('far.example', 'b', 'r', '2', now() + interval '40 days', now() - interval '325 days')""",
     )
     context = ssl.create_default_context(cafile=str(authority.folder / "root.crt"))
@@ -114,7 +115,7 @@ def test_an_administrator_hears_of_it(authority: Authority, superuser: DatabaseA
 
     assert event["family"] == "server_state"
     assert '"name": "localhost"' in event["data"]
-    assert [one["name"] for one in state["ending_certificates"]] == ["short.example", "api.example"]
+    assert [one["name"] for one in state["ending_certificates"]] == ["short.example", "api.example", "overdue.example"]
     assert "rubackup_certificate_days_left 11.9" in figures
     log = (authority.folder / "log").read_text()
     assert log.count("ends in 11 days. On the primary server: rb_init --renew-api localhost") == 1

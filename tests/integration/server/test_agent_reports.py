@@ -77,7 +77,7 @@ def test_the_targets_media_server_renews_its_ticket_for_the_source(run):
         answer = await office.handle(peer("media", OTHER_MEDIA), wanted)
         assert isinstance(answer, NewTicket)
         keys = {SERVER: load_pem_private_key(key, None).public_key()}
-        ticket = verify(answer.ticket, keys, client_hwid=OTHER_MEDIA, media_hwid=MEDIA, now=time.time())
+        ticket = verify(answer.ticket, keys, client=(OTHER_MEDIA, "f"), media_hwid=MEDIA, now=time.time())
         assert (ticket.mode, ticket.record) == ("restore", job.source_uuid)
         for stranger in (peer("media", MEDIA), peer("client", CLIENT), peer("client", OTHER_MEDIA)):
             with pytest.raises(Refused, match="another host"):

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from rubackup.catalog.database import Database
+from rubackup.client import channels
 from rubackup.domain.errors import Refused, RubackupError, Unavailable, WireFault
 from rubackup.roles import api as api_role
 from rubackup.server.pools import PoolSync
@@ -22,7 +23,16 @@ from rubackup.services import admission
 from rubackup.services.admission import Caller
 from rubackup.wire import control, pki
 from rubackup.wire.data import DataConnection, connect_data
-from rubackup.wire.messages import PROTOCOL_VERSION, Ack, BackupOpened, Hello, Message, OpenBackup, OpenRestore
+from rubackup.wire.messages import (
+    PROTOCOL_VERSION,
+    Ack,
+    BackupOpened,
+    Hello,
+    MediaAddress,
+    Message,
+    OpenBackup,
+    OpenRestore,
+)
 from support.callers import ANNEX, VAULT, Office, identity, office, tell_revoked
 from support.control import raw_connection, read_message
 from support.wire import SERVER, Installation
@@ -40,12 +50,16 @@ REVOKED = "The certificate was revoked."
 REPLACED = "another key took the place"
 STRANGE_KEY = "is authorised with another key"
 UNKNOWN = "is not authorised"
-UNKNOWN_API = "rb_init --enroll-api again"
+RENEWED_API = "rb_init --enroll-api renewed.example on the primary server"
+UNKNOWN_API = "rb_init --enroll-api NAME on the primary server"
 NO_ROLE = "This role does not connect to a server"
 IN = "admitted"
 NO_DATA = "may not open a data session here"
 NO_TICKET = "The ticket cannot be read"
+NOT_ITS = "The ticket was given to another client"
 OPEN = "opened"
+
+REASONS = {"another key": "with another key than the one that is authorised", "another host": f"not media {ANNEX}"}
 
 CELLS = {
     # caller: (server 9991, media server 9993 without a ticket, there with a ticket that was made out to this hardware id)
@@ -59,7 +73,7 @@ CELLS = {
     "client, deleted and authorised again": (IN, NO_TICKET, OPEN),
     "client, the key that was replaced": (REPLACED, REVOKED, REVOKED),
     "client, the key that replaced it": (IN, NO_TICKET, OPEN),
-    "client, the replaced key after the restore of an older catalogue": (STRANGE_KEY, NO_TICKET, OPEN),
+    "client, the replaced key after the restore of an older catalogue": (STRANGE_KEY, NO_TICKET, NOT_ITS),
     "client, deleted, after the restore of a catalogue that knows no certificate": (UNKNOWN, NO_TICKET, OPEN),
     "media server": (IN, NO_TICKET, OPEN),
     "media server, deleted": (REVOKED, REVOKED, REVOKED),
@@ -68,13 +82,13 @@ CELLS = {
     "dedicated API, the certificate before its renewal": (IN, NO_DATA, NO_DATA),
     "dedicated API, expelled": (REVOKED, NO_DATA, NO_DATA),
     "dedicated API, enrolled anew, what it had before": (REVOKED, NO_DATA, NO_DATA),
-    "dedicated API, a certificate that the restored catalogue lacks": (UNKNOWN_API, NO_DATA, NO_DATA),
+    "dedicated API, a certificate that the restored catalogue lacks": (RENEWED_API, NO_DATA, NO_DATA),
     "dedicated API, a host that the restored catalogue lacks": (UNKNOWN_API, NO_DATA, NO_DATA),
     "API that nobody noted": (UNKNOWN_API, NO_DATA, NO_DATA),
     "primary server": (NO_ROLE, NO_DATA, NO_DATA),
     "secondary server": (NO_ROLE, NO_DATA, NO_DATA),
-    "our CA, a client's id and another key": (STRANGE_KEY, NO_TICKET, OPEN),
-    "our CA, a client's key and the id of a media server": (STRANGE_KEY, NO_TICKET, OPEN),
+    "our CA, a client's id and another key": (STRANGE_KEY, NO_TICKET, NOT_ITS),
+    "our CA, a client's key and the id of a media server": (STRANGE_KEY, NO_TICKET, NOT_ITS),
     "our CA, a client with the id of a media server": (UNKNOWN, NO_TICKET, OPEN),
     "PostgreSQL's certificate": (TLS, TLS, TLS),
     "another CA, a client's id": (TLS, TLS, TLS),
@@ -209,8 +223,16 @@ async def _ack(_peer: object, _message: Message) -> Message:
     return Ack()
 
 
-def at_media_server(place: Office, files: pki.TlsFiles | None, *, ticket: bool) -> str:
+async def at_media_server(place: Office, files: pki.TlsFiles | None, *, ticket: bool) -> str:
     """What becomes of a caller at 9993."""
+    shown = b""
+    if ticket and files is not None:
+        with contextlib.suppress(WireFault):  # PostgreSQL's names nobody
+            shown = await place.ticket(identity(files))
+    return await asyncio.to_thread(_at_media_server, place, files, shown)
+
+
+def _at_media_server(place: Office, files: pki.TlsFiles | None, ticket: bytes) -> str:
     trust = pki.Trust(place.installation.root.cert_pem, "")
     context = trust.context() if files is None else pki.client_context(files)
     try:
@@ -218,24 +240,21 @@ def at_media_server(place: Office, files: pki.TlsFiles | None, *, ticket: bool) 
     except (Refused, Unavailable) as error:
         return error.message if "data session" in error.message else TLS
     try:
-        return _open(connection, place, files, ticket=ticket)
+        return _open(connection, files, ticket)
     except RubackupError as error:
         return error.message
     finally:
         connection.close()
 
 
-def _open(connection: DataConnection, place: Office, files: pki.TlsFiles | None, *, ticket: bool) -> str:
+def _open(connection: DataConnection, files: pki.TlsFiles | None, ticket: bytes) -> str:
     """A client begins a backup, everybody else a restore: of a record that is not there, as who gets so far learns."""
     assert files is not None, "nobody gets here without a certificate"
-    who = identity(files)
-    if who.role == "client":
-        data = place.ticket(who.hwid, "backup") if ticket else b""
-        connection.send(OpenBackup(version=PROTOCOL_VERSION, ticket=data))
+    if identity(files).role == "client":
+        connection.send(OpenBackup(version=PROTOCOL_VERSION, ticket=ticket))
         connection.expect(BackupOpened)
         return OPEN
-    data = place.ticket(who.hwid, "restore") if ticket else b""
-    connection.send(OpenRestore(version=PROTOCOL_VERSION, ticket=data))
+    connection.send(OpenRestore(version=PROTOCOL_VERSION, ticket=ticket))
     with pytest.raises(RubackupError) as caught:
         connection.receive()
     return OPEN if "no record" in caught.value.message else caught.value.message
@@ -260,11 +279,32 @@ def test_everybody_at_every_listener(run: Any, tmp_path: Path) -> None:
                 wanted = CELLS[name]
                 got = (
                     await at_server(place, files),
-                    await asyncio.to_thread(at_media_server, place, files, ticket=False),
-                    await asyncio.to_thread(at_media_server, place, files, ticket=True),
+                    await at_media_server(place, files, ticket=False),
+                    await at_media_server(place, files, ticket=True),
                 )
                 found[name] = tuple(told(*pair) for pair in zip(wanted, got, strict=True))
             assert found == CELLS
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("case", ["the key", "any", "another key", "another host"])
+def test_a_media_server_is_believed_with_its_key(run: Any, tmp_path: Path, case: str) -> None:
+    """An order names the key with which the media server is authorised; one of an older server none."""
+
+    async def scenario(database: Database) -> None:
+        async with office(database, tmp_path) as place:
+            files = await place.enrolled("client", ANNA, "anna")
+            async with database.connection() as db:
+                key = await db.fetchval("SELECT fingerprint FROM media_servers WHERE hwid = $1", VAULT)
+            hwid = ANNEX if case == "another host" else VAULT
+            told = {"the key": key, "any": "", "another key": identity(files).key, "another host": key}[case]
+            address = MediaAddress(host=place.data[0], port=place.data[1], hwid=hwid, key=told)
+            with (
+                contextlib.nullcontext() if case in {"the key", "any"} else pytest.raises(Refused, match=REASONS[case])
+            ):
+                connection = await asyncio.to_thread(channels.connect, address, pki.client_context(files))
+                connection.close()
 
     run(scenario)
 

@@ -223,7 +223,7 @@ def test_who_is_not_admitted(run, case):
         who, why = {
             "unknown": (Identity("client", "0" * 16, "8", "f0"), "hardware id 0{16} is not authorised"),
             "key": (Identity("client", CLIENT, "8", "f1"), f"hardware id {CLIENT} is authorised with another key"),
-            "role": (Identity("api", CLIENT, "8", "f0"), "rb_init --enroll-api again"),
+            "role": (Identity("api", CLIENT, "8", "f0"), "rb_init --enroll-api NAME on"),
             "server": (Identity("server", CLIENT, "8", "f0"), "role does not connect"),
             "revoked": (Identity("client", CLIENT, "9", "f0"), "certificate was revoked"),
         }[case]

@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from rubackup.catalog.database import DRIVER_ERRORS, Database
+from rubackup.catalog.database import Database
+from rubackup.catalog.faults import DRIVER_ERRORS
 from rubackup.domain.errors import Fenced
 from rubackup.services.leadership import Leadership, check_epoch
 

@@ -68,12 +68,15 @@ def test_what_is_away_has_to_be_there_first(capsys: pytest.CaptureFixture[str]) 
     """Nobody is sent to a command that cannot work."""
     assert "in /srv/a (away). Mount what is away, then take it in: " in told(capsys, pool(storage("/srv/a", away=True)))
     line = told(capsys, pool(storage("/dev/sdb", "device", away=True)))
-    assert "in /dev/sdb (away). Attach what is away, then take it in: " in line
+    assert ("in /dev/sdb (away). " in line, ". Attach what is away, then take it in: rb pools create" in line) == (
+        True,
+        True,
+    )
 
 
 def steps(line: str) -> list[list[str]]:
     """The commands of a line, each of which its own parser takes; what a shell would do with the line."""
-    text = line.partition(" it in: ")[2].partition(";")[0]
+    text = line.partition(" it in: ")[2]
     found = [shlex.split(part) for part in text.split(" && ")]
     assert [wrong for one in found if (wrong := commands.fault(shlex.join(one)))] == []
     return found
@@ -83,7 +86,9 @@ def test_devices_are_added_to_a_pool_with_their_uuid(capsys: pytest.CaptureFixtu
     """With the pool that keeps their metadata, where that is known."""
     found = pool(storage("/dev/sdb", "device"), storage("/dev/disk/by-id/a b", "device"))
     line = told(capsys, found | {"kept_in": "Files"})
-    assert f"Later {UUID}, in /dev/sdb, /dev/disk/by-id/a b. Take it in: " in line
+    assert (
+        f"Later {UUID}, in /dev/sdb, /dev/disk/by-id/a b. If it was made with another block size or hash than " in line
+    )
     made = ["rb", "pools", "create", "--pool-name", "Later", "--pool-type", "Block device", "--media-server", "media"]
     assert steps(line) == [
         [*made, "--uuid", UUID, "--meta-data-pool", "Files"],
@@ -91,7 +96,7 @@ def test_devices_are_added_to_a_pool_with_their_uuid(capsys: pytest.CaptureFixtu
         ["rb", "block_devices", "create", "--pool", "Later", "--device", "/dev/disk/by-id/a b"],
         ["rubackup", "rebuild-catalogue"],
     ]
-    assert "POOL is a pool of the type File system of that media server" in told(capsys, found)
+    assert "POOL stands for a pool of the type File system of that media server. If" in told(capsys, found)
 
 
 def test_buckets_are_added_with_all_but_their_keys(capsys: pytest.CaptureFixture[str]) -> None:
@@ -115,14 +120,25 @@ def test_pools_of_clients_are_made_anew_by_name(capsys: pytest.CaptureFixture[st
         ["rubackup", "rebuild-catalogue"],
     ]  # fmt: skip
     several = told(capsys, pool(part | {"client_storages": ["b", "a"]}, name="") | {"kept_in": "Files"})
-    assert several.endswith("NAME is a name of the folder in CLIENT_DEFINED_STORAGES of the client (a, b)")
+    assert (
+        "NAME stands for what the folder is called in CLIENT_DEFINED_STORAGES of the client: a, b. Take it in: "
+        in several
+    )
+
+
+def test_no_two_pools_get_one_name(capsys: pytest.CaptureFixture[str]) -> None:
+    """What nobody knows the name of is called alike at first."""
+    found = [pool(storage(f"/srv/{letter}"), name="") | {"uuid": letter * 32} for letter in "abc"]
+    unknown_pools.tell(ONE, lambda _: {"pools": found}, ["Default"], ())
+    names = [command(line)[2] for line in capsys.readouterr().err.splitlines()]
+    assert names == ["Found=/srv/a", "Found-bbbbbbbb=/srv/b", "Found-cccccccc=/srv/c"]
 
 
 def test_what_does_not_go_together_is_taken_in_by_hand(capsys: pytest.CaptureFixture[str]) -> None:
     """No pool has both."""
     line = told(capsys, pool(storage("https://s3/bucket/p", "bucket"), storage("/srv/a")))
-    assert "by hand" in line
-    assert "--pool" not in line
+    assert ("by hand" in line, "--pool" in line) == (True, False)
+    assert "by hand" in told(capsys, pool(storage(f"/emergency/{UUID}", "emergency")))
 
 
 def test_a_media_server_that_cannot_be_asked_is_named(capsys: pytest.CaptureFixture[str]) -> None:
