@@ -33,8 +33,10 @@ signal.signal(signal.SIGTERM, signal.SIG_IGN if mode == "stubborn" else stop)
 with order.with_name(name + ".starts").open("a") as file: file.write(f"{time.monotonic()}\\n")
 if mode == "misconfigured":
     print("DB_HOST is not set (test.env).", file=sys.stderr); sys.exit(78)
-if mode == "crashing":
+if mode == "crashing" or (mode == "silent again" and order.with_name(name + ".starts").read_text().count("\\n") == 1):
     print("it broke", file=sys.stderr); sys.exit(1)
+if mode == "silent again":
+    while True: signal.pause()
 part = mark.with_suffix(".part"); part.write_text(json.dumps({"pid": os.getpid(), "port": 0})); part.replace(mark)
 while True: signal.pause()
 """
@@ -157,13 +159,23 @@ def test_a_configuration_error_ends_everything_with_its_last_line(supervisor: Su
     assert len(starts(tmp_path, "api")) == 1
 
 
-def test_a_process_that_never_serves_is_named_with_its_last_words(supervisor: Supervisor, tmp_path: Path):
-    """The start is bounded, and the sentence says what the process wrote."""
-    service = fake(tmp_path, "api", "crashing")
-    supervisor.start(service)
+def test_a_process_that_never_serves_is_named_with_its_last_words(tmp_path: Path):
+    """The start is bounded, and the sentence says what the process wrote, also when it has just been started again."""
+    ahead = 0.0
 
-    with pytest.raises(StartupFault, match="api does not become ready: it broke"):
-        supervisor.wait_ready(service, 3)
+    def clock() -> float:
+        """Leaps again and again once the process was started again."""
+        nonlocal ahead
+        ahead += 100 if len(starts(tmp_path, "api")) == 2 else 0
+        return time.monotonic() + ahead
+
+    supervisor, service = Supervisor(clock=clock), fake(tmp_path, "api", "silent again")
+    supervisor.start(service)
+    try:
+        with pytest.raises(StartupFault, match="api does not become ready: it broke"):
+            supervisor.wait_ready(service, 600)
+    finally:
+        supervisor.stop()
 
 
 def test_a_ready_file_of_an_earlier_process_does_not_count(supervisor: Supervisor, tmp_path: Path):

@@ -45,6 +45,8 @@ class _Watched:
     started_at: float = 0.0
     delay_seconds: float = FIRST_DELAY_SECONDS
     again_at: float | None = None
+    words: str = ""
+    """With which it ended last: it may have been started again a moment ago, and have said nothing yet."""
 
 
 @dataclass
@@ -105,7 +107,7 @@ class Supervisor:
 
     def wait_ready(self, service: Service, limit_seconds: float) -> None:
         """Wait until a process serves; StartupFault with its last words when it does not in time."""
-        self.wait(service.ready, limit_seconds, lambda: f"{service.name} does not become ready: {self._told(service)}")
+        self.wait(service.ready, limit_seconds, lambda: f"{service.name} does not become ready: {self._said(service)}")
 
     def wait(self, condition: Callable[[], bool], limit_seconds: float, complaint: Callable[[], str]) -> None:
         """Look after the processes until the condition holds; StartupFault with the complaint after the time."""
@@ -179,6 +181,7 @@ class Supervisor:
             return
         if status == EXIT_CONFIGURATION:
             raise StartupFault(self._told(watched.service))
+        watched.words = watched.service.last_words()
         log.warning("%s ended with status %d: %s", watched.service.name, status, self._told(watched.service))
         if self._clock() - watched.started_at >= STABLE_SECONDS:
             watched.delay_seconds = FIRST_DELAY_SECONDS
@@ -206,6 +209,10 @@ class Supervisor:
             self._tell_at = self._clock() + LONGEST_DELAY_SECONDS
         else:
             self._tell_at = None
+
+    def _said(self, service: Service) -> str:
+        before = next((one.words for one in self._watched if one.service is service), "")
+        return service.last_words() or before or self._told(service)
 
     @staticmethod
     def _told(service: Service) -> str:
