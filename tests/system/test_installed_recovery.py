@@ -60,7 +60,9 @@ def test_a_lost_server_comes_back_from_one_file(site: Installation, tmp_path: Pa
     phrase.write_text("a passphrase of some length\n")
     phrase.chmod(0o600)
     safe.mkdir()
-    dedicated = "INSERT INTO api_hosts VALUES ('api.example', 'aa', 'role', '1', now() + interval '9 days') RETURNING name"
+    dedicated = (
+        "INSERT INTO api_hosts VALUES ('api.example', 'aa', 'role', '1', now() + interval '9 days') RETURNING name"
+    )
     assert value(site, postgres, dedicated) == "api.example"
     said = site.run("rubackup", "backup-catalogue", "--to", str(safe), "--with-keys", "--passphrase-file", str(phrase))
     (file,) = safe.iterdir()
