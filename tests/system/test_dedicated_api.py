@@ -482,6 +482,24 @@ def test_a_catalogue_without_the_row_takes_nobody_in(office: Office, tmp_path: P
         dial(other.layout, office.ports["server"])
 
 
+def test_one_from_before_roles_is_shut_out_with_what_else_is_to_be_done(office: Office) -> None:
+    """It is named by its hardware id, as it has no name; this host's own API is not meant."""
+    hwid, own = "ef" * 32, office.primary.layout.hwid("api").read_text().strip()
+    execute(
+        owner_of(office), f"INSERT INTO api_hosts VALUES ('own:{hwid}', '{hwid}', '', 'ef1', now() + interval '9 days')"
+    )
+
+    said = office.primary.run("rb_init", "--expel-api", hwid.upper())
+
+    assert office.query("SELECT 1 FROM api_hosts WHERE hwid = $1", hwid) == []
+    assert (
+        f"As PostgreSQL's administrator: \\password {NAME}; write that into {office.primary.layout.database_password}"
+        in said
+    )
+    said = office.primary.run("rb_init", "--expel-api", own, status=1)
+    assert "This is the hardware id of this host's own API." in said
+
+
 def test_another_role_than_the_files_is_told(office: Office, tmp_path: Path) -> None:
     """A setting of an older installation: the password that came is not that role's."""
     other = lay(office, tmp_path / "api", DB_USER=NAME)

@@ -34,6 +34,8 @@ RENEWED_PART = 3
 """One is renewed when this part of its life is left."""
 RENEW_INTERVAL = dt.timedelta(hours=1)
 """A host that asks more often is told to wait: each certificate is a signature and rows that stay."""
+OWN = "own:"
+"""How the names of APIs begin that have the servers' role and noted themselves; behind it is the hardware id."""
 FAMILY = "server_state"
 """Where an administrator sees what waits for somebody."""
 
@@ -57,7 +59,7 @@ _FIND_HWID = """
 SELECT name, hwid, database_role, enrolled_at > now() - $2::interval AS just_now FROM api_hosts
 WHERE hwid = $1 AND database_role <> '' FOR UPDATE"""
 _FORGET = "DELETE FROM api_hosts WHERE name = $1"
-_NAMES = "SELECT name FROM api_hosts WHERE database_role <> '' ORDER BY name"
+_NAMES = "SELECT name FROM api_hosts ORDER BY name"
 _ALONE = (
     "SELECT pg_advisory_xact_lock(x'5242455250'::bigint)"  # "RBERP": hosts of the API are enrolled one after another
 )
@@ -122,13 +124,19 @@ async def keep(change: Change, host: ApiHost, serial: str, not_after: dt.datetim
 
 
 async def expel(change: Change, name: str) -> ApiHost:
-    """Shut a host out: its certificates are revoked and it is forgotten. NotFound names those that there are."""
-    host = await find(change.db, name)
+    """Shut a host out: its certificates are revoked and it is forgotten. NotFound names those that there are.
+
+    One that has the servers' role is named by its hardware id; it has no role of its own.
+    """
+    host = await find(change.db, name) or await find(change.db, f"{OWN}{name}")
     if host is None:
-        known = ", ".join(row["name"] for row in await change.db.fetch(_NAMES)) or "none"
-        raise NotFound(f"No API was enrolled as {name}; there are: {known}.")
+        names = [row["name"] for row in await change.db.fetch(_NAMES)]
+        dedicated = ", ".join(one for one in names if not one.startswith(OWN)) or "none"
+        own = ", ".join(one.removeprefix(OWN) for one in names if one.startswith(OWN))
+        more = f" With the role of the servers, by hardware id: {own}." if own else ""
+        raise NotFound(f"No API was enrolled as {name}; there are: {dedicated}.{more}")
     await _revoke(change, host, "expelled")
-    await change.db.execute(_FORGET, name)
+    await change.db.execute(_FORGET, host.name)
     change.before = {"name": host.name, "hwid": host.hwid, "database_role": host.database_role}
     return host
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from rubackup.catalog.database import DatabaseAddress
 from rubackup.catalog.migrate import check_ready
 from rubackup.domain.errors import Conflict, NotFound, RubackupError
-from rubackup.domain.identity import is_host
+from rubackup.domain.identity import SERVER_HWID, is_host
 from rubackup.roles import authority
 from rubackup.roles.init import access
 from rubackup.roles.init.access import Administrator, NoAdministrator
@@ -19,6 +19,7 @@ from rubackup.roles.init.file_and_rows import Write, change_catalogue, change_wi
 from rubackup.roles.init.folders import Tell
 from rubackup.roles.init.nodes import catalogue_address
 from rubackup.roles.installed.bundle import Bundle, new_bundle, write_bundle
+from rubackup.roles.installed.config_file import read_hwid
 from rubackup.roles.installed.layout import Layout
 from rubackup.roles.settings import ConfigurationFault
 from rubackup.roles.up.faults import explained
@@ -141,8 +142,14 @@ def renew_api(layout: Layout, name: str, target: Path | None) -> Path:
 
 
 def expel_api(layout: Layout, name: str, administrator: Administrator, tell: Tell) -> None:
-    """Shut a host of the API out: its certificate, its role in PostgreSQL, its connections."""
-    _require_api_name(name)
+    """Shut a host of the API out: its certificate, its role in PostgreSQL, its connections.
+
+    One from before such hosts had roles of their own is named by its hardware id, and has the servers' role: what ends that is told.
+    """
+    if not SERVER_HWID.fullmatch(name.lower()):
+        _require_api_name(name)
+    elif layout.hwid("api").exists() and read_hwid("api", layout) == name.lower():
+        raise Conflict("This is the hardware id of this host's own API.")
     address = catalogue_address(layout)
     gone: list[ApiHost] = []
 
@@ -151,11 +158,27 @@ def expel_api(layout: Layout, name: str, administrator: Administrator, tell: Tel
 
     change_catalogue(address, "rb_init --expel-api", work)
     tell(f"No server takes the API {name} in any more: its certificates are revoked.")
+    if not gone[0].database_role:
+        tell(_left_to_do(layout, address, name))
+        return
     try:
         access.revoke(address, administrator, gone[0].database_role)
     except NoAdministrator as error:
         raise NoAdministrator(f"The role {gone[0].database_role} is still there: {error.message}") from error
     tell(f"The role {gone[0].database_role} is gone, and its connections with it.")
+
+
+def _left_to_do(layout: Layout, address: DatabaseAddress, name: str) -> str:
+    """What ends an API that knows the password of the servers' role."""
+    user = address.user
+    ended = (
+        f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{user}' AND client_addr = 'ADDRESS'"  # noqa: S608 - told, not run
+    )
+    return (
+        f"It knows the password of {user}, the role of the servers, with which it can let itself in again. As PostgreSQL's"
+        f" administrator: \\password {user}; write that into {layout.database_password} of each server and restart their services;"
+        f" then, with its address, {ended}; and rb_init --expel-api {name} again, in case it came back meanwhile."
+    )
 
 
 def enroll_database(layout: Layout, name: str, target: Path | None, tell: Tell) -> Path:
