@@ -178,6 +178,7 @@ def stored(site: Installation, known: Known) -> None:
     """What lies in files: keys, passwords, the master key in the forms in which it might be written."""
     layout = site.layout
     known.add("password of the service database", layout.database_password.read_text().strip())
+    known.add("secret of sessions", layout.token_secret.read_text().strip())
     known.add("password of the superuser", SUPERUSER_PASSWORD)
     for path in layout.root.glob("keys/**/*Key.key"):
         known.add(f"key {path.name}", path.read_text().splitlines()[1])

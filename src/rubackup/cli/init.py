@@ -51,6 +51,7 @@ def _act(layout: Layout, chosen: argparse.Namespace) -> int:
         print("The service database is of this version; no process of an older one may run any more.")
     elif chosen.renew:
         renewed = further.renew_all(layout, print)
+        further.keep_token_secret(layout, print)
         if chosen.reload:
             further.use_new(renewed)
     elif chosen.expel_api is not None:

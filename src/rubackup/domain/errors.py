@@ -100,6 +100,18 @@ class TooLarge(CallerError):
     code = "too_large"
 
 
+class AddressTooLong(Invalid):
+    """The address of the request is too long."""
+
+    code = "address_too_long"
+
+
+class HeadTooLarge(Invalid):
+    """The headers of the request are too large."""
+
+    code = "head_too_large"
+
+
 class UnsupportedMedia(CallerError):
     """The body must be application/json."""
 

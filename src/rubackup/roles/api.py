@@ -6,14 +6,12 @@ import asyncio
 import contextlib
 import gc
 import logging
-import secrets
 import signal
 import socket
 import ssl
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import uvicorn
 from cryptography import x509
@@ -41,6 +39,7 @@ from rubackup.roles.process import (
 )
 from rubackup.roles.protocol import ApiProtocol
 from rubackup.roles.settings import ConfigurationFault, Settings, time_zone
+from rubackup.roles.token_secret import token_secret
 from rubackup.roles.workers import Keeper
 from rubackup.services import api_hosts
 from rubackup.wire import pki
@@ -268,20 +267,6 @@ async def warn_before_first_login(database: Database) -> None:
     async with database.connection() as db:
         if not await db.fetchval("SELECT EXISTS (SELECT 1 FROM users WHERE last_success_login_at IS NOT NULL)"):
             log.warning("The rubackup database has not been initialized. Please authenticate")
-
-
-def token_secret(settings: Settings) -> bytes:
-    """The secret that replicas share, or a fresh one for this run."""
-    name = settings.text("TOKEN_SECRET_FILE", "")
-    if not name:
-        return secrets.token_bytes(32)
-    try:
-        secret = Path(name).read_bytes().strip()
-    except OSError as error:
-        raise ConfigurationFault(f"TOKEN_SECRET_FILE names {name}, which cannot be read: {error.strerror}.") from error
-    if len(secret) < 32:
-        raise ConfigurationFault(f"TOKEN_SECRET_FILE names {name}, which holds less than 32 bytes.")
-    return secret
 
 
 def metrics_token(settings: Settings) -> str:

@@ -142,24 +142,6 @@ def test_a_name_without_address_is_told() -> None:
         listen("no-such-name.invalid", 0)
 
 
-def test_a_shared_secret_lets_tokens_live_on(authority: Authority, superuser: DatabaseAddress) -> None:
-    """With TOKEN_SECRET_FILE a token outlives the process that issued it; without one it does not."""
-    secret = authority.folder / "secret"
-    secret.write_text("s" * 40)
-    line = LOGIN.format(port="{port}", database=superuser.database).replace("--cookie-jar - ", "-sS ")
-    statuses = []
-    for more in ({"TOKEN_SECRET_FILE": str(secret)}, {}):
-        with process(authority.folder, superuser, **more) as (_, port):
-            data = json.loads(shell(line.replace("{port}", str(port))))["data"]
-        with process(authority.folder, superuser, **more) as (_, port):
-            headers = f"-H 'Authorization: Bearer {data['access_token']}' -H 'X-CSRF-TOKEN: {data['csrf_token']}'"
-            url = f"https://localhost:{port}/api/v1/crypto"
-            statuses.append(shell(f"curl -k -sS -o /dev/null -w '%{{http_code}}' {headers} {url}"))
-
-    assert statuses == ["200", "401"]
-    assert PASSWORD in line
-
-
 def test_a_stream_is_told_changes_and_ends_with_the_process(authority: Authority, superuser: DatabaseAddress) -> None:
     """Over TLS an event arrives while the answer goes on; SIGTERM ends the stream in words, and the process."""
     context = ssl.create_default_context(cafile=str(authority.folder / "root.crt"))

@@ -49,6 +49,7 @@ def api_settings(layout: Layout, environment: Mapping[str, str] | None = None) -
         "KEY_FILE": str(layout.key("api")),
         "CERT_FILE": str(layout.certificate("api")),
         "ROOT_CA_FILE": str(layout.root_certificate),
+        "STATE_DIR": str(layout.token_secret.parent),
     }
     if layout.database_root.exists():
         places["DB_ROOT_CERT"] = str(layout.database_root)
