@@ -182,7 +182,7 @@ def test_an_order_tells_the_pool_and_a_ticket_for_its_manifest_alone(run):
             reserve_bytes=2_000_000_000,
         )  # fmt: skip
         keys = {SERVER: load_pem_private_key(world.key, None).public_key()}
-        ticket = verify(order.order.ticket, keys, client_hwid=CLIENT, media_hwid=MEDIA, now=time.time())
+        ticket = verify(order.order.ticket, keys, client=(CLIENT, "f0"), media_hwid=MEDIA, now=time.time())
         assert (ticket.mode, ticket.pool_id, ticket.record, ticket.kept) == (
             "kept", world.files, job.record_uuid, world.kept,
         )  # fmt: skip
