@@ -34,7 +34,9 @@ def pytest_configure() -> None:
     A claim that takes longer than half a second leaves the rest to the next one, and a caller who gets no connection
     within five is told so: neither because this machine is busy.
     """
-    dispatch.CLAIM_SECONDS = claims.CLAIM_SECONDS = catalogue.ACQUIRE_SECONDS = BUSY_SECONDS
+    for module, name in ((dispatch, "CLAIM_SECONDS"), (claims, "CLAIM_SECONDS"), (catalogue, "ACQUIRE_SECONDS")):
+        assert getattr(module, name) < BUSY_SECONDS
+        setattr(module, name, BUSY_SECONDS)
     for number in (signal.SIGINT, signal.SIGQUIT):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
