@@ -13,8 +13,8 @@ import httpx
 from chaos.book import Book
 from support.system import System
 
-PATIENCE_SECONDS = 120.0
-"""How long a call may go without an answer, whatever is killed meanwhile."""
+PATIENCE_SECONDS = 600.0
+"""How long a call may go without an answer, whatever is killed meanwhile: a busy machine starts things in many seconds."""
 ENVELOPE = {"data", "errors", "is_error", "message"}
 RUNNING = "A call with this Idempotency-Key is still running."
 
@@ -33,7 +33,7 @@ class Caller:
     def __init__(self, system: System, book: Book) -> None:
         self._book, self._facts = book, system.facts
         context = ssl.create_default_context(cafile=self._facts["ca_file"])
-        self._http = httpx.Client(base_url=self._facts["api"] + "/api/v1", verify=context, timeout=30)
+        self._http = httpx.Client(base_url=self._facts["api"] + "/api/v1", verify=context, timeout=120)
 
     def ask(self, method: str, path: str, body: Any = None, /, **query: Any) -> tuple[int, dict[str, Any]]:
         """Status and envelope of the answer; GaveUpError."""

@@ -18,9 +18,9 @@ from chaos.load import FINAL
 from rubackup.roles.settings import parse
 from support.system import System
 
-SETTLE_SECONDS: Final = 300.0
-"""After the last kill: a lease (15 s), the rest of a suspended task (60 s), and what is queued, on a busy machine."""
-TIDY_SECONDS: Final = 60.0
+SETTLE_SECONDS: Final = 1200.0
+"""After the last kill: a lease (15 s), the rest of a suspended task (60 s), and what is queued, on a machine that is very busy."""
+TIDY_SECONDS: Final = 600.0
 """Until pools have forgotten what was deleted, and media servers have told all that they sealed."""
 RESTORES_AT_ONCE: Final = 8
 ATTEMPTS: Final = 5
@@ -72,7 +72,7 @@ class Checks:
         of = self._settings
         connection = await asyncpg.connect(
             host=of["DB_HOST"], port=int(of["DB_PORT"]), user=of["DB_USER"], database=of["DB_NAME"],
-            password=Path(of["DB_PASSWORD_FILE"]).read_text().strip(), timeout=10,
+            password=Path(of["DB_PASSWORD_FILE"]).read_text().strip(), timeout=60,
         )  # fmt: skip
         try:
             return [await connection.fetch(statement, *values) for statement, values in asked]

@@ -99,7 +99,8 @@ class Database:
         with translated(), self._encrypted():
             self._pool = await asyncpg.create_pool(
                 **self._arguments(),
-                min_size=1,
+                min_size=0,  # with a floor the pool writes a traceback for each try to keep it while PostgreSQL is away
+                init_size=1,
                 max_size=self._size,
                 init=self._prepare,
                 command_timeout=COMMAND_SECONDS,
