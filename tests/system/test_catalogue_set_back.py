@@ -98,6 +98,7 @@ def test_pools_of_every_kind_are_taken_in_by_what_is_told(tmp_path: Path) -> Non
     """A device, a bucket and a client's own folder: the line is given to a shell as it stands, but for what it cannot know."""
     state, source, safe, secret = (tmp_path / name for name in ("state", "source", "one.rbcat", "secret"))
     source.mkdir()
+    secret.touch(0o600)
     secret.write_text(SECRET)
     (source / "file").write_bytes(os.urandom(200_000))
     with (tmp_path / "device").open("xb") as file:
@@ -149,7 +150,12 @@ def test_pools_of_every_kind_are_taken_in_by_what_is_told(tmp_path: Path) -> Non
         lines = [line for line in said.splitlines() if "holds a pool that the catalogue does not know: " in line]
         assert len(lines) == 3, said
         for line in lines:
-            shell(line.partition(" it in: ")[2].replace("KEY", ACCESS).replace("FILE", str(secret)))
+            shell(
+                line.partition(" it in: ")[2]
+                .replace("KEY", ACCESS)
+                .replace("FILE", str(secret))
+                .replace("POOL", "Default")
+            )
         assert "does not know" not in shell("rubackup repository reconcile")
 
         records = system.records(source)

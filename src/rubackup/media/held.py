@@ -54,27 +54,41 @@ def unknown_pools(
     found = []
     for name in sorted(path.name for path in metadata.iterdir()) if metadata.is_dir() else ():
         if _UUID.fullmatch(name) and name not in known:
-            devices = on_devices.pop(name, [])
-            storages = list(_storages(metadata / name, name, devices))
+            paths = _paths(metadata / name, name)
+            devices = _with_files(on_devices.pop(name, []), paths)
+            storages = list(_storages(paths, name, devices))
             copies = sum(one.copies for one in storages)
             if copies or any(one.kind in _NOT_SEEN or one.away for one in storages):
                 called = History(metadata).name(name)
-                found.append(HeldPool(uuid=name, name=called, storages=storages, kept_in=_keeper(files, devices)))
+                own = [one for one in devices if one.pool == name]
+                found.append(HeldPool(uuid=name, name=called, storages=storages, kept_in=_keeper(files, own)))
     for name, devices in on_devices.items():
         storages = [HeldStorage(path=one.path, kind=HeldKind.DEVICE) for one in devices]
         found.append(HeldPool(uuid=name, name="", storages=storages, kept_in=_keeper(files, devices)))
     return sorted([*found, *_of_clients(files, known)], key=lambda one: one.uuid)
 
 
-def _storages(folder: Path, pool: str, devices: Sequence[Marked]) -> Iterator[HeldStorage]:
+def _paths(folder: Path, pool: str) -> list[str]:
+    """Where the storages of a pool lay last, by its metadata folder."""
     roster = Roster(bytes.fromhex(pool))
     roster.learn(LocalBackend(folder))
+    return sorted(set(roster.paths().values()))
+
+
+def _with_files(devices: Sequence[Marked], paths: Sequence[str]) -> list[Marked]:
+    """The devices that were found, and those at these paths that no look at all devices finds: files in their place."""
+    there = {os.path.realpath(one.path) for one in devices}
+    more = [marked(path) for path in paths if _is_device(path) and os.path.realpath(path) not in there]
+    return [*devices, *(one for one in more if one is not None)]
+
+
+def _storages(paths: Sequence[str], pool: str, devices: Sequence[Marked]) -> Iterator[HeldStorage]:
     there = {os.path.realpath(one.path): one for one in devices}
-    for path in sorted(set(roster.paths().values())):
+    for path in paths:
         if "://" in path:
             yield HeldStorage(path=path, kind=HeldKind.BUCKET)
         elif _is_device(path):
-            device = there.pop(os.path.realpath(path), None) or marked(path)
+            device = there.pop(os.path.realpath(path), None)
             if device is None or device.pool == pool:  # else another pool has it now
                 yield HeldStorage(path=path, kind=HeldKind.DEVICE, away=device is None)
         else:

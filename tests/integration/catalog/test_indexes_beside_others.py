@@ -20,6 +20,7 @@ from rubackup.catalog.migrations import run as step
 from rubackup.catalog.versions import OWN, Code, Schema
 from rubackup.domain.errors import Conflict, Invalid, Unavailable
 from support.releases import FIRST, TABLE, chain
+from support.system import patiently
 
 pytestmark = pytest.mark.postgres
 PRE, POST = f"{FIRST:04}_pre", f"{FIRST:04}_post"
@@ -65,7 +66,7 @@ async def old_process(database: DatabaseAddress) -> AsyncIterator[Any]:
 
 async def until(found: Callable[[], Awaitable[Any]]) -> Any:
     """What it finds, as soon as there is something."""
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(patiently(120)):
         while not (there := await found()):  # noqa: ASYNC110 - PostgreSQL tells nobody
             await asyncio.sleep(0.02)
         return there

@@ -206,6 +206,25 @@ def test_a_device_is_told_by_its_marker_not_by_its_name(tmp_path: Path) -> None:
     assert found.storages == [HeldStorage(path=str(moved), kind="device")]
 
 
+def test_a_file_in_the_place_of_a_device_is_looked_at_where_it_was(tmp_path: Path) -> None:
+    """No look at the host's devices finds it; the pool that keeps its metadata is named as well."""
+    device = tmp_path / "device"
+    format_device(device, size_bytes=DEVICE_BYTES)
+    pool = pool_on(tmp_path / "metadata", NEW, device)
+    files = Pool.open(
+        uuid=OLD, metadata=tmp_path / "metadata" / OLD, storages=[Folder(tmp_path / "files")], reserve_bytes=0, level=1
+    )
+    for one in pool.metafiles():
+        files.keep_metafile(one.device, one.read())
+    pool.close()
+    (found,) = unknown_pools(tmp_path / "metadata", {OLD}, [FilePool("Files", files)], NO_DEVICES)
+    assert (found.storages, found.kept_in) == ([HeldStorage(path=str(device), kind="device")], "Files")
+    device.rename(tmp_path / "elsewhere")
+    (found,) = unknown_pools(tmp_path / "metadata", {OLD}, [FilePool("Files", files)], NO_DEVICES)
+    assert found.storages == [HeldStorage(path=str(device), kind="folder", away=True)]  # nobody knows what it was
+    files.close()
+
+
 def test_devices_that_nobody_can_read_are_left_out(tmp_path: Path) -> None:
     """The kernel lists one that is gone, one that says nothing of its size, and drives that move something."""
     disks = Disks(tmp_path / "host")

@@ -11,6 +11,7 @@ import pytest
 from rubackup.domain.errors import SystemFault, Unavailable
 from rubackup.roles import listening
 from rubackup.wire import sockets
+from support.system import patiently
 
 AWAY = "192.0.2.77"
 """An address of documentation: no host has it."""
@@ -74,6 +75,6 @@ def test_who_calls_is_answered_once_the_address_has_come() -> None:
     if subprocess.run([*alone, "true"], capture_output=True, check=False).returncode:
         pytest.skip("no network namespace can be made here")
     done = subprocess.run(
-        [*alone, sys.executable, "-c", COMES], capture_output=True, text=True, check=False, timeout=120
+        [*alone, sys.executable, "-c", COMES], capture_output=True, text=True, check=False, timeout=patiently(120)
     )
     assert (done.stdout.split(), done.returncode) == ([AWAY, "2001:db8::77"], 0), done.stderr
