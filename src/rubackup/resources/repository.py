@@ -240,7 +240,9 @@ class CopyEntryRow(msgspec.Struct, kw_only=True):
 
     path: Annotated[
         str,
-        Meta(description=r"Absolute path; a byte that is no UTF-8 is \xff, a backslash that would read so is \x5c."),
+        Meta(
+            description="Absolute path; bytes that are no UTF-8, and a backslash that would read as an escape, are escaped."
+        ),
     ]
     type: Annotated[str, Meta(description="file, folder, symlink, fifo, socket, char or block.")]
     size_bytes: Annotated[int, Meta(description="Size of a file in bytes.")]
