@@ -7,15 +7,34 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
+from rubackup.catalog import database as catalogue
 from rubackup.catalog.database import DatabaseAddress
+from rubackup.queue import claims
+from rubackup.services import dispatch
 from support.databases import fresh_database, running_postgres
 from support.radosgw import Radosgw, missing
 from support.s3server import S3Server
 
+# The same examples in each run, and no word about how long one takes: the machine may be busy with something else.
+# `--hypothesis-profile search` looks for others.
+settings.register_profile("search", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("suite", settings.get_profile("search"), derandomize=True, database=None)
+settings.load_profile("suite")
+
+
+BUSY_SECONDS = 60.0
+"""So long a test waits for what a machine that does much beside it does late."""
+
 
 def pytest_configure() -> None:
-    """Programs that tests start end at Ctrl-C, also where whoever started the tests in the background ignores it."""
+    """Programs that tests start end at Ctrl-C, also where whoever started the tests in the background ignores it.
+
+    A claim that takes longer than half a second leaves the rest to the next one, and a caller who gets no connection
+    within five is told so: neither because this machine is busy.
+    """
+    dispatch.CLAIM_SECONDS = claims.CLAIM_SECONDS = catalogue.ACQUIRE_SECONDS = BUSY_SECONDS
     for number in (signal.SIGINT, signal.SIGQUIT):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
@@ -48,20 +67,13 @@ def empty_database(postgres: DatabaseAddress) -> Iterator[DatabaseAddress]:
         yield address
 
 
-@pytest.fixture(scope="session")
-def s3_server() -> Iterator[S3Server]:
-    """An S3 server in this process."""
+@pytest.fixture
+def s3() -> Iterator[S3Server]:
+    """An S3 server in this process, with an empty bucket. Of each test its own: requests may come late."""
     server = S3Server().start()
+    server.bucket()
     yield server
     server.stop()
-
-
-@pytest.fixture
-def s3(s3_server: S3Server) -> S3Server:
-    """The S3 server, in order, with an empty bucket."""
-    s3_server.reset()
-    s3_server.bucket()
-    return s3_server
 
 
 @pytest.fixture(scope="session")

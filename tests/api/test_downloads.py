@@ -293,7 +293,7 @@ def test_a_caller_that_leaves_costs_nothing_more(office: Api, url: str, monkeypa
     caller = _Caller(office, url, takes=3)
 
     async def scenario() -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(300):
             running = asyncio.create_task(caller.run())
             await caller.full.wait()
             caller.gone.set()
@@ -309,7 +309,7 @@ def test_a_caller_that_does_not_read_is_cut_off(office: Api, url: str, monkeypat
     """It holds two parts in memory, so it may not do so for ever."""
     monkeypatch.setattr("rubackup.api.files.SEND_SECONDS", 0.05)
     caller = _Caller(office, url, takes=2)
-    office.run(asyncio.wait_for(caller.run(), 20))
+    office.run(asyncio.wait_for(caller.run(), 300))
 
     assert caller.aborted
     assert len(office.app.kernel.seats) == 0
@@ -320,7 +320,7 @@ def test_downloads_at_once_are_bounded(office: Api, url: str) -> None:
     callers = [_Caller(office, url, takes=2) for _ in range(MAX_DOWNLOADS_OF_USER)]
 
     async def scenario() -> tuple[int, int]:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(300):
             running = [asyncio.create_task(one.run()) for one in callers]
             for one in callers:
                 await one.full.wait()

@@ -175,7 +175,7 @@ def test_the_wait_in_the_queue_is_a_histogram_that_only_grows(local: Api, rows: 
                 await db.execute(
                     "UPDATE task_queue SET created_at = now() - make_interval(secs => $2) WHERE id = $1", task, seconds
                 )
-        async with local.database.transaction() as db:
+            # In the same transaction, whose now() is one instant: so these waits are exact.
             held = await PostgresQueue(db).claim("worker", 20.0, 10)
         assert len(held) == 3
         async with local.database.transaction() as db:
@@ -191,7 +191,7 @@ def test_the_wait_in_the_queue_is_a_histogram_that_only_grows(local: Api, rows: 
     buckets = {dict(labels)["le"]: number for labels, number in found["rubackup_queue_wait_seconds_bucket"].items()}
     assert (buckets["1.0"], buckets["5.0"], buckets["60.0"], buckets["300.0"], buckets["+Inf"]) == (1, 2, 2, 3, 3)
     assert found["rubackup_queue_wait_seconds_count"] == {(): 3}
-    assert 103 <= found["rubackup_queue_wait_seconds_sum"][()] < 130
+    assert found["rubackup_queue_wait_seconds_sum"] == {(): 103}
 
 
 def test_calls_are_measured_by_declared_route(local: Api, office: Api) -> None:
@@ -287,8 +287,10 @@ def test_without_the_catalogue_the_rest_is_still_told(local: Api, monkeypatch: p
     assert "rubackup_http_request_duration_seconds_count" in found
 
 
-def test_figures_are_read_once_for_all_who_ask(office: Api) -> None:
+def test_figures_are_read_once_for_all_who_ask(office: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """A hundred scrapes within a few seconds are one reading."""
+    monkeypatch.setattr(figures, "FRESH_SECONDS", 3600.0)
+    monkeypatch.setattr(figures, "SIZES_FRESH_SECONDS", 3600.0)
     caller = office.another()
     caller.address = "127.0.0.1"
     reads = 0
@@ -382,7 +384,7 @@ async def _between(address: DatabaseAddress) -> AsyncIterator[tuple[DatabaseAddr
 
 def test_a_database_that_hangs_is_told_soon(office: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """/healthz answers 503 in the envelope within its own time, however many ask, and is well again afterwards."""
-    monkeypatch.setattr(application, "HEALTH_SECONDS", 0.5)
+    monkeypatch.setattr(application, "HEALTH_SECONDS", 1.0)
     stranger = office.another()
 
     async def scenario() -> None:
@@ -396,9 +398,9 @@ def test_a_database_that_hangs_is_told_soon(office: Api, monkeypatch: pytest.Mon
                 began = monotonic()
                 answers = await asyncio.gather(*(stranger.send("GET", "//healthz") for _ in range(20)))
                 again = await stranger.send("GET", "//healthz")
-                assert monotonic() - began < 2
+                assert monotonic() - began < 20  # all but one wait together; one after another they would take 21 s
                 assert {answer.status_code for answer in (*answers, again)} == {503}
-                assert again.json()["message"] == "The service database did not answer in 0.5 s."
+                assert again.json()["message"] == "The service database did not answer in 1 s."
                 passing.set()
                 assert (await stranger.send("GET", "//healthz")).status_code == 200
             finally:
@@ -411,7 +413,7 @@ def test_a_database_that_hangs_is_told_soon(office: Api, monkeypatch: pytest.Mon
 SLOW = replace(
     WIDGETS,
     source=Source(
-        "widgets w CROSS JOIN LATERAL (SELECT pg_sleep(5), w.id AS same) s", "w.id",
+        "widgets w CROSS JOIN LATERAL (SELECT pg_sleep(10), w.id AS same) s", "w.id",
         {f: f"w.{f}" for f in ("id", "name", "size", "active", "tags", "made_at", "owner")},
         frozenset({"id", "name"}), lock="w",
     ),
@@ -422,7 +424,7 @@ def test_a_list_that_takes_too_long_asks_for_a_narrower_filter(
     database: DatabaseAddress, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A statement time-out in a list is a 400 that says what is quick; anywhere else it is a 503."""
-    monkeypatch.setattr(catalogue, "STATEMENT_TIMEOUT_MS", 700)
+    monkeypatch.setattr(catalogue, "STATEMENT_TIMEOUT_MS", 1500)
     with running_api(database, (AUTH, SLOW)) as api:
         api.execute(TABLE)
         api.login("rubackup")

@@ -76,5 +76,6 @@ def test_pools_that_the_catalogue_does_not_know_are_told(
     assert [(one["path"], one["kind"], one["away"]) for one in told["storages"]] == [
         ("/srv/later", "folder", False), ("/mnt/more", "folder", True)
     ]  # fmt: skip
+    assert (told["kept_in"], told["storages"][0]["client_storages"]) == ("", [])
     assert rows.maintainer(media).get(path).status_code == 403
     assert office.get("/media_servers/999999/unknown_pools").status_code == 404

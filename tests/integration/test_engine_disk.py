@@ -46,7 +46,7 @@ def test_an_image_is_unmounted_and_removed_after_an_interruption(tmp_path: Path,
     process, told = started(tmp_path, "yes")
     mounted = Path("/proc/mounts").read_text()
     process.send_signal(end)
-    process.communicate(timeout=30)
+    process.communicate(timeout=120)
 
     assert told.startswith("False an ext4 with journal of its own, 0.1 GB")
     assert str(tmp_path) in mounted
@@ -57,7 +57,7 @@ def test_an_image_is_unmounted_and_removed_after_an_interruption(tmp_path: Path,
 def test_without_an_image_nothing_is_left_either(tmp_path: Path) -> None:
     """What was set aside during the run goes with it."""
     process, told = started(tmp_path, "no")
-    process.communicate("", timeout=30)
+    process.communicate("", timeout=120)
 
     assert told.startswith("False ")
     assert list(tmp_path.iterdir()) == []

@@ -64,19 +64,19 @@ def process(
         running = subprocess.Popen(command, stderr=log, env={"PATH": os.environ["PATH"], **environment})
     try:
         ready = folder / "ready"
-        eventually(lambda: ready.exists() or running.poll() is not None, 30)
+        eventually(lambda: ready.exists() or running.poll() is not None, 120)
         assert ready.exists(), (folder / "log").read_text()
         yield running, json.loads(ready.read_text())["port"]
     finally:
         running.kill()
-        running.wait(10)
+        running.wait(60)
 
 
 def login(port: int, database: DatabaseAddress) -> int:
     """The status of a login of the superuser, over a connection of its own, so that any worker may be the one."""
     body = {"rubackup_database": database.database, "rubackup_user": "rubackup", "password": PASSWORD}
     url = f"https://localhost:{port}/api/v1/auth/login"
-    return httpx.post(url, json=body, verify=False, timeout=20).status_code
+    return httpx.post(url, json=body, verify=False, timeout=60).status_code
 
 
 @contextmanager
@@ -85,7 +85,7 @@ def connected(port: int) -> Iterator[ssl.SSLSocket]:
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    with socket.create_connection(("127.0.0.1", port), 10) as raw, context.wrap_socket(raw) as tls:
+    with socket.create_connection(("127.0.0.1", port), 60) as raw, context.wrap_socket(raw) as tls:
         yield tls
 
 

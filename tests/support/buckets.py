@@ -9,7 +9,7 @@ from rubackup.chunkstore.backends.s3.location import Bucket
 from rubackup.chunkstore.backends.s3.retry import Patience
 from support.s3server import ACCESS, SECRET, S3Server
 
-QUICK = Patience(total_seconds=5, first_seconds=0.002, longest_seconds=0.02)
+QUICK = Patience(total_seconds=60, first_seconds=0.002, longest_seconds=0.02)
 
 
 def location(server: S3Server, spool: Path, **more) -> Bucket:

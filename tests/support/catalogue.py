@@ -40,7 +40,7 @@ def change(db: Connection, principal: Principal = SUPERUSER) -> Change:
     return Change(db, principal, NoHosts())
 
 
-async def waiting_for_locks(db: Connection, sessions: int, limit_seconds: float = 10) -> None:
+async def waiting_for_locks(db: Connection, sessions: int, limit_seconds: float = 60) -> None:
     """Returns once so many sessions of this database wait for a lock."""
     async with asyncio.timeout(limit_seconds):
         while (

@@ -164,6 +164,7 @@ class RecordingWatch:
     shown: list[tuple[int, int, int, int, int]] = field(default_factory=list)
     stop_after: int = -1
     checks: int = 0
+    delivered: int = 0
     on_check: Callable[[], None] = lambda: None
 
     def phase(self, name: str, /) -> None:
@@ -175,6 +176,9 @@ class RecordingWatch:
 
     def log(self, level: str, text: str, /) -> None:
         self.lines.append((level, text))
+
+    def deliver(self) -> None:
+        self.delivered = len(self.lines)
 
     def check(self) -> None:
         self.checks += 1

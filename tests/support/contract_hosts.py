@@ -9,6 +9,7 @@ import httpx
 
 from support.office import MISSING, Office, example, unique
 from support.rows import Call, Row, Rows, changes, crud, data_of, deletes, lists, log_rows, reads
+from support.system import eventually
 
 HWID_OF_NOBODY = "f" * 16
 
@@ -117,6 +118,12 @@ def _with_tape(office: Office) -> Call:
     return Call("/media_servers/filtered_by_tape_library_pool", about=1)
 
 
+def _measured(office: Office) -> int:
+    """What a server measured of itself, which it stores each few seconds."""
+    path = "/rubackup_server_system_monitoring"
+    return int(eventually(lambda: office.items(path), 20)[0]["id"])
+
+
 def _tape_servers(office: Office, _call: Call, answer: httpx.Response) -> None:
     assert [row["hostname"] for row in data_of(answer)["items"]] == [office.media]
 
@@ -141,7 +148,7 @@ MEDIA: Rows = {
     **deletes("/unauthorised_media_servers", lambda o: o.waiting("media")["id"]),
     **log_rows("/media_servers_log", lambda o: o.items("/media_servers_log")[0]["id"]),
     **log_rows("/servers_hw_id_tmp", lambda o: o.items("/servers_hw_id_tmp")[0]["id"]),
-    **log_rows("/rubackup_server_system_monitoring", lambda o: o.items("/rubackup_server_system_monitoring")[0]["id"]),
+    **log_rows("/rubackup_server_system_monitoring", _measured),
 }  # fmt: skip
 
 

@@ -23,7 +23,7 @@ from rubackup.wire.messages import (
 )
 from support.wire import CLIENT, SERVER
 
-LIMIT_SECONDS = 10.0
+LIMIT_SECONDS = 60.0
 HELLO = Hello(version=PROTOCOL_VERSION, hostname="client.example", package_version="1")
 
 

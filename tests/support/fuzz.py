@@ -50,7 +50,7 @@ CONFIG = {
 """503 is what the document promises for a host that is offline. A right form may name what is not there (400), or a
 version of a row that never was (412); a name that was tried too often waits (429).
 That nothing is answered without a token is shown, call by call, by the inherited suite."""
-CALL_SECONDS = 30
+CALL_SECONDS = 120
 ROUND = 40
 """Calls of an operation at a time, so that all operations meet all states of the system."""
 READ_ANEW = 400

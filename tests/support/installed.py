@@ -20,6 +20,7 @@ import httpx
 from rubackup.catalog.database import DatabaseAddress
 from rubackup.roles.installed.layout import PREFIX, VARIABLE, Layout
 from rubackup.roles.up.ports import free_ports
+from support.system import patiently
 
 PACKAGING = Path(__file__).parents[2] / "packaging"
 SUPERUSER_PASSWORD = "a-password-of-tests"
@@ -61,7 +62,7 @@ class Installation:
     def run(self, program: str, *arguments: str, status: int = 0, **environment: str) -> str:
         """What a program says on both outputs; it must end with `status`."""
         result = subprocess.run(
-            self.command(program, *arguments), capture_output=True, text=True, timeout=60, check=False,
+            self.command(program, *arguments), capture_output=True, text=True, timeout=patiently(60), check=False,
             env=self.environment(**environment), stdin=subprocess.DEVNULL,
         )  # fmt: skip
         assert result.returncode == status, (
@@ -96,7 +97,7 @@ class Installation:
     def start(self, role: str, **environment: str) -> None:
         """`--start` in the background, until it serves or has ended."""
         if (before := self.running.get(role)) is not None:
-            before.wait(30)
+            before.wait(patiently(30))
         ready = self.layout.root / f"{role}.ready"
         ready.unlink(missing_ok=True)
         log = (self.layout.root / f"{role}.out").open("ab")
@@ -104,7 +105,7 @@ class Installation:
         process = subprocess.Popen(self.command(f"rubackup_{role}", "--start"), env=environment, stdout=log, stderr=log)
         log.close()
         self.running[role] = process
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + patiently(60)
         while not ready.exists():
             assert process.poll() is None, self.output(role)
             assert time.monotonic() < deadline, self.output(role)
@@ -119,7 +120,7 @@ class Installation:
         for process in self.running.values():
             process.terminate()
         for process in self.running.values():
-            process.wait(30)
+            process.wait(patiently(30))
 
     def init_primary(self, root: Path, postgres: DatabaseAddress, name: str, *more: str) -> str:
         """`rb_init -n primary-server` against a PostgreSQL; what it says."""
@@ -148,14 +149,14 @@ class Installation:
     def api(self, port: int) -> Iterator[httpx.Client]:
         """A client of the API that verifies it by this installation's root."""
         context = ssl.create_default_context(cafile=str(self.layout.root_certificate))
-        with httpx.Client(base_url=f"https://localhost:{port}/api/v1", verify=context, timeout=30) as client:
+        with httpx.Client(base_url=f"https://localhost:{port}/api/v1", verify=context, timeout=120) as client:
             yield client
 
 
 def _until(terminal: int, text: bytes | None, seconds: float = 60, again: str = "") -> bytes:
     """What a terminal shows up to `text`, or to its end. `again` is typed once a second: Ctrl-C just before a read is lost."""
     shown = b""
-    until = time.monotonic() + seconds
+    until = time.monotonic() + patiently(seconds)
     while text is None or text not in shown:
         assert time.monotonic() < until, shown
         if not select.select([terminal], [], [], 1)[0]:

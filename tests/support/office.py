@@ -10,6 +10,7 @@ import asyncio
 import functools
 import itertools
 import subprocess
+import time
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ from rubackup.roles.settings import Settings
 from rubackup.wire import control, pki
 from rubackup.wire.contexts import enrolment_context
 from support.control import enrol_message
-from support.system import RUBACKUP, System, eventually
+from support.system import LOGIN_SECONDS, RUBACKUP, System, eventually
 
 CONTRACT = Path(__file__).parents[1] / "contract" / "endpoints.yaml"
 PASSWORD = "Testing12345*"
@@ -66,6 +67,8 @@ class Office:
     system: System
     folder: Path
     callers: dict[str, httpx.Client] = field(default_factory=dict)
+    logins: dict[str, float] = field(default_factory=dict)
+    """When each of these logged in."""
     opened: list[httpx.Client] = field(default_factory=list)
     names: dict[str, str] = field(default_factory=dict)
     configuration: dict[str, Any] = field(default_factory=dict)
@@ -116,7 +119,8 @@ class Office:
 
     def caller(self, role: str = "") -> httpx.Client:
         """A user of the role, logged in; '' for a user without any."""
-        if role not in self.callers:
+        if role not in self.callers or time.monotonic() - self.logins[role] > LOGIN_SECONDS:
+            self.logins[role] = time.monotonic()
             name = unique("caller")
             query = {"role": role} if role == "supervisor" else {}
             user = self.user(name, **query)
@@ -139,7 +143,7 @@ class Office:
 
     def anonymous(self) -> httpx.Client:
         """A client without tokens."""
-        client = httpx.Client(base_url=self.system.http.base_url, verify=self.tls, timeout=30)
+        client = httpx.Client(base_url=self.system.http.base_url, verify=self.tls, timeout=300)
         self.opened.append(client)
         return client
 
@@ -302,7 +306,7 @@ class Office:
         self.allow_requests()
         words = ["request-rule-deletion", str(rule)] if kind == "delete" else self.new_rule_words()
         command = [*RUBACKUP, "client", "--state", str(self.system.state), *words]
-        result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        result = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
         assert result.returncode == 0, result.stdout + result.stderr
         waiting = self.items(f"/{kind}_rule_requests", sort_by="id", sort_order="desc")
         return int(waiting[0]["id"])

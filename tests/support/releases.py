@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rubackup.catalog.indexes import declared
 from rubackup.catalog.versions import OWN, Code
 
 FIRST = OWN.newest() + 1
@@ -44,8 +45,14 @@ def upgrade() -> None:
 '''
 
 
-def chain(target: Path, steps: Mapping[int, tuple[str, str]], product: str, beside: int = OWN.beside) -> Code:
-    """This code's migrations and those of `steps` in a folder of their own."""
+def chain(
+    target: Path,
+    steps: Mapping[int, tuple[str, str]],
+    product: str,
+    beside: int = OWN.beside,
+    indexes: Mapping[str, str] | None = None,
+) -> Code:
+    """This code's migrations and those of `steps` in a folder of their own; `indexes` by revision."""
     (target / "versions").mkdir(parents=True)
     for path in OWN.folder.rglob("*"):
         if path.suffix in {".sql", ".py"}:
@@ -55,7 +62,15 @@ def chain(target: Path, steps: Mapping[int, tuple[str, str]], product: str, besi
             (target / f"{number:04}_{half}.sql").write_text(sql, encoding="utf-8")
             module = _MODULE.format(number=number, half=half, before=number - 1)
             (target / f"versions/r{number:04}_{half}.py").write_text(module, encoding="utf-8")
+    for revision, sql in (indexes or {}).items():
+        (target / f"{revision}.indexes.sql").write_text(sql, encoding="utf-8")
     return Code(target, product, beside)
+
+
+def whole(code: Code, revision: str) -> str:
+    """A file with the indexes that are built before it, as statements of one transaction."""
+    built = "".join(f"{one.plain};\n" for one in declared(code, revision))
+    return built + (code.folder / f"{revision}.sql").read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True)

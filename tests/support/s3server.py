@@ -13,7 +13,6 @@ import socket
 import ssl
 import struct
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -73,7 +72,7 @@ class Fault(Exception):
 
 Script = Callable[[int, str, str], str | None]
 """Gets number, method and key of each request; names what goes wrong with it: `before` and `after` (the connection is
-dropped before, or after the request had its effect), `500 before`, `503 after`, `429 before` and so on, `slow`."""
+dropped before, or after the request had its effect), `500 before`, `503 after`, `429 before` and so on. It may wait."""
 
 
 class S3Server:
@@ -93,7 +92,7 @@ class S3Server:
         self._server.daemon_threads = True
         if tls:
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
 
     def reset(self) -> None:
         """As new; requests that came before have no effect any more, however late they are served."""
@@ -110,7 +109,6 @@ class S3Server:
         self.multipart_conditions = True
         self.other_tags = False
         """ETags that are no MD5, as with encryption by the server."""
-        self.slow_seconds = 0.0
         self.late: Callable[[], object] = lambda: None
         """Called when a request of before `reset` would have been served."""
 
@@ -168,8 +166,6 @@ class _Handler(BaseHTTPRequestHandler):
             owner.log.append((self.command, self.key + (f"?{self.address.query}" if self.address.query else "")))
             number, life = len(owner.log) - 1, owner.life
         what = (owner.script(number, self.command, self.key) if owner.script else None) or ""
-        if what == "slow":
-            time.sleep(owner.slow_seconds)
         if what == "before":
             self._hang_up()
             return

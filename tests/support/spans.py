@@ -31,7 +31,8 @@ SYSTEM = {
 VERBS = {"daemon-reload", "disable", "enable", "reload", "restart", "start", "status", "stop"}
 """What systemctl is told to do."""
 ELSEWHERE = {
-    "/etc/hosts", "/proc", "/run", "/tmp", "/", "/dev/sgN", "eth0", "compinit", "listen_addresses", "max_connections", "pg_hba.conf", "shared_buffers",
+    "/etc/hosts", "/proc", "/run", "/tmp", "/", "/dev/sgN", "eth0", "compinit", "listen_addresses", "max_connections", "pg_hba.conf", "shared_buffers", "temp_file_limit", "work_mem",
+    "default_transaction_read_only",
     "superuser_reserved_connections = 50", "tzdata", "Europe/Moscow", "C.UTF-8", "LC_COLLATE 'C'", "LC_CTYPE 'C.UTF-8'", "LANG", "HOME", "PATH",
     "GET", "POST", "PATCH", "DELETE", "null", "nobody", "libbotan-2-19", "cryptography", "process_*",
     "ALTER DATABASE rubackup RENAME TO rubackup_damaged", "rubackup_damaged", "purge",

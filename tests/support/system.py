@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import secrets
+import signal
 import subprocess
 import sys
 import time
@@ -20,6 +21,10 @@ from rubackup.client.compare import compare_trees
 
 FINAL = {"Done", "Error", "Broken", "Killed"}
 RUBACKUP = [str(Path(sys.executable).with_name("rubackup"))]
+LEAST_PATIENCE, PATIENCE = 60, 5
+"""What must come is waited for so many times as long as it takes on a machine that does nothing else, a minute at least."""
+LOGIN_SECONDS = 240
+"""How long one login is used; an access token lives 15 minutes."""
 
 
 @dataclass
@@ -30,16 +35,30 @@ class System:
     facts: dict[str, Any]
     database: str = "rubackup"
     http: httpx.Client = field(init=False)
+    _login_at: float = field(init=False, default=0.0)
 
     def __post_init__(self) -> None:
         import ssl
 
         context = ssl.create_default_context(cafile=self.facts["ca_file"])
-        self.http = httpx.Client(base_url=self.facts["api"] + "/api/v1", verify=context, timeout=30)
+        self.http = httpx.Client(base_url=self.facts["api"] + "/api/v1", verify=context, timeout=120)
+        self.http.event_hooks["request"] = [self._stay]
         self.login()
+
+    def _stay(self, request: httpx.Request) -> None:
+        """Log in again now and then: tests of a system go on for longer than an access token lives."""
+        if time.monotonic() - self._login_at > LOGIN_SECONDS and "/auth/" not in request.url.path:
+            stale = self.http.headers["Authorization"]
+            with contextlib.suppress(
+                httpx.HTTPError
+            ):  # while the API is killed; the login that there is is good for longer
+                self.login()
+            if request.headers.get("Authorization") == stale:
+                request.headers.update({name: self.http.headers[name] for name in ("Authorization", "X-CSRF-TOKEN")})
 
     def login(self) -> None:
         """Log in as the superuser."""
+        self._login_at = time.monotonic()
         password = Path(self.facts["password_file"]).read_text().strip()
         body = {"rubackup_database": self.database, "rubackup_user": self.facts["superuser"], "password": password}
         answer = self.http.post("/auth/login", json=body)
@@ -126,6 +145,27 @@ class System:
         self.done(self.restore(record, target))
         return bool(compare_trees(source, target / str(source).lstrip("/")).equal)
 
+    @contextlib.contextmanager
+    def frozen(self, process: str) -> Iterator[int]:
+        """A process stands still for the length of a block, which is to be much shorter than a lease; its number."""
+        pid = self.processes()[process]
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield pid
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+    @contextlib.contextmanager
+    def slow_backups(self, kib_a_second: int) -> Iterator[int]:
+        """The client's backups send no more for the length of a block: what was begun is still at work. Id of the limit."""
+        limit = {"client": self.facts["client"], "backup_bandwidth": kib_a_second}
+        self.call("POST", "/client_bandwidth", {"data": limit}, status=201)
+        (row,) = self.call("GET", "/client_bandwidth")["data"]["items"]
+        try:
+            yield int(row["id"])
+        finally:
+            self.call("DELETE", f"/client_bandwidth/{row['id']}")
+
     def pool_node(self, pool: str) -> dict[str, Any]:
         """The pool in the tree of media servers."""
         servers = self.call("GET", "/media_servers/tree")["data"]["media_servers"]
@@ -137,8 +177,14 @@ class System:
         return found
 
 
+def patiently(seconds: float) -> float:
+    """How long a test waits for what takes `seconds` when nothing else runs."""
+    return max(LEAST_PATIENCE, PATIENCE * seconds)
+
+
 def eventually(probe: Callable[[], Any], seconds: float, describe: Callable[[], Any] = lambda: "") -> Any:
-    """What `probe` gives as soon as it is true; asserts after `seconds`. Errors of the connection count as false."""
+    """What `probe` gives as soon as it is true, in `seconds` when nothing else runs. Errors of the connection count as false."""
+    seconds = patiently(seconds)
     deadline = time.monotonic() + seconds
     while True:
         with contextlib.suppress(httpx.TransportError):
@@ -158,7 +204,7 @@ def up(state: Path, *arguments: str, environment: dict[str, str] | None = None, 
         command,
         capture_output=True,
         text=True,
-        timeout=seconds,
+        timeout=patiently(seconds),
         check=False,
         env={**os.environ, "MEMORY_STORAGES": "True", "RETENTION_SECONDS": "2", **(environment or {})},
     )
@@ -168,7 +214,7 @@ def up(state: Path, *arguments: str, environment: dict[str, str] | None = None, 
 
 def down(state: Path) -> None:
     """Stop the system in `state`."""
-    subprocess.run([*RUBACKUP, "down", "--state", str(state)], capture_output=True, timeout=60, check=True)
+    subprocess.run([*RUBACKUP, "down", "--state", str(state)], capture_output=True, timeout=patiently(60), check=True)
 
 
 def logs(state: Path) -> str:

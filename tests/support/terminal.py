@@ -17,6 +17,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from support.system import patiently
+
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]|\x1b\][^\x07]*\x07|\x1b[=>]|\r|\x00")
 """What moves the cursor or colours, of which a test wants to know nothing."""
 
@@ -55,7 +57,7 @@ class Terminal:
 
     def expect(self, pattern: str, seconds: float = 20) -> re.Match[str]:
         """What matches, of what was shown since the last match; fails when it does not come."""
-        until = time.monotonic() + seconds
+        until = time.monotonic() + patiently(seconds)
         while True:
             found = re.compile(pattern).search(self.shown, self._seen)
             if found:
@@ -65,19 +67,19 @@ class Terminal:
 
     def status(self, seconds: float = 20) -> int:
         """The exit status; what is still shown until then is read."""
-        until = time.monotonic() + seconds
+        until = time.monotonic() + patiently(seconds)
         while self._read(until - time.monotonic()):
             pass
-        return self._process.wait(max(until - time.monotonic(), 1))
+        return self._process.wait(max(until - time.monotonic(), 10))
 
     def interrupt(self, seconds: float = 20) -> int:
         """Ctrl-C until the program ends; its exit status. One that comes just before a read is seen by the next one only."""
-        until = time.monotonic() + seconds
+        until = time.monotonic() + patiently(seconds)
         while self._process.poll() is None and time.monotonic() < until:
             self.type("\x03")
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(5)  # a second one while it ends would kill it
-        return self.status(max(until - time.monotonic(), 1))
+                self._process.wait(20)  # a second one while it ends would kill it
+        return self.status()
 
     @property
     def raw(self) -> str:

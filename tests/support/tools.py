@@ -18,6 +18,7 @@ from rubackup.server.tickets import TicketOffice
 from rubackup.server.tools import ClientTools
 from rubackup.services import dispatch
 from rubackup.wire import pki
+from rubackup.wire.certificates import certificate_key_hash
 from rubackup.wire.control import ControlPeer
 from rubackup.wire.messages import LocalUser, Message, RequestRule, StartBackup, StartRestore
 from support.catalogue import CLIENT, OTHER_CLIENT, SERVER, World, insert
@@ -33,11 +34,17 @@ class Place:
     def __init__(self, world: World, installation: Installation, address: tuple[str, int]) -> None:
         self.world, self.installation, self.address = world, installation, address
         self.other = 0
+        self._files: dict[str, pki.TlsFiles] = {}
 
     @asynccontextmanager
     async def client(self, hwid: str = CLIENT) -> AsyncIterator[ControlPeer]:
         """A connection of a client with a good certificate."""
-        async with dialled(self.address, self.installation.files("client", hwid)) as peer:
+        if hwid not in self._files:
+            files = self._files[hwid] = self.installation.files("client", hwid)
+            async with self.world.database.connection() as db:  # the key with which it was authorised
+                key = certificate_key_hash(files.chain.read_bytes())
+                await db.execute("UPDATE clients SET fingerprint = $2 WHERE hwid = $1", hwid, key)
+        async with dialled(self.address, self._files[hwid]) as peer:
             yield peer
 
     async def set(self, **flags: Any) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,6 +13,14 @@ from rubackup.wire import pki
 SERVER = "a" * 64
 MEDIA = "c" * 64
 CLIENT = "b" * 16
+
+
+@contextmanager
+def refusing() -> Iterator[tuple[str, int]]:
+    """An address that refuses connections, and that nobody else gets meanwhile: it is taken, and not listened on."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()
 
 
 class Installation:

@@ -136,7 +136,7 @@ def test_a_lost_catalogue_is_begun_anew_and_filled_from_the_pool(alone: Host, so
     assert before
     assert "stop it first" in installation.run("rubackup_alone", "--new-catalogue", status=1)
     installation.run("rubackup_alone", "--stop")
-    assert installation.running.pop("alone").wait(60) == 0
+    assert installation.running.pop("alone").wait(120) == 0
     assert f"has a catalogue. If it is to go: mv {data}" in installation.run(
         "rubackup_alone", "--new-catalogue", status=1
     )
@@ -176,6 +176,6 @@ def test_another_host_goes_on_with_the_folder(alone: Host, source: Path, tmp_pat
             assert "Done" in other.client("restore", str(number), "--to", str(target), "--wait")
             assert compare_trees(source, target / source.relative_to("/")).differences == []
         assert "was stopped" in other.installation.run("rubackup_alone", "--stop")
-        assert other.installation.running.pop("alone").wait(60) == 0
+        assert other.installation.running.pop("alone").wait(120) == 0
     finally:
         other.installation.stop_all()

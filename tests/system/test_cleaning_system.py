@@ -13,7 +13,7 @@ from support.system import RUBACKUP, System, eventually
 def rubackup(system: System, *arguments: str) -> str:
     """What the command prints; it must end well."""
     command = [*RUBACKUP, *arguments, "--state", str(system.state)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=True).stdout
 
 
 def test_space_of_a_deleted_copy_is_marked_and_the_rest_restores(system: System, tmp_path: Path) -> None:

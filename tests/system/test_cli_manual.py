@@ -58,7 +58,7 @@ def test_every_example_does_what_the_manual_shows(system: System, tmp_path: Path
     }  # fmt: skip
 
     done = subprocess.run(
-        ["bash", "-c", script], capture_output=True, text=True, timeout=480, check=False, env=environment
+        ["bash", "-c", script], capture_output=True, text=True, timeout=900, check=False, env=environment
     )
 
     printed = [part.lstrip("\n") for part in done.stdout.split(f"{MARK}\n")]

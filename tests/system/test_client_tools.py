@@ -23,7 +23,7 @@ from support.system import RUBACKUP, System, eventually
 def tool(system: System, *arguments: str, status: int = 0) -> Any:
     """What a tool prints as JSON; its sentence on stderr when it fails."""
     command = [*RUBACKUP, "client", "--state", str(system.state), *arguments, "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, stdin=subprocess.DEVNULL)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, stdin=subprocess.DEVNULL)
     assert done.returncode == status, f"{done.returncode} {done.stdout} {done.stderr}"
     return done.stderr if status else json.loads(done.stdout)
 
@@ -81,13 +81,17 @@ def script(folder: Path, text: str) -> str:
     return str(path)
 
 
+def connected(told: dict[str, Any]) -> dict[str, Any]:
+    """What a status tells, as soon as there is one server and the client is connected to it: an earlier test may have killed either."""
+    return told if [there for _, there in told["agent"]["servers"]] == [True] else {}
+
+
 def test_status_tells_of_the_process_and_of_what_is_allowed(system: System) -> None:
     """The host by itself, the settings from the server."""
     with flags(system, client_side_restore=False):
-        told = tool(system, "status")
+        told = eventually(lambda: connected(tool(system, "status")), 30)
 
     assert told["agent"]["hwid"] == client(system)["hwid"]
-    assert [connected for _, connected in told["agent"]["servers"]] == [True]
     assert told["client"]["client"] == system.facts["client"]
     assert (told["client"]["ls_pool"], told["client"]["client_side_restore"]) == ("Default", False)
 
@@ -171,7 +175,7 @@ def test_a_rule_is_requested_approved_used_and_requested_to_go(system: System, t
         )["request"]  # fmt: skip
         state = system.call("GET", "/server_state")["data"]
         assert [one["rule"] for one in state["new_rule_requests"] if one["id"] == asked] == [name]
-        assert [one["id"] for one in tool(system, "rules")["requests"]] == [asked]
+        assert [one["id"] for one in tool(system, "rules")["requests"] if one["name"] == name] == [asked]
 
         system.call("POST", "/new_rule_requests/approve", {"ids": [asked]})
         rule = rule_named(system, name)
@@ -308,7 +312,7 @@ def test_tools_are_served_again_after_the_clients_process_was_killed(system: Sys
 
     def answers() -> bool:
         command = [*RUBACKUP, "client", "--state", str(system.state), "status"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
         assert done.returncode in {0, 3}, done.stderr
         return done.returncode == 0
 

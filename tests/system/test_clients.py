@@ -9,12 +9,12 @@ from support.system import System, eventually
 
 def test_a_deleted_client_waits_for_authorisation_again(system: System, tmp_path: Path) -> None:
     """Deleting a client ends its connection and moves it back; authorising it again lets it work."""
-    client = system.call("GET", "/clients")["data"]["items"][0]
+    (client,) = system.call("GET", "/clients")["data"]["items"]
     (tmp_path / "file").write_text("x")
 
     system.call("DELETE", f"/clients/{client['id']}")
-    waiting = eventually(lambda: system.call("GET", "/unauthorised_clients")["data"]["items"], 30)
-    assert waiting[0]["hwid"] == client["hwid"]
+    own = f'hwid="{client["hwid"]}"'
+    waiting = eventually(lambda: system.call("GET", "/unauthorised_clients", filter_data=own)["data"]["items"], 30)
     assert system.call("GET", "/clients")["data"]["total"] == 0
     system.call("POST", "/clients/authorize", {"data": {"clients_ids": [waiting[0]["id"]]}}, status=201)
 

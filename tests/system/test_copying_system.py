@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from rubackup.roles.up.ports import free_port
-from support.system import System, eventually
+from support.system import FINAL, System, eventually, running
 
 PART_BYTES = 100_000_000
 PARTS = 5
@@ -30,6 +30,13 @@ def ask(system: System, record: int, what: str, pool: str) -> int:
 def manifests(folder: Path) -> set[str]:
     """The records that the pools below a folder hold."""
     return {file.stem for file in folder.rglob("manifests/*.manifest")}
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """One of its own: a media server is left behind, and the configuration changes for all pools."""
+    with running(tmp_path_factory.mktemp("copying") / "state") as system:
+        yield system
 
 
 @pytest.fixture(scope="module")
@@ -108,12 +115,12 @@ def test_a_killed_process_costs_no_copy(
     system: System, source: Path, tmp_path: Path, process: str, what: str, point: str
 ) -> None:
     """Kill -9 while chunks go over, while they are read back, and as soon as the record is sealed: one good copy."""
-    system.login()
     origin, target = system.add_pool(tmp_path / "origin"), system.add_pool(tmp_path / "target")
     system.done(system.backup(source, pool=origin))
     (first,) = copies_in(system, source, origin)
     number = ask(system, first["id"], what, target)
-    eventually(lambda: list((tmp_path / "target").glob(point)), 60, lambda: system.task(number))
+    begun = (lambda: list((tmp_path / "target").glob(point))), (lambda: system.task(number)["status"] in FINAL)
+    eventually(lambda: any(look() for look in begun), 60, lambda: system.task(number))
 
     victim = system.processes()[process]
     os.kill(victim, signal.SIGKILL)
@@ -133,7 +140,6 @@ def test_a_copy_that_is_killed_or_paused_leaves_nothing_listed(
     system: System, source: Path, record: dict[str, Any], tmp_path: Path
 ) -> None:
     """A killed one never appears; a paused one keeps its source from being deleted, and goes on where it was."""
-    system.login()
     first, second = system.add_pool(tmp_path / "one"), system.add_pool(tmp_path / "two")
     killed = ask(system, record["id"], "copying", first)
     eventually(lambda: list((tmp_path / "one").rglob("packs/**/*.open")), 60, lambda: system.task(killed))
@@ -158,7 +164,6 @@ def test_a_target_without_room_ends_the_task_and_the_source_stays(
     system: System, source: Path, record: dict[str, Any], tmp_path: Path
 ) -> None:
     """The sentence says that there is no room; nothing of it is listed."""
-    system.login()
     system.call("PATCH", "/global_configuration", {"data": {"pool_storage_capacity_reserve": 2**60}})
     try:
         target = system.add_pool(tmp_path / "target", ignore_free_space_check=False)
@@ -174,7 +179,6 @@ def test_a_target_without_room_ends_the_task_and_the_source_stays(
 
 def test_an_immutable_copy_is_locked_in_its_pool_too(system: System, tmp_path: Path) -> None:
     """The pool has the lock as a file; the catalogue refuses to delete or to move, and takes a longer time only."""
-    system.login()
     folder = tmp_path / "source"
     folder.mkdir()
     (folder / "file").write_bytes(os.urandom(100_000))
@@ -201,7 +205,6 @@ def test_an_immutable_copy_is_locked_in_its_pool_too(system: System, tmp_path: P
 
 def test_new_copies_are_verified_where_it_is_configured_so(system: System, tmp_path: Path) -> None:
     """With contents they become Trusted; without, the message says that nothing was read."""
-    system.login()
     folder = tmp_path / "source"
     folder.mkdir()
     (folder / "file").write_bytes(os.urandom(100_000))
@@ -227,7 +230,6 @@ def test_new_copies_are_verified_where_it_is_configured_so(system: System, tmp_p
 @pytest.fixture
 def annex(system: System, tmp_path: Path) -> Iterator[str]:
     """A second media server, connected; its host name."""
-    system.login()
     state = tmp_path / "annex"
     state.mkdir()
     name = f"annex-{secrets.token_hex(3)}"
@@ -259,7 +261,7 @@ def annex(system: System, tmp_path: Path) -> Iterator[str]:
         yield name
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(120)
 
 
 def test_copies_go_to_another_media_server_and_back(system: System, annex: str, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -10,7 +11,14 @@ import pytest
 
 from rubackup.client.compare import compare_trees
 from support.office import Office
-from support.system import System, eventually
+from support.system import System, eventually, running
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """One of its own: what is damaged here is nobody else's."""
+    with running(tmp_path_factory.mktemp("damage") / "state") as system:
+        yield system
 
 
 def newest_pack(system: System) -> Path:

@@ -26,7 +26,7 @@ def test_the_demo_matches_and_is_incremental_the_second_time(tmp_path: Path):
     command = [*RUBACKUP, "demo", str(source), "--once", "--state", str(tmp_path / "state")]
 
     for kind in ("(full)", "(incremental)"):
-        result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+        result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
         assert result.returncode == 0, result.stdout + result.stderr
         assert kind in result.stdout
     assert holder(State(tmp_path / "state")) is None
@@ -46,7 +46,10 @@ def test_the_lines_that_the_demo_prints_work_as_they_stand(tmp_path: Path):
     demo = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=as_from_a_terminal)  # noqa: PLW1509
     assert demo.stdout is not None
     with demo.stdout:
-        lines = list(iter(demo.stdout.readline, "The system runs until Ctrl-C.\n"))
+        lines = []
+        while (line := demo.stdout.readline()) != "The system runs until Ctrl-C.\n":
+            assert line, lines
+            lines.append(line)
         pasted = "".join(lines[lines.index("Paste into a shell:\n") + 1 :])
 
         answers = subprocess.run(
@@ -54,7 +57,7 @@ def test_the_lines_that_the_demo_prints_work_as_they_stand(tmp_path: Path):
         ).stdout.splitlines()
         demo.send_signal(signal.SIGINT)
 
-        assert demo.wait(60) == 0
+        assert demo.wait(120) == 0
     queue, created = (json.loads(line) for line in answers if line.startswith("{"))
     assert [task["status"] for task in queue["data"]["items"]] == ["Done"] * 3
     assert "TASK WAS ADDED TO QUEUE:4" in created["message"]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from rubackup.client.compare import compare_trees
-from support.system import System
+from support.system import System, running
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system needs root")
 
@@ -29,8 +29,15 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
+@pytest.fixture
+def system(tmp_path: Path) -> Iterator[System]:
+    """One of its own: a pool is left whose disk is gone, and there is no emergency storage."""
+    with running(tmp_path / "state") as system:
+        yield system
+
+
 def test_a_full_disk_ends_the_task_with_a_sentence_and_harms_nothing(
-    system: System, tmp_path: Path, small_disk: Path
+    small_disk: Path, system: System, tmp_path: Path
 ) -> None:
     """Without an emergency folder disk full is an Error that names the pool's; earlier copies restore; with room backups work."""
     system.call("PATCH", "/global_configuration", {"data": {"emergency_storage_local_catalog": ""}})

@@ -12,7 +12,7 @@ from support.system import RUBACKUP, System, eventually
 def key(system: System, *arguments: str) -> str:
     """What `rubackup client key` prints."""
     command = [*RUBACKUP, "client", "--state", str(system.state), "key", *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=300).stdout
 
 
 def encrypted_backup(system: System, source: Path, backup_type: str = "full") -> dict[str, Any]:
@@ -21,7 +21,7 @@ def encrypted_backup(system: System, source: Path, backup_type: str = "full") ->
         *RUBACKUP, "client", "--state", str(system.state), "backup", str(source), "--pool", "Default", "--type", backup_type,
         "--crypto", "aes-256-gcm", "--wait",
     ]  # fmt: skip
-    subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
+    subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
     row: dict[str, Any] = system.records(source)[-1]
     return row
 

@@ -24,7 +24,7 @@ def rule(system: System, resource: Path, **fields: Any) -> int:
     wanted = {
         "name": "nightly", "client_id": system.facts["client"], "resource_type": "File system",
         "resource": str(resource), "backup_type": "incremental", "pool_id": "Default", "storage_duration": "1 day",
-        "priority": 200, "hour": 3, "status": "run",
+        "priority": 200, "hour": 3, "status": "wait",
     }  # fmt: skip
     system.call("POST", "/global_schedule", {"data": {"global_schedule": wanted | fields}}, status=201)
     items = system.call("GET", "/global_schedule", filter_data=f'resource="{resource}"')["data"]["items"]

@@ -67,7 +67,7 @@ def curl(system: System, line: str, *more: str, **values: str) -> str:
         text = text.replace(f"<{key}>", value)
     words = shlex.split(text.replace("\\\n", " "))
     environment = {**os.environ, "CURL_CA_BUNDLE": system.facts["ca_file"]}
-    result = subprocess.run([*words, *more], capture_output=True, text=True, timeout=30, check=True, env=environment)
+    result = subprocess.run([*words, *more], capture_output=True, text=True, timeout=300, check=True, env=environment)
     return result.stdout
 
 

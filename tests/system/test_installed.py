@@ -183,7 +183,7 @@ def test_stopping_leaves_nothing(site: Site) -> None:
     process = site.installation.running.pop("client")
 
     assert site.installation.run("rubackup_client", "--stop") == "rubackup_client was stopped.\n"
-    assert process.wait(5) == 0
+    assert process.wait(120) == 0
     assert site.installation.run("rubackup_client", "--status", status=3) == "rubackup_client is not running.\n"
     site.installation.start("client")
 

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from support.system import RUBACKUP, down, up
+from support.system import RUBACKUP, down, eventually, up
 
 
 def test_a_lost_catalogue_is_not_replaced_by_an_empty_one(tmp_path: Path) -> None:
@@ -22,7 +22,7 @@ def test_a_lost_catalogue_is_not_replaced_by_an_empty_one(tmp_path: Path) -> Non
             [*RUBACKUP, "up", "--detach", "--state", str(state)],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
             check=False,
         )
         assert refused.returncode == 1
@@ -33,7 +33,7 @@ def test_a_lost_catalogue_is_not_replaced_by_an_empty_one(tmp_path: Path) -> Non
     system = up(state, "--new-catalogue")
     try:
         assert system.call("GET", "/clients")["data"]["items"][0]["hwid"] == hwid
-        assert not system.pool_node("Default")["problem"]
+        eventually(lambda: not system.pool_node("Default")["problem"], 30, lambda: system.pool_node("Default"))
     finally:
         system.http.close()
         down(state)

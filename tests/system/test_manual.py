@@ -37,7 +37,7 @@ def test_every_command_does_what_the_manual_shows(system: System, tmp_path: Path
     wanted = [block for block in blocks([page]) if block.where == UP]
 
     done = subprocess.run(
-        ["bash", "-c", script(wanted)], capture_output=True, text=True, timeout=120, check=False, env=environment
+        ["bash", "-c", script(wanted)], capture_output=True, text=True, timeout=900, check=False, env=environment
     )
 
     printed = parts(done.stdout)

@@ -145,6 +145,6 @@ def test_the_look_at_the_api_is_carried_out(system: System) -> None:
         pytest.skip("curl is not installed")
     typed = line.replace("CA ", f"{system.facts['ca_file']} ").replace("https://HOST:5656", system.facts["api"])
 
-    done = subprocess.run(shlex.split(typed), capture_output=True, text=True, check=False, timeout=20)
+    done = subprocess.run(shlex.split(typed), capture_output=True, text=True, check=False, timeout=300)
 
     assert (done.returncode, '"ok"' in done.stdout) == (0, True), done

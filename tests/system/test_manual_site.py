@@ -27,6 +27,9 @@ OUTSIDE = re.compile(r"""(?:src|href|action)=["']?(?:https?:)?//[^\s"'>]+|url\([
 LINKS_FOR_READERS = ("docs.python.org/",)
 """What a page may lead to; nothing is fetched from there."""
 
+PATIENCE_MS = 300_000
+expect.set_options(timeout=PATIENCE_MS)
+
 needs_chromium = pytest.mark.skipif(not CHROMIUM.exists(), reason="Chromium is not installed (Debian package chromium)")
 
 
@@ -51,8 +54,9 @@ def page(site: Path) -> Iterator[Page]:
     """A page of a headless Chromium that may read the site's files and nothing else; complaints of its console fail the test."""
     complaints: list[str] = []
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS, timeout=PATIENCE_MS)
         page = browser.new_page(viewport={"width": 1400, "height": 1000})
+        page.set_default_timeout(PATIENCE_MS)
         here = (site.as_uri(), "data:", "about:")
         page.on("request", lambda request: None if request.url.startswith(here) else complaints.append(request.url))
         page.on("console", lambda told: complaints.append(told.text) if told.type in {"error", "warning"} else None)

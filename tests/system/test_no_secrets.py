@@ -178,6 +178,7 @@ def stored(site: Installation, known: Known) -> None:
     """What lies in files: keys, passwords, the master key in the forms in which it might be written."""
     layout = site.layout
     known.add("password of the service database", layout.database_password.read_text().strip())
+    known.add("secret of sessions", layout.token_secret.read_text().strip())
     known.add("password of the superuser", SUPERUSER_PASSWORD)
     for path in layout.root.glob("keys/**/*Key.key"):
         known.add(f"key {path.name}", path.read_text().splitlines()[1])
@@ -198,7 +199,7 @@ def shown(site: Installation) -> dict[str, str]:
     for role, process in site.running.items():
         tasks = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         for pid in (str(process.pid), *tasks):
-            for name in ("cmdline", "environ"):
+            for name in ("cmdline", "environ") if Path(f"/proc/{pid}").exists() else ():
                 found[f"{name} of {role} {pid}"] = Path(f"/proc/{pid}/{name}").read_bytes().decode(errors="replace")
     return found
 

@@ -66,10 +66,11 @@ def test_a_catalogue_pulled_out_in_the_middle_of_a_backup(system: System, tmp_pa
     system.done(system.backup(first, pool=pool))
     (old,) = system.records(first)
 
-    task = system.backup(second, pool=pool)
-    eventually(lambda: len(list((one / "packs").rglob("*.pack"))) > 2, 20)
-    one.rename(tmp_path / "away")
-    one.mkdir()
+    with system.slow_backups(40 << 10):
+        task = system.backup(second, pool=pool)
+        eventually(lambda: len(list((one / "packs").rglob("*.pack"))) > 2, 20)
+        one.rename(tmp_path / "away")
+        one.mkdir()
     system.done(task)
     assert any(("one" in line and "marker" in line) or "away" in line for line in system.log(task))
     (new,) = system.records(second)
@@ -147,6 +148,7 @@ def test_a_pool_below_its_reserve_is_substituted(system: System, tmp_path: Path)
         system.done(task)
     finally:
         configure(system, pool_storage_capacity_reserve=2_000_000_000)
+        eventually(lambda: "kept in reserve" not in system.pool_node("Default")["problem"], 40)
     copy = system.records(source)[-1]
     assert (copy["pool"], copy["backup_type"]) == (other, "full")
     log = " ".join(system.log(task))
@@ -165,7 +167,9 @@ def test_a_group_spreads_backups_over_its_pools(system: System, tmp_path: Path) 
         body = {"data": {"dynamic_pool_group": name, "pool": pool, "enabled": True}}
         system.call("POST", "/dynamic_pool_groups_records", body, status=201)
     sources = [tree_of(tmp_path / f"source{number}", 40) for number in range(3)]
-    tasks = [system.backup(source, pool=name) for source in sources]
+    with system.slow_backups(1 << 10):  # else the first might be done before the second looks for a pool
+        tasks = [system.backup(source, pool=name) for source in sources]
+        eventually(lambda: [system.task(task)["bytes_sent"] > 0 for task in tasks[:2]] == [True, True], 40)
     for task in tasks:
         system.done(task)
     went = {system.records(source)[0]["pool"] for source in sources}

@@ -104,11 +104,11 @@ def test_a_terminal_shows_a_bar(logged_in: System, tmp_path: Path) -> None:
     reader.start()
     done = subprocess.run(
         [sys.executable, "-m", "rubackup.cli.rb", "backup", str(folder), "-c", logged_in.facts["client"], "--wait"],
-        stdout=subprocess.PIPE, stderr=end, text=True, timeout=120, check=False,
+        stdout=subprocess.PIPE, stderr=end, text=True, timeout=300, check=False,
         env={**os.environ, "TERM": "xterm", "COLUMNS": "120"},
     )  # fmt: skip
     os.close(end)
-    reader.join(timeout=10)
+    reader.join(timeout=120)
     os.close(terminal)
 
     drawn = b"".join(seen).decode()

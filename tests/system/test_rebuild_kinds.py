@@ -59,7 +59,7 @@ def test_a_device_and_a_bucket_are_taken_over(tmp_path: Path) -> None:
             _make(system, pool_type, uuid=uuid[1])
             system.call("POST", path, {"data": body | {"pool": pool_type}}, status=201)
         command = [*RUBACKUP, "rebuild-catalogue", "--state", str(state)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=True)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
         assert done.stdout.count("1 copies adopted") == 2, done.stdout
         for number, record in enumerate(system.records(source)):
             assert system.gives_back(record["id"], source, tmp_path / f"target{number}")

@@ -68,7 +68,7 @@ class Office:
             "TARGET": str(self.folder / "restored"), "MEMORY_STORAGES": "True", "RETENTION_SECONDS": "2",
         }  # fmt: skip
         done = subprocess.run(
-            ["bash", "-c", script(wanted)], capture_output=True, text=True, timeout=200, check=False, env=environment
+            ["bash", "-c", script(wanted)], capture_output=True, text=True, timeout=900, check=False, env=environment
         )
         printed = parts(done.stdout)
         for block, output in zip(wanted, printed, strict=False):
@@ -209,7 +209,7 @@ def _encrypted(system: System, source: Path) -> dict[str, Any]:
         *RUBACKUP, "client", "--state", str(system.state), "backup", str(source), "--pool", "Vault", "--crypto", "aes-256-gcm",
         "--wait",
     ]  # fmt: skip
-    subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
+    subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
     row: dict[str, Any] = system.records(source)[-1]
     return row
 

@@ -17,6 +17,7 @@ FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
+PATIENCE_MS = 300_000
 
 pytestmark = [
     pytest.mark.browser,
@@ -28,8 +29,9 @@ pytestmark = [
 def page() -> Iterator[Page]:
     """A page of a headless Chromium that trusts the test's certificate."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS, timeout=PATIENCE_MS)
         context = browser.new_context(ignore_https_errors=True, viewport={"width": 1400, "height": 1600})
+        context.set_default_timeout(PATIENCE_MS)
         yield context.new_page()
         browser.close()
 

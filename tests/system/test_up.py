@@ -33,7 +33,7 @@ def refused(*arguments: str, environment: dict[str, str] | None = None) -> str:
     """The sentence of an `up` that must fail."""
     command = [*RUBACKUP, "up", *arguments, "--detach"]
     result = subprocess.run(
-        command, capture_output=True, text=True, timeout=60, check=False, env={**os.environ, **(environment or {})}
+        command, capture_output=True, text=True, timeout=300, check=False, env={**os.environ, **(environment or {})}
     )
     assert result.returncode == 1, result
     assert "Traceback" not in result.stderr

@@ -12,7 +12,8 @@ import logging
 import threading
 import time
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
 from dataclasses import dataclass, field
 
 from rubackup.domain.errors import Busy, Fenced, RubackupError, Stopped, Unavailable
@@ -40,6 +41,8 @@ LOG_BATCH = 500
 PARALLEL_TASKS = 8
 """Unless the settings say otherwise."""
 MOST_PARALLEL_TASKS = 64
+DELIVERY_SECONDS = 10.0
+"""How long a task that has come to its end waits for its log to be taken; what is not goes with the report of the end."""
 PARALLEL_FOLLOWERS = 4
 """What follows a task that has ended, such as its script: so many at a time, the rest wait."""
 
@@ -72,6 +75,8 @@ class RunningTask:
     _logged: int = 0
     _sent: int = 0
     ticket_at: float = field(default_factory=time.monotonic)
+    delivery: Callable[[], Future[None]] | None = None
+    """Sends the lines that wait; for any thread."""
 
     def phase(self, name: str) -> None:
         """What the task is busy with: execution or transmission."""
@@ -87,6 +92,22 @@ class RunningTask:
             self._logged += 1
             if self._logged <= LOG_LINES_KEPT:
                 self._lines.append(LogLine(at_ns=time.time_ns(), level=level, text=text))
+
+    def deliver(self) -> None:
+        """Return when a server has the lines so far, or none takes them now.
+
+        Whoever publishes a record ends its task by that, before the thread of the task comes to report the end: who sees
+        the end is to see what led to it.
+        """
+        if self.delivery is None or self.is_stopped() or self.unsent() is None:
+            return
+        sending, until = self.delivery(), time.monotonic() + DELIVERY_SECONDS
+        while not wait_for((sending,), timeout=0.1).done and time.monotonic() < until and not self.is_stopped():
+            pass
+        if not sending.done():
+            sending.cancel()
+        elif error := sending.exception():
+            log.warning("the log of task %d could not be sent yet: %s", self.task_id, error)
 
     def check(self) -> None:
         """Stopped when the server no longer wants this attempt."""
@@ -234,6 +255,7 @@ class TaskRunner:
 
     async def _work(self, task: RunningTask, body: Body, follow: Follow | None) -> None:
         loop = asyncio.get_running_loop()
+        task.delivery = lambda: asyncio.run_coroutine_threadsafe(self._send_log(task), loop)
         try:
             outcome = await loop.run_in_executor(self._threads, guarded, task, body)
         finally:

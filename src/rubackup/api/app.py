@@ -120,7 +120,10 @@ class Application:
         except CallerError as error:
             return failure(error)
         except RubackupError as error:
-            log.warning("%s %s: %s (%s)", request.method, path, error.message, error.code)
+            detail = error.facts.get("detail", "")
+            log.warning(
+                "%s %s: %s (%s)%s", request.method, path, error.message, error.code, f" {detail}" if detail else ""
+            )
             return failure(error)
         except Exception:
             reference = secrets.token_hex(6)

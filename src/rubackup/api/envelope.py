@@ -26,10 +26,12 @@ STATUS_BY_CODE: dict[str, int] = {
     "conflict": 409,
     "precondition_failed": 412,
     "too_large": 413,
+    "address_too_long": 414,
     "unsupported_media": 415,
     "range_not_satisfiable": 416,
     "unprocessable": 422,
     "too_many_attempts": 429,
+    "head_too_large": 431,
     "system": 503,
     "unavailable": 503,
     "busy": 503,
@@ -104,8 +106,9 @@ def failure(error: RubackupError, headers: Mapping[str, str] | None = None) -> R
     """An answer that says what was wrong, field by field where fields were."""
     fields = error.fields if isinstance(error, Invalid) else {}
     extra = dict(headers or {})
-    if isinstance(error, TooManyAttempts):
-        extra["retry-after"] = str(error.retry_after_seconds)
+    wait = error.retry_after_seconds if isinstance(error, TooManyAttempts) else error.facts.get("retry_after_seconds")
+    if wait is not None:
+        extra["retry-after"] = str(wait)
     status = status_of(error)
     if status == 401:
         extra.setdefault("www-authenticate", "Bearer")

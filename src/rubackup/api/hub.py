@@ -35,6 +35,9 @@ MAX_WAITING = 1000
 POLL_SECONDS = 1.0
 RECHECK_SECONDS = 3.0
 RETRY_SECONDS = 1.0
+SETTLE_SECONDS = 2.0
+"""How long a look at what there is waits for transactions that run."""
+SETTLE_LOOK_SECONDS = 0.02
 CHANNELS = (EVENTS_CHANNEL, "tasks", "records")
 
 _encoder = msgspec.json.Encoder()
@@ -131,13 +134,27 @@ class EventHub:
         stream = self._admitted(credential, families)
         self._glances.add(stream)
         try:
-            async with self.database.connection() as db:
-                head = await events.head(db)
+            stream.log, stream.place = await self._settled()
         except BaseException:
             self.leave(stream)
             raise
-        stream.log, stream.place = head.log, head.now
         return stream
+
+    async def _settled(self) -> tuple[str, Place]:
+        """Where the log stands once it can be read up to all that was committed before this call.
+
+        It can be read up to the oldest transaction that runs. Who made a change and looks at once would not find it while
+        any other transaction of before that goes on. One that goes on for longer is not waited for.
+        """
+        loop = asyncio.get_running_loop()
+        until, wanted = loop.time() + SETTLE_SECONDS, 0
+        while True:
+            async with self.database.connection() as db:
+                head = await events.head(db)
+            wanted = wanted or head.beyond
+            if head.now.xid >= wanted or loop.time() >= until:
+                return head.log, head.now
+            await asyncio.sleep(SETTLE_LOOK_SECONDS)
 
     async def resume(self, stream: Subscription, log_name: str, place: Place) -> bool:
         """Let a stream go on after a place it was at before; False when events after it are gone."""

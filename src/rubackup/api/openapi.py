@@ -35,7 +35,7 @@ _ERRORS = {
     415: "The body must be application/json",
     429: "Too many; see `Retry-After`",
     500: "Unexpected error",
-    503: "The service database or a host that is needed does not answer",
+    503: "The service database or a host that is needed does not answer; see `Retry-After` where it is told",
 }
 
 

@@ -18,8 +18,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from rubackup.catalog import versions
-from rubackup.catalog.database import DatabaseAddress, translated
+from rubackup.catalog import indexes, versions
+from rubackup.catalog.database import DatabaseAddress
+from rubackup.catalog.faults import translated
 from rubackup.catalog.migrations.run import HEADS
 from rubackup.catalog.versions import LOCK_TIMEOUT_MS, OWN, Code, Schema
 from rubackup.domain.errors import Busy
@@ -44,13 +45,18 @@ WHERE l.locktype = 'relation' AND l.granted AND l.pid <> pg_backend_pid()
 class Runner:
     """Runs files on one connection, `db`, which can hold the lock of migrations meanwhile."""
 
-    def __init__(self, connection: AsyncConnection, db: Any, code: Code) -> None:
+    def __init__(self, connection: AsyncConnection, db: Any, code: Code, connect: Callable[[], Awaitable[Any]]) -> None:
+        """`connect` opens another connection of the driver."""
         self._connection = connection
         self.db = db
         self._code = code
+        self._connect = connect
 
     async def run(self, target: Schema) -> None:
-        """All files up to `target`: pre files first, each in a transaction of its own. Busy names who holds a table."""
+        """All files up to `target`: pre files first, each in a transaction of its own. Busy names who holds a table.
+
+        Indexes that a revision declares are built before its file, outside of a transaction, and for as long as it takes.
+        """
         await self.prepare()
         await self.patiently(lambda: self._run(target))
 
@@ -101,11 +107,24 @@ class Runner:
         await self.db.execute(f"CREATE TEMPORARY TABLE IF NOT EXISTS {HEADS} (version_num varchar(32) PRIMARY KEY)")
         await self.db.execute(f"TRUNCATE {HEADS}")
         await self.db.executemany(f"INSERT INTO {HEADS} VALUES ($1)", [(head,) for head in heads])  # noqa: S608 - constant
-        if target.pre > found.pre:
-            await self._connection.run_sync(_run_chain, self._code, f"{target.pre:04}_pre")
+        await self._run_half("pre", found.pre, target.pre)
+        await self._run_half("post", found.post, target.post)
+
+    async def _run_half(self, half: str, found: int, target: int) -> None:
+        """One of the two branches; where a revision declares indexes, these come before its file."""
+        done = found
+        for number in range(found + 1, target + 1):
+            revision = f"{number:04}_{half}"
+            if wanted := indexes.declared(self._code, revision):
+                await self._run_chain(half, done, number - 1)
+                done = number - 1
+                await indexes.build(self.db, revision, wanted, self._connect)
+        await self._run_chain(half, done, target)
+
+    async def _run_chain(self, half: str, found: int, target: int) -> None:
+        if target > found:
+            await self._connection.run_sync(_run_chain, self._code, f"{target:04}_{half}")
             await self._connection.rollback()
-        if target.post > found.post:
-            await self._connection.run_sync(_run_chain, self._code, f"{target.post:04}_post")
 
 
 @contextlib.asynccontextmanager
@@ -121,7 +140,7 @@ async def runner(address: DatabaseAddress, schema: str = "", code: Code = OWN) -
         try:
             async with engine.connect() as connection:
                 raw = await connection.get_raw_connection()
-                yield Runner(connection, raw.driver_connection, code)
+                yield Runner(connection, raw.driver_connection, code, connect)
         finally:
             await engine.dispose()
 

@@ -1,6 +1,6 @@
 """Connections to the catalogue: a pool, transactions, and a listener.
 
-Driver errors become errors of the domain here and nowhere else.
+What the driver raises becomes an error of the domain (`catalog.faults`).
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ import asyncpg
 import msgspec
 
 from rubackup.catalog import encryption
+from rubackup.catalog.faults import DRIVER_ERRORS, translated
 from rubackup.catalog.versions import PROGRAMS, admit, connection_name
-from rubackup.domain.errors import Busy, Conflict, Invalid, RubackupError, TooSlow, Unavailable
+from rubackup.domain.errors import Invalid, Unavailable
 
 Connection = Any
 """An asyncpg connection; the driver carries no types."""
@@ -26,10 +27,6 @@ LOCK_TIMEOUT_MS = 10_000
 COMMAND_SECONDS = 17.0
 """A little more than the statement time-out: a database that hangs answers nothing at all."""
 ACQUIRE_SECONDS = 5.0
-DRIVER_ERRORS = (
-    asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError,
-)  # fmt: skip
-"""All that a connection may raise, for those who only ask whether it failed."""
 
 
 @dataclass(frozen=True)
@@ -60,44 +57,6 @@ class DatabaseAddress:
             "host": self.host, "port": self.port, "user": self.user, "password": self.password,
             "database": self.database, "ssl": ssl,
         }  # fmt: skip
-
-
-@contextlib.contextmanager
-def translated() -> Any:
-    """Turn the driver's errors into the domain's."""
-    try:
-        yield
-    except RubackupError:
-        raise
-    except asyncpg.UniqueViolationError as error:
-        raise Conflict("The name is already taken.", constraint=error.constraint_name) from error
-    except asyncpg.ForeignKeyViolationError as error:
-        raise Conflict("The resource is in use.", constraint=error.constraint_name) from error
-    except asyncpg.DataError as error:
-        raise Invalid("A value is out of the range that can be stored.") from error
-    except asyncpg.QueryCanceledError as error:
-        raise TooSlow from error
-    except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError, asyncpg.SerializationError) as error:
-        raise Busy from error
-    except (
-        asyncpg.InvalidAuthorizationSpecificationError,  # and its kind, a wrong password
-        asyncpg.InvalidCatalogNameError,
-        asyncpg.InsufficientPrivilegeError,
-    ) as error:
-        raise Unavailable("The service database does not let this process in: its role, password or right.") from error
-    except (
-        asyncpg.PostgresConnectionError,
-        asyncpg.CannotConnectNowError,
-        asyncpg.AdminShutdownError,
-        asyncpg.CrashShutdownError,
-        asyncpg.TooManyConnectionsError,
-        asyncpg.InterfaceError,
-        asyncpg.InternalClientError,  # a connection that is lost between two steps of the protocol
-        ConnectionError,
-        OSError,
-        TimeoutError,
-    ) as error:
-        raise Unavailable("The service database does not answer.") from error
 
 
 async def _prepare(connection: Connection) -> None:

@@ -14,7 +14,8 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any, Literal
 
 from rubackup.catalog import collation, versions
-from rubackup.catalog.database import Connection, Database, DatabaseAddress, translated
+from rubackup.catalog.database import Connection, Database, DatabaseAddress
+from rubackup.catalog.faults import translated
 from rubackup.catalog.versions import OWN, Code, Process, Schema, require_known
 from rubackup.domain.errors import Busy, Conflict, Unavailable
 

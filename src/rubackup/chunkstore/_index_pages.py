@@ -13,6 +13,7 @@ from __future__ import annotations
 import mmap
 import operator
 import struct
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice, pairwise
@@ -27,7 +28,11 @@ _BRANCH, _LEAF, _OVERFLOW, _META = 1, 2, 4, 8
 _BIG, _DATABASE = 1, 2
 """Flags of nodes: the value lies in pages of its own; it describes a database."""
 _INTEGER_KEYS: Final = 8
+_STEP: Final = -1 if sys.byteorder == "little" else 1
+"""Bytes of an integer key read in these steps are in the order of the integers."""
 _MOST_KEY: Final = 511
+_MOST_UNWRITTEN: Final = 1 << 16
+"""Pages that a transaction took and gave back are free without having been written: the file may end before them."""
 
 _HEAD = struct.Struct("=QHHHH")
 """Number of the page, unused, kind, begin and end of the room that is free in it."""
@@ -112,8 +117,9 @@ class _File:
         self._free, self._main, self._last, self._now = max(metas, key=lambda meta: meta[3])
         if self._free.pad != self._size:
             raise _Wrong("the two first pages tell different sizes of pages")
-        if not 1 <= self._last < len(data) // self._size:
-            raise _Wrong(f"the last page is {self._last}, and the file has {len(data) // self._size}")
+        self._pages = len(data) // self._size
+        if not 1 <= self._last < 2 * self._pages + _MOST_UNWRITTEN:
+            raise _Wrong(f"the last page is {self._last}, and the file has {self._pages}")
         self._seen = bytearray(self._last + 1)
         self._seen[:2] = b"\1\1"
 
@@ -159,14 +165,14 @@ class _File:
             if (kind == _LEAF) != (one.depth == tree.depth):
                 raise _Wrong(f"{name}: page {one.page} is at the depth {one.depth} of {tree.depth}")
             keys = [self._data[node.key : node.value] for node in nodes]
+            ordered = [key[::_STEP] for key in keys] if flags else keys
             if kind == _BRANCH:
                 found.branches += 1
-                waiting += self._below(one, nodes, keys)
+                waiting += reversed([*self._below(one, nodes, ordered)])
                 continue
             found.leaves += 1
             found.entries += len(nodes)
-            if not flags:
-                self._check_keys(one, keys)
+            self._check_keys(one, ordered)
             for key, node in zip(keys, nodes, strict=True):
                 if node.bits or flags:
                     yield key, node.bits & ~_BIG, self._value(node, found)
@@ -201,9 +207,9 @@ class _File:
             raise _Wrong(f"the nodes of page {page} end at {reached}")
         return kind, [nodes[place] for place in places]
 
-    def _take(self, page: int, pages: int = 1) -> None:
-        """Note that these pages are used; _Wrong when they are used twice."""
-        if not 2 <= page <= self._last + 1 - pages:
+    def _take(self, page: int, pages: int = 1, *, free: bool = False) -> None:
+        """Note what these pages are; _Wrong when they are used twice, or used and not there."""
+        if not 2 <= page <= self._last + 1 - pages or (not free and page + pages > self._pages):
             raise _Wrong(f"there is no page {page}")
         if self._seen.count(0, page, page + pages) != pages:
             raise _Wrong(f"page {page} is used twice")
@@ -250,14 +256,13 @@ class _File:
             if flags or len(key) != _NUMBER.size or len(value) < _NUMBER.size or len(value) % _NUMBER.size:
                 raise _Wrong("a list of free pages that is none")
             lists.append((_NUMBER.unpack(key)[0], value))
-        freed = [number for number, _ in lists]
-        if any(one >= other for one, other in pairwise([*freed, self._now + 1])):
-            raise _Wrong("the transactions that freed pages do not ascend")
+        if lists and lists[-1][0] > self._now:
+            raise _Wrong(f"pages were freed by the transaction {lists[-1][0]}, and the last was {self._now}")
         for _, value in lists:
             count, *pages = struct.unpack(f"={len(value) // _NUMBER.size}Q", value)
             if count > len(pages):
                 raise _Wrong(f"{count} free pages in a list of {len(pages)}")
             for page in pages[:count]:
-                self._take(page)
+                self._take(page, free=True)
             if any(one <= other for one, other in pairwise(pages[:count])):
                 raise _Wrong("the free pages do not descend")

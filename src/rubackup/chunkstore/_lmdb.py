@@ -18,6 +18,7 @@ from typing import Final, TypeVar
 
 import lmdb
 
+from rubackup.chunkstore import _index_pages
 from rubackup.domain.errors import Corrupt, StorageFault, StorageFull
 
 _T = TypeVar("_T")
@@ -79,10 +80,10 @@ class Environment:
             sync=not self._relaxed,
         )
         try:
-            # Pages beyond the end of a cut file would kill the process when they are touched.
+            # Pages beyond the end of a cut file would kill the process when they are touched; free ones are not.
             used = (self._env.info()["last_pgno"] + 1) * self._env.stat()["psize"]
-            if size and used > size:
-                raise Corrupt(f"The index in {self.folder} is cut off.")
+            if size and used > size and (problem := _index_pages.check(self.folder / "data.mdb")):
+                raise Corrupt(f"The index in {self.folder} is cut off: {problem}.")
             self.databases.update({name: self._env.open_db(name.encode()) for name in self._names})
         except BaseException:
             self._env.close()

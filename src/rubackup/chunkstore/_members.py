@@ -222,7 +222,7 @@ class Members(Mending):
         return kept.KeptManifests(lambda: self._storages, folder)
 
     def kept_folders(self, pool: str) -> list[str]:
-        """Of the clients of such a pool (its uuid in hex) whose manifests are kept in this one."""
+        """Of the clients of such a pool (its uuid in hex; '': of any) whose manifests are kept in this one."""
         return list(kept.holders(self._storages, pool))
 
     # --- records, few at a time ---

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import struct
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import count
@@ -18,16 +18,16 @@ from pathlib import Path
 from typing import Final
 
 import lmdb
-import msgspec
 
-from rubackup.chunkstore import _index_check, _marks, _walk
+from rubackup.chunkstore import _index_check, _marks
 from rubackup.chunkstore._fill import Fill
 from rubackup.chunkstore._lmdb import Environment
 from rubackup.chunkstore._marks import Mark, Marks, Moved
-from rubackup.chunkstore._packset import PackSet
+from rubackup.chunkstore._records import Records
+from rubackup.chunkstore._tables import NUMBER, PACK
 from rubackup.chunkstore.backends.oserrors import sync_folder, translated
 from rubackup.chunkstore.identity import ID_BYTES
-from rubackup.chunkstore.index_rows import PLACE, Batch, PackRow, Place, RecordRow, record_row
+from rubackup.chunkstore.index_rows import Batch, PackRow, Place, RecordRow
 from rubackup.domain.errors import Corrupt, StorageFault
 
 __all__ = [
@@ -67,13 +67,10 @@ _DATABASES = (
     *_marks.DATABASES,
 )
 
-_PACK = struct.Struct("<16s16sBQ")
-_NUMBER = struct.Struct(">I")
-_TASK = struct.Struct(">Q")
 _SPOT = struct.Struct(">II")
 
 
-class Index:
+class Index(Records):
     """The index of one pool."""
 
     def __init__(
@@ -100,9 +97,9 @@ class Index:
                 told = [txn.get(key, db=self._db["meta"]) for key in (b"format", b"pool", b"complete")]
                 self._bad = set(txn.cursor(self._db["bad"]).iternext(values=False))
                 last = txn.cursor(self._db["packs"])
-                free = _NUMBER.unpack(last.key())[0] + 1 if last.last() else 1
+                free = NUMBER.unpack(last.key())[0] + 1 if last.last() else 1
                 # A number is never used again: sets of packs name packs that are gone (`record_packs`).
-                first: int = max(free, _NUMBER.unpack(txn.get(_FREE, _NUMBER.pack(1), db=self._db["meta"]))[0])
+                first: int = max(free, NUMBER.unpack(txn.get(_FREE, NUMBER.pack(1), db=self._db["meta"]))[0])
                 self._numbers = count(first)
             self.marks = Marks(self._env, now_ns(), steady_ns())
             self.fresh = told == [None, None, None]
@@ -137,30 +134,6 @@ class Index:
         self._env.close()
         _index_check.closed(self._folder)
 
-    def _put(self, name: str, key: bytes, value: bytes) -> None:
-        self._env.write(lambda txn: txn.put(key, value, db=self._db[name]))
-
-    def _get(self, name: str, key: bytes) -> bytes | None:
-        with self._env.read() as txn:
-            value = txn.get(key, db=self._db[name])
-        if value is not None:
-            self._check(name, (value,))
-        return value
-
-    def _check(self, name: str, values: Iterable[bytes]) -> None:
-        """Corrupt when a value has a length that none has: LMDB's pages have no sums."""
-        size = _SIZES.get(name)
-        if size is not None and any(len(value) != size for value in values):
-            self._env.condemn()
-            raise Corrupt(f"The index in {self._env.folder} holds a row of `{name}` that cannot be read.")
-
-    def _decoded(self, key: bytes, value: bytes) -> RecordRow:
-        try:
-            return record_row(key, value)
-        except ValueError as error:
-            self._env.condemn()
-            raise Corrupt(f"The index in {self._env.folder} holds a record that cannot be read: {error}.") from error
-
     def complete(self) -> None:
         """Say that the index knows everything the storages hold; until then it is rebuilt at each opening.
 
@@ -193,13 +166,13 @@ class Index:
 
     def pack(self, number: int) -> PackRow | None:
         """A pack by number."""
-        value = self._get("packs", _NUMBER.pack(number))
+        value = self._get("packs", NUMBER.pack(number))
         return _pack_row(number, value) if value is not None else None
 
     def pack_by_id(self, pack: bytes) -> PackRow | None:
         """A pack by its id."""
         key = self._get("pack_ids", pack)
-        return self.pack(_NUMBER.unpack(key)[0]) if key is not None else None
+        return self.pack(NUMBER.unpack(key)[0]) if key is not None else None
 
     def packs(self) -> Iterator[PackRow]:
         """Every pack, in batches, so that no transaction is long."""
@@ -208,9 +181,9 @@ class Index:
             with self._env.read() as txn:
                 cursor = txn.cursor(self._db["packs"])
                 rows: list[PackRow] = []
-                found = cursor.set_range(_NUMBER.pack(start))
+                found = cursor.set_range(NUMBER.pack(start))
                 while found and len(rows) < 1000:
-                    number = _NUMBER.unpack(cursor.key())[0]
+                    number = NUMBER.unpack(cursor.key())[0]
                     self._check("packs", (cursor.value(),))
                     rows.append(_pack_row(number, cursor.value()))
                     found = cursor.next()
@@ -270,7 +243,7 @@ class Index:
         row = self.pack(number)
         if row is None or number in self.marks.condemned or row.storage not in self.present or number in self.missing:
             return None
-        key, ends = _NUMBER.pack(number), _SPOT.pack(number, ENDS)
+        key, ends = NUMBER.pack(number), _SPOT.pack(number, ENDS)
         damaged = self._bad and any(spot.startswith(key) and spot != ends for spot in tuple(self._bad))
         return None if damaged else row
 
@@ -290,12 +263,12 @@ class Index:
 
         A hostile client can give encrypted chunks any id, so its ids must never meet anybody else's.
         """
-        return _NUMBER.pack(self.owner(owner)) if key_id else b""
+        return NUMBER.pack(self.owner(owner)) if key_id else b""
 
     @staticmethod
     def space_of(owner: int) -> bytes:
         """The space of the encrypted chunks of an owner, by number."""
-        return _NUMBER.pack(owner)
+        return NUMBER.pack(owner)
 
     def intact(self, value: bytes) -> bool:
         """Whether the group of this place was not found damaged."""
@@ -330,7 +303,7 @@ class Index:
         others = [name for name, value in found.items() if value[20:] != mark]
         if not others:
             return set()
-        suffix = _NUMBER.pack(owner)
+        suffix = NUMBER.pack(owner)
         with self._env.read() as txn:
             rows = txn.cursor(self._db["owners"]).getmulti([name + suffix for name in others])
         return set(others).difference(key[:32] for key, _ in rows)
@@ -345,16 +318,16 @@ class Index:
             value = txn.get(name.encode(), db=table)
             self._check("owner_names", (value,) if value is not None else ())
             if value is None:
-                value = _NUMBER.pack(txn.stat(table)["entries"] + 1)
+                value = NUMBER.pack(txn.stat(table)["entries"] + 1)
                 txn.put(name.encode(), value, db=table)
-            return int(_NUMBER.unpack(value)[0])
+            return int(NUMBER.unpack(value)[0])
 
         known = self._get("owner_names", name.encode())
-        return int(_NUMBER.unpack(known)[0]) if known else self._env.write(change)
+        return int(NUMBER.unpack(known)[0]) if known else self._env.write(change)
 
     def owner_name(self, number: int) -> str:
         """The name of the owner of a number; '' of nobody."""
-        wanted = _NUMBER.pack(number)
+        wanted = NUMBER.pack(number)
         with self._env.read() as txn:
             return next((key.decode() for key, value in txn.cursor(self._db["owner_names"]) if value == wanted), "")
 
@@ -393,8 +366,8 @@ class Index:
 
     def _apply(self, txn: lmdb.Transaction[bytes], batch: Batch) -> None:
         for row in batch.packs:
-            number = _NUMBER.pack(row.number)
-            txn.put(number, _PACK.pack(row.id, row.storage, row.closed, row.indexed_bytes), db=self._db["packs"])
+            number = NUMBER.pack(row.number)
+            txn.put(number, PACK.pack(row.id, row.storage, row.closed, row.indexed_bytes), db=self._db["packs"])
             txn.put(row.id, number, db=self._db["pack_ids"])
             if batch.task_id:
                 self.marks.pin_within(txn, batch.task_id, row.number)
@@ -411,16 +384,16 @@ class Index:
                 if owner != batch.owner:
                     shared.add(name)
             elif owner not in {batch.owner, NOBODY}:  # the chunk moves, and stays its former owner's too
-                former.append((name + _NUMBER.pack(owner), b""))
+                former.append((name + NUMBER.pack(owner), b""))
         cursor.putmulti([(name, batch.chunks[name].encode()) for name in names if name not in kept])
-        suffix = _NUMBER.pack(batch.owner)
+        suffix = NUMBER.pack(batch.owner)
         rows = former + ([(name + suffix, b"") for name in shared] if batch.owner != NOBODY else [])
         txn.cursor(self._db["owners"]).putmulti(sorted(rows))
 
     def _readable(self, txn: lmdb.Transaction[bytes], value: bytes) -> bool:
         """As `usable`, within a transaction."""
         pack, offset = struct.unpack_from("<II", value)
-        row = txn.get(_NUMBER.pack(pack), db=self._db["packs"])
+        row = txn.get(NUMBER.pack(pack), db=self._db["packs"])
         self._check("packs", (row,) if row is not None else ())
         return (
             row is not None
@@ -453,14 +426,14 @@ class Index:
 
         def change(txn: lmdb.Transaction[bytes]) -> None:
             free = txn.get(_FREE, b"", db=self._db["meta"])
-            txn.put(_FREE, max(free, _NUMBER.pack(row.number + 1)), db=self._db["meta"])
-            txn.delete(_NUMBER.pack(row.number), db=self._db["packs"])
+            txn.put(_FREE, max(free, NUMBER.pack(row.number + 1)), db=self._db["meta"])
+            txn.delete(NUMBER.pack(row.number), db=self._db["packs"])
             txn.delete(row.id, db=self._db["pack_ids"])
             self.marks.spare_within(txn, [row.number])
             for spot in spots:
                 txn.delete(spot, db=self._db["bad"])
 
-        spots = [spot for spot in list(self._bad) if spot[:4] == _NUMBER.pack(row.number)]
+        spots = [spot for spot in list(self._bad) if spot[:4] == NUMBER.pack(row.number)]
         self._env.write(change)
         self._bad.difference_update(spots)
         self.marks.forget([row.number])
@@ -487,107 +460,7 @@ class Index:
         """Number of chunks known."""
         return self._env.entries("chunks")
 
-    @property
-    def record_count(self) -> int:
-        """Number of sealed records."""
-        return self._env.entries("records")
-
-    # --- fences and records ---
-
-    def fence(self, task_id: int) -> int:
-        """The highest fence a task was begun with; 0 for a new one."""
-        value = self._get("fences", _TASK.pack(task_id))
-        return int(_TASK.unpack(value)[0]) if value else 0
-
-    def set_fences(self, fences: Mapping[int, int]) -> None:
-        """Keep the fences of these tasks, durably; one that is lower than before changes nothing."""
-        if not fences:
-            return
-
-        def change(txn: lmdb.Transaction[bytes]) -> None:
-            for task_id, fence in fences.items():
-                key, value = _TASK.pack(task_id), _TASK.pack(fence)
-                if value > txn.get(key, b"", db=self._db["fences"]):
-                    txn.put(key, value, db=self._db["fences"])
-
-        self._env.write(change)
-
-    def records(self) -> list[RecordRow]:
-        """Every sealed record."""
-        with self._env.read() as txn:
-            rows = list(txn.cursor(self._db["records"]).iternext())
-        return [self._decoded(*row) for row in rows]
-
-    def records_behind(self, after: str, limit: int) -> list[RecordRow]:
-        """At most so many sealed records, in the order of their ids, all greater than `after` ('': from the first)."""
-        return [self._decoded(*row) for row in _walk.behind(self._env, self._db["records"], after, limit)]
-
-    def record(self, record: str) -> RecordRow | None:
-        """One sealed record."""
-        key = bytes.fromhex(record)
-        value = self._get("records", key)
-        return self._decoded(key, value) if value is not None else None
-
-    def put_record(self, row: RecordRow, packs: PackSet | None, *, whole: bool = True) -> None:
-        """Add a record whose manifest is durable, with the packs of its chunks where they are known.
-
-        The marks of these packs go, and the pins of its task. `whole`: all of its chunks are in these packs.
-        """
-        key = bytes.fromhex(row.sealed.record)
-        spared = {number for number in self.marks.condemned if packs is not None and number in packs}
-
-        def change(txn: lmdb.Transaction[bytes]) -> None:
-            txn.put(key, msgspec.msgpack.encode(row), db=self._db["records"])
-            if packs is None or not whole:
-                txn.delete(key, db=self._db["record_packs"])
-            else:
-                txn.put(key, packs.encode(), db=self._db["record_packs"])
-            self.marks.spare_within(txn, spared)
-            self.marks.unpin_within(txn, row.sealed.task_id)
-
-        self._env.write(change)
-        self.marks.forget(spared)
-
-    def record_packs(self, record: str) -> bytes | None:
-        """The packs of a record's chunks (`_packset.PackSet`), where they are known."""
-        return self._get("record_packs", bytes.fromhex(record))
-
-    def put_record_packs(self, record: str, packs: PackSet) -> None:
-        """Keep the packs of a record's chunks, unless it is gone."""
-        key = bytes.fromhex(record)
-
-        def change(txn: lmdb.Transaction[bytes]) -> None:
-            if txn.get(key, db=self._db["records"]) is not None:
-                txn.put(key, packs.encode(), db=self._db["record_packs"])
-
-        self._env.write(change)
-
-    def forget_record_packs(self, record: str) -> None:
-        """That they are not known is no error."""
-        key = bytes.fromhex(record)
-        self._env.write(lambda txn: txn.delete(key, db=self._db["record_packs"]))
-
-    def delete_record(self, record: str) -> None:
-        """Remove a record; that it is gone already is no error."""
-        key = bytes.fromhex(record)
-
-        def change(txn: lmdb.Transaction[bytes]) -> None:
-            txn.delete(key, db=self._db["records"])
-            txn.delete(key, db=self._db["record_packs"])
-
-        self._env.write(change)
-
-
-_SIZES: Final = {
-    "chunks": PLACE.size,
-    "packs": _PACK.size,
-    "pack_ids": _NUMBER.size,
-    "owner_names": _NUMBER.size,
-    "fences": _TASK.size,
-}
-"""Lengths of values."""
-
 
 def _pack_row(number: int, value: bytes) -> PackRow:
-    pack, storage, closed, indexed = _PACK.unpack(value)
+    pack, storage, closed, indexed = PACK.unpack(value)
     return PackRow(number, pack, storage, bool(closed), indexed)

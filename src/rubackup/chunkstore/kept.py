@@ -176,11 +176,11 @@ def tidy(storage: Storage) -> None:
 
 
 def holders(storages: Storages, pool: str) -> Iterator[str]:
-    """The folders of the clients of a pool (its uuid in hex) whose manifests are kept here."""
+    """The folders of the clients of a pool (its uuid in hex; '': of any) whose manifests are kept here."""
     found = set()
     for storage in storages.regular:
         for item in storage.backend.list(FOLDER):
             parts = PurePosixPath(item.name).parts
-            if len(parts) > 2 and parts[1].startswith(f"{pool}-"):
+            if len(parts) > 2 and _NAME.fullmatch(parts[1]) and (not pool or parts[1].startswith(f"{pool}-")):
                 found.add(parts[1])
     yield from sorted(found)

@@ -148,6 +148,7 @@ def reconcile(
             reconciliation.tell(name, found)
         if not pool:
             tell_unknown_pools(client)
+            reconciliation.tell_apis(client.get("/server_state"))
     reconciliation.finish(apply=apply, whole=whole)
 
 

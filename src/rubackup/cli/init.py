@@ -51,6 +51,7 @@ def _act(layout: Layout, chosen: argparse.Namespace) -> int:
         print("The service database is of this version; no process of an older one may run any more.")
     elif chosen.renew:
         renewed = further.renew_all(layout, print)
+        further.keep_token_secret(layout, print)
         if chosen.reload:
             further.use_new(renewed)
     elif chosen.expel_api is not None:
@@ -127,6 +128,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("-Y", metavar="FILE", type=given.path, help="file with the password of the superuser rubackup")
     parser.add_argument("-i", dest="interface", metavar="NAME", help="network interface or address to listen on")
+    parser.add_argument(
+        "--free-bind",
+        action="store_true",
+        help="the address of -i need not be there now: it moves between hosts, or comes late",
+    )
     parser.add_argument("-f", dest="storage", metavar="DIR", type=given.path, help="folder of the pool Default")
     parser.add_argument("-a", dest="alone", metavar="DIR", type=given.path, help="folder of an autonomous client")
     parser.add_argument(

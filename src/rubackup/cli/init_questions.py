@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import getpass
 import os
 import sys
@@ -15,7 +16,7 @@ from rubackup.roles.init.database import LOCAL
 from rubackup.roles.init.plan import PASSWORD_LENGTHS, Plan, read_password
 from rubackup.roles.installed.config_file import AUTONOMOUS, NODES
 from rubackup.roles.installed.layout import Layout
-from rubackup.roles.settings import ConfigurationFault
+from rubackup.roles.settings import ConfigurationFault, Settings
 
 T = TypeVar("T")
 MEANINGS = {
@@ -96,15 +97,19 @@ def plan_of(chosen: argparse.Namespace, kept: Mapping[str, str], layout: Layout)
     if chosen.node is None and not asked.at:
         raise ConfigurationFault(f"Say with -n what this host is: {', '.join(NODES)}.")
     whole = chosen.node is None
+    node = chosen.node or asked.node()
+    free = node in plans.MEDIA and Settings({"free-bind": kept.get("free-bind") or "False"}, "config.file").flag(
+        "free-bind"
+    )
     plan = Plan(
-        node=chosen.node or asked.node(),
+        node=node,
         db_host=chosen.H or "", db_port=chosen.db_port, db_name=chosen.db_name or "", db_user=chosen.db_user or "",
         db_admin=chosen.db_admin or "",
         db_admin_password=read_password(chosen.X, "-X") if chosen.X else "",
         db_password=read_password(chosen.db_password, "--db-password") if chosen.db_password else "",
         db_sslmode=chosen.db_sslmode or "", db_root_cert=chosen.db_root_cert,
         superuser_password=read_password(chosen.Y, "-Y") if chosen.Y else "",
-        interface=chosen.interface or "", storage=chosen.storage, primary=chosen.primary or "",
+        interface=chosen.interface or "", free_bind=chosen.free_bind or free, storage=chosen.storage, primary=chosen.primary or "",
         fingerprint=chosen.fingerprint or "", root_ca=chosen.root_ca, bundle=chosen.bundle, hostname=chosen.hostname or "",
         alone=chosen.alone, local=chosen.local, adopt=chosen.adopt_database, change=chosen.change_node,
     )  # fmt: skip
@@ -143,7 +148,8 @@ def _asked(plan: Plan, asked: Questions, kept: Mapping[str, str], layout: Layout
         found["fingerprint"] = asked.text("Fingerprint of the root certificate", "--fingerprint", plans.fingerprint)
     if plan.node in plans.MEDIA and missing("interface"):
         found["interface"] = asked.text(
-            "Network interface or address on which others reach this host (empty: none)", "-i", plans.interface,
+            "Network interface or address on which others reach this host (empty: none)", "-i",
+            functools.partial(plans.interface, free=plan.free_bind),
             kept.get("media-inet-interface", ""),
         )  # fmt: skip
     if missing("storage") and not kept:

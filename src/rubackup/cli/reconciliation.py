@@ -44,6 +44,17 @@ def each(
     return told, whole
 
 
+def tell_apis(state: Mapping[str, Any]) -> None:
+    """Dedicated APIs of whose certificate's renewal the catalogue knows nothing, with the command; `state`: what /server_state says."""
+    for one in state.get("ending_certificates", ()):  # an older API tells of none
+        name = output.plain(one["name"])
+        typer.echo(
+            f"{name}: the catalogue knows no certificate of this API but one that ends on {one['ends_at'][:10]}. If it got another"
+            f" one after the backup, servers refuse it: on the primary server rb_init --enroll-api {name}, and bring the file over.",
+            err=True,
+        )
+
+
 def is_whole(pool: str, found: Mapping[str, Any]) -> bool:
     """Whether all storages of a pool were there; those that were not are told on stderr."""
     if not found["away"]:

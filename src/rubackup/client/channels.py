@@ -75,7 +75,7 @@ class Session:
 
 def connect(address: MediaAddress, context: ssl.SSLContext) -> DataConnection:
     """A connection to the media server of that name; another one is refused."""
-    return connect_data(address.host, address.port, context, expect=("media", address.hwid))
+    return connect_data(address.host, address.port, context, expect=("media", address.hwid), key=address.key)
 
 
 class BackupOverWire(Session):

@@ -105,6 +105,9 @@ class Watch(Protocol):
     def log(self, level: Level, text: str, /) -> None:
         """A line for the task's log."""
 
+    def deliver(self) -> None:
+        """Have the lines so far put into the task's log, before what may end the task."""
+
     def check(self) -> None:
         """Raise domain.errors.Stopped when the task must end."""
 

@@ -15,6 +15,7 @@ class RubackupError(Exception):
     code: ClassVar[str] = "internal"
 
     def __init__(self, message: str = "", **facts: Any) -> None:
+        """Of the facts the API tells `retry_after_seconds`; its log has `detail`, which the caller does not get."""
         self.message = message or (type(self).__doc__ or "").strip().splitlines()[0]
         self.facts = facts
         super().__init__(self.message)
@@ -97,6 +98,18 @@ class TooLarge(CallerError):
     """The body of the request is too large."""
 
     code = "too_large"
+
+
+class AddressTooLong(Invalid):
+    """The address of the request is too long."""
+
+    code = "address_too_long"
+
+
+class HeadTooLarge(Invalid):
+    """The headers of the request are too large."""
+
+    code = "head_too_large"
 
 
 class UnsupportedMedia(CallerError):

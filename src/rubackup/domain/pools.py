@@ -57,6 +57,8 @@ class HeldKind(StrEnum):
     DEVICE = "device"
     BUCKET = "bucket"
     EMERGENCY = "emergency"
+    CLIENT = "client"
+    """With a client, in a pool of the type Client defined: a pool of files keeps its lists of files."""
 
 
 PASSING = frozenset({PoolProblem.UNREPORTED, PoolProblem.OPENING})

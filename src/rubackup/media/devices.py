@@ -28,6 +28,7 @@ class Kernel:
 
     proc: Path = Path("/proc")
     sys: Path = Path("/sys")
+    dev: Path = Path("/dev")
 
 
 HOST = Kernel()

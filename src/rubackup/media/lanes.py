@@ -38,9 +38,9 @@ class Lanes(Generic[_T]):
         return [found] if found is not None and not found.done() else []
 
     @staticmethod
-    def wait(works: Iterable[Future[_T]], seconds: float = WAIT_SECONDS) -> None:
-        """Return when all are done, or the time is over."""
-        wait(list(works), timeout=seconds)
+    def wait(works: Iterable[Future[_T]], seconds: float | None = None) -> None:
+        """Return when all are done, or the time is over; None: WAIT_SECONDS."""
+        wait(list(works), timeout=WAIT_SECONDS if seconds is None else seconds)
 
 
 def _run(begun: Future[_T], work: Callable[[], _T]) -> None:

@@ -21,10 +21,11 @@ from rubackup.chunkstore.digests import DigestSpec
 from rubackup.chunkstore.pool import GcSafety, Pool
 from rubackup.domain.errors import Busy, Conflict, RubackupError, StorageFault
 from rubackup.domain.pools import NOT_RECONCILED, OPENING, UNUSABLE, PoolProblem
+from rubackup.media.devices import HOST, Kernel
 from rubackup.media.emergency import OWNER_DIGITS, emergency_folder
-from rubackup.media.held import unknown_pools
+from rubackup.media.held import FilePool, unknown_pools
 from rubackup.media.history import KNOWN, UNKNOWN, History, Standing
-from rubackup.media.lanes import WAIT_SECONDS, Lanes
+from rubackup.media.lanes import Lanes
 from rubackup.media.places import Places
 from rubackup.wire.messages import (
     EmergencyState,
@@ -73,9 +74,10 @@ class PoolKeeper:
         safety: GcSafety | None = None,
         key: Path | None = None,
         hwid: str = "media",
+        kernel: Kernel = HOST,
     ) -> None:
         """`key`: the media server's private key, which opens the sealed keys of buckets."""
-        self._hwid = hwid
+        self._hwid, self._kernel = hwid, kernel
         self.safety = safety or GcSafety()
         self._metadata = metadata
         self._ground = ground or Ground((metadata,))
@@ -125,14 +127,14 @@ class PoolKeeper:
 
     def get(self, pool_id: int) -> Pool:
         """The open pool; StorageFault says why it cannot be used, Busy that this is not known yet."""
-        return self._get(pool_id, WAIT_SECONDS)
+        return self._get(pool_id, None)
 
     def wait_for(self, pool_id: int) -> Pool:
         """As `get`, for those who have time: a pool that is being opened is waited for."""
         self._configured.wait(PATIENCE_SECONDS)
         return self._get(pool_id, PATIENCE_SECONDS)
 
-    def _get(self, pool_id: int, seconds: float) -> Pool:
+    def _get(self, pool_id: int, seconds: float | None) -> Pool:
         if pool_id in self._slow and pool_id not in self._open:
             self._slow.wait(self._slow.at_work(pool_id), seconds)
         with self._lock:
@@ -175,7 +177,9 @@ class PoolKeeper:
             raise Busy(UNTOLD)
         with self._lock:
             known = {one.uuid for one in self._configs.values()}
-        return unknown_pools(self._metadata, known)
+            names = {one.id: one.name for one in self._configs.values()}
+            files = [FilePool(names[pool_id], self._open[pool_id]) for pool_id in self.of_folders()]
+        return unknown_pools(self._metadata, known, files, self._kernel)
 
     def metadata_pools(self) -> list[tuple[int, int]]:
         """Each open pool whose metafiles are kept in another one, and that one."""

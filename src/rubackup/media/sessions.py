@@ -135,7 +135,7 @@ class DataSessions:
         ticket = verify(
             data,
             self._server_keys(),
-            client_hwid=connection.identity.hwid,
+            client=(connection.identity.hwid, connection.identity.key),
             media_hwid=self._hwid,
             now=self._clock(),
         )

@@ -6,14 +6,12 @@ import asyncio
 import contextlib
 import gc
 import logging
-import secrets
 import signal
 import socket
 import ssl
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import uvicorn
 from cryptography import x509
@@ -41,6 +39,7 @@ from rubackup.roles.process import (
 )
 from rubackup.roles.protocol import ApiProtocol
 from rubackup.roles.settings import ConfigurationFault, Settings, time_zone
+from rubackup.roles.token_secret import token_secret
 from rubackup.roles.workers import Keeper
 from rubackup.services import api_hosts
 from rubackup.wire import pki
@@ -89,7 +88,11 @@ class Site:
 
 async def serve(settings: Settings) -> None:
     """Serve until cancelled, alone."""
-    sockets = listen(settings.text("APP_HOST", "localhost"), settings.port("APP_PORT", 5656))
+    sockets = listen(
+        settings.text("APP_HOST", "localhost"),
+        settings.port("APP_PORT", 5656),
+        free=settings.flag("FREE_BIND", default=False),
+    )
     await serve_at(settings, Site(sockets, token_secret(settings), board(RESOURCES).slot(), _teller(settings)))
 
 
@@ -170,7 +173,12 @@ def start(name: str, load: Callable[[], Settings], before: Callable[[Settings], 
 
 def _keep(settings: Settings, count: int, work: Callable[[Site], None]) -> int:
     """Keep so many workers; the exit status."""
-    each = listen_each(settings.text("APP_HOST", "localhost"), settings.port("APP_PORT", 5656), count)
+    each = listen_each(
+        settings.text("APP_HOST", "localhost"),
+        settings.port("APP_PORT", 5656),
+        count,
+        free=settings.flag("FREE_BIND", default=False),
+    )
     port = each[0][0].getsockname()[1]
     secret, counts = token_secret(settings), board(RESOURCES, count)
 
@@ -259,20 +267,6 @@ async def warn_before_first_login(database: Database) -> None:
     async with database.connection() as db:
         if not await db.fetchval("SELECT EXISTS (SELECT 1 FROM users WHERE last_success_login_at IS NOT NULL)"):
             log.warning("The rubackup database has not been initialized. Please authenticate")
-
-
-def token_secret(settings: Settings) -> bytes:
-    """The secret that replicas share, or a fresh one for this run."""
-    name = settings.text("TOKEN_SECRET_FILE", "")
-    if not name:
-        return secrets.token_bytes(32)
-    try:
-        secret = Path(name).read_bytes().strip()
-    except OSError as error:
-        raise ConfigurationFault(f"TOKEN_SECRET_FILE names {name}, which cannot be read: {error.strerror}.") from error
-    if len(secret) < 32:
-        raise ConfigurationFault(f"TOKEN_SECRET_FILE names {name}, which holds less than 32 bytes.")
-    return secret
 
 
 def metrics_token(settings: Settings) -> str:

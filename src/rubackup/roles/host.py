@@ -66,6 +66,6 @@ def dialling(host: AgentHost) -> Callable[[MediaAddress], DataConnection]:
 
     def connect(address: MediaAddress) -> DataConnection:
         context = pki.client_context(host.tls)
-        return connect_data(address.host, address.port, context, expect=("media", address.hwid))
+        return connect_data(address.host, address.port, context, expect=("media", address.hwid), key=address.key)
 
     return connect

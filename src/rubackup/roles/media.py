@@ -62,7 +62,7 @@ async def serve(settings: Settings) -> None:
             Sweeper(pools).run(),
             Metafiles(pools).run(),
             SessionWatch(sessions, link.call).run(),
-            serve_data(host, sessions, host_name, port),
+            serve_data(host, sessions, host_name, port, free=settings.flag("FREE_BIND", default=False)),
         )
     finally:
         runner.stop_all()
@@ -75,11 +75,13 @@ def ground(settings: Settings, host: AgentHost) -> Ground:
     return Ground(own, memory=settings.flag("MEMORY_STORAGES", default=False))
 
 
-async def serve_data(host: AgentHost, sessions: DataSessions, address: str, port: int) -> None:
+async def serve_data(host: AgentHost, sessions: DataSessions, address: str, port: int, *, free: bool = False) -> None:
     """Take data sessions as soon as this host has a certificate; with a renewed one from the next session on."""
     await wait_for_certificate(host)
     leaf = host.chain.read_bytes()
-    server = DataServer(address, port, pki.server_context(host.tls), sessions.serve, roles=(Role.CLIENT, Role.MEDIA))
+    server = DataServer(
+        address, port, pki.server_context(host.tls), sessions.serve, roles=(Role.CLIENT, Role.MEDIA), free=free
+    )
     server.start()
     log.info("data listener on %s:%d", *server.address)
     try:

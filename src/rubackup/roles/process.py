@@ -70,15 +70,21 @@ def worker_timeout(settings: Settings) -> int:
 
 
 def ready(settings: Settings, port: int = 0) -> None:
-    """Tell the supervisor, or systemd, that this process serves, and on which port."""
+    """Tell the supervisor, or systemd, that this process serves, and on which port.
+
+    It serves on a full disk, too: the supervisor hears of it as systemd would.
+    """
     systemd.serves()
     name = settings.text("READY_FILE", "")
     if not name:
         return
     path = Path(name)
     part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps({"pid": os.getpid(), "port": port}))
-    part.replace(path)
+    try:
+        part.write_text(json.dumps({"pid": os.getpid(), "port": port}))
+        part.replace(path)
+    except OSError as error:
+        log.warning("%s cannot be written: %s", path, error.strerror)
 
 
 def raise_descriptors(wanted: int) -> int:

@@ -97,6 +97,7 @@ async def serve(settings: Settings) -> None:
                     connected=plane.connected,
                     gone=plane.gone,
                     handle=reports.handle,
+                    free=settings.flag("FREE_BIND", default=False),
                 )
                 listeners.append(control)
                 log.info("control listener on %s:%d", *control.address)

@@ -74,6 +74,7 @@ VARIABLES = (
     Variable("DATA_HOST", ("media",), "where clients send and fetch data", HOST, "`127.0.0.1`"),
     Variable("DATA_PORT", ("media",), "port of the same", PORT, "`9993`"),
     Variable("DATA_NAME", ("media",), "name or address that clients are told", HOST, "`DATA_HOST`"),
+    Variable("FREE_BIND", ("api", "server", "media"), "listen on an address, too, that the host has not now: it moves between hosts, or comes late", "`True`, `False`", "`False`"),
     Variable("HOSTNAME", ("server", "media", "client"), "name of the host as administrators see it", NAME),
     Variable("HWID", ("server", "media", "client"), "its hardware id", "16 hex digits for a client, 64 for servers"),
     Variable("KEY_FILE", ALL, "own key", FILE),
@@ -95,8 +96,9 @@ VARIABLES = (
         " ([encryption.md](encryption.md))", FILE, "`master-key` beside `KEY_FILE`",
     ),
     Variable(
-        "STATE_DIR", ("media", "client"), "folder for indexes and notes; a client has them only for Client defined pools", FOLDER,
-        "of a client the folder of `KEY_FILE`",
+        "STATE_DIR", ("api", "media", "client"),
+        "folder for indexes and notes; a client has them only for Client defined pools, the API keeps the secret of sessions in it (`token-secret`)",
+        FOLDER, "of a client the folder of `KEY_FILE`",
     ),
     Variable(
         "CLIENT_DEFINED_STORAGES", ("client", "up"),
@@ -137,7 +139,8 @@ VARIABLES = (
     ),
     Variable(
         "TOKEN_SECRET_FILE", ("api",),
-        "secret of the session tokens, at least 32 bytes, shared by several APIs; workers of one have a fresh one in common", FILE, "fresh at each start",
+        "secret of the session tokens, at least 32 bytes, for several APIs that share their sessions; unless it is named, each API makes one of its own and keeps it",
+        FILE, "`token-secret` in `STATE_DIR`",
     ),
     Variable(
         "METRICS_TOKEN_FILE", ("api",), "token of at least 16 characters that opens `/metrics` to other hosts, as `Authorization: Bearer`", FILE,

@@ -227,11 +227,20 @@ def address(url: str) -> tuple[str, int]:
     return host, 443 if port is None else port
 
 
+def as_typed(text: str) -> str:
+    r"""A text with what is no character in it as it was typed: a byte as `\xff`."""
+    return (
+        "".join(f"\\x{ord(c) - 0xDC00:02x}" if "\udc80" <= c <= "\udcff" else c for c in text)
+        .encode("utf-8", "backslashreplace")
+        .decode()
+    )
+
+
 def _asked(query: Query) -> str:
     try:
         return urlencode(flat(query), quote_via=quote)
     except UnicodeEncodeError as error:
-        raise Misused(f"{error.object!r} is not UTF-8. {ESCAPED}") from error
+        raise Misused(f"{as_typed(error.object)} is not UTF-8. {ESCAPED}") from error
 
 
 def _encoded(body: Any) -> bytes:

@@ -7,9 +7,9 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from rubackup.catalog.database import Database
-from rubackup.domain.errors import Busy, Refused, RubackupError, Unavailable
+from rubackup.domain.errors import Busy, Refused, RubackupError, TooSlow, Unavailable
 from rubackup.server.registry import Registry
-from rubackup.services import api_hosts, enrolment, host_log, presence
+from rubackup.services import admission, enrolment, host_log, presence
 from rubackup.wire import pki
 from rubackup.wire.control import ControlPeer, require_spoken
 from rubackup.wire.messages import Enrol, EnrolGranted, EnrolPending, Hello, Welcome
@@ -78,14 +78,16 @@ class ControlPlane:
         return EnrolPending(fingerprint=fingerprint, retry_after_seconds=RETRY_ENROLMENT_SECONDS)
 
     async def admit(self, identity: pki.Identity, hello: Hello, address: str) -> Welcome:
-        """Refused when the certificate was revoked, or the host is not in the catalogue (any more)."""
-        if identity.role in {"client", "media"}:
-            await self._admit_host(identity, hello, address)
-        elif identity.role == "api":
+        """Refused when `services.admission` says so; of hosts that have a log it is noted there."""
+        try:
             require_spoken(hello.version, hello.package_version)
-            await api_hosts.admit(self._database, identity.hwid, identity.serial)
-        else:
-            raise Refused("This role does not connect to a server.")
+            await admission.admit(self._database, identity)
+        except Refused as error:
+            if identity.role in {"client", "media"}:
+                await self._note_refused(identity, hello.hostname, f"From {address}: {error.message}")
+            else:
+                log.warning("%s from %s is refused: %s", identity, address, error.message)
+            raise
         return Welcome(
             version=hello.version,
             server_hwid=self._hwid,
@@ -94,38 +96,43 @@ class ControlPlane:
             heartbeat_seconds=HEARTBEAT_SECONDS,
         )
 
-    async def _admit_host(self, identity: pki.Identity, hello: Hello, address: str) -> None:
-        hostname = hello.hostname
-        try:
-            require_spoken(hello.version, hello.package_version)
-            await enrolment.admit(self._database, role=identity.role, hwid=identity.hwid, serial=identity.serial)
-        except Refused as error:
-            told = hostname if len(hostname) <= TOLD_LENGTH and hostname.isprintable() else ""
-            text = f"From {address}: {error.message}"
-            await host_log.note_refused(self._database, identity.role, identity.hwid, told, text)
-            raise
+    async def _note_refused(self, identity: pki.Identity, hostname: str, text: str) -> None:
+        told = hostname if len(hostname) <= TOLD_LENGTH and hostname.isprintable() else ""
+        await host_log.note_refused(self._database, identity.role, identity.hwid, told, text)
 
     async def connected(self, peer: ControlPeer, hello: Hello) -> None:
         """The host is online: its waiting tasks may run."""
         role, hwid = peer.identity.role, peer.identity.hwid
         if role == "api":
             self._registry.add_api(peer)
-            return
-        self._registry.add(peer)
-        log.info("%s %s (%s) is connected from %s", role, hello.hostname, hwid, peer.address)
+        else:
+            self._registry.add(peer)
+            log.info("%s %s (%s) is connected from %s", role, hello.hostname, hwid, peer.address)
         if role == "client":
             self._client_connected(peer)
-        while not await self._noted(peer, hello):  # noqa: ASYNC110 - no event tells that the catalogue is back
-            await asyncio.sleep(RETRY_PRESENCE_SECONDS)
-        came = self._client_came if role == "client" else self._media_came
-        await came(peer)
+        try:
+            while not await self._noted(peer, hello):  # noqa: ASYNC110 - no event tells that the catalogue is back
+                await asyncio.sleep(RETRY_PRESENCE_SECONDS)
+        except Refused as error:
+            log.info("%s loses its connection: %s", peer, error.message)
+            peer.close()
+            return
+        if role != "api":
+            came = self._client_came if role == "client" else self._media_came
+            await came(peer)
 
     async def _noted(self, peer: ControlPeer, hello: Hello) -> bool:
-        """Whether the catalogue has it; one that is busy, or away for a moment, costs no host its connection."""
+        """Whether the catalogue has it; one that is busy, or away for a moment, costs no host its connection.
+
+        Refused for a host that was shut out since it was admitted: whoever ended the connections then saw none of it yet.
+        """
         try:
             async with self._turns:
+                await admission.admit(self._database, peer.identity)
+                if peer.identity.role == "api":
+                    return True
                 await self._note_online(peer, hello)
-        except (Unavailable, Busy) as error:
+        except (Unavailable, Busy, TooSlow) as error:
             log.info("that %s is connected cannot be written yet: %s", peer, error)
             return False
         self._registry.noted(peer)

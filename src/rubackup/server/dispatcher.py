@@ -14,7 +14,7 @@ from datetime import tzinfo
 from typing import Any
 
 from rubackup.catalog.database import Database
-from rubackup.domain.errors import Busy, RubackupError, Unavailable
+from rubackup.domain.errors import Busy, Fenced, RubackupError, SystemFault, Unavailable
 from rubackup.server.orders import order_of
 from rubackup.server.registry import Registry
 from rubackup.server.rounds import ROUNDS
@@ -71,7 +71,9 @@ class Dispatcher:
                         jobs = await dispatch.claim(
                             self._database, epoch, self._server_hwid, LEASE_SECONDS, CLAIM_LIMIT, self._zone
                         )
-                except (Unavailable, Busy) as error:
+                except Fenced:
+                    raise
+                except SystemFault as error:
                     log.warning("the queue cannot be read: %s", error)
                     jobs = []
                 media = {hwid for job in jobs for hwid in media_of(job)}

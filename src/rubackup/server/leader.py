@@ -79,11 +79,16 @@ class Leader:
                 raise Fenced("The connection that holds the lead is gone.")
 
     async def _reap(self, epoch: int) -> None:
-        """Hand on the tasks of silent workers; agents get a full lease to report after a change of leader."""
-        await asyncio.sleep(LEASE_SECONDS)
+        """Hand on the tasks of silent workers.
+
+        Agents get a full lease to report after a change of leader, and after the catalogue took no changes for a while: it
+        took none of their reports either.
+        """
+        wait = LEASE_SECONDS
         while True:
-            await self._guarded("reaping", dispatch.reap(self._database, epoch))
-            await asyncio.sleep(REAP_SECONDS)
+            await asyncio.sleep(wait)
+            done = await self._guarded("reaping", dispatch.reap(self._database, epoch))
+            wait = REAP_SECONDS if done else LEASE_SECONDS
 
     async def _refresh(self) -> None:
         assert self.pools is not None
@@ -97,9 +102,12 @@ class Leader:
             await asyncio.sleep(HOUSEKEEPING_SECONDS)
             await self._guarded("housekeeping", housekeeping.run(self._database, epoch))
 
-    async def _guarded(self, name: str, work: Awaitable[object]) -> None:
+    async def _guarded(self, name: str, work: Awaitable[object]) -> bool:
+        """Whether it went well."""
         try:
             with ROUNDS.measured(name):
                 await work
         except RubackupError as error:
             log.warning("%s failed: %s", name, error)
+            return False
+        return True

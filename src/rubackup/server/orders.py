@@ -21,13 +21,13 @@ from rubackup.wire.messages import (
 
 def media_address(job: Job) -> MediaAddress:
     """Where the job's pool is served."""
-    return address(job.data_endpoint, job.media_hwid)
+    return address(job.data_endpoint, job.media_hwid, job.media_key)
 
 
-def address(endpoint: str, hwid: str) -> MediaAddress:
-    """Where a media server takes data."""
+def address(endpoint: str, hwid: str, key: str) -> MediaAddress:
+    """Where a media server takes data, and with which key it is authorised."""
     host, _, port = endpoint.rpartition(":")
-    return MediaAddress(host=host, port=int(port), hwid=hwid)
+    return MediaAddress(host=host, port=int(port), hwid=hwid, key=key)
 
 
 def order_of(job: Job, tickets: TicketOffice) -> Message:
@@ -106,6 +106,8 @@ def order_of(job: Job, tickets: TicketOffice) -> Message:
                 owner=job.client_hwid,
                 source_pool_id=job.source_pool_id,
                 source_record=job.source_uuid,
-                source=address(job.source_endpoint, job.source_media_hwid) if job.source_is_elsewhere else None,
+                source=address(job.source_endpoint, job.source_media_hwid, job.source_media_key)
+                if job.source_is_elsewhere
+                else None,
             )
     raise Invalid(f"Tasks of type {job.task_type} cannot be run by this version.")

@@ -14,7 +14,7 @@ from rubackup.domain.errors import RubackupError, StorageFault, Unavailable, Wir
 from rubackup.domain.pools import problem_of
 from rubackup.server.client_pools import ClientPoolSync
 from rubackup.server.registry import Registry
-from rubackup.services import configuration, enrolment, leadership, pools, records, unavailable
+from rubackup.services import admission, configuration, leadership, pools, records, unavailable
 from rubackup.wire.control import ControlPeer
 from rubackup.wire.messages import (
     AskPools,
@@ -51,6 +51,9 @@ class PoolSync:
         """Configurations reach a media server in the order in which they were read."""
         self._told: dict[str, tuple[ControlPeer, int, list[pools.PoolRow]]] = {}
         """Which pools each media server has confirmed, on which connection, to the leader of which epoch."""
+        self._untold: set[ControlPeer] = set()
+        """Media servers that could not be told yet who was revoked."""
+        self._telling: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def configure_all(self) -> None:
         """Send every connected media server its pools."""
@@ -66,7 +69,7 @@ class PoolSync:
         hwid = peer.identity.hwid
         try:
             if not self._epoch():
-                await peer.call(await self._revoked(), 10.0)  # tickets are renewed by whichever server is asked
+                await self._tell_revoked(peer)  # tickets are renewed by whichever server is asked
                 return
             async with self._turns[hwid]:
                 rows = await pools.configuration(self._database, hwid)
@@ -120,7 +123,7 @@ class PoolSync:
             ],
             terms=await leadership.terms(self._database),
         )
-        await peer.call(await self._revoked(), 10.0)
+        await self._tell_revoked(peer)
         answer = await peer.call(message, CONFIGURE_SECONDS)
         self._told[hwid] = (peer, message.epoch, _told(rows))
         await self._store(hwid, answer)
@@ -129,7 +132,7 @@ class PoolSync:
         """Ask every connected media server how its pools are, and repeat what it has to know, forget and keep."""
         for peer in self._registry.all("media"):
             try:
-                await peer.call(KeepKey(key_seconds=await self._key_seconds()), 10.0)
+                await self._keep_key(peer)
                 await self._ask(peer)
                 await self._drop(peer)
             except RubackupError as error:
@@ -148,9 +151,16 @@ class PoolSync:
             return  # the leader's refresh does it
         for peer in self._registry.all("media"):
             try:
-                await peer.call(KeepKey(key_seconds=await self._key_seconds()), 10.0)
+                await self._keep_key(peer)
             except RubackupError as error:
                 log.warning("media server %s did not hear of this server's key: %s", peer.identity.hwid, error)
+
+    async def _keep_key(self, peer: ControlPeer) -> None:
+        """One that could not be told who was revoked hears that with it."""
+        if peer in self._untold:
+            await self._tell_revoked(peer)
+        else:
+            await peer.call(KeepKey(key_seconds=await self._key_seconds()), 10.0)
 
     async def ask(self, hwid: str) -> None:
         """Ask one media server how its pools are: a task failed for one of them. One that is not connected is not asked."""
@@ -170,16 +180,26 @@ class PoolSync:
                 log.warning("pool %d cannot tell which copies need what is away: %s", pool_id, error)
 
     async def revoke_all(self) -> None:
-        """Tell connected media servers which hosts' certificates are revoked."""
-        message = await self._revoked()
-        for peer in self._registry.all("media"):
+        """Tell connected media servers, all at once, which hosts' certificates are revoked; who does not answer hears it later."""
+        peers = self._registry.all("media")
+        self._untold = set(peers)
+
+        async def tell(peer: ControlPeer) -> None:
             try:
-                await peer.call(message, 10.0)
+                await self._tell_revoked(peer)
             except RubackupError as error:
-                log.warning("media server %s could not be told of revoked hosts: %s", peer.identity.hwid, error)
+                log.warning("media server %s could not be told of revoked hosts yet: %s", peer.identity.hwid, error)
+
+        await asyncio.gather(*map(tell, peers))
+
+    async def _tell_revoked(self, peer: ControlPeer) -> None:
+        """Read and say in one turn, so that an older list never comes after a newer one."""
+        async with self._telling[peer.identity.hwid]:
+            await peer.call(await self._revoked(), 10.0)
+        self._untold.discard(peer)
 
     async def _revoked(self) -> Revoked:
-        serials = await enrolment.revoked_hosts(self._database)
+        serials = await admission.revoked_hosts(self._database)
         return Revoked(serials=serials, key_seconds=await self._key_seconds())
 
     async def _key_seconds(self) -> float:

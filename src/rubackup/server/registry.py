@@ -22,9 +22,9 @@ class Registry:
         """Take it out."""
         self._apis.discard(peer)
 
-    def apis(self) -> list[ControlPeer]:
-        """Every connection of an API."""
-        return list(self._apis)
+    def everyone(self) -> list[ControlPeer]:
+        """Every connection, of hosts and of APIs."""
+        return [*self._peers.values(), *self._apis]
 
     def add(self, peer: ControlPeer) -> None:
         """Enter a host."""

@@ -21,10 +21,11 @@ from rubackup.queue.ports import Beat
 from rubackup.server.client_pools import client_pool
 from rubackup.server.heartbeats import Heartbeats
 from rubackup.server.monitoring import Monitor
-from rubackup.server.orders import address
+from rubackup.server.orders import address, media_address
 from rubackup.server.registry import Registry
 from rubackup.server.tickets import TicketOffice
 from rubackup.server.tools import TOOL_MESSAGES, ClientTools
+from rubackup.server.workers import Workers
 from rubackup.services import api_hosts, client_pools, dispatch, presence, records
 from rubackup.services.api_hosts import ApiSigner
 from rubackup.wire.control import ControlPeer
@@ -125,6 +126,7 @@ class Reports:
         self._monitor = monitor
         self._tools = tools
         self._phases: dict[tuple[int, int], str] = {}
+        self._workers = Workers(database)
 
     async def handle(self, peer: ControlPeer, message: Message) -> Message:
         """The answer to one message."""
@@ -135,12 +137,12 @@ class Reports:
             case Relay() if role == "api":
                 return await self._relay(message)
             case RenewCertificate() if role == "api" and self._signer is not None:
-                hwid, address = peer.identity.hwid, peer.address
-                return EnrolGranted(await api_hosts.renew(self._database, self._signer, hwid, address, message.csr_pem))
+                who, csr = peer.identity, message.csr_pem
+                return EnrolGranted(await api_hosts.renew(self._database, self._signer, who, peer.address, csr))
             case ReportProgress() if role in {"client", "media"}:
-                return await self._progress(message)
+                return await self._progress(peer, message)
             case ReportLog() if role in {"client", "media"}:
-                return await self._log(role, message)
+                return await self._log(peer, message)
             case ReportFinished() if role in {"client", "media"}:
                 return await self._finished(peer, message)
             case RenewTicket() if role in {"client", "media"}:
@@ -157,8 +159,11 @@ class Reports:
                 return self._monitor.report(peer.identity.hwid, message.samples)
         raise WireFault("The server does not take this message from this host.")
 
-    async def _progress(self, message: ReportProgress) -> ProgressAnswer:
-        for progress in message.tasks:
+    async def _progress(self, peer: ControlPeer, message: ReportProgress) -> ProgressAnswer:
+        """A host speaks for its own tasks alone: a beat of another's would take that from its worker."""
+        own = await self._workers.own(peer, [progress.task_id for progress in message.tasks])
+        tasks = [progress for progress in message.tasks if progress.task_id in own]
+        for progress in tasks:
             await self._phase(progress)
         beats = [
             Beat(
@@ -170,10 +175,11 @@ class Reports:
                 bytes_total=p.bytes_total,
                 bytes_sent=p.bytes_sent,
             )
-            for p in message.tasks
+            for p in tasks
         ]
-        lost = await self._heartbeats.add(beats)
-        return ProgressAnswer(drop=lost)
+        strange = [progress.task_id for progress in message.tasks if progress.task_id not in own]
+        lost = await self._heartbeats.add(beats) if beats else []
+        return ProgressAnswer(drop=[*lost, *strange])
 
     async def _phase(self, progress: Progress) -> None:
         """Move the task when its worker went over to another phase."""
@@ -183,13 +189,17 @@ class Reports:
         await dispatch.phase(self._database, progress.task_id, progress.fence, VERBS[progress.phase])
         self._phases[key] = progress.phase
 
-    async def _log(self, role: str, message: ReportLog) -> Ack:
-        lines = [(line.at_ns, line.level, line.text) for line in message.lines]
-        await dispatch.add_log(self._database, message.task_id, role, message.fence, message.first, lines)
+    async def _log(self, peer: ControlPeer, message: ReportLog) -> Ack:
+        """Lines of a task that is not in the queue any more, or is another host's, are dropped."""
+        if await self._workers.own(peer, [message.task_id]):
+            lines = [(line.at_ns, line.level, line.text) for line in message.lines]
+            role = peer.identity.role
+            await dispatch.add_log(self._database, message.task_id, role, message.fence, message.first, lines)
         return Ack()
 
     async def _finished(self, peer: ControlPeer, message: ReportFinished) -> Ack:
         self._phases.pop((message.task_id, message.fence), None)
+        self._workers.forget(message.task_id)
         failed = await dispatch.finished(
             self._database,
             message.task_id,
@@ -209,8 +219,8 @@ class Reports:
         worker = job.client_hwid if job.executor == "client" else job.media_hwid
         if (peer.identity.role, peer.identity.hwid) != (job.executor, worker):
             raise Refused("The task belongs to another host.")
-        where = (job.source_endpoint, job.source_media_hwid) if job.source_uuid else (job.data_endpoint, job.media_hwid)
-        return NewTicket(ticket=self._tickets.issue(job), media=address(*where))
+        source = address(job.source_endpoint, job.source_media_hwid, job.source_media_key) if job.source_uuid else None
+        return NewTicket(ticket=self._tickets.issue(job), media=source or media_address(job))
 
     async def _sealed(self, peer: ControlPeer, message: RecordSealed) -> SealVerdict:
         """The decision about a record; of one in a client's own pool that is refused the kept manifest goes before the answer."""
@@ -255,16 +265,16 @@ class Reports:
         self, asked: ListEncrypted | ReadEncryptedFile, client_hwid: str
     ) -> ListEncrypted | ReadEncryptedFile:
         """The question with what the client needs to read its record; NotFound when it is not this client's."""
-        media_hwid, endpoint = await records.whereabouts(self._database, asked.pool_id, asked.record, client_hwid)
+        found = await records.whereabouts(self._database, asked.pool_id, asked.record, client_hwid)
+        client, media = (client_hwid, found.client_key), address(found.endpoint, found.media_hwid, found.media_key)
         own = await client_pools.of(self._database, asked.pool_id)
         if own is not None and isinstance(asked, ReadEncryptedFile):
             raise Conflict(OWNERS_ONLY)
         if own is not None:
-            ticket = self._tickets.issue_kept(client_hwid, media_hwid, own, asked.record)
-            media = address(endpoint, media_hwid)
+            ticket = self._tickets.issue_kept(client, media.hwid, own, asked.record)
             return msgspec.structs.replace(asked, media=media, ticket=ticket, own=client_pool(own))
-        ticket = self._tickets.issue_listing(client_hwid, media_hwid, asked.pool_id, asked.record)
-        return msgspec.structs.replace(asked, media=address(endpoint, media_hwid), ticket=ticket)
+        ticket = self._tickets.issue_listing(client, media.hwid, asked.pool_id, asked.record)
+        return msgspec.structs.replace(asked, media=media, ticket=ticket)
 
     async def _relay(self, message: Relay) -> Relayed:
         inner = decode(message.body, AnyMessage)

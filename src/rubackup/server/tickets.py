@@ -23,11 +23,11 @@ class TicketOffice:
         self._key_pem = key_pem
         self._clock = clock
 
-    def issue_listing(self, client_hwid: str, media_hwid: str, pool_id: int, record: str) -> bytes:
-        """A short-lived ticket that lets a client read a record of its own, for a listing."""
+    def issue_listing(self, client: tuple[str, str], media_hwid: str, pool_id: int, record: str) -> bytes:
+        """A short-lived ticket that lets a client (hwid, key) read a record of its own, for a listing."""
         ticket = Ticket(
-            task_id=0, fence=0, epoch=0, mode="restore", client_hwid=client_hwid, media_hwid=media_hwid, pool_id=pool_id,
-            record=record, parent="", share=False, server_hwid=self._server_hwid,
+            task_id=0, fence=0, epoch=0, mode="restore", client_hwid=client[0], client_key=client[1],
+            media_hwid=media_hwid, pool_id=pool_id, record=record, parent="", share=False, server_hwid=self._server_hwid,
             expires_at=self._clock() + LISTING_SECONDS,
         )  # fmt: skip
         return sign(ticket, self._key_pem)
@@ -37,16 +37,16 @@ class TicketOffice:
             task_id=job.task_id, fence=job.fence, epoch=job.epoch, mode="kept", client_hwid=job.client_hwid,
             media_hwid=job.media_hwid, pool_id=own.metadata_pool, record=job.record_uuid, parent="", share=False,
             server_hwid=self._server_hwid, expires_at=self._clock() + TICKET_SECONDS,
-            kept=kept_folder(own.uuid, job.client_hwid),
+            kept=kept_folder(own.uuid, job.client_hwid), client_key=job.client_key,
         )  # fmt: skip
         return sign(ticket, self._key_pem)
 
-    def issue_kept(self, client_hwid: str, media_hwid: str, own: ClientPoolRow, record: str) -> bytes:
-        """A short-lived ticket that lets a client have the kept manifest of a record of its own, for a listing."""
+    def issue_kept(self, client: tuple[str, str], media_hwid: str, own: ClientPoolRow, record: str) -> bytes:
+        """A short-lived ticket that lets a client (hwid, key) have the kept manifest of a record of its own, for a listing."""
         ticket = Ticket(
-            task_id=0, fence=0, epoch=0, mode="kept", client_hwid=client_hwid, media_hwid=media_hwid,
+            task_id=0, fence=0, epoch=0, mode="kept", client_hwid=client[0], client_key=client[1], media_hwid=media_hwid,
             pool_id=own.metadata_pool, record=record, parent="", share=False, server_hwid=self._server_hwid,
-            expires_at=self._clock() + LISTING_SECONDS, kept=kept_folder(own.uuid, client_hwid),
+            expires_at=self._clock() + LISTING_SECONDS, kept=kept_folder(own.uuid, client[0]),
         )  # fmt: skip
         return sign(ticket, self._key_pem)
 
@@ -64,6 +64,7 @@ class TicketOffice:
             epoch=job.epoch,
             mode="backup" if backup else "restore",
             client_hwid=job.media_hwid if copy else job.client_hwid,
+            client_key=job.media_key if copy else job.client_key,
             media_hwid=job.source_media_hwid if copy else job.media_hwid,
             pool_id=job.source_pool_id if copy else job.pool_id,
             record=job.source_uuid if copy else job.record_uuid,

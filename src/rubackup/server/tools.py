@@ -72,7 +72,7 @@ class ClientTools:
         if not self._allowance.take(identity.hwid):
             raise TooManyAttempts("This client's tools ask too often; wait a moment.")
         user: LocalUser = getattr(message, "user", LocalUser())
-        tool = Tool(identity.hwid, identity.serial, peer.address, user.name, user.uid)
+        tool = Tool(identity.hwid, identity.serial, identity.key, peer.address, user.name, user.uid)
         _check_storable(message)
         try:
             return await (self._read(tool, message) if isinstance(message, _READS) else self._act(tool, message))

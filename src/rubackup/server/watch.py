@@ -13,10 +13,11 @@ from rubackup.server.dispatcher import Dispatcher
 from rubackup.server.pools import PoolSync
 from rubackup.server.registry import Registry
 from rubackup.server.scheduler import Scheduler
-from rubackup.services import api_hosts, bandwidth, enrolment
+from rubackup.services import admission, bandwidth
 
 log = logging.getLogger(__name__)
 
+RETRY_SECONDS = 2.0
 CHANNELS = ("tasks", "schedule", "pools", "records", "certificates", bandwidth.CHANNEL)
 
 
@@ -62,32 +63,27 @@ class CatalogueWatch:
             self._heard_of[channel].set()
 
     async def _follow(self, channel: str) -> None:
-        """Once for all that was heard since it was looked last."""
+        """Once for all that was heard since it was looked last; again after a while when it could not be done."""
         while True:
             await self._heard_of[channel].wait()
             self._heard_of[channel].clear()
             try:
                 await self._followed[channel]()
             except RubackupError as error:
-                log.warning("a change of %s could not be followed: %s", channel, error)
+                log.warning("a change of %s could not be followed, it is tried again: %s", channel, error)
+                self._heard_of[channel].set()
+                await asyncio.sleep(RETRY_SECONDS)
 
     async def _certificates(self) -> None:
+        """Whoever may not be here any more goes first: media servers may be slow to answer."""
+        await self._close_refused()
         await self._pools.revoke_all()
-        await self._close_revoked()
 
-    async def _close_revoked(self) -> None:
-        """End the connections of hosts that were deleted, or whose certificate was revoked."""
-        for role in ("client", "media"):
-            peers = self._registry.all(role)
-            hosts = [(peer.identity.hwid, peer.identity.serial) for peer in peers]
-            gone = await enrolment.not_admitted(self._database, role, hosts)
-            for peer in peers:
-                if peer.identity.hwid in gone:
-                    log.info("%s %s loses its connection: it is not authorised any more", role, peer.identity.hwid)
-                    peer.close()
-        apis = self._registry.apis()
-        known = await api_hosts.admitted(self._database, [(p.identity.hwid, p.identity.serial) for p in apis])
-        for peer in apis:
-            if (peer.identity.hwid, peer.identity.serial) not in known:
-                log.info("the API %s loses its connection: it is not enrolled any more", peer.identity.hwid)
+    async def _close_refused(self) -> None:
+        """End the connections of hosts that would not be admitted any more."""
+        peers = self._registry.everyone()
+        gone = set(await admission.turned_away(self._database, list({peer.identity for peer in peers})))
+        for peer in peers:
+            if peer.identity in gone:
+                log.info("%s loses its connection: it may not connect any more", peer)
                 peer.close()

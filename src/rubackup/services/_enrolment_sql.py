@@ -11,8 +11,7 @@ class Table:
 
     family: str
     find: str
-    admit: str
-    strangers: str
+    known: str
     sign: str
     count: str
     of_hwid: str
@@ -22,11 +21,7 @@ class Table:
 
 
 _FIND = "SELECT id, certificate_serial FROM FAMILY WHERE hwid = $1 AND fingerprint = $2 FOR UPDATE"
-_ADMIT = "SELECT id FROM FAMILY WHERE hwid = $1"
-_STRANGERS = """
-SELECT h.hwid FROM unnest($1::text[], $2::text[]) AS h (hwid, serial)
-WHERE NOT EXISTS (SELECT 1 FROM FAMILY f WHERE f.hwid = h.hwid)
-    OR EXISTS (SELECT 1 FROM revoked_certificates r WHERE r.serial = h.serial)"""
+_KNOWN = "SELECT id FROM FAMILY WHERE hwid = $1"
 _SIGN = "UPDATE FAMILY SET certificate_serial = $2, certificate_not_after = $3, csr_pem = $4 WHERE id = $1"
 _COUNT = "SELECT count(*) AS hosts, count(*) FILTER (WHERE hwid = $1) AS keys FROM unauthorised_FAMILY"
 _OF_HWID = "SELECT id, address, last_seen_at FROM unauthorised_FAMILY WHERE hwid = $1"
@@ -44,7 +39,7 @@ ON CONFLICT (hwid, fingerprint) DO UPDATE SET last_seen_at = now() RETURNING id"
 
 
 def _table(family: str, seen: str = _SEEN, wait: str = _WAIT) -> Table:
-    texts = (_FIND, _ADMIT, _STRANGERS, _SIGN, _COUNT, _OF_HWID, _OF_ALL, seen, wait)
+    texts = (_FIND, _KNOWN, _SIGN, _COUNT, _OF_HWID, _OF_ALL, seen, wait)
     return Table(family, *(text.replace("FAMILY", family) for text in texts))
 
 
@@ -57,15 +52,7 @@ TABLES = {
     ),
 }
 
-ISSUED = "INSERT INTO issued_certificates (serial, role, hwid, not_after) VALUES ($1, $2, $3, $4)"
 SIGNS_WITH = "SELECT EXISTS (SELECT 1 FROM servers WHERE issuing_key_hash = $1)"
-REVOKED_HOSTS = """
-SELECT serial FROM revoked_certificates WHERE role IN ('client', 'media') ORDER BY revoked_at DESC LIMIT $1"""
-WHY_REVOKED = "SELECT reason FROM revoked_certificates WHERE serial = $1"
-REVOKE = """
-INSERT INTO revoked_certificates (serial, role, hwid, reason)
-SELECT serial, role, hwid, $3 FROM issued_certificates WHERE role = $1 AND hwid = $2
-ON CONFLICT (serial) DO NOTHING"""
 EVENT = """
 INSERT INTO events (kind, family, row_id, client_group_id, media_server_id) VALUES ($1, $2, $3, $4, $5)"""
 

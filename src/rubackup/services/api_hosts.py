@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from collections.abc import Sequence
 from typing import Annotated, Protocol
 
 import msgspec
@@ -20,7 +19,8 @@ from msgspec import Meta
 from rubackup.catalog.database import Connection, Database
 from rubackup.domain.errors import NotFound, Refused
 from rubackup.domain.permissions import Principal
-from rubackup.services import configuration
+from rubackup.services import admission, configuration
+from rubackup.services.admission import Caller
 from rubackup.services.change import Change, changing
 from rubackup.services.enrolment import Signed
 from rubackup.services.no_hosts import NoHosts
@@ -30,17 +30,16 @@ API_DAYS = 45
 ENDS_SOON = dt.timedelta(days=30)
 """So long before its end a certificate is spoken of that lives for a year; one with less, when a quarter of its life is left."""
 SOON_PART = 4
+RENEWED_PART = 3
+"""One is renewed when this part of its life is left."""
 RENEW_INTERVAL = dt.timedelta(hours=1)
 """A host that asks more often is told to wait: each certificate is a signature and rows that stay."""
-UNKNOWN = (
-    "No API is enrolled in the catalogue with this certificate (it was expelled, or an older catalogue was restored):"
-    " rb_init --enroll-api again on the primary server."
-)
+OWN = "own:"
+"""How the names of APIs begin that have the servers' role and noted themselves; behind it is the hardware id."""
 FAMILY = "server_state"
 """Where an administrator sees what waits for somebody."""
 
 _FIND = "SELECT name, hwid, database_role FROM api_hosts WHERE name = $1 FOR UPDATE"
-_ISSUED = "INSERT INTO issued_certificates (serial, role, hwid, not_after) VALUES ($1, 'api', $2, $3)"
 _KEEP = """
 INSERT INTO api_hosts (name, hwid, database_role, certificate_serial, certificate_not_after)
 VALUES ($1, $2, $3, $4, $5)
@@ -53,25 +52,22 @@ _OWN = """
 INSERT INTO api_hosts (name, hwid, database_role, certificate_serial, certificate_not_after)
 VALUES ('own:' || $1, $1, '', $2, $3) ON CONFLICT (hwid) DO UPDATE
 SET certificate_serial = excluded.certificate_serial, certificate_not_after = excluded.certificate_not_after"""
-_OWN_ISSUED = _ISSUED + " ON CONFLICT (serial) DO NOTHING"
-_ADMITTED = """
-SELECT h.hwid, h.serial FROM unnest($1::text[], $2::text[]) AS h (hwid, serial)
-JOIN api_hosts a ON a.hwid = h.hwid
-JOIN issued_certificates i ON i.serial = h.serial AND i.hwid = h.hwid AND i.role = 'api'
-WHERE NOT EXISTS (SELECT 1 FROM revoked_certificates r WHERE r.serial = h.serial)"""
-_REVOKE = """
-INSERT INTO revoked_certificates (serial, role, hwid, reason)
-SELECT serial, role, hwid, $2 FROM issued_certificates WHERE role = 'api' AND hwid = $1
-ON CONFLICT (serial) DO NOTHING"""
+_NOTED = """
+SELECT EXISTS (SELECT 1 FROM api_hosts h JOIN issued_certificates i USING (hwid)
+    WHERE h.hwid = $1 AND i.serial = $2 AND i.role = 'api')"""
 _FIND_HWID = """
 SELECT name, hwid, database_role, enrolled_at > now() - $2::interval AS just_now FROM api_hosts
 WHERE hwid = $1 AND database_role <> '' FOR UPDATE"""
 _FORGET = "DELETE FROM api_hosts WHERE name = $1"
-_NAMES = "SELECT name FROM api_hosts WHERE database_role <> '' ORDER BY name"
-_REVOKED = "SELECT EXISTS (SELECT 1 FROM revoked_certificates WHERE serial = $1)"
+_NAMES = "SELECT name FROM api_hosts ORDER BY name"
+_ALONE = (
+    "SELECT pg_advisory_xact_lock(x'5242455250'::bigint)"  # "RBERP": hosts of the API are enrolled one after another
+)
+_LANDED = "SELECT EXISTS (SELECT 1 FROM issued_certificates WHERE serial = $1)"
 _ENDING = """
 SELECT name, certificate_not_after AS ends_at FROM api_hosts
-WHERE database_role <> '' AND certificate_not_after < now() + least($1, (certificate_not_after - enrolled_at) / $2::int)
+WHERE database_role <> ''
+    AND certificate_not_after < now() + least($1, (certificate_not_after - enrolled_at) / $2::int - interval '1 day')
 ORDER BY certificate_not_after, name"""
 
 
@@ -101,6 +97,16 @@ class EndingCertificate(msgspec.Struct, frozen=True, kw_only=True):
     ends_at: Annotated[dt.datetime, Meta(description="When its certificate ends.")]
 
 
+async def alone(db: Connection) -> None:
+    """Wait until no other transaction that called this goes on."""
+    await db.execute(_ALONE)
+
+
+async def is_noted(db: Connection, serial: str) -> bool:
+    """Whether a certificate was noted that was signed for a host."""
+    return bool(await db.fetchval(_LANDED, serial))
+
+
 async def find(db: Connection, name: str) -> ApiHost | None:
     """The host that was enrolled under this name, locked."""
     row = await db.fetchrow(_FIND, name)
@@ -112,25 +118,31 @@ async def keep(change: Change, host: ApiHost, serial: str, not_after: dt.datetim
     before = await find(change.db, host.name)
     if before is not None and before.hwid != host.hwid:
         await _revoke(change, before, "enrolled anew")
-    await change.db.execute(_ISSUED, serial, host.hwid, not_after)
+    await admission.note(change.db, "api", host.hwid, serial, not_after)
     await change.db.execute(_KEEP, host.name, host.hwid, host.database_role, serial, not_after)
     change.after = {"name": host.name, "hwid": host.hwid, "database_role": host.database_role, "serial": serial}
 
 
 async def expel(change: Change, name: str) -> ApiHost:
-    """Shut a host out: its certificates are revoked and it is forgotten. NotFound names those that there are."""
-    host = await find(change.db, name)
+    """Shut a host out: its certificates are revoked and it is forgotten. NotFound names those that there are.
+
+    One that has the servers' role is named by its hardware id; it has no role of its own.
+    """
+    host = await find(change.db, name) or await find(change.db, f"{OWN}{name}")
     if host is None:
-        known = ", ".join(row["name"] for row in await change.db.fetch(_NAMES)) or "none"
-        raise NotFound(f"No API was enrolled as {name}; there are: {known}.")
+        names = [row["name"] for row in await change.db.fetch(_NAMES)]
+        dedicated = ", ".join(one for one in names if not one.startswith(OWN)) or "none"
+        own = ", ".join(one.removeprefix(OWN) for one in names if one.startswith(OWN))
+        more = f" With the role of the servers, by hardware id: {own}." if own else ""
+        raise NotFound(f"No API was enrolled as {name}; there are: {dedicated}.{more}")
     await _revoke(change, host, "expelled")
-    await change.db.execute(_FORGET, name)
+    await change.db.execute(_FORGET, host.name)
     change.before = {"name": host.name, "hwid": host.hwid, "database_role": host.database_role}
     return host
 
 
 async def _revoke(change: Change, host: ApiHost, reason: str) -> None:
-    await change.db.execute(_REVOKE, host.hwid, reason)
+    await admission.revoke(change.db, "api", host.hwid, reason)
     await change.wake("certificates")
 
 
@@ -143,38 +155,24 @@ async def note_own(database: Database, hwid: str, serial: str, not_after: dt.dat
     async with database.transaction() as db:
         if not await db.fetchval(_MAY_NOTE):
             return False
-        if not await db.fetch(_ADMITTED, [hwid], [serial]):
+        if not await db.fetchval(_NOTED, hwid, serial):
             await db.execute(_OWN, hwid, serial, not_after)
-            await db.execute(_OWN_ISSUED, serial, hwid, not_after)
+            await admission.note(db, "api", hwid, serial, not_after)
         return True
 
 
-async def admitted(database: Database, hosts: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
-    """Those hardware ids and serials of APIs that are enrolled with a certificate that was noted, and not revoked."""
-    async with database.connection() as db:
-        rows = await db.fetch(_ADMITTED, [hwid for hwid, _ in hosts], [serial for _, serial in hosts])
-        return {(row["hwid"], row["serial"]) for row in rows}
-
-
-async def admit(database: Database, hwid: str, serial: str) -> None:
-    """Refused unless the catalogue has the API with this certificate."""
-    if await admitted(database, [(hwid, serial)]):
-        return
-    async with database.connection() as db:
-        revoked = await db.fetchval(_REVOKED, serial)
-    raise Refused("The certificate was revoked." if revoked else UNKNOWN)
-
-
-async def renew(database: Database, signer: ApiSigner, hwid: str, address: str, csr_pem: bytes) -> bytes:
+async def renew(database: Database, signer: ApiSigner, caller: Caller, address: str, csr_pem: bytes) -> bytes:
     """Another certificate for an API on a host of its own that comes with one which counts; leaf and issuing CA.
 
-    What it has before stays good until its end. NotFound when no such host is enrolled, Refused as of other hosts, and within an hour of the last one.
+    What it has before stays good until its end. NotFound when no such host is enrolled, Refused as of other hosts, when it may
+    not connect any more, and within an hour of the last one.
     """
     who = Principal(0, "rubackup_api", frozenset(), address=address)
     async with changing(
         database, who, NoHosts(), method="RENEW", path="RenewCertificate", resource="api_hosts"
     ) as change:
-        row = await change.db.fetchrow(_FIND_HWID, hwid, RENEW_INTERVAL)
+        await admission.require(change.db, caller)
+        row = await change.db.fetchrow(_FIND_HWID, caller.hwid, RENEW_INTERVAL)
         if row is None:
             raise NotFound("This API is not one that rb_init --enroll-api made.")
         wanted = await configuration.value(change.db, "rb_key_hash")
@@ -189,8 +187,8 @@ async def renew(database: Database, signer: ApiSigner, hwid: str, address: str, 
 
 
 async def ending(db: Connection) -> list[EndingCertificate]:
-    """Certificates of APIs that end soon, the first to end first."""
-    return [EndingCertificate(**row) for row in await db.fetch(_ENDING, ENDS_SOON, SOON_PART)]
+    """Certificates of APIs that end soon, or that should have been renewed a day ago and of whose renewal the catalogue knows nothing."""
+    return [EndingCertificate(**row) for row in await db.fetch(_ENDING, ENDS_SOON, RENEWED_PART)]
 
 
 async def tell_end(change: Change, name: str, days: int, message: str) -> None:

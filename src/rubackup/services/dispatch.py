@@ -77,6 +77,10 @@ SELECT t.id, t.status, t.fence, t.attempt, t.task_type, t.executor, t.record_uui
 FROM task_queue t LEFT JOIN clients c ON c.id = t.client_id LEFT JOIN repository r ON r.id = t.record_id
 LEFT JOIN pools p ON p.id = {jobs.POOL_OF} LEFT JOIN media_servers m ON m.id = p.media_server_id
 WHERE t.id = $1 FOR NO KEY UPDATE OF t"""  # noqa: S608 - a constant of ours
+_WORKED_ON = f"""
+SELECT t.id FROM task_queue t LEFT JOIN clients c ON c.id = t.client_id LEFT JOIN repository r ON r.id = t.record_id
+LEFT JOIN pools p ON p.id = {jobs.POOL_OF} LEFT JOIN media_servers m ON m.id = p.media_server_id
+WHERE t.id = ANY ($1::bigint[]) AND t.executor = $2 AND $3 = CASE t.executor WHEN 'client' THEN c.hwid ELSE m.hwid END"""  # noqa: S608 - as above
 _REST_OVER = """
 SELECT id FROM task_queue WHERE status = 'Suspended' AND not_before <= now()
 ORDER BY id LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED"""
@@ -354,6 +358,12 @@ async def resume_suspended(db: Connection) -> int:
     for row in rows:
         await PostgresQueue(db).operate(row["id"], Verb.RESUME)
     return len(rows)
+
+
+async def of_worker(database: Database, role: str, hwid: str, tasks: Collection[int]) -> set[int]:
+    """Which of these tasks are this host's to work on."""
+    async with database.connection() as db:
+        return {row["id"] for row in await db.fetch(_WORKED_ON, list(tasks), role, hwid)}
 
 
 async def heartbeat(database: Database, beats: Sequence[Beat], lease_seconds: float) -> list[int]:

@@ -21,7 +21,7 @@ from rubackup.domain.permissions import Permission, Principal
 from rubackup.domain.tasks import FINAL, Verb
 from rubackup.queue.postgres import PostgresQueue
 from rubackup.services import _enrolment_sql as sql
-from rubackup.services import configuration, crowding, global_schedule, host_log, rekeying, scopes
+from rubackup.services import admission, configuration, crowding, global_schedule, host_log, rekeying, scopes
 from rubackup.services.change import Change
 from rubackup.services.crowding import Waiting
 from rubackup.services.host_log import Happened
@@ -30,11 +30,9 @@ from rubackup.services.rekeying import Expected
 WAITING_LIMIT = 1000
 KEYS_OF_ONE = 10
 """So many keys wait under one hardware id; `services.crowding` says which one gives way to a newer one."""
-REVOKED_AT_ONCE = 50_000
 RETRY_AFTER_SECONDS = 60
 _COUNT_LOCK = 0x52_42_45_4E_52  # "RBENR"
 _BACK = "Its certificates are revoked; it waits for authorisation again."
-_REPLACED = "The certificate was revoked: a host with another key took the place of this one."
 _HWIDS = {"client": CLIENT_HWID, "media": SERVER_HWID}
 
 
@@ -108,7 +106,7 @@ async def ask(
             raise Refused("This server signs certificates with another key than rb_key_hash allows.")
         signed = await asyncio.to_thread(signer.sign, csr_pem, role, hwid)
         await db.execute(table.sign, known["id"], signed.serial, signed.not_after, csr_pem)
-        await db.execute(sql.ISSUED, signed.serial, role, hwid, signed.not_after)
+        await admission.note(db, role, hwid, signed.serial, signed.not_after)
         kind = "Renewed" if known["certificate_serial"] else "The first one"
         text = f"{kind}: number {signed.serial}, valid until {signed.not_after:%Y-%m-%d %H:%M} UTC."
         await host_log.note(db, role, [known["id"]], Happened.CERTIFICATE, text)
@@ -241,7 +239,7 @@ async def _authorise_media(change: Change, row: Any) -> int:
     hostname = row["hostname"]
     media_id: int | None = await change.db.fetchval(sql.MEDIA_FROM_WAITING, row["id"])
     if media_id is None:
-        if await change.db.fetchval(sql.TABLES["media"].admit, row["hwid"]) is not None:
+        if await change.db.fetchval(sql.TABLES["media"].known, row["hwid"]) is not None:
             raise rekeying.taken(row["hwid"])
         raise Conflict(f"The host name {hostname} is that of another media server.")
     await change.db.execute(sql.MEDIA_PRESENCE, media_id)
@@ -250,29 +248,6 @@ async def _authorise_media(change: Change, row: Any) -> int:
     await change.event("created", "media_servers", media_id, media_server_id=media_id)
     await _note(change, "media", media_id, Happened.AUTHORISED, f"With the key {row['fingerprint']}.")
     return media_id
-
-
-async def admit(database: Database, *, role: str, hwid: str, serial: str) -> int:
-    """The id of the host's row; Refused when it is unknown or deleted, or the certificate was revoked."""
-    if role not in sql.TABLES:
-        raise Refused("This role is not in the catalogue.")
-    async with database.connection() as db:
-        reason = await db.fetchval(sql.WHY_REVOKED, serial)
-        if reason is not None:
-            replaced = reason.startswith(rekeying.REPLACED)
-            raise Refused(_REPLACED if replaced else "The certificate was revoked.")
-        row = await db.fetchrow(sql.TABLES[role].admit, hwid)
-    if row is None:
-        raise Refused(f"The hardware id {hwid} is not authorised.")
-    found: int = row["id"]
-    return found
-
-
-async def not_admitted(database: Database, role: str, hosts: Sequence[tuple[str, str]]) -> set[str]:
-    """Of these hosts (hwid, serial) the hwids that `admit` would refuse; one question, whatever their number."""
-    async with database.connection() as db:
-        rows = await db.fetch(sql.TABLES[role].strangers, [hwid for hwid, _ in hosts], [serial for _, serial in hosts])
-    return {row["hwid"] for row in rows}
 
 
 async def withdraw_clients(change: Change, ids: Sequence[int]) -> None:
@@ -328,7 +303,7 @@ async def _deleting(change: Change, read: str, ids: Sequence[int], what: str) ->
 
 
 async def _revoke(change: Change, role: str, hwid: str) -> None:
-    await change.db.execute(sql.REVOKE, role, hwid, f"deleted by {change.principal.name}")
+    await admission.revoke(change.db, role, hwid, f"deleted by {change.principal.name}")
 
 
 async def _note(change: Change, role: str, row_id: int, happened: Happened, text: str) -> None:
@@ -345,12 +320,6 @@ async def _refuse_without_key(db: Connection) -> None:
 def _require(principal: Principal, permission: Permission) -> None:
     if not principal.may(permission):
         raise Forbidden
-
-
-async def revoked_hosts(database: Database) -> list[str]:
-    """Serials of the hosts' certificates that were revoked and may still be within their time, newest first."""
-    async with database.connection() as db:
-        return [row["serial"] for row in await db.fetch(sql.REVOKED_HOSTS, REVOKED_AT_ONCE)]
 
 
 def _final() -> list[str]:

@@ -37,9 +37,9 @@ SELECT t.id, t.status, t.fence, t.attempt, t.task_type, t.executor, t.client_id,
     t.record_uuid AS own_uuid, t.parent_uuid, t.backup_type, t.strategy_id,
     coalesce(nullif(t.resource_type, ''), r.resource_type, '') AS resource_type,
     coalesce(nullif(t.resource, ''), r.resource, '') AS resource,
-    coalesce(t.rule_id, r.rule_id, 0) AS rule_id, r.uuid AS record_uuid, coalesce(r.key_id, '') AS key_id, c.hwid AS client_hwid, c.hostname AS client_hostname,
+    coalesce(t.rule_id, r.rule_id, 0) AS rule_id, r.uuid AS record_uuid, coalesce(r.key_id, '') AS key_id, c.hwid AS client_hwid, c.hostname AS client_hostname, coalesce(c.fingerprint, '') AS client_key,
     p.id AS pool_id, p.uuid AS pool_uuid, p.pool_name, p.compression_type, m.id AS media_id, m.hwid AS media_hwid,
-    m.hostname AS media_hostname, m.data_endpoint, m.local_service_mode, l.epoch,
+    coalesce(m.fingerprint, '') AS media_key, coalesce(sm.fingerprint, '') AS source_media_key, m.hostname AS media_hostname, m.data_endpoint, m.local_service_mode, l.epoch,
     r.client_hwid AS owner_hwid, r.parent_uuid AS source_parent, r.locked_until > now() AS source_locked,
     p.pool_type, sp.pool_type AS source_pool_type,
     r.created_at + p.retention_period <= now() AS source_too_old, r.pool_id AS source_pool_id, sm.id AS source_media_id,
@@ -100,6 +100,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     source_endpoint: str = ""
     key_id: str = ""
     """Of the record that the task works on: which key opens it."""
+    client_key: str = ""
+    """Fingerprints of the keys with which these hosts are authorised: a hardware id alone can be told by anybody."""
+    media_key: str = ""
+    source_media_key: str = ""
     own: ClientPoolRow | None = None
     """The client's own pool, where the copy is or goes; the media server keeps its manifest."""
     rule_id: int = 0
@@ -275,6 +279,8 @@ def _job(
         parameters=row["parameters"],
         share=share,
         key_id=row["key_id"],
+        client_key=row["client_key"],
+        media_key=row["media_key"],
         rule_id=row["rule_id"],
     )
 
@@ -286,5 +292,6 @@ def _copy_job(row: Row, fence: int, attempt: int, record: uuid.UUID, parent: uui
         source_pool_id=row["source_pool_id"],
         source_uuid=row["record_uuid"].hex,
         source_media_hwid=row["source_media_hwid"],
+        source_media_key=row["source_media_key"],
         source_endpoint=row["source_endpoint"],
     )

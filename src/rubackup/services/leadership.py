@@ -13,7 +13,8 @@ import asyncio
 import contextlib
 import logging
 
-from rubackup.catalog.database import DRIVER_ERRORS, Connection, Database, translated
+from rubackup.catalog.database import Connection, Database
+from rubackup.catalog.faults import DRIVER_ERRORS, translated
 from rubackup.catalog.locks import LEADER_LOCK
 from rubackup.domain.errors import Fenced
 

@@ -20,7 +20,7 @@ from rubackup.domain.identity import client_label
 from rubackup.domain.lookups import TaskStatus
 from rubackup.domain.permissions import Principal, Role
 from rubackup.domain.tasks import FINAL
-from rubackup.services import own_rules, repository, restores, tasks
+from rubackup.services import admission, own_rules, repository, restores, tasks
 from rubackup.services.change import Change, changing, write_audit
 from rubackup.services.fields import Row
 from rubackup.services.ports import Hosts
@@ -35,7 +35,7 @@ _CLIENT = """
 SELECT c.id, c.hwid, c.hostname, c.group_id, g.name AS group_name, c.description, c.client_side_backup,
     c.client_side_restore, c.centralized_restore, c.lrl_flag, c.lsf_flag, ls.pool_name AS ls_pool, c.storage_capacity
 FROM clients c JOIN client_groups g ON g.id = c.group_id LEFT JOIN pools ls ON ls.id = c.ls_pool_id
-WHERE c.hwid = $1 AND NOT EXISTS (SELECT 1 FROM revoked_certificates r WHERE r.serial = $2)"""
+WHERE c.hwid = $1"""
 _LOCK = "SELECT 1 FROM clients WHERE hwid = $1 FOR NO KEY UPDATE"
 _WAITING = """
 SELECT (SELECT count(*) FROM new_rule_requests WHERE client_id = $1)
@@ -71,9 +71,15 @@ class Tool:
 
     hwid: str
     serial: str
+    key: str
     address: str = ""
     user: str = ""
     uid: int = -1
+
+    @property
+    def role(self) -> str:
+        """The kind of its certificate."""
+        return "client"
 
     @property
     def named(self) -> str:
@@ -104,8 +110,9 @@ class OwnRestore(msgspec.Struct, kw_only=True):
 
 async def client_of(db: Connection, tool: Tool) -> Row:
     """The client that asks; Refused when it is not authorised, or not any more."""
-    row = await db.fetchrow(_CLIENT, tool.hwid, tool.serial)
-    if row is None:
+    await admission.require(db, tool)
+    row = await db.fetchrow(_CLIENT, tool.hwid)
+    if row is None:  # deleted in this moment
         raise Refused("This client is not authorised.")
     return row
 

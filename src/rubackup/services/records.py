@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from rubackup.catalog.database import Connection, Database, notify
 from rubackup.domain.errors import NotFound
@@ -66,7 +66,7 @@ WHERE m.hwid = $1 AND t.client_hwid = '' AND t.acknowledged_at IS NULL AND NOT E
 ORDER BY t.created_at, t.uuid LIMIT $2"""
 _ACKNOWLEDGE = "UPDATE record_tombstones SET acknowledged_at = now() WHERE uuid = $1 AND acknowledged_at IS NULL"
 _WHEREABOUTS = """
-SELECT m.hwid, m.data_endpoint FROM repository r JOIN clients c ON c.id = r.client_id JOIN pools p ON p.id = r.pool_id
+SELECT m.hwid AS media_hwid, m.data_endpoint AS endpoint, m.fingerprint AS media_key, c.fingerprint AS client_key FROM repository r JOIN clients c ON c.id = r.client_id JOIN pools p ON p.id = r.pool_id
 JOIN media_servers m ON m.id = p.media_server_id
 WHERE r.pool_id = $1 AND r.uuid = $2 AND r.client_hwid = $3 AND c.hwid = $3"""
 _UNTOLD_LOCKS = """
@@ -75,6 +75,15 @@ JOIN media_servers m ON m.id = p.media_server_id
 WHERE m.hwid = $1 AND p.pool_type <> 'Client defined' AND r.locked_until IS NOT NULL AND r.locked_until IS DISTINCT FROM r.pool_locked_until
 ORDER BY r.id LIMIT $2"""
 _LOCK_TOLD = "UPDATE repository SET pool_locked_until = $2 WHERE id = $1"
+
+
+class Whereabouts(NamedTuple):
+    """Where a record is, and the keys with which that media server and its client are authorised."""
+
+    media_hwid: str
+    endpoint: str
+    media_key: str
+    client_key: str
 
 
 async def seal(database: Database, sealed: Sealed) -> bool:
@@ -166,8 +175,8 @@ async def tombstone_done(database: Database, record: str) -> None:
         await db.execute(_ACKNOWLEDGE, uuid.UUID(record))
 
 
-async def whereabouts(database: Database, pool_id: int, record: str, client_hwid: str) -> tuple[str, str]:
-    """The media server of a client's record: hwid and `host:port` for data; NotFound when the client has no such record."""
+async def whereabouts(database: Database, pool_id: int, record: str, client_hwid: str) -> Whereabouts:
+    """The media server of a client's record; NotFound when the client has no such record."""
     try:
         wanted = uuid.UUID(record)
     except ValueError:
@@ -176,7 +185,7 @@ async def whereabouts(database: Database, pool_id: int, record: str, client_hwid
         row = await db.fetchrow(_WHEREABOUTS, pool_id, wanted, client_hwid)
     if row is None:
         raise NotFound(f"There is no record {record} of client {client_hwid}.")
-    return row["hwid"], row["data_endpoint"]
+    return Whereabouts(**row)
 
 
 async def untold_locks(database: Database, media_hwid: str) -> list[tuple[int, int, str, dt.datetime]]:

@@ -12,13 +12,9 @@ from typing import Annotated, Any
 from msgspec import Meta
 
 from rubackup.domain.errors import Conflict, Forbidden, Invalid
-from rubackup.services import _enrolment_sql as sql
-from rubackup.services import host_log, scopes
+from rubackup.services import admission, host_log, scopes
 from rubackup.services.change import Change
 from rubackup.services.host_log import Happened
-
-REPLACED = "replaced by "
-"""How the reason of a certificate's revocation begins when another key took its host's place."""
 
 REPLACE_KEY = Annotated[
     bool,
@@ -84,7 +80,7 @@ async def replace(change: Change, role: str, waiting: Any) -> int:
     host_id: int = known["id"]
     family, old, new = names["family"], known["fingerprint"], waiting["fingerprint"]
     await db.execute(_TAKE.format(**names), host_id, waiting["id"])
-    await db.execute(sql.REVOKE, role, known["hwid"], f"{REPLACED}{change.principal.name}")
+    await admission.revoke(db, role, known["hwid"], f"{admission.REPLACED}{change.principal.name}")
     await db.execute(f"DELETE FROM unauthorised_{family} WHERE id = $1", waiting["id"])  # noqa: S608 - one of _NAMES
     text = f"With the key {new}, in place of {old}, whose certificates are revoked."
     await host_log.note(db, role, [host_id], Happened.AUTHORISED, text, user=change.principal.name)

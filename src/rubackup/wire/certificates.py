@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -35,6 +35,8 @@ class Identity:
     hwid: str
     serial: str
     """The certificate's serial number, hex: what is revoked."""
+    key: str
+    """`key_fingerprint` of the certificate's key: who it is, where a name can be anybody's."""
 
     def __str__(self) -> str:
         return f"{self.role} {self.hwid}"
@@ -52,7 +54,7 @@ def identity_uri(role: str, hwid: str) -> str:
 
 
 def identity_of(der: bytes) -> Identity:
-    """Who a certificate names; WireFault when it names nobody, or several."""
+    """Who a certificate names; WireFault when it names nobody, or several, or its key is not of our kind."""
     try:
         certificate = x509.load_der_x509_certificate(der)
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
@@ -63,7 +65,8 @@ def identity_of(der: bytes) -> Identity:
     ]
     if len(found) != 1:
         raise WireFault("The certificate names no host of this system.")
-    return Identity(found[0]["role"], found[0]["hwid"], serial_text(certificate))
+    key = key_fingerprint(_key_of(certificate))
+    return Identity(found[0]["role"], found[0]["hwid"], serial_text(certificate), key)
 
 
 def serial_text(certificate: x509.Certificate) -> str:
@@ -74,8 +77,16 @@ def serial_text(certificate: x509.Certificate) -> str:
 def public_key_of(der_cert: bytes) -> ec.EllipticCurvePublicKey:
     """The public key of a certificate; WireFault when it is not of our kind."""
     try:
-        return require_p256(x509.load_der_x509_certificate(der_cert).public_key())
-    except (ValueError, Invalid) as error:
+        certificate = x509.load_der_x509_certificate(der_cert)
+    except ValueError as error:
+        raise WireFault("The certificate has no key of this system's kind.") from error
+    return _key_of(certificate)
+
+
+def _key_of(certificate: x509.Certificate) -> ec.EllipticCurvePublicKey:
+    try:
+        return require_p256(certificate.public_key())
+    except (ValueError, UnsupportedAlgorithm, Invalid) as error:
         raise WireFault("The certificate has no key of this system's kind.") from error
 
 

@@ -312,10 +312,11 @@ def connect_data(
     context: ssl.SSLContext,
     *,
     expect: tuple[str, str],
+    key: str = "",
     timeout: float = IDLE_SECONDS,
     patience: float = PATIENCE_SECONDS,
 ) -> DataConnection:
-    """A connection to the process of the role and hwid in `expect`; `context` is `client_context(files)`.
+    """A connection to the process of the role and hwid in `expect`, and with that key if one is named; `context` is `client_context(files)`.
 
     `timeout` bounds each step within a frame, `patience` the wait for one to begin, both in seconds.
     Returns when the other side has accepted our certificate. Refused when it is somebody else or does not accept it,
@@ -332,6 +333,8 @@ def connect_data(
         connection = DataConnection(sock, peer, timeout, timeout)
         if (connection.identity.role, connection.identity.hwid) != expect:
             raise Refused(f"{peer} is {connection.identity}, not {expect[0]} {expect[1]}.")
+        if key not in {"", connection.identity.key}:
+            raise Refused(f"{peer} is {connection.identity} with another key than the one that is authorised.")
         connection.expect(Ack)
         connection.patience = patience
     except OSError as error:

@@ -200,8 +200,9 @@ async def serve_control(
     gone: Callable[[ControlPeer], Awaitable[None]],
     handle: Handler,
     limits: Limits = Limits(),  # noqa: B008 - a frozen value
+    free: bool = False,
 ) -> ControlServer:
-    """A listening server; `context` is `server_context(files, optional_peer=True)`.
+    """A listening server; `context` is `server_context(files, optional_peer=True)`; `free` as of `sockets.listen`.
 
     `enrol` and `admit` get the IP address of the host; a domain error of theirs is answered as a
     Fault and ends the connection. `connected` begins after Welcome was sent and before the first
@@ -209,7 +210,7 @@ async def serve_control(
     each `connected`, when no request of the peer is worked on any more. `handle` answers requests;
     it is cancelled when the connection ends.
     """
-    listener = sockets.listen(host, port)
+    listener = sockets.listen(host, port, free=free)
     listener.setblocking(False)
     return ControlServer(listener, context, _Callbacks(enrol, admit, connected, gone, handle), limits)
 

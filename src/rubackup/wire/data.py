@@ -47,8 +47,9 @@ class DataServer:
         roles: Collection[str] = (Role.CLIENT, Role.SERVER),
         timeout: float = IDLE_SECONDS,
         patience: float = PATIENCE_SECONDS,
+        free: bool = False,
     ) -> None:
-        self._listener = sockets.listen(host, port)
+        self._listener = sockets.listen(host, port, free=free)
         self.address: tuple[str, int] = self._listener.getsockname()[:2]
         self._context = context
         self._handler = handler

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import ipaddress
+import logging
 import socket
 import ssl
 import time
@@ -15,8 +16,11 @@ from typing import Any
 
 from rubackup.domain.errors import Busy, Refused, RubackupError, SystemFault, Unavailable
 
+log = logging.getLogger(__name__)
 HANDSHAKE_SECONDS = 10.0
 _BACKLOG = 1024
+_FREEBIND = {socket.AF_INET: (socket.IPPROTO_IP, 15), socket.AF_INET6: (socket.IPPROTO_IPV6, 78)}
+"""Level and number of IP_FREEBIND and IPV6_FREEBIND (linux/in.h, in6.h), which the standard library does not name."""
 
 _OPTIONS = (
     (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
@@ -38,14 +42,43 @@ def tune(sock: socket.socket) -> None:
         sock.setsockopt(level, option, value)
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket; Busy when the port is taken, SystemFault when the address cannot be used."""
+def listen(host: str, port: int, *, free: bool = False) -> socket.socket:
+    """A listening socket; Busy when the port is taken, SystemFault when the address cannot be used.
+
+    `free`: also on an address that this host has not now; who calls there is answered once it has.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        try:
+            return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        except OSError as error:
+            if not free or error.errno != errno.EADDRNOTAVAIL:
+                raise
+        return _listen_freely(host, port, family)
     except OSError as error:
         kind = Busy if error.errno == errno.EADDRINUSE else SystemFault
         raise kind(f"Cannot listen on {host}:{port}: {error.strerror or error}.") from error
+
+
+def _listen_freely(host: str, port: int, family: socket.AddressFamily) -> socket.socket:
+    log.warning(
+        "This host has not the address %s now; whoever calls port %d there is answered once it has.", host, port
+    )
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        bind_freely(listener)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as create_server does
+        listener.bind((host, port))
+        listener.listen(_BACKLOG)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+def bind_freely(listener: socket.socket) -> None:
+    """Let it be bound to an address that this host has not: any process may ask for that, and nobody is reached by it."""
+    listener.setsockopt(*_FREEBIND[socket.AddressFamily(listener.family)], 1)
 
 
 def plain_address(peername: Any) -> str:

@@ -36,6 +36,7 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
     mode: Literal["backup", "restore", "kept"]
     """`kept`: about manifests of the client's own pools that are kept on the media server."""
     client_hwid: str
+    """Of whoever opens the session: a client, or a media server that copies."""
     media_hwid: str
     pool_id: int
     record: str
@@ -50,6 +51,8 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
     """Unix seconds."""
     crypto: str = ""
     """Of a backup: the cipher that the copy has to be encrypted with, '' for none."""
+    client_key: str = ""
+    """SHA-256 of the public key (DER) with which that host is authorised, hex; '' from an older server: any."""
     kept: str = ""
     """Where manifests are kept, as `domain.pools.kept_folder` names it; `record` '' stands for all of them then."""
 
@@ -75,11 +78,11 @@ def verify(
     data: bytes,
     public_keys: Mapping[str, ec.EllipticCurvePublicKey],
     *,
-    client_hwid: str,
+    client: tuple[str, str],
     media_hwid: str,
     now: float,
 ) -> Ticket:
-    """The ticket, when a known server signed it for this client and media server and it has not expired.
+    """The ticket, when a known server signed it for this client (hwid, key) and media server and it has not expired.
 
     `public_keys` maps a server's hwid to the key of its certificate, `now` is in Unix seconds.
     Refused, with the reason, otherwise.
@@ -92,7 +95,7 @@ def verify(
         key.verify(signed.signature, _PURPOSE + signed.ticket, ec.ECDSA(hashes.SHA256()))
     except InvalidSignature as error:
         raise Refused("The signature of the ticket is wrong.") from error
-    if ticket.client_hwid != client_hwid:
+    if ticket.client_hwid != client[0] or ticket.client_key not in {"", client[1]}:
         raise Refused("The ticket was given to another client.")
     if ticket.media_hwid != media_hwid:
         raise Refused("The ticket is for another media server.")

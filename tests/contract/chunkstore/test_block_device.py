@@ -19,6 +19,7 @@ from rubackup.chunkstore.identity import chunk_id
 from rubackup.domain.errors import Busy, Conflict, Corrupt, Invalid, NotFound, StorageFault, StorageFull
 from support.chunkstore import noise
 from support.devices import MIB, MemoryDevice, NoLoopDevices, formatted, loop_device, reopened
+from support.system import eventually
 
 NAMES = [f"packs/{n:02x}/{bytes([n] * 16).hex()}.pack" for n in range(8)]
 
@@ -385,9 +386,9 @@ def test_a_growing_file_is_read_while_it_is_written(tmp_path: Path) -> None:
     backend = BlockBackend.open(path)
     data = noise(300_000)
     done = threading.Event()
+    looks = [0, 0]
 
-    def look(_: int) -> int:
-        looks = 0
+    def look(one: int) -> None:
         while not done.is_set():
             for turn in range(40):
                 name = f"packs/{turn}"
@@ -396,8 +397,7 @@ def test_a_growing_file_is_read_while_it_is_written(tmp_path: Path) -> None:
                     assert backend.read(name, 0, size) == data[:size]
                 except NotFound:
                     break
-                looks += 1
-        return looks
+                looks[one] += 1
 
     with ThreadPoolExecutor(2) as threads:
         looking = [threads.submit(look, one) for one in range(2)]
@@ -406,8 +406,11 @@ def test_a_growing_file_is_read_while_it_is_written(tmp_path: Path) -> None:
             for at in range(0, len(data), 30_000):
                 file.write(data[at : at + 30_000])
             file.close()
+        eventually(lambda: all(looks) or any(one.done() for one in looking), 60)
         done.set()
-        assert all(one.result() for one in looking)
+        for one in looking:
+            one.result()
+    assert all(looks)
     backend.close()
 
 

@@ -515,7 +515,7 @@ def test_a_record_that_is_being_dropped_does_not_stop_a_run(place: Place) -> Non
     def check() -> None:
         if not dropper.ident:
             dropper.start()
-            assert gone.wait(10)
+            assert gone.wait(60)
 
     try:
         result = pool.collect(lambda *_: None, check, unfinished=[], safety=AT_ONCE)

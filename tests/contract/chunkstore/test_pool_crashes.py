@@ -171,7 +171,7 @@ class SlowDisk:
         """The script of a FaultyBackend."""
         if operation == "sync" and not done and threading.current_thread().name.startswith("close-pack"):
             self.waiting.release()
-            assert self.go_on.wait(30)
+            assert self.go_on.wait(60)
             if self.error is not None:
                 raise self.error
 
@@ -193,7 +193,7 @@ def test_a_pack_that_is_not_synced_is_not_in_the_index(place: Place, slow: SlowD
     session = begin(pool, 1)
     tree = {f"/{i}": noise(120_000, i) for i in range(2)}
     client.send(session, [chunk for data in tree.values() for chunk in client.chunks(data)])
-    assert slow.waiting.acquire(timeout=30)
+    assert slow.waiting.acquire(timeout=60)
     client.sent = 0
     client.send(session, client.chunks(tree["/0"]))
 
@@ -206,6 +206,7 @@ def test_a_pack_that_is_not_synced_is_not_in_the_index(place: Place, slow: SlowD
 
 def test_few_packs_wait_for_their_disk(place: Place, slow: SlowDisk) -> None:
     """A session whose disk is too slow waits with its third full pack."""
+    before = set(threading.enumerate())
     session = begin(place.open(), 1)
     client = Client()
     went = threading.Event()
@@ -217,14 +218,14 @@ def test_few_packs_wait_for_their_disk(place: Place, slow: SlowDisk) -> None:
 
     sender = threading.Thread(target=send)
     sender.start()
-    assert slow.waiting.acquire(timeout=30)
+    assert slow.waiting.acquire(timeout=60)
     assert not went.wait(0.3)
     assert len([name for name in place.memory().files if name.endswith(".open")]) <= _packing.CLOSING + 1
     slow.go_on.set()
-    sender.join(30)
+    sender.join(60)
     assert went.is_set()
     session.abort()
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("close-pack")]
+    assert not [one for one in set(threading.enumerate()) - before if one.name.startswith("close-pack")]
 
 
 def test_a_pack_that_cannot_be_closed_ends_the_session(place: Place, slow: SlowDisk) -> None:

@@ -148,7 +148,9 @@ def test_a_damaged_manifest_is_named(place: Place) -> None:
         pool.read(record_id(1))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(which=st.integers(0), at=st.integers(0), flip=st.integers(1, 255), lose_index=st.booleans())
 def test_any_damaged_byte_is_survived(quick_folder: Path, which: int, at: int, flip: int, lose_index: bool) -> None:
     """Whatever byte of whatever file changes: what verification calls whole restores, and nothing crashes."""

@@ -57,7 +57,9 @@ def pool(place: Place) -> Pool:
     return _pool(place)
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(
+    max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None
+)
 @given(offset=st.integers(0, 72_000), length=st.integers(0, 72_000))
 def test_any_range_is_what_the_file_held(pool: Pool, offset: int, length: int) -> None:
     """Across chunks, groups and holes, cut at the end."""

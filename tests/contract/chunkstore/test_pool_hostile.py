@@ -357,7 +357,9 @@ def test_a_wrong_length_of_a_chunk_is_refused(place: Place) -> None:
         _naming(session, [(chunk_id(b"data"), 5)])
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(place_in=st.integers(0), flip=st.integers(1, 255), cut=st.booleans())
 def test_a_damaged_manifest_is_never_sealed(place: Place, place_in: int, flip: int, cut: bool) -> None:
     """Any changed byte or missing end is Invalid, never another error."""

@@ -53,7 +53,7 @@ def test_only_the_last_of_many_workers_seals(quick_folder: Path) -> None:
     sealed: list[int] = []
 
     def work(fence: int) -> None:
-        start.wait(timeout=30)
+        start.wait(timeout=60)
         try:
             session = begin(pool, 1, fence=fence, record=record_id(fence))
             Client().backup(session, SHARED)
@@ -78,7 +78,7 @@ def test_a_hand_over_in_the_middle_of_a_seal_wins(place: Place) -> None:
         if operation == "sync" and name == seals.open_name(record_id(1)) and not done:
             takers.append(threading.Thread(target=lambda: begin(pool, 1, fence=2, record=record_id(2))))
             takers[0].start()
-            assert fenced.wait(timeout=30)
+            assert fenced.wait(timeout=60)
 
     place.wrap = lambda backend: FaultyBackend(backend, script)
     pool = place.open()
@@ -87,7 +87,7 @@ def test_a_hand_over_in_the_middle_of_a_seal_wins(place: Place) -> None:
     session = begin(pool, 1)
     with pytest.raises(Fenced):
         Client().backup(session, SHARED)
-    takers[0].join(timeout=30)
+    takers[0].join(timeout=60)
 
     assert pool.records() == []
 

@@ -34,7 +34,7 @@ class Far:
                 self.most = max(self.most, self._under_way)
                 if self._under_way >= AT_ONCE:
                     self._several.set()
-            self._several.wait(5)
+            self._several.wait(60)
             try:
                 return read(name, offset, length)
             finally:

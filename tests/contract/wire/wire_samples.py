@@ -192,7 +192,7 @@ OWN = ClientPool(
 )
 KEPT = f"{'00' * 16}-525a99154f3505a2"
 ORDER = Order(task_id=7, fence=3, epoch=2, ticket=b"ticket")
-MEDIA_ADDRESS = MediaAddress(host="media.example", port=9993, hwid=MEDIA)
+MEDIA_ADDRESS = MediaAddress(host="media.example", port=9993, hwid=MEDIA, key="ab" * 32)
 
 SAMPLES: tuple[Message, ...] = (
     Fault(code="storage_full", message="There is no room left in the pool."),
@@ -388,7 +388,13 @@ SAMPLES: tuple[Message, ...] = (
                 uuid=PARENT,
                 name="Later",
                 storages=[HeldStorage(path="/srv/later", kind="folder", away=True, copies=7)],
-            )
+            ),
+            HeldPool(
+                uuid=RECORD,
+                name="",
+                storages=[HeldStorage(path=f"{RECORD}-{'ab' * 8}", kind="client", copies=2, client="ab" * 8)],
+                kept_in="Default",
+            ),
         ]
     ),
     AskUnavailable(pool_id=1, after=RECORD, limit=10),

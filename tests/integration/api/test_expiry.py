@@ -68,7 +68,7 @@ def test_postgresqls_certificate_is_watched(authority: Authority, superuser: Dat
         await database.open()
         watching = asyncio.create_task(watch(database, authority.folder / "api.crt", "api.example", address))
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while not is_told(await told(database)):  # noqa: ASYNC110 - the catalogue tells nobody
                     await asyncio.sleep(0.1)
         finally:
@@ -97,14 +97,15 @@ def test_an_administrator_hears_of_it(authority: Authority, superuser: DatabaseA
         """INSERT INTO api_hosts (name, hwid, database_role, certificate_serial, certificate_not_after, enrolled_at)
            VALUES ('api.example', 'a', 'r', '1', now() + interval '12 days', now() - interval '353 days'),
                   ('short.example', 'c', 'r', '3', now() + interval '10 days', now() - interval '35 days'),
-                  ('fresh.example', 'd', 'r', '4', now() + interval '12 days', now() - interval '33 days'),
+                  ('overdue.example', 'e', 'r', '5', now() + interval '13 days 12 hours', now() - interval '31 days 12 hours'),
+                  ('fresh.example', 'd', 'r', '4', now() + interval '14 days 12 hours', now() - interval '30 days 12 hours'),
                   ('far.example', 'b', 'r', '2', now() + interval '40 days', now() - interval '325 days')""",
     )
     context = ssl.create_default_context(cafile=str(authority.folder / "root.crt"))
     body = {"rubackup_database": superuser.database, "rubackup_user": "rubackup", "password": PASSWORD}
     with (
         process(authority.folder, superuser, WORKERS="2") as (_, port),
-        httpx.Client(base_url=f"https://localhost:{port}", verify=context, timeout=20) as http,
+        httpx.Client(base_url=f"https://localhost:{port}", verify=context, timeout=60) as http,
     ):
         data = http.post("/api/v1/auth/login", json=body).json()["data"]
         http.headers.update({"Authorization": f"Bearer {data['access_token']}", "X-CSRF-TOKEN": data["csrf_token"]})
@@ -114,7 +115,7 @@ def test_an_administrator_hears_of_it(authority: Authority, superuser: DatabaseA
 
     assert event["family"] == "server_state"
     assert '"name": "localhost"' in event["data"]
-    assert [one["name"] for one in state["ending_certificates"]] == ["short.example", "api.example"]
+    assert [one["name"] for one in state["ending_certificates"]] == ["short.example", "api.example", "overdue.example"]
     assert "rubackup_certificate_days_left 11.9" in figures
     log = (authority.folder / "log").read_text()
     assert log.count("ends in 11 days. On the primary server: rb_init --renew-api localhost") == 1

@@ -122,6 +122,13 @@ def storages(relay: Relay, message: Message) -> Message:
             raise Unavailable(f"The {relay.role} {relay.hwid} is not connected.")
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However busy this machine is."""
+    monkeypatch.setattr(hosts, "DIAL_SECONDS", 60.0)
+    monkeypatch.setattr(hosts, "ANSWER_SECONDS", 60.0)
+
+
 @asynccontextmanager
 async def asking(folder: Path, told: Told = host):
     """Hosts behind a server that relays to `told`."""

@@ -9,7 +9,7 @@ import pytest
 
 from rubackup.catalog import numbers
 from rubackup.catalog.database import Database, DatabaseAddress
-from rubackup.roles.init.access import Administrator, grant, group_of, role_of
+from rubackup.roles.init.access import Administrator, give, group_of, prepare, role_of
 from support.databases import execute
 
 pytestmark = pytest.mark.postgres
@@ -19,9 +19,15 @@ PASSWORD = "a-password-of-a-test"
 def test_it_can_set_numbers_forward(database: DatabaseAddress, postgres: DatabaseAddress) -> None:
     """As a pool that is taken over, and a reconciliation, make it do."""
     role, group = role_of(database.user, "numbers.example"), group_of(database.user)
-    grant(database, Administrator(postgres.user, postgres.password), role, PASSWORD, 1)
+    prepare(database, Administrator(postgres.user, postgres.password), role, PASSWORD, 1)
 
     async def leap() -> int:
+        owner = await Database(database).direct()
+        try:
+            async with owner.transaction():
+                await give(owner, database, role, PASSWORD)
+        finally:
+            await owner.close()
         db = await Database(dataclasses.replace(database, user=role, password=PASSWORD)).direct()
         try:
             await numbers.leap(db)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -23,6 +22,7 @@ from rubackup.roles.up.faults import StartupFault
 from rubackup.wire import pki
 from support.databases import execute
 from support.tls_postgres import TlsPostgres, drop, tls_postgres
+from support.wire import refusing
 
 
 @pytest.fixture(scope="module")
@@ -69,10 +69,8 @@ def test_the_end_of_its_certificate_is_seen(tls: TlsPostgres, postgres: Database
     assert encryption.certificate_end(postgres.host, postgres.port) is None
     for silent in (postgres, replace(tls.address, sslmode="disable"), replace(tls.address, host="/run/postgresql")):
         assert expiry.database_warning("h", expiry.database_days_left(silent)) == ""
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
-    with pytest.raises(ConnectionError):
-        encryption.certificate_end("127.0.0.1", port)
+    with refusing() as closed, pytest.raises(ConnectionError):
+        encryption.certificate_end(*closed)
 
 
 def at(tls: TlsPostgres, host: str, mode: str, root: Path | None = None) -> DatabaseAddress:

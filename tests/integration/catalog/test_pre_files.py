@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from rubackup.catalog.database import Database, DatabaseAddress
+from rubackup.catalog.indexes import declared
 from rubackup.catalog.migrate import migrate
 from rubackup.catalog.versions import OWN
-from support.releases import FIRST, three
+from support.releases import FIRST, STEPS, chain, three, whole
 from support.shape import looks, takings
 
 pytestmark = pytest.mark.postgres
@@ -70,7 +71,7 @@ def test_pre_files_only_add(empty_database: DatabaseAddress, database: DatabaseA
         names = OWN.revisions()
         db = await Database(empty_database).direct()
         for name in names:
-            sql = (OWN.folder / f"{name}.sql").read_text(encoding="utf-8")
+            sql = whole(OWN, name)
             if name.endswith("pre") and int(name[:4]) > OWN.beside:
                 assert set(*await takings(db, sql)) == set(ACCEPTED.get(name, ())), name
             await db.execute(sql)
@@ -106,7 +107,7 @@ def test_both_orders_are_told_apart(database: DatabaseAddress, empty_database: D
         await migrate(empty_database, code=last.code)
         db, by_one = await Database(empty_database).direct(), await Database(database).direct()
         for name in last.code.revisions()[2 * (FIRST - 1) :]:
-            await by_one.execute((last.code.folder / f"{name}.sql").read_text(encoding="utf-8"))
+            await by_one.execute(whole(last.code, name))
         assert await looks(db) == await looks(by_one)
         await by_one.execute("ALTER TABLE client_groups ALTER COLUMN weight SET DEFAULT 1")
         assert await looks(db) != await looks(by_one)
@@ -114,3 +115,39 @@ def test_both_orders_are_told_apart(database: DatabaseAddress, empty_database: D
         await by_one.close()
 
     asyncio.run(scenario())
+
+
+def test_indexes_that_are_built_beside_others_are_looked_at_as_well(database: DatabaseAddress, tmp_path: Path) -> None:
+    """A unique one demands something of older code, already while it is built; another one takes nothing."""
+    name = f"{FIRST:04}_pre"
+    found = {}
+    for unique in ("", "UNIQUE "):
+        made = f"-- Why.\nCREATE {unique}INDEX CONCURRENTLY one_name\n    ON global_schedule (name);\n"
+        found[unique] = chain(tmp_path / (unique or "x"), STEPS, "3.0.0-1", indexes={name: made})
+
+    async def scenario() -> None:
+        db = await Database(database).direct()
+        taken = {unique: await takings(db, whole(code, name)) for unique, code in found.items()}
+        await db.close()
+        assert taken[""] == [[]]
+        (said,) = taken["UNIQUE "]
+        assert any("index global_schedule.one_name is new, and demands" in one for one in said)
+
+    asyncio.run(scenario())
+
+
+def test_a_file_of_indexes_holds_nothing_else(tmp_path: Path) -> None:
+    """What is built outside of a transaction can be begun again; every other statement belongs into the file beside it."""
+    for number, wrong in enumerate((
+        "CREATE INDEX x ON clients (id);", "DROP INDEX CONCURRENTLY x;", "SELECT 1", "CREATE INDEX CONCURRENTLY ON clients (id);",
+        "CREATE INDEX CONCURRENTLY IF NOT EXISTS x ON clients (id);", "CREATE INDEX CONCURRENTLY x ON clients (id); SELECT 1;",
+    )):  # fmt: skip
+        code = chain(tmp_path / str(number), STEPS, "3.0.0-1", indexes={f"{FIRST:04}_pre": wrong})
+        with pytest.raises(ValueError, match="may hold CREATE INDEX CONCURRENTLY name ON table … alone"):
+            declared(code, f"{FIRST:04}_pre")
+    for file in OWN.folder.glob("*.sql"):
+        revision, _, kind = file.name.removesuffix(".sql").partition(".")
+        assert (kind in {"", "indexes"}, revision in OWN.revisions()) == (True, True), file.name
+        assert ("CONCURRENTLY" in file.read_text(encoding="utf-8")) == (kind == "indexes"), file.name
+    built = [one.name for revision in OWN.revisions() for one in declared(OWN, revision)]
+    assert len(built) == len(set(built))

@@ -130,7 +130,7 @@ def test_next_attempt_goes_on(pool: Pool, tmp_path: Path) -> None:
             sent.append(sum(map(len, parts)))
             if len(sent) == 4:
                 enough.set()
-                assert stopped.wait(20)
+                assert stopped.wait(60)
 
         session.put_group = put_group  # type: ignore[method-assign]
         return session

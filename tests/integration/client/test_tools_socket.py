@@ -53,13 +53,13 @@ class Process:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        assert self._started.wait(10)
+        assert self._started.wait(60)
         return self
 
     def __exit__(self, *_: object) -> None:
         self.gate.set()
         self._loop.call_soon_threadsafe(self._task.cancel)
-        self._thread.join(10)
+        self._thread.join(60)
 
 
 @pytest.fixture
@@ -168,7 +168,7 @@ def as_nobody(path: Path) -> str:
 
 def raw(process: Process, data: bytes) -> bytes:
     """What comes back for these bytes, up to the end."""
-    with sockets.connect(process.path, 20) as sock:
+    with sockets.connect(process.path, 60) as sock:
         with contextlib.suppress(OSError):
             sock.sendall(data)
             sock.shutdown(socket.SHUT_WR)
@@ -200,7 +200,7 @@ def test_what_is_no_request_ends_the_connection_and_nothing_else(process, data):
 def test_too_many_tools_at_once_are_told_so(process):
     """The bound holds while answers are waited for; afterwards all is well."""
     process.gate.clear()
-    held = [sockets.connect(process.path, 20) for _ in range(CONNECTIONS)]
+    held = [sockets.connect(process.path, 60) for _ in range(CONNECTIONS)]
     for sock in held:
         sock.sendall(framing.frame(AskAgent()))
     with pytest.raises(RubackupError) as caught:

@@ -197,7 +197,7 @@ def test_a_cipher_that_is_not_here_ends_the_task(
             resource=str(tmp_path), backup_type="full", compression="fast", crypto="serpent-256",
         ))  # fmt: skip
         reporting = asyncio.create_task(runner.report())
-        await asyncio.wait_for(ended.wait(), 20)
+        await asyncio.wait_for(ended.wait(), 60)
         reporting.cancel()
 
     asyncio.run(scenario())

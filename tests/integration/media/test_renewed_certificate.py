@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 import socket
 from pathlib import Path
@@ -44,16 +45,16 @@ def test_a_renewed_certificate_is_served(tmp_path: Path, monkeypatch: pytest.Mon
     sessions: Any = SimpleNamespace(serve=lambda _connection: None)
 
     async def until(wanted: Path) -> bytes:
-        for _ in range(200):
-            await asyncio.sleep(0.05)
-            shown = await asyncio.to_thread(_served, port, client)
-            if shown == _leaf(wanted):
-                return shown
-        return b""
+        async with asyncio.timeout(60):
+            while True:
+                with contextlib.suppress(ConnectionRefusedError):  # it does not listen yet
+                    shown = await asyncio.to_thread(_served, port, client)
+                    if shown == _leaf(wanted):
+                        return shown
+                await asyncio.sleep(0.05)
 
     async def scenario() -> list[bytes]:
         serving = asyncio.create_task(media.serve_data(host, sessions, "127.0.0.1", port))
-        await asyncio.sleep(0.2)
         shown = [await until(first.chain)]
         chain.write_bytes(second.chain.read_bytes())  # a key of its own is not there yet
         await asyncio.sleep(0.3)

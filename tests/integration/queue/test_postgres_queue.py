@@ -62,7 +62,7 @@ def test_no_waiting_task_is_forgotten_while_workers_finish_at_the_same_time(run)
                     await queue.step(held.task_id, held.fence, Verb.FINISH)
                     done.append(held.task_id)
 
-        await asyncio.wait_for(asyncio.gather(*(work(f"worker {n}") for n in range(5))), 40)
+        await asyncio.wait_for(asyncio.gather(*(work(f"worker {n}") for n in range(5))), 120)
 
         assert sorted(done) == list(range(1, 61))
 
@@ -176,11 +176,11 @@ def test_listeners_hear_of_work_and_of_stops(run):
         await listener.add_listener("tasks", lambda _c, _p, _ch, payload: heard.put_nowait(payload))
         queue = PooledQueue(database)
         task = await queue.add(BACKUP)
-        assert await asyncio.wait_for(heard.get(), 5) == ""
+        assert await asyncio.wait_for(heard.get(), 60) == ""
         await queue.claim("server", 60)
         await queue.operate(task, Verb.KILL)
 
-        assert await asyncio.wait_for(heard.get(), 5) == f"kill {task}"
+        assert await asyncio.wait_for(heard.get(), 60) == f"kill {task}"
         await listener.close()
 
     run(scenario)
@@ -198,7 +198,7 @@ def test_listeners_of_the_event_log_hear_of_the_end_of_a_task(run):
         (held,) = await queue.claim("server", 60)
         await queue.step(held.task_id, held.fence, Verb.FINISH)
 
-        assert await asyncio.wait_for(heard.get(), 5) == "events"
+        assert await asyncio.wait_for(heard.get(), 60) == "events"
         await listener.close()
 
     run(scenario)

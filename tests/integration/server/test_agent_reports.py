@@ -1,7 +1,8 @@
-"""Tickets that are renewed: by the host that does the task, and by no other."""
+"""What hosts say of tasks: the host that does one, and no other, renews its ticket and reports of it."""
 
 from __future__ import annotations
 
+import asyncio
 import time
 from types import SimpleNamespace
 from typing import Any
@@ -17,11 +18,11 @@ from rubackup.server.registry import Registry
 from rubackup.server.reports import Reports
 from rubackup.server.tickets import TicketOffice
 from rubackup.server.tools import ClientTools
-from rubackup.services import dispatch, enrolment
+from rubackup.services import admission, dispatch
 from rubackup.wire import pki
-from rubackup.wire.messages import NewTicket, RenewTicket
+from rubackup.wire.messages import Ack, LogLine, NewTicket, Progress, RenewTicket, ReportLog, ReportProgress
 from rubackup.wire.tickets import verify
-from support.catalogue import CLIENT, MEDIA, OTHER_MEDIA, SERVER, World, insert
+from support.catalogue import CLIENT, MEDIA, OTHER_CLIENT, OTHER_MEDIA, SERVER, World, insert
 
 pytestmark = pytest.mark.postgres
 
@@ -76,7 +77,7 @@ def test_the_targets_media_server_renews_its_ticket_for_the_source(run):
         answer = await office.handle(peer("media", OTHER_MEDIA), wanted)
         assert isinstance(answer, NewTicket)
         keys = {SERVER: load_pem_private_key(key, None).public_key()}
-        ticket = verify(answer.ticket, keys, client_hwid=OTHER_MEDIA, media_hwid=MEDIA, now=time.time())
+        ticket = verify(answer.ticket, keys, client=(OTHER_MEDIA, "f"), media_hwid=MEDIA, now=time.time())
         assert (ticket.mode, ticket.record) == ("restore", job.source_uuid)
         for stranger in (peer("media", MEDIA), peer("client", CLIENT), peer("client", OTHER_MEDIA)):
             with pytest.raises(Refused, match="another host"):
@@ -97,6 +98,49 @@ def test_media_servers_hear_of_revoked_media_servers_too(run):
                     "INSERT INTO revoked_certificates (serial, role, hwid, reason) VALUES ($1, $1, 'h', 'deleted')",
                     role,
                 )
-        assert set(await enrolment.revoked_hosts(database)) == {"client", "media"}
+        assert set(await admission.revoked_hosts(database)) == {"client", "media"}
+
+    run(scenario)
+
+
+def test_a_host_speaks_of_its_own_tasks_alone(run):
+    """A guess at another's task and fence ends no task of its worker, and no line of a stranger gets into its log."""
+
+    async def scenario(database: Database):
+        world = await World.build(database)
+        async with database.transaction() as db:
+            for hwid, table in ((OTHER_CLIENT, "clients"), (OTHER_MEDIA, "media_servers")):
+                more = {"group_id": world.group} if table == "clients" else {"data_endpoint": "h:1"}
+                await insert(db, table, hwid=hwid, hostname="rogue", csr_pem=b"", fingerprint="f", **more)
+        task = await world.backup()
+        (job,) = await dispatch.claim(database, 0, SERVER, 60, 1)
+        heartbeats = Heartbeats(lambda beats: dispatch.heartbeat(database, beats, 60))
+        monitor, tools = Monitor(database, (SERVER, "server.example")), ClientTools(database)
+        office = Reports(database, Registry(), heartbeats, TicketOffice(SERVER, pki.new_key_pem()), monitor, tools)
+        writing = asyncio.create_task(heartbeats.run())
+
+        def said(fence: int, text: str) -> tuple[ReportProgress, ReportLog]:
+            progress = Progress(
+                task_id=task, fence=fence, phase="execution", files_done=1, files_total=0, bytes_done=1, bytes_total=0,
+                bytes_sent=0,
+            )  # fmt: skip
+            line = LogLine(at_ns=1, level="info", text=text)
+            return ReportProgress(tasks=[progress]), ReportLog(task_id=task, fence=job.fence, first=1, lines=[line])
+
+        own, rogues = peer("client", CLIENT), (("client", OTHER_CLIENT), ("media", OTHER_MEDIA), ("media", MEDIA))
+        try:
+            for _ in range(2):  # also once it is known whose task it is
+                answers = await asyncio.gather(
+                    office.handle(own, said(job.fence, "mine")[0]),
+                    *(office.handle(peer(*who), said(job.fence + 1, "theirs")[0]) for who in rogues),
+                )
+                assert [answer.drop for answer in answers] == [[], [task], [task], [task]]
+                for who in rogues:
+                    assert await office.handle(peer(*who), said(job.fence, "theirs")[1]) == Ack()
+            assert await office.handle(own, said(job.fence, "mine")[1]) == Ack()
+        finally:
+            writing.cancel()
+        assert await world.column("SELECT text FROM task_log WHERE source <> 'server'") == ["mine"]
+        assert await world.value("SELECT files_done FROM task_progress WHERE task_id = $1", task) == 1
 
     run(scenario)

@@ -65,9 +65,27 @@ class Office:
     async def until(self, reached: Callable[[], bool]) -> None:
         """Return once it holds."""
         self.sync.changed()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not reached():  # noqa: ASYNC110 - the loop that tells has no event for tests
                 await asyncio.sleep(0.01)
+
+    async def rests(self) -> None:
+        """Return once it has looked at everybody and waits for the next tick, as long as that is now."""
+        sync, rests = self.sync, asyncio.Event()
+        look = sync._due
+
+        def looked(*arguments: Any) -> Any:
+            if not sync._stale and not sync._wake.is_set():
+                rests.set()
+            return look(*arguments)
+
+        sync._due = looked  # type: ignore[method-assign]
+        sync.changed()
+        async with asyncio.timeout(60):
+            await rests.wait()
+            while sync._telling:  # noqa: ASYNC110 - a set has no event
+                await asyncio.sleep(0)
+        sync._due = look  # type: ignore[method-assign]
 
     def told(self) -> SetBandwidth:
         """What the client was told last."""
@@ -184,12 +202,12 @@ def test_who_has_just_come_is_told_alone(run, monkeypatch):
         other.away = True
         await office.until(lambda: bool(office.peers[CLIENT].told))
         monkeypatch.setattr(bandwidth_sync, "TICK_SECONDS", 3600.0)
-        await asyncio.sleep(1.1)  # the wait that had begun before
+        await office.rests()
         other.away = False
         came = Peer(THIRD_CLIENT)
         office.registry.add(came)  # type: ignore[arg-type]
         office.sync.came(came)  # type: ignore[arg-type]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not came.told:  # noqa: ASYNC110 - the loop that tells has no event for tests
                 await asyncio.sleep(0.01)
 

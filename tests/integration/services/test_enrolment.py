@@ -9,8 +9,9 @@ import pytest
 from rubackup.catalog.database import Database
 from rubackup.domain.errors import Conflict, Forbidden, Invalid, NotFound, Refused, TooManyAttempts
 from rubackup.domain.permissions import Principal, Role
-from rubackup.services import dispatch, enrolment
+from rubackup.services import admission, dispatch, enrolment
 from rubackup.services.enrolment import Granted, Pending
+from rubackup.wire.certificates import Identity
 from support.catalogue import CLIENT, MEDIA, SERVER, SUPERUSER, NumberingSigner, World, change, waiting_for_locks
 
 pytestmark = pytest.mark.postgres
@@ -45,16 +46,18 @@ def test_a_new_host_waits_and_is_granted_once_authorised(run, role):
             assert await ask(database, signer, role) == Pending("f0")
         async with database.transaction() as db:
             if role == "client":
-                (row_id,) = await enrolment.authorise_clients(change(db), [1])
+                await enrolment.authorise_clients(change(db), [1])
             else:
-                row_id = await enrolment.authorise_media_server(change(db), "host")
+                await enrolment.authorise_media_server(change(db), "host")
         granted = [await ask(database, signer, role) for _ in range(2)]
 
         assert granted == [Granted(b"chain 1"), Granted(b"chain 2")]
         hwid = CLIENT if role == "client" else MEDIA
         assert signer.asked[0] == (b"csr", role, hwid)
         for serial in ("1", "2"):
-            assert await enrolment.admit(database, role=role, hwid=hwid, serial=serial) == row_id
+            await admission.admit(database, Identity(role, hwid, serial, "f0"))
+            with pytest.raises(Refused, match="authorised with another key"):
+                await admission.admit(database, Identity(role, hwid, serial, "another"))
 
     run(scenario)
 
@@ -208,21 +211,25 @@ def test_a_host_name_names_one_media_server(run):
     run(scenario)
 
 
-@pytest.mark.parametrize("case", ["unknown", "role", "revoked"])
+@pytest.mark.parametrize("case", ["unknown", "key", "role", "server", "revoked"])
 def test_who_is_not_admitted(run, case):
-    """Unknown hosts, other roles and revoked certificates are refused."""
+    """Unknown hosts, other keys, other roles and revoked certificates are refused."""
 
     async def scenario(database: Database):
         await World.build(database, online=False)
         async with database.connection() as db:
             await db.execute("INSERT INTO revoked_certificates VALUES ('9', 'client', $1, 'lost')", CLIENT)
-        assert await enrolment.admit(database, role="client", hwid=CLIENT, serial="8") == 1
-        facts = {
-            "unknown": ("client", "0" * 16, "8"), "role": ("api", CLIENT, "8"), "revoked": ("client", CLIENT, "9"),
-        }[case]  # fmt: skip
+        await admission.admit(database, Identity("client", CLIENT, "8", "f0"))
+        who, why = {
+            "unknown": (Identity("client", "0" * 16, "8", "f0"), "hardware id 0{16} is not authorised"),
+            "key": (Identity("client", CLIENT, "8", "f1"), f"hardware id {CLIENT} is authorised with another key"),
+            "role": (Identity("api", CLIENT, "8", "f0"), "rb_init --enroll-api NAME on"),
+            "server": (Identity("server", CLIENT, "8", "f0"), "role does not connect"),
+            "revoked": (Identity("client", CLIENT, "9", "f0"), "certificate was revoked"),
+        }[case]
 
-        with pytest.raises(Refused):
-            await enrolment.admit(database, role=facts[0], hwid=facts[1], serial=facts[2])
+        with pytest.raises(Refused, match=why):
+            await admission.admit(database, who)
 
     run(scenario)
 
@@ -243,7 +250,7 @@ def test_a_deleted_client_is_revoked_and_waits_again(run):
 
         for serial in ("1", "2"):
             with pytest.raises(Refused, match="revoked"):
-                await enrolment.admit(database, role="client", hwid=CLIENT, serial=serial)
+                await admission.admit(database, Identity("client", CLIENT, serial, "f0"))
         assert await world.value("SELECT status FROM task_queue WHERE id = $1", task) == "Killed"
         assert tuple(await world.row("SELECT client_id, client_hwid FROM repository")) == (None, CLIENT)
         assert await ask(database, signer) == Pending("f0")
@@ -266,9 +273,9 @@ def test_a_client_that_comes_back_finds_its_copies(run):
 
         assert await world.value("SELECT client_id FROM repository") == client
         with pytest.raises(Refused):
-            await enrolment.admit(database, role="client", hwid=CLIENT, serial="1")
+            await admission.admit(database, Identity("client", CLIENT, "1", "f0"))
         await ask(database, signer)
-        assert await enrolment.admit(database, role="client", hwid=CLIENT, serial="2") == client
+        await admission.admit(database, Identity("client", CLIENT, "2", "f0"))
 
     run(scenario)
 
@@ -334,7 +341,7 @@ async def record(world: World) -> None:
 
 
 def test_many_hosts_are_looked_at_in_one_question(run):
-    """Those that `admit` would refuse are found: unknown ones, and ones with a revoked certificate."""
+    """Those that `admit` would refuse are found, of every kind at once: unknown, revoked, with another key."""
 
     async def scenario(database: Database):
         world = await World.build(database)
@@ -342,18 +349,22 @@ def test_many_hosts_are_looked_at_in_one_question(run):
             "INSERT INTO revoked_certificates (serial, role, hwid, reason) VALUES ('7', 'client', $1, '') RETURNING 1"
         )
         await world.row(revoke, CLIENT)
-        unknown = "ee" * 8
+        hosts = [
+            Identity("client", CLIENT, "5", "f0"), Identity("client", "ee" * 8, "6", "f0"), Identity("client", CLIENT, "7", "f0"),
+            Identity("media", MEDIA, "1", "f0"), Identity("media", CLIENT, "1", "f0"), Identity("media", MEDIA, "2", "f1"),
+            Identity("client", MEDIA, "1", "f0"), Identity("api", MEDIA, "1", "f0"), Identity("server", SERVER, "1", "f0"),
+        ]  # fmt: skip
 
-        async def refused(hwid: str, serial: str) -> bool:
+        async def refused(host: Identity) -> bool:
             try:
-                await enrolment.admit(database, role="client", hwid=hwid, serial=serial)
+                await admission.admit(database, host)
             except Refused:
                 return True
             return False
 
-        for hosts in ([(CLIENT, "5"), (unknown, "6")], [(CLIENT, "7")], []):
-            found = await enrolment.not_admitted(database, "client", hosts)
-            assert found == {hwid for hwid, serial in hosts if await refused(hwid, serial)}
-        assert await enrolment.not_admitted(database, "media", [(MEDIA, "1"), (CLIENT, "1")]) == {CLIENT}
+        found = await admission.turned_away(database, hosts)
+        assert found == [host for host in hosts if await refused(host)]
+        assert [host for host in hosts if host not in found] == [hosts[0], hosts[3]]
+        assert await admission.turned_away(database, []) == []
 
     run(scenario)

@@ -29,7 +29,7 @@ async def come(
 
     plane = ControlPlane(database, NumberingSigner(), Registry(), ("s" * 64, "primary"), lambda: 1, nobody, nobody)
     hello = Hello(version=version, hostname=hostname, package_version="1.4.0")
-    return await plane.admit(pki.Identity(role=role, hwid=hwid, serial=serial), hello, "10.0.0.7")
+    return await plane.admit(pki.Identity(role, hwid, serial, "f0"), hello, "10.0.0.7")
 
 
 def test_a_host_that_is_turned_away_is_told_to_its_group(run):

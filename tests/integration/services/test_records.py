@@ -343,7 +343,7 @@ def test_a_record_is_only_its_own_clients_to_list(run):
         record_id, job = await record_of(world, key_id="ab" * 16)
 
         found = await records.whereabouts(database, job.pool_id, job.record_uuid, job.client_hwid)
-        assert found == (job.media_hwid, job.data_endpoint)
+        assert found == (job.media_hwid, job.data_endpoint, "f0", "f0")
         assert await world.value("SELECT key_id FROM repository WHERE id = $1", record_id) == "ab" * 16
         assert await world.value("SELECT key_ids FROM clients WHERE hwid = $1", job.client_hwid) == ["ab" * 16]
         for pool, record, client in (

@@ -60,7 +60,7 @@ def value(address: DatabaseAddress, query: str) -> object:
     return asyncio.run(run())
 
 
-def ends(pid: int, limit_seconds: float = 20) -> bool:
+def ends(pid: int, limit_seconds: float = 60) -> bool:
     """Whether a process, a child of this one or not, ends within the time."""
     try:
         waiting = os.pidfd_open(pid)
@@ -164,7 +164,7 @@ def test_a_start_waits_for_an_earlier_server_to_end(server: EmbeddedPostgres, fo
 
     server.start()
 
-    assert first.wait(20) == 0
+    assert first.wait(60) == 0
     assert value(server.address(), "SELECT 1") == 1
 
 

@@ -60,12 +60,12 @@ class Unit:
             yield process
         finally:
             process.send_signal(signal.SIGINT)
-            process.wait(20)
+            process.wait(60)
 
     def serves(self) -> beside.Beside:
         """As the supervisor waits for it."""
         found = beside.Beside(self.state, self.runtime)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while not found.accepts():
             assert time.monotonic() < deadline
             time.sleep(0.05)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from rubackup.domain.errors import Unavailable
 from rubackup.roles.up.faults import StartupFault
 from rubackup.roles.up.hearing import Ear
 from rubackup.roles.up.service import RoleService
@@ -32,8 +33,10 @@ signal.signal(signal.SIGTERM, signal.SIG_IGN if mode == "stubborn" else stop)
 with order.with_name(name + ".starts").open("a") as file: file.write(f"{time.monotonic()}\\n")
 if mode == "misconfigured":
     print("DB_HOST is not set (test.env).", file=sys.stderr); sys.exit(78)
-if mode == "crashing":
+if mode == "crashing" or (mode == "silent again" and order.with_name(name + ".starts").read_text().count("\\n") == 1):
     print("it broke", file=sys.stderr); sys.exit(1)
+if mode == "silent again":
+    while True: signal.pause()
 part = mark.with_suffix(".part"); part.write_text(json.dumps({"pid": os.getpid(), "port": 0})); part.replace(mark)
 while True: signal.pause()
 """
@@ -60,7 +63,7 @@ def starts(folder: Path, name: str) -> list[float]:
     return [float(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def ended(pid: int, limit_seconds: float = 20) -> bool:
+def ended(pid: int, limit_seconds: float = 60) -> bool:
     """Whether a process ends within the time."""
     try:
         waiting = os.pidfd_open(pid)
@@ -76,7 +79,7 @@ def later(condition: Callable[[], bool], act: Callable[[], None]) -> threading.T
     """Act from another thread once a condition holds."""
 
     def run() -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not condition() and time.monotonic() < deadline:
             time.sleep(0.01)
         act()
@@ -92,12 +95,12 @@ def test_a_killed_process_is_started_again(supervisor: Supervisor, tmp_path: Pat
     told: list[dict[str, int]] = []
     supervisor.changed = lambda: told.append(supervisor.pids())
     supervisor.start(service)
-    supervisor.wait_ready(service, 20)
+    supervisor.wait_ready(service, 60)
     first = service.pid
     assert first is not None
 
     os.kill(first, signal.SIGKILL)
-    supervisor.wait(lambda: service.pid not in {None, first} and service.ready(), 20, lambda: "not started again")
+    supervisor.wait(lambda: service.pid not in {None, first} and service.ready(), 60, lambda: "not started again")
 
     assert told == [{"api": service.pid}]
 
@@ -106,7 +109,7 @@ def test_the_delay_doubles_while_a_process_keeps_ending(supervisor: Supervisor, 
     """A process that cannot live is not started in a tight loop."""
     supervisor.start(fake(tmp_path, "api", "crashing"))
 
-    supervisor.wait(lambda: len(starts(tmp_path, "api")) >= 4, 30, lambda: "not started four times")
+    supervisor.wait(lambda: len(starts(tmp_path, "api")) >= 4, 120, lambda: "not started four times")
 
     times = starts(tmp_path, "api")
     first, second, third = (b - a for a, b in itertools.pairwise(times[:4]))
@@ -151,18 +154,28 @@ def test_a_configuration_error_ends_everything_with_its_last_line(supervisor: Su
     supervisor.start(service)
 
     with pytest.raises(StartupFault, match=r"^DB_HOST is not set \(test.env\)\.$"):
-        supervisor.wait_ready(service, 20)
+        supervisor.wait_ready(service, 60)
 
     assert len(starts(tmp_path, "api")) == 1
 
 
-def test_a_process_that_never_serves_is_named_with_its_last_words(supervisor: Supervisor, tmp_path: Path):
-    """The start is bounded, and the sentence says what the process wrote."""
-    service = fake(tmp_path, "api", "crashing")
-    supervisor.start(service)
+def test_a_process_that_never_serves_is_named_with_its_last_words(tmp_path: Path):
+    """The start is bounded, and the sentence says what the process wrote, also when it has just been started again."""
+    ahead = 0.0
 
-    with pytest.raises(StartupFault, match="api does not become ready: it broke"):
-        supervisor.wait_ready(service, 3)
+    def clock() -> float:
+        """Leaps again and again once the process was started again."""
+        nonlocal ahead
+        ahead += 100 if len(starts(tmp_path, "api")) == 2 else 0
+        return time.monotonic() + ahead
+
+    supervisor, service = Supervisor(clock=clock), fake(tmp_path, "api", "silent again")
+    supervisor.start(service)
+    try:
+        with pytest.raises(StartupFault, match="api does not become ready: it broke"):
+            supervisor.wait_ready(service, 600)
+    finally:
+        supervisor.stop()
 
 
 def test_a_ready_file_of_an_earlier_process_does_not_count(supervisor: Supervisor, tmp_path: Path):
@@ -179,7 +192,7 @@ def test_the_last_started_is_stopped_first(supervisor: Supervisor, tmp_path: Pat
     services = [fake(tmp_path, name) for name in ("api", "server", "media", "client")]
     for service in services:
         supervisor.start(service)
-        supervisor.wait_ready(service, 20)
+        supervisor.wait_ready(service, 60)
 
     supervisor.stop()
 
@@ -190,7 +203,7 @@ def test_a_process_that_ignores_the_request_is_killed(supervisor: Supervisor, tm
     """Stopping ends in bounded time."""
     service = fake(tmp_path, "api", "stubborn", stop_seconds=0.3)
     supervisor.start(service)
-    supervisor.wait_ready(service, 20)
+    supervisor.wait_ready(service, 60)
     pid = service.pid
     assert pid is not None
 
@@ -223,7 +236,7 @@ with supervisor.signals():
     services = [fake(Path(sys.argv[1]), name, "stubborn") for name in ("api", "client")]
     for service in services:
         supervisor.start(service)
-        supervisor.wait_ready(service, 20)
+        supervisor.wait_ready(service, 60)
     print(*supervisor.pids().values(), flush=True)
     supervisor.run()
 """
@@ -259,6 +272,54 @@ def test_what_is_due_is_done_each_time(tmp_path: Path):
         supervisor.step(0)
 
     assert done == [61.0, 300.0]
+
+
+def test_what_cannot_be_told_ends_nothing(tmp_path: Path):
+    """A full disk takes no file that says what runs now; it is said when there is room."""
+    now = [0.0]
+    full = [True]
+    told: list[dict[str, int]] = []
+
+    def tell() -> None:
+        if full[0]:
+            raise Unavailable("ready.json cannot be written: No space left on device.")
+        told.append(supervisor.pids())
+
+    supervisor = Supervisor(clock=lambda: now[0])
+    supervisor.changed = tell
+    service = fake(tmp_path, "api")
+    supervisor.start(service)
+    try:
+        end(service)
+        for _ in range(2):
+            supervisor.step(0)
+            now[0] += 5
+        assert service.pid is not None
+        assert told == []
+        full[0] = False
+        for _ in range(3):
+            now[0] += 5
+            supervisor.step(0)
+
+        assert told == [{"api": service.pid}]
+    finally:
+        supervisor.stop()
+
+
+def test_a_process_serves_though_its_file_cannot_be_written(tmp_path: Path, supervisor: Supervisor):
+    """It is heard."""
+    mark = tmp_path / "no such folder" / "api.ready"
+    speaking = (
+        "import time\nfrom rubackup.roles.process import ready\nfrom rubackup.roles.settings import Settings\n"
+        f"ready(Settings({{'READY_FILE': {str(mark)!r}}}, 'a test'))\ntime.sleep(600)"
+    )
+    service = RoleService(
+        "api", tmp_path / "x.env", mark, tmp_path / "api.log", [sys.executable, "-c", speaking], hang_seconds=60
+    )
+    supervisor.start(service)
+    supervisor.wait_ready(service, 60)
+
+    assert "cannot be written: No such file or directory" in (tmp_path / "api.log").read_text()
 
 
 BEATING = """

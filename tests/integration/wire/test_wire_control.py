@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 
@@ -25,6 +26,7 @@ from rubackup.wire.messages import (
 )
 from support.control import (
     HELLO,
+    LIMIT_SECONDS,
     Behaviour,
     dialled,
     raw_connection,
@@ -326,30 +328,51 @@ def test_a_quiet_but_living_connection_stays(run, server_files, client_files):
     """Pings alone keep a connection."""
 
     async def main():
-        how = Behaviour(heartbeat_seconds=0.02)
+        how = Behaviour(heartbeat_seconds=0.1)
         async with serving(server_files, how) as (address, _), dialled(address, client_files) as mine:
             with pytest.raises(TimeoutError):
-                await asyncio.wait_for(mine.wait_closed(), timeout=0.4)
+                await asyncio.wait_for(mine.wait_closed(), timeout=1)
             assert not mine.is_closed
 
     run(main())
 
 
-def test_who_was_heard_is_not_pinged(run, server_files, client_files):
+def test_who_was_heard_is_not_pinged(run, server_files, client_files, monkeypatch):
     """A peer that speaks within each interval gets no ping; once it falls silent it does."""
 
     async def main():
-        how = Behaviour(heartbeat_seconds=0.25)
+        begun = []
+        over = asyncio.Semaphore(0)  # one for each interval that is over
+
+        async def interval(seconds):
+            begun.append(seconds)
+            await over.acquire()
+
+        async def until(reached):
+            async with asyncio.timeout(LIMIT_SECONDS):
+                while not reached():  # noqa: ASYNC110 - numbers have no event
+                    await asyncio.sleep(0)
+
+        monkeypatch.setattr(peer, "asyncio", SimpleNamespace(**{**vars(asyncio), "sleep": interval}))
+        how = Behaviour(heartbeat_seconds=42)
         context = pki.client_context(client_files)
-        async with serving(server_files, how) as (address, _), raw_connection(address, context) as (reader, writer):
+        async with serving(server_files, how) as (address, notes), raw_connection(address, context) as (reader, writer):
             writer.write(framing.frame(HELLO))
             assert isinstance(await read_message(reader), Welcome)
-            for _ in range(10):
-                writer.write(framing.frame(Pong()))
-                await asyncio.sleep(0.1)
+            theirs = await soon(notes.peers.get())
+            pong = framing.frame(Pong())
+            for number in range(1, 11):
+                await until(lambda number=number: len(begun) == number)
+                heard = theirs._stream.heard
+                writer.write(pong)
+                await until(lambda heard=heard: theirs._stream.heard == heard + len(pong))
+                over.release()
             writer.write(framing.frame(Ping()))
             assert isinstance(await read_message(reader), Pong)
+            over.release()  # it has heard the ping
+            over.release()
             assert isinstance(await read_message(reader), Ping)
+            assert set(begun) == {42}
 
     run(main())
 

@@ -26,9 +26,9 @@ from rubackup.wire.messages import (
     ReadManifest,
     Sealed,
 )
-from support.wire import CLIENT, MEDIA, Installation
+from support.wire import CLIENT, MEDIA, Installation, refusing
 
-LIMIT_SECONDS = 10.0
+LIMIT_SECONDS = 60.0
 
 
 @contextlib.contextmanager
@@ -333,12 +333,13 @@ def test_patience_ends_and_pings_renew_it(media_files, client_files):
     def handler(connection):
         for _ in range(4):
             connection.send(Ping())
-            release.wait(0.3)
+            release.wait(0.7)
         connection.send(Checkpointed())
         release.wait(LIMIT_SECONDS)
 
-    with listening(media_files, handler) as address, connected(address, client_files, patience=0.9) as mine:
+    with listening(media_files, handler) as address, connected(address, client_files, patience=2.2) as mine:
         assert mine.expect(Checkpointed) == Checkpointed()
+        mine.patience = 0.1
         with pytest.raises(errors.Unavailable, match="did not answer in time"):
             mine.receive()
         release.set()
@@ -380,7 +381,7 @@ def test_closing_the_server_ends_sessions_and_threads(media_files, client_files)
     with socket.create_connection(server.address), connected(server.address, client_files) as mine:
         server.close()
 
-        assert set(threading.enumerate()) == before
+        assert set(threading.enumerate()) <= before
         with pytest.raises(errors.Unavailable):
             mine.expect(Ack)
     with pytest.raises(errors.Unavailable):
@@ -509,9 +510,7 @@ def test_a_client_without_a_certificate_gets_nowhere(closed_door):
 
 def test_nobody_there_is_unavailable(client_files):
     """A port without a listener is told as such."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        address = taken.getsockname()
-    with pytest.raises(errors.Unavailable, match=f"{address[0]}:{address[1]}"):
+    with refusing() as address, pytest.raises(errors.Unavailable, match=f"{address[0]}:{address[1]}"):
         _connect(address, client_files)
 
 
@@ -546,8 +545,9 @@ def test_no_session_can_be_resumed(media_files, client_files):
         mine.send(Bye())
 
 
-def test_a_server_that_is_through_does_not_reset_the_connection(media_files, client_files):
+def test_a_server_that_is_through_does_not_reset_the_connection(media_files, client_files, monkeypatch):
     """It reads on until the client has closed: a reset could overtake its last words."""
+    monkeypatch.setattr("rubackup.wire.data.LINGER_SECONDS", LIMIT_SECONDS)
 
     def handler(connection):
         connection.send(Sealed(record="r", stored_bytes=1))

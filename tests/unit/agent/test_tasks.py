@@ -56,7 +56,7 @@ def test_a_task_is_reported_to_its_end_once_the_server_is_there() -> None:
         server.unavailable = 3
         runner = TaskRunner(server.call)
         runner.start(order(), lambda _task: Outcome("done", "fine", files_done=2))
-        await asyncio.wait_for(server.finished.wait(), 5)
+        await asyncio.wait_for(server.finished.wait(), 60)
 
         [end] = server.of(ReportFinished)
         assert (end.outcome, end.message, end.files_done) == ("done", "fine", 2)
@@ -78,7 +78,7 @@ def test_a_dropped_task_stops_at_its_next_check() -> None:
 
         runner = TaskRunner(server.call)
         runner.start(order(), body)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             reporter = asyncio.ensure_future(runner.report())
             await server.finished.wait()
         reporter.cancel()
@@ -96,7 +96,7 @@ def test_a_repeated_order_changes_nothing_and_an_older_one_is_fenced() -> None:
 
         def body(task: RunningTask) -> Outcome:
             starts.append(task.fence)
-            go.wait(5)
+            go.wait(60)
             return Outcome("done", "")
 
         runner = TaskRunner(server.call)
@@ -107,7 +107,7 @@ def test_a_repeated_order_changes_nothing_and_an_older_one_is_fenced() -> None:
         with pytest.raises(Fenced):
             runner.start(order(fence=6, epoch=1), body)
         go.set()
-        await asyncio.wait_for(server.finished.wait(), 5)
+        await asyncio.wait_for(server.finished.wait(), 60)
 
         assert starts == [5]
 
@@ -127,7 +127,7 @@ def test_log_lines_are_numbered_and_sent_once() -> None:
 
         runner = TaskRunner(server.call)
         runner.start(order(), body)
-        await asyncio.wait_for(server.finished.wait(), 5)
+        await asyncio.wait_for(server.finished.wait(), 60)
         reports = server.of(ReportLog)
 
         assert [report.first for report in reports] == [1, 501, 1001]
@@ -160,9 +160,9 @@ def test_what_follows_ended_tasks_takes_no_place_of_tasks() -> None:
             for number in range(1, count + 1):
                 server.finished.clear()
                 runner.start(
-                    order(number), lambda _task: Outcome("done", ""), lambda _task, _outcome: bool(go.wait(30))
+                    order(number), lambda _task: Outcome("done", ""), lambda _task, _outcome: bool(go.wait(60))
                 )
-                await asyncio.wait_for(server.finished.wait(), 5)
+                await asyncio.wait_for(server.finished.wait(), 60)
             assert {end.task_id for end in server.of(ReportFinished)} == set(range(1, count + 1))
             assert runner.running() == []
         finally:
@@ -184,7 +184,7 @@ def test_few_followers_run_at_once_and_the_rest_wait() -> None:
             with lock:
                 now[0] += 1
                 most[0] = max(most[0], now[0])
-            go.acquire(timeout=30)
+            go.acquire(timeout=60)
             with lock:
                 now[0] -= 1
                 ran.append(task.task_id)
@@ -195,9 +195,9 @@ def test_few_followers_run_at_once_and_the_rest_wait() -> None:
         for number in range(1, wanted + 1):
             server.finished.clear()
             runner.start(order(number), lambda _task: Outcome("done", ""), follow)
-            await asyncio.wait_for(server.finished.wait(), 5)
+            await asyncio.wait_for(server.finished.wait(), 60)
         go.release(wanted)
-        await asyncio.wait_for(through.wait(), 10)
+        await asyncio.wait_for(through.wait(), 60)
 
         assert sorted(ran) == list(range(1, wanted + 1))
         assert 1 <= most[0] <= tasks.PARALLEL_FOLLOWERS
@@ -229,7 +229,7 @@ def test_the_lines_of_a_follower_come_after_the_end_of_its_task() -> None:
 
         runner = TaskRunner(call)
         runner.start(order(), body, follow)
-        await asyncio.wait_for(logged.wait(), 5)
+        await asyncio.wait_for(logged.wait(), 60)
 
         kinds = [type(message) for message in server.heard if isinstance(message, ReportLog | ReportFinished)]
         assert kinds == [ReportLog, ReportFinished, ReportLog]
@@ -253,7 +253,7 @@ def test_an_attempt_that_does_not_count_has_no_follower() -> None:
         runner = TaskRunner(call)
         runner.start(order(), lambda _task: Outcome("done", ""), lambda task, _outcome: ran.append(task.task_id))
         [job] = runner._jobs
-        await asyncio.wait_for(job, 5)
+        await asyncio.wait_for(job, 60)
 
         assert ran == []
 
@@ -276,9 +276,9 @@ def test_followers_leave_with_the_process() -> None:
 
         runner = TaskRunner(server.call)
         runner.start(order(), lambda _task: Outcome("done", ""), follow)
-        assert await asyncio.to_thread(begun.wait, 5)
+        assert await asyncio.to_thread(begun.wait, 60)
         runner.stop_all()
-        assert await asyncio.to_thread(left.wait, 5)
+        assert await asyncio.to_thread(left.wait, 60)
 
     asyncio.run(run())
 
@@ -298,3 +298,57 @@ def test_lines_that_two_have_sent_are_dropped_once() -> None:
     rest = task.unsent()
     assert rest is not None
     assert (rest.first, [line.text for line in rest.lines]) == (2, ["two"])
+
+
+def test_lines_are_delivered_before_what_may_end_the_task() -> None:
+    """A record that is published ends its task: the server has the log by then. One that is not there is not waited for."""
+
+    async def run() -> None:
+        server, there = Server(), []
+        server.unavailable = 1
+
+        def body(task: RunningTask) -> Outcome:
+            task.deliver()  # there is nothing yet
+            task.log("warning", "seen")
+            for _ in range(2):
+                task.deliver()
+                there.append([line.text for report in server.of(ReportLog) for line in report.lines])
+            return Outcome("done", "")
+
+        runner = TaskRunner(server.call)
+        runner.start(order(), body)
+        await asyncio.wait_for(server.finished.wait(), 60)
+
+        assert there == [[], ["seen"]]
+        assert len(server.of(ReportLog)) == 1
+
+    asyncio.run(run())
+
+
+def test_a_task_that_is_stopped_waits_for_no_delivery() -> None:
+    """Its agent may be about to end, and with it the loop that would send."""
+
+    async def run() -> None:
+        asked, answers = threading.Event(), asyncio.Event()
+
+        async def call(message: Message, _timeout: float, _patience: float) -> Message:
+            if isinstance(message, ReportLog):
+                asked.set()
+                await answers.wait()
+            return Ack()
+
+        def body(task: RunningTask) -> Outcome:
+            task.log("info", "a line")
+            task.deliver()
+            task.check()
+            return Outcome("done", "")
+
+        runner = TaskRunner(call)
+        runner.start(order(), body)
+        assert await asyncio.to_thread(asked.wait, 60)
+        runner._tasks[1].stop()
+        answers.set()
+        [job] = runner._jobs
+        await asyncio.wait_for(job, 60)
+
+    asyncio.run(run())

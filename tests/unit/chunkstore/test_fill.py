@@ -39,7 +39,9 @@ def _commit(index: Index, batches: list[tuple[int, dict[int, int]]]) -> None:
 
 
 @pytest.mark.parametrize("held", [_fill.HELD_BYTES, 100])
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(batches=BATCHES)
 def test_order_makes_no_difference(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: int, batches: list[tuple[int, dict[int, int]]]

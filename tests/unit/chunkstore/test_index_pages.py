@@ -10,6 +10,7 @@ import lmdb
 import pytest
 
 from rubackup.chunkstore._index_pages import check
+from rubackup.chunkstore._lmdb import Environment
 
 PAGE = 4096
 ROWS = 300
@@ -25,7 +26,7 @@ def _written(folder: Path) -> Path:
                 for _ in range(ROWS):
                     txn.put(dice.randbytes(32), dice.randbytes(24), db=names[0])
                 for _ in range(20):
-                    txn.put(dice.randbytes(16), bytes(2 * dice.randrange(1, 10_000)), db=names[1])
+                    txn.put(dice.randbytes(16), bytes(2 * dice.randrange(1, 4_000)), db=names[1])
             with env.begin(write=True) as txn:
                 for key in [key for key, _ in txn.cursor(names[turn % 2])][:: turn + 2]:
                     txn.delete(key, db=names[turn % 2])
@@ -80,11 +81,15 @@ def test_whole_files_are_called_whole(file: Path, tmp_path: Path) -> None:
 
 
 def test_every_change_leaves_a_whole_file(tmp_path: Path) -> None:
-    """Many small transactions, as of a media server, with reads beside that keep old pages from being used again."""
+    """Many small transactions, as of a media server, with one that reads beside, which keeps old pages from being used again:
+    the list of what is free then has branches, too.
+    """
     dice, kept = random.Random(1), []
+    file = tmp_path / "index" / "data.mdb"
     with lmdb.open(str(tmp_path / "index"), map_size=1 << 28, max_dbs=4, sync=False) as env:
         chunks = env.open_db(b"chunks")
-        for turn in range(150):
+        reading = env.begin()
+        for turn in range(400):
             with env.begin(write=True) as txn:
                 for _ in range(dice.randrange(40)):
                     kept.append(dice.randbytes(dice.choice((4, 32, 36))))
@@ -94,7 +99,14 @@ def test_every_change_leaves_a_whole_file(tmp_path: Path) -> None:
                 if turn % 7 == 0:
                     for key in kept[:20]:
                         txn.put(key, bytes(dice.randrange(9000)), db=chunks)
-            assert check(tmp_path / "index" / "data.mdb") == "", turn
+            if turn % 9 == 0:
+                assert check(file) == "", turn
+        reading.abort()
+    data = file.read_bytes()
+    root = struct.unpack_from("=Q", data, _newest(data) * PAGE + 80)[0]
+
+    assert _page_kind(data, root) == 1
+    assert check(file) == ""
 
 
 def test_each_bit_that_is_followed_is_told(file: Path) -> None:
@@ -111,7 +123,7 @@ def test_each_bit_that_is_followed_is_told(file: Path) -> None:
             # How many bytes of its last page a big value has is told by nothing else.
             spots += [page * PAGE + place + at for at in range(4 if big else 0, 8)]
     silent = []
-    for at in dice.sample(spots, 300):
+    for at in dice.sample(spots, 150):
         data = bytearray(whole)
         data[at] ^= 1 << dice.randrange(8)
         file.write_bytes(data)
@@ -123,7 +135,7 @@ def test_each_bit_that_is_followed_is_told(file: Path) -> None:
 
 @pytest.mark.parametrize(
     ("field", "at"),
-    [("pages' size", 40), ("depth of main", 94), ("entries of main", 120), ("last page", 136), ("root of free", 80)],
+    [("pages' size", 40), ("depth of main", 94), ("entries of main", 120), ("root of free", 80)],
 )
 def test_what_the_first_pages_tell_is_held_against_the_others(file: Path, field: str, at: int) -> None:
     """A bit in both of them, so that none is right."""
@@ -156,11 +168,63 @@ def _newest(data: bytes) -> int:
     return 0 if first >= second else 1
 
 
-@pytest.mark.parametrize("left", [0, 100, PAGE, 2 * PAGE, -PAGE])
-def test_a_file_that_was_cut_is_told(file: Path, left: int) -> None:
-    """To nothing, within the first page, behind it, and by its last page."""
-    data = file.read_bytes()
-    used = struct.unpack_from("=Q", data, _newest(data) * PAGE + 136)[0] + 1
-    file.write_bytes(data[: used * PAGE][:left] if left < 0 else data[:left])
+def _used_pages(data: bytes) -> int:
+    """How many pages there are by the newest of the first two."""
+    return int(struct.unpack_from("=Q", data, _newest(data) * PAGE + 136)[0]) + 1
+
+
+@pytest.mark.parametrize("pages", [0, 0.1, 1, 2])
+def test_a_file_that_was_cut_is_told(file: Path, pages: float) -> None:
+    """To nothing, within the first page, and behind it."""
+    file.write_bytes(file.read_bytes()[: int(pages * PAGE)])
 
     assert check(file)
+
+
+def test_a_file_without_one_page_that_is_used_is_told(file: Path) -> None:
+    """The last branch or leaf; and one behind which the first pages say that there is none."""
+    whole = file.read_bytes()
+    file.write_bytes(whole[: max(_used(file)) * PAGE])
+    assert check(file).startswith("there is no page")
+    data = bytearray(whole)
+    for at in (0, PAGE):
+        struct.pack_into("=Q", data, at + 136, 5)
+    file.write_bytes(data)
+
+    assert check(file).startswith("there is no page")
+
+
+def test_a_file_may_end_before_pages_that_were_never_written(tmp_path: Path) -> None:
+    """A transaction took them and gave them back: LMDB counts them, and they are free."""
+    folder = tmp_path / "index"
+    file, dice, kept = folder / "data.mdb", random.Random(0), []
+    with lmdb.open(str(folder), map_size=1 << 28, max_dbs=4, sync=False) as env:
+        chunks = env.open_db(b"chunks")
+        for _ in range(5):
+            with env.begin(write=True) as txn:
+                new = []
+                for _ in range(dice.randrange(300)):
+                    new.append(dice.randbytes(dice.choice((4, 32))))
+                    txn.put(new[-1], bytes(dice.choice((0, 24, 3000, 9000))), db=chunks)
+                dice.shuffle(new)
+                for key in new[: int(len(new) * dice.random())]:
+                    txn.delete(key, db=chunks)
+                kept += new
+                for _ in range(min(len(kept), dice.randrange(300))):
+                    txn.delete(kept.pop(dice.randrange(len(kept))), db=chunks)
+    assert file.stat().st_size < _used_pages(file.read_bytes()) * PAGE
+    assert check(folder / "data.mdb") == ""
+    opened = Environment(folder, ("chunks",), 1 << 20)
+    opened.close()
+
+    assert not opened.damaged
+
+
+def test_a_last_page_that_cannot_be_is_told(file: Path) -> None:
+    """Far behind the end of the file."""
+    data = bytearray(file.read_bytes())
+    for page in (0, PAGE):
+        data[page + 136 + 6] ^= 1
+    file.write_bytes(data)
+
+    assert "the last page is" in check(file)

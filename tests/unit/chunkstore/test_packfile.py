@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import threading
 from pathlib import Path
@@ -45,7 +46,9 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("direct", [True, False])
 @given(steps=STEPS)
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 def test_the_file_holds_what_was_written(folder: Path, steps: list[tuple[str, int]], direct: bool) -> None:
     """In whatever pieces, with syncs and cuts between them; after each sync it is in the file."""
     path = folder / os.urandom(8).hex()
@@ -150,13 +153,14 @@ def _fill(file: PackAppender, steps: int) -> None:
         file.write(NOISE[:STEP])
 
 
-def _held() -> tuple[int, int]:
+def _held() -> set[object]:
     """Threads and descriptors."""
-    return threading.active_count(), len(list(Path("/proc/self/fd").iterdir()))
+    return {*threading.enumerate(), *Path("/proc/self/fd").iterdir()}
 
 
 def test_nothing_is_left_of_a_closed_file(folder: Path) -> None:
     """No thread, no descriptor; memory is used again."""
+    gc.collect()  # what earlier tests have left
     before = _held()
     for number in range(3):
         file = PackAppender("here", folder / str(number), direct=True)
@@ -164,7 +168,7 @@ def test_nothing_is_left_of_a_closed_file(folder: Path) -> None:
         file.close()
         file.close()
 
-    assert _held() == before
+    assert _held() <= before
     assert len(_packfile._spare) <= _packfile._SPARE
 
 

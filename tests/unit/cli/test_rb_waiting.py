@@ -10,7 +10,7 @@ import pytest
 import typer
 
 from rubackup.cli.rb import waiting
-from rubackup.sdk import Answer, Unreachable
+from rubackup.sdk import Answer, Refused, Unreachable
 
 
 def task(status: str, **facts: Any) -> dict[str, Any]:
@@ -73,6 +73,26 @@ def test_an_api_that_is_away_for_a_while_is_waited_for() -> None:
     ended = waiting.follow(api(Unreachable("x"), task("New"), Unreachable("x"), task("Done")), [7])
 
     assert [one["status"] for one in ended] == ["Done"]
+
+
+def test_it_is_told_once_that_the_api_is_away(capsys: pytest.CaptureFixture[str]) -> None:
+    """One that restarts refuses connections, or says that it cannot answer now; and the task may be asked for again."""
+    busy = Refused("The service database does not answer.", 503)
+    answers = (task("New"), Unreachable("Nobody answers."), busy, task("New"), task("Done"))
+
+    ended = waiting.follow(api(*answers), [7])
+
+    assert [one["status"] for one in ended] == ["Done"]
+    assert capsys.readouterr().err.splitlines() == [
+        "task 7: New", "Nobody answers. It is waited for, 120 s at most; the task goes on.", "The API answers again.",
+        "task 7: Done",
+    ]  # fmt: skip
+
+
+def test_a_refusal_that_stays_one_ends_the_waiting() -> None:
+    """Such as that of a task that is gone."""
+    with pytest.raises(Refused):
+        waiting.follow(api(Refused("The resource was not found.", 404)), [7])
 
 
 def test_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -89,24 +89,57 @@ def test_who_waits_is_let_through_when_the_task_is_over() -> None:
     assert 100.05 < time.now < 100.3
 
 
+class SharedTime:
+    """A clock that goes on when all threads sleep, to the moment at which the first of them wants to be woken."""
+
+    def __init__(self, threads: int) -> None:
+        self.now = 100.0
+        self._threads = threads
+        self._changed = threading.Condition()
+        self._until: dict[object, float] = {}
+
+    def clock(self) -> float:
+        """The time."""
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        """Until then, by this clock."""
+        me = object()
+        with self._changed:
+            self._until[me] = self.now + seconds
+            self._go_on()
+            assert self._changed.wait_for(lambda: self.now >= self._until[me], 60)
+            del self._until[me]
+
+    def leave(self) -> None:
+        """A thread has ended."""
+        with self._changed:
+            self._threads -= 1
+            self._go_on()
+
+    def _go_on(self) -> None:
+        if self._until and len(self._until) == self._threads:
+            self.now = max(self.now, min(self._until.values()))
+            self._changed.notify_all()
+
+
 def test_sessions_share_a_limit() -> None:
-    """Four threads together get in half a second what one would get."""
-    bucket = Bucket(4 << 20)
-    end, counts = threading.Event(), [0, 0, 0, 0]
+    """Four threads together get in half a second what one would get, each as much as the others."""
+    time, counts = SharedTime(4), [0, 0, 0, 0]
+    bucket = Bucket(4 << 20, time.clock, time.sleep)
 
     def send(number: int) -> None:
-        while not end.is_set():
-            counts[number] += bucket.take(16 * KIB, end.is_set)
+        while time.now < 100.5:
+            counts[number] += bucket.take(16 * KIB, never)
+        time.leave()
 
     threads = [threading.Thread(target=send, args=(number,)) for number in range(4)]
     for thread in threads:
         thread.start()
-    end.wait(0.5)
-    end.set()
     for thread in threads:
         thread.join()
-    assert sum(counts) < 3 << 20
-    assert min(counts) > 0.5 * max(counts)
+    assert 1.9 * (1 << 20) < sum(counts) < 2.2 * (1 << 20)
+    assert min(counts) > 0.9 * max(counts)
 
 
 def told(

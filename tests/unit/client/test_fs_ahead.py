@@ -13,7 +13,7 @@ from rubackup.client.modules.filesystem.ahead import ReadAhead
 from rubackup.client.modules.filesystem.streams import FLASH, NETWORK, ONE, Streams
 from rubackup.client.mounttable import MountEntry
 
-LIMIT_SECONDS = 20
+LIMIT_SECONDS = 60
 
 
 def listed(count: int, size: int = 100) -> list[tuple[bytes, os.stat_result]]:

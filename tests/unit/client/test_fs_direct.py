@@ -374,12 +374,15 @@ def test_staging_is_given_back() -> None:
     """It is aligned, the same each time, and may be closed and used again."""
     staging = Staging()
     staging.close()
-    before = mapped_bytes()
-    for _ in range(20):
-        view = staging.view
-        assert len(view) == direct.STEP_BYTES
-        assert ctypes.addressof(ctypes.c_char.from_buffer(view)) % BLOCK == 0
-        assert staging.view is view
-        staging.close()
-    del view
-    assert mapped_bytes() - before < 2 * direct.STEP_BYTES
+    grown = []
+    for _ in range(3):  # other threads may map something meanwhile
+        before = mapped_bytes()
+        for _ in range(20):
+            view = staging.view
+            assert len(view) == direct.STEP_BYTES
+            assert ctypes.addressof(ctypes.c_char.from_buffer(view)) % BLOCK == 0
+            assert staging.view is view
+            staging.close()
+        del view
+        grown.append(mapped_bytes() - before)
+    assert min(grown) < 2 * direct.STEP_BYTES, grown

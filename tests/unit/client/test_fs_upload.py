@@ -15,7 +15,7 @@ from rubackup.client.modules.filesystem.upload import Uploader
 from rubackup.domain.errors import Stopped, StorageFull, SystemFault, WireFault
 from support.channels import MemoryBackup, MemoryPool
 
-LIMIT_SECONDS = 20
+LIMIT_SECONDS = 60
 
 
 def uploader(channel: MemoryBackup, **more: object) -> Uploader:

@@ -47,7 +47,7 @@ def test_a_rotation_is_told_until_a_server_has_heard_it(tmp_path: Path, monkeypa
         await asyncio.sleep(0.02)
         assert link.told == []
         await asyncio.to_thread(store.rotate)
-        await asyncio.wait_for(link.enough.wait(), 10)
+        await asyncio.wait_for(link.enough.wait(), 60)
         await asyncio.sleep(0.02)
         watching.cancel()
         return link.told

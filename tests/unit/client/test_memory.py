@@ -85,10 +85,14 @@ def test_the_threshold_of_a_task_is_in_mebibytes(parameters: dict[str, object], 
 
 def test_the_memory_of_this_process_is_measured() -> None:
     """The kernel's figure grows by what is held."""
-    before = resident_bytes()
-    with mmap.mmap(-1, 64 * MIB) as held:  # pages of its own: a heap may still hold some that earlier tests gave back
-        for page in range(0, 64 * MIB, 1 << 12):
-            held[page] = 1
-        during = resident_bytes()
+    grown = []
+    for _ in range(3):  # what other threads give back meanwhile counts, too
+        before = resident_bytes()
+        with mmap.mmap(
+            -1, 64 * MIB
+        ) as held:  # pages of its own: a heap may still hold some that earlier tests gave back
+            for page in range(0, 64 * MIB, 1 << 12):
+                held[page] = 1
+            grown.append(resident_bytes() - before)
 
-    assert during - before > 48 * MIB
+    assert max(grown) > 48 * MIB, grown

@@ -115,10 +115,10 @@ def test_a_script_ends_with_the_clients_process_and_not_with_the_task(tmp_path, 
     scripts.after_restore(dropped, Outcome("done", ""), "record", "/home", script("other"))
     thread = threading.Thread(target=scripts.after_restore, args=(leaving, Outcome("done", ""), "r", "/home", path))
     thread.start()
-    eventually((tmp_path / "begun").exists, 10)
+    eventually((tmp_path / "begun").exists, 60)
 
     leaving.leave()
-    thread.join(10)
+    thread.join(60)
 
     assert not thread.is_alive()
     assert "ended well" in lines(dropped)[-1][1]

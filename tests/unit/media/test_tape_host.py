@@ -122,17 +122,17 @@ def test_a_robot_is_asked_by_one_at_a_time(tree):
     class Slow(Robot):
         def execute(self, cdb, length, seconds):
             inside.set()
-            assert on.wait(10)
+            assert on.wait(60)
             return super().execute(cdb, length, seconds)
 
     host = TapeHost(tree.root, lambda _path: Slow({1: Place(1)}))
     first = threading.Thread(target=host.elements, args=(ROBOT,))
     first.start()
-    assert inside.wait(10)
+    assert inside.wait(60)
     with pytest.raises(Busy):
         host.elements(ROBOT)
     on.set()
-    first.join(10)
+    first.join(60)
     assert len(host.elements(ROBOT).elements) == 1
 
 

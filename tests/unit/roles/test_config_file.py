@@ -144,12 +144,35 @@ def test_a_name_that_nobody_could_be_asked_for_is_none_of_these(monkeypatch: pyt
 
 def test_rb_init_takes_only_what_can_be_listened_on_now() -> None:
     """An address of documentation is no host's."""
-    assert [own_address(text, "-i") for text in ("lo", "127.0.0.9", "0.0.0.0", "localhost")] == [
-        "127.0.0.1", "127.0.0.9", "0.0.0.0", "localhost",
-    ]  # fmt: skip
+    assert all(own_address(text, "-i") for text in ("lo", "127.0.0.9", "0.0.0.0", "localhost"))
     for text in ("192.0.2.77", "nosuch.invalid"):
         with pytest.raises(ConfigurationFault, match=f"^-i must be a network interface of this host.*'{text}' is none"):
             Plan("primary-server", interface=text).check()
+
+
+def test_an_address_that_comes_later_has_to_be_told_as_such() -> None:
+    """It moves between hosts, say; a name that nobody knows is none all the same."""
+    with pytest.raises(
+        ConfigurationFault, match="moves between hosts, or comes late: rb_init --free-bind, free-bind in"
+    ):
+        Plan("media-server", interface="192.0.2.77").check()
+    Plan("media-server", interface="192.0.2.77", free_bind=True).check()
+    with pytest.raises(ConfigurationFault, match=r"'nosuch\.invalid' is none"):
+        Plan("media-server", interface="nosuch.invalid", free_bind=True).check()
+    with pytest.raises(ConfigurationFault, match="--free-bind means nothing to the node client"):
+        Plan("client", free_bind=True).check()
+
+
+def test_config_check_notes_an_address_that_may_come(layout: Layout) -> None:
+    """It is no problem, as somebody has said that it moves; what free-bind can be is told."""
+    text = "node primary-server\nserver-inet-interface 192.0.2.77\nfree-bind {}\n"
+    layout.config_file.write_text(text.format("yes"))
+    report = check(layout)
+    told = "server-inet-interface 192.0.2.77 is none of this host's addresses now; with free-bind it serves there once it is."
+    assert told in report.notes
+    assert not [one for one in report.problems if "interface" in one]
+    layout.config_file.write_text(text.format("maybe"))
+    assert [one for one in check(layout).problems if "free-bind must be True or False, not 'maybe'" in one]
 
 
 def test_config_check_tells_where_nobody_can_listen(layout: Layout) -> None:

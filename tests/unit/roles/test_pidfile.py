@@ -17,7 +17,7 @@ import pathlib, sys, time
 from rubackup.roles.installed import pidfile
 with pidfile.held(pathlib.Path(sys.argv[1]), "program"):
     print("held", flush=True)
-    time.sleep(60)
+    time.sleep(600)
 """
 
 
@@ -37,7 +37,7 @@ def test_a_process_holds_its_file_until_it_is_stopped(tmp_path: Path) -> None:
     assert pidfile.stop(path, "program")
 
     child.stdout.close()
-    assert child.wait(5) != 0
+    assert child.wait(60) != 0
     assert pidfile.holder(path) is None
     assert not pidfile.stop(path, "program")
 

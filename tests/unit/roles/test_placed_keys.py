@@ -134,3 +134,16 @@ def test_what_is_replaced_is_kept_beside_and_in_no_backup(home: Home) -> None:
     assert [path.stat().st_mode & 0o777 for path in (copy, folder, folder.parent)] == [0o600, 0o700, 0o700]
     assert told == [f"What is replaced is kept in {folder}: keys/server/key.pem."]
     assert {one.path for one in home.files()} == {one.path for one in files}
+
+
+def test_the_secret_of_sessions_is_in_no_backup(home: Home) -> None:
+    """A restore withdraws sessions; whoever has the file shall not have their secret."""
+    have(home)
+    for name in ("keys/api/token-secret", "secrets/token-secret", "keys/api/apiKey.key"):
+        path = home.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("something\n")
+
+    found = {Path(one.path).name for one in home.files()}
+    assert "apiKey.key" in found
+    assert "token-secret" not in found

@@ -29,6 +29,7 @@ def job(**fields: Any) -> Job:
         "compression": "fast", "resource_type": "File system", "resource": "/home", "backup_type": "full",
         "crypto": "nocrypt", "record_uuid": "1" * 32, "parent_uuid": "", "parameters": {}, "share": False,
         "source_pool_id": 1, "source_uuid": "2" * 32, "source_media_hwid": SOURCE, "source_endpoint": "source:9994",
+        "client_key": "client's", "media_key": "target's", "source_media_key": "source's",
     }  # fmt: skip
     return Job(**(good | fields))
 
@@ -37,14 +38,14 @@ def test_the_target_is_told_where_the_source_is_and_may_read_it_there() -> None:
     """The ticket is good for this media server, at that one, for that record, to read."""
     order = order_of(job(), OFFICE)
     assert isinstance(order, RunCopy)
-    assert order.source == MediaAddress(host="source", port=9994, hwid=SOURCE)
+    assert order.source == MediaAddress(host="source", port=9994, hwid=SOURCE, key="source's")
     assert (order.pool_id, order.record, order.source_pool_id, order.source_record) == (2, "1" * 32, 1, "2" * 32)
     keys = {SERVER: load_pem_private_key(KEY, None).public_key()}
-    ticket = verify(order.order.ticket, keys, client_hwid=TARGET, media_hwid=SOURCE, now=time.time())  # type: ignore[arg-type]
+    ticket = verify(order.order.ticket, keys, client=(TARGET, "target's"), media_hwid=SOURCE, now=time.time())  # type: ignore[arg-type]
 
     assert (ticket.mode, ticket.pool_id, ticket.record, ticket.task_id, ticket.fence) == ("restore", 1, "2" * 32, 7, 3)
     with pytest.raises(Refused):
-        verify(order.order.ticket, keys, client_hwid=CLIENT, media_hwid=SOURCE, now=time.time())  # type: ignore[arg-type]
+        verify(order.order.ticket, keys, client=(CLIENT, "target's"), media_hwid=SOURCE, now=time.time())  # type: ignore[arg-type]
 
 
 def test_within_a_media_server_no_ticket_is_needed() -> None:
@@ -85,7 +86,7 @@ def test_a_ticket_says_how_a_backup_is_encrypted(crypto: str, asked: str) -> Non
     order = order_of(job(task_type="Backup", crypto=crypto, **PLAIN), OFFICE)
     assert isinstance(order, RunBackup)
     keys = {SERVER: load_pem_private_key(KEY, None).public_key()}
-    ticket = verify(order.order.ticket, keys, client_hwid=CLIENT, media_hwid=TARGET, now=time.time())  # type: ignore[arg-type]
+    ticket = verify(order.order.ticket, keys, client=(CLIENT, "client's"), media_hwid=TARGET, now=time.time())  # type: ignore[arg-type]
 
     assert (order.crypto, ticket.crypto) == (crypto, asked)
 
@@ -97,7 +98,7 @@ def test_a_client_that_verifies_is_told_where_the_copy_is() -> None:
     assert isinstance(there, RunVerify)
     assert isinstance(here, RunVerify)
 
-    assert there.media == MediaAddress(host="target", port=9993, hwid=TARGET)
+    assert there.media == MediaAddress(host="target", port=9993, hwid=TARGET, key="target's")
     assert there.order.ticket
     assert (here.media, here.order.ticket) == (None, b"")
 
@@ -114,9 +115,9 @@ def test_a_listing_ticket_lives_for_a_minute() -> None:
     """It lets its client read one record, and nothing else."""
     office = TicketOffice(SERVER, KEY, clock=lambda: 1000.0)
     keys = {SERVER: load_pem_private_key(KEY, None).public_key()}
-    data = office.issue_listing(CLIENT, TARGET, 2, "1" * 32)
-    ticket = verify(data, keys, client_hwid=CLIENT, media_hwid=TARGET, now=1059.0)  # type: ignore[arg-type]
+    data = office.issue_listing((CLIENT, "client's"), TARGET, 2, "1" * 32)
+    ticket = verify(data, keys, client=(CLIENT, "client's"), media_hwid=TARGET, now=1059.0)  # type: ignore[arg-type]
 
     assert (ticket.mode, ticket.pool_id, ticket.record) == ("restore", 2, "1" * 32)
     with pytest.raises(Refused):
-        verify(data, keys, client_hwid=CLIENT, media_hwid=TARGET, now=1061.0)  # type: ignore[arg-type]
+        verify(data, keys, client=(CLIENT, "client's"), media_hwid=TARGET, now=1061.0)  # type: ignore[arg-type]

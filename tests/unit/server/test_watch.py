@@ -6,9 +6,13 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from rubackup.domain.errors import Unavailable
+import pytest
+
+from rubackup.domain.errors import Busy, Unavailable
+from rubackup.server import watch as watching
 from rubackup.server.registry import Registry
 from rubackup.server.watch import CatalogueWatch
+from rubackup.wire.certificates import Identity
 
 
 class Notified:
@@ -87,4 +91,45 @@ def test_a_slow_media_server_holds_up_nobody_who_is_only_woken() -> None:
         assert not running.done()
         running.cancel()
 
-    asyncio.run(asyncio.wait_for(run(), 10))
+    asyncio.run(asyncio.wait_for(run(), 60))
+
+
+class Known:
+    """A host's connection."""
+
+    def __init__(self) -> None:
+        self.identity = Identity("client", "0" * 16, "1", "k")
+        self.closed = asyncio.Event()
+
+    def close(self) -> None:
+        """It is over."""
+        self.closed.set()
+
+
+def test_connections_end_also_when_the_catalogue_was_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is asked again; and nobody waits for media servers, which are told after that."""
+    answers: list[Exception | None] = [Busy("busy"), Unavailable("away"), None]
+
+    async def turned_away(_database: object, callers: list[Identity]) -> list[Identity]:
+        if error := answers.pop(0):
+            raise error
+        return callers
+
+    async def run() -> None:
+        monkeypatch.setattr(watching.admission, "turned_away", turned_away)
+        monkeypatch.setattr(watching, "RETRY_SECONDS", 0)
+        database: Any = Notified()
+        host, others, pools, registry = Known(), Woken(), SlowPools(), Registry()
+        registry.add(host)  # type: ignore[arg-type]
+        watch = CatalogueWatch(database, registry, others, others, pools, others)  # type: ignore[arg-type]
+        running = asyncio.ensure_future(watch.run())
+        await database.listening.wait()
+
+        await database.heard("certificates", "")
+        await host.closed.wait()
+        await pools.until(1)
+
+        assert answers == []
+        running.cancel()
+
+    asyncio.run(asyncio.wait_for(run(), 60))

@@ -49,7 +49,7 @@ def test_a_leaf_names_its_role_and_hwid(role, hwid):
     """Who holds a certificate is read from its URI, beside the serial number that can be revoked."""
     issued = issue(role=role, hwid=hwid)
 
-    assert pki.identity_of(der(leaf_of(issued))) == pki.Identity(role, hwid, issued.serial)
+    assert pki.identity_of(der(leaf_of(issued))) == pki.Identity(role, hwid, issued.serial, issued.fingerprint)
 
 
 @pytest.mark.parametrize(

@@ -34,12 +34,13 @@ TICKET = tickets.Ticket(
     share=True,
     server_hwid=SERVER,
     expires_at=1000.0,
+    client_key="k" * 64,
 )
 SIGNED = tickets.sign(TICKET, KEY)
 
 
 def verify(data=SIGNED, keys=KEYS, **changes):
-    return tickets.verify(data, keys, **{"client_hwid": CLIENT, "media_hwid": MEDIA, "now": 999.9} | changes)
+    return tickets.verify(data, keys, **{"client": (CLIENT, "k" * 64), "media_hwid": MEDIA, "now": 999.9} | changes)
 
 
 def test_a_good_ticket_is_read():
@@ -50,7 +51,8 @@ def test_a_good_ticket_is_read():
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"client_hwid": "d" * 16}, "another client"),
+        ({"client": ("d" * 16, "k" * 64)}, "another client"),
+        ({"client": (CLIENT, "l" * 64)}, "another client"),
         ({"media_hwid": "d" * 64}, "another media server"),
         ({"now": 1000.0}, "expired"),
         ({"now": float("nan")}, "expired"),
@@ -94,6 +96,12 @@ def test_a_signature_for_something_else_is_no_ticket():
 
     with pytest.raises(errors.Refused, match="signature"):
         verify(msgspec.msgpack.encode([body, signature]))
+
+
+def test_a_ticket_of_an_older_server_names_no_key():
+    """It is good for the hardware id, as it was there."""
+    old = msgspec.structs.replace(TICKET, client_key="")
+    assert verify(tickets.sign(old, KEY), client=(CLIENT, "l" * 64)) == old
 
 
 def test_an_unknown_mode_is_refused():

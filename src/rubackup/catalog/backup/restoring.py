@@ -18,7 +18,8 @@ from rubackup.catalog._alembic import upgrade
 from rubackup.catalog.backup import settling, swapping, tables
 from rubackup.catalog.backup.file import END, ROWS, SEQUENCES, TABLE, Header, Reader, check, decoded
 from rubackup.catalog.backup.taking import APPLICATION, PLAIN, SCHEMA
-from rubackup.catalog.database import Connection, Database, DatabaseAddress, translated
+from rubackup.catalog.database import Connection, Database, DatabaseAddress
+from rubackup.catalog.faults import translated
 from rubackup.catalog.locks import LEADER_LOCK
 from rubackup.catalog.migrate import LOCK_KEY, check_version, version
 from rubackup.catalog.quoting import quoted

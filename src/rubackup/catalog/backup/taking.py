@@ -12,7 +12,8 @@ import msgspec
 from rubackup import __version__
 from rubackup.catalog.backup import tables
 from rubackup.catalog.backup.file import END, KEY, ROWS, SEQUENCES, TABLE, Header, KeyFile, Writer
-from rubackup.catalog.database import Connection, Database, DatabaseAddress, translated
+from rubackup.catalog.database import Connection, Database, DatabaseAddress
+from rubackup.catalog.faults import translated
 from rubackup.catalog.migrate import LOCK_KEY, LOCK_WAIT_SECONDS, check_version, version
 from rubackup.domain.errors import Busy, SystemFault, Unavailable
 

@@ -16,7 +16,9 @@ import typer
 
 from rubackup.cli import paths
 from rubackup.cli.rb import completion
+from rubackup.cli.rb.filenames import as_listed, is_text
 from rubackup.cli.rb.login import password
+from rubackup.sdk.connection import ESCAPED
 from rubackup.sdk.operations import BodyFacts, FieldFacts
 
 _TRUE, _FALSE = frozenset({"yes", "true", "on"}), frozenset({"no", "false", "off"})
@@ -96,6 +98,8 @@ def _option(field: FieldFacts, name: str) -> inspect.Parameter:
 
 def value(field: FieldFacts, name: str, text: str) -> Any:
     """The value that a text means for a field; a wrong usage names the option and says what is allowed."""
+    if not is_text(text):
+        raise typer.BadParameter(f"{as_listed(text)} is not UTF-8. {ESCAPED}", param_hint=flag(field, name))
     if text == "null" and field.get("nullable"):
         return None
     kind = field["type"]

@@ -217,6 +217,7 @@ def reconcile(
         if not pool:
             servers, names = list(api.media_servers.all()), [row["pool_name"] for row in wanted]
             unknown_pools.tell(servers, lambda number: api.media_servers.unknown_pools(number).data, names, (Refused,))
+            reconciliation.tell_apis(api.calls.server_state().data)
     if json:
         output.as_json(told)
     for name, found in () if json else told.items():

@@ -18,6 +18,7 @@ from rubackup.cli import output, paths
 from rubackup.cli.rb import bodies, completion, tables
 from rubackup.cli.rb.access import connect
 from rubackup.cli.rb.names import find
+from rubackup.cli.rb.once import Once, OnceCommand
 from rubackup.cli.rb.status import INTERRUPTED, PARTLY, REFUSED, naming
 from rubackup.cli.rb.tools import ABOUT, Tool, default_columns, names_of_columns, operation
 from rubackup.cli.rb.waiting import wait_for
@@ -56,7 +57,7 @@ Wait = Annotated[
 ]
 
 
-class FamilyGroup(TyperGroup):
+class FamilyGroup(Once, TyperGroup):
     """The commands of a family. Without arguments it lists."""
 
     def __init__(self, name: str, tool: Tool, own: dict[str, Callable[..., Any]]) -> None:
@@ -110,7 +111,7 @@ def command(name: str, call: Callable[..., Any]) -> Any:
     made = typer.Typer(
         add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, context_settings=HELP
     )
-    made.command(name)(call)
+    made.command(name, cls=OnceCommand)(call)
     return get_command(made)
 
 

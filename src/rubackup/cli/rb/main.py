@@ -18,6 +18,7 @@ from rubackup.cli import output, paths
 from rubackup.cli.rb import access, bodies, copies, following, login, shells, tasks
 from rubackup.cli.rb import completion as words
 from rubackup.cli.rb.generic import HELP, FamilyGroup, Json, command, function, show
+from rubackup.cli.rb.once import Once
 from rubackup.cli.rb.status import READER_GONE, USAGE, exit_status, tell
 from rubackup.cli.rb.tools import TOOLS, Tool, operation, tool_of
 from rubackup.sdk import SdkError
@@ -78,7 +79,7 @@ CALLS = "calls"
 """Calls that are no family's are commands by their own names, too."""
 
 
-class RbGroup(TyperGroup):
+class RbGroup(Once, TyperGroup):
     """Commands of their own, the product's tools, and every family of the API."""
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - Typer's signature

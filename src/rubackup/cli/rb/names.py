@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from rubackup.cli.rb.status import NotFound
+from rubackup.cli.rb.filenames import as_listed, is_text
+from rubackup.cli.rb.status import NotFound, naming
 from rubackup.cli.rb.tools import Tool, keys_of
 from rubackup.sdk import Client, Misused, condition
 
@@ -13,10 +14,13 @@ def find(api: Client, tool: Tool, name: str) -> int:
     """The id of the row of this id or name; NotFound, or Misused when several have the name."""
     if name.isascii() and name.isdigit():
         return int(name)
+    if not is_text(name):
+        raise Misused(f"{as_listed(name)} is not UTF-8, as every name in {tool.family} is.")
     keys = keys_of(tool)
     for key in keys:
         query = {"filter_data": condition(key, "=", name), "limit": ENOUGH}
-        rows = api.call("GET", f"/{tool.family}", query=query).data["items"]
+        with naming({"filter_data": "ROW"}):
+            rows = api.call("GET", f"/{tool.family}", query=query).data["items"]
         if len(rows) == 1:
             return int(rows[0]["id"])
         if rows:

@@ -46,6 +46,8 @@ def naming(options: Mapping[str, str]) -> Iterator[None]:
     """What is refused meanwhile is told by these options, whose keys are the API's names of fields."""
     try:
         yield
+    except Named:
+        raise
     except Refused as refused:
         raise Named(refused, options) from refused
 

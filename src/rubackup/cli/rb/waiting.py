@@ -6,6 +6,7 @@ import contextlib
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from http import HTTPStatus
 from typing import Any
 
 import typer
@@ -13,7 +14,7 @@ import typer
 from rubackup.cli import output
 from rubackup.cli.rb.status import INTERRUPTED, NOT_DONE
 from rubackup.cli.rb.tables import size
-from rubackup.sdk import Client, Unreachable
+from rubackup.sdk import Client, Refused, Unreachable
 
 FINAL = frozenset({"Done", "Error", "Broken", "Killed"})
 POLL_SECONDS = (0.2, 2.0)
@@ -110,7 +111,8 @@ def view() -> Iterator[Lines | Bars]:
 def follow(api: Client, tasks: Sequence[int]) -> list[Task]:
     """The tasks as they ended. An API that is away for a while is waited for."""
     ended: dict[int, Task] = {}
-    pause, unseen_since = POLL_SECONDS[0], None
+    pause = POLL_SECONDS[0]
+    unseen_since: float | None = None
     with view() as shown:
         while True:
             for number in tasks:
@@ -118,12 +120,18 @@ def follow(api: Client, tasks: Sequence[int]) -> list[Task]:
                     continue
                 try:
                     task = dict(api.task_queue.read(number).data)
-                except Unreachable:
+                except (Unreachable, Refused) as error:
+                    if isinstance(error, Refused) and error.status != HTTPStatus.SERVICE_UNAVAILABLE:
+                        raise
                     now = time.monotonic()
-                    unseen_since = unseen_since or now
+                    if unseen_since is None:
+                        unseen_since = now
+                        _say(f"{error.message} It is waited for, {PATIENCE_SECONDS:.0f} s at most; the task goes on.")
                     if now - unseen_since > PATIENCE_SECONDS:
                         raise
                     continue
+                if unseen_since is not None:
+                    _say("The API answers again.")
                 unseen_since = None
                 shown.show(task)
                 if task["status"] in FINAL:
@@ -132,6 +140,10 @@ def follow(api: Client, tasks: Sequence[int]) -> list[Task]:
                 return [ended[number] for number in tasks]
             time.sleep(pause)
             pause = min(pause * 1.5, POLL_SECONDS[1])
+
+
+def _say(text: str) -> None:
+    print(output.plain(text), file=sys.stderr, flush=True)
 
 
 def wait_for(api: Client, tasks: Sequence[int], *, json: bool = False, many: bool = False) -> None:

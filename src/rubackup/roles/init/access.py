@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 
 import asyncpg
 
-from rubackup.catalog.database import DatabaseAddress
+from rubackup.catalog.database import Connection, DatabaseAddress
 from rubackup.catalog.quoting import literal, quoted
 from rubackup.catalog.rights import group_of, taken_back
 from rubackup.roles.init import as_administrator
@@ -71,18 +71,64 @@ def verifier(password: str, salt: bytes | None = None) -> str:
     return f"SCRAM-SHA-256${ITERATIONS}:{salt64}${stored64}:{server64}"
 
 
-def grant(owner: DatabaseAddress, administrator: Administrator, role: str, password: str, workers: int) -> None:
-    """Make the role, or give it this password and the rights of today. NoAdministrator says what to type."""
-    group, limit = quoted(group_of(owner.user)), (workers + 1) * API_CONNECTIONS
-    options = f"LOGIN CONNECTION LIMIT {limit} PASSWORD '{verifier(password)}'"
+def prepare(owner: DatabaseAddress, administrator: Administrator, role: str, password: str, workers: int) -> None:
+    """Make the role where it is missing, as one whose password the owner may change; who has it already loses nothing.
+
+    NoAdministrator says what to type: all of it, the password and the rights of today, too.
+    """
+    group, name, limit = quoted(group_of(owner.user)), quoted(role), _connections(workers)
     made = [
         _unless_there(group_of(owner.user), f"CREATE ROLE {group} NOLOGIN"),
-        _unless_there(role, f"CREATE ROLE {quoted(role)}"),
-        f"ALTER ROLE {quoted(role)} {options}",
-        f"GRANT {group} TO {quoted(role)}",
+        _unless_there(role, f"CREATE ROLE {name}"),
     ]
-    granted = [
+    granted = f"GRANT {group} TO {name}"
+    prepared = [
+        # One that was shut out by half may have its password still; nobody may log in until there is another.
+        _if_so(role, "NOT rolcanlogin", f"ALTER ROLE {name} LOGIN PASSWORD NULL CONNECTION LIMIT {limit}"),
+        _if_so(role, f"rolconnlimit BETWEEN 0 AND {limit - 1}", f"ALTER ROLE {name} CONNECTION LIMIT {limit}"),
+        granted,
+        # Whoever may become a role may change its password, in a transaction that has the rows, too.
+        f"GRANT {name} TO {quoted(owner.user)}",
+    ]
+    by_hand = [
+        *made,
+        f"ALTER ROLE {name} LOGIN CONNECTION LIMIT {limit} PASSWORD '{verifier(password)}'",
+        granted,
+        f"SET ROLE {quoted(owner.user)}",
         "BEGIN",  # at no moment may those that are there already do more than they are to
+        *_rights(owner),
+        "COMMIT",
+    ]
+    _administer(owner, administrator, [*made, *prepared], f"in {owner.database}, before that API is started", by_hand)
+
+
+async def give(db: Connection, owner: DatabaseAddress, role: str, password: str) -> None:
+    """Within a transaction of the owner: this password and the rights of today for a role that was prepared."""
+    await db.execute(f"SET LOCAL ROLE {quoted(role)}")
+    await db.execute(f"ALTER ROLE {quoted(role)} PASSWORD '{verifier(password)}'")
+    await db.execute("SET LOCAL ROLE NONE")
+    for statement in _rights(owner):
+        await db.execute(statement)
+
+
+def settle(owner: DatabaseAddress, administrator: Administrator, role: str, workers: int) -> None:
+    """Take back what `prepare` gave the owner, and from the role what it had of connections beyond so many workers.
+
+    NoAdministrator says what to type; nothing depends on it.
+    """
+    name = quoted(role)
+    wanted = [f"REVOKE {name} FROM {quoted(owner.user)}", f"ALTER ROLE {name} CONNECTION LIMIT {_connections(workers)}"]
+    _administer(owner, administrator, wanted, "at any time", wanted)
+
+
+def _connections(workers: int) -> int:
+    return (workers + 1) * API_CONNECTIONS
+
+
+def _rights(owner: DatabaseAddress) -> list[str]:
+    """The statements that give the group what it may do today; in one transaction."""
+    group = quoted(group_of(owner.user))
+    return [
         f"GRANT CONNECT ON DATABASE {quoted(owner.database)} TO {group}",
         f"GRANT USAGE ON SCHEMA public TO {group}",
         f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {group}",
@@ -90,11 +136,7 @@ def grant(owner: DatabaseAddress, administrator: Administrator, role: str, passw
         f"GRANT USAGE, SELECT, UPDATE ON ALL SEQUENCES IN SCHEMA public TO {group}",
         f"ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {group}",
         f"ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT USAGE, SELECT, UPDATE ON SEQUENCES TO {group}",
-        "COMMIT",
     ]
-    by_hand = [*made, f"SET ROLE {quoted(owner.user)}", *granted]
-    _administer(owner, administrator, made, f"in {owner.database}, before that API is started", by_hand)
-    asyncio.run(_run(owner, granted))
 
 
 def revoke(owner: DatabaseAddress, administrator: Administrator, role: str) -> None:
@@ -122,6 +164,12 @@ def limit_of(owner: DatabaseAddress) -> int:
 
 def _unless_there(role: str, statement: str) -> str:
     return f"DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = {literal(role)}) THEN {statement}; END IF; END $$"
+
+
+def _if_so(role: str, condition: str, statement: str) -> str:
+    """Do it where the role is so."""
+    found = f"SELECT FROM pg_roles WHERE rolname = {literal(role)} AND {condition}"
+    return f"DO $$ BEGIN IF EXISTS ({found}) THEN {statement}; END IF; END $$"
 
 
 def _administer(

@@ -4,35 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from rubackup.catalog.database import Database, DatabaseAddress
+from rubackup.catalog.database import DatabaseAddress
 from rubackup.catalog.migrate import check_ready
-from rubackup.domain.errors import Conflict, NotFound
-from rubackup.domain.identity import is_host
-from rubackup.domain.permissions import Principal, Role
+from rubackup.domain.errors import Conflict, NotFound, RubackupError
+from rubackup.domain.identity import SERVER_HWID, is_host
 from rubackup.roles import authority
 from rubackup.roles.init import access
 from rubackup.roles.init.access import Administrator, NoAdministrator
+from rubackup.roles.init.file_and_rows import Write, change_catalogue, change_with_file
 from rubackup.roles.init.folders import Tell
 from rubackup.roles.init.nodes import catalogue_address
 from rubackup.roles.installed.bundle import Bundle, new_bundle, write_bundle
+from rubackup.roles.installed.config_file import read_hwid
 from rubackup.roles.installed.layout import Layout
 from rubackup.roles.settings import ConfigurationFault
 from rubackup.roles.up.faults import explained
 from rubackup.services import api_hosts
 from rubackup.services.api_hosts import ApiHost
-from rubackup.services.change import Change, changing
-from rubackup.services.no_hosts import NoHosts
+from rubackup.services.change import Change
 from rubackup.wire import pki
 from rubackup.wire.certificates import load_certificates, serial_text
 
 DATABASE_DAYS = 730
 """Nobody renews PostgreSQL's certificate by itself, so it lives longer than those of our own processes."""
-_WHO = Principal(0, "rb_init", frozenset({Role.SUPERUSER}), address="localhost")
 
 
 @dataclass(frozen=True)
@@ -98,22 +96,29 @@ def enroll_api(
     path = _place(layout, "api", name, target)
     role, password = access.role_of(issuer.address.user, name), secrets.token_urlsafe(24)
     host = ApiHost(name=name, hwid=secrets.token_hex(authority.HWID_BYTES["api"]), database_role=role)
+    by_hand = ""
 
-    def grant() -> None:
-        try:
-            access.grant(issuer.address, administrator, role, password, workers)
-        except NoAdministrator as error:
-            tell(error.message)
-
-    async def work(change: Change) -> None:
+    async def work(change: Change, write: Write) -> None:
         bundle = issuer.bundle("api", name, host.hwid, user=role, password=password)
         await _keep(change, host, bundle)
+        if not by_hand:
+            await access.give(change.db, issuer.address, role, password)
         write(bundle)
-        await asyncio.to_thread(grant)  # the last that may fail: from here on the password that the host has is over
 
     with new_bundle(path) as write:
         asyncio.run(check_ready(issuer.address))
-        _change(issuer.address, "rb_init --enroll-api", work)
+        try:
+            access.prepare(issuer.address, administrator, role, password, workers)
+        except NoAdministrator as error:
+            by_hand = error.message
+        change_with_file(issuer.address, path, "rb_init --enroll-api", write, work)
+    if by_hand:
+        tell(by_hand)
+        return path
+    try:
+        access.settle(issuer.address, administrator, role, workers)
+    except RubackupError as error:
+        tell(f"The file counts; what is left to be done in PostgreSQL may wait: {error.message}")
     return path
 
 
@@ -123,7 +128,7 @@ def renew_api(layout: Layout, name: str, target: Path | None) -> Path:
     issuer, name = Issuer.of(layout), name.lower()
     path = _place(layout, "api", name, target)
 
-    async def work(change: Change) -> None:
+    async def work(change: Change, write: Write) -> None:
         host = await api_hosts.find(change.db, name)
         if host is None:
             raise NotFound(f"No API was enrolled as {name}: rb_init --enroll-api {name}.")
@@ -132,26 +137,48 @@ def renew_api(layout: Layout, name: str, target: Path | None) -> Path:
         write(bundle)
 
     with new_bundle(path) as write:
-        _change(issuer.address, "rb_init --renew-api", work)
+        change_with_file(issuer.address, path, "rb_init --renew-api", write, work)
     return path
 
 
 def expel_api(layout: Layout, name: str, administrator: Administrator, tell: Tell) -> None:
-    """Shut a host of the API out: its certificate, its role in PostgreSQL, its connections."""
-    _require_api_name(name)
+    """Shut a host of the API out: its certificate, its role in PostgreSQL, its connections.
+
+    One from before such hosts had roles of their own is named by its hardware id, and has the servers' role: what ends that is told.
+    """
+    if not SERVER_HWID.fullmatch(name.lower()):
+        _require_api_name(name)
+    elif layout.hwid("api").exists() and read_hwid("api", layout) == name.lower():
+        raise Conflict("This is the hardware id of this host's own API.")
     address = catalogue_address(layout)
     gone: list[ApiHost] = []
 
     async def work(change: Change) -> None:
         gone.append(await api_hosts.expel(change, name.lower()))
 
-    _change(address, "rb_init --expel-api", work)
+    change_catalogue(address, "rb_init --expel-api", work)
     tell(f"No server takes the API {name} in any more: its certificates are revoked.")
+    if not gone[0].database_role:
+        tell(_left_to_do(layout, address, name))
+        return
     try:
         access.revoke(address, administrator, gone[0].database_role)
     except NoAdministrator as error:
         raise NoAdministrator(f"The role {gone[0].database_role} is still there: {error.message}") from error
     tell(f"The role {gone[0].database_role} is gone, and its connections with it.")
+
+
+def _left_to_do(layout: Layout, address: DatabaseAddress, name: str) -> str:
+    """What ends an API that knows the password of the servers' role."""
+    user = address.user
+    ended = (
+        f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{user}' AND client_addr = 'ADDRESS'"  # noqa: S608 - told, not run
+    )
+    return (
+        f"It knows the password of {user}, the role of the servers, with which it can let itself in again. As PostgreSQL's"
+        f" administrator: \\password {user}; write that into {layout.database_password} of each server and restart their services;"
+        f" then, with its address, {ended}; and rb_init --expel-api {name} again, in case it came back meanwhile."
+    )
 
 
 def enroll_database(layout: Layout, name: str, target: Path | None, tell: Tell) -> Path:
@@ -185,21 +212,6 @@ def enroll_database(layout: Layout, name: str, target: Path | None, tell: Tell) 
 async def _keep(change: Change, host: ApiHost, bundle: Bundle) -> None:
     leaf = load_certificates(bundle.certificate.encode())[0]
     await api_hosts.keep(change, host, serial_text(leaf), leaf.not_valid_after_utc)
-
-
-def _change(address: DatabaseAddress, path: str, work: Callable[[Change], Awaitable[None]]) -> None:
-    """A change of the catalogue with its audit row."""
-
-    async def run() -> None:
-        database = Database(address, size=1, application="rb_init")
-        await database.open()
-        try:
-            async with changing(database, _WHO, NoHosts(), method="INIT", path=path, resource="api_hosts") as change:
-                await work(change)
-        finally:
-            await database.close()
-
-    asyncio.run(run())
 
 
 def _require_name(name: str) -> None:

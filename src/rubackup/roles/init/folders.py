@@ -79,6 +79,8 @@ def files(layout: Layout, roles: Iterable[str]) -> Iterator[Folder]:
         yield Folder(layout.hwid(role), READABLE_BY_GROUP, USERS[role], USERS[role])
         for path in (layout.key(role), layout.certificate(role)):
             yield Folder(path, OWN, USERS[role], USERS[role])
+        if role == "api":
+            yield Folder(layout.token_secret, OWN, USERS[role], USERS[role])
 
 
 def make(layout: Layout, roles: Iterable[str]) -> None:

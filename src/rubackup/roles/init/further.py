@@ -7,8 +7,9 @@ import subprocess
 
 from rubackup.catalog.database import Database
 from rubackup.catalog.migrate import finish
-from rubackup.domain.errors import NotFound
+from rubackup.domain.errors import NotFound, StorageFault
 from rubackup.domain.permissions import Principal, Role
+from rubackup.roles import token_secret
 from rubackup.roles.init import api_renewal
 from rubackup.roles.init.folders import Tell
 from rubackup.roles.init.nodes import api_name, catalogue_address
@@ -84,6 +85,16 @@ def renew_all(layout: Layout, tell: Tell) -> list[str]:
             tell(f"A new certificate: {layout.certificate(role)}.")
             renewed.append(role)
     return renewed
+
+
+def keep_token_secret(layout: Layout, tell: Tell) -> None:
+    """Make the secret of this host's API where there is none: its service may not write there, and this runs before each start."""
+    if not layout.hwid("api").exists():
+        return
+    try:
+        token_secret.keep(layout.token_secret)
+    except (StorageFault, ConfigurationFault) as error:  # the API starts all the same, or says it too
+        tell(error.message)
 
 
 def finish_upgrade(layout: Layout) -> None:

@@ -21,7 +21,7 @@ from rubackup.roles.installed.config_file import read_hwid
 from rubackup.roles.installed.layout import Layout
 from rubackup.roles.up.faults import explained
 from rubackup.server.signer import IssuingSigner
-from rubackup.services import enrolment, pool_list, storage_local_catalogs
+from rubackup.services import admission, enrolment, pool_list, storage_local_catalogs
 from rubackup.services.change import changing
 from rubackup.services.no_hosts import NoHosts
 from rubackup.wire import pki
@@ -93,6 +93,9 @@ class OwnHosts:
             await change.db.execute(
                 f"UPDATE {table} SET csr_pem = $2, fingerprint = $3 WHERE id = $1", row["id"], csr, fingerprint  # noqa: S608
             )  # fmt: skip
+            if row["fingerprint"] != fingerprint:
+                await admission.revoke(change.db, role, row["hwid"], f"{admission.REPLACED}rb_init --adopt-database")
+                await change.wake("certificates")
 
     def _request(self, role: str) -> bytes:
         key = self._layout.key(role)

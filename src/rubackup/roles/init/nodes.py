@@ -253,6 +253,8 @@ def config(layout: Layout, plan: Plan) -> ConfigFile:
         }  # fmt: skip
         if plan.db_sslmode:
             wanted["db-sslmode"] = plan.db_sslmode
+    if plan.free_bind:
+        wanted["free-bind"] = "True"
     if plan.interface and "media" in NODES[plan.node]:
         address = address_of(plan.interface, "-i")
         wanted["media-inet-interface"] = plan.interface

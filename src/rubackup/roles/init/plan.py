@@ -35,6 +35,7 @@ FLAGS: dict[str, tuple[str, frozenset[str]]] = {
     "adopt": ("--adopt-database", SERVERS),
     "superuser_password": ("-Y", frozenset({"primary-server", AUTONOMOUS})),
     "interface": ("-i", MEDIA | {"client"}),
+    "free_bind": ("--free-bind", MEDIA),
     "storage": ("-f", frozenset({"primary-server"})),
     "primary": ("-c", MEDIA | {"client"}),
     "fingerprint": ("--fingerprint", AGENTS),
@@ -77,6 +78,8 @@ class Plan:
     """Empty: made at random and written into a file."""
     interface: str = ""
     """Where this host listens for others; empty: for itself only."""
+    free_bind: bool = False
+    """Whether that may be an address that this host has not now."""
     storage: Path | None = None
     primary: str = ""
     fingerprint: str = ""
@@ -112,10 +115,11 @@ class Plan:
             raise ConfigurationFault(f"--db-port must be a port from 1 to 65535, not {self.db_port}.")
         if self.db_sslmode and self.db_sslmode not in MODES:
             raise ConfigurationFault(f"--db-sslmode must be one of {', '.join(MODES)}, not {self.db_sslmode!r}.")
-        for part, look in (("hostname", hostname), ("interface", interface), ("superuser_password", password), ("primary", servers),
+        for part, look in (("hostname", hostname), ("superuser_password", password), ("primary", servers),
                            ("fingerprint", fingerprint)):  # fmt: skip
             if text := getattr(self, part):
                 look(text, FLAGS[part][0])
+        interface(self.interface, "-i", free=self.free_bind)
         for flag, path in (("-f", self.storage), ("-a", self.alone), ("-l", self.local)):
             if path is not None:
                 folder(str(path), flag)
@@ -187,10 +191,10 @@ def database_host(text: str, flag: str) -> str:
     return text
 
 
-def interface(text: str, flag: str) -> str:
-    """A network interface with an address, or an address or name of this host; '' for none."""
+def interface(text: str, flag: str, *, free: bool = False) -> str:
+    """A network interface with an address, or an address or name of this host, which is there now unless `free`; '' for none."""
     if text:
-        own_address(text, flag)
+        own_address(text, flag, free=free)
     return text
 
 

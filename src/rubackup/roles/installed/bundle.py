@@ -16,7 +16,7 @@ import msgspec
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
-from rubackup.domain.errors import Conflict
+from rubackup.domain.errors import Conflict, Unavailable
 from rubackup.roles.installed.layout import Layout
 from rubackup.roles.installed.owners import give_to_owner_of
 from rubackup.roles.settings import ConfigurationFault, render
@@ -56,9 +56,13 @@ class Bundle(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         return f"Bundle({self.role} {self.host})"
 
 
+class OutcomeUnknown(Unavailable):
+    """Nobody knows whether what belongs to the file was done: it stays."""
+
+
 @contextlib.contextmanager
 def new_bundle(path: Path) -> Iterator[Callable[[Bundle], None]]:
-    """What writes the file, mode 0600 and durably; it goes again when the block fails.
+    """What writes the file, mode 0600 and durably; it goes again when the block fails, but by OutcomeUnknown.
 
     Conflict when there is one already, ConfigurationFault when none can be made there, both before the block begins.
     """
@@ -86,6 +90,8 @@ def new_bundle(path: Path) -> Iterator[Callable[[Bundle], None]]:
     with os.fdopen(descriptor, "wb") as file:
         try:
             yield write
+        except OutcomeUnknown:
+            raise
         except BaseException:
             if there:
                 path.unlink(missing_ok=True)

@@ -78,7 +78,7 @@ def _config_file(layout: Layout, report: Report) -> None:
 
 def _role(file: ConfigFile, role: str, layout: Layout, report: Report) -> None:
     settings = file.settings(role, layout)
-    for question in _questions(role, layout):
+    for question in _questions(role, layout, report):
         report.ask(lambda question=question: question(settings))  # type: ignore[misc]
     if role == "media":
         _note_name(settings, report)
@@ -86,7 +86,7 @@ def _role(file: ConfigFile, role: str, layout: Layout, report: Report) -> None:
         _note_database_end(settings, report)
 
 
-def _questions(role: str, layout: Layout) -> Iterator[Question]:
+def _questions(role: str, layout: Layout, report: Report) -> Iterator[Question]:
     yield Settings.log_level
     if role == "alone":
         yield lambda found: _alone(layout, found)
@@ -96,7 +96,7 @@ def _questions(role: str, layout: Layout) -> Iterator[Question]:
         yield Settings.servers
     if role == "server":
         yield lambda found: found.port("CONTROL_PORT")
-        yield lambda found: _listens(found, "CONTROL_HOST")
+        yield lambda found: _listens(found, "CONTROL_HOST", report)
         yield lambda found: found.port("DB_PORT")
         yield database_address
         yield lambda found: resolved(found, "DB_HOST", "dbhost")
@@ -105,14 +105,18 @@ def _questions(role: str, layout: Layout) -> Iterator[Question]:
         yield _parallel
     if role == "media":
         yield lambda found: found.port("DATA_PORT")
-        yield lambda found: _listens(found, "DATA_HOST")
+        yield lambda found: _listens(found, "DATA_HOST", report)
     if role in {"client", "alone"}:
         yield lambda found: found.path("SNAPSHOT_DIR", Path("/run/rubackup/snapshots"))
 
 
-def _listens(settings: Settings, env: str) -> None:
+def _listens(settings: Settings, env: str, report: Report) -> None:
+    free = settings.flag("FREE_BIND", default=False)
     for address in settings.text(env).split(","):
-        own_address(address, NAMES[env])
+        if not own_address(address, NAMES[env], free=free):
+            report.notes.append(
+                f"{NAMES[env]} {address} is none of this host's addresses now; with free-bind it serves there once it is."
+            )
 
 
 def _note_name(settings: Settings, report: Report) -> None:
@@ -142,6 +146,7 @@ def _api(layout: Layout, report: Report) -> None:
         lambda found: found.port("APP_PORT"),
         lambda found: found.port("DB_PORT"),
         lambda found: found.flag("DEBUG"),
+        lambda found: found.flag("FREE_BIND", default=False),
         Settings.servers,
         time_zone,
         lambda found: resolved(found, "APP_HOST", "APP_HOST"),

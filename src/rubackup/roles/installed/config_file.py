@@ -76,6 +76,7 @@ KEYS = (
     ),
     Key("media-port", "DATA_PORT", MEDIA, "port of the same", "9993"),
     Key("media-name", "DATA_NAME", MEDIA, "name or address of the media server that clients are told", otherwise="`media-inet-interface`"),
+    Key("free-bind", "FREE_BIND", SERVER | MEDIA, "whether to listen on an address, too, that this host has not now: it moves between hosts, or comes late", "False"),
     Key("parallelizm", "PARALLEL_TASKS", MEDIA | CLIENT | ALONE, "how many tasks this host works on at a time, 1 to 64", "8"),
     Key("timezone", "TIMEZONE", SERVER | ALONE, "IANA name of the zone of schedules and times of day", otherwise="that of the host"),
     Key("log-level", "LOG_LEVEL", ALL | ALONE, "DEBUG, INFO, WARNING or ERROR", "INFO"),

@@ -22,7 +22,7 @@ GUIDE = {
 """The guide's variables with its defaults."""
 OURS = (
     "DB_NAME", "DB_USER", "DB_PASSWORD_FILE", "DB_SSLMODE", "DB_ROOT_CERT", "KEY_FILE", "CERT_FILE", "ROOT_CA_FILE", "TOKEN_SECRET_FILE",
-    "METRICS_TOKEN_FILE", "COOKIE_DOMAIN", "TIMEZONE", "WORKERS", "WORKER_TIMEOUT", "READY_FILE",
+    "METRICS_TOKEN_FILE", "COOKIE_DOMAIN", "TIMEZONE", "WORKERS", "WORKER_TIMEOUT", "READY_FILE", "FREE_BIND",
 )  # fmt: skip
 KNOWN = (*GUIDE, *OURS)
 _ADDRESS = re.compile(r"[0-9A-Fa-f:.]+")
@@ -49,6 +49,7 @@ def api_settings(layout: Layout, environment: Mapping[str, str] | None = None) -
         "KEY_FILE": str(layout.key("api")),
         "CERT_FILE": str(layout.certificate("api")),
         "ROOT_CA_FILE": str(layout.root_certificate),
+        "STATE_DIR": str(layout.token_secret.parent),
     }
     if layout.database_root.exists():
         places["DB_ROOT_CERT"] = str(layout.database_root)

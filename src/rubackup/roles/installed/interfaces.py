@@ -7,6 +7,7 @@ import fcntl
 import socket
 import struct
 
+from rubackup.domain.errors import Unavailable
 from rubackup.roles.settings import ConfigurationFault
 
 _SIOCGIFADDR = 0x8915  # linux/sockios.h
@@ -18,8 +19,8 @@ _NOBODY = frozenset({socket.EAI_NONAME, socket.EAI_NODATA, socket.EAI_ADDRFAMILY
 def address_of(text: str, key: str) -> str:
     """The text itself, or the IPv4 address of the interface that it names.
 
-    ConfigurationFault when the interface has none, or when this is a name that nobody knows. An address that this host
-    has not yet, and a name while no name server answers, may come with the network: whoever listens there tells.
+    ConfigurationFault when this is a name that nobody knows; Unavailable when the interface has none, which may come as
+    the network does. So may an address that this host has not yet, and a name server that answers: whoever listens there tells.
     """
     name = text.encode()
     if not 0 < len(name) < _NAME_BYTES:
@@ -30,21 +31,26 @@ def address_of(text: str, key: str) -> str:
         except OSError as error:
             if error.errno == errno.ENODEV:  # no interface: an address or a name
                 return _known(text, key)
-            raise ConfigurationFault(f"{key}: the network interface {text} has no IPv4 address.") from error
+            raise Unavailable(f"{key}: the network interface {text} has no IPv4 address.") from error
     return socket.inet_ntoa(answer[20:24])
 
 
-def own_address(text: str, key: str) -> str:
-    """The same; ConfigurationFault also when nobody could listen there on this host as it is now."""
+def own_address(text: str, key: str, *, free: bool = False) -> bool:
+    """Whether anybody could listen there on this host as it is now; ConfigurationFault when not, unless `free` and it may come."""
     address = address_of(text, key)
     family = _family(address)
     try:
         found = socket.getaddrinfo(address, 0, family, socket.SOCK_STREAM)
         with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.bind(found[0][4])
+            try:
+                probe.bind(found[0][4])
+            except OSError as error:
+                if not free or error.errno != errno.EADDRNOTAVAIL:
+                    raise
+                return False
     except (OSError, UnicodeError) as error:
         raise _foreign(text, key) from error
-    return address
+    return True
 
 
 def _known(text: str, key: str) -> str:
@@ -67,5 +73,6 @@ def _foreign(text: str, key: str) -> ConfigurationFault:
     there = ", ".join(name for _, name in socket.if_nameindex())
     return ConfigurationFault(
         f"{key} must be a network interface of this host, or an address or name of its own, and {text!r} is none."
-        f" Its interfaces: {there or 'none'}."
+        f" Its interfaces: {there or 'none'}. An address that moves between hosts, or comes late: rb_init --free-bind,"
+        " free-bind in config.file."
     )

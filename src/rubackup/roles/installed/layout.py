@@ -20,6 +20,8 @@ from pathlib import Path
 
 PREFIX = Path("/opt/rubackup")
 VARIABLE = "RUBACKUP_PREFIX"
+TOKEN_SECRET = "token-secret"  # noqa: S105 - a file's name
+"""In the folder of an API, the file with the secret of its sessions."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,11 @@ class Layout:
     def certificate(self, role: str) -> Path:
         """The certificate of a role, followed by its issuer's."""
         return self.root / "keys" / role / f"{role}Cert.crt"
+
+    @property
+    def token_secret(self) -> Path:
+        """What this host's API signs session tokens with, unless TOKEN_SECRET_FILE names another."""
+        return self.key("api").with_name(TOKEN_SECRET)
 
     def hwid(self, role: str) -> Path:
         """The file with the hardware id of a role."""

@@ -127,10 +127,10 @@ def follow() -> None:
         for handler in list(logger.handlers):
             if isinstance(handler, logging.FileHandler):
                 logger.removeHandler(handler)
-                logger.addHandler(_followers.setdefault(id(handler), Follower(handler)))
+                logger.addHandler(_followers.setdefault(handler, Follower(handler)))
 
 
-_followers: dict[int, Follower] = {}
+_followers: dict[logging.Handler, Follower] = {}
 """By the handler that each replaces, which several loggers may share."""
 
 

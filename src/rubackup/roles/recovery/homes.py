@@ -40,8 +40,9 @@ _UP_FILES: Final = ("keys", "secrets/superuser-password", "etc/complete")
 _INSTALLED_FILES: Final = (
     "keys", "etc/config.file", "etc/rubackup_api.env", "etc/rubackup_api_logger.conf",
 )  # fmt: skip
-_LEFT_OUT: Final = re.compile(r"\..*|.*\.bundle|catalogue-passphrase")
-"""Files that were not finished, that are there only to be carried to another host, and the timer's passphrase, which opens the backup."""
+_LEFT_OUT: Final = re.compile(r"\..*|.*\.bundle|catalogue-passphrase|token-secret")
+"""Files that were not finished, that are there only to be carried to another host, the timer's passphrase, which opens the backup, and the secret
+of sessions, which a restore withdraws."""
 
 
 @dataclass(frozen=True)

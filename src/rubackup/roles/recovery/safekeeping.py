@@ -18,9 +18,11 @@ from rubackup.catalog.backup.file import SUFFIX, Header, header_of, key_files
 from rubackup.catalog.backup.file import check as check_file
 from rubackup.catalog.backup.restoring import restore
 from rubackup.catalog.backup.taking import Taken, take
+from rubackup.catalog.database import DatabaseAddress
 from rubackup.domain.errors import Conflict, Invalid, RubackupError
 from rubackup.roles.init.plan import Plan
 from rubackup.roles.recovery.homes import INSTALLED, Home, reading, replacing
+from rubackup.roles.up.catalogue import connected
 
 _NAME = re.compile(r"rubackup-catalogue-\d{8}T\d{6}Z" + re.escape(SUFFIX))
 _PART = re.compile(r"\.rubackup-catalogue-.*\.part")
@@ -93,7 +95,7 @@ def bring_back(
 ) -> Header:
     """Make the catalogue of this host what the file says; its header. All that is refused is refused before anything is changed.
 
-    `tell` hears where keys and settings are kept that were replaced.
+    `tell` hears where keys and settings are kept that were replaced, and what is to be done about APIs on hosts of their own.
     """
     header, _, _ = check_file(path, passphrase)
     if with_keys and not header.keys:
@@ -112,7 +114,22 @@ def bring_back(
         )
     files = key_files(path, passphrase) if with_keys else []
     with replacing(home, files, replace=replace, plan=plan, tell=tell) as address:
-        return asyncio.run(restore(address, path, replace=replace, passphrase=passphrase))
+        restored = asyncio.run(restore(address, path, replace=replace, passphrase=passphrase))
+        for name in asyncio.run(_dedicated(address)):
+            tell(
+                f"API {name}: if it was enrolled or got another certificate after the backup, servers refuse it:"
+                f" rb_init --enroll-api {name}. If it was expelled after the backup, it is back: rb_init --expel-api {name}."
+            )
+        return restored
+
+
+async def _dedicated(address: DatabaseAddress) -> list[str]:
+    """APIs on hosts of their own that a catalogue knows, by name."""
+    async with connected(address) as connection:
+        if await connection.fetchval("SELECT to_regclass('api_hosts')") is None:  # older than these
+            return []
+        rows = await connection.fetch("SELECT name FROM api_hosts WHERE database_role <> '' ORDER BY name")
+        return [row["name"] for row in rows]
 
 
 def read_passphrase(path: Path | None) -> bytes:

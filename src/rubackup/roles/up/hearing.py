@@ -1,4 +1,4 @@
-"""Whether a child of the supervisor still moves.
+"""Whether a child of the supervisor serves, and still moves.
 
 It tells so as systemd wants to be told (`roles/systemd.py`), so a role does the same wherever it runs. Here the supervisor
 listens, on a socket of the kernel's naming that no folder has to hold; what others than the child send there is not heard.
@@ -31,12 +31,18 @@ class Ear:
         self._socket.bind(b"")
         self._name: bytes = self._socket.getsockname()
         self._beats = 0
+        self._serves = False
         self._silence: Silence | None = None
 
     @property
     def environment(self) -> dict[str, str]:
         """What the child needs to speak."""
         return {"NOTIFY_SOCKET": f"@{self._name[1:].decode()}", "WATCHDOG_USEC": str(int(self._seconds * 1e6))}
+
+    def serves(self, pid: int) -> bool:
+        """Whether the child told that it serves."""
+        self._drain(pid)
+        return self._serves
 
     def hears(self, pid: int) -> bool:
         """Whether a child that serves has moved lately; the first call begins to count."""
@@ -56,8 +62,9 @@ class Ear:
                 for level, kind, data in told
                 if (level, kind) == (socket.SOL_SOCKET, socket.SCM_CREDENTIALS)
             ]
-            if senders == [pid] and b"WATCHDOG=1" in text.split(b"\n"):
-                self._beats += 1
+            if senders == [pid]:
+                self._serves = self._serves or b"READY=1" in text.split(b"\n")
+                self._beats += b"WATCHDOG=1" in text.split(b"\n")
 
     def close(self) -> None:
         """Hear no more."""

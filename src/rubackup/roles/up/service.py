@@ -117,12 +117,17 @@ class RoleService:
             self._process = spawn(Program(argv, environment), log)
 
     def ready(self) -> bool:
-        """Whether the process wrote its ready file; one of an earlier process does not count."""
+        """Whether the process told so, or wrote its ready file; one of an earlier process does not count."""
+        pid = self.pid
+        if pid is None:
+            return False
+        if self._ear is not None and self._ear.serves(pid):
+            return True
         try:
             told = json.loads(self.ready_file.read_text())
         except FileNotFoundError:
             return False
-        return self.pid is not None and told["pid"] == self.pid
+        return bool(told["pid"] == pid)
 
     def end_if_still(self) -> None:
         """SIGABRT, by which all stacks go to the log (`systemd.tell_stacks`), then SIGKILL to all that it started."""

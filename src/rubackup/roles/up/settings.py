@@ -156,6 +156,7 @@ def _values(state: State, catalogue: Catalogue, ports: Ports) -> dict[str, dict[
             "APP_PORT": str(ports.api),
             "KEY_FILE": str(keys / "api/apiKey.key"),
             "CERT_FILE": str(keys / "api/apiCert.crt"),
+            "STATE_DIR": str(state.root / "secrets"),
             "TIMEZONE": time_zone(),
         },
         "media": {

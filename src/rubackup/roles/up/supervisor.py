@@ -45,6 +45,8 @@ class _Watched:
     started_at: float = 0.0
     delay_seconds: float = FIRST_DELAY_SECONDS
     again_at: float | None = None
+    words: str = ""
+    """With which it ended last: it may have been started again a moment ago, and have said nothing yet."""
 
 
 @dataclass
@@ -65,6 +67,7 @@ class Supervisor:
         self._rotated_at = 0.0
         self._rounds: list[_Round] = []
         self.changed: Callable[[], object] = lambda: None
+        self._tell_at: float | None = None
 
     # --- signals ---
 
@@ -104,7 +107,7 @@ class Supervisor:
 
     def wait_ready(self, service: Service, limit_seconds: float) -> None:
         """Wait until a process serves; StartupFault with its last words when it does not in time."""
-        self.wait(service.ready, limit_seconds, lambda: f"{service.name} does not become ready: {self._told(service)}")
+        self.wait(service.ready, limit_seconds, lambda: f"{service.name} does not become ready: {self._said(service)}")
 
     def wait(self, condition: Callable[[], bool], limit_seconds: float, complaint: Callable[[], str]) -> None:
         """Look after the processes until the condition holds; StartupFault with the complaint after the time."""
@@ -134,6 +137,8 @@ class Supervisor:
         self.check()
         for watched in self._watched:
             self._look(watched)
+        if self._tell_at is not None and self._clock() >= self._tell_at:
+            self._tell()
         self._rotate()
         for turn in self._rounds:
             if self._clock() >= turn.due_at:
@@ -176,6 +181,7 @@ class Supervisor:
             return
         if status == EXIT_CONFIGURATION:
             raise StartupFault(self._told(watched.service))
+        watched.words = watched.service.last_words()
         log.warning("%s ended with status %d: %s", watched.service.name, status, self._told(watched.service))
         if self._clock() - watched.started_at >= STABLE_SECONDS:
             watched.delay_seconds = FIRST_DELAY_SECONDS
@@ -192,7 +198,21 @@ class Supervisor:
             log.warning("%s does not start again: %s", watched.service.name, error)
             self._postpone(watched)
         else:
+            self._tell()
+
+    def _tell(self) -> None:
+        """Say that the processes have changed; where that fails, on a full disk, they go on, and it is said later."""
+        try:
             self.changed()
+        except (RubackupError, OSError) as error:
+            log.warning("what runs now is told later: %s", error)
+            self._tell_at = self._clock() + LONGEST_DELAY_SECONDS
+        else:
+            self._tell_at = None
+
+    def _said(self, service: Service) -> str:
+        before = next((one.words for one in self._watched if one.service is service), "")
+        return service.last_words() or before or self._told(service)
 
     @staticmethod
     def _told(service: Service) -> str:

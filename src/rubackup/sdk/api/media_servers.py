@@ -141,6 +141,8 @@ class UnknownPool(TypedDict):
     """How many copies lie in the folders that are there."""
     storages: list[UnknownStorage]
     """Where it lies."""
+    kept_in: NotRequired[str]
+    """Of devices and of clients' parts: the pool that keeps the metadata of its copies; empty when that is not known."""
 
 
 class UnknownPools(TypedDict):
@@ -156,11 +158,15 @@ class UnknownStorage(TypedDict):
     path: str
     """Folder, device, or endpoint and bucket."""
     kind: str
-    """folder, device, bucket, emergency; what lies in an emergency storage comes in with its pool."""
+    """folder, device, bucket, emergency, client; what lies in an emergency storage comes in with its pool."""
     away: bool
     """Whether a folder is not there now, or has lost the pool's marker."""
     copies: int
     """How many copies have their list of files there; of devices and buckets it is not looked at."""
+    client: NotRequired[str]
+    """Of a client's part of a Client defined pool: the client's host name, or its hardware id when the catalogue does not know it."""
+    client_storages: NotRequired[list[str]]
+    """Of such a part: the names for which that client has folders; which of them is the pool's it does not say."""
 
 
 ListColumn = Literal[

@@ -31,6 +31,8 @@ class MediaAddress(msgspec.Struct, frozen=True, kw_only=True):
     host: str
     port: int
     hwid: str
+    key: str = ""
+    """SHA-256 of the public key (DER) with which it is authorised, hex; '' from an older server: any."""
 
 
 class RunBackup(Message, tag="run_backup"):

@@ -158,6 +158,8 @@ class HeldStorage(msgspec.Struct, frozen=True, kw_only=True):
     """Whether a folder is not there, or has lost the pool's marker."""
     copies: int = 0
     """Lists of files in a folder."""
+    client: str = ""
+    """Hardware id of the client whose part of a Client defined pool it is."""
 
 
 class HeldPool(msgspec.Struct, frozen=True, kw_only=True):
@@ -166,6 +168,8 @@ class HeldPool(msgspec.Struct, frozen=True, kw_only=True):
     uuid: str
     name: str
     storages: list[HeldStorage]
+    kept_in: str = ""
+    """Name of the pool that keeps what its media server has of devices and of clients; '' is not known."""
 
 
 class HeldPools(Message, tag="held_pools"):

@@ -146,6 +146,12 @@ def peek(read: Read, size_bytes: int, name: str) -> tuple[int, bytes]:
         return -1, b""
 
 
+def identity(read: Read, size_bytes: int) -> bytes:
+    """The uuid of a device; b'' when both of its superblocks are damaged."""
+    found, _ = superblocks(_Peeked(read, size_bytes))
+    return found[0].uuid if found else b""
+
+
 def _half(device: Readable, block: Superblock) -> Read:
     def read(offset: int, length: int) -> bytes:
         length = min(length, block.half_bytes - offset)

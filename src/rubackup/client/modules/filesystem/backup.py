@@ -223,8 +223,9 @@ class Backup:
         size = report.bytes_done
         output.writer.finish(Summary(report.files, report.files_failed, report.folders, size))
         uploader.flush()
-        sealed = uploader.seal(report.files, report.files_failed, size)
         report.finish()
+        report.deliver()
+        sealed = uploader.seal(report.files, report.files_failed, size)
         return BackupSummary(report.files, report.files_failed, size, sealed.stored_bytes)
 
     def _copy_tree(self, tree: Folders, copier: Copier, folders: TreeCopier, *, is_folder: bool) -> None:

@@ -44,6 +44,10 @@ class Report:
         done = self.files + self.files_failed
         self._watch.progress(done, done, self.bytes_done, self.bytes_done, self.sent())
 
+    def deliver(self) -> None:
+        """Have the task's log complete, as far as it goes, before what ends the task."""
+        self._watch.deliver()
+
     def left(self) -> None:
         """Tell how far a task came that was stopped."""
         self._tell()
