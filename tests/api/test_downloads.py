@@ -5,14 +5,19 @@ from __future__ import annotations
 import asyncio
 import base64
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rubackup.api.files import MAX_DOWNLOADS_OF_USER
+from rubackup.chunkstore.manifest import ManifestWriter, Summary
 from rubackup.domain.permissions import Role
 from rubackup.services import downloads
+from rubackup.services.ports import FilePart
+from support import chunkstore
 from support.api import HOST, Api
+from support.chunkstore import Client, Place, entry, noise, record_id
 from support.fixtures import Stock
 from support.hosts import FILE
 
@@ -96,6 +101,51 @@ def test_a_range_of_another_version_is_the_whole_file(office: Api, url: str) -> 
     assert (same.status_code, same.content) == (206, FILE[2_000_000:])
     assert (other.status_code, other.content) == (200, FILE)
     assert (weak.status_code, weak.content) == (200, FILE)
+
+
+def test_ranges_around_holes_are_exact(
+    office: Api, rows: Stock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a file with small, large and touching holes in a real pool: each range that begins or ends beside an edge."""
+    place, client, content = Place(tmp_path), Client(), b""
+    pool = place.open()
+    session = chunkstore.begin(pool, 1)
+    table: list[tuple[bytes, int]] = []
+    for piece in (70_001, -3_000_000, 9, -9, 1_200_000, -1_048_576, -1, 5, -2_000_000):
+        if piece < 0:
+            table.append((bytes(32), -piece))
+            content += bytes(-piece)
+        else:
+            chunks = client.chunks(noise(piece))
+            client.send(session, chunks)
+            table += [(name, len(data)) for name, data in chunks]
+            content += noise(piece)
+    writer = ManifestWriter(session.put_manifest, client.header(session.record))
+    writer.add_folder(b"/", [entry("sparse", size=len(content), first_row=writer.add_rows(table), rows=len(table))])
+    writer.finish(Summary(files=1, size_bytes=len(content)))
+    session.seal(1, 0, len(content))
+    file = pool.file(record_id(1), b"/sparse")
+    given: list[int] = []
+
+    async def part(hosts: Any, record: Any, path: str, offset: int, length: int) -> FilePart:
+        data, hole = file.read_to_hole(offset, length)
+        given.append(len(data))
+        return FilePart(size_bytes=file.size_bytes, tag=file.tag, mtime_ns=0, data=data, hole=hole)
+
+    monkeypatch.setattr(downloads, "part", part)
+    url = f"/repository/{rows.live_record()}/file?path=/sparse"
+    assert office.get(url).content == content
+    assert sum(given) < 2_500_000  # of more than seven million
+    edges = [70_001, 3_070_001, 3_070_010, 3_070_019, 4_270_019, 5_318_595, 5_318_596, 5_318_601, len(content)]
+    near = sorted({edge + by for edge in (0, *edges) for by in (-1, 0, 1) if 0 <= edge + by < len(content)})
+    for number, first in enumerate(near):
+        last = near[min(number + 4, len(near) - 1)]
+        answer = office.get(url, headers={"Range": f"bytes={first}-{last}"})
+        assert (answer.status_code, answer.content == content[first : last + 1]) == (206, True), (first, last)
+    for last in (1, 2_000_000, 2_000_001, 2_000_006, 9_999_999):
+        assert office.get(url, headers={"Range": f"bytes=-{last}"}).content == content[-last:], last
+    assert len(office.app.kernel.seats) == 0
+    place.close()
 
 
 def test_head_tells_and_sends_nothing(office: Api, url: str) -> None:

@@ -24,7 +24,7 @@ INDENTED = re.compile(r"(?:^    .*\n)+", re.MULTILINE)
 RELATIVE = ("rb", "rubackup", "rubackup client", "rb repository", "rb task_queue")
 """What a command is a part of when a page leaves the beginning away."""
 SYSTEM = {
-    "apt-get", "bash", "chmod", "curl", "dpkg", "eval", "head", "initdb", "journalctl", "jq", "pg_dump", "postgres", "psql", "python3", "python3.11",
+    "apt-get", "bash", "chattr", "chmod", "curl", "dpkg", "eval", "head", "initdb", "journalctl", "jq", "lsattr", "pg_dump", "postgres", "psql", "python3", "python3.11",
     "rpm", "source", "systemctl", "systemd-analyze", "venv", "zsh",
 }  # fmt: skip
 """Programs of the system that the manual names."""
@@ -39,7 +39,7 @@ ELSEWHERE = {
 }  # fmt: skip
 """Names of the system, of PostgreSQL, of HTTP and of libraries, none of the product's."""
 TYPED = {
-    "\\", '\\"', "\\\\", "\\xff", "\\x0a", "…", "-", "#", "&mode=manual", "'big disk=/srv/big'", "nas=/mnt/nas/backup", "= ~ < >", "<", "=", ">", "~",
+    "\\", '\\"', "\\\\", "\\xff", "\\x0a", "\\x5c", "…", "-", "#", "&mode=manual", "'big disk=/srv/big'", "nas=/mnt/nas/backup", "= ~ < >", "<", "=", ">", "~",
     "key value", "KEY=value",
 }  # fmt: skip
 """Signs and samples that are typed, which name nothing."""

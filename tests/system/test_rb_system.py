@@ -220,30 +220,33 @@ def test_names_that_are_no_text_can_be_given_as_they_are_and_as_they_are_shown(
     folder = tmp_path / "documents"
     folder.mkdir()
     names = [b"bad\xff\xfe", b"nl\nname", "nb\u00a0sp".encode(), b"back\\x41slash"]
-    for name in names:
+    twins = [b"nl\\x0aname", b"bad\\xff\\xfe"]
+    for name in names + twins:
         Path(os.fsdecode(os.fsencode(folder) + b"/" + name)).write_bytes(name)
     copy = str(back_up(logged_in, folder))
     listed = rb("repository", "files", copy, str(folder))[1].splitlines()[1:]
     shown = [line[line.index(str(folder)) :].rstrip() for line in listed]
 
     assert sorted(Path(name).name for name in shown) == [
-        "back\\x41slash",
+        "back\\x5cx41slash",
+        "bad\\x5cxff\\x5cxfe",
         "bad\\xff\\xfe",
         "nb\\xc2\\xa0sp",
         "nl\\x0aname",
+        "nl\\x5cx0aname",
     ]
     given = [f"{folder}/{os.fsdecode(name)}" for name in names]
     for number, path in enumerate([*shown, *given]):
         target = tmp_path / f"fetched{number}"
         assert rb("repository", "download", copy, path, "--to", str(target))[::2] == (0, ""), path
-    assert sorted(file.read_bytes() for file in tmp_path.glob("fetched*")) == sorted(names * 2)
+    assert sorted(file.read_bytes() for file in tmp_path.glob("fetched*")) == sorted(names * 2 + twins)
     for number, paths in enumerate([shown[1:], given[1:]]):
         restored = tmp_path / f"restored{number}"
         wanted = [word for path in paths for word in ("--file", path)]
         assert rb("restore", copy, "--to", str(restored), *wanted, "--wait")[0] == 0
         found = list(Path(f"{restored}{folder}").iterdir())
         assert [file.read_bytes() for file in found] == [os.fsencode(file.name) for file in found]
-        assert len(found) == len(names) - 1
+        assert len(found) == len(paths)
     for line in (
         ["clients", "list", "--filter", 'hostname="\udcff"'], ["backup", "/bad\udcff", "-c", "x"], ["repository", "get", "\udcff"],
         ["restore", copy, "--to", "/bad\udcff"], ["call", "GET", "/pools list"], ["client_group", "create", "--name", "\udcff"],
@@ -251,6 +254,27 @@ def test_names_that_are_no_text_can_be_given_as_they_are_and_as_they_are_shown(
         status, text, said = rb(*line)
         assert (status, text) == (2, ""), line
         assert "UTF-8" in said or "no path" in said
+
+
+def test_a_sparse_file_is_fetched_with_its_holes(logged_in: System, tmp_path: Path) -> None:
+    """Byte for byte, and with as little room; a range over the API begins and ends anywhere."""
+    source = tmp_path / "images"
+    source.mkdir()
+    with (source / "disk").open("wb") as file:
+        for at, data in ((0, b"head"), (20_000_000, os.urandom(300_000)), (60_000_001, b"tail")):
+            file.seek(at)
+            file.write(data)
+        file.truncate(100_000_000)
+    copy = str(back_up(logged_in, source))
+    assert rb("repository", "download", copy, f"{source}/disk", "--to", str(tmp_path / "got"))[0] == 0
+    content = (source / "disk").read_bytes()
+
+    assert (tmp_path / "got").read_bytes() == content
+    assert (tmp_path / "got").stat().st_blocks <= (source / "disk").stat().st_blocks + 2048
+    for begin, end in ((19_999_999, 20_000_001), (4, 60_000_002), (60_000_005, 100_000_000)):
+        headers = {"Range": f"bytes={begin}-{end - 1}"}
+        answer = logged_in.http.get(f"/repository/{copy}/file", params={"path": f"{source}/disk"}, headers=headers)
+        assert (answer.status_code, answer.content == content[begin:end]) == (206, True)
 
 
 def test_a_wrong_field_is_told_by_its_option(logged_in: System) -> None:

@@ -94,6 +94,16 @@ def check_ground(path: str, ground: Ground) -> None:
         raise Invalid(f"cannot be used on the {ground.host}: {error.strerror}.") from error
 
 
+def check_fresh(path: str, ground: Ground) -> None:
+    """Return when a folder that may not be there yet lies where storages may lie; Invalid. Nothing is made or tried."""
+    try:
+        _check_place(path, ground)
+        folder = Path(path)
+        _check_file_system(str(next(one for one in (folder, *folder.parents) if os.path.lexists(one))), ground)
+    except OSError as error:
+        raise Invalid(f"cannot be used on the {ground.host}: {error.strerror}.") from error
+
+
 def _check_place(path: str, ground: Ground) -> None:
     real = os.path.realpath(path)
     if real != path:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
-
 from rubackup.chunkstore.manifest import Entry, EntryType, ManifestReader
+from rubackup.domain import filenames
 from rubackup.domain.errors import NotFound
 from rubackup.wire.messages import RecordEntry, RecordListing
 
@@ -17,13 +16,12 @@ TYPES = {
     EntryType.CHAR: "char",
     EntryType.BLOCK: "block",
 }
-_ESCAPE = re.compile(rb"\\x([0-9a-f]{2})")
 
 
 def list_folder(reader: ManifestReader, path: str, page: int, limit: int) -> RecordListing:
-    r"""A page of a folder, sorted by name; a path to a file gives that file. NotFound when the copy has neither.
+    """A page of a folder, sorted by name; a path to a file gives that file. NotFound when the copy has neither.
 
-    Bytes that are not UTF-8 are shown, and taken, as `\xNN`.
+    Names are shown, and taken, as `domain.filenames` has it.
     """
     for folder in meant(path):
         entries, total = reader.folder(folder, (page - 1) * limit, limit)
@@ -38,17 +36,16 @@ def list_folder(reader: ManifestReader, path: str, page: int, limit: int) -> Rec
 
 
 def meant(path: str) -> list[bytes]:
-    r"""The paths of a copy that a caller may mean: as it stands, and with each `\xNN` as the byte that it shows."""
-    wanted = path.encode("utf-8", "surrogateescape")
-    read = _ESCAPE.sub(lambda match: bytes([int(match[1], 16)]), wanted)
-    return list(dict.fromkeys(b"/" + name.strip(b"/") for name in (wanted, read)))
+    """The paths of a copy that a caller may mean, the likeliest first."""
+    wanted = filenames.meant(path.encode("utf-8", "surrogateescape"))
+    return list(dict.fromkeys(b"/" + name.strip(b"/") for name in wanted))
 
 
 def shown(folder: bytes, entry: Entry) -> RecordEntry:
     """An entry as the API shows it."""
     path = folder.rstrip(b"/") + b"/" + entry.name
     return RecordEntry(
-        path=path.decode("utf-8", "backslashreplace"),
+        path=filenames.listed(path),
         type=TYPES[EntryType(entry.type)],
         size_bytes=entry.size,
         mode=entry.mode,
@@ -57,5 +54,5 @@ def shown(folder: bytes, entry: Entry) -> RecordEntry:
         user=entry.user,
         group=entry.group,
         mtime_ns=entry.mtime_ns,
-        target=entry.target.decode("utf-8", "backslashreplace"),
+        target=filenames.listed(entry.target),
     )

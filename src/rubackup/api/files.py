@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+from collections.abc import Iterator
 from typing import Final, NamedTuple, Protocol
 from urllib.parse import quote
 
@@ -31,6 +32,7 @@ SEND_SECONDS: Final = 30.0
 """A caller that does not take so many bytes in so much time is cut off."""
 MAX_DOWNLOADS_OF_USER: Final = 8
 """Each holds two parts in memory."""
+_ZEROS: Final = bytes(SEND_BYTES)
 _RANGE = re.compile(r"bytes=\s*(?:(\d{1,19})-(\d{0,19})|-(\d{1,19}))\s*", re.IGNORECASE)
 
 
@@ -41,7 +43,7 @@ class Source(Protocol):
     """What it is called where it is saved."""
 
     async def part(self, offset: int, length: int) -> FilePart:
-        """A range of at most FILE_PART_BYTES, cut at the end of the file."""
+        """A range of at most FILE_PART_BYTES, cut at the end of the file; a hole that ends it comes unfilled."""
         ...
 
     async def cut(self, sent_bytes: int, why: str) -> None:
@@ -80,7 +82,7 @@ async def open_file(request: Request, source: Source) -> Opened:
         error = RangeNotSatisfiable(f"The range begins behind the end of the file, which has {first.size_bytes} bytes.")
         error.facts["size_bytes"] = first.size_bytes
         raise error
-    if not only_head and span.end > span.begin and (span.begin != guess or not first.data):
+    if not only_head and span.end > span.begin and (span.begin != guess or not (first.data or first.hole)):
         first = await source.part(span.begin, min(FILE_PART_BYTES, span.end - span.begin))
     return Opened(span, first, wanted is not None)
 
@@ -164,17 +166,17 @@ class FileResponse(Response):
 
     async def _parts(self, send: Send) -> None:
         end = self._opened.span.end
-        data = memoryview(self._opened.first.data)[: end - self._at]
-        while data:
-            after = self._at + len(data)
+        part: FilePart | None = self._opened.first if self._at < end else None
+        while part is not None:
+            after = min(self._at + len(part.data) + part.hole, end)
             following = asyncio.create_task(self._part(after, end)) if after < end else None
             try:
-                for begin in range(0, len(data), SEND_BYTES):
-                    piece = bytes(data[begin : begin + SEND_BYTES])
+                for piece in _pieces(part, after - self._at):
                     async with asyncio.timeout(SEND_SECONDS):
                         await send({"type": "http.response.body", "body": piece, "more_body": True})
                     self._at += len(piece)
-                data = await following if following else memoryview(b"")
+                    await asyncio.sleep(0)  # a quick caller never makes send wait, and a hole has no part to wait for
+                part = await following if following else None
             finally:
                 if following is not None:
                     following.cancel()
@@ -182,9 +184,18 @@ class FileResponse(Response):
                     if not following.cancelled():
                         following.exception()  # told by the await above, or of no interest any more
 
-    async def _part(self, begin: int, end: int) -> memoryview:
+    async def _part(self, begin: int, end: int) -> FilePart:
         """The next part, of the same content as the first."""
         found = await self._source.part(begin, min(FILE_PART_BYTES, end - begin))
-        if found.tag != self._opened.first.tag or not found.data:
+        if found.tag != self._opened.first.tag or not (found.data or found.hole):
             raise Corrupt("The file is not what it was when the download began.")
-        return memoryview(found.data)
+        return found
+
+
+def _pieces(part: FilePart, length: int) -> Iterator[bytes]:
+    """What is sent of a part, cut at `length`; a hole is never held."""
+    data = memoryview(part.data)[:length]
+    for begin in range(0, len(data), SEND_BYTES):
+        yield bytes(data[begin : begin + SEND_BYTES])
+    for begin in range(len(data), length, SEND_BYTES):
+        yield _ZEROS[: length - begin]

@@ -23,6 +23,7 @@ from rubackup.chunkstore.identity import HOLE, chunk_id
 from rubackup.chunkstore.index import Index, Place
 from rubackup.chunkstore.manifest import Entry, EntryType, ManifestReader
 from rubackup.domain.errors import Corrupt, Invalid, NotFound
+from rubackup.domain.filenames import printable
 
 MAX_READ: Final = 4 << 20
 _BLOCK_ROWS: Final = 1820
@@ -53,11 +54,11 @@ class Piece(NamedTuple):
 class FileRanges(ABC):
     """A file of a record, wherever its chunks come from. Safe for threads."""
 
-    def __init__(self, reader: ManifestReader, path: bytes) -> None:
-        """NotFound, with the reason, unless `path` is a regular file of the record."""
+    def __init__(self, reader: ManifestReader, *paths: bytes) -> None:
+        """Of the first of the paths that the record has; NotFound, with the reason, unless it is a regular file."""
         self._reader = reader
         self._lock = threading.Lock()
-        self.entry = _find(reader, path)
+        self.entry = _find(reader, next((one for one in paths[:-1] if reader.find(one) is not None), paths[-1]))
         self._starts = array("Q")
         total, tag = 0, blake3()
         for rows in self._blocks():
@@ -78,15 +79,32 @@ class FileRanges(ABC):
 
     def read(self, offset: int, length: int) -> bytes:
         """A range, cut at the end of the file; Corrupt names the damaged place, Invalid when it is too much at once."""
-        if offset < 0 or not 0 <= length <= MAX_READ:
-            raise Invalid(f"A file of a copy is read in parts of at most {MAX_READ} bytes.")
         with self._lock:
-            pieces = list(self._pieces(offset, min(offset + length, self.size_bytes)))
-            return b"".join(self._contents(pieces))
+            return b"".join(self._contents(self._wanted(offset, length)))
+
+    def read_to_hole(self, offset: int, length: int) -> tuple[bytes, int]:
+        """As `read`, but a hole at the end of the range is told by its length, not filled.
+
+        It counts beyond the range as far as its row goes, so a hole of any size is told by a few calls.
+        """
+        with self._lock:
+            pieces = self._wanted(offset, length)
+            hole = 0
+            if pieces and pieces[-1].name == HOLE:
+                hole = pieces[-1].chunk_bytes - pieces[-1].end
+            while pieces and pieces[-1].name == HOLE:
+                piece = pieces.pop()
+                hole += piece.end - piece.begin
+            return b"".join(self._contents(pieces)), hole
 
     @abstractmethod
     def _contents(self, pieces: Sequence[Piece]) -> Iterable[bytes | memoryview]:
         """The bytes of each piece, hashed; Corrupt names what is damaged."""
+
+    def _wanted(self, offset: int, length: int) -> list[Piece]:
+        if offset < 0 or not 0 <= length <= MAX_READ:
+            raise Invalid(f"A file of a copy is read in parts of at most {MAX_READ} bytes.")
+        return list(self._pieces(offset, min(offset + length, self.size_bytes)))
 
     def _pieces(self, begin: int, end: int) -> Iterator[Piece]:
         """The parts of chunks and holes between two offsets, in order."""
@@ -113,9 +131,9 @@ class FileRanges(ABC):
 class RecordFile(FileRanges):
     """A file in a pool. Memory is that of two groups and 8 bytes for each 1,820 chunks."""
 
-    def __init__(self, reader: ManifestReader, index: Index, groups: GroupReader, path: bytes) -> None:
-        """NotFound, with the reason, unless `path` is a regular file of the record."""
-        super().__init__(reader, path)
+    def __init__(self, reader: ManifestReader, index: Index, groups: GroupReader, *paths: bytes) -> None:
+        """As of FileRanges."""
+        super().__init__(reader, *paths)
         self._index, self._groups = index, groups
         self._recent: OrderedDict[Spot, Group] = OrderedDict()
 
@@ -151,7 +169,7 @@ class RecordFile(FileRanges):
 
 
 def _find(reader: ManifestReader, path: bytes) -> Entry:
-    shown = path.decode("utf-8", "backslashreplace")
+    shown = printable(path)
     entry = reader.find(path) if path != b"/" else None
     if entry is None:
         raise NotFound(f"{shown} is a folder, not a file." if path == b"/" else f"The copy has no file {shown}.")

@@ -460,11 +460,11 @@ class Pool(Members):
         except Corrupt as error:
             raise Corrupt(f"The manifest {self.manifest_file(record)} is damaged: {error.message}") from error
 
-    def file(self, record: str, path: bytes) -> RecordFile:
-        """One regular file of a record by its absolute path; NotFound says why there is none, Corrupt."""
+    def file(self, record: str, *paths: bytes) -> RecordFile:
+        """A regular file of a record, the first of the absolute paths that there is; NotFound says why there is none, Corrupt."""
         row = self._row(record)
         try:
-            return RecordFile(self._stored(row).reader(), self._index, self._groups, path)
+            return RecordFile(self._stored(row).reader(), self._index, self._groups, *paths)
         except Corrupt as error:
             raise Corrupt(f"The manifest {self.manifest_file(record)} is damaged: {error.message}") from error
 

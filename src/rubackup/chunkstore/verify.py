@@ -27,6 +27,7 @@ from rubackup.chunkstore.identity import HOLE
 from rubackup.chunkstore.index import Index, Place
 from rubackup.chunkstore.manifest import ManifestReader
 from rubackup.domain.errors import Corrupt
+from rubackup.domain.filenames import printable
 
 WINDOW_ROWS: Final = 65_536
 """Rows that are held at once, in some 30 MB."""
@@ -51,7 +52,7 @@ class VerifyResult(msgspec.Struct, frozen=True):
     bytes_read: int
     """Bytes of stored groups that were read."""
     damaged: list[str]
-    """Paths of files that cannot be restored whole, as os.fsdecode gives them; of an encrypted record rows of its chunk table."""
+    """Paths of files that cannot be restored whole, as they are shown; of an encrypted record rows of its chunk table."""
     places: list[str] = []
     """A sentence for each pack that is missing and each group that is damaged, up to NAMED_PLACES."""
     flaws: list[str] = []
@@ -250,7 +251,7 @@ class Verification:
             for entry in entries:
                 begin, end = entry.first_row, entry.first_row + entry.rows
                 if entry.rows and bisect_left(self._bad_rows, begin) < bisect_left(self._bad_rows, end):
-                    names.append(os.fsdecode(path.rstrip(b"/") + b"/" + entry.name))
+                    names.append(printable(path.rstrip(b"/") + b"/" + entry.name))
         return names
 
 

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from rubackup.client.modules.filesystem.folders import Folders, Pending, entry_path, open_following, open_noatime
 from rubackup.client.modules.filesystem.listing import list_names
 from rubackup.client.modules.filesystem.metadata import entry_type, read_xattrs
-from rubackup.client.modules.filesystem.paths import join, printable, split
+from rubackup.client.modules.filesystem.paths import join, split
 from rubackup.client.modules.filesystem.reader import OPEN
+from rubackup.domain.filenames import printable
 
 READ_BYTES = 1 << 20
 LISTED = 1000

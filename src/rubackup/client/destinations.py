@@ -6,8 +6,9 @@ import os
 
 from rubackup.client.modules.filesystem.anchor import open_nearest
 from rubackup.client.modules.filesystem.mounts import KERNEL_TYPES, Mounts
-from rubackup.client.modules.filesystem.paths import absolute, printable
+from rubackup.client.modules.filesystem.paths import absolute
 from rubackup.domain.errors import Invalid
+from rubackup.domain.filenames import printable
 from rubackup.wire.messages import Destination, DestinationsChecked
 
 

@@ -14,6 +14,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
+from rubackup.agent.record_files import part_of
 from rubackup.agent.record_listing import meant
 from rubackup.chunkstore.file import FileRanges, Piece
 from rubackup.chunkstore.group import Group, open_group
@@ -23,7 +24,7 @@ from rubackup.chunkstore.manifest import ManifestReader
 from rubackup.client.channels import RestoreOverWire, connect
 from rubackup.client.encrypted import open_manifest
 from rubackup.client.ports import RestoreChannel
-from rubackup.domain.errors import Corrupt, Invalid, NotFound, RubackupError
+from rubackup.domain.errors import Corrupt, Invalid, RubackupError
 from rubackup.wire.messages import MediaAddress, ReadEncryptedFile, RecordFilePart
 
 PART_BYTES: Final = 1 << 20
@@ -36,9 +37,9 @@ _GROUPS: Final = 2
 class EncryptedFile(FileRanges):
     """A file of an encrypted record, over a session with its media server."""
 
-    def __init__(self, channel: RestoreChannel, reader: ManifestReader, keys: Keys, path: bytes) -> None:
-        """NotFound, with the reason, unless `path` is a regular file of the record."""
-        super().__init__(reader, path)
+    def __init__(self, channel: RestoreChannel, reader: ManifestReader, keys: Keys, *paths: bytes) -> None:
+        """As of FileRanges."""
+        super().__init__(reader, *paths)
         self._channel, self._keys = channel, keys
         self._recent: list[Group] = []
 
@@ -83,7 +84,7 @@ class _Opened:
             if not channel.key_id:
                 raise Corrupt("The copy is not encrypted.")
             reader = open_manifest(channel, keys)
-            self.file = _find(channel, reader, keys, asked.path)
+            self.file = EncryptedFile(channel, reader, keys, *meant(asked.path))
         except BaseException:
             self._connection.close()
             raise
@@ -92,14 +93,6 @@ class _Opened:
         """End it."""
         with contextlib.suppress(RubackupError, OSError):
             self._connection.close()
-
-
-def _find(channel: RestoreChannel, reader: ManifestReader, keys: Keys, path: str) -> EncryptedFile:
-    *others, last = meant(path)
-    for name in others:
-        with contextlib.suppress(NotFound):
-            return EncryptedFile(channel, reader, keys, name)
-    return EncryptedFile(channel, reader, keys, last)
 
 
 class EncryptedFiles:
@@ -123,12 +116,7 @@ class EncryptedFiles:
                 if opened is None:
                     opened = _Opened(media, self._context(), self._keys, asked)
                 opened.ticket = asked.ticket
-                part = RecordFilePart(
-                    size_bytes=opened.file.size_bytes,
-                    tag=opened.file.tag,
-                    mtime_ns=opened.file.entry.mtime_ns,
-                    data=opened.file.read(asked.offset, asked.length),
-                )
+                part = part_of(opened.file, asked)
             except BaseException:
                 if opened is not None:
                     opened.close()

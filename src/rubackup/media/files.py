@@ -8,10 +8,11 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+from rubackup.agent.record_files import part_of
 from rubackup.agent.record_listing import meant
 from rubackup.chunkstore.file import RecordFile
 from rubackup.chunkstore.pool import Pool
-from rubackup.domain.errors import Invalid, NotFound
+from rubackup.domain.errors import Invalid
 from rubackup.media.pools import PoolKeeper
 from rubackup.wire.messages import ReadRecordFile, RecordFilePart
 
@@ -43,12 +44,7 @@ class FileDesk:
         if not 0 <= asked.length <= PART_BYTES or asked.offset < 0:
             raise Invalid(f"A file of a copy is read in parts of at most {PART_BYTES} bytes.")
         file = self._file(asked)
-        return RecordFilePart(
-            size_bytes=file.size_bytes,
-            tag=file.tag,
-            mtime_ns=file.entry.mtime_ns,
-            data=file.read(asked.offset, asked.length),
-        )
+        return part_of(file, asked)
 
     def _file(self, asked: ReadRecordFile) -> RecordFile:
         key = (asked.pool_id, asked.record, asked.path)
@@ -56,7 +52,7 @@ class FileDesk:
         with self._lock:
             kept = self._open.pop(key, None)
         if kept is None or kept.pool is not pool:  # a pool that was opened anew has another index
-            kept = _Open(pool, _find(pool, asked.record, asked.path), 0.0)
+            kept = _Open(pool, pool.file(asked.record, *meant(asked.path)), 0.0)
         else:
             pool.sealed(asked.record)  # NotFound once the record was dropped
         with self._lock:
@@ -69,13 +65,3 @@ class FileDesk:
         before = self._clock() - KEPT_SECONDS
         while len(self._open) > KEPT_FILES or next(iter(self._open.values())).used_at < before:
             self._open.popitem(last=False)
-
-
-def _find(pool: Pool, record: str, path: str) -> RecordFile:
-    wanted = meant(path)
-    for name in wanted[:-1]:
-        try:
-            return pool.file(record, name)
-        except NotFound:
-            continue
-    return pool.file(record, wanted[-1])

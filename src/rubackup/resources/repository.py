@@ -238,7 +238,12 @@ class FileListQuery(msgspec.Struct, kw_only=True):
 class CopyEntryRow(msgspec.Struct, kw_only=True):
     """An entry of a folder of a copy."""
 
-    path: Annotated[str, Meta(description="Absolute path; bytes that are no UTF-8 are escaped.")]
+    path: Annotated[
+        str,
+        Meta(
+            description="Absolute path; bytes that are no UTF-8, and a backslash that would read as an escape, are escaped."
+        ),
+    ]
     type: Annotated[str, Meta(description="file, folder, symlink, fifo, socket, char or block.")]
     size_bytes: Annotated[int, Meta(description="Size of a file in bytes.")]
     mode: Annotated[int, Meta(description="Permission bits.")]

@@ -158,17 +158,19 @@ class RelayHosts:
         self, media_hwid: str, pool_id: int, record_uuid: str, path: str, offset: int, length: int
     ) -> FilePart:
         """A range of one regular file of a copy."""
-        asked = ReadRecordFile(pool_id=pool_id, record=record_uuid, path=path, offset=offset, length=length)
+        asked = ReadRecordFile(pool_id=pool_id, record=record_uuid, path=path, offset=offset, length=length, holes=True)
         answer = await self._request("media", media_hwid, asked, RecordFilePart)
-        return FilePart(size_bytes=answer.size_bytes, tag=answer.tag, mtime_ns=answer.mtime_ns, data=answer.data)
+        return FilePart(**msgspec.structs.asdict(answer))
 
     async def read_encrypted_file(
         self, client_hwid: str, pool_id: int, record_uuid: str, path: str, offset: int, length: int
     ) -> FilePart:
         """As `read_file`, of the client that has the copy's key."""
-        asked = ReadEncryptedFile(pool_id=pool_id, record=record_uuid, path=path, offset=offset, length=length)
+        asked = ReadEncryptedFile(
+            pool_id=pool_id, record=record_uuid, path=path, offset=offset, length=length, holes=True
+        )
         answer = await self._request("client", client_hwid, asked, RecordFilePart)
-        return FilePart(size_bytes=answer.size_bytes, tag=answer.tag, mtime_ns=answer.mtime_ns, data=answer.data)
+        return FilePart(**msgspec.structs.asdict(answer))
 
     async def check_folder(self, media_hwid: str, path: str, pool_uuid: str, *, existing: bool = False) -> None:
         """Return when the folder can become a storage of the pool."""

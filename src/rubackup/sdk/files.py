@@ -9,11 +9,15 @@ import stat
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO, Final
 
 from rubackup.sdk.errors import Misused
 
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 """What a file system without hard links says, such as that of a memory stick."""
+
+_BLOCK_BYTES: Final = 64 << 10
+_ZEROS: Final = bytes(_BLOCK_BYTES)
 
 
 @contextlib.contextmanager
@@ -38,12 +42,24 @@ def save(pieces: Iterable[bytes], file: Path, *, replace: bool) -> int:
     beside = Path(name)
     try:
         with ours(file), os.fdopen(descriptor, "wb") as opened:
-            size = sum(opened.write(piece) for piece in pieces)
+            size = write_sparse(pieces, opened)
         with ours(file):
             _take_name(beside, file, replace=replace)
     finally:
         beside.unlink(missing_ok=True)
     return size
+
+
+def write_sparse(pieces: Iterable[bytes], file: BinaryIO) -> int:
+    """Write to a new, empty file; what is all zeros becomes a hole, where the file system has holes. How many bytes it has."""
+    for piece in pieces:
+        for begin in range(0, len(piece), _BLOCK_BYTES):
+            block = piece[begin : begin + _BLOCK_BYTES]
+            if block == _ZEROS[: len(block)]:
+                file.seek(len(block), os.SEEK_CUR)
+            else:
+                file.write(block)
+    return file.truncate()
 
 
 def _refuse_taken(file: Path, *, replace: bool) -> None:

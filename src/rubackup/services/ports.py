@@ -82,6 +82,8 @@ class FilePart(msgspec.Struct, frozen=True, kw_only=True):
     """The same for the same content."""
     mtime_ns: int
     data: bytes
+    hole: int = 0
+    """So many bytes of zeros follow `data`, maybe beyond the range, never beyond the end of the file."""
 
 
 class TapeDevice(msgspec.Struct, frozen=True, kw_only=True):
@@ -279,7 +281,7 @@ class Hosts(Protocol):
     async def read_file(
         self, media_hwid: str, pool_id: int, record_uuid: str, path: str, offset: int, length: int
     ) -> FilePart:
-        """A range of at most FILE_PART_BYTES of one regular file of a copy, cut at its end.
+        """A range of at most FILE_PART_BYTES of one regular file of a copy, cut at its end; a hole that ends it comes unfilled.
 
         NotFound says what the path is instead; Corrupt when what is asked for is damaged.
         """

@@ -66,6 +66,54 @@ def test_any_range_is_what_the_file_held(pool: Pool, offset: int, length: int) -
     assert pool.file(record_id(1), b"/sparse").read(offset, length) == _content()[offset : offset + length]
 
 
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(offset=st.integers(0, 72_000), length=st.integers(0, 72_000))
+def test_a_hole_at_the_end_of_a_range_is_told(pool: Pool, offset: int, length: int) -> None:
+    """What is given begins as the file does there, goes at least to the end of the range, and ends in no zeros of a hole."""
+    data, hole = pool.file(record_id(1), b"/sparse").read_to_hole(offset, length)
+    content = _content()
+
+    assert data + bytes(hole) == content[offset : offset + len(data) + hole]
+    assert len(data) + hole >= min(length, max(0, len(content) - offset))
+    assert len(data) <= length
+    assert hole == 0 or content[offset + len(data) :].startswith(bytes(hole))
+    assert not data or not _is_hole(offset + len(data) - 1)
+
+
+def _is_hole(at: int) -> bool:
+    cut = sum(len(data) for _, data in Client().chunks(BIG)[:3])
+    return cut <= at < cut + 10_000
+
+
+def test_a_file_of_holes_is_read_in_a_few_calls(place: Place) -> None:
+    """However large: no byte of a hole is made, and the data before, between and behind are as they were."""
+    pool = place.open()
+    client = Client()
+    session = begin(pool, 1)
+    (before, *_), (behind, *_) = client.chunks(b"before"), client.chunks(b"behind")
+    client.send(session, [before, behind])
+    writer = ManifestWriter(session.put_manifest, client.header(session.record))
+    one, two = [(name, len(data)) for name, data in (before, behind)]
+    gap = (bytes(32), 1 << 30)
+    rows = [gap, one, gap, gap, (bytes(32), 5), two, gap]
+    size = sum(length for _, length in rows)
+    writer.add_folder(b"/", [entry("big", size=size, first_row=writer.add_rows(rows), rows=len(rows))])
+    writer.finish(Summary(files=1, size_bytes=size))
+    session.seal(1, 0, size)
+    file, at, parts = pool.file(record_id(1), b"/big"), 0, []
+    while at < size:
+        parts.append(file.read_to_hole(at, 1 << 20))
+        at += len(parts[-1][0]) + parts[-1][1]
+
+    assert at == file.size_bytes == size
+    assert parts == [
+        (b"", 1 << 30),
+        (b"before", 1 << 30),
+        (b"", 1 << 30),
+        (bytes(5) + b"behind", 1 << 30),
+    ]
+
+
 def test_blocks_of_a_long_chunk_table_are_found(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     """An offset deep in a file costs the block of rows that it lies in."""
     monkeypatch.setattr(files, "_BLOCK_ROWS", 2)
@@ -109,6 +157,8 @@ def test_reads_are_bounded(pool: Pool) -> None:
     for offset, length in ((-1, 1), (0, -1), (0, files.MAX_READ + 1)):
         with pytest.raises(Invalid):
             file.read(offset, length)
+        with pytest.raises(Invalid):
+            file.read_to_hole(offset, length)
 
 
 def test_damage_is_never_given_out(place: Place) -> None:

@@ -435,12 +435,15 @@ SAMPLES: tuple[Message, ...] = (
     ),
     ListRecord(pool_id=1, record=RECORD, path="/home", page=2, limit=50, kept=KEPT),
     ReadEncryptedFile(
-        pool_id=3, record=RECORD, path="/home/\udcff", offset=1 << 40, length=1 << 20, media=MEDIA_ADDRESS, ticket=b"ticket"
+        pool_id=3, record=RECORD, path="/home/\udcff", offset=1 << 40, length=1 << 20, media=MEDIA_ADDRESS, ticket=b"ticket",
+        holes=True,
     ),
     ReadRecordFile(
-        pool_id=3, record="0123456789abcdef0123456789abcdef", path="/home/\udcff", offset=1 << 40, length=1 << 20
+        pool_id=3, record="0123456789abcdef0123456789abcdef", path="/home/\udcff", offset=1 << 40, length=1 << 20, holes=True
     ),
-    RecordFilePart(size_bytes=1 << 41, tag="0f" * 16, mtime_ns=1_700_000_000_000_000_001, data=b"content"),
+    RecordFilePart(
+        size_bytes=1 << 41, tag="0f" * 16, mtime_ns=1_700_000_000_000_000_001, data=b"content", hole=1 << 40
+    ),
     RecordListing(
         entries=[
             RecordEntry(

@@ -188,7 +188,7 @@ def test_path_is_printable_in_the_log(source: Path, monkeypatch: pytest.MonkeyPa
     copies = Copies()
     copies.backup(source)
 
-    assert copies.watch.texts("error") == [f"{source}/bad \\xff\\n: cannot be read: permission denied"]
+    assert copies.watch.texts("error") == [f"{source}/bad \\xff\\x0a: cannot be read: permission denied"]
 
 
 def test_file_replaced_by_a_fifo(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:

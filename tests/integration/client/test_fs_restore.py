@@ -11,6 +11,7 @@ import pytest
 from rubackup.chunkstore.group import decode
 from rubackup.client.modules.filesystem import write
 from rubackup.domain.errors import Invalid, Stopped
+from rubackup.domain.filenames import listed, printable
 from support.channels import MemoryRestore
 from support.trees import Copies, assert_same, landed, make_rich_tree
 
@@ -98,6 +99,24 @@ def test_path_as_a_listing_shows_it(copies: Copies, source: Path, target: Path) 
     done = copies.restore(source, target, paths=[f"{source}/not utf-8 \\xff\\xfe"])
 
     assert (done.files, done.files_failed) == (1, 0)
+
+
+def test_what_is_shown_alike_is_never_taken_for_another(tmp_path: Path, target: Path) -> None:
+    """A name with a line end beside one that holds its escape: each by what is shown of it, alone by its name too."""
+    source = tmp_path / "source"
+    source.mkdir()
+    names = [b"a\nb", rb"a\x0ab", rb"only\x41", b"\xff", rb"\xff"]
+    for name in names:
+        Path(os.fsdecode(os.fsencode(source) + b"/" + name)).write_bytes(name)
+    copies = Copies()
+    copies.backup(source)
+    for number, name in enumerate(names):
+        for form in (printable, listed):
+            folder = target / f"{number}{form.__name__}"
+            copies.restore(source, folder, paths=[f"{source}/{form(name)}"])
+            assert [file.read_bytes() for file in landed(folder, source).iterdir()] == [name]
+    copies.restore(source, target / "literal", paths=[f"{source}/only\\x41"])
+    assert [file.read_bytes() for file in landed(target / "literal", source).iterdir()] == [rb"only\x41"]
 
 
 def test_few_files_do_not_read_the_manifest_through(tmp_path: Path, target: Path) -> None:

@@ -7,6 +7,7 @@ import os
 import uuid
 from pathlib import Path
 
+import msgspec
 import pytest
 from test_data_sessions import CLIENT, POOL, Place, make_source, place
 
@@ -226,6 +227,12 @@ def test_parts_of_a_file_are_read_by_the_client(place: Place, keys: KeyStore, tm
 
     assert [part.data for part in parts] == [content[offset : offset + length] for offset, length in wanted]
     assert {(part.size_bytes, part.tag) for part in parts} == {(3_000_000, parts[0].tag)}
+    assert {part.hole for part in parts} == {0}  # an API of an older version knows nothing of them
+    for offset, length, least in ((2 << 20, 1 << 20, 490_000), (2_600_000, 1, 400_000), (2_499_980, 10, 0)):
+        asked = msgspec.structs.replace(_asked(place, record, source / "file", offset, length), holes=True)
+        part = files.read(asked, place.address)
+        assert part.hole >= least
+        assert part.data + bytes(part.hole) == content[offset : max(offset + length, 3_000_000 if least else 0)]
     assert len(place.opened) == 1
     with pytest.raises(NotFound, match="folder"):
         files.read(_asked(place, record, source, 0, 1), place.address)

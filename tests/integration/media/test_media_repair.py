@@ -73,7 +73,7 @@ def test_damage_is_named_and_tells_by_the_status(folder: Path) -> None:
 
     assert status == DAMAGED
     assert f"{relative} is damaged at offset {last.offset}" in text
-    assert "  damaged file: /home/a\\nb" in text
+    assert "  damaged file: /home/a\\x0ab" in text
 
 
 def test_an_index_is_set_aside_when_asked(folder: Path) -> None:

@@ -181,8 +181,9 @@ def test_a_missing_permission_is_said(tmp_path: Path):
 
 
 @as_root
-def test_a_full_disk_is_said(tmp_path: Path):
+def test_a_full_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """The start on a disk without room ends with a sentence and leaves nothing running."""
+    monkeypatch.setenv("MEMORY_STORAGES", "True")
     root = tmp_path / "small"
     root.mkdir()
     mounted = subprocess.run(
@@ -197,6 +198,33 @@ def test_a_full_disk_is_said(tmp_path: Path):
         assert holder(State(root / "state")) is None
     finally:
         subprocess.run(["umount", root], check=True)
+
+
+@as_root
+def test_a_state_that_would_lose_its_copies_is_refused_before_it_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In memory, behind a link, or in a folder of the system: a sentence of the state, and nothing is there."""
+    monkeypatch.delenv("MEMORY_STORAGES", raising=False)
+    memory = tmp_path / "memory"
+    memory.mkdir()
+    (tmp_path / "link").symlink_to(memory)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "tmpfs", memory], capture_output=True, text=True, check=False)
+    if mounted.returncode:
+        pytest.skip(f"cannot mount here: {mounted.stderr.strip()}")
+    try:
+        for root in (memory / "state", tmp_path / "link/a/state"):
+            with pytest.raises(StartupFault) as caught:
+                background.start(root, port=0)
+            assert caught.value.message.startswith(f"The state {root} is to hold copies, and cannot: {memory}/")
+            assert f" lies in {memory}, a file system of the type tmpfs" in caught.value.message
+            assert "data.path" not in caught.value.message
+        assert list(memory.iterdir()) == []
+    finally:
+        subprocess.run(["umount", memory], check=True)
+    with pytest.raises(StartupFault, match="a folder of the machine's system"):
+        background.start(Path("/usr/rubackup-state"), port=0)
+    assert not Path("/usr/rubackup-state").exists()
 
 
 def test_nothing_is_stopped_where_nothing_runs(state: State, tmp_path: Path):

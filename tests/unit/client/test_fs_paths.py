@@ -71,12 +71,3 @@ def test_many_names_are_judged_as_each(found: list[bytes]) -> None:
 def test_unsafe_folders(path: bytes) -> None:
     """A folder's path that is not absolute, not in normal form, or made of unsafe names is not safe."""
     assert not paths.is_safe_folder(path)
-
-
-@given(st.binary(max_size=40))
-def test_printable(path: bytes) -> None:
-    """Any path gives one line that can be stored and shown."""
-    text = paths.printable(path)
-
-    assert text.isprintable()
-    text.encode("utf-8")

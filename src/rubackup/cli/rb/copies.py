@@ -19,10 +19,12 @@ from rubackup.cli.rb.names import client_name, find
 from rubackup.cli.rb.status import REFUSED, naming
 from rubackup.cli.rb.tools import TOOLS
 from rubackup.cli.rb.waiting import wait_for
+from rubackup.domain.filenames import on_one_line
 from rubackup.domain.pools import WRITTEN
 from rubackup.roles.recovery import reconciling
 from rubackup.sdk import Answer, Client, Refused, Unreachable
 from rubackup.sdk.caller import rows
+from rubackup.sdk.files import write_sparse
 
 CLIENTS, POOLS, REPOSITORY = TOOLS["clients"], TOOLS["pools"], TOOLS["repository"]
 PIECE = 1 << 20
@@ -151,7 +153,7 @@ def files(
         output.as_json(found)
     elif found:
         wanted = [name for name in ("type", "mode", "size_bytes", "mtime", "path", "name") if name in found[0]]
-        tables.table(wanted, [row | {"path": filenames.shown(row["path"])} for row in found])
+        tables.table(wanted, [row | {"path": on_one_line(row["path"])} for row in found])
 
 
 def download(
@@ -184,7 +186,7 @@ def download(
             raise typer.Exit(REFUSED) from None
         try:
             with os.fdopen(descriptor, "wb") as file:
-                file.writelines(stream.pieces(PIECE))
+                write_sparse(stream.pieces(PIECE), file)
         except BaseException:
             target.unlink()  # half a file is not taken for a whole one
             raise

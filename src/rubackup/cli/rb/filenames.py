@@ -1,9 +1,10 @@
-r"""Names of files, which on Linux are bytes, as the API takes them and as people can type them again.
-
-The API shows a byte that is not UTF-8 as `\xNN`, and takes that form.
-"""
+"""Names of files, which on Linux are bytes, as they are given on the command line and as the API takes them."""
 
 from __future__ import annotations
+
+import os
+
+from rubackup.domain.filenames import listed
 
 
 def is_text(name: str) -> bool:
@@ -17,9 +18,4 @@ def is_text(name: str) -> bool:
 
 def as_listed(name: str) -> str:
     """A name that was given on the command line, as the API takes it."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-
-
-def shown(name: str) -> str:
-    """A name of the API's on one line: what is not printable byte by byte, so that what is shown can be given again."""
-    return "".join(c if c.isprintable() else "".join(f"\\x{byte:02x}" for byte in c.encode()) for c in name)
+    return name if is_text(name) else listed(os.fsencode(name))  # of such a name no list shows the bytes themselves

@@ -14,9 +14,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from rubackup.domain.errors import RubackupError
+from rubackup.agent.folders import Ground, check_fresh
+from rubackup.domain.errors import Invalid, RubackupError
 from rubackup.roles import arguments as given
 from rubackup.roles import systemd
+from rubackup.roles.settings import Settings
 from rubackup.roles.up.faults import StartupFault, explained, reason
 from rubackup.roles.up.settings import AS_IT_IS, Wishes
 from rubackup.roles.up.state import State, locked, runtime_folder
@@ -35,6 +37,7 @@ def serve(root: Path, *, port: int, log_level: str, announce: Announce, wishes: 
     """
     systemd.tell_stacks()
     state = checked(root)
+    check_place(state, wishes)
     state.make()
     with locked(state), runtime_folder(state) as runtime:
         with explained("Cannot write the log"):
@@ -74,6 +77,22 @@ def checked(root: Path) -> State:
     if not text.isprintable():
         raise StartupFault("The path of the state must be UTF-8 without line breaks or control characters.")
     return State(path)
+
+
+def check_place(state: State, wishes: Wishes) -> None:
+    """StartupFault before anything is made where the copies of a new state could not stay."""
+    if state.complete.exists():
+        return
+    settings = Settings(wishes.settings.get("media", {}), "the environment", os.environ)
+    ground = Ground(memory=settings.flag("MEMORY_STORAGES", default=False), host="machine")
+    with explained(f"Cannot use {state.root} as state"):
+        storage = state.storage.resolve()
+    try:
+        check_fresh(str(storage), ground)
+    except Invalid as error:
+        raise StartupFault(
+            f"The state {state.root} is to hold copies, and cannot: {storage} {error.message} Name another folder as state."
+        ) from error
 
 
 def _log_to(path: Path, level: str) -> None:

@@ -66,6 +66,11 @@ class State:
         return self.root / "emergency"
 
     @property
+    def storage(self) -> Path:
+        """The first storage of the pool that is made at the first start."""
+        return self.root / "pools/Default"
+
+    @property
     def complete(self) -> Path:
         """There since hosts and pool were made: the state has a catalogue, or had one."""
         return self.root / "etc/complete"

@@ -151,7 +151,7 @@ class System:
             database=catalogue.address.database, timeout_seconds=10,
         )  # fmt: skip
         enrolment = Enrolment(
-            api, hwid(self._state, "client"), hwid(self._state, "media"), self._state.root / "pools/Default",
+            api, hwid(self._state, "client"), hwid(self._state, "media"), self._state.storage,
             own_tools=self._wishes.own_tools,
         )  # fmt: skip
         try:

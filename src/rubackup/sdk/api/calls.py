@@ -46,7 +46,7 @@ class CopyEntryRow(TypedDict):
     """An entry of a folder of a copy."""
 
     path: str
-    """Absolute path; bytes that are no UTF-8 are escaped."""
+    """Absolute path; bytes that are no UTF-8, and a backslash that would read as an escape, are escaped."""
     type: str
     """file, folder, symlink, fifo, socket, char or block."""
     size_bytes: int

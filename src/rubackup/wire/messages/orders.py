@@ -502,6 +502,8 @@ class ReadEncryptedFile(Message, tag="read_encrypted_file"):
     length: int
     media: MediaAddress | None = None
     ticket: bytes = b""
+    holes: bool = False
+    """As in ReadRecordFile."""
 
 
 class RecordEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -536,6 +538,8 @@ class ReadRecordFile(Message, tag="read_record_file"):
     offset: int = 0
     length: int = 0
     """At most 1 MiB; 0 only asks what the file is."""
+    holes: bool = False
+    """Whether a hole at the end of the range may be told by its length; an older asker knows no `hole`."""
 
 
 class RecordFilePart(Message, tag="record_file_part"):
@@ -547,3 +551,5 @@ class RecordFilePart(Message, tag="record_file_part"):
     """The same for the same content."""
     mtime_ns: int
     data: bytes = b""
+    hole: int = 0
+    """So many bytes of zeros follow `data`, maybe beyond the range; never unless `holes` was asked for."""

@@ -13,8 +13,9 @@ import stat
 from collections.abc import Callable
 
 from rubackup.client.modules.filesystem.folders import FOLDER
-from rubackup.client.modules.filesystem.paths import ROOT, components, join, printable, reason, split
+from rubackup.client.modules.filesystem.paths import ROOT, components, join, reason, split
 from rubackup.domain.errors import Invalid
+from rubackup.domain.filenames import printable
 
 MOST_LINKS = 40
 """As the kernel's own limit (path_resolution(7))."""

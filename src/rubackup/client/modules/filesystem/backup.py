@@ -28,7 +28,7 @@ from rubackup.client.modules.filesystem.kind import check_kind
 from rubackup.client.modules.filesystem.metadata import forget_names, read_xattrs
 from rubackup.client.modules.filesystem.options import BackupOptions
 from rubackup.client.modules.filesystem.parent import Parent
-from rubackup.client.modules.filesystem.paths import absolute, ancestors, printable, reason, split
+from rubackup.client.modules.filesystem.paths import absolute, ancestors, reason, split
 from rubackup.client.modules.filesystem.pieces import stat_record
 from rubackup.client.modules.filesystem.protected import Protected
 from rubackup.client.modules.filesystem.reader import FLEXIBLE, READ_BYTES, USUAL, FileReader
@@ -42,6 +42,7 @@ from rubackup.client.modules.filesystem.upload import ASKED, Uploader
 from rubackup.client.ports import BackupChannel, BackupJob, BackupSummary, Watch
 from rubackup.client.ranges import whole
 from rubackup.domain.errors import Corrupt, Invalid, Stopped
+from rubackup.domain.filenames import printable
 from rubackup.domain.lookups import BackupType, CompressionType, ResourceType
 
 CHUNKER = (*USUAL, 0)

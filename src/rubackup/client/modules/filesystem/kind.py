@@ -11,8 +11,9 @@ import stat
 from collections.abc import Callable
 from typing import Final
 
-from rubackup.client.modules.filesystem.paths import printable, reason
+from rubackup.client.modules.filesystem.paths import reason
 from rubackup.domain.errors import Invalid
+from rubackup.domain.filenames import printable
 
 _KINDS: Final = {
     stat.S_IFBLK: "a block device",

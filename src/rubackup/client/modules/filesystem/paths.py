@@ -1,4 +1,4 @@
-"""Paths as bytes: checking, splitting, ordering, printing.
+"""Paths as bytes: checking, splitting, ordering.
 
 Names on Linux are bytes; nothing here assumes UTF-8. No function touches the disk.
 """
@@ -9,6 +9,7 @@ import os
 from collections.abc import Collection
 
 from rubackup.domain.errors import Invalid
+from rubackup.domain.filenames import printable
 
 ROOT = b"/"
 
@@ -76,12 +77,6 @@ def are_safe_names(names: Collection[bytes]) -> bool:
 def is_safe_folder(path: bytes) -> bool:
     """Whether `path` is absolute, in normal form, and made of safe names."""
     return path == ROOT or (path[:1] == ROOT and all(is_safe_name(name) for name in path[1:].split(b"/")))
-
-
-def printable(path: bytes) -> str:
-    """The path for a log line: on one line, with what is not UTF-8 or not printable escaped."""
-    text = path.decode("utf-8", "backslashreplace")
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def reason(error: OSError) -> str:

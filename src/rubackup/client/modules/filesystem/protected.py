@@ -11,9 +11,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from rubackup.client.modules.filesystem.folders import open_following
-from rubackup.client.modules.filesystem.paths import is_within, join, printable, reason, split
+from rubackup.client.modules.filesystem.paths import is_within, join, reason, split
 from rubackup.client.mounttable import MountEntry, mount_table
 from rubackup.domain.errors import Invalid
+from rubackup.domain.filenames import printable
 
 Identity = tuple[int, int]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from rubackup.client.modules.filesystem.paths import printable
 from rubackup.client.ports import Watch
+from rubackup.domain.filenames import printable
 
 PROGRESS_SECONDS = 0.25
 LINES = 10_000

@@ -34,7 +34,6 @@ from rubackup.client.modules.filesystem.paths import (
     is_safe_name,
     is_within,
     join,
-    printable,
     reason,
     split,
 )
@@ -47,6 +46,7 @@ from rubackup.client.modules.filesystem.target import UNFIT, WHY_UNFIT, Target, 
 from rubackup.client.modules.filesystem.write import Writer
 from rubackup.client.ports import RestoreChannel, RestoreJob, RestoreSummary, Watch
 from rubackup.domain.errors import Invalid
+from rubackup.domain.filenames import printable
 
 KEPT_BYTES = 16 << 20
 """After a restore of more than this the process gives back what it no longer needs."""

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from enum import Enum
 
 from rubackup.chunkstore.manifest import Entry, EntryType, ManifestReader
 from rubackup.chunkstore.manifest.runs import RunView
-from rubackup.client.modules.filesystem.paths import ROOT, absolute, ancestors, is_within, join, order, split
+from rubackup.client.modules.filesystem.paths import (
+    ROOT,
+    absolute,
+    ancestors,
+    is_safe_folder,
+    is_within,
+    join,
+    order,
+    split,
+)
+from rubackup.domain import filenames
 
 DIRECT = 256
 """Up to so many chosen paths are looked up in the manifest's index; for more it is read through."""
-
-_ESCAPE = re.compile(rb"\\x([0-9a-f]{2})")
 
 Block = tuple[bytes, "RunView | Sequence[Entry]"]
 """A folder, and some of its entries: those of a run, or a few that were looked up."""
@@ -67,19 +74,16 @@ class Selection:
 
 
 def choose(paths: Sequence[str], reader: ManifestReader) -> list[bytes]:
-    r"""The paths of an order as bytes; Invalid when one is not absolute.
+    """The paths of an order as bytes; Invalid when one is not absolute.
 
-    A path that the copy does not have is tried once more with `\xNN` read as the byte that
-    a listing shows so because it is not UTF-8.
+    Each is what is shown so, if the copy has that, else the name as it stands.
     """
     chosen = []
     for text in paths:
         if text:
             path = absolute(text, "data.granular_restore_files")
-            other = _ESCAPE.sub(lambda match: bytes([int(match[1], 16)]), path)
-            if other != path and b"/../" not in other + b"/" and b"\0" not in other and reader.find(path) is None:
-                path = other
-            chosen.append(path)
+            others = [one for one in filenames.meant(path)[:-1] if is_safe_folder(one)]
+            chosen.append(next((one for one in others if reader.find(one) is not None), path))
     return chosen
 
 

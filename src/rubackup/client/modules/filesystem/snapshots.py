@@ -18,11 +18,12 @@ from pathlib import Path
 
 from rubackup.client.lvm import Lvm, Volume, run_tool
 from rubackup.client.modules.filesystem.mounts import KERNEL_TYPES
-from rubackup.client.modules.filesystem.paths import ROOT, is_within, join, printable, split
+from rubackup.client.modules.filesystem.paths import ROOT, is_within, join, split
 from rubackup.client.modules.filesystem.source import Source
 from rubackup.client.mounttable import MountEntry, mount_table
 from rubackup.client.programs import ENVIRONMENT
 from rubackup.domain.errors import Invalid
+from rubackup.domain.filenames import printable
 
 log = logging.getLogger(__name__)
 

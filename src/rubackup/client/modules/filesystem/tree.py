@@ -22,7 +22,7 @@ from rubackup.client.modules.filesystem.folders import Folders, Pending, open_fo
 from rubackup.client.modules.filesystem.metadata import owner_names
 from rubackup.client.modules.filesystem.mounts import Mounts
 from rubackup.client.modules.filesystem.parent import Spot
-from rubackup.client.modules.filesystem.paths import join, printable, split
+from rubackup.client.modules.filesystem.paths import join, split
 from rubackup.client.modules.filesystem.pieces import PieceBuilder
 from rubackup.client.modules.filesystem.protected import WHY, Protected
 from rubackup.client.modules.filesystem.report import Report
@@ -30,6 +30,7 @@ from rubackup.client.modules.filesystem.source import Source
 from rubackup.client.modules.filesystem.stretches import Stretch
 from rubackup.client.modules.filesystem.takeover import Output
 from rubackup.domain.errors import Corrupt
+from rubackup.domain.filenames import printable
 
 ENTRIES_HELD = 1000
 """Entries of one folder held back before they go to the manifest."""
