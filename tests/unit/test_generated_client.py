@@ -56,3 +56,21 @@ def test_it_can_be_used_without_the_product() -> None:
     )  # fmt: skip
 
     assert (done.stdout.strip(), done.stderr) == ("rubackup", "")
+
+
+def test_no_field_that_takes_a_name_wants_json() -> None:
+    """`--ls-pool Default` is typed as other names are, though null may be given, too."""
+    told = json.loads((ROOT / "src/rubackup/sdk/api/operations.json").read_text())
+    found = {
+        field["name"].rpartition(".")[2]: field
+        for family in told.values()
+        for operation in family["operations"]
+        for field in operation.get("body", {}).get("fields", ())
+        if field["name"].rpartition(".")[2]
+        in {"ls_pool", "move_copy_pool", "second_copy_pool", "strategy_id", "client_id"}
+    }
+
+    assert {"ls_pool", "move_copy_pool", "second_copy_pool"} <= set(found)
+    assert {field["type"] for field in found.values()} <= {"id", "integer"}
+    assert found["ls_pool"]["nullable"]
+    assert "tools" in found["ls_pool"]["text"]

@@ -75,7 +75,7 @@ def _option(field: FieldFacts, name: str) -> inspect.Parameter:
         notes.append(f"One of: {', '.join(str(c) for c in field['choices'])}.")
     if field.get("secret"):
         notes.append("File with it, -: standard input; asked for when it is needed and left out.")
-    if field.get("nullable"):
+    if field.get("nullable") and "null:" not in field.get("text", ""):
         notes.append("null: none.")
     if (default := field.get("default")) is not None:
         shown = ("no", "yes")[default] if isinstance(default, bool) else default
