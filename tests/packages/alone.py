@@ -21,6 +21,7 @@ MINUTELY = (
     " --storage-duration '1 month' --priority 100 --crypto nocrypt --min '*' --hour '*'"
 )
 COPIES = "rubackup client copies --json | jq -c '[.copies[] | {id, rule, resource}]'"
+ALL_DONE = 'rb task_queue list --all --json | jq -e \'all(.status | IN("Done", "Error", "Broken", "Killed"))\''
 WITHOUT = """[Service]
 Type=notify
 ExecStart=/opt/rubackup/bin/rubackup_alone --start
@@ -171,6 +172,7 @@ class Alone:
         host = self._host
         self._step("the catalogue is lost, and filled out of the pool, as the page on recovery says")
         host.run("rb login && rb global_schedule stop minutely")
+        host.until(ALL_DONE, 300)  # one that goes on would add a copy to those that are counted
         number = len(json.loads(host.run(COPIES)))
         host.run("mkdir -p /mnt/safe && (umask 077; head -c 24 /dev/urandom | base64 >/root/catalogue-passphrase)")
         host.run("rubackup backup-catalogue --to /mnt/safe --with-keys --passphrase-file /root/catalogue-passphrase")
