@@ -144,5 +144,5 @@ def test_the_command_needs_no_terminal_and_no_home(folder: Path):
     )  # fmt: skip
 
     assert (result.returncode, result.stdout) == (1, "")
-    assert result.stderr.startswith("rubackup: Cannot use /proc/nowhere as state: ")
+    assert result.stderr.startswith("rubackup: The state /proc/nowhere is to hold copies, and cannot: ")
     assert "Traceback" not in result.stderr
