@@ -16,12 +16,23 @@ from support.system import patiently
 AWAY = "192.0.2.77"
 """An address of documentation: no host has it."""
 COMES = """
-import socket, subprocess
+import socket, subprocess, time
 from rubackup.roles import listening
 from rubackup.wire import sockets
 
 def ip(*words):
     subprocess.run(["ip", *words], check=True)
+
+def reached(address):
+    # The kernel has the address before it has the way there.
+    until = time.monotonic() + 60
+    while True:
+        try:
+            return socket.create_connection(address)
+        except OSError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.05)
 
 ip("link", "set", "lo", "up")
 for address, family in (("192.0.2.77", socket.AF_INET), ("2001:db8::77", socket.AF_INET6)):
@@ -38,7 +49,7 @@ for address, family in (("192.0.2.77", socket.AF_INET), ("2001:db8::77", socket.
                 raise SystemExit("nobody has this address yet")
     ip("address", "add", f"{address}/{32 if family == socket.AF_INET else 128}", "dev", "lo", *(["nodad"] * (family == socket.AF_INET6)))
     for listener in (one, other):
-        with socket.create_connection((address, listener.getsockname()[1])):
+        with reached((address, listener.getsockname()[1])):
             listener.accept()[0].close()
     print(address)
 """
