@@ -68,12 +68,7 @@ def translated() -> Iterator[None]:
         if (fault := _fault(error)) is None:
             raise
         raise fault from error
-    except (
-        asyncpg.InterfaceError,
-        asyncpg.InternalClientError,  # a connection that is lost between two steps of the protocol
-        OSError,
-        TimeoutError,
-    ) as error:
+    except DRIVER_ERRORS as error:  # those that are left: the connection is lost
         raise Unavailable(_AWAY, retry_after_seconds=_SOON) from error
 
 
