@@ -15,7 +15,7 @@ from rubackup.domain.errors import Corrupt
 PACK: Final = struct.Struct("<16s16sBQ")
 NUMBER: Final = struct.Struct(">I")
 TASK: Final = struct.Struct(">Q")
-_SIZES: Final = {
+VALUE_SIZES: Final = {
     "chunks": PLACE.size,
     "packs": PACK.size,
     "pack_ids": NUMBER.size,
@@ -43,7 +43,7 @@ class Tables:
 
     def _check(self, name: str, values: Iterable[bytes]) -> None:
         """Corrupt when a value has a length that none has: LMDB's pages have no sums."""
-        size = _SIZES.get(name)
+        size = VALUE_SIZES.get(name)
         if size is not None and any(len(value) != size for value in values):
             self._env.condemn()
             raise Corrupt(f"The index in {self._env.folder} holds a row of `{name}` that cannot be read.")
