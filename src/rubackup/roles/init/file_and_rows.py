@@ -7,19 +7,17 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from rubackup.catalog.database import Database, DatabaseAddress
+from rubackup.catalog.database import DatabaseAddress
 from rubackup.domain.errors import RubackupError
-from rubackup.domain.permissions import Principal, Role
+from rubackup.roles.init.audited import change_of, opened
 from rubackup.roles.installed.bundle import Bundle, OutcomeUnknown
 from rubackup.services import api_hosts
-from rubackup.services.change import Change, changing
-from rubackup.services.no_hosts import NoHosts
+from rubackup.services.change import Change
 from rubackup.wire.certificates import load_certificates, serial_text
 
 OUTCOME_SECONDS = 90.0
 """So long the service database is asked for an answer that was lost: longer than it lets a transaction idle."""
 PAUSE_SECONDS = 0.5
-_WHO = Principal(0, "rb_init", frozenset({Role.SUPERUSER}), address="localhost")
 
 Write = Callable[[Bundle], None]
 
@@ -28,14 +26,9 @@ def change_catalogue(address: DatabaseAddress, path: str, work: Callable[[Change
     """A change of who belongs here with its audit row."""
 
     async def run() -> None:
-        database = Database(address, size=1, application="rb_init")
-        await database.open()
-        try:
-            async with changing(database, _WHO, NoHosts(), method="INIT", path=path, resource="api_hosts") as change:
-                await api_hosts.alone(change.db)
-                await work(change)
-        finally:
-            await database.close()
+        async with change_of(address, path, "api_hosts") as change:
+            await api_hosts.alone(change.db)
+            await work(change)
 
     asyncio.run(run())
 
@@ -65,14 +58,9 @@ def _is_noted(address: DatabaseAddress, bundle: Bundle, file: Path, error: BaseE
     serial = serial_text(load_certificates(bundle.certificate.encode())[0])
 
     async def ask() -> bool:
-        database = Database(address, size=1, application="rb_init")
-        await database.open()
-        try:
-            async with database.transaction() as db:
-                await api_hosts.alone(db)  # the change has ended then, one way or the other
-                return await api_hosts.is_noted(db, serial)
-        finally:
-            await database.close()
+        async with opened(address) as database, database.transaction() as db:
+            await api_hosts.alone(db)  # the change has ended then, one way or the other
+            return await api_hosts.is_noted(db, serial)
 
     deadline = time.monotonic() + OUTCOME_SECONDS
     try:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import subprocess
 
-from rubackup.catalog.database import Database
 from rubackup.catalog.migrate import finish
 from rubackup.domain.errors import NotFound, StorageFault
-from rubackup.domain.permissions import Principal, Role
 from rubackup.roles import token_secret
 from rubackup.roles.init import api_renewal
+from rubackup.roles.init.audited import change_of
 from rubackup.roles.init.folders import Tell
 from rubackup.roles.init.nodes import api_name, catalogue_address
 from rubackup.roles.init.plan import PASSWORD_LENGTHS
@@ -21,11 +20,8 @@ from rubackup.roles.settings import ConfigurationFault
 from rubackup.roles.up.catalogue import SUPERUSER_PASSWORD
 from rubackup.roles.up.state import write_text
 from rubackup.services import users
-from rubackup.services.change import changing
-from rubackup.services.no_hosts import NoHosts
 
 SUPERUSER = "rubackup"
-_WHO = Principal(0, "rb_init", frozenset({Role.SUPERUSER}), address="localhost")
 
 
 def change_password(layout: Layout, user: str, password: str) -> None:
@@ -34,19 +30,12 @@ def change_password(layout: Layout, user: str, password: str) -> None:
         raise ConfigurationFault("The password must have 8 to 1024 characters.")
 
     async def work() -> None:
-        database = Database(catalogue_address(layout), size=1, application="rb_init")
-        await database.open()
-        try:
-            async with changing(
-                database, _WHO, NoHosts(), method="INIT", path="rb_init --passwd", resource="users"
-            ) as change:
-                found = await change.db.fetchval("SELECT id FROM users WHERE username = $1", user)
-                if found is None:
-                    raise NotFound(f"There is no user {user}.")
-                change.row_ids.append(found)
-                await users.update(change, found, users.UserChange(new_password=password))
-        finally:
-            await database.close()
+        async with change_of(catalogue_address(layout), "rb_init --passwd", "users") as change:
+            found = await change.db.fetchval("SELECT id FROM users WHERE username = $1", user)
+            if found is None:
+                raise NotFound(f"There is no user {user}.")
+            change.row_ids.append(found)
+            await users.update(change, found, users.UserChange(new_password=password))
 
     asyncio.run(work())
     if user == SUPERUSER and (state := alone.state_of(layout)) is not None:
@@ -57,17 +46,10 @@ def unlock(layout: Layout, user: str) -> int:
     """Forget a name's failed logins, from whatever network; how many networks there were."""
 
     async def work() -> int:
-        database = Database(catalogue_address(layout), size=1, application="rb_init")
-        await database.open()
-        try:
-            async with changing(
-                database, _WHO, NoHosts(), method="INIT", path="rb_init --unlock", resource="users"
-            ) as change:
-                rows = await change.db.fetch("DELETE FROM login_failures WHERE name = $1 RETURNING network", user)
-                change.before = {"username": user, "blocked_from": sorted(row["network"] for row in rows)}
-                return len(rows)
-        finally:
-            await database.close()
+        async with change_of(catalogue_address(layout), "rb_init --unlock", "users") as change:
+            rows = await change.db.fetch("DELETE FROM login_failures WHERE name = $1 RETURNING network", user)
+            change.before = {"username": user, "blocked_from": sorted(row["network"] for row in rows)}
+            return len(rows)
 
     return asyncio.run(work())
 
